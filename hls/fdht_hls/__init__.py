@@ -1,0 +1,1 @@
+"""hls4ml extension: kernels, layers, writer, C simulation and estimator."""

@@ -1,0 +1,98 @@
+"""The register map of the IP core `fdht_lstm`: one table for HLS, hardware hand-off and driver.
+
+The offsets are those that Vitis HLS gives an `ap_ctrl_hs` core (UG1399, "S_AXILITE Control
+Register Map"); the HLS pragmas state them, so that they cannot drift. Pure data: the host imports
+this module on the board.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Vendor, library, name, version: what the PYNQ driver binds to.
+VLNV = "fdht:hls:fdht_lstm:1.0"
+#: Size in bytes of the AXI4-Lite window.
+WINDOW = 0x10000
+#: Version of this map, held in the register `abi_version`.
+ABI_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """Bits `low .. low + width - 1` of a register."""
+
+    name: str
+    low: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Register:
+    """One register: byte offset, direction, width in bits (64 takes two words) and fields."""
+
+    name: str
+    offset: int
+    access: Literal["read-only", "read-write"]
+    width: Literal[32, 64]
+    description: str
+    fields: tuple[Field, ...] = ()
+
+
+AP_START, AP_DONE, AP_IDLE, AP_READY, AUTO_RESTART = 1, 2, 4, 8, 0x80
+
+CONTROL_REGISTERS = (
+    Register(
+        "CTRL",
+        0x00,
+        "read-write",
+        32,
+        "Control signals; AP_DONE and AP_READY clear on read",
+        (
+            Field("AP_START", 0, 1),
+            Field("AP_DONE", 1, 1),
+            Field("AP_IDLE", 2, 1),
+            Field("AP_READY", 3, 1),
+            Field("AUTO_RESTART", 7, 1),
+        ),
+    ),
+    Register("GIER", 0x04, "read-write", 32, "Global interrupt enable", (Field("Enable", 0, 1),)),
+    Register(
+        "IP_IER",
+        0x08,
+        "read-write",
+        32,
+        "Interrupt enable",
+        (Field("CHAN0_INT_EN", 0, 1), Field("CHAN1_INT_EN", 1, 1)),
+    ),
+    Register(
+        "IP_ISR",
+        0x0C,
+        "read-write",
+        32,
+        "Interrupt status, toggled by writing 1",
+        (Field("CHAN0_INT_ST", 0, 1), Field("CHAN1_INT_ST", 1, 1)),
+    ),
+)
+
+ARGUMENT_REGISTERS = (
+    Register("frames", 0x10, "read-write", 64, "Address of the first frame, a multiple of 8"),
+    Register("results", 0x1C, "read-write", 64, "Address of the first result, a multiple of 8"),
+    Register("frame_count", 0x28, "read-write", 32, "Frames to process; 0 only sets the identity"),
+    Register("reset_state", 0x30, "read-write", 32, "1: start from a zero LSTM state"),
+)
+
+#: Written by the core in every call, also in one of zero frames.
+IDENTITY_REGISTERS = (
+    Register("abi_version", 0x38, "read-only", 32, "Version of this register map"),
+    Register("design_id_low", 0x48, "read-only", 32, "Bits 31..0 of the design's digest"),
+    Register("design_id_high", 0x58, "read-only", 32, "Bits 63..32 of the design's digest"),
+    Register("frame_bytes", 0x68, "read-only", 32, "Distance in bytes between two frames"),
+    Register("result_bytes", 0x78, "read-only", 32, "Distance in bytes between two results"),
+    Register(
+        "frames_done", 0x88, "read-only", 32, "Frames processed since the bitstream was loaded"
+    ),
+)
+
+REGISTERS = CONTROL_REGISTERS + ARGUMENT_REGISTERS + IDENTITY_REGISTERS
+BY_NAME = {register.name: register for register in REGISTERS}

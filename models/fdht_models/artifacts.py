@@ -1,0 +1,204 @@
+"""Stage directories: written whole or not at all, and described by a manifest.
+
+Every stage of the flow reads one directory and writes one
+(`build/<name>/model/ -> hls/ -> overlay/<board>/<flow>/ -> run/<time>/`). A stage writes into a
+temporary sibling and swaps it in at the end, so an interruption or a full disk leaves the former
+directory as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fdht_models.errors import ArtifactError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+_FORMER = ".former"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no white space: equal data give equal text, hence equal digests."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file atomically.
+
+    Raises:
+        ArtifactError: the file cannot be written (full disk, no permission); a file that was
+            there before is untouched.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 text file atomically; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON atomically; see `write_bytes`."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        ArtifactError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise ArtifactError(
+            "cannot be read",
+            field=str(path),
+            value=error.strerror,
+            remedy="run the stage before this one",
+        ) from error
+    except ValueError as error:
+        raise ArtifactError(
+            f"is not valid JSON ({error})",
+            field=str(path),
+            remedy="delete it and run its stage again",
+        ) from error
+
+
+def read_manifest(directory: Path, stage: str) -> dict[str, Any]:
+    """Returns the manifest of a stage directory.
+
+    Raises:
+        ArtifactError: there is none, or it is of another stage or schema version.
+    """
+    _recover(directory)
+    manifest = read_json(directory / MANIFEST)
+    for key, expected in (("stage", stage), ("schema", SCHEMA_VERSION)):
+        found = manifest.get(key) if isinstance(manifest, dict) else None
+        if found != expected:
+            raise ArtifactError(
+                f"expected {expected!r}",
+                field=f"{directory / MANIFEST}: {key}",
+                value=found,
+                remedy="delete the directory and run its stage again",
+            )
+    return manifest
+
+
+def is_current(directory: Path, stage: str, inputs: Mapping[str, Any]) -> bool:
+    """True if `directory` is whole and was made by `stage` from exactly these inputs."""
+    try:
+        manifest = read_manifest(directory, stage)
+    except ArtifactError:
+        return False
+    if manifest.get("inputs") != dict(inputs):
+        return False
+    files = manifest.get("files", {})
+    return all(
+        (directory / name).is_file() and digest_file(directory / name) == digest
+        for name, digest in files.items()
+    )
+
+
+@contextmanager
+def new_stage(
+    directory: Path,
+    stage: str,
+    inputs: Mapping[str, Any],
+    tools: Mapping[str, str] | None = None,
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yields (temporary directory, extra manifest fields to fill); swaps it in on success.
+
+    Args:
+        directory: the stage's final directory.
+        stage: its name, kept in the manifest.
+        inputs: digests of all that the stage read; `is_current` compares them.
+        tools: versions of the programs that made it.
+
+    Raises:
+        ArtifactError: it cannot be written; what was there before is untouched.
+    """
+    _recover(directory)
+    extra: dict[str, Any] = {}
+    temporary: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        temporary.chmod(0o755)
+        yield temporary, extra
+        files = {
+            str(path.relative_to(temporary)): digest_file(path)
+            for path in sorted(temporary.rglob("*"))
+            if path.is_file()
+        }
+        manifest = {
+            "schema": SCHEMA_VERSION,
+            "stage": stage,
+            "inputs": dict(inputs),
+            "tools": dict(tools or {}),
+            **extra,
+            "files": files,
+        }
+        write_json(temporary / MANIFEST, manifest)
+        _swap(temporary, directory)
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, final: Path) -> None:
+    # Two renames, not one: Linux cannot replace a non-empty directory. A crash between them
+    # leaves the former directory under a name that `_recover` puts back.
+    former = final.with_name(f".{final.name}{_FORMER}")
+    shutil.rmtree(former, ignore_errors=True)
+    if final.exists():
+        final.rename(former)
+    new.rename(final)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _recover(directory: Path) -> None:
+    former = directory.with_name(f".{directory.name}{_FORMER}")
+    if former.is_dir() and not directory.exists():
+        former.rename(directory)
+
+
+def _unwritable(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(
+        f"cannot be written ({error.strerror or error})",
+        field=str(path),
+        remedy="free space or choose another directory; what was there before is unchanged",
+    )

@@ -1,0 +1,1 @@
+"""Keras layers: FDHTLSTM, QFDHTLSTM, their quantizers, gates and export."""

@@ -1,0 +1,162 @@
+"""QKeras quantizers and our fixed-point formats: two names for one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fdht_models.errors import NumericError
+from fdht_models.kerasapi import qkeras, tf
+from fdht_models.tensor.fixedpoint import FixedPoint
+
+
+def format_of(quantizer: Any, field: str = "quantizer") -> FixedPoint:
+    """The format of a QKeras `quantized_bits` with a fixed scale.
+
+    Raises:
+        NumericError: it is another quantizer, or its scale, symmetry or rounding depends on
+            anything but its bits, which hardware could not follow.
+    """
+    if not isinstance(quantizer, qkeras.quantized_bits):
+        raise NumericError(
+            "must be a quantized_bits", field=field, value=str(quantizer), remedy="use one"
+        )
+    unfit = (
+        quantizer.alpha not in (None, 1, 1.0)
+        or quantizer.symmetric
+        or quantizer.use_stochastic_rounding
+        or quantizer.bits - int(quantizer.keep_negative) < 1
+    )
+    if unfit:
+        raise NumericError(
+            "must have alpha=1, symmetric=0, no stochastic rounding and at least one value bit",
+            field=field,
+            value=str(quantizer),
+            remedy="for example quantized_bits(8, 0, alpha=1)",
+        )
+    signed = bool(quantizer.keep_negative)
+    return FixedPoint(quantizer.bits, quantizer.bits - int(signed) - int(quantizer.integer), signed)
+
+
+def quantizer_for(format: FixedPoint) -> Any:
+    """The QKeras quantizer of a format.
+
+    Raises:
+        NumericError: the format has fewer integer bits than QKeras can express.
+    """
+    integer = format.integer - int(format.signed)
+    if integer < 0:
+        raise NumericError(
+            "QKeras has no negative number of integer bits",
+            field="format",
+            value=str(format),
+            remedy="scale the weights up; `balance` does that",
+        )
+    return qkeras.quantized_bits(format.width, integer, keep_negative=format.signed, alpha=1)
+
+
+def as_quantizer(value: Any, field: str) -> Any:
+    """A quantizer from a quantizer, a QKeras string, a Keras config or a FixedPoint."""
+    if isinstance(value, FixedPoint):
+        return quantizer_for(value)
+    quantizer = qkeras.get_quantizer(value)
+    format_of(quantizer, field)
+    return quantizer
+
+
+def round_to(values: tf.Tensor, format: FixedPoint) -> tf.Tensor:
+    """Rounds half to even and saturates, exactly, in the tensor's own precision.
+
+    QKeras computes `x + (xq - x)`, which for |x| >> |xq| is off the grid by an ulp of x;
+    where integers must be met, this is used instead.
+    """
+    scale = tf.constant(format.scale, values.dtype)
+    codes = tf.clip_by_value(
+        tf.round(values / scale),
+        tf.constant(format.minimum, values.dtype),
+        tf.constant(format.maximum, values.dtype),
+    )
+    return codes * scale
+
+
+@dataclass(frozen=True)
+class QuantizerSet:
+    """Quantizers of a QFDHTLSTM by name; every name of `required_names` is there.
+
+    Args:
+        quantizers: name -> QKeras quantizer.
+    """
+
+    quantizers: Mapping[str, Any]
+
+    @staticmethod
+    def build(values: Mapping[str, Any], modes: int) -> QuantizerSet:
+        """Checks names and quantizers.
+
+        Raises:
+            NumericError: a name is missing or unknown, or a quantizer is unfit.
+        """
+        wanted = required_names(modes)
+        for name in wanted:
+            if name not in values:
+                raise NumericError("is missing", field=f"quantizers.{name}", remedy="add it")
+        for name in values:
+            if name not in wanted:
+                raise NumericError(
+                    "is not a quantizer of this layer",
+                    field=f"quantizers.{name}",
+                    remedy=f"have {', '.join(wanted)}",
+                )
+        return QuantizerSet(
+            {name: as_quantizer(values[name], f"quantizers.{name}") for name in wanted}
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        return self.quantizers[name]
+
+    def format(self, name: str) -> FixedPoint:
+        """Format of the quantizer of that name."""
+        return format_of(self.quantizers[name], name)
+
+    def formats(self, names: Iterable[str]) -> tuple[FixedPoint, ...]:
+        """Formats of several."""
+        return tuple(self.format(name) for name in names)
+
+    def get_config(self) -> dict[str, Any]:
+        """JSON-serialisable, as Keras layers want it."""
+        return {
+            name: {"class_name": "quantized_bits", "config": quantizer.get_config()}
+            for name, quantizer in self.quantizers.items()
+        }
+
+
+def core_names(modes: int) -> tuple[str, ...]:
+    """Stored cores: one a mode, and the slice of the first that meets h, with its own scale.
+
+    57,600 summands meet the x part of the first core and only H the h part, so the latter must be
+    much larger; one scale for both costs five times the error.
+    """
+    return (*(f"C{k}" for k in range(1, modes + 1)), "C1_hidden")
+
+
+def stage_names(modes: int) -> tuple[str, ...]:
+    """What the stages of either path emit, in order; the last stage stays exact."""
+    return tuple(f"C{k}" for k in range(modes, 1, -1))
+
+
+def required_names(modes: int) -> tuple[str, ...]:
+    """Names of the quantizers of a layer with so many modes."""
+    return (
+        "input",
+        *core_names(modes),
+        "bias",
+        *(f"input.{name}" for name in stage_names(modes)),
+        *(f"hidden.{name}" for name in stage_names(modes)),
+        "preactivation",
+        "gate",
+        "candidate",
+        "output",
+        "cell",
+        "hidden",
+    )

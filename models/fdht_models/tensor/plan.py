@@ -1,0 +1,215 @@
+"""ContractionPlan: in which order the cores of a network are contracted into the input.
+
+Keras' forward pass, the integer reference, the cost model and the HLS writer read the same plan.
+The order of a stage's output indices is the order in which a streaming implementation emits them:
+remaining input modes first, then the output modes in the order in which they appear, then bonds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fdht_models.errors import ShapeError
+from fdht_models.tensor.network import TensorNetwork, einsum_subscripts
+
+#: Name of the batch index that every stage carries in front.
+_BATCH = "batch"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One contraction: the running tensor with one core.
+
+    Args:
+        core: name of the core.
+        input_indices: indices of the running tensor before.
+        core_indices: indices of the core, in the order of its axes.
+        output_indices: indices of the running tensor after.
+        sizes: size of every index named here.
+    """
+
+    core: str
+    input_indices: tuple[str, ...]
+    core_indices: tuple[str, ...]
+    output_indices: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the running tensor before, without batch."""
+        return tuple(self.sizes[index] for index in self.input_indices)
+
+    @property
+    def core_shape(self) -> tuple[int, ...]:
+        """Shape of the core."""
+        return tuple(self.sizes[index] for index in self.core_indices)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the running tensor after, without batch."""
+        return tuple(self.sizes[index] for index in self.output_indices)
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """Indices that this stage sums."""
+        return tuple(index for index in self.input_indices if index not in self.output_indices)
+
+    @property
+    def terms(self) -> int:
+        """Products in one output value."""
+        return math.prod(self.sizes[index] for index in self.summed)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one input vector."""
+        return math.prod(self.output_shape) * self.terms
+
+    @property
+    def subscripts(self) -> str:
+        """Einsum of (batch + input, core) -> batch + output."""
+        return einsum_subscripts(
+            [(_BATCH, *self.input_indices), self.core_indices], (_BATCH, *self.output_indices)
+        )
+
+
+@dataclass(frozen=True)
+class ContractionPlan:
+    """Stages from the input modes to all output modes.
+
+    Args:
+        inputs: input modes in row-major order of the input vector.
+        outputs: output modes in row-major order of the output vector.
+        stages: the contractions in order.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Sizes of the input modes."""
+        return self.stages[0].input_shape
+
+    @property
+    def input_size(self) -> int:
+        """Length of the input vector."""
+        return math.prod(self.input_shape)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Sizes of the output modes, in row-major order of the output vector."""
+        sizes = self.stages[-1].sizes
+        return tuple(sizes[index] for index in self.outputs)
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output vector."""
+        return math.prod(self.output_shape)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one input vector."""
+        return sum(stage.macs for stage in self.stages)
+
+    @property
+    def output_permutation(self) -> tuple[int, ...]:
+        """Axes of the last stage's output, in the order of `outputs`."""
+        return tuple(self.stages[-1].output_indices.index(name) for name in self.outputs)
+
+    def accumulators(self, position: int) -> int:
+        """Partial sums that a stage keeps when its input arrives in order (one word each).
+
+        A stage that sums input mode k last-to-first needs one accumulator for each output that is
+        open while that mode passes: all of its output indices but the input modes still to come.
+        """
+        stage = self.stages[position]
+        kept = [index for index in stage.output_indices if index not in self.inputs]
+        return math.prod(stage.sizes[index] for index in kept)
+
+    @property
+    def peak_buffer(self) -> int:
+        """The largest number of accumulators of a stage."""
+        return max(self.accumulators(position) for position in range(len(self.stages)))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "stages": [
+                {
+                    "core": stage.core,
+                    "input_indices": list(stage.input_indices),
+                    "core_indices": list(stage.core_indices),
+                    "output_indices": list(stage.output_indices),
+                    "sizes": dict(sorted(stage.sizes.items())),
+                }
+                for stage in self.stages
+            ],
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> ContractionPlan:
+        """The inverse of `to_json`."""
+        stages = tuple(
+            Stage(
+                stage["core"],
+                tuple(stage["input_indices"]),
+                tuple(stage["core_indices"]),
+                tuple(stage["output_indices"]),
+                dict(stage["sizes"]),
+            )
+            for stage in value["stages"]
+        )
+        return ContractionPlan(tuple(value["inputs"]), tuple(value["outputs"]), stages)
+
+
+def plan_contraction(network: TensorNetwork, order: Sequence[str]) -> ContractionPlan:
+    """The plan that contracts the cores of `network` in the given order.
+
+    Raises:
+        ShapeError: `order` does not name each core once.
+    """
+    if sorted(order) != sorted(network.core_names):
+        raise ShapeError(
+            f"must name each of {sorted(network.core_names)} once", field="order", value=list(order)
+        )
+    running = network.inputs
+    appeared: list[str] = []
+    stages = []
+    for position, name in enumerate(order):
+        core = network.core(name)
+        later = {index for other in order[position + 1 :] for index in network.core(other).indices}
+        appeared += [index for index in core.indices if index in network.outputs]
+        alive = dict.fromkeys((*running, *core.indices))
+        result = (
+            *(index for index in running if index in network.inputs and index in later),
+            *appeared,
+            *(
+                index
+                for index in alive
+                if index in later and index not in network.inputs and index not in network.outputs
+            ),
+        )
+        sizes = {index: network.sizes[index] for index in (*running, *core.indices)}
+        stages.append(Stage(name, running, core.indices, result, sizes))
+        running = result
+    return ContractionPlan(network.inputs, network.outputs, tuple(stages))
+
+
+def streaming_order(network: TensorNetwork) -> tuple[str, ...]:
+    """Cores from the last input mode to the first: the order in which a raster frame streams."""
+
+    def last_mode(name: str) -> int:
+        carried = [
+            network.inputs.index(index)
+            for index in network.core(name).indices
+            if index in network.inputs
+        ]
+        return max(carried, default=-1)
+
+    return tuple(sorted(network.core_names, key=last_mode, reverse=True))

@@ -1,0 +1,188 @@
+"""The C simulation: the core's C++ compiled by g++, and called from Python.
+
+Two builds of the same source: `exact` uses the arbitrary-precision types that Vitis HLS uses, so
+that a sum wider than its stated width would wrap; `native` uses the processor's integers and is
+some ten times faster. Their results are equal because no sum exceeds its width.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_hls.registers import IDENTITY_REGISTERS
+from fdht_models.errors import ArtifactError, DeviceError, ToolError
+from fdht_models.tensor.fixedpoint import Codes
+from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
+
+Bytes = npt.NDArray[np.uint8]
+Build = Literal["exact", "native"]
+
+#: Seconds that g++ may take; a full-size model takes about 10.
+COMPILE_TIMEOUT = 600
+_ENTRY = "fdht_csim_run"
+_SOURCES = ("fdht_csim.cpp", "firmware/fdht_lstm.cpp")
+#: `-fno-gnu-unique`: without it, static variables of templates - the LSTM state - would be shared
+#: by all copies of the library in a process.
+_FLAGS = ("-std=c++14", "-O2", "-fPIC", "-shared", "-fno-gnu-unique", "-w")
+
+
+class Identity(NamedTuple):
+    """What the core writes into its identity registers, in their order; 32 bits each."""
+
+    abi_version: int
+    design_id_low: int
+    design_id_high: int
+    frame_bytes: int
+    result_bytes: int
+    frames_done: int
+
+
+def compiler() -> str:
+    """Path of g++.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    found = shutil.which("g++")
+    if found is None:
+        raise ToolError(
+            "is not installed", field="g++", remedy="install it, e.g. apt-get install g++"
+        )
+    return found
+
+
+def compile_library(project: Path, library: Path, build: Build) -> None:
+    """Compiles the core of an HLS project into a shared library.
+
+    Args:
+        project: the directory that hls4ml and our writer wrote.
+        library: file to write.
+        build: which integers to use.
+
+    Raises:
+        ToolError: g++ is missing, fails, or takes too long; the first error line is shown.
+    """
+    command = [compiler(), *_FLAGS, "-Ifirmware/ap_types", "-Ifirmware", "-I."]
+    if build == "native":
+        command.append("-DFDHT_NATIVE_INTEGERS")
+    command += [*_SOURCES, "-o", str(library.resolve())]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=project,
+            capture_output=True,
+            text=True,
+            timeout=COMPILE_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(
+            f"did not finish within {COMPILE_TIMEOUT} s", field="g++", remedy="free the machine"
+        ) from error
+    if done.returncode:
+        lines = done.stderr.splitlines()
+        decisive = next((line for line in lines if "error" in line), "no message")
+        raise ToolError(f"failed: {decisive}", field="g++", value=str(project))
+
+
+class CSimulation:
+    """The core compiled to a shared library, in a copy of its own.
+
+    The library keeps its LSTM state in static variables, and loading one file twice gives one
+    set of them: each simulation therefore loads a private copy.
+
+    Args:
+        library: what `compile_library` wrote.
+
+    Raises:
+        ArtifactError: it cannot be loaded, or lacks the entry point.
+        DeviceError: copies of it share their state.
+    """
+
+    def __init__(self, library: Path) -> None:
+        self._library: ctypes.CDLL | None = None
+        try:
+            with tempfile.TemporaryDirectory(prefix="fdht-csim-") as directory:
+                copy = Path(directory) / "csim.so"
+                shutil.copyfile(library, copy)
+                # The file may go as soon as it is loaded: the mapping keeps it.
+                self._library = ctypes.CDLL(str(copy))
+            self._function: Any = getattr(self._library, _ENTRY)
+        except (OSError, AttributeError) as error:
+            self.close()
+            raise ArtifactError(
+                f"cannot be used as a C simulation ({error})",
+                field=str(library),
+                remedy="run fdht convert on this machine",
+            ) from error
+        pointer = np.ctypeslib.ndpointer(np.uint8, flags="C_CONTIGUOUS")
+        word = ctypes.c_uint32
+        identity = word * len(IDENTITY_REGISTERS)
+        self._function.argtypes = [pointer, pointer, word, word, ctypes.POINTER(identity)]
+        self._function.restype = ctypes.c_int
+        self._identity_type = identity
+        nothing = np.zeros(8, np.uint8)
+        if self.run(nothing, nothing, 0, False).frames_done:
+            self.close()
+            raise DeviceError(
+                "shares its state with a copy that is loaded already",
+                field=str(library),
+                remedy="compile it with -fno-gnu-unique",
+            )
+
+    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+        """Processes `count` frames as the core would; 0 only tells the identity.
+
+        Args:
+            frames: uint8[count * frame_bytes], as in memory.
+            results: uint8[count * result_bytes], to be written.
+            count: frames.
+            reset: start from a zero state.
+
+        Raises:
+            DeviceError: the simulation reports a failure, or is closed.
+        """
+        if self._library is None:
+            raise DeviceError("is closed", field="C simulation")
+        identity = self._identity_type()
+        code = self._function(frames, results, count, int(reset), ctypes.byref(identity))
+        if code:
+            raise DeviceError("failed", field="C simulation", value=code)
+        return Identity(*identity)
+
+    def close(self) -> None:
+        """Unloads the library."""
+        library, self._library = self._library, None
+        if library is not None:
+            _ctypes.dlclose(library._handle)
+
+
+def pack_frames(network: QuantizedNetwork, frames: npt.NDArray[Any]) -> Bytes:
+    """Frames as they lie in memory: uint8[frames * frame_bytes], each padded to whole words."""
+    packed = np.zeros((len(frames), network.frame_bytes), np.uint8)
+    packed[:, : network.inputs] = frames.view(np.uint8)
+    return packed.ravel()
+
+
+def unpack_results(network: QuantizedNetwork, results: Bytes) -> Codes:
+    """Logit codes from memory: int64[frames, classes]."""
+    words = results.view(np.int32).reshape(-1, network.result_bytes // LOGIT_BYTES)
+    return words[:, : len(network.classes)].astype(np.int64)
+
+
+def simulate(
+    simulation: CSimulation, network: QuantizedNetwork, frames: npt.NDArray[Any], reset: bool
+) -> Codes:
+    """Runs consecutive frames: codes [frames, inputs] -> logit codes int64[frames, classes]."""
+    results = np.zeros(len(frames) * network.result_bytes, np.uint8)
+    simulation.run(pack_frames(network, frames), results, len(frames), reset)
+    return unpack_results(network, results)

@@ -1,0 +1,120 @@
+#ifndef FDHT_INTEGER_H_
+#define FDHT_INTEGER_H_
+
+#include "ap_fixed.h"
+#include "ap_int.h"
+
+#include <cstdint>
+#include <type_traits>
+
+// Integers of a stated width, and the one rounding rule.
+//
+// Everything between two streams is computed on codes: integers whose binary point is known to the
+// generator alone. For C simulation at speed the same source compiles on the processor's own
+// integers (FDHT_NATIVE_INTEGERS); results are equal because no sum can exceed its stated width.
+namespace fdht {
+
+#if defined(FDHT_NATIVE_INTEGERS) && !defined(__SYNTHESIS__)
+template <int W> struct integer {
+    typedef typename std::conditional<(W <= 32), int32_t, int64_t>::type type;
+};
+#else
+template <int W> struct integer {
+    typedef ap_int<W> type;
+};
+#endif
+
+// Integers that tables are made of. In C simulation they are plain integers, because a table of
+// thousands of ap_int is filled by a constructor each, at every start, and compiles for minutes.
+#if defined(__SYNTHESIS__)
+template <int W, bool SIGNED> struct constant {
+    typedef typename std::conditional<SIGNED, ap_int<W>, ap_uint<W>>::type type;
+};
+#else
+template <int W, bool SIGNED> struct constant {
+    typedef typename std::conditional<SIGNED, int8_t, uint8_t>::type narrow;
+    typedef typename std::conditional<SIGNED, int16_t, uint16_t>::type middle;
+    typedef typename std::conditional<SIGNED, int32_t, uint32_t>::type wide;
+    typedef typename std::conditional<(W <= 16), middle, wide>::type upper;
+    typedef typename std::conditional<(W <= 8), narrow, upper>::type type;
+};
+#endif
+
+// The code of a fixed-point number: its bits, read as an integer.
+template <int W, int I, ap_q_mode Q, ap_o_mode O, int N>
+typename integer<W>::type code(const ap_fixed<W, I, Q, O, N> &value) {
+    #pragma HLS INLINE
+    ap_int<W> bits;
+    bits.range(W - 1, 0) = value.range(W - 1, 0);
+    return (typename integer<W>::type)bits;
+}
+
+template <int W, int I, ap_q_mode Q, ap_o_mode O, int N>
+typename integer<W + 1>::type code(const ap_ufixed<W, I, Q, O, N> &value) {
+    #pragma HLS INLINE
+    ap_uint<W> bits;
+    bits.range(W - 1, 0) = value.range(W - 1, 0);
+    return (typename integer<W + 1>::type)bits;
+}
+
+// The fixed-point number with a given code.
+template <class fixed_T, class code_T> fixed_T from_code(const code_T &code) {
+    #pragma HLS INLINE
+    ap_int<fixed_T::width> bits = code;
+    fixed_T value;
+    value.range(fixed_T::width - 1, 0) = bits.range(fixed_T::width - 1, 0);
+    return value;
+}
+
+// value * 2^-SHIFT, rounded half to even: AP_RND_CONV. A negative SHIFT is exact.
+template <int W, int SHIFT, bool RIGHT = (SHIFT > 0)> struct shifter;
+
+template <int W, int SHIFT> struct shifter<W, SHIFT, true> {
+    typedef typename integer<W + 1>::type result_t;
+    static result_t apply(const typename integer<W>::type &value) {
+        #pragma HLS INLINE
+        result_t wide = value;
+        // Half minus one, plus the bit that will become the lowest, carries exactly when the
+        // fraction is above a half, or a half and the result would be odd.
+        result_t odd = (wide >> SHIFT) & result_t(1);
+        result_t half = (result_t(1) << (SHIFT - 1)) - result_t(1);
+        result_t sum = wide + half + odd;
+        return sum >> SHIFT;
+    }
+};
+
+template <int W, int SHIFT> struct shifter<W, SHIFT, false> {
+    typedef typename integer<W - SHIFT>::type result_t;
+    static result_t apply(const typename integer<W>::type &value) {
+        #pragma HLS INLINE
+        result_t wide = value;
+        return wide << -SHIFT;
+    }
+};
+
+// Rounds a sum of W bits half to even by SHIFT bits and saturates it to a signed code of OUT bits.
+template <int W, int SHIFT, int OUT>
+typename integer<OUT>::type round_saturate(const typename integer<W>::type &value) {
+    #pragma HLS INLINE
+    typedef typename shifter<W, SHIFT>::result_t rounded_t;
+    const rounded_t rounded = shifter<W, SHIFT>::apply(value);
+    const int64_t maximum = (int64_t(1) << (OUT - 1)) - 1;
+    const int64_t minimum = -(int64_t(1) << (OUT - 1));
+    if (rounded > maximum) {
+        return (typename integer<OUT>::type)maximum;
+    }
+    if (rounded < minimum) {
+        return (typename integer<OUT>::type)minimum;
+    }
+    return (typename integer<OUT>::type)rounded;
+}
+
+// The index of a signed code of W bits in a truth table: its raw bits.
+template <int W, class code_T> unsigned table_index(const code_T &code) {
+    #pragma HLS INLINE
+    return unsigned(int(code)) & ((1u << W) - 1);
+}
+
+} // namespace fdht
+
+#endif

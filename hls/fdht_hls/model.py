@@ -1,0 +1,94 @@
+"""The Keras model that hls4ml converts, and the hls4ml configuration that keeps it exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fdht_models.kerasapi import keras, legacy_keras
+from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
+
+#: Names of the layers in a conversion model.
+LSTM, HEAD = "lstm", "head"
+
+
+def conversion_model(model: Any, network: QuantizedNetwork) -> Any:
+    """A trained classifier as the core sees it: one frame a call, as fibres, state kept.
+
+    Args:
+        model: a Keras model with one QFDHTLSTM and one QDense layer.
+        network: what was exported from it.
+    """
+    lstm, head = (
+        next(layer for layer in model.layers if type(layer).__name__ == kind)
+        for kind in ("QFDHTLSTM", "QDense")
+    )
+    settings = {"return_sequences": False, "return_state": False, "stateful": True}
+    fibres = keras.layers.Input((1, *frame_modes(network.lstm)), batch_size=1, name="fibres")
+    new_lstm = type(lstm).from_config({**lstm.get_config(), **settings, "name": LSTM})
+    new_head = type(head).from_config({**head.get_config(), "name": HEAD})
+    converted = keras.Model(fibres, new_head(new_lstm(fibres)))
+    trainable = {weight.name.split("/")[-1]: weight for weight in lstm.trainable_weights}
+    for weight in new_lstm.trainable_weights:
+        weight.assign(trainable[weight.name.split("/")[-1]])
+    new_head.set_weights(head.get_weights())
+    return converted
+
+
+def head_settings(network: QuantizedNetwork) -> dict[str, Any]:
+    """hls4ml settings of the head: exact sums, and one multiplier a class."""
+    logits = network.logit_format
+    exact = f"ap_fixed<{logits.width},{logits.integer}>"
+    return {
+        "Precision": {"result": exact, "accum": exact},
+        "Strategy": "Resource",
+        "ReuseFactor": network.lstm.units,
+    }
+
+
+def hls_config(model: Any, network: QuantizedNetwork) -> dict[str, Any]:
+    """hls4ml's configuration of a conversion model."""
+    import hls4ml
+
+    with legacy_keras():
+        config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
+            model, granularity="name", backend="FDHT"
+        )
+    settings = head_settings(network)
+    layer = config["LayerName"][HEAD]
+    layer["Precision"].update(settings["Precision"])
+    layer.update({key: value for key, value in settings.items() if key != "Precision"})
+    # QDense brings an activation node of its own, even for a linear one; it must not round.
+    config["LayerName"][f"{HEAD}_linear"]["Precision"]["result"] = settings["Precision"]["result"]
+    return config
+
+
+def convert(
+    model: Any, network: QuantizedNetwork, directory: str, settings: Mapping[str, Any] | None = None
+) -> Any:
+    """Converts a conversion model through hls4ml and writes the project.
+
+    Args:
+        model: what `conversion_model` returns.
+        network: what was exported from the same weights.
+        directory: directory to write.
+        settings: part, clock_period and other settings of the backend.
+
+    Returns:
+        The hls4ml ModelGraph.
+    """
+    import hls4ml
+
+    with legacy_keras():
+        graph = hls4ml.converters.convert_from_keras_model(
+            model,
+            hls_config=hls_config(model, network),
+            output_dir=directory,
+            project_name="fdht_network",
+            backend="FDHT",
+            io_type="io_stream",
+            design_id=network.design_id,
+            **(settings or {}),
+        )
+        graph.write()
+    return graph

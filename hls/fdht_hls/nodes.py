@@ -1,0 +1,152 @@
+"""hls4ml graph nodes: one for the Keras layer, and those into which it is expanded.
+
+A QFDHTLSTM becomes one `FdhtContraction` a mode and one `FdhtCell`: each a process of hls4ml's
+DATAFLOW region, with its own types, weights and reuse factor, joined by hls4ml's own streams.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hls4ml.model.attributes import (
+    Attribute,
+    ConfigurableAttribute,
+    TypeAttribute,
+    WeightAttribute,
+)
+from hls4ml.model.layers import Layer
+from hls4ml.model.types import (
+    FixedPrecisionType,
+    IntegerPrecisionType,
+    RoundingMode,
+    SaturationMode,
+)
+
+from fdht_hls.estimate import hidden_interval, stage_interval
+from fdht_hls.shapes import emission_order, group_positions, stage_shape, stage_weights
+from fdht_models.errors import ConversionError
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import QuantizedArray, QuantizedLstm
+
+
+def fixed_type(format: FixedPoint) -> FixedPrecisionType:
+    """hls4ml's type of a format."""
+    return FixedPrecisionType(
+        format.width, format.integer, format.signed, RoundingMode.RND_CONV, SaturationMode.SAT
+    )
+
+
+def add_codes(
+    node: Layer, name: str, array: QuantizedArray | npt.NDArray[np.int64], width: int = 0
+) -> None:
+    """Gives a node a weight array of plain integers."""
+    if isinstance(array, QuantizedArray):
+        precision = IntegerPrecisionType(array.format.width, array.format.signed)
+        codes = array.codes
+    else:
+        precision = IntegerPrecisionType(width, False)
+        codes = array
+    node.add_weights_variable(
+        name=name,
+        var_name=name + "{index}",
+        type_name=name + "{index}_t",
+        precision=precision,
+        data=codes.ravel().astype(np.float64),
+    )
+
+
+class FdhtLstm(Layer):
+    """The Keras layer as parsed; replaced by `expand` before anything else happens."""
+
+    _expected_attributes = (Attribute("lstm", value_type=QuantizedLstm),)
+
+    def initialize(self) -> None:
+        """Declares the output: h of every step, or of the last."""
+        steps, units = self.get_attr("steps"), self.get_attr("lstm").units
+        shape = [steps, units] if self.get_attr("return_sequences") else [units]
+        self.add_output_variable(shape, precision=fixed_type(self.get_attr("lstm").cell.hidden))
+
+
+class FdhtContraction(Layer):
+    """One stage of W_x x."""
+
+    _expected_attributes = (
+        Attribute("steps"),
+        Attribute("position"),
+        WeightAttribute("core"),
+        TypeAttribute("core"),
+        ConfigurableAttribute("reuse_factor", default=1),
+    )
+
+    def initialize(self) -> None:
+        """Declares output stream and weights."""
+        lstm: QuantizedLstm = self.get_attr("lstm")
+        path, position = lstm.input_path, self.get_attr("position")
+        shape = stage_shape(path, position)
+        last = position == len(path.formats)
+        format = lstm.accumulator_format(path, position) if last else path.formats[position]
+        self.set_attr("shape", shape)
+        self.add_output_variable(
+            [self.get_attr("steps"), shape.words_out, shape.outputs], precision=fixed_type(format)
+        )
+        add_codes(self, "core", stage_weights(lstm, path, position))
+
+
+class FdhtCell(Layer):
+    """W_h h, gates and state."""
+
+    ARRAYS = ("bias", "position", "gate", "candidate", "output")
+
+    _expected_attributes = (
+        Attribute("steps"),
+        Attribute("stateful", value_type=bool),
+        *(WeightAttribute(name) for name in ARRAYS),
+        *(TypeAttribute(name) for name in ARRAYS),
+        ConfigurableAttribute("reuse_factor", default=1),
+    )
+
+    def initialize(self) -> None:
+        """Declares output stream, tables, and the cores of W_h."""
+        lstm: QuantizedLstm = self.get_attr("lstm")
+        cell, path = lstm.cell, lstm.hidden_path
+        steps = self.get_attr("steps")
+        shape = [steps, lstm.units] if self.get_attr("return_sequences") else [lstm.units]
+        self.add_output_variable(shape, precision=fixed_type(cell.hidden))
+        order = emission_order(lstm.input_path)
+        if not np.array_equal(order, emission_order(path)):
+            raise ConversionError("W_x x and W_h h must emit their sums in the same order")
+        bias = QuantizedArray(cell.bias.format, cell.bias.codes[order])
+        add_codes(self, "bias", bias)
+        positions = group_positions(lstm)
+        add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
+        for name in ("gate", "candidate", "output"):
+            add_codes(self, name, getattr(cell, name))
+        for position in range(len(path.plan.stages)):
+            add_codes(self, hidden_core(position), stage_weights(lstm, path, position))
+
+
+def hidden_core(position: int) -> str:
+    """Name of the weights of a stage of W_h h."""
+    return f"hidden_core_{position + 1}_"
+
+
+def stage_attributes(node: FdhtLstm, position: int) -> dict[str, Any]:
+    """Attributes of the stage node at a position."""
+    lstm: QuantizedLstm = node.get_attr("lstm")
+    return {
+        "lstm": lstm,
+        "steps": node.get_attr("steps"),
+        "position": position,
+        "reuse_factor": stage_interval(lstm, position),
+    }
+
+
+def cell_attributes(node: FdhtLstm) -> dict[str, Any]:
+    """Attributes of the cell node."""
+    kept = ("lstm", "steps", "return_sequences", "stateful")
+    return {
+        **{key: node.get_attr(key) for key in kept},
+        "reuse_factor": hidden_interval(),
+    }

@@ -1,0 +1,105 @@
+"""From a Keras model to hls4ml's graph: the layer handler and the pass that expands it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hls4ml.model.optimizer import OptimizerPass
+
+from fdht_hls.nodes import (
+    FdhtCell,
+    FdhtContraction,
+    FdhtLstm,
+    cell_attributes,
+    fixed_type,
+    stage_attributes,
+)
+from fdht_models.errors import ConversionError
+from fdht_models.tensor.quantized import QuantizedLstm
+
+if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
+    from hls4ml.model.graph import ModelGraph
+
+
+def parse_qfdhtlstm(
+    keras_layer: dict[str, Any],
+    input_names: Sequence[str] | None,
+    input_shapes: Sequence[Sequence[int | None]],
+    reader: Any,
+) -> tuple[dict[str, Any], list[int | None]]:
+    """hls4ml's handler of QFDHTLSTM.
+
+    The input must be [batch, time, fibres, n_d]: its last axis becomes a word of the stream.
+
+    Raises:
+        ConversionError: the input has another shape, or the model is not at hand.
+    """
+    from fdht_models.layers.export import export_lstm
+
+    config = keras_layer["config"]
+    name = config["name"]
+    if not hasattr(reader, "model"):
+        raise ConversionError(
+            "needs the Keras model itself, not a file",
+            field=name,
+            remedy="call hls4ml.converters.convert_from_keras_model(model, ...)",
+        )
+    layer = reader.model.get_layer(name)
+    modes = layer.shape.input_modes
+    batch, steps, *frame = input_shapes[0]
+    expected = [math.prod(modes[:-1]), modes[-1]]
+    if steps is None or list(frame) != expected:
+        raise ConversionError(
+            f"hls4ml needs a fixed number of time steps and frames of {expected[0]} fibres of "
+            f"{expected[1]} values",
+            field=f"{name}.input_shape",
+            value=list(input_shapes[0]),
+            remedy=f"build the model with Input((steps, {expected[0]}, {expected[1]}))",
+        )
+    lstm = export_lstm(layer)
+    attributes: dict[str, Any] = {
+        "class_name": "FdhtLstm",
+        "name": name,
+        "lstm": lstm,
+        "steps": int(steps),
+        "return_sequences": bool(config["return_sequences"]),
+        "stateful": bool(config["stateful"]),
+    }
+    if input_names is not None:
+        attributes["inputs"] = input_names
+    shape = [batch, int(steps)] if attributes["return_sequences"] else [batch]
+    return attributes, [*shape, lstm.units]
+
+
+class ExpandFdhtLstm(OptimizerPass):
+    """Replaces an FdhtLstm node by its stages and its cell."""
+
+    def match(self, node: Any) -> bool:
+        """Is this an unexpanded layer?"""
+        return isinstance(node, FdhtLstm)
+
+    def transform(self, model: ModelGraph, node: FdhtLstm) -> bool:
+        """Expands one node; the graph has changed, so passes start again."""
+        lstm: QuantizedLstm = node.get_attr("lstm")
+        source = node.get_input_node()
+        if source.class_name != "Input":
+            raise ConversionError(
+                "must be the first layer: frames are streamed into it",
+                field=node.name,
+                value=source.class_name,
+                remedy="convert the model from its quantised input on (codes / 2**fraction)",
+            )
+        source.get_output_variable().type.precision = fixed_type(lstm.input_format)
+        previous = node.inputs[0]
+        for position, core in enumerate(lstm.input_path.cores):
+            name = f"{node.name}_{core}"
+            stage = model.make_node(
+                FdhtContraction, name, stage_attributes(node, position), [previous]
+            )
+            model.insert_node(stage, before=node)
+            previous = name
+        cell = model.make_node(FdhtCell, f"{node.name}_cell", cell_attributes(node), [previous])
+        model.replace_node(node, cell)
+        return True

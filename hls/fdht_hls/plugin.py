@@ -1,0 +1,55 @@
+"""The hls4ml plug-in: backend and writer `FDHT`, found by the entry point `hls4ml.backends`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+from typing import Any
+
+
+def register(register_backend: Callable[..., None], register_writer: Callable[..., None]) -> None:
+    """Registers writer, backend, layers and handler; hls4ml calls it once, when it is imported."""
+    from hls4ml.model.layers import register_layer
+
+    from fdht_hls.backend import FdhtBackend
+    from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtLstm
+    from fdht_hls.writer import FdhtWriter
+
+    layers: tuple[Any, ...] = (FdhtLstm, FdhtContraction, FdhtCell)
+    for layer in layers:
+        register_layer(layer.__name__, layer)
+    register_writer("FDHT", FdhtWriter)
+    register_backend("FDHT", FdhtBackend)
+    if not register_handler():
+        sys.meta_path.insert(0, _WhenConvertersAreThere())
+
+
+def register_handler() -> bool:
+    """Registers the Keras handler; False while hls4ml's converters are only half imported."""
+    converters = sys.modules.get("hls4ml.converters.keras_v2_to_hls")
+    register_keras_handler = getattr(converters, "register_keras_v2_layer_handler", None)
+    if register_keras_handler is None:
+        return False
+    from fdht_hls.parsing import parse_qfdhtlstm
+
+    if "QFDHTLSTM" not in getattr(converters, "layer_handlers", {}):
+        register_keras_handler("QFDHTLSTM", parse_qfdhtlstm)
+    return True
+
+
+class _WhenConvertersAreThere(MetaPathFinder):
+    """Registers the handler at the first import for which it can, and goes.
+
+    hls4ml 1.3 loads plug-ins while `hls4ml.converters` is still being imported, when handlers
+    cannot be registered yet. The imports that follow - it imports its own handlers next - are the
+    first moment at which they can. This finder finds nothing itself.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        """Called at each import; registers as soon as possible."""
+        if register_handler():
+            sys.meta_path.remove(self)

@@ -1,0 +1,226 @@
+"""The stage `convert`: build/<name>/model/ -> build/<name>/hls/.
+
+Converts through hls4ml, compiles the C simulation, proves equality on at least 10,000 integers and
+estimates the core's pace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fdht_hls.csimulation import compile_library, compiler, pack_frames
+from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
+from fdht_hls.estimate import estimate
+from fdht_models.artifacts import (
+    MANIFEST,
+    digest_file,
+    digest_of,
+    is_current,
+    new_stage,
+    read_json,
+    read_manifest,
+    write_json,
+    write_text,
+)
+from fdht_models.errors import ConfigError, ConversionError, FdhtError
+from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
+
+STAGE = "hls"
+NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
+EQUALITY, ESTIMATE, PROJECT = "equality.json", "estimate.json", "project"
+#: The least number of integers that a proof compares, and the least length of its streams.
+PROOF_INTEGERS, PROOF_FRAMES = 10_000, 60
+#: Seed of the clips in a proof; no training or evaluation uses it.
+_PROOF_SEED = 60_000
+#: Frames of the corner cases that go with the project, for csim and cosim.
+_GOLDEN_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` found.
+
+    Args:
+        directory: the stage directory.
+        fresh: False if nothing had changed, so that nothing was done.
+        equality: pairs compared, as in `equality.json`.
+        estimate: as in `estimate.json`.
+    """
+
+    directory: Path
+    fresh: bool
+    equality: Mapping[str, Any]
+    estimate: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "directory": str(self.directory),
+            "fresh": self.fresh,
+            "equality": dict(self.equality),
+            "estimate": dict(self.estimate),
+        }
+
+
+def convert_stage(
+    model_directory: Path,
+    directory: Path,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Converts a trained experiment, unless its output is current.
+
+    Args:
+        model_directory: what `fdht train` wrote.
+        directory: stage directory to write.
+        settings: hls4ml backend settings such as `part` and `clock_period` (ns).
+        progress: told how far the comparisons have come.
+
+    Raises:
+        ArtifactError: the model is missing or damaged, or the output cannot be written.
+        ConversionError: hls4ml refuses the model.
+        EqualityError: an integer differs.
+        ToolError: g++ is missing or fails.
+    """
+    read_manifest(model_directory, "model")
+    inputs = {
+        "model": digest_file(model_directory / MANIFEST),
+        "settings": digest_of(dict(settings or {})),
+        "source": source_digest(),
+        "machine": platform.machine(),
+    }
+    if not is_current(directory, STAGE, inputs):
+        compiler()
+        tools = {name: version(name) for name in ("hls4ml", "qkeras", "tensorflow", "numpy")}
+        with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
+            _write(model_directory, temporary, extra, settings or {}, progress or _silent)
+        fresh = True
+    else:
+        fresh = False
+    return Conversion(
+        directory, fresh, read_json(directory / EQUALITY), read_json(directory / ESTIMATE)
+    )
+
+
+def source_digest() -> str:
+    """Digest of this package's own code and templates: another version converts anew."""
+    package = Path(__file__).parent
+    files = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".h", ".j2"})
+    return digest_of({str(path.relative_to(package)): digest_file(path) for path in files})
+
+
+def _write(
+    model_directory: Path,
+    directory: Path,
+    extra: dict[str, Any],
+    settings: Mapping[str, Any],
+    progress: Progress,
+) -> None:
+    from fdht_models.training import restore
+
+    network = QuantizedNetwork.load(model_directory / "network.json")
+    convert_project(restore(model_directory), network, directory / PROJECT, settings)
+    libraries = {"csim_exact": directory / EXACT_LIBRARY, "csim": directory / LIBRARY}
+    for position, (name, library) in enumerate(libraries.items()):
+        progress("compile", position, len(libraries))
+        compile_library(directory / PROJECT, library, "native" if name == "csim" else "exact")
+    progress("compile", len(libraries), len(libraries))
+    streams = proof_streams(model_directory, network)
+    keras = restore(
+        model_directory, return_sequences=True, stateful=True, batch=len(streams), steps=None
+    )
+    results = prove(network, keras, libraries, streams, progress)
+    network.save(directory / NETWORK)
+    write_json(directory / EQUALITY, equality_report(results, streams))
+    paced = estimate(network).to_json()
+    write_json(directory / ESTIMATE, paced)
+    extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
+    extra["design_id"] = f"{network.design_id:016x}"
+
+
+def convert_project(
+    model: Any, network: QuantizedNetwork, directory: Path, settings: Mapping[str, Any]
+) -> None:
+    """Writes the HLS project of a trained Keras classifier, with golden vectors for its test bench.
+
+    Raises:
+        ConversionError: hls4ml refuses it; hls4ml's message is kept.
+    """
+    from fdht_hls.model import conversion_model, convert
+
+    chatter = io.StringIO()
+    try:
+        # hls4ml prints, and QKeras warns of its own constraints; neither concerns a user.
+        with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            convert(conversion_model(model, network), network, str(directory), settings)
+    except FdhtError:
+        raise
+    except Exception as error:
+        last = (chatter.getvalue().strip().splitlines() or [""])[-1]
+        raise ConversionError(
+            f"hls4ml failed: {type(error).__name__}: {error} {last}", field=network.name
+        ) from error
+    write_golden(network, directory / "tb_data")
+
+
+def write_golden(network: QuantizedNetwork, directory: Path) -> None:
+    """Writes frames and results as the memory holds them, one 64-bit word a line in hexadecimal."""
+    frames = corner_frames(network, _GOLDEN_FRAMES)
+    logits = reference_logits(network, frames[None])[0]
+    results = np.zeros((len(frames), network.result_bytes // LOGIT_BYTES), np.int32)
+    results[:, : logits.shape[1]] = logits
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, words in (
+        ("frames", pack_frames(network, frames).view("<u8")),
+        ("results", results.ravel().view("<u8")),
+    ):
+        write_text(directory / f"{name}.hex", "".join(f"{int(word):016x}\n" for word in words))
+
+
+def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
+    """Streams of the data set's test split and one of corner cases.
+
+    Returns:
+        Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
+        clips one after the other; enough for `PROOF_INTEGERS` logits.
+    """
+    from fdht_models.data import get_dataset, load_clips
+
+    settings = read_json(model_directory / "experiment.json")["data"]
+    per_stream = PROOF_FRAMES * len(network.classes)
+    count = -(-PROOF_INTEGERS // per_stream)
+    try:
+        clips = load_clips(settings["set"], "test", count, _PROOF_SEED, steps=PROOF_FRAMES).frames
+    except ConfigError:  # this data set has no clips of that length
+        steps = get_dataset(settings["set"]).steps
+        joined = -(-PROOF_FRAMES // steps)
+        clips = load_clips(settings["set"], "test", count * joined, _PROOF_SEED, steps=steps).frames
+        clips = clips.reshape(count, joined * steps, -1)
+    corners = corner_frames(network, clips.shape[1])
+    return np.concatenate([clips.view(corners.dtype), corners[None]])
+
+
+def equality_report(
+    results: Mapping[str, Comparison], streams: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    """What `equality.json` holds."""
+    return {
+        "streams": int(streams.shape[0]),
+        "frames_per_stream": int(streams.shape[1]),
+        **{name: result.to_json() for name, result in results.items()},
+    }
+
+
+def _silent(label: str, done: int, total: int) -> None:
+    pass

@@ -1,0 +1,145 @@
+"""The hls4ml writer `FDHT`: hls4ml's Vitis project, and beside it the IP core `fdht_lstm`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hls4ml.model.types import IntegerPrecisionType
+from hls4ml.writer.vitis_writer import VitisWriter
+
+from fdht_hls.code import CellCall, constant_type, render
+from fdht_hls.nodes import FdhtCell
+from fdht_hls.registers import ABI_VERSION, BY_NAME, IDENTITY_REGISTERS
+from fdht_models.artifacts import write_text
+from fdht_models.errors import ConversionError
+from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
+
+if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
+    from hls4ml.model.graph import ModelGraph
+
+#: Files of the core, template by template.
+_FILES = {
+    "fdht_lstm.h.j2": "firmware/fdht_lstm.h",
+    "fdht_lstm.cpp.j2": "firmware/fdht_lstm.cpp",
+    "fdht_csim.cpp.j2": "fdht_csim.cpp",
+    "fdht_testbench.cpp.j2": "fdht_testbench.cpp",
+    "build_core.tcl.j2": "build_core.tcl",
+}
+
+
+#: Words in a FIFO between two stages. hls4ml asks for a whole frame's; the stages are a chain
+#: without reconvergence, which no depth can deadlock, and emit at most a few words in a row.
+_FIFO_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream between two processes of the core: its C++ declaration and pragma."""
+
+    definition: str
+    pragma: str
+
+
+class FdhtWriter(VitisWriter):
+    """Writes the project. The core holds its weights and reads frames from memory."""
+
+    def print_array_to_cpp(
+        self, var: Any, odir: str, namespace: str | None = None, write_txt_file: bool = True
+    ) -> None:
+        """Writes a weight array: ours as constants of plain integers, hls4ml's as hls4ml does."""
+        if not isinstance(var.type.precision, IntegerPrecisionType):
+            super().print_array_to_cpp(var, odir, namespace, write_txt_file)
+            return
+        codes = [int(code) for code in var.data]
+        rows = [codes[start : start + 16] for start in range(0, len(codes), 16)]
+        text = render(
+            "weights.h.j2", name=var.name, type=constant_type(var), rows=rows, size=len(codes)
+        )
+        write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
+
+    def write_hls(self, model: ModelGraph) -> None:
+        """Writes hls4ml's project, then the core's files from their templates."""
+        super().write_hls(model)
+        values = core_values(model)
+        directory = Path(model.config.get_output_dir())
+        for template, name in _FILES.items():
+            write_text(directory / name, render(template, **values))
+
+
+def core_values(model: ModelGraph) -> dict[str, Any]:
+    """What the templates of the core need.
+
+    Raises:
+        ConversionError: the graph is not one stream of frames in and one word of results out.
+    """
+    inputs, outputs = model.get_input_variables(), model.get_output_variables()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ConversionError(
+            "the core has one input and one output",
+            field="model",
+            value=f"{len(inputs)} inputs, {len(outputs)} outputs",
+        )
+    frame, result = inputs[0], outputs[0]
+    if frame.shape[0] != 1 or len(result.shape) != 1:
+        raise ConversionError(
+            "the core runs one frame at a time: one time step, no return_sequences",
+            field="model",
+            value=f"input {list(frame.shape)}, output {list(result.shape)}",
+            remedy="convert with one time step and stateful=True",
+        )
+    if result.type.precision.width > 8 * LOGIT_BYTES:
+        raise ConversionError(
+            f"a result holds {8 * LOGIT_BYTES} bits",
+            field=result.name,
+            value=str(result.type.precision),
+        )
+    names = {variable.name for layer in model.get_layers() for variable in layer.get_variables()}
+    if taken := names & set(BY_NAME):
+        raise ConversionError(
+            "is the name of a port of the core",
+            field="layer name",
+            value=", ".join(sorted(taken)),
+            remedy="rename the layer",
+        )
+    _, fibres, fibre = frame.shape
+    part = model.config.get_config_value("Part")
+    return {
+        "project": model.config.get_project_name(),
+        "frame": frame,
+        "result": result,
+        "fibres": fibres,
+        "whole_words": fibre % WORD_BYTES == 0,
+        "frame_words": -(-fibres * fibre // WORD_BYTES),
+        "result_words": -(-result.shape[0] * LOGIT_BYTES // WORD_BYTES),
+        "streams": list(_streams(model)),
+        "calls": list(_calls(model)),
+        "abi_version": ABI_VERSION,
+        "design_id": model.config.get_config_value("DesignId", 0),
+        "registers": BY_NAME,
+        "identity": [register.name for register in IDENTITY_REGISTERS],
+        "part": part,
+        "clock_period": model.config.get_config_value("ClockPeriod"),
+    }
+
+
+def _streams(model: ModelGraph) -> Iterator[Stream]:
+    for layer in model.get_layers():
+        for variable in layer.get_variables():
+            _, depth = variable.pragma
+            yield Stream(
+                f'hls::stream<{variable.type.name}> {variable.name}("{variable.name}")',
+                f"#pragma HLS STREAM variable={variable.name} depth={min(depth, _FIFO_DEPTH)}",
+            )
+
+
+def _calls(model: ModelGraph) -> Iterator[str]:
+    for layer in model.get_layers():
+        if isinstance(layer, FdhtCell):
+            yield CellCall().call(layer, "reset_state && frame == 0")
+            continue
+        text = layer.get_attr("function_cpp")
+        if text:
+            yield from [text] if isinstance(text, str) else text

@@ -1,0 +1,1 @@
+"""On the board: driver, streaming, power meters, energy, simulated board and report."""

@@ -1,0 +1,318 @@
+"""The driver of the core `fdht_lstm`, bound by pynq to its vendor, library, name and version.
+
+Importing this module needs pynq; importing `fdht_host` does not.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from fdht_hls.registers import (
+    ABI_VERSION,
+    AP_IDLE,
+    AP_START,
+    BY_NAME,
+    IDENTITY_REGISTERS,
+    VLNV,
+)
+from fdht_host._pynq import DefaultIP, Overlay
+from fdht_models.errors import DeviceError, DeviceTimeoutError, FdhtError
+from fdht_overlays.manifest import OverlayManifest
+
+#: Seconds between two looks at a running core.
+POLL_SECONDS = 100e-6
+#: The core's frame count has 32 bits.
+_LARGEST_COUNT = 0xFFFF_FFFF
+
+
+class Clock(Protocol):
+    """Time as the driver takes it: the system's, or a simulated board's."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...
+
+
+class SystemClock:
+    """The time of the machine."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+        time.sleep(seconds)
+
+
+def clock_of(device: object) -> Clock:
+    """A device's own clock, as simulated boards have one, or else the system's."""
+    clock: Clock = getattr(device, "clock", None) or SystemClock()
+    return clock
+
+
+@dataclass(frozen=True)
+class CoreIdentity:
+    """What a core says of itself in its identity registers.
+
+    Args:
+        abi_version: version of the register map.
+        design_id: 64 bits of the design's digest.
+        frame_bytes: distance between two frames.
+        result_bytes: distance between two results.
+        frames_done: frames since the bitstream was loaded, modulo 2**32.
+    """
+
+    abi_version: int
+    design_id: int
+    frame_bytes: int
+    result_bytes: int
+    frames_done: int
+
+
+class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
+    """Drives one core.
+
+    Attributes:
+        mmio: pynq's access to the registers.
+        device: the pynq device that the core is on.
+    """
+
+    bindto = [VLNV]  # noqa: RUF012 - pynq's binding protocol
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        super().__init__(description)
+        self._clock = clock_of(self.device)
+
+    def read_register(self, name: str) -> int:
+        """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits."""
+        register = BY_NAME[name]
+        return sum(
+            int(self.mmio.read(register.offset + 4 * word)) << (32 * word)
+            for word in range(register.width // 32)
+        )
+
+    def write_register(self, name: str, value: int) -> None:
+        """Writes a register by its name, 32 or 64 bits."""
+        register = BY_NAME[name]
+        for word in range(register.width // 32):
+            self.mmio.write(register.offset + 4 * word, (int(value) >> (32 * word)) & 0xFFFF_FFFF)
+
+    def start(self, frames: int, results: int, count: int, reset: bool) -> None:
+        """Starts a call and returns at once.
+
+        Args:
+            frames: physical address of the first frame.
+            results: physical address of the first result.
+            count: frames; 0 only sets the identity registers.
+            reset: start from a zero LSTM state.
+
+        Raises:
+            DeviceError: the core is running, an address is misaligned, or the count does not fit.
+        """
+        for name, address in (("frames", frames), ("results", results)):
+            if address % 8:
+                raise DeviceError(
+                    "must be a multiple of 8",
+                    field=f"address of the {name}",
+                    value=hex(address),
+                    remedy="pass whole frames of a buffer from pynq.allocate",
+                )
+        if not 0 <= count <= _LARGEST_COUNT:
+            raise DeviceError("must fit 32 bits", field="frame_count", value=count)
+        control = self.read_register("CTRL")
+        if not control & AP_IDLE:
+            raise DeviceError(
+                f"the core is still running (CTRL = {control:#04x})",
+                field="start",
+                remedy="wait for the call before; load the overlay again if it never ends",
+            )
+        self.write_register("frames", frames)
+        self.write_register("results", results)
+        self.write_register("frame_count", count)
+        self.write_register("reset_state", int(reset))
+        self.write_register("CTRL", AP_START)
+
+    def wait(self, timeout: float, expected: float = 0.0) -> None:
+        """Waits until the core is idle.
+
+        Args:
+            timeout: seconds after which to give up.
+            expected: seconds that the call should take: slept through before the first look.
+
+        Raises:
+            DeviceTimeoutError: the core did not end in time.
+        """
+        deadline = self._clock.monotonic() + timeout
+        self._clock.sleep(min(expected, timeout))
+        while True:
+            # The time is taken before the look: a late look at an idle core is no failure.
+            late = self._clock.monotonic() >= deadline
+            control = self.read_register("CTRL")
+            if control & AP_IDLE:
+                return
+            if late:
+                raise DeviceTimeoutError(
+                    f"the core did not end within {timeout:g} s ({self._summary(control)})",
+                    field="wait",
+                    remedy="check the buffers' addresses and the clock, and load the overlay again",
+                )
+            self._clock.sleep(POLL_SECONDS)
+
+    def _summary(self, control: int) -> str:
+        values = {name: self.read_register(name) for name in ("frames", "results")}
+        shown = {
+            "CTRL": f"{control:#04x}",
+            **{name: hex(value) for name, value in values.items()},
+            "frame_count": str(self.read_register("frame_count")),
+            "frames_done": str(self.read_register("frames_done")),
+        }
+        return ", ".join(f"{name} = {value}" for name, value in shown.items())
+
+    def identity(self, timeout: float = 1.0) -> CoreIdentity:
+        """Asks the core who it is, by a call of no frames; LSTM state is kept.
+
+        Raises:
+            DeviceError: the core is running.
+            DeviceTimeoutError: it does not answer.
+        """
+        self.start(0, 0, 0, reset=False)
+        self.wait(timeout)
+        values = {
+            register.name: self.read_register(register.name) for register in IDENTITY_REGISTERS
+        }
+        design_id = values.pop("design_id_high") << 32 | values.pop("design_id_low")
+        return CoreIdentity(design_id=design_id, **values)
+
+    def frames_done(self) -> int:
+        """Frames processed since the bitstream was loaded, modulo 2**32, as of the last call."""
+        return self.read_register("frames_done")
+
+    def run(
+        self, frames: Any, results: Any, count: int, reset: bool, timeout: float = 10.0
+    ) -> None:
+        """Processes frames: flushes, starts, waits, invalidates.
+
+        Args:
+            frames: `PynqBuffer` of at least `count` frames, each `frame_bytes` long.
+            results: `PynqBuffer` of at least `count` results, each `result_bytes` long.
+            count: frames.
+            reset: start from a zero LSTM state.
+            timeout: seconds.
+
+        Raises:
+            DeviceError: a buffer is too small, the core is running, or it did not process all.
+            DeviceTimeoutError: it did not end in time.
+        """
+        identity = self.identity(timeout)
+        for name, buffer, size in (
+            ("frames", frames, count * identity.frame_bytes),
+            ("results", results, count * identity.result_bytes),
+        ):
+            if buffer.nbytes < size:
+                raise DeviceError(
+                    f"{count} frames need {size} bytes",
+                    field=f"{name}.nbytes",
+                    value=buffer.nbytes,
+                    remedy="allocate a larger buffer",
+                )
+        frames.flush()
+        self.start(frames.device_address, results.device_address, count, reset)
+        self.wait(timeout)
+        self.check_progress(identity.frames_done, count)
+        results.invalidate()
+
+    def check_progress(self, before: int, count: int) -> int:
+        """Checks that a call processed all its frames.
+
+        Args:
+            before: `frames_done` before the call.
+            count: frames of the call.
+
+        Returns:
+            `frames_done` now.
+
+        Raises:
+            DeviceError: it did not.
+        """
+        now = self.frames_done()
+        done = (now - before) & 0xFFFF_FFFF
+        if done != count:
+            raise DeviceError(
+                f"the core processed {done} of {count} frames",
+                field="frames_done",
+                remedy="load the overlay again",
+            )
+        return now
+
+
+def load_core(bitstream: Path, device: Any) -> FdhtLstm:
+    """Loads an overlay through pynq and returns the driver of its core.
+
+    Args:
+        bitstream: the `.bit` file; the `.hwh` stands beside it.
+        device: a pynq device; None: the board that pynq finds.
+
+    Raises:
+        DeviceError: there is no board, it refuses the overlay, or the overlay has no single core.
+    """
+    try:
+        overlay = Overlay(str(bitstream), device=device)
+    except FdhtError:
+        raise
+    except (RuntimeError, OSError) as error:
+        raise DeviceError(
+            f"cannot be loaded ({error})",
+            field=str(bitstream),
+            remedy="run as root on the board it was built for, or build for --board sim",
+        ) from error
+    names = [name for name, ip in overlay.ip_dict.items() if ip["driver"] is FdhtLstm]
+    if len(names) != 1:
+        raise DeviceError(
+            f"has {len(names)} cores that this driver is bound to, not one",
+            field=str(overlay.bitfile_name),
+            remedy="build the overlay again",
+        )
+    driver: FdhtLstm = getattr(overlay, names[0])
+    return driver
+
+
+def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float = 1.0) -> None:
+    """Checks that the core on the board is the one that a manifest describes.
+
+    Raises:
+        DeviceError: it is another one; names both.
+    """
+    found = driver.identity(timeout)
+    if found.abi_version != ABI_VERSION:
+        raise DeviceError(
+            f"this host speaks {ABI_VERSION}",
+            field="abi_version",
+            value=found.abi_version,
+            remedy="build the overlay with this version of fdht",
+        )
+    if found.design_id != manifest.design_number:
+        raise DeviceError(
+            f"the board holds design {found.design_id:016x}, the manifest of "
+            f"{manifest.experiment} names {manifest.design_id}",
+            field="design_id",
+            remedy="build the overlay again from this model",
+        )
+    for name, shown, expected in (
+        ("frame_bytes", found.frame_bytes, manifest.input.frame_bytes),
+        ("result_bytes", found.result_bytes, manifest.results.result_bytes),
+    ):
+        if shown != expected:
+            raise DeviceError(
+                f"the manifest says {expected}",
+                field=name,
+                value=shown,
+                remedy="build the overlay again",
+            )

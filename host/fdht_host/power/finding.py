@@ -1,0 +1,115 @@
+"""Which meter a board has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fdht_host.power.hwmon import HWMON, hwmon_meter
+from fdht_host.power.meter import PowerMeter, Sensor
+from fdht_host.power.pmbus import pmbus_meter
+from fdht_host.power.simulated import SimulatedMeter
+from fdht_models.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from fdht_host.simulator import SimulatedDevice
+    from fdht_overlays.boards import Board, PowerSensor
+
+# A choice, within what the data sheets of power monitors bound.
+_MODELLED_GAIN_ERROR = 0.005
+
+
+@dataclass(frozen=True)
+class MeterSearch:
+    """A meter, or None and the reason why there is none: the energy is then "unmeasured"."""
+
+    meter: PowerMeter | None
+    reason: str = ""
+
+
+def search_meter(
+    board: Board,
+    device: SimulatedDevice | None = None,
+    *,
+    seed: int = 0,
+    hwmon_root: Path = HWMON,
+) -> MeterSearch:
+    """Looks for a power meter: the first of the board's sensors that can be read.
+
+    Args:
+        board: from `fdht_overlays.boards`.
+        device: the simulated device, where the board is simulated.
+        seed: of the modelled sensor's errors.
+        hwmon_root: the kernel's sensor tree.
+    """
+    if not board.power_sensors:
+        return MeterSearch(None, f"{board.title} has no power sensor; connect an external meter")
+    searches = [_try(board, sensor, device, seed, hwmon_root) for sensor in board.power_sensors]
+    found = [search for search in searches if search.meter is not None]
+    return found[0] if found else MeterSearch(None, "; ".join(one.reason for one in searches))
+
+
+def find_meter(
+    board: Board, device: SimulatedDevice | None = None, *, seed: int = 0
+) -> PowerMeter | None:
+    """Returns the board's power meter, or None: its energy is "unmeasured"; see `search_meter`."""
+    return search_meter(board, device, seed=seed).meter
+
+
+def _try(
+    board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int, root: Path
+) -> MeterSearch:
+    try:
+        return MeterSearch(_meter(board, sensor, device, seed, root))
+    except MeasurementError as error:
+        return MeterSearch(None, str(error))
+    except ImportError as error:
+        return MeterSearch(None, f"sensor {sensor.name}: {error}")
+
+
+def _meter(
+    board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int, root: Path
+) -> PowerMeter:
+    if sensor.access == "hwmon":
+        return hwmon_meter(
+            sensor.name,
+            sensor.rails,
+            update_interval_seconds=sensor.update_interval_seconds,
+            resolution_watts=sensor.resolution_watts,
+            root=root,
+        )
+    if sensor.access == "pynq.pmbus":
+        return pmbus_meter(
+            sensor.rails,
+            update_interval_seconds=sensor.update_interval_seconds,
+            resolution_watts=sensor.resolution_watts,
+        )
+    return _modelled(board, sensor, device, seed)
+
+
+def _modelled(
+    board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int
+) -> SimulatedMeter:
+    model = board.power_model
+    if device is None or model is None:
+        raise MeasurementError(
+            "reads a simulated board only", field="power sensor", value=sensor.name
+        )
+    if sensor.update_interval_seconds is None or sensor.resolution_watts is None:
+        raise MeasurementError(
+            "a modelled sensor needs update_interval_seconds and resolution_watts",
+            field="power sensor",
+            value=sensor.name,
+        )
+    description = Sensor(
+        name=sensor.name,
+        kind="modelled",
+        rails=sensor.rails,
+        resolution_watts=sensor.resolution_watts,
+        gain_error=_MODELLED_GAIN_ERROR,
+        update_interval_seconds=sensor.update_interval_seconds,
+    )
+    return SimulatedMeter(
+        description, model, lambda: device.activity, device.clock.monotonic_ns, seed=seed
+    )

@@ -1,0 +1,61 @@
+"""Power rails that pynq reads through libsensors, such as the ZCU104's 12 V input."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from fdht_host.power.hwmon import metered
+from fdht_host.power.sampling import SamplingMeter
+from fdht_models.errors import MeasurementError
+
+# An assumption: shunt tolerance of 1 %, beside which the INA226's own 0.1 % does not count.
+_GAIN_ERROR = 0.01
+
+
+def pynq_rails() -> Mapping[str, Any]:
+    """Returns pynq's rails by name; empty where libsensors is missing."""
+    from pynq import pmbus
+
+    with warnings.catch_warnings():
+        # Without libsensors.so pynq warns and returns nothing; `pmbus_meter` says what to do.
+        warnings.simplefilter("ignore")
+        return dict(pmbus.get_rails())
+
+
+def pmbus_meter(
+    rails: tuple[str, ...],
+    *,
+    update_interval_seconds: float | None = None,
+    resolution_watts: float | None = None,
+    available: Mapping[str, Any] | None = None,
+) -> SamplingMeter:
+    """Returns the meter of the sum of these rails.
+
+    Args:
+        rails: names of rails; none may feed another, or energy would count twice.
+        update_interval_seconds: found out by polling if None.
+        resolution_watts: likewise.
+        available: rails by name; pynq's by default.
+
+    Raises:
+        MeasurementError: a rail is missing or has no power sensor.
+    """
+    available = pynq_rails() if available is None else available
+    for name in rails:
+        if name not in available or available[name].power is None:
+            names = ", ".join(key for key, rail in available.items() if rail.power is not None)
+            raise MeasurementError(
+                "is not among the rails with a power sensor",
+                field="rail",
+                value=name,
+                remedy=f"there are {names}" if names else "install libsensors-dev (libsensors.so)",
+            )
+    sensors = [available[name].power for name in rails]
+
+    def read() -> float:
+        return float(sum(sensor.value for sensor in sensors))
+
+    name = "pmbus " + "+".join(rails)
+    return metered(name, rails, read, update_interval_seconds, resolution_watts, _GAIN_ERROR)

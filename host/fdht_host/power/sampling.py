@@ -1,0 +1,144 @@
+"""Reads a sensor of the real world at a steady pace, in a thread, with time-outs."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
+from fdht_models.errors import MeasurementError
+
+#: Turns time stamps (int64[n], ns) and readings (float64[n]) into a trace.
+ToTrace = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], PowerTrace]
+
+
+class SamplingMeter:
+    """A `PowerMeter` around a function that reads a sensor.
+
+    Args:
+        sensor: what is read.
+        read: returns one reading; called in a thread of its own.
+        to_trace: makes the trace of the readings; by default they are watts.
+        poll_seconds: time between two readings; by default a quarter of the update interval, so
+            that a new value is seen soon after it is there.
+        timeout_seconds: how long a single reading may take.
+    """
+
+    def __init__(
+        self,
+        sensor: Sensor,
+        read: Callable[[], float],
+        *,
+        to_trace: ToTrace | None = None,
+        poll_seconds: float | None = None,
+        timeout_seconds: float = 5.0,
+    ) -> None:
+        self.sensor = sensor
+        self._read = read
+        self._to_trace = to_trace or (lambda times, watts: PowerTrace(times, watts, sensor))
+        self._poll = poll_seconds or sensor.update_interval_seconds / 4
+        self._timeout = timeout_seconds
+        self._thread: threading.Thread | None = None
+        self._recording = _Recording()
+
+    def start(self) -> None:
+        """See `PowerMeter.start`."""
+        if self._thread is not None:
+            raise self._error("is recording already")
+        # A recording of its own each time: a thread that hung in an earlier one writes there.
+        recording = self._recording = _Recording()
+        self._thread = threading.Thread(
+            target=self._run, args=(recording,), name=f"power {self.sensor.name}", daemon=True
+        )
+        self._thread.start()
+        if not recording.first.wait(self._timeout):
+            self._thread = None
+            recording.end.set()
+            raise self._error(f"did not answer within {self._timeout:g} s")
+        if recording.error is not None:
+            self._thread = None
+            raise self._error(f"failed ({recording.error})") from recording.error
+
+    def stop(self) -> PowerTrace:
+        """See `PowerMeter.stop`."""
+        thread, recording = self._thread, self._recording
+        if thread is None:
+            raise self._error("is not recording")
+        self._thread = None
+        recording.end.set()
+        thread.join(self._timeout)
+        if recording.error is not None:
+            raise self._error(f"failed ({recording.error})") from recording.error
+        if thread.is_alive():
+            raise self._error(f"did not answer within {self._timeout:g} s")
+        times = np.array(recording.times, np.int64)
+        values = np.array(recording.values, np.float64)
+        return self._to_trace(times, values)
+
+    def _run(self, recording: _Recording) -> None:
+        try:
+            due = time.monotonic()
+            while not recording.end.is_set():
+                before = time.monotonic_ns()
+                value = float(self._read())
+                if not math.isfinite(value):
+                    raise ValueError(f"reading is {value}")
+                # The moment of a reading: the middle of the call that fetched it.
+                recording.times.append((before + time.monotonic_ns()) // 2)
+                recording.values.append(value)
+                recording.first.set()
+                # From due time to due time, so that the pace does not depend on the reading.
+                due = max(due + self._poll, time.monotonic())
+                recording.end.wait(due - time.monotonic())
+        except Exception as error:  # whatever a sensor raises is reported by start or stop
+            recording.error = error
+            recording.first.set()
+
+    def _error(self, problem: str) -> MeasurementError:
+        return MeasurementError(problem, field=f"sensor {self.sensor.name}")
+
+
+class _Recording:
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.values: list[float] = []
+        self.first = threading.Event()
+        self.end = threading.Event()
+        self.error: Exception | None = None
+
+
+def characterise(
+    read: Callable[[], float], *, seconds: float = 2.0, changes: int = 12
+) -> tuple[float, float]:
+    """Finds out how often a sensor brings a new value, and its step.
+
+    Polls without a pause until the value has changed `changes` times.
+
+    Returns:
+        Median seconds between two changes, and the smallest change in watts.
+
+    Raises:
+        MeasurementError: fewer than three changes within `seconds`: the interval is unknown.
+    """
+    end = time.monotonic_ns() + int(seconds * NANOSECONDS)
+    moments: list[int] = []
+    steps: list[float] = []
+    former = read()
+    while len(moments) < changes and time.monotonic_ns() < end:
+        value = read()
+        if value != former:
+            moments.append(time.monotonic_ns())
+            steps.append(abs(value - former))
+            former = value
+    if len(moments) < 3:
+        raise MeasurementError(
+            f"changed {len(moments)} times in {seconds:g} s, so its update interval is unknown",
+            field="sensor",
+            remedy="state update_interval_seconds and resolution_watts in the board file",
+        )
+    return float(np.median(np.diff(moments))) / NANOSECONDS, min(steps)

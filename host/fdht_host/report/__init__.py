@@ -1,0 +1,28 @@
+"""The report of a run: `report.json` and a self-contained `report.html`."""
+
+from fdht_host.report.build import (
+    KINDS,
+    PAIRS,
+    PHASES,
+    Phase,
+    build_report,
+    latency_section,
+    statuses,
+    throughput_section,
+    validate,
+)
+from fdht_host.report.html import render, write_report
+
+__all__ = [
+    "KINDS",
+    "PAIRS",
+    "PHASES",
+    "Phase",
+    "build_report",
+    "latency_section",
+    "render",
+    "statuses",
+    "throughput_section",
+    "validate",
+    "write_report",
+]

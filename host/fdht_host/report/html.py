@@ -1,0 +1,363 @@
+"""Renders `report.html`: one file, no network, everything escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fdht_host.report import figures
+from fdht_host.report.build import PAIRS, PHASES, validate
+from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
+from fdht_models.artifacts import write_json, write_text
+
+#: Rows of the table of clips; the others are in report.json.
+_SHOWN_CLIPS = 40
+_PAIR_TITLES = {
+    "keras_reference": "Keras = integer reference",
+    "reference_csim": "integer reference = C simulation",
+    "reference_board": "integer reference = board",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page: what it is, its value as text, how it came about."""
+
+    title: str
+    value: str
+    kind: str
+    detail: str = ""
+    alarm: bool = False
+
+
+def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Writes `report.json` and `report.html` into a directory.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        ArtifactError: the report lacks a key, or cannot be written.
+    """
+    validate(report)
+    page = render(report)
+    files = directory / "report.json", directory / "report.html"
+    write_json(files[0], report)
+    write_text(files[1], page)
+    return files
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Returns the page of a report that `build_report` made."""
+    environment = Environment(
+        loader=PackageLoader("fdht_host", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        report=report,
+        board=report["board"],
+        headline=_headline(report),
+        plots={name: Markup(svg) for name, svg in _plots(report)},
+        accuracy=_accuracy_rows(report["accuracy"]),
+        equality=_equality_rows(report["equality"]),
+        parameters=_parameter_rows(report["parameters"]),
+        latency=_latency_rows(report["latency"]),
+        throughput=_throughput_rows(report["throughput"]),
+        energy=[
+            _energy_row("Board: accelerator", report["energy"]),
+            _energy_row("This host's CPU: integer reference", report["cpu_energy"]),
+        ],
+        components=_components(report["energy"]),
+        clips=_clips(report["video"]),
+        hidden_clips=max(0, len(report["video"]["predictions"] or ()) - _SHOWN_CLIPS),
+        origins=_origins(report),
+        provenance=list(_flat(report["provenance"], "")),
+    )
+
+
+# Sections -----------------------------------------------------------------------------------------
+
+
+def _headline(report: Mapping[str, Any]) -> list[Figure]:
+    accuracy, equality, parameters = report["accuracy"], report["equality"], report["parameters"]
+    compared = [equality[pair]["compared"] for pair in PAIRS]
+    mismatches = [equality[pair]["mismatches"] for pair in PAIRS]
+    done = [value for value in compared if value is not None]
+    overall = report["throughput"]["overall"]
+    cards = [
+        Figure(
+            "Accuracy, quantised",
+            percent(accuracy["quantized"]),
+            accuracy["kind"],
+            f"best single frame: {percent(accuracy['single_frame'])},"
+            f" chance: {percent(accuracy['chance'])}",
+        ),
+        Figure(
+            "Integers that differ",
+            f"{sum(value or 0 for value in mismatches):,} of {sum(done):,}" if done else NOT_RUN,
+            equality["kind"],
+            f"{len(done)} of {len(PAIRS)} comparisons run",
+            alarm=any(mismatches),
+        ),
+        Figure(
+            "Parameters of the LSTM",
+            number(parameters["lstm"]),
+            parameters["kind"],
+            _ratio(parameters),
+        ),
+        Figure(
+            "The core's pace",
+            number(report["latency"]["frames_per_second"], "frames/s"),
+            report["latency"]["kind"],
+            f"at a clock of {number(report['latency']['clock_mhz'], 'MHz')}",
+        ),
+        Figure(
+            "Host path, all phases",
+            number(overall["frames_per_second"], "frames/s"),
+            overall["kind"],
+            overall.get("note", ""),
+        ),
+        _energy_figure(report["energy"]),
+    ]
+    # Nothing to say about what was not run.
+    return [card if card.kind != NOT_RUN else replace(card, detail="") for card in cards]
+
+
+def _energy_figure(energy: Mapping[str, Any]) -> Figure:
+    value = energy["value_mj_per_frame"]
+    text = with_uncertainty(value, energy["uncertainty_mj"], "mJ")
+    net = energy["net_mj_per_frame"]
+    detail = (
+        ""
+        if net is None
+        else "of it for the frames alone "
+        + with_uncertainty(net, energy.get("net_uncertainty_mj"), "mJ")
+    )
+    kind = energy["kind"]
+    return Figure("Energy a frame", kind if value is None else text, kind, detail)
+
+
+def _ratio(parameters: Mapping[str, Any]) -> str:
+    lstm, dense = parameters["lstm"], parameters["dense_lstm"]
+    if not lstm or not dense:
+        return ""
+    return f"a dense LSTM has {dense:,}: {number(dense / lstm)} times as many"
+
+
+def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("Quantised network", percent(accuracy["quantized"])),
+        ("The same network in floating point", percent(accuracy["float"])),
+        ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
+        ("Chance", percent(accuracy["chance"])),
+    ]
+
+
+def _equality_rows(equality: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for pair in PAIRS:
+        compared, mismatches = equality[pair]["compared"], equality[pair]["mismatches"]
+        verdict = NOT_RUN if compared is None else "equal" if not mismatches else "DIFFERENT"
+        rows.append(
+            {
+                "title": _PAIR_TITLES[pair],
+                "compared": number(compared),
+                "mismatches": number(mismatches),
+                "verdict": verdict,
+            }
+        )
+    return rows
+
+
+def _parameter_rows(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("Tensor-decomposed LSTM", number(parameters["lstm"])),
+        ("Dense LSTM of the same size", number(parameters["dense_lstm"])),
+    ]
+    if parameters["lstm"] and parameters["dense_lstm"]:
+        ratio = parameters["dense_lstm"] / parameters["lstm"]
+        rows.append(("Dense / decomposed", number(ratio)))
+    known = {"head": "Classifier head", "constants": "Constants that the chip holds"}
+    rows += [(title, number(parameters[key])) for key, title in known.items() if key in parameters]
+    return rows
+
+
+def _latency_rows(latency: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("Clock", number(latency["clock_mhz"], "MHz")),
+        ("Cycles a frame", number(latency["cycles_per_frame"])),
+        ("Frames a second", number(latency["frames_per_second"])),
+        ("Last word in to result out", number(latency["result_microseconds"], "µs")),
+    ]
+    if latency.get("limited_by"):
+        rows.append(("Limited by", str(latency["limited_by"])))
+    return rows
+
+
+def _throughput_rows(throughput: Mapping[str, Any]) -> list[dict[str, str]]:
+    rows = []
+    for name in (*PHASES, "overall"):
+        phase = throughput[name]
+        rows.append(
+            {
+                "name": name,
+                "rate": number(phase["frames_per_second"]),
+                "time": duration(phase["seconds_per_frame"]),
+                "kind": phase["kind"],
+                "note": phase.get("note", ""),
+            }
+        )
+    return rows
+
+
+def _energy_row(title: str, energy: Mapping[str, Any]) -> Mapping[str, str]:
+    def shown(text: str) -> str:
+        return "—" if text == NOT_RUN else text
+
+    return {
+        "title": title,
+        "kind": energy["kind"],
+        "total": shown(
+            with_uncertainty(energy["value_mj_per_frame"], energy["uncertainty_mj"], "mJ")
+        ),
+        "net": shown(
+            with_uncertainty(energy["net_mj_per_frame"], energy.get("net_uncertainty_mj"), "mJ")
+        ),
+        "idle": shown(number(energy.get("idle_watts"), "W")),
+        "active": shown(number(energy.get("active_watts"), "W")),
+        "explanation": energy["explanation"] or "",
+    }
+
+
+def _components(energy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    titles = {
+        "repeat": "spread of the repeats",
+        "idle": "idle power and its drift",
+        "gain": "gain of the sensor",
+        "step": "step of the sensor",
+        "edge": "edges of the windows",
+    }
+    components = energy.get("components_mj") or {}
+    return [(titles.get(name, name), number(value, "mJ")) for name, value in components.items()]
+
+
+def _clips(video: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for prediction in (video["predictions"] or ())[:_SHOWN_CLIPS]:
+        label = prediction.get("label")
+        rows.append(
+            {
+                "start": number(prediction.get("start")),
+                "frames": number(prediction.get("frames")),
+                "label": "" if label is None else label,
+                "predicted": prediction.get("predicted"),
+                "right": None if label is None else label == prediction.get("predicted"),
+            }
+        )
+    return rows
+
+
+def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    accuracy = report["accuracy"]
+    bars = [
+        ("quantised", accuracy["quantized"], True),
+        ("float", accuracy["float"], True),
+        ("best single frame", accuracy["single_frame"], False),
+        ("chance", accuracy["chance"], False),
+    ]
+    known = [bar for bar in bars if bar[1] is not None]
+    if known:
+        yield "accuracy", figures.accuracy_plot(known)
+    if accuracy.get("confusion"):
+        yield "confusion", figures.confusion_plot(accuracy["confusion"], accuracy["classes"])
+    throughput = report["throughput"]
+    phases = [
+        (name, throughput[name]["seconds_per_frame"], throughput[name]["kind"]) for name in PHASES
+    ]
+    ran = [phase for phase in phases if phase[1] is not None]
+    if ran:
+        yield "throughput", figures.throughput_plot(ran)
+    for name in ("energy", "cpu_energy"):
+        energy = report[name]
+        if energy.get("trace"):
+            kind = (energy.get("sensor_details") or {}).get("kind", energy["kind"])
+            yield name, figures.power_plot(energy["trace"], energy["windows"], kind, name)
+
+
+# How each figure came about -----------------------------------------------------------------------
+
+
+def _origins(report: Mapping[str, Any]) -> list[Figure]:
+    simulated = report["board"]["simulated"]
+    board = "the simulated board (C simulation)" if simulated else report["board"]["title"]
+    accuracy, latency = report["accuracy"], report["latency"]
+    clips = accuracy.get("clips")
+    rows = [
+        Figure(
+            "Accuracy",
+            percent(accuracy["quantized"]),
+            accuracy["kind"],
+            accuracy.get("how")
+            or (f"{clips:,} " if clips else "") + "test clips, evaluated in this run",
+        ),
+        *(
+            Figure(
+                f"Equality: {_PAIR_TITLES[pair]}",
+                number(report["equality"][pair]["mismatches"]),
+                report["equality"]["kind"] if report["equality"][pair]["compared"] else NOT_RUN,
+                "output integers compared one by one"
+                + (f"; the board is {board}" if pair == "reference_board" else ""),
+            )
+            for pair in PAIRS
+        ),
+        Figure(
+            "Parameters",
+            number(report["parameters"]["lstm"]),
+            report["parameters"]["kind"],
+            "counted in the network that was run",
+        ),
+        Figure(
+            "Cycles, frame rate and latency of the core",
+            number(latency["cycles_per_frame"], "cycles"),
+            latency["kind"],
+            latency.get("how") or "from the loops of the core and the clock, not from a run",
+        ),
+        *_throughput_origins(report),
+        *(
+            Figure(title, number(report[name]["value_mj_per_frame"], "mJ"), report[name]["kind"],
+                   report[name]["explanation"] or "")
+            for name, title in (("energy", "Energy, board"), ("cpu_energy", "Energy, host CPU"))
+        ),
+    ]  # fmt: skip
+    return [replace(row, value="—") if row.value == NOT_RUN else row for row in rows]
+
+
+def _throughput_origins(report: Mapping[str, Any]) -> Iterator[Figure]:
+    for name in (*PHASES, "overall"):
+        phase = report["throughput"][name]
+        yield Figure(
+            f"Host path: {name}",
+            number(phase["frames_per_second"], "frames/s"),
+            phase["kind"],
+            phase.get("note") or "time of the machine that ran this",
+        )
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if path or key != "status":
+                yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        yield path, ", ".join(str(item) for item in value)
+    else:
+        yield path, str(value)

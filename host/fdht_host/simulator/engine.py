@@ -1,0 +1,69 @@
+"""What computes behind the core's registers: the C simulation or the integer reference."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_hls.csimulation import Identity
+from fdht_hls.registers import ABI_VERSION
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.reference import ReferenceModel
+
+Bytes = npt.NDArray[np.uint8]
+_WORD = 0xFFFF_FFFF
+
+
+class Engine(Protocol):
+    """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one."""
+
+    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+        """Processes `count` frames as the core would; 0 only tells the identity.
+
+        Args:
+            frames: uint8[count * frame_bytes], as in memory.
+            results: uint8[count * result_bytes], to be written.
+            count: frames.
+            reset: start from a zero state.
+        """
+        ...
+
+    def close(self) -> None:
+        """Releases what it holds; it cannot run any more."""
+        ...
+
+
+class ReferenceEngine:
+    """The integer reference in the core's place: for tests, and where no compiler is."""
+
+    def __init__(self, network: QuantizedNetwork) -> None:
+        self._model = ReferenceModel(network)
+        self._frames_done = 0
+
+    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+        """See `Engine.run`."""
+        network = self._model.network
+        if reset:
+            self._model.reset()
+        if count:
+            codes = frames.reshape(count, network.frame_bytes)[:, : network.inputs]
+            words = results.view(np.int32).reshape(count, network.result_bytes // 4)
+            words[:] = 0
+            words[:, : len(network.classes)] = self._model.run(
+                codes.view(np.int8) if network.input_format.signed else codes
+            )
+            self._frames_done = (self._frames_done + count) & _WORD
+        design = network.design_id
+        return Identity(
+            ABI_VERSION,
+            design & _WORD,
+            design >> 32,
+            network.frame_bytes,
+            network.result_bytes,
+            self._frames_done,
+        )
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,24 @@
+"""Video files: read frame by frame, resized and turned into the core's input; written lossless.
+
+Decoding and resizing are FFmpeg's, through PyAV (>= 14). A video is never held in memory: `decode`
+is an iterator over frames. Videos that this project writes are FFV1 in Matroska, which returns
+every RGB value exactly; next to such a file lies `<file>.labels.json`, which says where its clips
+begin and what they show.
+"""
+
+from fdht_host.video.labels import Clip, VideoLabels, read_labels
+from fdht_host.video.reading import VideoInfo, VideoTimes, decode, features, probe
+from fdht_host.video.writing import encode, encode_clips
+
+__all__ = [
+    "Clip",
+    "VideoInfo",
+    "VideoLabels",
+    "VideoTimes",
+    "decode",
+    "encode",
+    "encode_clips",
+    "features",
+    "probe",
+    "read_labels",
+]

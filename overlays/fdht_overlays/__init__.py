@@ -1,0 +1,1 @@
+"""Overlays: boards, the hardware hand-off, bitstream files and the manifest that describes them."""

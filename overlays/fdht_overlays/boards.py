@@ -1,0 +1,199 @@
+"""Boards as data: one TOML file a board in `boards/`, read into frozen dataclasses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from fdht_models.errors import ConfigError, near_matches
+from fdht_overlays._schema import build_record
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BOARDS_DIRECTORY = Path(__file__).parent / "boards"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A device as the vendor's tools name it.
+
+    Args:
+        name: full name, as in `xc7z020clg400-1`.
+        device: `xc7z020`.
+        package: `clg400`.
+        speed: speed grade, `-1`.
+    """
+
+    name: str
+    device: str
+    package: str
+    speed: str
+
+    def matches(self, header: str) -> bool:
+        """True if a bitstream header's part is this device in this package.
+
+        Vivado writes `7z020clg400` for the Zynq-7000 and `xczu7ev-ffvc1156-2-e` for the
+        UltraScale+; the open tools write `xc7z020clg400-1`.
+        """
+        return _plain(header).startswith(_plain(self.device + self.package))
+
+
+def _plain(part: str) -> str:
+    return part.lower().replace("-", "").removeprefix("xc")
+
+
+@dataclass(frozen=True)
+class Port:
+    """The memory port of the processing system that the core's AXI masters use."""
+
+    interface: str
+    width_bits: int
+
+
+@dataclass(frozen=True)
+class Ddr:
+    """The processing system's memory."""
+
+    size_mib: int
+    width_bits: int
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the programmable logic holds."""
+
+    lut: int
+    ff: int
+    dsp: int
+    bram36: int
+
+
+@dataclass(frozen=True)
+class PowerSensor:
+    """A sensor on the board.
+
+    Args:
+        name: as its driver names it.
+        access: what reads it.
+        rails: what it covers.
+        update_interval_seconds: time between two new values; None where it must be measured.
+        resolution_watts: one step of a reading; None where it is not known.
+    """
+
+    name: str
+    access: Literal["pynq.pmbus", "hwmon", "modelled"]
+    rails: tuple[str, ...]
+    update_interval_seconds: float | None = None
+    resolution_watts: float | None = None
+
+
+@dataclass(frozen=True)
+class PowerModel:
+    """Modelled power of a simulated board; nothing in it was measured.
+
+    Args:
+        idle_watts: bitstream loaded, clocks on, core idle.
+        active_watts: core running (total, not on top of idle).
+        drift_watts: amplitude of a slow sinusoidal drift.
+        drift_period_seconds: its period.
+        noise_watts: standard deviation of one reading.
+    """
+
+    idle_watts: float
+    active_watts: float
+    drift_watts: float
+    drift_period_seconds: float
+    noise_watts: float
+
+    def __post_init__(self) -> None:
+        if self.drift_period_seconds <= 0:
+            raise ConfigError(
+                "must be positive", field="drift_period_seconds", value=self.drift_period_seconds
+            )
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Args:
+        name: as the command line takes it; equals the file's name.
+        title: for people.
+        family: the processing system.
+        simulated: True if its programmable logic is a simulation.
+        clock_mhz: the core's target clock.
+        part: the device.
+        port: the memory port.
+        ddr: the memory.
+        resources: of the programmable logic.
+        power_sensors: on the board; empty where there are none.
+        power_model: of a simulated board, else None.
+        sources: where each fact comes from, by key.
+    """
+
+    name: str
+    title: str
+    family: Literal["zynq7000", "zynqmp"]
+    simulated: bool
+    clock_mhz: float
+    part: Part
+    port: Port
+    ddr: Ddr
+    resources: Resources
+    power_sensors: tuple[PowerSensor, ...] = ()
+    power_model: PowerModel | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.simulated != (self.power_model is not None):
+            raise ConfigError(
+                "belongs to simulated boards, and to each of them",
+                field="power_model",
+                remedy="set simulated, or remove the table",
+            )
+
+
+def load_board(path: Path) -> Board:
+    """Reads a board file.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, has an unknown or missing key, or a value of
+            a wrong type.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("cannot be read", field=str(path), value=error.strerror) from error
+    except ValueError as error:
+        raise ConfigError(f"is not valid TOML ({error})", field=str(path)) from error
+    return build_record(Board, table, source=path.name, error=ConfigError)
+
+
+@lru_cache(maxsize=1)
+def board_names() -> tuple[str, ...]:
+    """Names of the boards that ship with the package, sorted."""
+    return tuple(sorted(path.stem for path in BOARDS_DIRECTORY.glob("*.toml")))
+
+
+@lru_cache
+def get_board(name: str) -> Board:
+    """Returns a board by name.
+
+    Raises:
+        ConfigError: there is none of that name; the message lists near matches.
+    """
+    if name not in board_names():
+        raise ConfigError(
+            "is not a known board",
+            field="board",
+            value=name,
+            remedy=near_matches(name, board_names()),
+        )
+    return load_board(BOARDS_DIRECTORY / f"{name}.toml")

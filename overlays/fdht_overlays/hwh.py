@@ -1,0 +1,281 @@
+"""The hardware hand-off (`.hwh`) of a design with one `fdht_lstm` core on a Zynq-7000.
+
+PYNQ learns from it which cores exist, where they sit, which registers they have and at what clock
+they run. Vivado writes such a file for the designs that it builds; this module writes it for
+those that Vivado does not build: the simulated board and the open flow. The register map comes
+from `fdht_hls.registers`, so that it cannot drift from the core.
+"""
+
+from __future__ import annotations
+
+import itertools
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdht_hls.registers import REGISTERS, VLNV, WINDOW, Register
+from fdht_models.artifacts import write_text
+from fdht_models.errors import ConfigError
+from fdht_overlays.boards import Board
+
+#: Instance names in the block design.
+CORE, PROCESSING_SYSTEM = "fdht_lstm_0", "processing_system7_0"
+#: Where M_AXI_GP0 sees the core: Vivado's default for a first HLS core.
+CORE_ADDRESS = 0x43C0_0000
+#: Output of the IO PLL on the boards of this family that PYNQ supports (50 MHz x 20).
+IO_PLL_MHZ = 1000.0
+#: The two divisors of a fabric clock have six bits each (UG585, register FPGA0_CLK_CTRL).
+_LARGEST_DIVISOR = 63
+_CONTROL, _INTERRUPT = "s_axi_CTRL", "interrupt"
+_MASTERS = ("m_axi_frames", "m_axi_results")
+_READ_ONLY_FIELDS = ("AP_DONE", "AP_IDLE", "AP_READY")
+
+
+@dataclass(frozen=True)
+class FabricClock:
+    """FCLK0: its divisors from the IO PLL and the frequency that they give."""
+
+    divisor0: int
+    divisor1: int
+    mhz: float
+
+
+def fabric_clock(clock_mhz: float) -> FabricClock:
+    """The fastest clock from the IO PLL that is not faster than asked.
+
+    Raises:
+        ConfigError: it is out of the divisors' reach.
+    """
+    slowest = IO_PLL_MHZ / _LARGEST_DIVISOR**2
+    if not slowest <= clock_mhz <= 250.0:
+        raise ConfigError(
+            f"must lie between {slowest:.2f} and 250 MHz",
+            field="clock_mhz",
+            value=clock_mhz,
+            remedy="choose another clock",
+        )
+    divisors = range(1, _LARGEST_DIVISOR + 1)
+    # 1e-6: 1000 / 3 written with six digits must still find the divisor 3.
+    mhz, divisor0, divisor1 = max(
+        (IO_PLL_MHZ / (first * second), first, second)
+        for first, second in itertools.product(divisors, divisors)
+        if second <= first and IO_PLL_MHZ / (first * second) <= clock_mhz * (1 + 1e-6)
+    )
+    return FabricClock(divisor0, divisor1, mhz)
+
+
+def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") -> FabricClock:
+    """Writes the hand-off file, atomically; returns the clock that it sets.
+
+    Args:
+        path: where.
+        board: its part is named in the file.
+        clock_mhz: target clock of the core.
+        design: name of the block design.
+
+    Raises:
+        ConfigError: the board's processing system is not a Zynq-7000's, or the clock is out of
+            reach.
+        ArtifactError: the file cannot be written.
+    """
+    clock = fabric_clock(clock_mhz)
+    write_text(path, hwh_text(board, clock, design))
+    return clock
+
+
+def hwh_text(board: Board, clock: FabricClock, design: str = "fdht") -> str:
+    """The hand-off file as text; see `write_hwh`."""
+    if board.family != "zynq7000":
+        raise ConfigError(
+            "has no processing_system7",
+            field="board",
+            value=board.name,
+            remedy="use the .hwh that Vivado writes for this board",
+        )
+    root = ElementTree.Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION="none (fdht)")
+    ElementTree.SubElement(
+        root,
+        "SYSTEMINFO",
+        ARCH="zynq",
+        DEVICE=board.part.device.removeprefix("xc"),
+        NAME=design,
+        PACKAGE=board.part.package,
+        SPEEDGRADE=board.part.speed,
+    )
+    ElementTree.SubElement(root, "EXTERNALPORTS")
+    ElementTree.SubElement(root, "EXTERNALINTERFACES")
+    modules = ElementTree.SubElement(root, "MODULES")
+    _processing_system(modules, board, clock)
+    _core(modules, board)
+    ElementTree.indent(root)
+    declaration = '<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n'
+    return declaration + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _processing_system(modules: ElementTree.Element, board: Board, clock: FabricClock) -> None:
+    module = _module(
+        modules, PROCESSING_SYSTEM, "xilinx.com:ip:processing_system7:5.5", IS_PL="FALSE"
+    )
+    parameters: dict[str, object] = {}
+    for index in range(4):
+        parameters[f"PCW_FPGA_FCLK{index}_ENABLE"] = int(index == 0)
+        parameters[f"PCW_FCLK{index}_PERIPHERAL_CLKSRC"] = "IO PLL"
+        parameters[f"PCW_FCLK{index}_PERIPHERAL_DIVISOR0"] = clock.divisor0
+        parameters[f"PCW_FCLK{index}_PERIPHERAL_DIVISOR1"] = clock.divisor1
+        parameters[f"PCW_ACT_FPGA{index}_PERIPHERAL_FREQMHZ"] = f"{clock.mhz:.6f}"
+    parameters["PCW_USE_M_AXI_GP0"] = 1
+    parameters[f"C_{board.port.interface}_DATA_WIDTH"] = board.port.width_bits
+    _parameters(module, parameters)
+    ports = ElementTree.SubElement(module, "PORTS")
+    frequency = str(round(clock.mhz * 1e6))
+    _port(ports, "FCLK_CLK0", "O", "clk", [(CORE, "ap_clk")], CLKFREQUENCY=frequency)
+    _port(ports, "FCLK_RESET0_N", "O", "rst", [(CORE, "ap_rst_n")])
+    _port(ports, "IRQ_F2P", "I", "INTERRUPT", [(CORE, _INTERRUPT)])
+    buses = ElementTree.SubElement(module, "BUSINTERFACES")
+    _bus(buses, "M_AXI_GP0", "MASTER")
+    _bus(buses, board.port.interface, "SLAVE")
+    memory = ElementTree.SubElement(module, "MEMORYMAP")
+    _range(memory, CORE, CORE_ADDRESS, WINDOW, "M_AXI_GP0", _CONTROL, "Reg", "REGISTER")
+
+
+def _core(modules: ElementTree.Element, board: Board) -> None:
+    module = _module(modules, CORE, VLNV)
+    blocks = ElementTree.SubElement(module, "ADDRESSBLOCKS")
+    block = ElementTree.SubElement(
+        blocks,
+        "ADDRESSBLOCK",
+        ACCESS="read-write",
+        INTERFACE=_CONTROL,
+        NAME="Reg",
+        RANGE=str(WINDOW),
+        USAGE="register",
+    )
+    registers = ElementTree.SubElement(block, "REGISTERS")
+    for register in REGISTERS:
+        _register(registers, register)
+    _parameters(module, {"C_S_AXI_CTRL_DATA_WIDTH": 32, "C_S_AXI_CTRL_ADDR_WIDTH": 16})
+    ports = ElementTree.SubElement(module, "PORTS")
+    _port(ports, "ap_clk", "I", "clk", [(PROCESSING_SYSTEM, "FCLK_CLK0")])
+    _port(ports, "ap_rst_n", "I", "rst", [(PROCESSING_SYSTEM, "FCLK_RESET0_N")])
+    _port(ports, _INTERRUPT, "O", "INTERRUPT", [(PROCESSING_SYSTEM, "IRQ_F2P")])
+    buses = ElementTree.SubElement(module, "BUSINTERFACES")
+    _bus(buses, _CONTROL, "SLAVE")
+    memory = ElementTree.SubElement(module, "MEMORYMAP")
+    for master in _MASTERS:
+        _bus(buses, master, "MASTER")
+        size = board.ddr.size_mib << 20
+        interface = board.port.interface
+        _range(memory, PROCESSING_SYSTEM, 0, size, master, interface, "HP0_DDR_LOWOCM", "MEMORY")
+
+
+def _register(registers: ElementTree.Element, register: Register) -> None:
+    """One entry a 32-bit word: Vitis splits an address into `name_1` and `name_2`."""
+    words = register.width // 32
+    for word in range(words):
+        name = register.name if words == 1 else f"{register.name}_{word + 1}"
+        element = ElementTree.SubElement(registers, "REGISTER", NAME=name)
+        _properties(
+            element,
+            DESCRIPTION=register.description,
+            ADDRESS_OFFSET=str(register.offset + 4 * word),
+            SIZE="32",
+            ACCESS=register.access,
+            IS_ENABLED="true",
+            RESET_VALUE="0",
+        )
+        fields = ElementTree.SubElement(element, "FIELDS")
+        ranges = [(field.name, field.low, field.width) for field in register.fields]
+        for field, low, width in ranges or [(name, 0, 32)]:
+            access = "read-only" if field in _READ_ONLY_FIELDS else register.access
+            _properties(
+                ElementTree.SubElement(fields, "FIELD", NAME=field),
+                DESCRIPTION=f"{register.description}: {field}",
+                ACCESS=access,
+                BIT_OFFSET=str(low),
+                BIT_WIDTH=str(width),
+            )
+
+
+def _module(
+    modules: ElementTree.Element, instance: str, vlnv: str, **extra: str
+) -> ElementTree.Element:
+    _, _, name, version = vlnv.split(":")
+    attributes = {
+        "COREREVISION": "1",
+        "FULLNAME": f"/{instance}",
+        "HWVERSION": version,
+        "INSTANCE": instance,
+        "IPTYPE": "PERIPHERAL",
+        "IS_ENABLE": "1",
+        "MODCLASS": "PERIPHERAL",
+        "MODTYPE": name,
+        "VLNV": vlnv,
+        **extra,
+    }
+    return ElementTree.SubElement(modules, "MODULE", attributes)
+
+
+def _properties(parent: ElementTree.Element, **values: str) -> None:
+    for name, value in values.items():
+        ElementTree.SubElement(parent, "PROPERTY", NAME=name, VALUE=value)
+
+
+def _parameters(module: ElementTree.Element, values: Mapping[str, object]) -> None:
+    parent = ElementTree.SubElement(module, "PARAMETERS")
+    for name, value in values.items():
+        ElementTree.SubElement(parent, "PARAMETER", NAME=name, VALUE=str(value))
+
+
+def _port(
+    ports: ElementTree.Element,
+    name: str,
+    direction: str,
+    signal: str,
+    connections: Iterable[tuple[str, str]],
+    **extra: str,
+) -> None:
+    attributes = {"DIR": direction, "NAME": name, "SIGIS": signal, "SIGNAME": name, **extra}
+    port = ElementTree.SubElement(ports, "PORT", attributes)
+    parent = ElementTree.SubElement(port, "CONNECTIONS")
+    for instance, other in connections:
+        ElementTree.SubElement(parent, "CONNECTION", INSTANCE=instance, PORT=other)
+
+
+def _bus(buses: ElementTree.Element, name: str, kind: str) -> None:
+    bus = ElementTree.SubElement(
+        buses,
+        "BUSINTERFACE",
+        BUSNAME=name,
+        NAME=name,
+        TYPE=kind,
+        VLNV="xilinx.com:interface:aximm:1.0",
+    )
+    ElementTree.SubElement(bus, "PORTMAPS")
+
+
+def _range(
+    memory: ElementTree.Element,
+    instance: str,
+    base: int,
+    size: int,
+    master: str,
+    slave: str,
+    block: str,
+    kind: str,
+) -> None:
+    ElementTree.SubElement(
+        memory,
+        "MEMRANGE",
+        ADDRESSBLOCK=block,
+        BASENAME="C_BASEADDR",
+        BASEVALUE=f"0x{base:08X}",
+        HIGHNAME="C_HIGHADDR",
+        HIGHVALUE=f"0x{base + size - 1:08X}",
+        INSTANCE=instance,
+        IS_DATA="TRUE",
+        IS_INSTRUCTION="TRUE",
+        MASTERBUSINTERFACE=master,
+        MEMTYPE=kind,
+        SLAVEBUSINTERFACE=slave,
+    )

@@ -1,0 +1,242 @@
+"""The manifest of an overlay: all that the host must know, and nothing that only a builder needs.
+
+It stands in `manifest.json` of the stage directory under the key `overlay`, beside the digests
+of the files. It needs no framework and no NumPy: the host reads it on the board.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fdht_models.artifacts import MANIFEST, digest_file, read_manifest
+from fdht_models.errors import ArtifactError
+from fdht_overlays._schema import build_record
+
+STAGE = "overlay"
+SCHEMA_VERSION = 1
+#: Name of the flow that makes overlays for a simulated board from the C simulation.
+SIMULATION_FLOW = "csim"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A fixed-point format: values are `code * 2**-fraction`."""
+
+    width: int
+    fraction: int
+    signed: bool
+
+    @property
+    def minimum(self) -> int:
+        """The smallest code."""
+        return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def maximum(self) -> int:
+        """The largest code."""
+        return (1 << (self.width - int(self.signed))) - 1
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """A frame in memory.
+
+    Args:
+        size: values in a frame, one byte each.
+        format: of a value.
+        frame_bytes: distance between two frames; size rounded up to whole words.
+        feature: what the host computes from a video's frames, or None.
+        frame_shape: shape of a raw frame, (height, width, 3) for video.
+    """
+
+    size: int
+    format: Format
+    frame_bytes: int
+    feature: str | None
+    frame_shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ArtifactError("must be positive", field="size", value=self.size)
+        _check_distance("frame_bytes", self.frame_bytes, self.size)
+        if not 1 <= self.format.width <= 8:
+            raise ArtifactError(
+                "must lie between 1 and 8 bits", field="format.width", value=self.format.width
+            )
+
+    @property
+    def dtype(self) -> Literal["int8", "uint8"]:
+        """NumPy's name of the type that holds a frame's codes."""
+        return "int8" if self.format.signed else "uint8"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of one frame as the accelerator takes it."""
+        return (self.size,)
+
+
+@dataclass(frozen=True)
+class ResultLayout:
+    """A result in memory: one int32 logit code a class.
+
+    Args:
+        classes: labels.
+        format: of a logit.
+        result_bytes: distance between two results.
+    """
+
+    classes: tuple[str, ...]
+    format: Format
+    result_bytes: int
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise ArtifactError("must name at least one class", field="classes")
+        _check_distance("result_bytes", self.result_bytes, 4 * len(self.classes))
+        if not 1 <= self.format.width <= 32:
+            raise ArtifactError(
+                "must lie between 1 and 32 bits", field="format.width", value=self.format.width
+            )
+
+
+@dataclass(frozen=True)
+class CycleCount:
+    """Clock cycles from one frame to the next, and how that is known."""
+
+    cycles: int
+    kind: Literal["estimated", "simulated", "measured"]
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1:
+            raise ArtifactError("must be positive", field="cycles", value=self.cycles)
+
+
+@dataclass(frozen=True)
+class OverlayManifest:
+    """An overlay.
+
+    Args:
+        design_id: 16 hexadecimal digits; the core shows the same in its identity registers.
+        experiment: name of the experiment.
+        board: name of the board.
+        flow: what built it.
+        vlnv: vendor, library, name and version of the core.
+        clock_mhz: the core's clock.
+        input: layout of the frames.
+        results: layout of the results.
+        cycles_per_frame: from one frame to the next, with its kind.
+        bitstream: file name of the `.bit`.
+        handoff: file name of the `.hwh`.
+        golden: file name of the golden vectors.
+        tools: versions of what built it.
+        schema_version: version of this description.
+
+    Raises:
+        ArtifactError: a value that cannot be right.
+    """
+
+    design_id: str
+    experiment: str
+    board: str
+    flow: str
+    vlnv: str
+    clock_mhz: float
+    input: InputLayout
+    results: ResultLayout
+    cycles_per_frame: CycleCount
+    bitstream: str
+    handoff: str
+    golden: str
+    tools: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{16}", self.design_id):
+            raise ArtifactError(
+                "must be 16 hexadecimal digits", field="design_id", value=self.design_id
+            )
+        if self.clock_mhz <= 0:
+            raise ArtifactError("must be positive", field="clock_mhz", value=self.clock_mhz)
+        if len(self.vlnv.split(":")) != 4:
+            raise ArtifactError("must have four parts", field="vlnv", value=self.vlnv)
+        for key, suffix in (("bitstream", ".bit"), ("handoff", ".hwh"), ("golden", ".npz")):
+            name = getattr(self, key)
+            if Path(name).name != name or not name.endswith(suffix):
+                raise ArtifactError(
+                    f"must be the name of a {suffix} file beside the manifest",
+                    field=key,
+                    value=name,
+                )
+        # pynq.Overlay looks for the .hwh under the name of the .bit.
+        if Path(self.bitstream).stem != Path(self.handoff).stem:
+            raise ArtifactError(
+                "must have the bitstream's name", field="handoff", value=self.handoff
+            )
+
+    @property
+    def design_number(self) -> int:
+        """The design id as a number."""
+        return int(self.design_id, 16)
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Time from one frame to the next at the core's clock; of the kind of the cycle count."""
+        return self.cycles_per_frame.cycles / (self.clock_mhz * 1e6)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `manifest_from_json` reads back."""
+        return asdict(self)
+
+
+def _check_distance(name: str, distance: int, content: int) -> None:
+    if distance < content or distance % 8:
+        raise ArtifactError(
+            f"must be a multiple of 8 that holds {content} bytes", field=name, value=distance
+        )
+
+
+def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest:
+    """Checks and builds a manifest.
+
+    Raises:
+        ArtifactError: an unknown schema version, an unknown or missing key, a wrong type or value.
+    """
+    version = value.get("schema_version") if isinstance(value, Mapping) else None
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"expected {SCHEMA_VERSION}",
+            field=f"{source}: overlay.schema_version",
+            value=version,
+            remedy="build the overlay with this version of fdht, or update fdht",
+        )
+    return build_record(OverlayManifest, value, source=source, error=ArtifactError, path=STAGE)
+
+
+def load_manifest(directory: Path) -> OverlayManifest:
+    """Reads an overlay directory's manifest and checks that its files are whole.
+
+    Raises:
+        ArtifactError: the directory is not an overlay, or a file is missing or damaged.
+    """
+    stage = read_manifest(directory, STAGE)
+    source = str(directory / MANIFEST)
+    manifest = manifest_from_json(stage.get("overlay"), source)
+    digests = stage.get("files", {})
+    for name in (manifest.bitstream, manifest.handoff, manifest.golden):
+        if name not in digests:
+            raise ArtifactError("lists no digest", field=f"{source}: files", value=name)
+    for name, digest in digests.items():
+        path = directory / name
+        if not path.is_file():
+            raise ArtifactError("is missing", field=str(path), remedy="run fdht build again")
+        if digest_file(path) != digest:
+            raise ArtifactError(
+                "differs from its digest in the manifest",
+                field=str(path),
+                remedy="run fdht build again",
+            )
+    return manifest

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fdht_models.errors import ConfigError
+from fdht_overlays.boards import BOARDS_DIRECTORY, board_names, get_board, load_board
+
+PYNQ_Z2 = (BOARDS_DIRECTORY / "pynq-z2.toml").read_text()
+SIM = (BOARDS_DIRECTORY / "sim.toml").read_text()
+
+
+def changed(tmp_path: Path, text: str, old: str, new: str) -> Path:
+    assert text.count(old) == 1
+    path = tmp_path / "board.toml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_every_board_loads_under_its_file_name():
+    assert set(board_names()) == {"sim", "pynq-z2", "zcu104", "kv260"}
+    for name in board_names():
+        board = get_board(name)
+        assert board.name == name
+        assert board.part.name.startswith(board.part.device)
+        assert board.part.package in board.part.name
+        assert {"part", "resources", "ddr"} <= set(board.sources)
+
+
+def test_only_simulated_boards_have_modelled_power():
+    for name in board_names():
+        board = get_board(name)
+        modelled = [sensor for sensor in board.power_sensors if sensor.access == "modelled"]
+        assert board.simulated == bool(modelled) == (board.power_model is not None)
+    model = get_board("sim").power_model
+    assert model is not None and model.active_watts > model.idle_watts > 0
+
+
+@pytest.mark.parametrize(
+    ("board", "header", "matches"),
+    [
+        ("pynq-z2", "7z020clg400", True),  # Vivado
+        ("pynq-z2", "xc7z020clg400-1", True),  # the open tools
+        ("pynq-z2", "7z020clg484", False),
+        ("pynq-z2", "7z010clg400", False),
+        ("zcu104", "xczu7ev-ffvc1156-2-e", True),
+        ("zcu104", "xczu7eg-ffvc1156-2-e", False),
+        ("kv260", "xck26-sfvc784-2LV-c", True),
+        ("kv260", "7z020clg400", False),
+    ],
+)
+def test_a_bitstreams_part_is_compared(board, header, matches):
+    assert get_board(board).part.matches(header) is matches
+
+
+def test_an_unknown_board_is_refused_with_near_matches():
+    with pytest.raises(ConfigError, match=r"board = 'pynqz2'.*did you mean 'pynq-z2'\?"):
+        get_board("pynqz2")
+    with pytest.raises(ConfigError, match="choose one of kv260, pynq-z2, sim, zcu104"):
+        get_board("qqqqq")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("lut = 53200", "luts = 53200", r"resources\.luts: is not a known key; did you mean 'lut'"),
+        ("lut = 53200", "", r"resources\.lut: is missing"),
+        ("lut = 53200", "lut = true", r"resources\.lut = True: must be of type int"),
+        ("lut = 53200", 'lut = "many"', r"resources\.lut = 'many': must be of type int"),
+        ('family = "zynq7000"', 'family = "zynq"', "family = 'zynq': is not allowed.*zynq7000"),
+        ('title = "TUL PYNQ-Z2"', "title = 3", "title = 3: must be of type str"),
+        ("simulated = false", "simulated = 0", "simulated = 0: must be of type bool"),
+        ("simulated = false", "simulated = true", "power_model: belongs to simulated boards"),
+        ("clock_mhz = 100.0", "clock_mhz = 100.0\nport = 3", "not valid TOML"),
+        ("[port]", "[prot]", "prot: is not a known key; did you mean 'port'"),
+        (
+            "[sources]",
+            "[[power_sensors]]\nnam = 'x'\n[sources]",
+            r"power_sensors\[0\]\.nam: is not",
+        ),
+        ("[sources]", "[power_sensors]\n[sources]", "power_sensors = {}: must be a list"),
+        ('part = "hls4ml', 'part = 3 # "hls4ml', r"sources\.part = 3: must be of type str"),
+    ],
+)
+def test_a_bad_board_file_is_refused_with_the_dotted_path(tmp_path, old, new, message):
+    with pytest.raises(ConfigError, match=message):
+        load_board(changed(tmp_path, PYNQ_Z2, old, new))
+
+
+def test_whole_numbers_may_stand_for_real_ones(tmp_path):
+    path = changed(tmp_path, PYNQ_Z2, "clock_mhz = 100.0", "clock_mhz = 100")
+    assert load_board(path).clock_mhz == 100.0
+
+
+def test_a_bad_power_model_is_refused_with_the_dotted_path(tmp_path):
+    path = changed(tmp_path, SIM, "drift_period_seconds = 60.0", "drift_period_seconds = 0")
+    message = r"board\.toml: power_model\.drift_period_seconds = 0\.0: must be positive"
+    with pytest.raises(ConfigError, match=message):
+        load_board(path)
+
+
+def test_a_table_in_the_place_of_a_value_is_refused(tmp_path):
+    path = tmp_path / "board.toml"
+    path.write_text(
+        re.sub(r"\[port\]\n.*\n.*\n", "", PYNQ_Z2).replace("[part]", "port = 3\n[part]")
+    )
+    with pytest.raises(ConfigError, match=r"port = 3: must be a table"):
+        load_board(path)
+
+
+def test_an_unreadable_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_board(tmp_path / "none.toml")

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from fdht_hls.registers import VLNV
+from fdht_models.artifacts import MANIFEST, new_stage
+from fdht_models.errors import ArtifactError
+from fdht_overlays.manifest import (
+    CycleCount,
+    Format,
+    InputLayout,
+    OverlayManifest,
+    ResultLayout,
+    load_manifest,
+    manifest_from_json,
+)
+
+WHOLE = OverlayManifest(
+    design_id="00000000000000ff",
+    experiment="a-b",
+    board="sim",
+    flow="csim",
+    vlnv=VLNV,
+    clock_mhz=100.0,
+    input=InputLayout(57600, Format(8, 8, False), 57600, "motion_energy", (120, 160, 3)),
+    results=ResultLayout(("left", "right"), Format(20, 9, True), 8),
+    cycles_per_frame=CycleCount(7232, "estimated"),
+    bitstream="a-b.bit",
+    handoff="a-b.hwh",
+    golden="golden.npz",
+    tools={"fdht": "0.1.0"},
+)
+
+
+def write(directory, overlay):
+    with new_stage(directory, "overlay", {}) as (temporary, extra):
+        extra["overlay"] = overlay
+        for name in ("a-b.bit", "a-b.hwh", "golden.npz"):
+            (temporary / name).write_text(name)
+    return directory
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return write(tmp_path / "csim", WHOLE.to_json())
+
+
+def test_it_survives_json():
+    assert manifest_from_json(json.loads(json.dumps(WHOLE.to_json()))) == WHOLE
+
+
+def test_it_is_read_from_its_directory(directory):
+    assert load_manifest(directory) == WHOLE
+
+
+def test_derived_values():
+    assert WHOLE.design_number == 255
+    assert WHOLE.seconds_per_frame == pytest.approx(72.32e-6)
+    assert (WHOLE.input.dtype, WHOLE.input.shape) == ("uint8", (57600,))
+    assert InputLayout(4, Format(8, 7, True), 8, None, (4,)).dtype == "int8"
+    assert (Format(8, 7, True).minimum, Format(8, 7, True).maximum) == (-128, 127)
+    assert (Format(8, 8, False).minimum, Format(8, 8, False).maximum) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("schema_version", 2, r"overlay\.schema_version = 2: expected 1; build the overlay"),
+        ("schema_version", None, r"overlay\.schema_version: expected 1"),
+        ("desing_id", "", r"overlay\.desing_id: is not a known key; did you mean 'design_id'"),
+        ("design_id", "FF", r"overlay\.design_id = 'FF': must be 16 hexadecimal digits"),
+        ("design_id", 255, r"overlay\.design_id = 255: must be of type str"),
+        ("clock_mhz", 0, r"overlay\.clock_mhz = 0\.0: must be positive"),
+        ("vlnv", "fdht_lstm", r"overlay\.vlnv = 'fdht_lstm': must have four parts"),
+        ("bitstream", "../a-b.bit", r"overlay\.bitstream = .*name of a \.bit file beside"),
+        ("bitstream", "a-b.bin", r"overlay\.bitstream = 'a-b\.bin': must be the name of a \.bit"),
+        ("bitstream", "c.bit", r"overlay\.handoff = 'a-b\.hwh': must have the bitstream's name"),
+        ("golden", "golden.txt", r"overlay\.golden = 'golden\.txt': must be the name of a \.npz"),
+        ("input.size", 0, r"overlay\.input\.size = 0: must be positive"),
+        ("input.frame_bytes", 57601, r"input\.frame_bytes = 57601: must be a multiple of 8"),
+        ("input.frame_bytes", 57592, r"input\.frame_bytes = 57592: .* that holds 57600 bytes"),
+        ("input.format.width", 9, r"input\.format\.width = 9: must lie between 1 and 8 bits"),
+        ("input.format.signed", 1, r"input\.format\.signed = 1: must be of type bool"),
+        ("input.frame_shape", [120, "w"], r"input\.frame_shape\[1\] = 'w': must be of type int"),
+        ("results.classes", [], r"results\.classes: must name at least one class"),
+        ("results.result_bytes", 4, r"results\.result_bytes = 4: must be a multiple of 8"),
+        ("results.format.width", 33, r"results\.format\.width = 33: must lie between 1 and 32"),
+        ("cycles_per_frame.cycles", 0, r"cycles_per_frame\.cycles = 0: must be positive"),
+        ("cycles_per_frame.kind", "guess", r"cycles_per_frame\.kind = 'guess': is not allowed"),
+        ("tools", [], r"overlay\.tools = \[\]: must be a table"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_dotted_path(path, value, message):
+    table = copy.deepcopy(json.loads(json.dumps(WHOLE.to_json())))
+    *parents, key = path.split(".")
+    place = table
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    with pytest.raises(ArtifactError, match=message):
+        manifest_from_json(table)
+
+
+@pytest.mark.parametrize("table", [None, [], {}])
+def test_what_is_no_manifest_is_refused(table):
+    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 1"):
+        manifest_from_json(table)
+
+
+def test_a_missing_key_is_refused():
+    table = WHOLE.to_json()
+    del table["golden"]
+    with pytest.raises(ArtifactError, match=r"overlay\.golden: is missing"):
+        manifest_from_json(table)
+
+
+def test_a_damaged_file_is_refused(directory):
+    (directory / "golden.npz").write_text("other")
+    with pytest.raises(ArtifactError, match=r"golden\.npz: differs from its digest"):
+        load_manifest(directory)
+
+
+def test_a_missing_file_is_refused(directory):
+    (directory / "a-b.hwh").unlink()
+    with pytest.raises(ArtifactError, match=r"a-b\.hwh: is missing"):
+        load_manifest(directory)
+
+
+def test_a_file_without_a_digest_is_refused(directory):
+    manifest = json.loads((directory / MANIFEST).read_text())
+    del manifest["files"]["a-b.bit"]
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=r"files = 'a-b\.bit': lists no digest"):
+        load_manifest(directory)
+
+
+def test_another_stage_is_refused(tmp_path):
+    with new_stage(tmp_path / "hls", "hls", {}):
+        pass
+    with pytest.raises(ArtifactError, match="stage = 'hls': expected 'overlay'"):
+        load_manifest(tmp_path / "hls")
+
+
+def test_no_directory_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        load_manifest(tmp_path / "none")

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,11 @@ def uneven_pieces(frames: int, seed: int) -> list[slice]:
     cuts = [0, 1]
     while cuts[-1] < frames:
         cuts.append(min(frames, cuts[-1] + int(generator.integers(1, 24))))
-    return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
 def reference_logits(network: QuantizedNetwork, streams: Frames) -> Codes:
-    """Logits of the integer reference, each stream in one piece: int64[streams, frames, classes]."""
+    """Logits of the reference, each stream in one piece: int64[streams, frames, classes]."""
     return np.stack([ReferenceModel(network).run(stream) for stream in streams])
 
 

@@ -1,0 +1,219 @@
+"""The front door of fdht: its public names, and the command line `fdht`.
+
+    from fdht import FDHTLSTM, QFDHTLSTM, FdhtShape, QuantizedNetwork, ReferenceModel
+
+Names are imported when they are first used, so that a board needs neither TensorFlow nor hls4ml.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from fdht_models.errors import FdhtError
+
+#: Public name -> module that defines it.
+_NAMES = {
+    "FDHTLSTM": "fdht_models.layers.lstm",
+    "QFDHTLSTM": "fdht_models.layers.lstm",
+    "FdhtShape": "fdht_models.tensor.fdht",
+    "FixedPoint": "fdht_models.tensor.fixedpoint",
+    "TensorNetwork": "fdht_models.tensor.network",
+    "ContractionPlan": "fdht_models.tensor.plan",
+    "QuantizedNetwork": "fdht_models.tensor.quantized",
+    "ReferenceModel": "fdht_models.tensor.reference",
+    "export_network": "fdht_models.layers.export",
+    "load_clips": "fdht_models.data",
+    "load_experiment": "fdht_models.experiment",
+    "Accelerator": "fdht_host.accelerator",
+}
+
+#: Exit codes: a mistake that the user can mend, and an interruption.
+USER_ERROR, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train quantised tensor LSTMs, convert them to hardware, run them and measure.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")]
+Build = Annotated[Path, typer.Option("--build", help="Directory of all that is made.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+BoardName = Annotated[str, typer.Option("--board", help="A board's name; 'sim' is simulated.")]
+BUILD = Path("build")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'fdht' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_NAMES]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; a user's mistake is one line on standard error and exit code 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        stopped = app(arguments, standalone_mode=False)
+    except FdhtError as error:
+        print(f"fdht: {error}", file=sys.stderr)
+        return USER_ERROR
+    except (KeyboardInterrupt, typer.Abort):
+        print("fdht: interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        # A usage error of the command line (click's own family) knows how to say itself.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        print(f"fdht: {' '.join(message().split())}; see fdht --help", file=sys.stderr)
+        return USER_ERROR
+    return int(stopped or 0)
+
+
+def emit(value: Any) -> None:
+    """Prints JSON for programs."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+@app.command()
+def zoo(as_json: AsJson = False) -> None:
+    """Every experiment: format, shapes, parameters, ratios, MACs, the published figure."""
+    from fdht_models.zoo import rows, table
+
+    if as_json:
+        emit(rows())
+    else:
+        Console().print(table(rows()))
+
+
+@app.command()
+def train(
+    experiment: Name,
+    build: Build = BUILD,
+    start: Annotated[
+        str, typer.Option(help="'scratch', or 'checkpoint': the trained weights that ship.")
+    ] = "scratch",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps from the checkpoint.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
+    import fdht_pipeline
+    from fdht_models.experiment import load_experiment
+
+    recipe = load_experiment(experiment)
+    metrics = fdht_pipeline.train(recipe, build / recipe.name, start=start, steps=steps)
+    if as_json:
+        emit(metrics)
+    else:
+        print("\n".join(fdht_pipeline.accuracy_lines(metrics["accuracy"])))
+
+
+@app.command()
+def convert(
+    experiment: Name,
+    build: Build = BUILD,
+    part: Annotated[str, typer.Option(help="Device to synthesise for.")] = "xc7z020clg400-1",
+    clock_period: Annotated[float, typer.Option(min=1.0, help="Nanoseconds.")] = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Converts through hls4ml, compiles the C simulation and proves equality."""
+    import fdht_pipeline
+
+    conversion = fdht_pipeline.convert(experiment, build, part, clock_period)
+    if as_json:
+        emit(conversion.to_json())
+    else:
+        for line in fdht_pipeline.conversion_lines(conversion):
+            print(line)
+
+
+@app.command(name="build")
+def build_overlay(
+    experiment: Name,
+    board: BoardName = "sim",
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Builds the overlay of a simulated board."""
+    import fdht_pipeline
+
+    directory, fresh = fdht_pipeline.build(experiment, build, board)
+    if as_json:
+        emit({"directory": str(directory), "fresh": fresh})
+    else:
+        print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
+
+
+@app.command()
+def run(
+    experiment: Name,
+    board: BoardName = "sim",
+    source: Annotated[
+        list[str] | None, typer.Option(help="'test', or a video file; may be repeated.")
+    ] = None,
+    build: Build = BUILD,
+    clips: Annotated[int | None, typer.Option(min=1, help="Test clips to run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the test clips.")] = None,
+    clip_frames: Annotated[
+        int | None, typer.Option(min=0, help="Reset the state so often in a video; 0: never.")
+    ] = None,
+    resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
+    energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Streams clips and videos through a board, classifies, measures, and reports."""
+    import fdht_pipeline
+    from fdht_host.run import TEST_SET, RunSettings
+
+    settings = RunSettings(
+        source or [TEST_SET], clips, seed, clip_frames, resize, energy, build / "data"
+    )
+    directory, report = fdht_pipeline.run(experiment, build, board, settings)
+    if as_json:
+        emit(report)
+    else:
+        for line in fdht_pipeline.report_lines(directory, report):
+            print(line)
+
+
+@app.command()
+def demo(
+    build: Build = BUILD,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
+    clips: Annotated[int | None, typer.Option(min=1, help="Test clips.")] = None,
+) -> None:
+    """The main job on the default experiment: train, convert, prove equal, run, measure."""
+    import fdht_pipeline
+
+    fdht_pipeline.demo(build, steps, clips)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed, what each flow lacks, and how to get it."""
+    from fdht_overlays.doctor import examine, lines
+
+    parts = examine()
+    if as_json:
+        emit(parts)
+    else:
+        print("\n".join(lines(parts)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""What the commands of the front door do, stage by stage, with progress for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import Experiment, load_experiment
+
+if TYPE_CHECKING:
+    from fdht_hls.stage import Conversion
+    from fdht_host.run import RunSettings
+
+#: The experiment that `fdht demo` runs, and the directory of its build.
+DEMO_EXPERIMENT, DEMO_NAME = "motion", "demo"
+#: Test clips in the video that the demo encodes: a few of each class.
+_DEMO_VIDEO_CLIPS = 33
+#: Seed of that video's clips; neither training nor evaluation uses it.
+_DEMO_VIDEO_SEED = 70_000
+
+_console = Console(stderr=True, highlight=False)
+
+
+class Bars:
+    """Progress bars by label, on standard error."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Shows that `done` of `total` (0: unknown) are done."""
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total or None)
+        self._progress.update(self._tasks[label], completed=done, total=total or None)
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Progress bars for the length of a stage."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_console, transient=True) as progress:
+        yield Bars(progress)
+
+
+def experiment_directory(name: str, build: Path) -> Path:
+    """build/<name> of an experiment by name, by file, or of one that is only there as a build.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if (build / name / "model").is_dir() or (build / name / "overlay").is_dir():
+        return build / name
+    return build / load_experiment(name).name
+
+
+def train(
+    experiment: Experiment, directory: Path, *, start: str, steps: int | None
+) -> dict[str, Any]:
+    """Trains into `directory`/model; returns what `metrics.json` holds."""
+    from fdht_models.training import train_stage
+
+    if start not in ("scratch", "checkpoint"):
+        raise ConfigError(
+            "is not a start", field="--start", value=start, remedy="use scratch or checkpoint"
+        )
+    metrics: dict[str, Any] = train_stage(experiment, directory, start=start, steps=steps)
+    return metrics
+
+
+def convert(name: str, build: Path, part: str, clock_period: float) -> Conversion:
+    """The command `fdht convert`."""
+    return convert_into(experiment_directory(name, build), part, clock_period)
+
+
+def convert_into(directory: Path, part: str, clock_period: float) -> Conversion:
+    """Converts `directory`/model into `directory`/hls."""
+    from fdht_hls.stage import convert_stage
+
+    settings = {"part": part, "clock_period": clock_period}
+    with bars() as progress:
+        return convert_stage(directory / "model", directory / "hls", settings, progress)
+
+
+def build(name: str, build_directory: Path, board: str) -> tuple[Path, bool]:
+    """The command `fdht build`, for simulated boards."""
+    return build_into(experiment_directory(name, build_directory), board)
+
+
+def build_into(directory: Path, board_name: str) -> tuple[Path, bool]:
+    """Builds `directory`/overlay/<board>/csim; returns it, and whether there was work to do."""
+    from fdht_overlays.boards import get_board
+    from fdht_overlays.manifest import SIMULATION_FLOW
+    from fdht_overlays.simulated import build_simulated_overlay
+
+    board = get_board(board_name)
+    overlay = directory / "overlay" / board.name / SIMULATION_FLOW
+    return overlay, build_simulated_overlay(directory / "hls", overlay, board)
+
+
+def run(
+    name: str, build_directory: Path, board: str, settings: RunSettings
+) -> tuple[Path, dict[str, Any]]:
+    """The command `fdht run`; a simulated board's overlay is brought up to date first."""
+    return run_in(experiment_directory(name, build_directory), board, settings)
+
+
+def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
+    """Runs what is in `directory` on a board."""
+    from fdht_host.run import run_stage
+    from fdht_overlays.boards import get_board
+
+    if get_board(board_name).simulated and (directory / "hls").is_dir():
+        build_into(directory, board_name)
+    with bars() as progress:
+        return run_stage(directory, board_name, settings, progress)
+
+
+def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]:
+    """The main job from a shipped checkpoint; every figure shown is made here and now."""
+    from fdht_host.run import TEST_SET, RunSettings
+
+    directory = build_directory / DEMO_NAME
+    experiment = load_experiment(DEMO_EXPERIMENT)
+    _title("1. Train", f"{experiment.name}: {steps} steps from the shipped checkpoint, evaluation")
+    metrics = train(experiment, directory, start="checkpoint", steps=steps)
+    _print(accuracy_lines(metrics["accuracy"]))
+    _title("2. Convert", "through hls4ml to HLS C++; C simulation; proof of equality")
+    conversion = convert_into(directory, "xc7z020clg400-1", 10.0)
+    _print(conversion_lines(conversion))
+    _title("3. Build", "the overlay of a simulated PYNQ-Z2")
+    overlay, _ = build_into(directory, "sim")
+    _print([str(overlay)])
+    _title("4. Run and measure", "test set and a video file through the real pynq package")
+    video = encode_demo_video(experiment, build_directory)
+    settings = RunSettings([TEST_SET, str(video)], clips, cache=build_directory / "data")
+    run_directory, report = run_in(directory, "sim", settings)
+    _print(report_lines(run_directory, report))
+    return report
+
+
+def encode_demo_video(experiment: Experiment, build_directory: Path) -> Path:
+    """Encodes test clips, made now, as a video file with labels beside it."""
+    from fdht_host.video import encode_clips
+    from fdht_models.data import render_clips
+
+    frames, labels = render_clips(
+        experiment.data.set, "test", _DEMO_VIDEO_CLIPS, _DEMO_VIDEO_SEED, steps=experiment.steps
+    )
+    path = build_directory / "videos" / f"{experiment.name}.mkv"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            "cannot be made", field=str(path.parent), value=error.strerror, remedy="choose another"
+        ) from error
+    encode_clips(path, frames, [int(label) for label in labels], experiment.data_set.classes)
+    return path
+
+
+def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:
+    """Accuracies, one a line; what was not measured is left out."""
+    names = {
+        "quantized": "quantised FDHT-LSTM",
+        "float": "its float twin",
+        "single_frame": "best single-frame classifier",
+        "chance": "chance",
+    }
+    return [
+        f"{text:<30}{accuracy[key]:7.1%}  {'by definition' if key == 'chance' else 'measured'}"
+        for key, text in names.items()
+        if accuracy.get(key) is not None
+    ]
+
+
+def conversion_lines(conversion: Conversion) -> list[str]:
+    """Equality and estimate for people."""
+    equality, estimate = conversion.equality, conversion.estimate
+    pairs = {
+        "keras_reference": "Keras = integer reference",
+        "reference_csim_exact": "reference = C simulation (ap_int)",
+        "reference_csim": "reference = C simulation (native)",
+    }
+    lines = [
+        f"{text:<36}{equality[key]['compared']:>7} integers, "
+        f"{equality[key]['mismatches']} mismatches  counted"
+        for key, text in pairs.items()
+    ]
+    lines.append(
+        f"{estimate['cycles_per_frame']} cycles a frame, limited by {estimate['limited_by']}; "
+        f"{estimate['fill_latency_cycles']} from the last word to the result  estimated"
+    )
+    return lines
+
+
+def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
+    """The head of a report for people."""
+    lines = accuracy_lines(report["accuracy"])
+    board = report["equality"]["reference_board"]
+    if board["compared"] is not None:
+        lines.append(
+            f"{'reference = board':<30}{board['compared']} integers, "
+            f"{board['mismatches']} mismatches  counted"
+        )
+    video = report["video"]
+    if video["file"] is not None:
+        right = (
+            f", {video['correct']} of {video['labelled']} clips right" if video["labelled"] else ""
+        )
+        lines.append(f"{'video ' + video['file']:<30}{video['frames']} frames{right}  measured")
+    overall = report["throughput"]["overall"]
+    if overall["frames_per_second"] is not None:
+        lines.append(
+            f"{'host path':<30}{overall['frames_per_second']:.0f} frames/s  {overall['kind']} "
+            f"{overall['note']}".rstrip()
+        )
+    lines += [_energy_line("board", report["energy"]), _energy_line("CPU", report["cpu_energy"])]
+    if not report["run_on_hardware"]:
+        lines.append("not run on hardware: the board is simulated")
+    lines.append(f"report: {directory / 'report.html'}")
+    return lines
+
+
+def _energy_line(name: str, energy: Mapping[str, Any]) -> str:
+    label = f"{name} energy per frame"
+    if energy["value_mj_per_frame"] is None:
+        return f"{label:<30}{energy['kind']}"
+    return (
+        f"{label:<30}{energy['value_mj_per_frame']:.4f} mJ "
+        f"+- {energy['uncertainty_mj']:.4f}  {energy['kind']}"
+    )
+
+
+def _title(title: str, text: str) -> None:
+    _console.print(f"\n[bold]{title}[/bold] - {text}")
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(f"   {line}", flush=True)

@@ -1,0 +1,174 @@
+"""What is installed, what each part of the flow lacks, and how to get it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+#: Seconds that a program may take to tell its version.
+_TIMEOUT = 20
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a part of the flow needs.
+
+    Args:
+        name: a Python package or a program.
+        kind: "package", "program" or "file".
+        remedy: how to get it.
+    """
+
+    name: str
+    kind: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A need, and what was found: a version, a path, or None."""
+
+    name: str
+    kind: str
+    found: str | None
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the flow; `any_of` needs only one of its needs."""
+
+    name: str
+    purpose: str
+    needs: Sequence[Need]
+    any_of: bool = False
+
+
+def _packages(extra: str, *names: str) -> tuple[Need, ...]:
+    return tuple(Need(name, "package", f"pip install fdht[{extra}]") for name in names)
+
+
+_VITIS = "install Vitis from AMD and source its settings64.sh"
+_OPENXC7 = "install the openXC7 toolchain"
+
+PARTS = (
+    Part(
+        "train",
+        "train quantised models",
+        _packages("train", "tensorflow", "tf_keras", "qkeras", "scikit-image", "scikit-learn"),
+    ),
+    Part(
+        "convert",
+        "hls4ml project, C simulation, proof of equality",
+        (
+            *_packages("hls", "hls4ml", "jinja2"),
+            Need("g++", "program", "apt-get install g++"),
+        ),
+    ),
+    Part("run", "simulated or real board", _packages("board", "pynq", "av", "matplotlib")),
+    Part(
+        "flow vitis: synthesis",
+        "IP core from C++",
+        (Need("vitis-run", "program", _VITIS), Need("vitis_hls", "program", _VITIS)),
+        any_of=True,
+    ),
+    Part("flow vitis: bitstream", "overlay", (Need("vivado", "program", _VITIS),)),
+    Part(
+        "flow open",
+        "overlay for PYNQ-Z1 and PYNQ-Z2, experimental",
+        (
+            Need("yosys", "program", "apt-get install yosys"),
+            Need("nextpnr-xilinx", "program", _OPENXC7),
+            Need("fasm2frames", "program", _OPENXC7),
+            Need("xc7frames2bit", "program", _OPENXC7),
+        ),
+    ),
+    Part(
+        "CPU energy",
+        "energy of the host's processor running the reference",
+        (
+            Need(
+                "/sys/class/powercap/intel-rapl:0/energy_uj",
+                "file",
+                "use a machine with RAPL, and allow this user to read it",
+            ),
+        ),
+    ),
+)
+
+
+def examine() -> list[dict[str, Any]]:
+    """Looks at every part.
+
+    Returns:
+        One JSON object a part: `name`, `purpose`, `ready`, and `findings` with `name`, `kind`,
+        `found` and `remedy` each.
+    """
+    parts = []
+    for part in PARTS:
+        findings = [_look(need) for need in part.needs]
+        present = [finding.found is not None for finding in findings]
+        parts.append(
+            {
+                "name": part.name,
+                "purpose": part.purpose,
+                "ready": any(present) if part.any_of else all(present),
+                "findings": [asdict(finding) for finding in findings],
+            }
+        )
+    return parts
+
+
+def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
+    """The same for people: a line a part, and one for each thing that it lacks."""
+    text = []
+    for part in parts:
+        text.append(
+            f"{'ready  ' if part['ready'] else 'lacking'} {part['name']}: {part['purpose']}"
+        )
+        for finding in part["findings"]:
+            if finding["found"] is None:
+                text.append(f"          {finding['name']} is missing: {finding['remedy']}")
+            else:
+                text.append(f"          {finding['name']} {finding['found']}")
+    return text
+
+
+def _look(need: Need) -> Finding:
+    found = {"package": _package, "program": _program, "file": _file}[need.kind](need.name)
+    return Finding(need.name, need.kind, found, need.remedy)
+
+
+def _package(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _file(name: str) -> str | None:
+    try:
+        Path(name).read_bytes()
+    except OSError:
+        return None
+    return "readable"
+
+
+def _program(name: str) -> str | None:
+    path = shutil.which(name)
+    if path is None:
+        return None
+    try:
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return f"at {path} (does not tell its version)"
+    match = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return match.group() if match else f"at {path}"

@@ -1,0 +1,30 @@
+"""All data sets by name."""
+
+from __future__ import annotations
+
+from fdht_models.data.motion import MOTION
+from fdht_models.data.photomotion import PHOTOMOTION
+from fdht_models.data.types import DataSet
+from fdht_models.data.watch import WATCH
+from fdht_models.errors import ConfigError, near_matches
+
+DATASETS: dict[str, DataSet] = {
+    data_set.name: data_set for data_set in (MOTION, PHOTOMOTION, WATCH)
+}
+
+
+def get_dataset(name: str) -> DataSet:
+    """Returns the data set called `name`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise ConfigError(
+            "there is no such data set",
+            field="data",
+            value=name,
+            remedy=near_matches(name, DATASETS),
+        ) from None

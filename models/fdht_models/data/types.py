@@ -1,0 +1,112 @@
+"""What a data set is, and what it gives: plain frozen data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.features import features_of
+
+SPLITS = ("train", "test")
+
+# (split, class index, steps, generator) -> uint8; see `DataSet.render`.
+Renderer = Callable[[str, int, int, np.random.Generator], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Labelled clips, ready to train or to stream.
+
+    Attributes:
+        frames: uint8 [clips, steps, inputs]; read-only and memory-mapped if it came from a cache.
+        labels: int64 [clips], indices into `classes`.
+        classes: the name of each class.
+        frame_shape: (H, W, 3) if the inputs are a video's pixels, otherwise (inputs,). Kept here
+            so that a classifier of single frames knows what can be averaged with what.
+    """
+
+    frames: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    frame_shape: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A source of labelled clips, generated from a seed.
+
+    Attributes:
+        name: what experiments call it.
+        classes: the name of each class; a label is an index into it.
+        frame_shape: (H, W, 3) for video, otherwise (inputs,).
+        feature: the feature (a key of `fdht_models.features.FEATURES`) that is computed from the
+            pixels, or None if the clips are inputs as they are.
+        steps: network inputs a clip, unless the caller asks for another number.
+        minimum_steps: the fewest for which every class is still what its name says.
+        version: counts changes of the generator; part of every clip's seed and cache key.
+        render: draws one clip of a class: (split, class index, steps, generator) to
+            uint8 [steps + 1, H, W, 3] for video, otherwise uint8 [steps, inputs].
+        sources: digests of all that a split is made from, for the cache key.
+        check: raises a `ConfigError` where a split cannot give clips of so many steps.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    frame_shape: tuple[int, ...]
+    feature: str | None
+    steps: int
+    minimum_steps: int
+    version: int
+    render: Renderer
+    sources: Callable[[str], Mapping[str, str]]
+    check: Callable[[str, int], None] | None = None
+
+    @property
+    def inputs(self) -> int:
+        """Values in a frame as the network sees it."""
+        return math.prod(self.frame_shape)
+
+    @property
+    def is_video(self) -> bool:
+        """True if the clips are made of pixels, and `render_clips` can show them."""
+        return self.feature is not None
+
+    def generate(
+        self, split: str, seed: int, index: int, steps: int | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
+        """Returns clip number `index`: (uint8 [steps, inputs], label).
+
+        A clip depends on (split, seed, index, steps) alone, so that it is the same in a set of
+        any size and from any number of worker processes.
+
+        Raises:
+            DataError: a package that holds the material is missing.
+        """
+        raw, label = self.generate_raw(split, seed, index, steps)
+        return (raw if self.feature is None else features_of(self.feature, raw)), label
+
+    def generate_raw(
+        self, split: str, seed: int, index: int, steps: int | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
+        """Returns what `generate` derives its features from: (`render`'s array, label)."""
+        label = self.label(split, seed, index)
+        generator = self._generator(split, seed, "clip", index)
+        return self.render(split, label, steps or self.steps, generator), label
+
+    def label(self, split: str, seed: int, index: int) -> int:
+        """Returns the label of clip `index`: each run of `len(classes)` clips has each class."""
+        turn, place = divmod(index, len(self.classes))
+        order = self._generator(split, seed, "labels", turn).permutation(len(self.classes))
+        return int(order[place])
+
+    def _generator(self, split: str, seed: int, use: str, index: int) -> np.random.Generator:
+        # Integers of the names, so that no two data sets, splits or uses share a stream.
+        names = int.from_bytes(f"{self.name}/{split}/{use}".encode(), "big")
+        return np.random.default_rng([names, self.version, seed, index])

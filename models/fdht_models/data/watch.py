@@ -1,0 +1,140 @@
+"""The data set `watch`: real, labelled human motion, from a watch on the wrist.
+
+Seven shoulder exercises, ten people, both arms; six channels at 50 Hz. It ships in seglearn
+(BSD-3-Clause); the study is Burns et al., "Shoulder physiotherapy exercise recognition: machine
+learning the inertial signals from a smartwatch", arXiv:1802.01489.
+
+A frame is 25 consecutive samples (half a second) of six channels, a clip some consecutive frames
+of one recording.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.artifacts import digest_file
+from fdht_models.data.packages import REMEDY, package_file
+from fdht_models.data.types import DataSet
+from fdht_models.errors import ConfigError, DataError
+
+CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
+CLASSES = ("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW")
+"""Pendulum, abduction, forward elevation, internal and external rotation, trapezius extension,
+and upright row, by the names that seglearn gives them."""
+SAMPLES = 25
+"""Samples a frame; 25 x 6 channels = 150 values = 5 x 5 x 6."""
+
+PEOPLE = {"train": (1, 2, 3, 4, 5, 6), "test": (7, 8, 9, 10)}
+"""Who is in which split. The recordings of 1 and 2, 3 and 4, 5 and 6, 7 and 10, 8 and 9 last
+equally long, and all but 7 and 10 swing in step: these pairs exercised side by side. So the split
+keeps pairs together; one of a pair in each half would let a test clip leak into training."""
+
+# Codes a unit: acceleration in g, rotation in rad/s; 128 is zero. Physical constants, chosen so
+# that only blows saturate (2.7 g and 8 rad/s are beyond 99 % of all samples), not fitted to data.
+_CODES_PER_UNIT = np.array([48.0, 48.0, 48.0, 16.0, 16.0, 16.0])
+_ZERO = 128
+
+_FILE = "data/watch_dataset.npy"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One set of repetitions: uint8 [samples, 6], who made it, and which exercise it is."""
+
+    samples: NDArray[np.uint8]
+    person: int
+    label: int
+
+
+def quantise(samples: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Returns samples [..., 6] in g and rad/s as uint8: 48 codes a g, 16 a rad/s, 128 is zero."""
+    codes = np.rint(samples * _CODES_PER_UNIT) + _ZERO
+    return np.clip(codes, 0, 255).astype(np.uint8)
+
+
+@functools.cache
+def recordings(split: str) -> tuple[Recording, ...]:
+    """Returns the recordings of a split's people, in the file's order.
+
+    Raises:
+        DataError: seglearn is not installed, or its file is not what we know.
+    """
+    data = _read()
+    people = PEOPLE[split]
+    return tuple(
+        Recording(quantise(samples), int(person), int(label))
+        for samples, person, label in zip(data["X"], data["subject"], data["y"], strict=True)
+        if int(person) in people
+    )
+
+
+def _read() -> dict[str, Any]:
+    path = package_file("seglearn", _FILE)
+    try:
+        # A pickle inside an installed package: as trustworthy as the package's code.
+        data = np.load(path, allow_pickle=True).item()
+        known = tuple(data["X_labels"]) == CHANNELS and tuple(data["y_labels"]) == CLASSES
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"cannot be read ({error})", field=str(path), remedy=REMEDY) from error
+    if not known:
+        raise DataError("has other channels or classes", field=str(path), remedy=REMEDY)
+    return dict(data)
+
+
+def _eligible(split: str, label: int, samples: int) -> list[Recording]:
+    return [
+        recording
+        for recording in recordings(split)
+        if recording.label == label and len(recording.samples) >= samples
+    ]
+
+
+def maximum_steps(split: str) -> int:
+    """Returns the longest clip, in frames, that every exercise of a split has a recording for."""
+    return min(
+        max(len(one.samples) for one in recordings(split) if one.label == label) // SAMPLES
+        for label in range(len(CLASSES))
+    )
+
+
+def _check(split: str, steps: int) -> None:
+    longest = maximum_steps(split)
+    if steps > longest:
+        raise ConfigError(
+            "no recording is that long",
+            field="steps",
+            value=steps,
+            remedy=f"choose at most {longest} steps of the {split} split of 'watch'",
+        )
+
+
+def render(split: str, label: int, steps: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Cuts one clip: uint8 [steps, 150], sample by sample, six channels each."""
+    length = steps * SAMPLES
+    eligible = _eligible(split, label, length)
+    samples = eligible[generator.integers(len(eligible))].samples
+    start = generator.integers(len(samples) - length + 1)
+    return samples[start : start + length].reshape(steps, -1)
+
+
+def _sources(split: str) -> dict[str, str]:
+    return {"watch_dataset": digest_file(package_file("seglearn", _FILE))}
+
+
+WATCH = DataSet(
+    name="watch",
+    classes=CLASSES,
+    frame_shape=(SAMPLES * len(CHANNELS),),
+    feature=None,
+    steps=12,
+    minimum_steps=2,
+    version=1,
+    render=render,
+    sources=_sources,
+    check=_check,
+)

@@ -1,0 +1,119 @@
+"""Features of video frames, computed alike when training and on the board.
+
+Needs numpy only: the host calls these functions on every decoded frame, and the data sets call
+them on every generated one, so what the network sees is the same in both places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.errors import ConfigError, ShapeError, near_matches
+
+Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A function from a frame, and perhaps the one before it, to the network's input.
+
+    Attributes:
+        name: what experiments call it.
+        needs_previous: True if the first frame of a stream yields no feature, because there is
+            no frame before it.
+        function: maps (previous frame, frame), both uint8 [H, W, 3], to uint8 [H * W * 3]. With
+            `needs_previous` False, the previous frame is not looked at.
+    """
+
+    name: str
+    needs_previous: bool
+    function: Callable[[Frame, Frame], Frame]
+
+
+def motion_energy(previous: Frame, frame: Frame) -> Frame:
+    """Returns |frame - previous|, the usual motion energy, at full resolution.
+
+    Args:
+        previous: uint8 [H, W, 3], the frame before.
+        frame: uint8 [H, W, 3].
+
+    Returns:
+        uint8 [H * W * 3] in the order row, column, channel. No value saturates: the distance of
+        two 8-bit values is an 8-bit value.
+
+    Raises:
+        ShapeError: the frames are not uint8, or not of one shape.
+    """
+    if previous.shape != frame.shape or previous.dtype != np.uint8 or frame.dtype != np.uint8:
+        raise ShapeError(
+            f"expected uint8 {previous.shape} like the frame before it ({previous.dtype})",
+            field="frame",
+            value=f"{frame.dtype} {frame.shape}",
+            remedy="resize every frame of a stream alike and keep its values as uint8",
+        )
+    # max - min stays in uint8; a plain difference would wrap round.
+    return (np.maximum(previous, frame) - np.minimum(previous, frame)).ravel()
+
+
+def pixels(previous: Frame, frame: Frame) -> Frame:
+    """Returns the frame itself, uint8 [H * W * 3]; `previous` is not used."""
+    if frame.dtype != np.uint8:
+        raise ShapeError("expected uint8", field="frame", value=str(frame.dtype))
+    return frame.ravel()
+
+
+FEATURES: dict[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature("motion_energy", True, motion_energy),
+        Feature("pixels", False, pixels),
+    )
+}
+
+
+def get_feature(name: str) -> Feature:
+    """Returns the feature called `name`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        return FEATURES[name]
+    except KeyError:
+        raise ConfigError(
+            "there is no such feature",
+            field="feature",
+            value=name,
+            remedy=near_matches(name, FEATURES),
+        ) from None
+
+
+def features_of(name: str, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Applies a feature to a whole clip.
+
+    Args:
+        name: a key of `FEATURES`.
+        frames: uint8 [frames, H, W, 3] in order of time.
+
+    Returns:
+        uint8 [frames - 1, H * W * 3] if the feature needs the previous frame, otherwise
+        uint8 [frames, H * W * 3].
+
+    Raises:
+        ConfigError: there is no such feature.
+        ShapeError: `frames` is not uint8 [frames, H, W, 3], or holds too few frames.
+    """
+    feature = get_feature(name)
+    first = 1 if feature.needs_previous else 0
+    if frames.ndim != 4 or len(frames) <= first:
+        raise ShapeError(
+            f"expected [at least {first + 1}, H, W, 3]", field="frames", value=frames.shape
+        )
+    result = np.empty((len(frames) - first, frames[0].size), np.uint8)
+    for step in range(first, len(frames)):
+        result[step - first] = feature.function(frames[max(step - 1, 0)], frames[step])
+    return result

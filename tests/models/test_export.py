@@ -1,0 +1,206 @@
+"""From a Keras model to a QuantizedNetwork: the same logits, integer for integer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fdht_models.errors import ConversionError, NumericError, ShapeError
+from fdht_models.kerasapi import keras, qkeras
+from fdht_models.layers.export import (
+    accumulator_widths,
+    export_head,
+    export_lstm,
+    export_network,
+)
+from fdht_models.layers.lstm import QFDHTLSTM
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.reference import ReferenceModel
+from tests.models.strategies import SMALL_SHAPE, dense_ht, layer_formats
+
+CLASSES = ("left", "right", "still")
+
+
+def head(kernel: str = "quantized_bits(8, 0, alpha=1)", **options) -> qkeras.QDense:
+    return qkeras.QDense(
+        len(CLASSES), kernel_quantizer=kernel, **{"bias_quantizer": kernel, **options}
+    )
+
+
+def model_of(dense: qkeras.QDense, formats=None, sequences: bool = True) -> keras.Sequential:
+    keras.utils.set_random_seed(3)
+    layer = QFDHTLSTM(
+        SMALL_SHAPE.input_modes,
+        SMALL_SHAPE.output_modes,
+        SMALL_SHAPE.hidden_box,
+        SMALL_SHAPE.leaf_rank,
+        SMALL_SHAPE.inner_rank,
+        quantizers=formats or layer_formats(3),
+        return_sequences=sequences,
+    )
+    model = keras.Sequential([keras.layers.Input((None, 60)), layer, dense])
+    generator = np.random.default_rng(3)
+    layer.bias.assign(generator.normal(size=32))
+    for weight in dense.weights:
+        weight.assign(generator.uniform(-0.9, 0.9, weight.shape))
+    return model
+
+
+def export(model: keras.Sequential) -> QuantizedNetwork:
+    return export_network(
+        *model.layers, name="tiny", classes=CLASSES, feature="pixels", frame_shape=(4, 5, 3)
+    )
+
+
+def frames_and_values(clips: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    frames = np.random.default_rng(0).integers(0, 256, (clips, steps, 60)).astype(np.uint8)
+    return frames, frames.astype(np.float32) / 256
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bias"),
+    [
+        ("quantized_bits(8, 0, alpha=1)", "quantized_bits(8, 0, alpha=1)"),
+        ("quantized_bits(4, 1, alpha=1)", "quantized_bits(10, 2, alpha=1)"),
+        ("quantized_bits(6, 0, alpha=1)", "quantized_bits(3, 2, alpha=1)"),
+    ],
+)
+def test_logits_of_keras_are_those_of_the_reference(kernel, bias):
+    model = model_of(head(kernel, bias_quantizer=bias))
+    network = export(model)
+    frames, values = frames_and_values(3, 6)
+    codes = model(values).numpy().astype(np.float64) / network.logit_format.scale
+    wanted = np.array([ReferenceModel(network).run(clip) for clip in frames])
+    np.testing.assert_array_equal(codes, wanted)
+    assert len(np.unique(wanted)) > 20
+
+
+def test_the_last_step_alone_is_the_last_logit():
+    model = model_of(head(), sequences=False)
+    network = export(model)
+    frames, values = frames_and_values(2, 5)
+    codes = model(values).numpy().astype(np.float64) / network.logit_format.scale
+    wanted = np.array([ReferenceModel(network).run(clip)[-1] for clip in frames])
+    np.testing.assert_array_equal(codes, wanted)
+
+
+def test_the_export_says_what_it_is():
+    network = export(model_of(head()))
+    assert (network.name, network.classes, network.feature) == ("tiny", CLASSES, "pixels")
+    assert network.frame_shape == (4, 5, 3)
+    assert (network.inputs, network.lstm.units) == (60, 8)
+    assert network.input_format == FixedPoint(8, 8, False)
+    formats = layer_formats(3)
+    for name, core in network.lstm.cores.items():
+        assert core.format == formats[name]
+    assert set(network.lstm.cores) == {"C1", "C2", "C3", "C1_hidden"}
+    for label, path in (("input", network.lstm.input_path), ("hidden", network.lstm.hidden_path)):
+        assert path.formats == (formats[f"{label}.C3"], formats[f"{label}.C2"])
+    assert sum(core.codes.size for core in network.lstm.cores.values()) + 32 == (
+        SMALL_SHAPE.constant_count
+    )
+
+
+def test_an_export_is_reproducible_and_follows_the_weights():
+    model = model_of(head())
+    first = export(model)
+    assert export(model).design_id == first.design_id
+    kernel = model.layers[1].kernel
+    kernel.assign(kernel + 2.0**-7)
+    assert export(model).design_id != first.design_id
+
+
+def test_the_stored_cores_are_the_dense_matrix():
+    """The exported chain, multiplied out, is W of the layer's own tensors to within rounding."""
+    formats = layer_formats(3)
+    fine = {name: FixedPoint(20, 16) for name in ("C1", "C2", "C3", "C1_hidden")}
+    model = model_of(head(), formats | fine | {"input": FixedPoint(8, 8, False)})
+    layer = model.layers[0]
+    lstm = export_lstm(layer)
+    arrays = {name: weight.numpy() for name, weight in layer.tensors.items()}
+    wanted = dense_ht(SMALL_SHAPE.dimension_tree, arrays)
+    stored = {name: core.format.dequantize(core.codes) for name, core in lstm.cores.items()}
+    chain = SMALL_SHAPE.chain
+    axis = chain.core("C1").indices.index("i1")
+    stored["C1"] = np.concatenate([stored["C1"], stored.pop("C1_hidden")], axis)
+    chain.check(stored)
+    found = chain.dense(stored)
+    # Each of three cores errs by at most half a code; the largest values of cores are below 8.
+    bound = 3 * 2.0**-17 * 8**2 * SMALL_SHAPE.leaf_rank * SMALL_SHAPE.inner_rank
+    assert max(np.abs(core).max() for core in stored.values()) < 8
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=bound)
+    assert np.abs(wanted).max() > 50 * bound
+
+
+def test_accumulator_widths_name_every_exact_sum():
+    lstm = export_lstm(model_of(head()).layers[0])
+    widths = accumulator_widths(lstm)
+    assert list(widths) == [
+        *("input.C3", "input.C2", "input.C1"),
+        *("hidden.C3", "hidden.C2", "hidden.C1"),
+        "preactivation",
+        "cell",
+    ]
+    # 5 products of 8 unsigned and 8 signed bits: 5 * 255 * 128 = 163,200 < 2**18, and a sign.
+    assert widths["input.C3"] == 19
+    # h: box 2 x 4, so 4 products of -128 * -128 = 2**16, which as +2**16 needs 18 bits.
+    assert widths["hidden.C3"] == 18
+    assert widths["preactivation"] > max(widths["input.C1"], widths["hidden.C1"])
+
+
+def test_weights_beyond_their_range_saturate():
+    dense = head("quantized_bits(4, 0, alpha=1)")
+    model_of(dense)
+    dense.kernel.assign(np.full((8, 3), 0.99))
+    np.testing.assert_array_equal(export_head(dense).weights.codes, np.full((8, 3), 7))
+    dense.kernel.assign(np.full((8, 3), -7.0))
+    np.testing.assert_array_equal(export_head(dense).weights.codes, np.full((8, 3), -8))
+
+
+# Refusals ---------------------------------------------------------------------------------------
+
+
+def test_accumulators_beyond_a_dsp_are_refused():
+    formats = layer_formats(3)
+    formats |= {name: FixedPoint(24, 20) for name in formats if "." in name or name == "C1"}
+    with pytest.raises(NumericError, match=r"must lie between 1 and 48 bits.*lower ranks"):
+        export(model_of(head(), formats))
+
+
+def test_logits_that_keras_cannot_add_exactly_are_refused():
+    with pytest.raises(NumericError, match=r"head = '2[6-9] bits': Keras adds logits in float32"):
+        export(model_of(head("quantized_bits(16, 0, alpha=1)")))
+
+
+def test_a_head_that_hardware_cannot_follow_is_refused():
+    # QKeras turns a missing alpha into a scale that depends on the weights.
+    with pytest.raises(NumericError, match=r"head\.kernel_quantizer = .*must have alpha=1"):
+        export(model_of(head("quantized_bits(8, 0)", bias_quantizer="quantized_bits(8,0,alpha=1)")))
+    with pytest.raises(NumericError, match=r"head\.bias_quantizer = .*must be a quantized_bits"):
+        export(model_of(head(bias_quantizer=None)))
+
+
+def test_a_head_without_bias_or_with_an_activation_is_refused():
+    with pytest.raises(ConversionError, match=r"head\.use_bias = False"):
+        export(model_of(head(use_bias=False)))
+    for activation in ("softmax", "quantized_relu(4)", "relu"):
+        with pytest.raises(ConversionError, match=r"head\.activation.*layer of its own"):
+            export(model_of(head(activation=activation)))
+    export(model_of(head(activation="linear")))
+
+
+def test_a_plain_dense_head_is_refused():
+    with pytest.raises(ConversionError, match=r"head.*QDense"):
+        export(model_of(keras.layers.Dense(3)))
+
+
+def test_another_number_of_classes_is_refused():
+    with pytest.raises(ShapeError, match=r"head\.weights = \(8, 3\): expected \(8, 2\)"):
+        export_network(
+            *model_of(head()).layers,
+            name="tiny",
+            classes=("one", "two"),
+            feature=None,
+            frame_shape=(60,),
+        )

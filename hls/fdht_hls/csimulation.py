@@ -30,8 +30,8 @@ Build = Literal["exact", "native"]
 COMPILE_TIMEOUT = 600
 _ENTRY = "fdht_csim_run"
 _SOURCES = ("fdht_csim.cpp", "firmware/fdht_lstm.cpp")
-#: `-fno-gnu-unique`: without it, static variables of templates - the LSTM state - would be shared
-#: by all copies of the library in a process.
+#: `-fno-gnu-unique`: without it, static variables of templates would be shared by all copies of the
+#: library in a process, and a copy that has such could never be unloaded.
 _FLAGS = ("-std=c++14", "-O2", "-fPIC", "-shared", "-fno-gnu-unique", "-w")
 
 

@@ -61,12 +61,28 @@ class FdhtWriter(VitisWriter):
         write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
 
     def write_hls(self, model: ModelGraph) -> None:
-        """Writes hls4ml's project, then the core's files from their templates."""
+        """Writes hls4ml's project, then the core's files from their templates.
+
+        A model of several time steps has hls4ml's own top function and no core, unless the
+        caller named a `design_id`, which only a core has.
+
+        Raises:
+            ConversionError: a core is wanted and the model does not fit it.
+        """
         super().write_hls(model)
+        if not model.config.get_config_value("DesignId") and not one_frame_a_call(model):
+            return
         values = core_values(model)
         directory = Path(model.config.get_output_dir())
         for template, name in _FILES.items():
             write_text(directory / name, render(template, **values))
+
+
+def one_frame_a_call(model: ModelGraph) -> bool:
+    """Does the graph take single frames and give one word of results for each?"""
+    frames = [variable.shape[0] for variable in model.get_input_variables()]
+    results = [len(variable.shape) for variable in model.get_output_variables()]
+    return frames == [1] and results == [1]
 
 
 def core_values(model: ModelGraph) -> dict[str, Any]:
@@ -83,7 +99,7 @@ def core_values(model: ModelGraph) -> dict[str, Any]:
             value=f"{len(inputs)} inputs, {len(outputs)} outputs",
         )
     frame, result = inputs[0], outputs[0]
-    if frame.shape[0] != 1 or len(result.shape) != 1:
+    if not one_frame_a_call(model):
         raise ConversionError(
             "the core runs one frame at a time: one time step, no return_sequences",
             field="model",

@@ -8,6 +8,7 @@ directory as it was.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ from fdht_models.errors import ArtifactError
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 _FORMER = ".former"
+#: Errors of the medium, which come without a file name when a stream is flushed.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 def canonical_json(value: Any) -> str:
@@ -122,7 +125,8 @@ def is_current(directory: Path, stage: str, inputs: Mapping[str, Any]) -> bool:
         manifest = read_manifest(directory, stage)
     except ArtifactError:
         return False
-    if manifest.get("inputs") != dict(inputs):
+    # Compared as JSON, which has one kind of sequence: a tuple was written as a list.
+    if canonical_json(manifest.get("inputs")) != canonical_json(dict(inputs)):
         return False
     files = manifest.get("files", {})
     return all(
@@ -147,7 +151,8 @@ def new_stage(
         tools: versions of the programs that made it.
 
     Raises:
-        ArtifactError: it cannot be written; what was there before is untouched.
+        ArtifactError: it cannot be written; what was there before is untouched. Other errors of
+            the body, such as a missing program, pass as they are.
     """
     _recover(directory)
     extra: dict[str, Any] = {}
@@ -173,6 +178,8 @@ def new_stage(
         write_json(temporary / MANIFEST, manifest)
         _swap(temporary, directory)
     except OSError as error:
+        if temporary is not None and not _is_about_writing(error, temporary, directory):
+            raise
         raise _unwritable(directory, error) from error
     finally:
         if temporary is not None:
@@ -186,8 +193,22 @@ def _swap(new: Path, final: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
     if final.exists():
         final.rename(former)
-    new.rename(final)
+    try:
+        new.rename(final)
+    except OSError:
+        _recover(final)
+        raise
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _is_about_writing(error: OSError, *places: Path) -> bool:
+    # A stage also reads files and starts programs; a missing one is not a full disk.
+    if error.errno in _DISK_ERRORS:
+        return True
+    if not isinstance(error.filename, str | bytes):
+        return False
+    found = Path(os.fsdecode(error.filename))
+    return any(place == found or place in found.parents for place in places)
 
 
 def _recover(directory: Path) -> None:

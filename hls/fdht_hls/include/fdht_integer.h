@@ -16,6 +16,7 @@ namespace fdht {
 
 #if defined(FDHT_NATIVE_INTEGERS) && !defined(__SYNTHESIS__)
 template <int W> struct integer {
+    static_assert(W <= 64, "a sum does not fit the processor's integers");
     typedef typename std::conditional<(W <= 32), int32_t, int64_t>::type type;
 };
 #else
@@ -35,7 +36,9 @@ template <int W, bool SIGNED> struct constant {
     typedef typename std::conditional<SIGNED, int8_t, uint8_t>::type narrow;
     typedef typename std::conditional<SIGNED, int16_t, uint16_t>::type middle;
     typedef typename std::conditional<SIGNED, int32_t, uint32_t>::type wide;
-    typedef typename std::conditional<(W <= 16), middle, wide>::type upper;
+    typedef typename std::conditional<SIGNED, int64_t, uint64_t>::type widest;
+    typedef typename std::conditional<(W <= 32), wide, widest>::type higher;
+    typedef typename std::conditional<(W <= 16), middle, higher>::type upper;
     typedef typename std::conditional<(W <= 8), narrow, upper>::type type;
 };
 #endif
@@ -66,20 +69,33 @@ template <class fixed_T, class code_T> fixed_T from_code(const code_T &code) {
     return value;
 }
 
+// value * 2^SHIFT, exactly. For the processor it is a product, because C++ before 2020 does not define
+// the shift of a negative integer to the left.
+template <int SHIFT, class integer_T> integer_T scale_up(const integer_T &value) {
+    #pragma HLS INLINE
+#if defined(FDHT_NATIVE_INTEGERS) && !defined(__SYNTHESIS__)
+    return integer_T(int64_t(value) * (int64_t(1) << SHIFT));
+#else
+    return value << SHIFT;
+#endif
+}
+
 // value * 2^-SHIFT, rounded half to even: AP_RND_CONV. A negative SHIFT is exact.
 template <int W, int SHIFT, bool RIGHT = (SHIFT > 0)> struct shifter;
 
 template <int W, int SHIFT> struct shifter<W, SHIFT, true> {
+    // A shift by W already rounds every value to zero; a further one would leave the integers.
+    static const int DROPPED = SHIFT < W ? SHIFT : W;
     typedef typename integer<W + 1>::type result_t;
     static result_t apply(const typename integer<W>::type &value) {
         #pragma HLS INLINE
         result_t wide = value;
         // Half minus one, plus the bit that will become the lowest, carries exactly when the
         // fraction is above a half, or a half and the result would be odd.
-        result_t odd = (wide >> SHIFT) & result_t(1);
-        result_t half = (result_t(1) << (SHIFT - 1)) - result_t(1);
+        result_t odd = (wide >> DROPPED) & result_t(1);
+        result_t half = (result_t(1) << (DROPPED - 1)) - result_t(1);
         result_t sum = wide + half + odd;
-        return sum >> SHIFT;
+        return sum >> DROPPED;
     }
 };
 
@@ -87,8 +103,7 @@ template <int W, int SHIFT> struct shifter<W, SHIFT, false> {
     typedef typename integer<W - SHIFT>::type result_t;
     static result_t apply(const typename integer<W>::type &value) {
         #pragma HLS INLINE
-        result_t wide = value;
-        return wide << -SHIFT;
+        return scale_up<-SHIFT>(result_t(value));
     }
 };
 

@@ -50,8 +50,8 @@ update_unit(const typename integer<CONFIG_T::preactivation_width>::type pre[4],
     const sum_t update = sum_t(gate[table_index<width>(pre[1])]);
     const sum_t fresh = sum_t(candidate[table_index<width>(pre[2])]);
     const product_t open = product_t(gate[table_index<width>(pre[3])]);
-    const sum_t kept = sum_t(forget * sum_t(cell)) << CONFIG_T::forget_shift;
-    const sum_t added = sum_t(update * fresh) << CONFIG_T::update_shift;
+    const sum_t kept = scale_up<CONFIG_T::forget_shift>(sum_t(forget * sum_t(cell)));
+    const sum_t added = scale_up<CONFIG_T::update_shift>(sum_t(update * fresh));
     cell = round_saturate<CONFIG_T::cell_sum_width, CONFIG_T::cell_shift, CONFIG_T::cell_width>(
         sum_t(kept + added));
     const product_t squashed = product_t(output[table_index<CONFIG_T::cell_width>(cell)]);
@@ -61,13 +61,16 @@ update_unit(const typename integer<CONFIG_T::preactivation_width>::type pre[4],
 
 // One call: `frames` time steps. `position[g]` is the hidden unit of group g, less its index in
 // the word times `groups`; the bias is in the order in which sums arrive.
+//
+// Static, so that the state belongs to the library that holds it: the static variables of any other
+// template are one for all libraries of a process (STB_GNU_UNIQUE).
 template <class data_T, class res_T, typename CONFIG_T>
-void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
-               const typename CONFIG_T::bias_t bias[CONFIG_T::groups * CONFIG_T::width],
-               const typename CONFIG_T::position_t position[CONFIG_T::groups],
-               const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
-               const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width],
-               const typename CONFIG_T::output_t output[1 << CONFIG_T::cell_width]) {
+static void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
+                      const typename CONFIG_T::bias_t bias[CONFIG_T::groups * CONFIG_T::width],
+                      const typename CONFIG_T::position_t position[CONFIG_T::groups],
+                      const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
+                      const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width],
+                      const typename CONFIG_T::output_t output[1 << CONFIG_T::cell_width]){
     typedef typename integer<CONFIG_T::sum_width>::type sum_t;
     typedef typename integer<CONFIG_T::preactivation_width>::type pre_t;
     typedef typename integer<CONFIG_T::cell_width>::type cell_t;
@@ -114,9 +117,10 @@ Steps:
                 for (unsigned g = 0; g < 4; g++) {
                     #pragma HLS UNROLL
                     const unsigned at = g * units_in_word + lane;
-                    const sum_t sum = (sum_t(code(from_input[at])) << CONFIG_T::input_shift) +
-                                      (sum_t(code(from_hidden[at])) << CONFIG_T::hidden_shift) +
-                                      (sum_t(bias[group * CONFIG_T::width + at]) << CONFIG_T::bias_shift);
+                    const sum_t biased = sum_t(bias[group * CONFIG_T::width + at]);
+                    const sum_t sum = scale_up<CONFIG_T::input_shift>(sum_t(code(from_input[at]))) +
+                                      scale_up<CONFIG_T::hidden_shift>(sum_t(code(from_hidden[at]))) +
+                                      scale_up<CONFIG_T::bias_shift>(biased);
                     pre[g] = round_saturate<CONFIG_T::sum_width, CONFIG_T::preactivation_shift,
                                             CONFIG_T::preactivation_width>(sum);
                 }

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.errors import NumericError
-from fdht_models.kerasapi import tf
+from fdht_models.errors import ConversionError, NumericError
+from fdht_models.kerasapi import keras, qkeras, tf
 from fdht_models.layers.lstm import QFDHTLSTM, stored_core_names
 from fdht_models.layers.quantizers import format_of, stage_names
 from fdht_models.tensor.quantized import (
@@ -27,7 +27,7 @@ def export_lstm(layer: QFDHTLSTM) -> QuantizedLstm:
     """The integers of a built layer.
 
     Raises:
-        NumericError: an accumulator would need more than 53 bits.
+        NumericError: an accumulator would need more than 48 bits.
     """
     stages = stage_names(layer.modes)
     cores = layer.stored_cores(training=False)
@@ -54,7 +54,7 @@ def export_lstm(layer: QFDHTLSTM) -> QuantizedLstm:
             layer.format("hidden"),
         ),
     )
-    layer.check_accumulators(accumulator_widths(lstm))
+    accumulator_widths(lstm)  # refuses what no accumulator could hold
     return lstm
 
 
@@ -69,7 +69,25 @@ def accumulator_widths(lstm: QuantizedLstm) -> dict[str, int]:
 
 
 def export_head(layer: Any) -> Head:
-    """The integers of a built QDense layer without activation."""
+    """The integers of a built QDense layer without activation.
+
+    Raises:
+        ConversionError: it is another layer, or has no bias or an activation.
+        NumericError: a quantizer is missing or unfit.
+    """
+    if not isinstance(layer, qkeras.QDense):
+        raise ConversionError(
+            "must be a QDense", field="head", value=type(layer).__name__, remedy="use one"
+        )
+    if not layer.use_bias:
+        raise ConversionError("must be True", field="head.use_bias", value=False)
+    if layer.activation not in (None, keras.activations.linear):
+        raise ConversionError(
+            "the core sends logits",
+            field="head.activation",
+            value=str(layer.activation),
+            remedy="remove it, or make it a layer of its own",
+        )
     kernel, bias = (tf.cast(weight, tf.float64).numpy() for weight in layer.weights)
     weight_format = format_of(layer.kernel_quantizer_internal, "head.kernel_quantizer")
     bias_format = format_of(layer.bias_quantizer_internal, "head.bias_quantizer")

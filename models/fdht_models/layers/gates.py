@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, NumericError, near_matches
 from fdht_models.kerasapi import keras, qkeras, tf
 from fdht_models.layers.quantizers import round_to
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -32,6 +32,8 @@ TANHS: dict[str, Callable[[Any], Any]] = {
     "smooth_tanh": qkeras.smooth_tanh,
     "binary_tanh": qkeras.binary_tanh,
 }
+#: Widest argument of a table: 2**16 bytes are 16 block RAMs.
+_TABLE_BITS = 16
 _QUANTIZED = {"quantized_sigmoid": SIGMOIDS, "quantized_tanh": TANHS}
 
 
@@ -62,7 +64,18 @@ def gate_function(
 def truth_table(
     function: Callable[..., Any], argument: FixedPoint, result: FixedPoint
 ) -> QuantizedArray:
-    """`function`, rounded to `result`, over all codes of `argument` in the order of raw bits."""
+    """`function`, rounded to `result`, over all codes of `argument` in the order of raw bits.
+
+    Raises:
+        NumericError: the table would be larger than any chip holds.
+    """
+    if argument.width > _TABLE_BITS:
+        raise NumericError(
+            f"a gate's table would have 2**{argument.width} entries",
+            field="argument",
+            value=str(argument),
+            remedy=f"use a narrower preactivation and cell, of at most {_TABLE_BITS} bits",
+        )
     values = tf.constant(argument.dequantize(argument.all_codes()).astype(np.float32))
     rounded = round_to(tf.cast(function(values), tf.float64), result)
     return QuantizedArray(result, result.exact(rounded.numpy(), "gate"))

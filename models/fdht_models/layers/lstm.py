@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.errors import NumericError, ShapeError
+from fdht_models.errors import ShapeError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.contract import (
     exact_weights,
@@ -25,7 +25,7 @@ from fdht_models.layers.contract import (
 from fdht_models.layers.gates import SIGMOIDS, TANHS, gate_function, truth_table
 from fdht_models.layers.quantizers import QuantizerSet, core_names, round_to, stage_names
 from fdht_models.tensor.fdht import GATES, FdhtShape, as_tree
-from fdht_models.tensor.fixedpoint import EXACT_FLOAT64_BITS, FixedPoint
+from fdht_models.tensor.fixedpoint import FixedPoint
 
 #: Time steps up to which the recurrence is unrolled, which is faster on a processor.
 _UNROLL = 16
@@ -256,8 +256,7 @@ class QFDHTLSTM(FDHTLSTM):
         **kwargs: as for `FDHTLSTM`.
 
     Raises:
-        NumericError: a quantizer is missing, unknown or unfit, or an accumulator would need more
-            than 53 bits.
+        NumericError: a quantizer is missing, unknown or unfit.
     """
 
     def __init__(self, *args: Any, quantizers: Mapping[str, Any], **kwargs: Any) -> None:
@@ -339,17 +338,6 @@ class QFDHTLSTM(FDHTLSTM):
     def get_config(self) -> dict[str, Any]:
         """All arguments of the constructor."""
         return {**super().get_config(), "quantizers": self.quantizers.get_config()}
-
-    def check_accumulators(self, widths: Mapping[str, int]) -> None:
-        """Raises NumericError if float64 could not hold a sum exactly."""
-        for name, width in widths.items():
-            if width > EXACT_FLOAT64_BITS:
-                raise NumericError(
-                    f"needs more than {EXACT_FLOAT64_BITS} bits",
-                    field=f"accumulator of {name}",
-                    value=width,
-                    remedy="use narrower formats or lower ranks",
-                )
 
     def _round(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
         return self.quantizers[name](values) if training else round_to(values, self.format(name))

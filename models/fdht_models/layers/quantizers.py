@@ -57,10 +57,22 @@ def quantizer_for(format: FixedPoint) -> Any:
 
 
 def as_quantizer(value: Any, field: str) -> Any:
-    """A quantizer from a quantizer, a QKeras string, a Keras config or a FixedPoint."""
+    """A quantizer from a quantizer, a QKeras string, a Keras config or a FixedPoint.
+
+    Raises:
+        NumericError: it is none of these, or one that `format_of` refuses.
+    """
     if isinstance(value, FixedPoint):
         return quantizer_for(value)
-    quantizer = qkeras.get_quantizer(value)
+    try:
+        quantizer = qkeras.get_quantizer(value)
+    except (AttributeError, KeyError, NameError, SyntaxError, TypeError, ValueError) as error:
+        raise NumericError(
+            f"QKeras cannot read it ({error})",
+            field=field,
+            value=value,
+            remedy="for example quantized_bits(8, 0, alpha=1)",
+        ) from error
     format_of(quantizer, field)
     return quantizer
 

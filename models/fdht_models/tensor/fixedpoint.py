@@ -18,9 +18,6 @@ from fdht_models.errors import NumericError
 
 Codes = npt.NDArray[np.int64]
 
-#: Codes are held in int64, and float64 represents integers exactly up to here.
-EXACT_FLOAT64_BITS = 53
-
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -96,8 +93,14 @@ class FixedPoint:
 
     def requantize(self, codes: Codes, fraction: int) -> Codes:
         """Codes in this format of integers that have `fraction` fractional bits."""
-        rounded = shift_half_even(codes, fraction - self.fraction)
-        return np.clip(rounded, self.minimum, self.maximum)
+        shift = fraction - self.fraction
+        if shift < 0:
+            # A left shift may leave int64. What would saturate anyway is cut to the nearest code
+            # that still does; `>>` of the limits rounds down, hence the + 1.
+            left = min(-shift, self.width)
+            codes = np.clip(codes, self.minimum >> left, (self.maximum >> left) + 1)
+            shift = -left
+        return np.clip(shift_half_even(codes, shift), self.minimum, self.maximum)
 
     def dequantize(self, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Real values of codes."""
@@ -130,6 +133,8 @@ def shift_half_even(codes: Codes, shift: int) -> Codes:
     codes = np.asarray(codes, np.int64)
     if shift <= 0:
         return codes << -shift
+    # Codes have at most 48 bits, so that all of them round to zero from here on.
+    shift = min(shift, 62)
     # Adding half minus one, plus the bit that will become the lowest, carries exactly when the
     # fraction is above a half, or a half and the result would be odd.
     odd = (codes >> shift) & 1

@@ -51,7 +51,7 @@ class TensorNetwork:
 
     def __post_init__(self) -> None:
         carried = {index for core in self.cores for index in core.indices}
-        for index in carried | set(self.inputs) | set(self.outputs):
+        for index in sorted(carried | {*self.inputs, *self.outputs}):
             if self.sizes.get(index, 0) < 1:
                 raise ShapeError(
                     "every index needs a size of at least 1",

@@ -47,7 +47,11 @@ class QuantizedArray:
             raise ShapeError(
                 f"codes {codes.min()}..{codes.max()} do not fit {self.format}", field="codes"
             )
-        codes.setflags(write=False)
+        if codes.flags.writeable:
+            # A copy: freezing the caller's array would be a surprise.
+            codes = codes.copy()
+            codes.setflags(write=False)
+            object.__setattr__(self, "codes", codes)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -56,7 +60,9 @@ class QuantizedArray:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> QuantizedArray:
         """The inverse of `to_json`."""
-        codes = np.array(value["codes"], np.int64)
+        codes = np.array(value["codes"])
+        if codes.dtype != np.int64:
+            raise ShapeError("must be integers", field="codes", value=str(codes.dtype))
         return QuantizedArray(FixedPoint.from_json(value["format"]), codes)
 
 
@@ -185,12 +191,12 @@ class QuantizedLstm:
     cell: LstmCell
 
     def __post_init__(self) -> None:
-        if self.input_format.width > 8:
+        if self.input_format.width != 8:
             raise ShapeError(
                 "frames are streamed as bytes",
                 field="input_format.width",
                 value=self.input_format.width,
-                remedy="use at most 8 bits",
+                remedy="use 8 bits",
             )
         for path in (self.input_path, self.hidden_path):
             if len(path.cores) != len(path.plan.stages):
@@ -205,6 +211,7 @@ class QuantizedLstm:
                 "input_path.plan.output_size": (self.input_path.plan.output_size, pre),
                 "hidden_path.plan.output_size": (self.hidden_path.plan.output_size, pre),
                 "hidden_path.plan.input_size": (self.hidden_path.plan.input_size, self.units),
+                "cell.bias": (self.cell.bias.codes.shape, (pre,)),
                 "cell.gate": (self.cell.gate.codes.size, 1 << self.cell.preactivation.width),
                 "cell.candidate": (
                     self.cell.candidate.codes.size,
@@ -423,7 +430,7 @@ class QuantizedNetwork:
         value = read_json(path)
         try:
             return QuantizedNetwork.from_json(value)
-        except (KeyError, TypeError, ValueError, FdhtError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, FdhtError) as error:
             raise ArtifactError(
                 f"is not a quantised network ({type(error).__name__}: {error})",
                 field=str(path),

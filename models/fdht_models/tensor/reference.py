@@ -1,8 +1,8 @@
 """The integer reference: runs a QuantizedNetwork in NumPy.
 
 Every value is an integer; the result of each stage is an int64 array. Sums of products are taken
-in float64 where the accumulator has at most 53 bits - then each of them is exact, in any order,
-and the processor's matrix product can be used - and in int64 otherwise.
+in float64: no format has more than 48 bits and float64 holds 53, so each of them is exact, in any
+order, and the processor's matrix product can be used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.fdht import GATES
-from fdht_models.tensor.fixedpoint import EXACT_FLOAT64_BITS, Codes, FixedPoint
+from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
 
 #: Frames whose input part is computed at once: bounds the memory for long videos.
@@ -65,11 +65,7 @@ class ReferenceModel:
         logits = np.empty((len(frames), len(network.classes)), np.int64)
         for start in range(0, len(frames), _BLOCK):
             block = frames[start : start + _BLOCK]
-            # Codes wider than the format saturate, as in hardware a wider bus would.
-            codes = np.clip(
-                block.astype(np.int64), network.input_format.minimum, network.input_format.maximum
-            )
-            projected = self._contract(network.lstm.input_path, codes, "input")
+            projected = self._contract(network.lstm.input_path, block.astype(np.int64), "input")
             for offset, row in enumerate(projected):
                 logits[start + offset] = self._step(row)
         return logits
@@ -121,7 +117,7 @@ class ReferenceModel:
         for position, stage in enumerate(path.plan.stages):
             core = self.network.lstm.core_of(path, position)
             accumulator = self.network.lstm.accumulator_format(path, position)
-            running = _contract_exactly(stage.subscripts, running, core.codes, accumulator)
+            running = _contract_exactly(stage.subscripts, running, core.codes)
             if position < len(path.formats):
                 running = path.formats[position].requantize(running, accumulator.fraction)
             self._observe(f"{label}.{stage.core}", running)
@@ -129,15 +125,9 @@ class ReferenceModel:
         return running.transpose(order).reshape(len(codes), -1)
 
 
-def _contract_exactly(
-    subscripts: str, running: Codes, core: Codes, accumulator: FixedPoint
-) -> Codes:
-    if accumulator.width <= EXACT_FLOAT64_BITS:
-        real = np.einsum(
-            subscripts, running.astype(np.float64), core.astype(np.float64), optimize=True
-        )
-        return np.asarray(real).astype(np.int64)
-    return np.asarray(np.einsum(subscripts, running, core))
+def _contract_exactly(subscripts: str, running: Codes, core: Codes) -> Codes:
+    real = np.einsum(subscripts, running.astype(np.float64), core.astype(np.float64), optimize=True)
+    return np.asarray(real).astype(np.int64)
 
 
 def _exact_sum(fraction: int, *parts: tuple[Codes, int]) -> Codes:

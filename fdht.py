@@ -71,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fdht: {error}", file=sys.stderr)
         return USER_ERROR
     except (KeyboardInterrupt, typer.Abort):
-        print("fdht: interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
+        stopped = INTERRUPTED
     except Exception as error:
         # A usage error of the command line (click's own family) knows how to say itself.
         message = getattr(error, "format_message", None)
@@ -80,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"fdht: {' '.join(message().split())}; see fdht --help", file=sys.stderr)
         return USER_ERROR
+    if stopped == INTERRUPTED:
+        print("fdht: interrupted; the same command goes on from here", file=sys.stderr)
     return int(stopped or 0)
 
 

@@ -44,8 +44,14 @@ class Bars:
     def __call__(self, label: str, done: int, total: int) -> None:
         """Shows that `done` of `total` (0: unknown) are done."""
         if label not in self._tasks:
+            self._progress.start()  # not before: with nothing to show it would leave an empty line
             self._tasks[label] = self._progress.add_task(label, total=total or None)
         self._progress.update(self._tasks[label], completed=done, total=total or None)
+
+    def close(self) -> None:
+        """Removes the bars."""
+        if self._tasks:
+            self._progress.stop()
 
 
 @contextmanager
@@ -57,8 +63,11 @@ def bars() -> Iterator[Bars]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=_console, transient=True) as progress:
-        yield Bars(progress)
+    shown = Bars(Progress(*columns, console=_console, transient=True))
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
 def experiment_directory(name: str, build: Path) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -114,6 +115,7 @@ class CSimulation:
             with tempfile.TemporaryDirectory(prefix="fdht-csim-") as directory:
                 copy = Path(directory) / "csim.so"
                 shutil.copyfile(library, copy)
+                _refuse_truncated(copy)
                 # The file may go as soon as it is loaded: the mapping keeps it.
                 self._library = ctypes.CDLL(str(copy))
             self._function: Any = getattr(self._library, _ENTRY)
@@ -164,6 +166,22 @@ class CSimulation:
         library, self._library = self._library, None
         if library is not None:
             _ctypes.dlclose(library._handle)
+
+
+def _refuse_truncated(library: Path) -> None:
+    """Raises OSError for an ELF file that ends before its section table, which linkers write last.
+
+    The loader maps whatever the headers promise, and touching what is not there kills the process.
+    """
+    data = library.read_bytes()
+    if len(data) < 64 or data[:5] != b"\x7fELF\x02":  # the loader refuses all but 64-bit ELF files
+        return
+    start, size, count = (
+        *struct.unpack_from("<Q", data, 0x28),
+        *struct.unpack_from("<HH", data, 0x3A),
+    )
+    if start + size * count > len(data):
+        raise OSError("it is truncated")
 
 
 def pack_frames(network: QuantizedNetwork, frames: npt.NDArray[Any]) -> Bytes:

@@ -77,7 +77,8 @@ def stage_shape(path: ContractionPath, position: int) -> StageShape:
         raise ConversionError(
             f"the bonds {bonds} pass it by",
             field=f"stage {position} ({stage.core})",
-            remedy="use a dimension tree whose merged cores form a chain (any tree up to 5 modes)",
+            remedy="use a dimension tree whose merged cores form a chain: the balanced one up to 5 "
+            "modes, or one like (((1, 2), 3), 4)",
         )
     inner = sizes[done[-1]] if done else 1
     added = [index for index in stage.output_indices if index not in stage.input_indices]

@@ -141,10 +141,13 @@ def find_overlay(experiment_directory: Path, board: Board) -> Path:
     root = experiment_directory / "overlay" / board.name
     built = sorted(path.parent for path in root.glob("*/manifest.json"))
     if not built:
+        name = experiment_directory.name
         raise ArtifactError(
             "holds no overlay",
             field=str(root),
-            remedy=f"run fdht build {experiment_directory.name} --board {board.name}",
+            remedy=f"run fdht build {name} --board {board.name}"
+            if board.simulated
+            else "copy one for this board there; this version builds those of simulated boards",
         )
     return built[0]
 

@@ -1,0 +1,362 @@
+"""Experiments: one TOML file is a model, a data set, its quantisation and its recipe.
+
+    experiment = load_experiment("motion")            # one that ships in zoo/
+    experiment = load_experiment("my/experiment.toml")
+
+A file is refused as a whole, with the dotted path of the first key that cannot be used. Needs no
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fdht_models.artifacts import digest_of
+from fdht_models.data import DataSet, get_dataset
+from fdht_models.errors import ConfigError, FdhtError, near_matches
+from fdht_models.settings import number, read_section, text, whole, whole_list
+from fdht_models.tensor.fdht import FdhtShape, as_tree
+from fdht_models.tensor.fixedpoint import FixedPoint
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: Where the experiments that ship are kept.
+ZOO = Path(__file__).parent / "zoo"
+#: Frames are streamed as bytes, and a byte's code is the value times 256: x lies in [0, 1).
+INPUT_FORMAT = FixedPoint(8, 8, signed=False)
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_WIDTH = {"check": whole(2, 24)}
+
+
+def _cores(value: object, path: str) -> int | dict[str, int]:
+    """Checks `cores = 8` or `cores = { default = 8, C1 = 10 }`; names are checked later."""
+    if isinstance(value, Mapping):
+        widths = {str(key): whole(2, 24)(width, f"{path}.{key}") for key, width in value.items()}
+        if "default" not in widths:
+            raise ConfigError(
+                "is missing", field=f"{path}.default", remedy="add the width of all other cores"
+            )
+        return widths
+    return whole(2, 24)(value, path)
+
+
+def _ranks(value: object, path: str) -> int | tuple[int, ...]:
+    check: Any = whole_list(1, 1024) if isinstance(value, list | tuple) else whole(1, 1024)
+    return check(value, path)
+
+
+def _tree(value: object, path: str) -> Any:
+    try:
+        return as_tree(value)
+    except FdhtError as error:
+        raise ConfigError(
+            error.problem, field=path, value=error.value, remedy=error.remedy
+        ) from None
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Section `[data]`.
+
+    Attributes:
+        set: name of a data set.
+        steps: frames a clip as the network sees them; None takes the data set's own number.
+        train_clips: clips to train on.
+        test_clips: clips, of a split that shares no picture or person, to score on.
+        seed: of the training clips.
+        test_seed: of the test clips.
+    """
+
+    set: str = field(metadata={"check": text()})
+    train_clips: int = field(metadata={"check": whole(1, 1_000_000)})
+    test_clips: int = field(metadata={"check": whole(1, 1_000_000)})
+    steps: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
+    seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
+    test_seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Section `[model]`; see `FdhtShape` and `FDHTLSTM` for what they mean."""
+
+    input_modes: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
+    output_modes: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
+    hidden_box: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
+    leaf_rank: int | tuple[int, ...] = field(metadata={"check": _ranks})
+    inner_rank: int = field(metadata={"check": whole(1, 1024)})
+    format: str = field(default="fdht", metadata={"check": text("fdht")})
+    tree: Any = field(default=None, metadata={"check": _tree})
+    recurrent_activation: str = field(default="sigmoid", metadata={"check": text()})
+    activation: str = field(default="tanh", metadata={"check": text()})
+    input_gain: float = field(default=1.0, metadata={"check": number(0, 1e6)})
+
+
+@dataclass(frozen=True)
+class QuantizationSettings:
+    """Section `[quantization]`: widths in bits; the binary points come from calibration.
+
+    Attributes:
+        cores: of the merged chain cores: one width, or `default` and widths by name
+            (`C1` .. `Cd`, `C1_hidden`).
+        bias: of the LSTM's bias.
+        intermediates: of what every stage but the last emits, on both paths.
+        preactivation: of the gates' argument; its truth tables have 2**preactivation entries.
+        gate: of forget, update and output gate, unsigned.
+        candidate: of the candidate.
+        output: of the squashed cell state.
+        cell: of the cell state; its truth table has 2**cell entries.
+        hidden: of the hidden state.
+        head_weights: of the head's weights.
+        head_bias: of the head's bias.
+        calibration_clips: training clips on which magnitudes are observed.
+        preactivation_percentile: which percentile of |pre-activation| must not saturate; gates
+            are flat where it is large, so that a finer step is worth more than the range.
+    """
+
+    cores: int | dict[str, int] = field(default=8, metadata={"check": _cores})
+    bias: int = field(default=12, metadata=_WIDTH)
+    intermediates: int = field(default=12, metadata=_WIDTH)
+    preactivation: int = field(default=10, metadata={"check": whole(2, 16)})
+    gate: int = field(default=10, metadata=_WIDTH)
+    candidate: int = field(default=10, metadata=_WIDTH)
+    output: int = field(default=10, metadata=_WIDTH)
+    cell: int = field(default=12, metadata={"check": whole(2, 16)})
+    hidden: int = field(default=8, metadata=_WIDTH)
+    head_weights: int = field(default=8, metadata=_WIDTH)
+    head_bias: int = field(default=12, metadata=_WIDTH)
+    calibration_clips: int = field(default=64, metadata={"check": whole(1, 10_000)})
+    preactivation_percentile: float = field(default=99.9, metadata={"check": number(50, 100)})
+
+    def core_width(self, name: str) -> int:
+        """Width of a stored core."""
+        if isinstance(self.cores, int):
+            return self.cores
+        return self.cores.get(name, self.cores["default"])
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Section `[training]`.
+
+    Attributes:
+        float_epochs: passes over the training clips in floating point.
+        quantized_epochs: passes with quantisation.
+        rate: Adam's first rate in floating point; it falls along a cosine to a fiftieth.
+        quantized_rate: the same with quantisation.
+        batch: clips a step.
+        clip_norm: largest norm of a weight's gradient.
+        seed: of initial weights and of the order of clips.
+    """
+
+    float_epochs: int = field(metadata={"check": whole(1, 10_000)})
+    quantized_epochs: int = field(metadata={"check": whole(1, 10_000)})
+    rate: float = field(default=4e-3, metadata={"check": number(0, 1)})
+    quantized_rate: float = field(default=1e-3, metadata={"check": number(0, 1)})
+    batch: int = field(default=32, metadata={"check": whole(1, 100_000)})
+    clip_norm: float = field(default=1.0, metadata={"check": number(0, 1e6)})
+    seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
+
+
+@dataclass(frozen=True)
+class PublishedFigure:
+    """Section `[published]`: what a paper reports for this shape.
+
+    Attributes:
+        parameters: parameters of the LSTM in the paper.
+        source: the paper and where in it.
+    """
+
+    parameters: int = field(metadata={"check": whole(1, 2**62)})
+    source: str = field(metadata={"check": text()})
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a training run depends on.
+
+    Attributes:
+        name: names the directories that the stages write.
+        description: one line for people.
+        data: which clips.
+        model: which network.
+        quantization: which widths.
+        training: which recipe.
+        published: a figure to compare with, or None.
+    """
+
+    name: str
+    description: str
+    data: DataSettings
+    model: ModelSettings
+    quantization: QuantizationSettings
+    training: TrainingSettings
+    published: PublishedFigure | None = None
+
+    @cached_property
+    def shape(self) -> FdhtShape:
+        """Modes and ranks of the LSTM."""
+        model = self.model
+        return FdhtShape(
+            model.input_modes,
+            model.output_modes,
+            model.hidden_box,
+            model.leaf_rank,
+            model.inner_rank,
+            model.tree,
+        )
+
+    @property
+    def data_set(self) -> DataSet:
+        """The data set."""
+        return get_dataset(self.data.set)
+
+    @property
+    def steps(self) -> int:
+        """Frames a clip."""
+        return self.data_set.steps if self.data.steps is None else self.data.steps
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that a model depends on: all but texts and published figures."""
+        value = self.to_json()
+        return digest_of({key: value[key] for key in value if key in (*_SECTIONS, "name")})
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, all defaults written out, that `from_json` reads back."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Experiment:
+        """An experiment from what a TOML file holds plus its `name`, or from `to_json`.
+
+        Raises:
+            ConfigError: a key that does not exist, is missing, or has a value that cannot be used.
+        """
+        return _parse(value)
+
+
+_SECTIONS: dict[str, type] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "quantization": QuantizationSettings,
+    "training": TrainingSettings,
+}
+
+
+def experiment_names() -> tuple[str, ...]:
+    """Names of the experiments that ship."""
+    return tuple(sorted(path.stem for path in ZOO.glob("*.toml")))
+
+
+def checkpoint_path(name: str) -> Path:
+    """Where the trained checkpoint of an experiment that ships is, or would be, kept."""
+    return ZOO / f"{name}.npz"
+
+
+def load_experiment(name_or_path: str | Path) -> Experiment:
+    """Reads an experiment that ships, by name, or any TOML file, by path.
+
+    Raises:
+        ConfigError: there is no such experiment or file, or it cannot be used.
+    """
+    given = str(name_or_path)
+    if given.endswith(".toml") or "/" in given:
+        path = Path(given)
+    elif given in experiment_names():
+        path = ZOO / f"{given}.toml"
+    else:
+        raise ConfigError(
+            "there is no such experiment",
+            field="experiment",
+            value=given,
+            remedy=near_matches(given, experiment_names()) + " (or give the path of a .toml file)",
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise ConfigError(
+            f"cannot be read ({reason})", field="experiment", value=given, remedy="check the path"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not TOML ({error})", field="experiment", value=given) from error
+    return _parse({"name": path.stem, **table})
+
+
+def _parse(table: Mapping[str, Any]) -> Experiment:
+    known = [entry.name for entry in fields(Experiment)]
+    for key in table:
+        if key not in known:
+            raise ConfigError("there is no such key", field=key, remedy=near_matches(key, known))
+    name = text()(table.get("name"), "name")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "must be a short name of lower-case letters, digits, - and _, and start with a letter",
+            field="name",
+            value=name,
+            remedy="rename the experiment",
+        )
+    sections: dict[str, Any] = {
+        key: read_section(section, table.get(key, {}), key) for key, section in _SECTIONS.items()
+    }
+    published = table.get("published")
+    if published is not None:
+        published = read_section(PublishedFigure, published, "published")
+    description = text()(table.get("description", name), "description")
+    experiment = Experiment(name, description, published=published, **sections)
+    _check(experiment)
+    return experiment
+
+
+def _check(experiment: Experiment) -> None:
+    """Checks what concerns more than one key."""
+    try:
+        data_set = get_dataset(experiment.data.set)
+    except ConfigError as error:
+        raise ConfigError(
+            error.problem, field="data.set", value=error.value, remedy=error.remedy
+        ) from None
+    if experiment.steps < data_set.minimum_steps:
+        raise ConfigError(
+            f"clips of '{data_set.name}' need at least {data_set.minimum_steps} steps",
+            field="data.steps",
+            value=experiment.steps,
+            remedy="choose more",
+        )
+    try:
+        shape = experiment.shape
+    except FdhtError as error:
+        raise ConfigError(
+            error.problem,
+            field=f"model.{error.field}",
+            value=error.value,
+            remedy=error.remedy or "see the section on modes and ranks in the guide for authors",
+        ) from None
+    if shape.input_size != data_set.inputs:
+        raise ConfigError(
+            f"their product is {shape.input_size}, but a frame of '{data_set.name}' has "
+            f"{data_set.inputs} values",
+            field="model.input_modes",
+            value=list(experiment.model.input_modes),
+            remedy=f"choose modes whose product is {data_set.inputs}",
+        )
+    cores = experiment.quantization.cores
+    if not isinstance(cores, int):
+        names = ["default", *shape.chain.core_names, "C1_hidden"]
+        for name in cores:
+            if name not in names:
+                raise ConfigError(
+                    "there is no such core",
+                    field=f"quantization.cores.{name}",
+                    remedy=near_matches(name, names),
+                )

@@ -1,0 +1,95 @@
+"""Settings from outside: checks of single values, and sections read into dataclasses.
+
+A dataclass field carries its check in its metadata: `field(metadata={"check": whole(1, 9)})`.
+A check maps (value, dotted path) to the value as it is kept, or raises a ConfigError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+from fdht_models.errors import ConfigError, near_matches
+
+Section = TypeVar("Section")
+
+
+def whole(least: int, most: int) -> Callable[[object, str], int]:
+    """A check for whole numbers from `least` to `most`."""
+
+    def check(value: object, path: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise _refusal(f"must be a whole number from {least} to {most}", path, value)
+        return value
+
+    return check
+
+
+def number(above: float, most: float) -> Callable[[object, str], float]:
+    """A check for real numbers greater than `above` and at most `most`."""
+
+    def check(value: object, path: str) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not above < value <= most
+        ):
+            raise _refusal(f"must be a number above {above:g} and at most {most:g}", path, value)
+        return float(value)
+
+    return check
+
+
+def text(*choices: str) -> Callable[[object, str], str]:
+    """A check for texts that are not empty, and one of `choices` if there are any."""
+
+    def check(value: object, path: str) -> str:
+        if not isinstance(value, str) or not value:
+            raise _refusal("must be a text", path, value)
+        if choices and value not in choices:
+            raise ConfigError(
+                "is not known", field=path, value=value, remedy=near_matches(value, choices)
+            )
+        return value
+
+    return check
+
+
+def whole_list(least: int, most: int) -> Callable[[object, str], tuple[int, ...]]:
+    """A check for lists of whole numbers, which must not be empty; gives a tuple."""
+
+    def check(value: object, path: str) -> tuple[int, ...]:
+        if not isinstance(value, list | tuple) or not value:
+            raise _refusal("must be a list of whole numbers", path, value)
+        one = whole(least, most)
+        return tuple(one(item, f"{path}[{place}]") for place, item in enumerate(value))
+
+    return check
+
+
+def read_section(section: type[Section], table: object, path: str) -> Section:
+    """A dataclass from a table; None stands for the default.
+
+    Raises:
+        ConfigError: `table` is no table, or a key is unknown, missing or has an impossible value.
+    """
+    if not isinstance(table, Mapping):
+        raise _refusal(f"must be a table: [{path}]", path, table)
+    entries = {entry.name: entry for entry in fields(section)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in entries:
+            raise ConfigError(
+                "there is no such key", field=f"{path}.{key}", remedy=near_matches(key, entries)
+            )
+    values: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if table.get(name) is not None:
+            values[name] = entry.metadata["check"](table[name], f"{path}.{name}")
+        elif entry.default is MISSING:
+            raise ConfigError("is missing", field=f"{path}.{name}", remedy="add it")
+    return section(**values)
+
+
+def _refusal(problem: str, path: str, value: object) -> ConfigError:
+    return ConfigError(problem, field=path, value=value, remedy="change it in the experiment")

@@ -1,0 +1,44 @@
+"""Files of named arrays (.npz): written whole or not at all, and refused when damaged."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_models.artifacts import write_bytes
+from fdht_models.errors import ArtifactError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Reads an .npz file.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    try:
+        # Read first: given a path, numpy leaves the file open when it is damaged.
+        with np.load(io.BytesIO(path.read_bytes())) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            f"cannot be read ({error})", field=str(path), remedy="train the experiment again"
+        ) from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Writes an .npz file atomically.
+
+    Raises:
+        ArtifactError: it cannot be written; a file that was there before is untouched.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(arrays))
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,142 @@
+"""Trained checkpoints: the weights of both models and the formats, in one small file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fdht_models.artifacts import digest_of, read_json, read_manifest
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.training.arrays import read_arrays, write_arrays
+from fdht_models.training.models import Weights, formats_of
+
+#: Stage name, and files of a model directory.
+STAGE = "model"
+NETWORK, WEIGHTS, EXPERIMENT = "network.json", "weights.npz", "experiment.json"
+#: Labels of the two models in a file of weights.
+FLOAT, QUANTIZED = "float", "quantized"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained classifier.
+
+    Attributes:
+        float_weights: of the float twin.
+        quantized_weights: of the quantised model, before rounding.
+        formats: of the quantised model.
+    """
+
+    float_weights: Weights
+    quantized_weights: Weights
+    formats: dict[str, FixedPoint]
+
+
+def recipe_digest(experiment: Experiment) -> str:
+    """Digest of all that trained weights depend on; how they are tested is no part of it."""
+    data = asdict(experiment.data)
+    return digest_of(
+        {
+            "data": {key: data[key] for key in ("set", "steps", "train_clips", "seed")},
+            "model": asdict(experiment.model),
+            "quantization": asdict(experiment.quantization),
+            "training": asdict(experiment.training),
+        }
+    )
+
+
+def pack_weights(float_weights: Weights, quantized_weights: Weights) -> Weights:
+    """Weights of both models in one dictionary: "float/lstm/U1", "quantized/lstm/U1"."""
+    return {
+        f"{label}/{name}": array
+        for label, weights in ((FLOAT, float_weights), (QUANTIZED, quantized_weights))
+        for name, array in weights.items()
+    }
+
+
+def unpack_weights(packed: Weights, label: str) -> Weights:
+    """The weights of one model out of `pack_weights`."""
+    prefix = f"{label}/"
+    return {
+        name.removeprefix(prefix): array
+        for name, array in packed.items()
+        if name.startswith(prefix)
+    }
+
+
+def load_checkpoint(experiment: Experiment, path: Path | None = None) -> Checkpoint:
+    """Reads the checkpoint that ships for an experiment.
+
+    Args:
+        experiment: whose.
+        path: another file than the one that ships.
+
+    Raises:
+        ConfigError: there is none, or it was made by another recipe than `experiment`'s.
+        ArtifactError: it is damaged.
+    """
+    path = path or checkpoint_path(experiment.name)
+    if not path.is_file():
+        shipped = [name for name in experiment_names() if checkpoint_path(name).is_file()]
+        raise ConfigError(
+            "no checkpoint ships for this experiment",
+            field="experiment",
+            value=experiment.name,
+            remedy=f"start from scratch (there is one for: {', '.join(shipped) or 'none'})",
+        )
+    arrays = read_arrays(path)
+    try:
+        note = json.loads(str(arrays.pop("note")))
+        recipe = note["recipe"]
+        formats = {name: FixedPoint.from_json(value) for name, value in note["formats"].items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "is not a checkpoint", field=str(path), remedy="install fdht again"
+        ) from error
+    if recipe != recipe_digest(experiment):
+        raise ConfigError(
+            "its checkpoint was trained with other settings",
+            field="experiment",
+            value=experiment.name,
+            remedy="start from scratch, or undo the changes to data, model, quantization, training",
+        )
+    return Checkpoint(unpack_weights(arrays, FLOAT), unpack_weights(arrays, QUANTIZED), formats)
+
+
+def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
+    """Makes a checkpoint of a model that was trained from scratch; returns the file.
+
+    This is how the checkpoints that ship are made:
+    `fdht train motion`, then `write_checkpoint(Path("build/motion/model"))`.
+
+    Args:
+        model_directory: build/<name>/model.
+        path: where to; by default where checkpoints that ship are.
+
+    Raises:
+        ArtifactError: the model is missing, or was itself started from a checkpoint.
+    """
+    manifest = read_manifest(model_directory, STAGE)
+    if manifest["inputs"]["start"] != "scratch":
+        raise ArtifactError(
+            "was not trained from scratch",
+            field=str(model_directory),
+            value=manifest["inputs"]["start"],
+            remedy="run fdht train without --start",
+        )
+    experiment = Experiment.from_json(read_json(model_directory / EXPERIMENT))
+    formats = formats_of(QuantizedNetwork.load(model_directory / NETWORK))
+    note = {
+        "recipe": recipe_digest(experiment),
+        "formats": {name: format.to_json() for name, format in formats.items()},
+    }
+    path = path or checkpoint_path(experiment.name)
+    arrays = read_arrays(model_directory / WEIGHTS)
+    write_arrays(path, {"note": np.array(json.dumps(note)), **arrays})
+    return path

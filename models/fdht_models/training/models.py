@@ -1,0 +1,155 @@
+"""The classifier as a Keras model: uint8 frames -> [0, 1) -> (Q)FDHT-LSTM -> logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import INPUT_FORMAT, Experiment
+from fdht_models.kerasapi import keras, qkeras
+from fdht_models.layers.lstm import FDHTLSTM, QFDHTLSTM
+from fdht_models.layers.quantizers import quantizer_for, required_names
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import QuantizedNetwork
+
+#: Names of the layers with weights.
+LSTM, HEAD = "lstm", "head"
+#: Names of the head's formats among those of a classifier.
+HEAD_FORMATS = ("head.weights", "head.bias")
+
+Formats = Mapping[str, FixedPoint]
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+def float_classifier(experiment: Experiment) -> Any:
+    """The float twin: Keras model, uint8 [batch, steps, inputs] -> float32 [batch, classes].
+
+    Raises:
+        ConfigError: a gate function does not exist.
+    """
+    try:
+        lstm = FDHTLSTM(**_lstm_arguments(experiment), name=LSTM)
+    except ConfigError as error:
+        raise ConfigError(
+            error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
+        ) from None
+    head = keras.layers.Dense(len(experiment.data_set.classes), name=HEAD)
+    return _assemble(experiment, lstm, head, experiment.steps, None)
+
+
+def quantized_classifier(
+    experiment: Experiment,
+    formats: Formats,
+    *,
+    return_sequences: bool = False,
+    stateful: bool = False,
+    batch: int | None = None,
+    steps: int | None = None,
+) -> Any:
+    """The quantised model; `training=False` computes exactly what hardware does.
+
+    Args:
+        experiment: the network's shape and gates.
+        formats: `required_names` and `HEAD_FORMATS`.
+        return_sequences: logits of every frame, [batch, steps, classes].
+        stateful: keep the LSTM state from call to call; needs `batch`.
+        batch: clips a call, or None for any.
+        steps: frames a clip, or None for any.
+    """
+    lstm = QFDHTLSTM(
+        **_lstm_arguments(experiment),
+        quantizers={
+            name: formats[name] for name in required_names(len(experiment.model.input_modes))
+        },
+        return_sequences=return_sequences,
+        stateful=stateful,
+        name=LSTM,
+    )
+    weights, bias = (quantizer_for(formats[name]) for name in HEAD_FORMATS)
+    head = qkeras.QDense(
+        len(experiment.data_set.classes), kernel_quantizer=weights, bias_quantizer=bias, name=HEAD
+    )
+    return _assemble(experiment, lstm, head, steps, batch)
+
+
+def weights_of(model: Any) -> Weights:
+    """All weights of a classifier by name, such as "lstm/U1" and "head/kernel"; no state."""
+    return {name: variable.numpy() for name, variable in _variables(model).items()}
+
+
+def set_weights(model: Any, weights: Mapping[str, npt.NDArray[Any]], source: str) -> None:
+    """Sets all weights of a classifier by name.
+
+    Raises:
+        ArtifactError: `weights`, which come from `source`, are not of this model.
+    """
+    for name, variable in _variables(model).items():
+        found = weights.get(name)
+        if found is None or found.shape != tuple(variable.shape):
+            raise ArtifactError(
+                f"expected an array of shape {tuple(variable.shape)}",
+                field=f"{source}: {name}",
+                value=None if found is None else found.shape,
+                remedy="train this experiment again",
+            )
+        variable.assign(found)
+
+
+def formats_of(network: QuantizedNetwork) -> dict[str, FixedPoint]:
+    """The formats that `quantized_classifier` wants, read back from what was exported."""
+    lstm, cell = network.lstm, network.lstm.cell
+    formats = {"input": lstm.input_format}
+    formats |= {name: core.format for name, core in lstm.cores.items()}
+    for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
+        named = zip(path.cores, path.formats, strict=False)  # the last stage stays exact
+        formats |= {f"{label}.{core}": format for core, format in named}
+    formats |= {
+        "bias": cell.bias.format,
+        "preactivation": cell.preactivation,
+        "gate": cell.gate.format,
+        "candidate": cell.candidate.format,
+        "output": cell.output.format,
+        "cell": cell.cell,
+        "hidden": cell.hidden,
+    }
+    head = (network.head.weights.format, network.head.bias.format)
+    return formats | dict(zip(HEAD_FORMATS, head, strict=True))
+
+
+def _assemble(
+    experiment: Experiment, lstm: Any, head: Any, steps: int | None, batch: int | None
+) -> Any:
+    shape = (steps, experiment.shape.input_size)
+    frames = keras.Input(shape, batch_size=batch, dtype="uint8", name="frames")
+    scaled = keras.layers.Rescaling(INPUT_FORMAT.scale, name="scale")(frames)
+    return keras.Model(frames, head(lstm(scaled)), name=experiment.name.replace("-", "_"))
+
+
+def _lstm_arguments(experiment: Experiment) -> dict[str, Any]:
+    model = experiment.model
+    names = (
+        "input_modes",
+        "output_modes",
+        "hidden_box",
+        "leaf_rank",
+        "inner_rank",
+        "tree",
+        "recurrent_activation",
+        "activation",
+        "input_gain",
+    )
+    return {name: getattr(model, name) for name in names}
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    # Keras' own names carry counters (":0") and prefixes that depend on what was built before.
+    named = {}
+    for label in (LSTM, HEAD):
+        for variable in model.get_layer(label).trainable_variables:
+            name = variable.name.split("/")[-1].split(":")[0]
+            named[f"{label}/{name}"] = variable
+    return named

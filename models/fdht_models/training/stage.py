@@ -1,0 +1,359 @@
+"""The stage `model`: trains, quantises, evaluates, exports into build/<name>/model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fdht_models.artifacts import (
+    digest_file,
+    digest_of,
+    is_current,
+    new_stage,
+    read_json,
+    read_manifest,
+    write_json,
+)
+from fdht_models.data import ClipSet, load_clips
+from fdht_models.data.blocks import Request
+from fdht_models.data.cache import cache_inputs
+from fdht_models.errors import ConfigError
+from fdht_models.experiment import Experiment, checkpoint_path
+from fdht_models.kerasapi import keras
+from fdht_models.layers.export import export_network
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.training.arrays import read_arrays, write_arrays
+from fdht_models.training.calibrate import balance, choose_formats
+from fdht_models.training.checkpoint import (
+    EXPERIMENT,
+    NETWORK,
+    QUANTIZED,
+    STAGE,
+    WEIGHTS,
+    load_checkpoint,
+    pack_weights,
+    recipe_digest,
+    unpack_weights,
+)
+from fdht_models.training.display import Display
+from fdht_models.training.evaluate import evaluate
+from fdht_models.training.loop import Phase, Row, fit
+from fdht_models.training.models import (
+    HEAD,
+    LSTM,
+    Formats,
+    float_classifier,
+    formats_of,
+    quantized_classifier,
+    set_weights,
+    weights_of,
+)
+
+METRICS, HISTORY = "metrics.json", "history.json"
+#: Where an interrupted training goes on from, beside the stage's directory.
+WORKING = ".training"
+#: Counts changes of this package that make former results stale.
+_VERSION = 1
+#: Training steps from a checkpoint, and their rate as a part of the recipe's quantized_rate: the
+#: weights are trained already, and a fresh optimiser's first steps are all of full length.
+DEFAULT_STEPS = 20
+_CHECKPOINT_RATE = 0.1
+#: Training clips to which the classifiers of single frames are fitted at most.
+_BASELINE_CLIPS = 2000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A float twin, a quantised model, its formats, and how they came about."""
+
+    float_model: Any
+    quantized_model: Any
+    history: list[Row]
+
+
+def train_stage(
+    experiment: Experiment,
+    directory: Path,
+    *,
+    start: str = "scratch",
+    steps: int | None = None,
+    test_clips: int | None = None,
+    test_seed: int | None = None,
+    cache: Path | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Trains an experiment into `directory`/model, or does nothing if that is up to date.
+
+    An interrupted training goes on after its last finished epoch, on the course that it would
+    have taken.
+
+    Args:
+        experiment: what to train.
+        directory: build/<name>; written are `model/` and, while training, `.training/`.
+        start: "scratch", or "checkpoint": from the trained weights that ship.
+        steps: training steps from the checkpoint; 20 by default.
+        test_clips: clips to score on instead of the experiment's number.
+        test_seed: seed of these clips instead of the experiment's.
+        cache: directory of generated clips; by default `directory`/../data.
+        quiet: show no progress.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the clips cannot be made.
+        NumericError: training diverged, or formats do not fit.
+        EqualityError: Keras and the integer reference differ.
+        ArtifactError: the results cannot be written; former ones are untouched.
+    """
+    experiment = _with_test(experiment, test_clips, test_seed)
+    count = _check_start(experiment, start, steps)
+    inputs = _inputs(experiment, start, count)
+    target, working = directory / STAGE, directory / WORKING
+    display = Display(quiet)
+    if is_current(target, STAGE, inputs):
+        display.say(f"{target} is up to date")
+        metrics: dict[str, Any] = read_json(target / METRICS)
+        return metrics
+    cache = directory.parent / "data" if cache is None else cache
+    with _termination_as_interrupt():
+        if start == "checkpoint":
+            train = _clips(experiment, "train", _clips_from_checkpoint(experiment, count), cache)
+            trained = _from_checkpoint(experiment, train, count, display)
+        else:
+            train = _clips(experiment, "train", experiment.data.train_clips, cache)
+            trained = _from_scratch(experiment, train, working, display)
+        network = _export(experiment, trained.quantized_model)
+        test = _clips(experiment, "test", experiment.data.test_clips, cache)
+        models = (trained.float_model, trained.quantized_model)
+        clips = (_first(train, _BASELINE_CLIPS), test)
+        metrics = evaluate(experiment, models, network, clips, display)
+        metrics["start"] = {"from": start, "steps": count or None}
+        with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
+            extra["design_id"] = f"{network.design_id:016x}"
+            _write(temporary, experiment, trained, network, metrics)
+    shutil.rmtree(working, ignore_errors=True)
+    return metrics
+
+
+def restore(
+    directory: Path,
+    return_sequences: bool = True,
+    stateful: bool = False,
+    batch: int | None = None,
+    steps: int | None = None,
+) -> Any:
+    """Rebuilds the quantised Keras model of a model directory.
+
+    Args:
+        directory: build/<name>/model.
+        return_sequences: logits of every frame, [batch, steps, classes], rather than of the last.
+        stateful: keep the LSTM state from call to call; needs `batch`.
+        batch: clips a call; None for any.
+        steps: frames a clip; None for any.
+
+    Returns:
+        Keras model, uint8 [batch, steps, inputs] -> float32 logits. Called with
+        `training=False`, it computes the integers of `network.json`.
+
+    Raises:
+        ArtifactError: the directory is missing or damaged.
+    """
+    directory = Path(directory)
+    read_manifest(directory, STAGE)
+    experiment = Experiment.from_json(read_json(directory / EXPERIMENT))
+    formats = formats_of(QuantizedNetwork.load(directory / NETWORK))
+    model = quantized_classifier(
+        experiment,
+        formats,
+        return_sequences=return_sequences,
+        stateful=stateful,
+        batch=batch,
+        steps=steps,
+    )
+    weights = unpack_weights(read_arrays(directory / WEIGHTS), QUANTIZED)
+    set_weights(model, weights, str(directory / WEIGHTS))
+    return model
+
+
+def _from_scratch(
+    experiment: Experiment, clips: ClipSet, working: Path, display: Display
+) -> Trained:
+    recipe = experiment.training
+    key = digest_of(
+        {"recipe": recipe_digest(experiment), "clips": cache_inputs(_train_request(experiment))}
+    )
+    keras.utils.set_random_seed(recipe.seed)
+    model = float_classifier(experiment)
+    phase = _phase(experiment, "float", recipe.float_epochs, recipe.rate)
+    history = fit(model, clips, phase, display, working / "float.npz", key)
+    _balance(experiment, model)
+    calibration = clips.frames[: experiment.quantization.calibration_clips]
+    formats = choose_formats(model, calibration, experiment.quantization)
+    quantized = quantized_classifier(experiment, formats, steps=experiment.steps)
+    set_weights(quantized, weights_of(model), "the float twin")
+    phase = _phase(experiment, "quantized", recipe.quantized_epochs, recipe.quantized_rate)
+    history += fit(quantized, clips, phase, display, working / "quantized.npz", key)
+    return Trained(model, quantized, history)
+
+
+def _from_checkpoint(
+    experiment: Experiment, clips: ClipSet, steps: int, display: Display
+) -> Trained:
+    checkpoint = load_checkpoint(experiment)
+    source = str(checkpoint_path(experiment.name))
+    model = float_classifier(experiment)
+    set_weights(model, checkpoint.float_weights, source)
+    quantized = _rebuild(experiment, checkpoint.formats)
+    set_weights(quantized, checkpoint.quantized_weights, source)
+    rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
+    phase = _phase(experiment, "checkpoint", 1, rate)
+    clips = _first(clips, steps * phase.batch)
+    return Trained(model, quantized, fit(quantized, clips, phase, display))
+
+
+def _rebuild(experiment: Experiment, formats: Formats) -> Any:
+    return quantized_classifier(experiment, formats, steps=experiment.steps)
+
+
+def _phase(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
+    recipe = experiment.training
+    return Phase(name, epochs, rate, recipe.batch, recipe.clip_norm, recipe.seed)
+
+
+def _balance(experiment: Experiment, model: Any) -> None:
+    weights = weights_of(model)
+    leaves = {name: weights[f"{LSTM}/{name}"] for name in experiment.shape.network.core_names}
+    balanced = balance(experiment.shape, leaves)
+    weights |= {f"{LSTM}/{name}": array for name, array in balanced.items()}
+    set_weights(model, weights, "balance")
+
+
+def _export(experiment: Experiment, model: Any) -> QuantizedNetwork:
+    data_set = experiment.data_set
+    return export_network(
+        model.get_layer(LSTM),
+        model.get_layer(HEAD),
+        name=experiment.name,
+        classes=data_set.classes,
+        feature=data_set.feature,
+        frame_shape=data_set.frame_shape,
+    )
+
+
+def _write(
+    directory: Path,
+    experiment: Experiment,
+    trained: Trained,
+    network: QuantizedNetwork,
+    metrics: dict[str, Any],
+) -> None:
+    network.save(directory / NETWORK)
+    weights = pack_weights(weights_of(trained.float_model), weights_of(trained.quantized_model))
+    write_arrays(directory / WEIGHTS, weights)
+    write_json(directory / EXPERIMENT, experiment.to_json())
+    write_json(directory / METRICS, metrics)
+    write_json(directory / HISTORY, trained.history)
+
+
+def _with_test(experiment: Experiment, clips: int | None, seed: int | None) -> Experiment:
+    data = asdict(experiment.data)
+    given = {"test_clips": clips, "test_seed": seed}
+    changed = data | {key: value for key, value in given.items() if value is not None}
+    if changed == data:
+        return experiment
+    checked = Experiment.from_json({**experiment.to_json(), "data": changed})
+    return replace(experiment, data=checked.data)
+
+
+def _check_start(experiment: Experiment, start: str, steps: int | None) -> int:
+    """Steps from the checkpoint; 0 from scratch."""
+    if start == "scratch":
+        if steps is not None:
+            raise ConfigError(
+                "has no effect on a training from scratch",
+                field="steps",
+                value=steps,
+                remedy="start from the checkpoint, or change training.*_epochs",
+            )
+        return 0
+    if start != "checkpoint":
+        raise ConfigError(
+            "is not a start", field="start", value=start, remedy="use scratch or checkpoint"
+        )
+    load_checkpoint(experiment)  # refuses before any clip is generated
+    most = experiment.data.train_clips // experiment.training.batch
+    steps = min(DEFAULT_STEPS, most) if steps is None else steps
+    if not 1 <= steps <= most:
+        raise ConfigError(
+            f"must be from 1 to {most}, one pass over the training clips",
+            field="steps",
+            value=steps,
+            remedy="choose fewer steps, or start from scratch",
+        )
+    return steps
+
+
+def _inputs(experiment: Experiment, start: str, steps: int) -> dict[str, Any]:
+    test = replace(_train_request(experiment), split="test", seed=experiment.data.test_seed)
+    test = replace(test, clips=experiment.data.test_clips)
+    checkpoint = start == "checkpoint"
+    return {
+        "version": _VERSION,
+        "experiment": experiment.digest,
+        "train": digest_of(cache_inputs(_train_request(experiment))),
+        "test": digest_of(cache_inputs(test)),
+        "start": start,
+        "steps": steps or None,
+        "checkpoint": digest_file(checkpoint_path(experiment.name)) if checkpoint else None,
+    }
+
+
+def _train_request(experiment: Experiment) -> Request:
+    data = experiment.data
+    return Request(experiment.data_set, "train", data.train_clips, data.seed, experiment.steps)
+
+
+def _clips(experiment: Experiment, split: str, clips: int, cache: Path) -> ClipSet:
+    data = experiment.data
+    seed = data.seed if split == "train" else data.test_seed
+    return load_clips(data.set, split, clips, seed, cache, progress=True, steps=experiment.steps)
+
+
+def _clips_from_checkpoint(experiment: Experiment, steps: int) -> int:
+    wanted = max(steps * experiment.training.batch, _BASELINE_CLIPS)
+    return min(wanted, experiment.data.train_clips)
+
+
+def _first(clips: ClipSet, count: int) -> ClipSet:
+    return replace(clips, frames=clips.frames[:count], labels=clips.labels[:count])
+
+
+def _tools() -> dict[str, str]:
+    names = ("tensorflow", "tf_keras", "qkeras", "numpy")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Lets SIGTERM end a training as Ctrl-C does: the terminal restored, nothing half-written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -1,0 +1,235 @@
+"""Experiments: what is refused, in which words, and what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fdht_models.artifacts import canonical_json
+from fdht_models.errors import ConfigError
+from fdht_models.experiment import Experiment, experiment_names, load_experiment
+
+TOML = """
+description = "for tests"
+[data]
+set = "watch"
+train_clips = 30
+test_clips = 20
+[model]
+input_modes = [5, 5, 6]
+output_modes = [4, 4, 4]
+hidden_box = [4, 4]
+leaf_rank = 3
+inner_rank = 2
+[quantization]
+cores = { default = 8, C1 = 10 }
+[training]
+float_epochs = 1
+quantized_epochs = 1
+"""
+
+
+def write(directory: Path, text: str = TOML, name: str = "small.toml") -> Path:
+    path = directory / name
+    path.write_text(text)
+    return path
+
+
+def changed(section: str, **values: Any) -> dict[str, Any]:
+    """The experiment `motion` as a table with some values of a section replaced."""
+    table = load_experiment("motion").to_json()
+    return {**table, section: {**table[section], **values}}
+
+
+def test_a_file_is_read_with_its_stem_as_name_and_defaults_filled_in(tmp_path: Path) -> None:
+    experiment = load_experiment(write(tmp_path))
+    assert experiment.name == "small"
+    assert experiment.data.seed == 0
+    assert experiment.steps == experiment.data_set.steps == 12
+    assert experiment.model.input_modes == (5, 5, 6)
+    assert experiment.quantization.core_width("C1") == 10
+    assert experiment.quantization.core_width("C1_hidden") == 8
+    assert experiment.shape.units == 16
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_what_ships_survives_json(name: str) -> None:
+    experiment = load_experiment(name)
+    table = experiment.to_json()
+    assert Experiment.from_json(table) == experiment
+    assert "null" not in canonical_json(table["training"])
+
+
+def test_the_default_experiment_keeps_its_budget() -> None:
+    shape = load_experiment("motion").shape
+    assert shape.input_size == 57_600
+    assert shape.units >= 128
+    assert shape.parameter_count <= 9_000
+    assert shape.constant_count <= 9_000
+
+
+def test_three_experiments_ship() -> None:
+    assert set(experiment_names()) >= {"motion", "photomotion", "watch"}
+
+
+def test_the_digest_covers_what_changes_a_model_and_nothing_else() -> None:
+    experiment = load_experiment("motion")
+    assert replace(experiment, description="other").digest == experiment.digest
+    assert replace(experiment, published=None).digest == experiment.digest
+    for section, values in (
+        ("data", {"test_seed": 5}),
+        ("model", {"inner_rank": 2}),
+        ("quantization", {"hidden": 9}),
+        ("training", {"seed": 5}),
+    ):
+        other = Experiment.from_json(changed(section, **values))
+        assert other.digest != experiment.digest, section
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "message"),
+    [
+        (
+            "data",
+            "trian_clips",
+            "data.trian_clips: there is no such key; did you mean 'train_clips'",
+        ),
+        (
+            "model",
+            "inner_rnak",
+            "model.inner_rnak: there is no such key; did you mean 'inner_rank'",
+        ),
+        (
+            "quantization",
+            "hiden",
+            "quantization.hiden: there is no such key; did you mean 'hidden'",
+        ),
+        ("training", "epochs", "training.epochs: there is no such key; did you mean"),
+        ("published", "page", "published.page: there is no such key"),
+    ],
+)
+def test_unknown_keys_are_refused_with_their_path(section: str, key: str, message: str) -> None:
+    table = load_experiment("motion").to_json()
+    table[section] = {**(table[section] or {}), key: 1}
+    with pytest.raises(ConfigError) as caught:
+        Experiment.from_json(table)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_unknown_section_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^trainign: there is no such key; .* 'training'"):
+        Experiment.from_json({**load_experiment("motion").to_json(), "trainign": {}})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "problem"),
+    [
+        ("data", "set", "moton", "did you mean 'motion'"),
+        ("data", "set", 3, "must be a text"),
+        ("data", "steps", 0, "whole number from 1"),
+        ("data", "steps", 2, "need at least 4 steps"),
+        ("data", "train_clips", 0, "whole number from 1"),
+        ("data", "test_clips", 1.5, "whole number from 1"),
+        ("data", "seed", -1, "whole number from 0"),
+        ("data", "test_seed", True, "whole number from 0"),
+        ("model", "format", "fdth", "is not known; did you mean 'fdht'"),
+        ("model", "input_modes", [10, 12, 20, 25], "their product is 60000"),
+        ("model", "input_modes", [], "list of whole numbers"),
+        ("model", "input_modes", "10x12", "list of whole numbers"),
+        ("model", "output_modes", [6, 4, 4, 2], "must be a multiple of 4"),
+        ("model", "hidden_box", [4, 4, 4], "must be the 128 hidden units"),
+        ("model", "hidden_box", [16, 1, 8], "side 16 is longer"),
+        ("model", "leaf_rank", [6, 6], "need one rank for each of 4 leaves"),
+        ("model", "leaf_rank", 0, "whole number from 1"),
+        ("model", "inner_rank", 2.0, "whole number from 1"),
+        ("model", "tree", [[1, 2], [4, 3]], "leaves must be 1..4"),
+        ("model", "tree", [1, 2, 3, 4], "pair of subtrees"),
+        ("model", "activation", 1, "must be a text"),
+        ("model", "input_gain", 0, "must be a number above 0"),
+        ("model", "input_gain", float("nan"), "must be a number above 0"),
+        ("quantization", "cores", 1, "whole number from 2"),
+        ("quantization", "bias", 99, "whole number from 2"),
+        ("quantization", "cell", 20, "whole number from 2 to 16"),
+        ("quantization", "preactivation", 17, "whole number from 2 to 16"),
+        ("quantization", "preactivation_percentile", 101, "at most 100"),
+        ("training", "float_epochs", 0, "whole number from 1"),
+        ("training", "rate", "fast", "must be a number"),
+        ("training", "quantized_rate", -1e-3, "must be a number above 0"),
+        ("training", "batch", 0, "whole number from 1"),
+        ("training", "clip_norm", 0.0, "must be a number above 0"),
+    ],
+)
+def test_impossible_values_are_refused(section: str, key: str, value: Any, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Experiment.from_json(changed(section, **{key: value}))
+    message = str(caught.value)
+    assert problem in message
+    assert "\n" not in message
+    # The root's leaves are checked by the tree as a whole; everything else names its own key.
+    assert message.startswith(f"{section}.{key}"), message
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [
+        ({"C1": 8}, "quantization.cores.default: is missing"),
+        ({"default": 8, "C9": 8}, "quantization.cores.C9: there is no such core; did you mean"),
+        ({"default": 8, "C1": "wide"}, "quantization.cores.C1 = 'wide': must be a whole number"),
+    ],
+)
+def test_widths_of_cores_are_checked(cores: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Experiment.from_json(changed("quantization", cores=cores))
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("key", ["set", "train_clips", "test_clips"])
+def test_a_missing_key_is_named(key: str) -> None:
+    table = load_experiment("motion").to_json()
+    del table["data"][key]
+    with pytest.raises(ConfigError, match=rf"^data\.{key}: is missing"):
+        Experiment.from_json(table)
+
+
+def test_an_incomplete_published_figure_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^published\.source: is missing"):
+        Experiment.from_json(
+            {**load_experiment("motion").to_json(), "published": {"parameters": 1}}
+        )
+
+
+def test_a_section_must_be_a_table() -> None:
+    with pytest.raises(ConfigError, match=r"^training = 3: must be a table"):
+        Experiment.from_json({**load_experiment("motion").to_json(), "training": 3})
+
+
+def test_an_unknown_experiment_gets_near_matches() -> None:
+    with pytest.raises(ConfigError, match=r"^experiment = 'moton': .* did you mean 'motion'"):
+        load_experiment("moton")
+
+
+def test_a_missing_file_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\)"):
+        load_experiment(tmp_path / "none.toml")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"cannot be read \(is not UTF-8 text\)"):
+        load_experiment(path)
+
+
+def test_broken_toml_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is not TOML .*line 2") as caught:
+        load_experiment(write(tmp_path, "[data]\nset = motion\n"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_no_directory_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^name = 'My model': must be a short name"):
+        load_experiment(write(tmp_path, name="My model.toml"))

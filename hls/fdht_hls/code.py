@@ -101,7 +101,7 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
                 "interval": node.get_attr("reuse_factor"),
                 "weights": weights.name,
                 "weight_t": constant_type(weights),
-                "result": f"ap_fixed<{format.width}, {format.integer}>",
+                "result": format.hls_type,
                 "words_out": stage_shape(path, position).words_out,
             }
         )

@@ -37,8 +37,7 @@ def conversion_model(model: Any, network: QuantizedNetwork) -> Any:
 
 def head_settings(network: QuantizedNetwork) -> dict[str, Any]:
     """hls4ml settings of the head: exact sums, and one multiplier a class."""
-    logits = network.logit_format
-    exact = f"ap_fixed<{logits.width},{logits.integer}>"
+    exact = network.logit_format.hls_type
     return {
         "Precision": {"result": exact, "accum": exact},
         "Strategy": "Resource",

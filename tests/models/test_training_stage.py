@@ -105,6 +105,8 @@ def test_it_learns_beyond_chance_and_says_how_far(trained: Path) -> None:
     assert figures["chance"] == pytest.approx(1 / 7)
     assert 0 < figures["single_frame"] <= 1
     assert figures["kind"] == "measured"
+    # Fitted to all that the network saw; with fewer clips the comparison would flatter us.
+    assert metrics["clips"]["single_frame_train"] == EXPERIMENT.data.train_clips
     matrix = np.array(metrics["confusion"]["matrix"])
     assert matrix.sum() == 70
     assert np.trace(matrix) / 70 == figures["quantized"]
@@ -257,6 +259,7 @@ def test_training_from_a_checkpoint_trains_and_evaluates_afresh(
     metrics = train(tmp_path / "demo", start="checkpoint", steps=3, test_clips=84, test_seed=77)
     assert metrics["start"] == {"from": "checkpoint", "steps": 3}
     assert metrics["clips"]["test"] == 84
+    assert metrics["clips"]["single_frame_train"] == EXPERIMENT.data.train_clips
     assert metrics["clips"]["test_seed"] == 77
     assert sum(map(sum, metrics["confusion"]["matrix"])) == 84
     kept = read_json(tmp_path / "demo" / "model" / "experiment.json")["data"]

@@ -61,6 +61,11 @@ class FixedPoint:
         return self.width - self.fraction
 
     @property
+    def hls_type(self) -> str:
+        """The type in HLS C++."""
+        return f"ap_{'' if self.signed else 'u'}fixed<{self.width},{self.integer}>"
+
+    @property
     def scale(self) -> float:
         """The value of code 1; a power of two, hence exact in floating point."""
         return math.ldexp(1.0, -self.fraction)

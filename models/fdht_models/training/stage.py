@@ -48,7 +48,6 @@ from fdht_models.training.loop import Phase, Row, fit
 from fdht_models.training.models import (
     HEAD,
     LSTM,
-    Formats,
     float_classifier,
     formats_of,
     quantized_classifier,
@@ -60,13 +59,11 @@ METRICS, HISTORY = "metrics.json", "history.json"
 #: Where an interrupted training goes on from, beside the stage's directory.
 WORKING = ".training"
 #: Counts changes of this package that make former results stale.
-_VERSION = 1
+_VERSION = 2
 #: Training steps from a checkpoint, and their rate as a part of the recipe's quantized_rate: the
 #: weights are trained already, and a fresh optimiser's first steps are all of full length.
 DEFAULT_STEPS = 20
 _CHECKPOINT_RATE = 0.1
-#: Training clips to which the classifiers of single frames are fitted at most.
-_BASELINE_CLIPS = 2000
 
 
 @dataclass(frozen=True)
@@ -125,17 +122,17 @@ def train_stage(
         return metrics
     cache = directory.parent / "data" if cache is None else cache
     with _termination_as_interrupt():
+        # All of them, from a checkpoint too: the single-frame classifiers are fitted to the clips
+        # that the network was trained on. With fewer they look weaker than they are.
+        train = _clips(experiment, "train", experiment.data.train_clips, cache)
         if start == "checkpoint":
-            train = _clips(experiment, "train", _clips_from_checkpoint(experiment, count), cache)
             trained = _from_checkpoint(experiment, train, count, display)
         else:
-            train = _clips(experiment, "train", experiment.data.train_clips, cache)
             trained = _from_scratch(experiment, train, working, display)
         network = _export(experiment, trained.quantized_model)
         test = _clips(experiment, "test", experiment.data.test_clips, cache)
         models = (trained.float_model, trained.quantized_model)
-        clips = (_first(train, _BASELINE_CLIPS), test)
-        metrics = evaluate(experiment, models, network, clips, display)
+        metrics = evaluate(experiment, models, network, (train, test), display)
         metrics["start"] = {"from": start, "steps": count or None}
         with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
             extra["design_id"] = f"{network.design_id:016x}"
@@ -212,16 +209,12 @@ def _from_checkpoint(
     source = str(checkpoint_path(experiment.name))
     model = float_classifier(experiment)
     set_weights(model, checkpoint.float_weights, source)
-    quantized = _rebuild(experiment, checkpoint.formats)
+    quantized = quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps)
     set_weights(quantized, checkpoint.quantized_weights, source)
     rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
     phase = _phase(experiment, "checkpoint", 1, rate)
     clips = _first(clips, steps * phase.batch)
     return Trained(model, quantized, fit(quantized, clips, phase, display))
-
-
-def _rebuild(experiment: Experiment, formats: Formats) -> Any:
-    return quantized_classifier(experiment, formats, steps=experiment.steps)
 
 
 def _phase(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
@@ -326,11 +319,6 @@ def _clips(experiment: Experiment, split: str, clips: int, cache: Path) -> ClipS
     data = experiment.data
     seed = data.seed if split == "train" else data.test_seed
     return load_clips(data.set, split, clips, seed, cache, progress=True, steps=experiment.steps)
-
-
-def _clips_from_checkpoint(experiment: Experiment, steps: int) -> int:
-    wanted = max(steps * experiment.training.batch, _BASELINE_CLIPS)
-    return min(wanted, experiment.data.train_clips)
 
 
 def _first(clips: ClipSet, count: int) -> ClipSet:

@@ -59,6 +59,7 @@ def parse_qfdhtlstm(
             remedy=f"build the model with Input((steps, {expected[0]}, {expected[1]}))",
         )
     lstm = export_lstm(layer)
+    _refuse_unsigned(lstm, name)
     attributes: dict[str, Any] = {
         "class_name": "FdhtLstm",
         "name": name,
@@ -71,6 +72,23 @@ def parse_qfdhtlstm(
         attributes["inputs"] = input_names
     shape = [batch, int(steps)] if attributes["return_sequences"] else [batch]
     return attributes, [*shape, lstm.units]
+
+
+def _refuse_unsigned(lstm: QuantizedLstm, name: str) -> None:
+    """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
+    formats = {"preactivation": lstm.cell.preactivation, "cell": lstm.cell.cell}
+    formats["hidden"] = lstm.cell.hidden
+    for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
+        stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
+        formats |= {f"{label}.{stage.core}": format for stage, format in stages}
+    for quantizer, format in formats.items():
+        if not format.signed:
+            raise ConversionError(
+                "must be signed in hardware",
+                field=f"{name}.quantizers.{quantizer}",
+                value=str(format),
+                remedy="use a quantized_bits with keep_negative=True",
+            )
 
 
 class ExpandFdhtLstm(OptimizerPass):

@@ -78,7 +78,7 @@ def stage_shape(path: ContractionPath, position: int) -> StageShape:
             f"the bonds {bonds} pass it by",
             field=f"stage {position} ({stage.core})",
             remedy="use a dimension tree whose merged cores form a chain: the balanced one up to 5 "
-            "modes, or one like (((1, 2), 3), 4)",
+            "modes, or one like (((1, 2), 3), 4), and an inner rank equal to the leaf rank",
         )
     inner = sizes[done[-1]] if done else 1
     added = [index for index in stage.output_indices if index not in stage.input_indices]

@@ -171,7 +171,7 @@ def _energy(name: str, wanted: str, split: str = "test", clips: int = 110) -> li
         if data_set.classes[data_set.label(split, 4, index)] == wanted:
             frames, _ = data_set.generate(split, 4, index)
             energy = frames.reshape(-1, height, width, 3).astype(np.float64).sum(axis=3)
-            found.append(np.where(energy > 60, energy, 0))
+            found.append(np.where(energy > 30, energy, 0))
     return found
 
 

@@ -33,7 +33,7 @@ from fdht_models.training import (
 )
 from fdht_models.training.evaluate import accuracy, confusion
 from fdht_models.training.models import formats_of
-from tests.models.training_samples import TABLE, small_experiment
+from tests.models.training_samples import small_experiment
 
 EXPERIMENT = small_experiment()
 
@@ -218,7 +218,13 @@ train_stage(experiment, build / "small", cache=build / "data", quiet=True)
 """
 
 
-@pytest.mark.parametrize(("phase", "sent"), [("float", "SIGKILL"), ("quantized", "SIGTERM")])
+@pytest.mark.parametrize(
+    ("phase", "sent"),
+    [
+        ("float", "SIGKILL"),
+        pytest.param("quantized", "SIGTERM", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_training_resumes_to_the_same_weights(
     trained: Path, tmp_path: Path, no_baseline: None, phase: str, sent: str
 ) -> None:
@@ -339,7 +345,3 @@ def test_accuracy_and_confusion_of_known_logits() -> None:
         "classes": ["a", "b"],
         "matrix": [[1, 0], [1, 2]],
     }
-
-
-def test_the_samples_are_small() -> None:
-    assert TABLE["data"]["train_clips"] <= 200

@@ -33,7 +33,7 @@ def test_counts_of_a_small_experiment_are_those_done_by_hand() -> None:
     assert found["ratio_lstm"] == pytest.approx(64 * 167 / (matrix + 64))
     assert found["hidden_units"] == 16
     assert found["ranks"] == {"leaf": [4, 4, 4], "inner": 3}
-    assert found["format"], found["cell"] == ("fdht", "lstm")
+    assert (found["format"], found["cell"]) == ("fdht", "lstm")
     assert found["published_parameters"] is None
     assert found["checkpoint"] is False
 
@@ -48,10 +48,11 @@ def test_a_published_figure_is_shown_beside_ours() -> None:
 
 def test_the_table_shows_every_experiment() -> None:
     stream = io.StringIO()
-    Console(file=stream, width=200).print(table(rows()))
+    Console(file=stream, width=80).print(table(rows()))
     for one in rows():
         assert one["name"] in stream.getvalue()
-        assert f"{one['parameters_lstm']:,}" in stream.getvalue()
+        for key in ("parameters_lstm", "dense_lstm", "macs", "constants"):
+            assert f"{one[key]:,}" in stream.getvalue(), key
 
 
 def test_the_listing_needs_no_tensorflow() -> None:

@@ -57,22 +57,23 @@ def row(experiment: Experiment) -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The rows for people."""
-    shown = Table(title="Experiments", title_justify="left")
-    # A terminal of 80 columns holds these; --json has the rest.
-    shown.add_column("name", no_wrap=True)
-    shown.add_column("modes", overflow="fold")
-    for column in ("ranks", "parameters", "ratio", "MACs", "published"):
-        shown.add_column(column, justify="right", no_wrap=column != "ranks")
+    """The rows for people, two lines each, so that a terminal of 80 columns shows all of them."""
+    shown = Table(title="Experiments", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for column in ("name\nformat", "input\noutput", "H", "leaf\ninner"):
+        shown.add_column(column, no_wrap=True)
+    for column in ("parameters\nof dense", "ratio", "MACs\na frame", "on\nchip", "paper"):
+        shown.add_column(column, justify="right", no_wrap=True)
     for one in rows:
         published = one["published_parameters"]
         shown.add_row(
-            one["name"],
-            f"{_times(one['input_modes'])} -> {_times(one['output_modes'])}",
-            f"{','.join(map(str, one['ranks']['leaf']))}; {one['ranks']['inner']}",
-            f"{one['parameters_lstm']:,}",
+            f"{one['name']}\n{one['format']} {one['cell']}",
+            f"{_times(one['input_modes'])}\n{_times(one['output_modes'])}",
+            str(one["hidden_units"]),
+            f"{','.join(map(str, one['ranks']['leaf']))}\n{one['ranks']['inner']}",
+            f"{one['parameters_lstm']:,}\n{one['dense_lstm']:,}",
             f"{one['ratio_lstm']:,.0f}",
             f"{one['macs']:,}",
+            f"{one['constants']:,}",
             "-" if published is None else f"{published:,}",
         )
     return shown

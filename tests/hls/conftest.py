@@ -1,0 +1,83 @@
+"""Fixtures of the tests of `fdht_hls`: projects and libraries, made once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+# First, so that hls4ml loads our plug-in, and not one of its modules halfway.
+import hls4ml
+import numpy as np
+import pytest
+
+from fdht_hls.csimulation import Build, compile_library
+from fdht_hls.equality import corner_frames, reference_logits
+from fdht_hls.stage import convert_project
+from fdht_models.tensor.quantized import QuantizedNetwork
+from tests.hls.networks import CLASSIFIERS, Classifier, streams_of
+
+#: Frames in a stream.
+FRAMES = 60
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A classifier, its HLS project, and the C simulations that were asked for so far."""
+
+    classifier: Classifier
+    directory: Path
+
+    @property
+    def network(self) -> QuantizedNetwork:
+        return self.classifier.network
+
+    @property
+    def project(self) -> Path:
+        return self.directory / "project"
+
+    def library(self, build: Build) -> Path:
+        """The compiled C simulation."""
+        path = self.directory / f"{build}.so"
+        if not path.exists():
+            compile_library(self.project, path, build)
+        return path
+
+    @cached_property
+    def streams(self) -> np.ndarray:
+        """Five streams of noise and one of corner cases: codes [6, FRAMES, inputs]."""
+        corners = corner_frames(self.network, FRAMES)
+        return np.concatenate([streams_of(self.network, 5, FRAMES), corners[None]])
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """What the reference says of `streams`: int64[6, FRAMES, classes]."""
+        return reference_logits(self.network, self.streams)
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Converted]:
+    """Converts a classifier of `CLASSIFIERS` by name, once."""
+    done: dict[str, Converted] = {}
+
+    def convert(name: str) -> Converted:
+        if name not in done:
+            project = Converted(CLASSIFIERS[name], tmp_path_factory.mktemp(name))
+            convert_project(project.classifier.keras(), project.network, project.project, {})
+            done[name] = project
+        return done[name]
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def small(converted: Callable[[str], Converted]) -> Converted:
+    """60 inputs (64 bytes a frame), 8 units, 3 classes (16 bytes a result)."""
+    return converted("bytes")
+
+
+@pytest.fixture(scope="session")
+def ap_types() -> Path:
+    """The arbitrary-precision types that hls4ml ships."""
+    return Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"

@@ -1,0 +1,235 @@
+"""Loops of streaming stages: their sizes, their order, and plans that cannot be streamed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from fdht_hls.shapes import (
+    StageShape,
+    emission_order,
+    group_positions,
+    stage_shape,
+    stage_weights,
+)
+from fdht_models.errors import ConversionError
+from fdht_models.tensor.fdht import FdhtShape
+from fdht_models.tensor.formats import Tree, balanced_tree
+from fdht_models.tensor.plan import ContractionPlan, plan_contraction
+from fdht_models.tensor.quantized import ContractionPath, QuantizedLstm
+from fdht_models.tensor.reference import ReferenceModel
+from tests.models.strategies import (
+    SMALL_SHAPE,
+    build_network,
+    caterpillar,
+    fdht_shapes,
+    random_frames,
+)
+
+#: The architecture study's configurations for 57,600 inputs: shape, MACs of stages 4..1 and of the
+#: h part, accumulators of stages 4..1.
+STUDY = {
+    "A0": (
+        FdhtShape((8, 20, 20, 18), (16, 4, 4, 4), (8, 4, 8), 4, 4),
+        [921_600, 819_200, 163_840, 32_768],
+        24_576,
+        [16, 64, 256, 1024],
+    ),
+    "B": (
+        FdhtShape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4),
+        [460_800, 307_200, 122_880, 40_960],
+        18_432,
+        [8, 32, 256, 1024],
+    ),
+}
+
+
+def path_of(plan: ContractionPlan) -> ContractionPath:
+    return ContractionPath(plan, tuple(stage.core for stage in plan.stages), ())
+
+
+def shapes_of(plan: ContractionPlan) -> list[StageShape]:
+    return [stage_shape(path_of(plan), position) for position in range(len(plan.stages))]
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_the_study_s_figures(name):
+    shape, macs, hidden, accumulators = STUDY[name]
+    stages = shapes_of(shape.input_plan)
+    assert [stage.turns * stage.macs_per_turn for stage in stages] == macs
+    assert [stage.groups * stage.inner * stage.outputs for stage in stages] == accumulators
+    assert sum(s.turns * s.macs_per_turn for s in shapes_of(shape.hidden_plan)) == hidden
+
+
+def test_configuration_b_works_at_the_width_that_the_study_recommends():
+    stages = shapes_of(STUDY["B"][0].input_plan)
+    assert stages[0] == StageShape(2400, 24, 1, 1, 1, 8, fibre=True)
+    assert stages[1] == StageShape(120, 20, 1, 2, 4, 16, fibre=False)
+    assert stages[2] == StageShape(10, 12, 2, 4, 4, 32, fibre=False)
+    assert stages[3] == StageShape(1, 10, 8, 8, 4, 16, fibre=False)
+    assert [stage.macs_per_turn for stage in stages] == [192, 64, 128, 64]
+    assert [stage.words_out for stage in stages] == [2400, 240, 80, 64]
+
+
+def usual_trees(modes: int) -> tuple[Tree, Tree]:
+    return balanced_tree(modes), caterpillar(modes)
+
+
+@given(fdht_shapes(max_modes=5))
+@settings(max_examples=60)
+def test_loops_do_the_plan_s_work_in_any_shape(shape):
+    for plan in (shape.input_plan, shape.hidden_plan):
+        try:
+            stages = shapes_of(plan)
+        except ConversionError as error:
+            assert "pass it by" in str(error) and len(plan.stages) > 2
+            if shape.dimension_tree in usual_trees(len(plan.stages)):
+                assert {shape.inner_rank} != set(np.ravel(shape.leaf_rank)), "not with equal ranks"
+            continue
+        words = plan.input_size // plan.input_shape[-1]
+        for position, (stage, own) in enumerate(zip(plan.stages, stages, strict=True)):
+            assert own.turns * own.macs_per_turn == stage.macs
+            assert own.groups * own.inner * own.outputs == plan.accumulators(position)
+            assert own.outer * own.groups * (1 if own.fibre else own.mode) == words, "words in"
+            assert own.words_out * own.outputs == math.prod(stage.output_shape)
+            assert own.fibre == (position == 0)
+            words = own.words_out
+
+
+# Order ------------------------------------------------------------------------------------------
+
+
+def streamed(lstm: QuantizedLstm, path: ContractionPath, position: int, words: list) -> list:
+    """A stage as its C++ loops run, word by word: exact sums."""
+    shape = stage_shape(path, position)
+    codes = stage_weights(lstm, path, position).codes
+    weights = codes.reshape(shape.mode, shape.rank_in, shape.outputs)
+    source = iter(words)
+    if shape.fibre:
+        return [word @ weights[:, 0] for word in source]
+    emitted = []
+    for _ in range(shape.outer):
+        sums = np.zeros((shape.groups, shape.inner, shape.outputs), np.int64)
+        for index in range(shape.mode):
+            for group in range(shape.groups):
+                sums[group] += next(source).reshape(shape.inner, shape.rank_in) @ weights[index]
+                if index == shape.mode - 1:
+                    emitted += list(sums[group])
+    assert next(source, None) is None, "all words are read"
+    return emitted
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        SMALL_SHAPE,
+        FdhtShape((2, 6), (8, 3), (6,), 3, 1),
+        FdhtShape((2, 3, 4, 8), (8, 2, 2, 2), (2, 4, 2), (1, 2, 3, 2), 2, caterpillar(4)),
+        FdhtShape((2, 2, 3, 2, 3), (8, 1, 2, 1, 2), (2, 2, 1, 2), 2, 2),
+    ],
+    ids=["3 modes", "2 modes", "4 modes", "5 modes"],
+)
+@pytest.mark.parametrize("label", ["input", "hidden"])
+def test_stages_emit_in_the_order_in_which_the_next_reads(shape, label):
+    """Word for word: each stage's loops on the reference's intermediate of the stage before."""
+    network = build_network(shape, signed_input=True)
+    lstm = network.lstm
+    path = lstm.input_path if label == "input" else lstm.hidden_path
+    seen: dict[str, list[np.ndarray]] = {}
+    model = ReferenceModel(network, lambda name, codes: seen.setdefault(name, []).append(codes))
+    frames = random_frames(network, 3)
+    model.run(frames)
+    read = frames[2:].astype(np.int64) if label == "input" else seen["hidden"][1][None]
+    for position, stage in enumerate(path.plan.stages):
+        words = list(read.reshape(-1, stage_word(path, position)))
+        sums = np.concatenate(streamed(lstm, path, position, words))
+        if position < len(path.formats):
+            total = lstm.accumulator_format(path, position)
+            sums = path.formats[position].requantize(sums, total.fraction)
+        batches = seen[f"{label}.{stage.core}"]
+        read = batches[0][2:] if label == "input" else batches[2]
+        np.testing.assert_array_equal(sums, read.ravel(), f"stage {position}")
+        assert len(np.unique(sums)) > 3, "a dead stage proves nothing"
+    # What the last stage emits, put in the order of W's rows.
+    rows = emission_order(path).ravel()
+    assert sorted(rows) == list(range(4 * shape.units))
+    wanted = read[0].transpose(path.plan.output_permutation).ravel()
+    np.testing.assert_array_equal(sums, wanted[rows])
+
+
+def stage_word(path: ContractionPath, position: int) -> int:
+    """Values in a word of a stage's input."""
+    shape = stage_shape(path, position)
+    return shape.mode if shape.fibre else shape.inner * shape.rank_in
+
+
+def test_a_group_holds_all_gates_of_its_units():
+    lstm = build_network(SMALL_SHAPE).lstm
+    order, positions = emission_order(lstm.input_path), group_positions(lstm)
+    assert order.shape == (4, 8) and sorted(positions) == [0, 1, 2, 3]
+    for group, position in enumerate(positions):
+        # gate * H + lane * groups + position, lane by lane within a gate.
+        wanted = [8 * gate + 4 * lane + position for gate in range(4) for lane in range(2)]
+        np.testing.assert_array_equal(order[group], wanted)
+
+
+# Refusals ---------------------------------------------------------------------------------------
+
+
+def test_a_plan_from_the_first_mode_on_cannot_be_streamed():
+    plan = plan_contraction(SMALL_SHAPE.chain, ("C1", "C2", "C3"))
+    message = r"stage 0 \(C1\): sums \['i1'\], but data arrive in the order \['i1', 'i2', 'i3'\]"
+    with pytest.raises(ConversionError, match=f"{message}; contract the last mode first"):
+        stage_shape(path_of(plan), 0)
+
+
+def test_a_core_without_a_mode_cannot_be_streamed():
+    """The unmerged network: transfer tensors sum no input mode."""
+    plan = plan_contraction(SMALL_SHAPE.network, ("U3", "U2", "B2_3", "U1", "B1_3"))
+    assert stage_shape(path_of(plan), 0).mode == 5
+    with pytest.raises(ConversionError, match=r"stage 2 \(B2_3\): sums no mode"):
+        stage_shape(path_of(plan), 2)
+
+
+@pytest.mark.parametrize(
+    ("tree", "modes"),
+    [
+        (((1, (2, 3)), 4), 4),
+        (((1, (2, 3)), (4, 5)), 5),
+        (balanced_tree(6), 6),
+        (balanced_tree(8), 8),
+    ],
+)
+def test_bonds_that_pass_a_stage_by_cannot_be_streamed(tree, modes):
+    shape = FdhtShape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2, tree)
+    message = (
+        r"the bonds \['\w+'.*\] pass it by; use a dimension tree whose merged cores form a chain"
+    )
+    with pytest.raises(ConversionError, match=message):
+        shapes_of(shape.input_plan)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [balanced_tree(2), balanced_tree(3), balanced_tree(4), balanced_tree(5)]
+    + [caterpillar(modes) for modes in range(2, 9)],
+)
+def test_the_trees_of_the_remedy_can_be_streamed(tree):
+    modes = sum(str(tree).count(str(number)) for number in range(1, 9))
+    shape = FdhtShape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2, tree)
+    assert len(shapes_of(shape.input_plan)) == modes
+
+
+def test_gates_elsewhere_than_in_front_are_refused():
+    lstm = build_network().lstm
+    paths = {}
+    for name in ("input_path", "hidden_path"):
+        path = getattr(lstm, name)
+        plan = dataclasses.replace(path.plan, outputs=("o2", "o1", "o3"))
+        paths[name] = dataclasses.replace(path, plan=plan)
+    with pytest.raises(ConversionError, match="the gate factor must be the slowest part"):
+        group_positions(dataclasses.replace(lstm, **paths))

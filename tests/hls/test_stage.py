@@ -1,0 +1,276 @@
+"""The stage `convert` on a small trained experiment, and its parts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fdht_hls import stage
+from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.equality import Comparison, corner_frames, reference_logits
+from fdht_hls.estimate import estimate
+from fdht_hls.model import conversion_model
+from fdht_hls.stage import (
+    Conversion,
+    convert_project,
+    convert_stage,
+    equality_report,
+    proof_streams,
+    write_golden,
+)
+from fdht_models.artifacts import read_json, read_manifest
+from fdht_models.errors import ArtifactError, ConversionError, EqualityError, ToolError
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.training import evaluate, train_stage
+from tests.hls.networks import CLASSIFIERS
+from tests.models.strategies import build_network
+from tests.models.training_samples import small_experiment
+
+# tf_keras says this of QKeras' constraints whenever a QDense is described.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:The `keras\.constraints\.serialize\(\)` API:UserWarning"
+)
+
+Events = list[tuple[str, int, int]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """build/small/model, hardly trained."""
+    directory = tmp_path_factory.mktemp("build") / "small"
+    experiment = small_experiment(
+        training={"float_epochs": 1, "quantized_epochs": 1},
+        data={"train_clips": 40, "test_clips": 7},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        # Fitting the single-frame classifiers would be most of the time.
+        found = {"accuracy": 0.5, "name": "none", "chance": 0.1, "accuracies": {}}
+        patch.setattr(evaluate, "single_frame_baseline", lambda *_: found)
+        train_stage(experiment, directory, cache=directory.parent / "data", quiet=True)
+    yield directory / "model"
+
+
+@pytest.fixture(scope="module")
+def conversion(trained: Path) -> tuple[Conversion, Events]:
+    """What `convert_stage` says, and what it told on the way."""
+    events: Events = []
+    found = convert_stage(
+        trained, trained.parent / "hls", None, lambda *event: events.append(event)
+    )
+    return found, events
+
+
+@pytest.fixture
+def hls(conversion: tuple[Conversion, Events]) -> Path:
+    return conversion[0].directory
+
+
+def state_of(directory: Path) -> dict[str, tuple[int, int]]:
+    """Time and size of every file, and of what lies beside the directory."""
+    files = [path for path in directory.parent.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+class CompiledError(Exception):
+    """Raised in place of compiling."""
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise CompiledError
+
+    monkeypatch.setattr(stage, "compile_library", refuse)
+
+
+# End to end -------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_integers_are_proved_equal(conversion):
+    found, _ = conversion
+    assert found.fresh
+    equality = found.equality
+    assert equality["frames_per_stream"] >= 50
+    for name in ("keras_reference", "reference_csim", "reference_csim_exact"):
+        assert equality[name]["mismatches"] == 0 and equality[name]["first"] is None
+        wanted = equality["streams"] * equality["frames_per_stream"] * 7
+        assert equality[name]["compared"] == wanted >= 10_000
+
+
+def test_the_directory_holds_what_later_stages_read(conversion, trained):
+    found, _ = conversion
+    manifest = read_manifest(found.directory, "hls")
+    network = QuantizedNetwork.load(found.directory / "network.json")
+    assert network.design_id == QuantizedNetwork.load(trained / "network.json").design_id
+    assert manifest["design_id"] == f"{network.design_id:016x}"
+    assert {"network.json", "csim.so", "equality.json", "estimate.json"} <= set(manifest["files"])
+    assert (found.directory / "project" / "build_core.tcl").exists()
+    paced = read_json(found.directory / "estimate.json")
+    assert paced == found.estimate == json.loads(json.dumps(estimate(network).to_json()))
+    assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
+    assert read_json(found.directory / "equality.json") == found.equality
+    assert found.to_json()["directory"] == str(found.directory)
+
+
+def test_the_library_is_the_network(hls):
+    network = QuantizedNetwork.load(hls / "network.json")
+    frames = corner_frames(network, 40)
+    core = CSimulation(hls / "csim.so")
+    logits = simulate(core, network, frames, True)
+    core.close()
+    np.testing.assert_array_equal(logits, ReferenceModel(network).run(frames))
+
+
+def test_progress_is_told(conversion):
+    _, events = conversion
+    labels = {"compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
+    assert {label for label, _, _ in events} == labels
+    for label in labels:
+        mine = [(done, total) for name, done, total in events if name == label]
+        assert max(mine) == (mine[0][1], mine[0][1]), "all is done in the end"
+        assert all(0 <= done <= total for done, total in mine)
+
+
+def test_a_second_call_does_nothing(conversion, trained, no_compiler):
+    found, _ = conversion
+    before = state_of(found.directory)
+    again = convert_stage(trained, found.directory)
+    assert not again.fresh
+    assert (again.equality, again.estimate) == (found.equality, found.estimate)
+    assert state_of(found.directory) == before
+
+
+def test_other_settings_convert_anew(hls, trained, no_compiler):
+    before = state_of(hls)
+    with pytest.raises(CompiledError):
+        convert_stage(trained, hls, {"clock_period": 7})
+    assert state_of(hls) == before, "the former directory is as it was"
+
+
+def test_other_templates_convert_anew(hls, trained, no_compiler, monkeypatch):
+    monkeypatch.setattr(stage, "source_digest", lambda: "another")
+    with pytest.raises(CompiledError):
+        convert_stage(trained, hls)
+
+
+def test_the_sources_are_part_of_the_digest(monkeypatch, tmp_path):
+    package = tmp_path / "fdht_hls"
+    (package / "include").mkdir(parents=True)
+    for name in ("stage.py", "include/kernel.h", "include/core.j2", "notes.txt"):
+        (package / name).write_text("a")
+    monkeypatch.setattr(stage, "__file__", str(package / "stage.py"))
+    digests = [stage.source_digest()]
+    for name in ("stage.py", "include/kernel.h", "include/core.j2"):
+        (package / name).write_text("b")
+        digests.append(stage.source_digest())
+    assert len(set(digests)) == 4
+    (package / "notes.txt").write_text("b")
+    assert stage.source_digest() == digests[-1]
+
+
+@pytest.mark.slow
+def test_a_mismatch_leaves_no_new_directory(hls, trained, monkeypatch):
+    """The whole conversion, but with a core in whose C++ a row of a table is off by one."""
+    before = state_of(hls)
+    written = stage.convert_project
+
+    def damage(model: Any, network: Any, directory: Path, settings: Any) -> None:
+        written(model, network, directory, settings)
+        (header,) = (directory / "firmware" / "weights").glob("candidate*.h")
+        start, row, end = re.split(r"(?<== \{\n)(.*)(?=,\n)", header.read_text(), maxsplit=1)
+        codes = [int(code) + 1 for code in row.split(",")]
+        header.write_text(f"{start}{', '.join(map(str, codes))}{end}")
+
+    monkeypatch.setattr(stage, "convert_project", damage)
+    with pytest.raises(EqualityError, match=r"reference_csim\w*: \d+ of \d+ integers differ"):
+        convert_stage(trained, hls, {"clock_period": 9})
+    assert state_of(hls) == before
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(ArtifactError, match="model"):
+        convert_stage(tmp_path / "model", tmp_path / "hls")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_compiler_is_named_first(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError, match=r"g\+\+: is not installed"):
+        convert_stage(trained, tmp_path / "hls")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+def test_streams_of_a_proof_are_long_and_include_the_corners(trained):
+    network = QuantizedNetwork.load(trained / "network.json")
+    streams = proof_streams(trained, network)
+    count, frames, inputs = streams.shape
+    assert streams.dtype == np.uint8 and inputs == 150 and frames >= 50
+    assert (count - 1) * frames * 7 >= 10_000
+    np.testing.assert_array_equal(streams[-1], corner_frames(network, frames))
+    assert len(np.unique(streams[:-1].reshape(count - 1, -1), axis=0)) == count - 1
+
+
+def test_a_converted_model_is_one_frame_a_call_and_the_same_function():
+    """The Keras model that hls4ml sees, fed frame by frame."""
+    classifier = CLASSIFIERS["words"]
+    network = classifier.network
+    model = conversion_model(classifier.keras(sequences=True), network)
+    assert model.input_shape == (1, 1, 24, 8) and model.layers[1].stateful
+    frames = corner_frames(network, 12)
+    values = (frames * network.input_format.scale).astype(np.float32).reshape(12, 1, 1, 24, 8)
+    logits = np.stack([model.predict_on_batch(value)[0] for value in values])
+    codes = network.logit_format.exact(logits)
+    np.testing.assert_array_equal(codes, reference_logits(network, frames[None])[0])
+
+
+def test_a_conversion_is_silent(tmp_path, capfd):
+    classifier = CLASSIFIERS["bytes"]
+    convert_project(classifier.keras(), classifier.network, tmp_path / "project", {})
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "hls4ml" not in captured.err and "Warning" not in captured.err
+    assert (tmp_path / "project" / "tb_data" / "results.hex").exists()
+
+
+def test_hls4ml_s_own_message_is_kept(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    classifier = CLASSIFIERS["bytes"]
+    with pytest.raises(ConversionError, match=r"bytes: hls4ml failed: NotADirectoryError: .*file"):
+        convert_project(classifier.keras(), classifier.network, tmp_path / "file" / "project", {})
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 4])
+def test_golden_vectors_of_any_number_of_classes(tmp_path, classes):
+    network = build_network(classes=classes)
+    write_golden(network, tmp_path / "tb_data")
+    lines = {
+        name: (tmp_path / "tb_data" / f"{name}.hex").read_text() for name in ("frames", "results")
+    }
+    assert lines["frames"].count("\n") == 10 * 8
+    words = np.array([int(line, 16) for line in lines["results"].split()], "<u8")
+    results = words.view("<i4").reshape(10, -1)
+    assert results.shape[1] == 2 * ((classes + 1) // 2)
+    wanted = reference_logits(network, corner_frames(network, 10)[None])[0]
+    np.testing.assert_array_equal(results[:, :classes], wanted)
+    assert not results[:, classes:].any()
+
+
+def test_a_report_counts_streams_and_mismatches():
+    streams = np.zeros((3, 60, 5), np.uint8)
+    results = {"keras_reference": Comparison(540, 0), "reference_csim": Comparison(540, 1, "here")}
+    assert equality_report(results, streams) == {
+        "streams": 3,
+        "frames_per_stream": 60,
+        "keras_reference": {"compared": 540, "mismatches": 0, "first": None},
+        "reference_csim": {"compared": 540, "mismatches": 1, "first": "here"},
+    }

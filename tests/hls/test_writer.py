@@ -1,0 +1,262 @@
+"""From a Keras model to files: what is written, what is in them, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hls4ml
+import numpy as np
+import pytest
+
+from fdht_hls.model import HEAD, convert, hls_config
+from fdht_hls.parsing import parse_qfdhtlstm
+from fdht_hls.registers import (
+    ARGUMENT_REGISTERS,
+    BY_NAME,
+    CONTROL_REGISTERS,
+    IDENTITY_REGISTERS,
+    REGISTERS,
+)
+from fdht_hls.shapes import emission_order
+from fdht_models.errors import ConversionError
+from fdht_models.kerasapi import keras, legacy_keras
+from fdht_models.tensor.fixedpoint import FixedPoint
+from tests.hls.conftest import Converted
+from tests.hls.networks import CLASSIFIERS, Classifier, fibre_model
+
+SMALL = CLASSIFIERS["bytes"]
+CORE_FILES = {
+    "firmware/fdht_lstm.h",
+    "firmware/fdht_lstm.cpp",
+    "fdht_csim.cpp",
+    "fdht_testbench.cpp",
+    "build_core.tcl",
+}
+
+# tf_keras says this of QKeras' constraints whenever a QDense is described.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:The `keras\.constraints\.serialize\(\)` API:UserWarning"
+)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a project as a user of hls4ml does; settings are those of the backend."""
+
+    def run(model: Any, *, result: str | None = None, **settings: Any) -> Path:
+        with legacy_keras():
+            config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="FDHT")
+            for name, layer in config["LayerName"].items():
+                if result is not None and name.startswith(HEAD):
+                    layer["Precision"]["result"] = result
+            settings = {"io_type": "io_stream", **settings}
+            graph = hls4ml.converters.convert_from_keras_model(
+                model, hls_config=config, output_dir=str(tmp_path), backend="FDHT", **settings
+            )
+            graph.write()
+        return tmp_path
+
+    return run
+
+
+def written(project: Path) -> set[str]:
+    return {name for name in CORE_FILES if (project / name).exists()}
+
+
+# What is written --------------------------------------------------------------------------------
+
+
+def test_the_core_states_the_offset_of_every_register(small):
+    text = (small.project / "firmware" / "fdht_lstm.cpp").read_text()
+    stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
+    assert {name: int(offset, 16) for name, offset in stated} == {
+        register.name: register.offset for register in ARGUMENT_REGISTERS + IDENTITY_REGISTERS
+    }
+    assert len(stated) == len(REGISTERS) - len(CONTROL_REGISTERS)
+    assert text.count("#pragma HLS INTERFACE s_axilite port=return bundle=control\n") == 1
+
+
+def test_the_core_s_arguments_are_in_the_order_of_the_registers(small):
+    for name in ("fdht_lstm.h", "fdht_lstm.cpp"):
+        text = (small.project / "firmware" / name).read_text()
+        arguments = re.search(r"void fdht_lstm\(([^)]*)\)", text)
+        assert arguments is not None
+        names = [argument.split("*")[-1].split()[-1] for argument in arguments[1].split(",")]
+        assert names == [register.name for register in ARGUMENT_REGISTERS + IDENTITY_REGISTERS]
+
+
+def test_bursts_fit_the_ports_of_a_zynq_7000(small):
+    text = (small.project / "firmware" / "fdht_lstm.cpp").read_text()
+    assert re.findall(r"m_axi port=(\w+) .*max_(?:read|write)_burst_length=(\d+)", text) == [
+        ("frames", "16"),
+        ("results", "16"),
+    ]
+    depths = [int(depth) for depth in re.findall(r"HLS STREAM variable=\w+ depth=(\d+)", text)]
+    assert len(depths) == 6 and max(depths) <= 16
+
+
+def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):
+    names = {str(path.relative_to(small.project)) for path in small.project.rglob("*")}
+    assert names >= CORE_FILES
+    assert names >= {"firmware/fdht_network.cpp", "firmware/parameters.h", "tb_data/frames.hex"}
+    kernels = {name for name in names if name.startswith("firmware/nnet_utils/fdht_")}
+    assert len(kernels) == 4
+    tcl = (small.project / "build_core.tcl").read_text()
+    assert "export_design -format ip_catalog -vendor fdht -library hls -ipname fdht_lstm" in tcl
+
+
+def test_the_part_and_the_clock_are_in_the_script(write):
+    project = write(fibre_model(SMALL), part="xc7z020clg400-1", clock_period=8)
+    text = (project / "build_core.tcl").read_text()
+    assert "set_part {xc7z020clg400-1}" in text and "create_clock -period 8 " in text
+
+
+def array(project: Path, name: str) -> np.ndarray:
+    """Integers of one of our headers."""
+    (path,) = (project / "firmware" / "weights").glob(f"{name}*.h")
+    body = re.search(r"\[(\d+)\] = \{(.*?)\};", path.read_text(), re.S)
+    assert body is not None
+    values = np.array([int(value) for value in body[2].split(",")])
+    assert len(values) == int(body[1])
+    return values
+
+
+def test_the_tables_and_the_bias_are_the_network_s(small):
+    cell = small.network.lstm.cell
+    for name in ("gate", "candidate", "output"):
+        np.testing.assert_array_equal(array(small.project, name), getattr(cell, name).codes)
+    order = emission_order(small.network.lstm.input_path)
+    np.testing.assert_array_equal(array(small.project, "bias"), cell.bias.codes[order].ravel())
+
+
+def test_the_design_id_is_in_the_core(small):
+    text = (small.project / "firmware" / "fdht_lstm.cpp").read_text()
+    assert f"*design_id_low = 0x{small.network.design_id % 2**32:08x}u;" in text
+    assert f"*design_id_high = 0x{small.network.design_id >> 32:08x}u;" in text
+
+
+# With and without a core --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "options"),
+    [(4, {"stateful": False}), (3, {"sequences": True, "head": False}), (1, {"sequences": True})],
+)
+def test_a_sequence_a_call_is_hls4ml_s_own_and_has_no_core(write, steps, options):
+    project = write(fibre_model(SMALL, steps, **options))
+    assert written(project) == set()
+    assert (project / "firmware" / "myproject.cpp").exists()
+
+
+def test_one_frame_a_call_has_a_core_also_without_an_identity(write):
+    assert written(write(fibre_model(SMALL))) == CORE_FILES
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "value"),
+    [
+        (4, {"stateful": False}, r"input \[4, 12, 5\], output \[3\]"),
+        (3, {"sequences": True, "head": False}, r"input \[3, 12, 5\], output \[3, 8\]"),
+        (1, {"sequences": True}, r"input \[1, 12, 5\], output \[1, 3\]"),
+    ],
+)
+def test_a_core_for_a_sequence_is_refused(write, steps, options, value):
+    message = f"model = '{value}': the core runs one frame at a time.*; convert with one time step"
+    with pytest.raises(ConversionError, match=message):
+        write(fibre_model(SMALL, steps, **options), design_id=1)
+
+
+def test_our_own_conversion_refuses_a_sequence(tmp_path):
+    model = fibre_model(SMALL, 4, stateful=False)
+    with pytest.raises(ConversionError, match="the core runs one frame at a time"):
+        convert(model, SMALL.network, str(tmp_path))
+    assert written(tmp_path) == set()
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["frames", "results", "frame_count", "frames_done"])
+def test_a_layer_called_like_a_port_is_refused(write, name):
+    assert name in BY_NAME
+    message = f"layer name = '{name}': is the name of a port of the core; rename the layer"
+    with pytest.raises(ConversionError, match=message):
+        write(fibre_model(SMALL, input_name=name))
+
+
+def test_results_wider_than_their_place_are_refused(write):
+    with pytest.raises(ConversionError, match="a result holds 32 bits"):
+        write(fibre_model(SMALL), result="fixed<33,10>")
+
+
+def test_several_outputs_are_refused(write):
+    model = fibre_model(SMALL)
+    both = keras.Model(model.input, [model.output, model.layers[1].output])
+    with pytest.raises(ConversionError, match="the core has one input and one output"):
+        write(both, design_id=1)
+
+
+def test_parallel_frames_are_refused(write):
+    message = "io_type = 'io_parallel': frames are streamed; use 'io_stream'"
+    with pytest.raises(ConversionError, match=message):
+        write(fibre_model(SMALL), io_type="io_parallel")
+
+
+def reshaped(*shape: int | None) -> Any:
+    """The layer behind an input of another shape, which Keras accepts."""
+    frames = keras.Input(shape, batch_size=1)
+    lstm, _ = SMALL.layers(False, False)
+    return keras.Model(frames, lstm(frames))
+
+
+@pytest.mark.parametrize("shape", [(4, 60), (4, 5, 12), (4, 3, 4, 5), (None, 12, 5)])
+def test_frames_that_are_no_fibres_are_refused(write, shape):
+    message = r"input_shape = .*frames of 12 fibres of 5 values; build .* Input\(\(steps, 12, 5\)\)"
+    with pytest.raises(ConversionError, match=message):
+        write(reshaped(*shape))
+
+
+def test_a_layer_before_ours_is_refused(write):
+    frames = keras.Input((4, 12, 5), batch_size=1)
+    lstm, _ = SMALL.layers(False, False)
+    model = keras.Model(frames, lstm(keras.layers.ReLU()(frames)))
+    with pytest.raises(ConversionError, match="must be the first layer: frames are streamed"):
+        write(model)
+
+
+def test_a_file_instead_of_a_model_is_refused():
+    layer = {"config": {"name": "lstm"}}
+    with pytest.raises(ConversionError, match="lstm: needs the Keras model itself, not a file"):
+        parse_qfdhtlstm(layer, ["fibres"], [(1, 1, 12, 5)], object())
+
+
+@pytest.mark.parametrize("name", ["input.C3", "hidden.C2", "preactivation", "cell", "hidden"])
+def test_unsigned_states_and_intermediates_are_refused(write, name):
+    """The kernels round to signed codes; Keras would saturate at zero."""
+    form = FixedPoint(8, 4, signed=False)
+    model = fibre_model(dataclasses.replace(SMALL, formats={name: form}))
+    message = rf"quantizers\.{re.escape(name)} = 'ufixed<8,4>': must be signed in hardware"
+    with pytest.raises(ConversionError, match=message):
+        write(model)
+
+
+def test_the_head_s_sums_are_exact(small):
+    """No rounding behind the LSTM: accumulator and result hold any logit."""
+    network = small.network
+    config = hls_config(fibre_model(SMALL), network)
+    exact = f"ap_fixed<{network.logit_format.width},{network.logit_format.integer}>"
+    for layer in (HEAD, f"{HEAD}_linear"):
+        assert config["LayerName"][layer]["Precision"]["result"] == exact
+    assert config["LayerName"][HEAD]["Precision"]["accum"] == exact
+    bound = (1 << (network.lstm.cell.hidden.width - 1)) * 128 * network.lstm.units
+    assert network.logit_format.maximum > bound > 0
+    assert math.log2(bound) < network.logit_format.width
+
+
+def test_the_small_network_is_the_one_above(small: Converted):
+    assert small.classifier == SMALL and isinstance(SMALL, Classifier)

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ArtifactError
 from fdht_models.experiment import Experiment, load_experiment
 
 if TYPE_CHECKING:
@@ -87,10 +87,6 @@ def train(
     """Trains into `directory`/model; returns what `metrics.json` holds."""
     from fdht_models.training import train_stage
 
-    if start not in ("scratch", "checkpoint"):
-        raise ConfigError(
-            "is not a start", field="--start", value=start, remedy="use scratch or checkpoint"
-        )
     metrics: dict[str, Any] = train_stage(experiment, directory, start=start, steps=steps)
     return metrics
 

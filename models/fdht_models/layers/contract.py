@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -97,8 +96,3 @@ def hidden_slice_gain(shape: FdhtShape, input_gain: float) -> float:
     for side, mode in zip(shape.hidden_box, shape.input_modes[1:], strict=True):
         gain *= (mode / side) ** 0.5
     return gain / input_gain
-
-
-def exact_weights(cores: Mapping[str, Any]) -> dict[str, Any]:
-    """Cores in float64, in which every sum of quantised products is exact."""
-    return {name: tf.cast(core, tf.float64) for name, core in cores.items()}

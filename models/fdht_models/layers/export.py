@@ -8,8 +8,8 @@ import numpy as np
 
 from fdht_models.errors import ConversionError, NumericError
 from fdht_models.kerasapi import keras, qkeras, tf
-from fdht_models.layers.lstm import QFDHTLSTM, stored_core_names
-from fdht_models.layers.quantizers import format_of, stage_names
+from fdht_models.layers.lstm import QFDHTLSTM
+from fdht_models.layers.quantizers import core_names, format_of, stage_names
 from fdht_models.tensor.quantized import (
     ContractionPath,
     Head,
@@ -33,7 +33,7 @@ def export_lstm(layer: QFDHTLSTM) -> QuantizedLstm:
     cores = layer.stored_cores(training=False)
     lstm = QuantizedLstm(
         layer.format("input"),
-        {name: _codes(cores[name], layer.format(name)) for name in stored_core_names(layer)},
+        {name: _codes(cores[name], layer.format(name)) for name in core_names(layer.modes)},
         ContractionPath(
             layer.shape.input_plan,
             tuple(layer.input_cores),

@@ -16,14 +16,13 @@ import numpy as np
 from fdht_models.errors import ShapeError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.contract import (
-    exact_weights,
     hidden_slice_gain,
     initial_deviations,
     merge_cores,
     run_plan,
 )
 from fdht_models.layers.gates import SIGMOIDS, TANHS, gate_function, truth_table
-from fdht_models.layers.quantizers import QuantizerSet, core_names, round_to, stage_names
+from fdht_models.layers.quantizers import QuantizerSet, round_to, stage_names
 from fdht_models.tensor.fdht import GATES, FdhtShape, as_tree
 from fdht_models.tensor.fixedpoint import FixedPoint
 
@@ -278,7 +277,8 @@ class QFDHTLSTM(FDHTLSTM):
         if training:
             return {name: self.quantizers[name](core) for name, core in merged.items()}
         return {
-            name: round_to(core, self.format(name)) for name, core in exact_weights(merged).items()
+            name: round_to(tf.cast(core, tf.float64), self.format(name))
+            for name, core in merged.items()
         }
 
     def quantized_bias(self, training: bool) -> tf.Tensor:
@@ -345,11 +345,6 @@ class QFDHTLSTM(FDHTLSTM):
     def _stage_rounding(self, path: str, training: bool) -> Any:
         names = [f"{path}.{name}" for name in stage_names(self.modes)]
         return lambda position, values: self._round(names[position], values, training)
-
-
-def stored_core_names(layer: FDHTLSTM) -> tuple[str, ...]:
-    """Names of the cores that the chip holds."""
-    return core_names(layer.modes)
 
 
 def _look_up(table: tf.Tensor, values: tf.Tensor, format: FixedPoint) -> tf.Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_host.accelerator import Accelerator
-from fdht_host.video import VideoTimes, decode, features, probe, read_labels
+from fdht_host.video import VideoLabels, VideoTimes, decode, features, probe, read_labels
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.features import get_feature
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -20,6 +20,8 @@ from fdht_models.tensor.reference import ReferenceModel
 
 Progress = Callable[[str, int, int], None]
 Logits = npt.NDArray[np.int64]
+#: Features a call where nothing else ends one.
+_BLOCK = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class ClipRun:
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames of a video between two resets: what was seen, and what it shows if that is known."""
+    """Frames of a video in one call: what was seen, and what they show if that is known."""
 
     start: int
     frames: int
@@ -136,8 +138,8 @@ def stream_video(
 ) -> VideoRun:
     """Runs a video file: decoded frame by frame, resized, turned into features.
 
-    Where labels stand beside it, the state is reset at the start of each labelled clip; otherwise
-    every `clip_frames` frames (0: never).
+    Where labels stand beside it, the state is reset at the start of each labelled clip and of what
+    lies between clips; otherwise every `clip_frames` frames (0: never).
 
     Raises:
         ConfigError: the model does not take video.
@@ -154,32 +156,22 @@ def stream_video(
     height, width = network.frame_shape[:2]
     times = VideoTimes()
     pictures = decode(path, height, width, strict_size=not resize, times=times)
-    starts = frozenset() if labels is None else labels.starts
-    lengths: Iterator[int] | None = None
-    if labels is not None:
-        # A feature of two pictures has none for the first of a clip.
-        lost = int(get_feature(network.feature).needs_previous)
-        lengths = iter([clip.frames - lost for clip in labels.clips])
-    stream = features(pictures, network.feature, starts=starts, times=times)
+    starts = [] if labels is None else [stretch.start for stretch in labels.stretches]
+    stream = features(pictures, network.feature, starts=frozenset(starts), times=times)
     segments: list[Segment] = []
     mismatches = frames = 0
     seconds = 0.0
     reference = ReferenceModel(network)
-    while True:
-        length = next(lengths, 0) if lengths is not None else clip_frames
+    for length, reset, label in _plan(network.feature, labels, clip_frames):
         started = time.perf_counter()
-        block = _take(stream, length or 64)
-        logits = None
-        reset = frames == 0 or bool(length)
-        if block is not None:
-            logits = accelerator.infer(block, reset=reset)
-        seconds += time.perf_counter() - started
-        if block is None or logits is None:
+        block = _take(stream, length)
+        if block is None:
             break
+        logits = accelerator.infer(block, reset=reset)
+        seconds += time.perf_counter() - started
         if reset:
             reference.reset()
         mismatches += int(np.count_nonzero(logits != reference.run(block)))
-        label = None if labels is None else labels.classes[labels.clips[len(segments)].label]
         predicted = network.classes[int(np.argmax(logits[-1]))]
         segments.append(Segment(frames, len(block), predicted, label))
         frames += len(block)
@@ -193,6 +185,25 @@ def stream_video(
         )
     compared = frames * len(network.classes)
     return VideoRun(path, segments, compared, mismatches, frames, seconds, info.to_json(), times)
+
+
+def _plan(
+    feature: str, labels: VideoLabels | None, clip_frames: int
+) -> Iterator[tuple[int, bool, str | None]]:
+    """Yields, for each call: features at most, whether to reset the state, and the label.
+
+    Without labels it has no end.
+    """
+    if labels is None:
+        yield clip_frames or _BLOCK, True, None
+        while True:
+            yield clip_frames or _BLOCK, clip_frames > 0, None
+    # A feature of two pictures has none for the first of a stretch.
+    lost = int(get_feature(feature).needs_previous)
+    for stretch in labels.stretches:
+        if stretch.frames > lost:
+            label = None if stretch.label is None else labels.classes[stretch.label]
+            yield stretch.frames - lost, True, label
 
 
 def _take(stream: Iterator[npt.NDArray[Any]], count: int) -> npt.NDArray[Any] | None:

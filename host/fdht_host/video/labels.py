@@ -16,11 +16,11 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Clip:
-    """`frames` frames from frame `start` on, that show class number `label`."""
+    """`frames` frames from frame `start` on, that show class number `label` (None: unknown)."""
 
     start: int
     frames: int
-    label: int
+    label: int | None
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,17 @@ class VideoLabels:
     frames: int
 
     @property
-    def starts(self) -> frozenset[int]:
-        """Frame numbers at which a clip begins: what `features` wants as `starts`."""
-        return frozenset(clip.start for clip in self.clips)
+    def stretches(self) -> tuple[Clip, ...]:
+        """The clips and, with label None, what lies before, between and behind them."""
+        found, end = [], 0
+        for clip in self.clips:
+            if clip.start > end:
+                found.append(Clip(end, clip.start - end, None))
+            found.append(clip)
+            end = clip.start + clip.frames
+        if end < self.frames:
+            found.append(Clip(end, self.frames - end, None))
+        return tuple(found)
 
 
 def labels_path(video: Path) -> Path:
@@ -47,7 +55,7 @@ def check_clips(path: Path, clips: Sequence[Clip], classes: Sequence[str], frame
     position = 0
     for number, clip in enumerate(clips):
         fits = position <= clip.start and clip.frames > 0 and clip.start + clip.frames <= frames
-        if not fits or not 0 <= clip.label < len(classes):
+        if not fits or clip.label is None or not 0 <= clip.label < len(classes):
             raise DataError(
                 f"does not fit {frames} frames and {len(classes)} classes",
                 field=f"{path}: clip {number}",

@@ -22,8 +22,13 @@ from fdht_models.errors import FdhtError
 #: Public name -> module that defines it.
 _NAMES = {
     "FDHTLSTM": "fdht_models.layers.lstm",
-    "QFDHTLSTM": "fdht_models.layers.lstm",
-    "FdhtShape": "fdht_models.tensor.fdht",
+    "QFDHTLSTM": "fdht_models.layers.quantized",
+    "TensorLSTM": "fdht_models.layers.lstm",
+    "QTensorLSTM": "fdht_models.layers.quantized",
+    "TensorGRU": "fdht_models.layers.gru",
+    "QTensorGRU": "fdht_models.layers.quantized",
+    "RecurrentShape": "fdht_models.tensor.recurrent",
+    "fdht_shape": "fdht_models.tensor.recurrent",
     "FixedPoint": "fdht_models.tensor.fixedpoint",
     "TensorNetwork": "fdht_models.tensor.network",
     "ContractionPlan": "fdht_models.tensor.plan",

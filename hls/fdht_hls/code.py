@@ -11,9 +11,9 @@ import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
 from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
-from fdht_hls.shapes import stage_shape
-from fdht_models.tensor.fdht import GATES
-from fdht_models.tensor.quantized import ContractionPath, QuantizedLstm, exact_product_format
+from fdht_hls.shapes import lstm_cell, stage_shape
+from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+from fdht_models.tensor.recurrent import GATES
 
 _DIRECTORY = Path(__file__).parent / "templates"
 
@@ -35,7 +35,7 @@ def render(template: str, **values: Any) -> str:
     return environment().get_template(template).render(**values)
 
 
-def stage_values(lstm: QuantizedLstm, path: ContractionPath, position: int) -> dict[str, Any]:
+def stage_values(lstm: QuantizedRecurrence, path: ContractionPath, position: int) -> dict[str, Any]:
     """What the configuration of a stage states."""
     accumulator = lstm.accumulator_format(path, position)
     exact = position == len(path.formats)
@@ -48,17 +48,17 @@ def stage_values(lstm: QuantizedLstm, path: ContractionPath, position: int) -> d
     }
 
 
-def cell_values(lstm: QuantizedLstm) -> dict[str, Any]:
+def cell_values(lstm: QuantizedRecurrence) -> dict[str, Any]:
     """What the configuration of a cell states: widths, and shifts that align binary points."""
-    cell, total, cell_sum = lstm.cell, lstm.sum_format, lstm.cell_sum_format
-    product = exact_product_format(cell.gate.format, cell.output.format)
+    cell = lstm_cell(lstm)
+    total, cell_sum, product = (lstm.sums[name] for name in ("preactivation", "cell", "hidden"))
     fractions = [
         lstm.accumulator_format(path, -1).fraction for path in (lstm.input_path, lstm.hidden_path)
     ]
     first = lstm.input_path.plan.output_shape[0]
     return {
         "units": lstm.units,
-        "groups": len(GATES) * lstm.units // first,
+        "groups": len(GATES["lstm"]) * lstm.units // first,
         "width": first,
         "fibre": lstm.hidden_path.plan.input_shape[-1],
         "sum_width": total.width,
@@ -88,7 +88,7 @@ def constant_type(weights: Any) -> str:
 
 def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
     """Stages of W_h h with the types of what they emit."""
-    lstm: QuantizedLstm = node.get_attr("lstm")
+    lstm: QuantizedRecurrence = node.get_attr("lstm")
     path = lstm.hidden_path
     stages = []
     for position in range(len(path.plan.stages)):

@@ -11,7 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fdht_hls.shapes import StageShape, stage_shape
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedLstm, QuantizedNetwork, frame_modes
+from fdht_models.tensor.quantized import (
+    WORD_BYTES,
+    QuantizedNetwork,
+    QuantizedRecurrence,
+    frame_modes,
+)
 
 #: Clocks between the entry and the exit of a pipelined loop; an allowance.
 _PIPELINE_DEPTH = 12
@@ -65,12 +70,12 @@ class Estimate:
 _SLOWEST_INTERVAL = 8
 
 
-def fibre_interval(lstm: QuantizedLstm) -> int:
+def fibre_interval(lstm: QuantizedRecurrence) -> int:
     """Clocks in which a fibre arrives, at one memory word a clock."""
     return -(-frame_modes(lstm)[1] // WORD_BYTES)
 
 
-def stage_interval(lstm: QuantizedLstm, position: int) -> int:
+def stage_interval(lstm: QuantizedRecurrence, position: int) -> int:
     """Initiation interval of a stage of W_x x: as slow as the memory port allows."""
     if position == 0:
         return fibre_interval(lstm)
@@ -86,7 +91,7 @@ def hidden_interval() -> int:
 
 def estimate(network: QuantizedNetwork) -> Estimate:
     """The estimate of the core that `fdht convert` writes."""
-    lstm = network.lstm
+    lstm = network.recurrence
     fibres, fibre = frame_modes(lstm)
     words = fibres * fibre_interval(lstm) if fibre % WORD_BYTES == 0 else fibres * fibre
     stages = [StageEstimate("read frame", words + _MEMORY_LATENCY, 0, 0)]

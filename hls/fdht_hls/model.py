@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fdht_hls.plugin import LAYERS
+from fdht_models.errors import ConversionError
 from fdht_models.kerasapi import keras, legacy_keras
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
 
@@ -16,15 +18,15 @@ def conversion_model(model: Any, network: QuantizedNetwork) -> Any:
     """A trained classifier as the core sees it: one frame a call, as fibres, state kept.
 
     Args:
-        model: a Keras model with one QFDHTLSTM and one QDense layer.
+        model: a Keras model with one of our quantised layers and one QDense.
         network: what was exported from it.
+
+    Raises:
+        ConversionError: the model lacks one of the layers.
     """
-    lstm, head = (
-        next(layer for layer in model.layers if type(layer).__name__ == kind)
-        for kind in ("QFDHTLSTM", "QDense")
-    )
+    lstm, head = _only(model, *LAYERS), _only(model, "QDense")
     settings = {"return_sequences": False, "return_state": False, "stateful": True}
-    fibres = keras.layers.Input((1, *frame_modes(network.lstm)), batch_size=1, name="fibres")
+    fibres = keras.layers.Input((1, *frame_modes(network.recurrence)), batch_size=1, name="fibres")
     new_lstm = type(lstm).from_config({**lstm.get_config(), **settings, "name": LSTM})
     new_head = type(head).from_config({**head.get_config(), "name": HEAD})
     converted = keras.Model(fibres, new_head(new_lstm(fibres)))
@@ -35,13 +37,24 @@ def conversion_model(model: Any, network: QuantizedNetwork) -> Any:
     return converted
 
 
+def _only(model: Any, *kinds: str) -> Any:
+    found = [layer for layer in model.layers if type(layer).__name__ in kinds]
+    if len(found) != 1:
+        raise ConversionError(
+            f"needs one layer of {' or '.join(kinds)}",
+            field=f"model {model.name}",
+            value=f"{len(found)} of them",
+        )
+    return found[0]
+
+
 def head_settings(network: QuantizedNetwork) -> dict[str, Any]:
     """hls4ml settings of the head: exact sums, and one multiplier a class."""
     exact = network.logit_format.hls_type
     return {
         "Precision": {"result": exact, "accum": exact},
         "Strategy": "Resource",
-        "ReuseFactor": network.lstm.units,
+        "ReuseFactor": network.recurrence.units,
     }
 
 

@@ -1,7 +1,8 @@
 """hls4ml graph nodes: one for the Keras layer, and those into which it is expanded.
 
-A QFDHTLSTM becomes one `FdhtContraction` a mode and one `FdhtCell`: each a process of hls4ml's
-DATAFLOW region, with its own types, weights and reuse factor, joined by hls4ml's own streams.
+A quantised layer becomes one `FdhtContraction` a stage and one `FdhtCell`: each a process of
+hls4ml's DATAFLOW region, with its own types, weights and reuse factor, joined by hls4ml's
+streams.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from hls4ml.model.types import (
 from fdht_hls.estimate import hidden_interval, stage_interval
 from fdht_hls.shapes import emission_order, group_positions, stage_shape, stage_weights
 from fdht_models.errors import ConversionError
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import QuantizedArray, QuantizedLstm
+from fdht_models.tensor.quantized import QuantizedRecurrence
 
 
 def fixed_type(format: FixedPoint) -> FixedPrecisionType:
@@ -60,7 +62,7 @@ def add_codes(
 class FdhtLstm(Layer):
     """The Keras layer as parsed; replaced by `expand` before anything else happens."""
 
-    _expected_attributes = (Attribute("lstm", value_type=QuantizedLstm),)
+    _expected_attributes = (Attribute("lstm", value_type=QuantizedRecurrence),)
 
     def initialize(self) -> None:
         """Declares the output: h of every step, or of the last."""
@@ -82,7 +84,7 @@ class FdhtContraction(Layer):
 
     def initialize(self) -> None:
         """Declares output stream and weights."""
-        lstm: QuantizedLstm = self.get_attr("lstm")
+        lstm: QuantizedRecurrence = self.get_attr("lstm")
         path, position = lstm.input_path, self.get_attr("position")
         shape = stage_shape(path, position)
         last = position == len(path.formats)
@@ -109,7 +111,7 @@ class FdhtCell(Layer):
 
     def initialize(self) -> None:
         """Declares output stream, tables, and the cores of W_h."""
-        lstm: QuantizedLstm = self.get_attr("lstm")
+        lstm: QuantizedRecurrence = self.get_attr("lstm")
         cell, path = lstm.cell, lstm.hidden_path
         steps = self.get_attr("steps")
         shape = [steps, lstm.units] if self.get_attr("return_sequences") else [lstm.units]
@@ -134,7 +136,7 @@ def hidden_core(position: int) -> str:
 
 def stage_attributes(node: FdhtLstm, position: int) -> dict[str, Any]:
     """Attributes of the stage node at a position."""
-    lstm: QuantizedLstm = node.get_attr("lstm")
+    lstm: QuantizedRecurrence = node.get_attr("lstm")
     return {
         "lstm": lstm,
         "steps": node.get_attr("steps"),

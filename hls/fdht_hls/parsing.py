@@ -16,27 +16,28 @@ from fdht_hls.nodes import (
     fixed_type,
     stage_attributes,
 )
+from fdht_hls.shapes import lstm_cell
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.quantized import QuantizedLstm
+from fdht_models.tensor.quantized import QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
 
 
-def parse_qfdhtlstm(
+def parse_layer(
     keras_layer: dict[str, Any],
     input_names: Sequence[str] | None,
     input_shapes: Sequence[Sequence[int | None]],
     reader: Any,
 ) -> tuple[dict[str, Any], list[int | None]]:
-    """hls4ml's handler of QFDHTLSTM.
+    """hls4ml's handler of our quantised layers.
 
     The input must be [batch, time, fibres, n_d]: its last axis becomes a word of the stream.
 
     Raises:
         ConversionError: the input has another shape, or the model is not at hand.
     """
-    from fdht_models.layers.export import export_lstm
+    from fdht_models.layers.export import export_recurrence
 
     config = keras_layer["config"]
     name = config["name"]
@@ -58,7 +59,7 @@ def parse_qfdhtlstm(
             value=list(input_shapes[0]),
             remedy=f"build the model with Input((steps, {expected[0]}, {expected[1]}))",
         )
-    lstm = export_lstm(layer)
+    lstm = export_recurrence(layer)
     _refuse_unsigned(lstm, name)
     attributes: dict[str, Any] = {
         "class_name": "FdhtLstm",
@@ -74,10 +75,10 @@ def parse_qfdhtlstm(
     return attributes, [*shape, lstm.units]
 
 
-def _refuse_unsigned(lstm: QuantizedLstm, name: str) -> None:
+def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
     """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
-    formats = {"preactivation": lstm.cell.preactivation, "cell": lstm.cell.cell}
-    formats["hidden"] = lstm.cell.hidden
+    cell = lstm_cell(lstm)
+    formats = {"preactivation": cell.preactivation, "cell": cell.cell, "hidden": cell.hidden}
     for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
         stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
         formats |= {f"{label}.{stage.core}": format for stage, format in stages}
@@ -100,7 +101,7 @@ class ExpandFdhtLstm(OptimizerPass):
 
     def transform(self, model: ModelGraph, node: FdhtLstm) -> bool:
         """Expands one node; the graph has changed, so passes start again."""
-        lstm: QuantizedLstm = node.get_attr("lstm")
+        lstm: QuantizedRecurrence = node.get_attr("lstm")
         source = node.get_input_node()
         if source.class_name != "Input":
             raise ConversionError(

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.fdht import GATES
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.cells import LstmCell
 from fdht_models.tensor.fixedpoint import Codes
-from fdht_models.tensor.quantized import ContractionPath, QuantizedArray, QuantizedLstm
+from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+from fdht_models.tensor.recurrent import GATES
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def stage_shape(path: ContractionPath, position: int) -> StageShape:
         raise ConversionError(
             f"the bonds {bonds} pass it by",
             field=f"stage {position} ({stage.core})",
-            remedy="use a dimension tree whose merged cores form a chain: the balanced one up to 5 "
-            "modes, or one like (((1, 2), 3), 4), and an inner rank equal to the leaf rank",
+            remedy="use a format whose cores form a chain, such as tt, or a dimension tree whose "
+            "merged cores do: the balanced one up to 6 modes, or an unbalanced one",
         )
     inner = sizes[done[-1]] if done else 1
     added = [index for index in stage.output_indices if index not in stage.input_indices]
@@ -93,7 +95,9 @@ def stage_shape(path: ContractionPath, position: int) -> StageShape:
     )
 
 
-def stage_weights(lstm: QuantizedLstm, path: ContractionPath, position: int) -> QuantizedArray:
+def stage_weights(
+    lstm: QuantizedRecurrence, path: ContractionPath, position: int
+) -> QuantizedArray:
     """A stage's core in the order of its loops: [mode][rank_in][outputs]."""
     stage = path.plan.stages[position]
     core = lstm.core_of(path, position)
@@ -111,14 +115,30 @@ def emission_order(path: ContractionPath) -> Codes:
     return rows.transpose(axes).reshape(-1, path.plan.output_shape[0])
 
 
-def group_positions(lstm: QuantizedLstm) -> Codes:
+def lstm_cell(recurrence: QuantizedRecurrence) -> LstmCell:
+    """The cell of a layer that the engine's cell process can run.
+
+    Raises:
+        ConversionError: it is another cell.
+    """
+    if not isinstance(recurrence.cell, LstmCell):
+        raise ConversionError(
+            "the engine runs LSTM cells only",
+            field="cell",
+            value=recurrence.cell.kind,
+            remedy="convert an LSTM",
+        )
+    return recurrence.cell
+
+
+def group_positions(lstm: QuantizedRecurrence) -> Codes:
     """For each group, the hidden unit of its first lane.
 
     Rows are gate-major: row = gate * H + unit, and unit = lane * groups + position, because m_1
     is gate x lane and is the slowest output mode.
     """
     order = emission_order(lstm.input_path)
-    lanes = order.shape[1] // len(GATES)
+    lanes = order.shape[1] // len(GATES["lstm"])
     positions = order[:, 0]
     expected = np.concatenate(
         [

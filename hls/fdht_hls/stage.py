@@ -129,16 +129,14 @@ def _write(
     from fdht_models.training import restore
 
     network = QuantizedNetwork.load(model_directory / "network.json")
-    convert_project(restore(model_directory), network, directory / PROJECT, settings)
+    streams = proof_streams(model_directory, network)
+    keras = restore(model_directory, return_sequences=True, stateful=True, batch=len(streams))
+    convert_project(keras, network, directory / PROJECT, settings)
     libraries = {"csim_exact": directory / EXACT_LIBRARY, "csim": directory / LIBRARY}
     for position, (name, library) in enumerate(libraries.items()):
         progress("compile", position, len(libraries))
         compile_library(directory / PROJECT, library, "native" if name == "csim" else "exact")
     progress("compile", len(libraries), len(libraries))
-    streams = proof_streams(model_directory, network)
-    keras = restore(
-        model_directory, return_sequences=True, stateful=True, batch=len(streams), steps=None
-    )
     results = prove(network, keras, libraries, streams, progress)
     network.save(directory / NETWORK)
     write_json(directory / EQUALITY, equality_report(results, streams))

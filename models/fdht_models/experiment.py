@@ -21,8 +21,10 @@ from fdht_models.artifacts import digest_of
 from fdht_models.data import DataSet, get_dataset
 from fdht_models.errors import ConfigError, FdhtError, near_matches
 from fdht_models.settings import number, read_section, text, whole, whole_list
-from fdht_models.tensor.fdht import FdhtShape, as_tree
 from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
+from fdht_models.tensor.planner import OBJECTIVES
+from fdht_models.tensor.recurrent import GATES, RecurrentShape
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +38,19 @@ INPUT_FORMAT = FixedPoint(8, 8, signed=False)
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _WIDTH = {"check": whole(2, 24)}
+#: Keys of `[model]` that a format may take; see `ModelSettings`.
+_RANK_KEYS = (
+    "leaf_rank",
+    "inner_rank",
+    "tree",
+    "ranks",
+    "rank",
+    "blocks",
+    "terms",
+    "multiplication",
+    "input_ranks",
+    "output_ranks",
+)
 
 
 def _cores(value: object, path: str) -> int | dict[str, int]:
@@ -55,7 +70,15 @@ def _ranks(value: object, path: str) -> int | tuple[int, ...]:
     return check(value, path)
 
 
+def _ranks_or_none(value: object, path: str) -> int | tuple[int, ...]:
+    """Ranks of Tucker, where 0 leaves a mode whole."""
+    check: Any = whole_list(0, 1024) if isinstance(value, list | tuple) else whole(0, 1024)
+    return check(value, path)
+
+
 def _tree(value: object, path: str) -> Any:
+    if isinstance(value, str):
+        return text("balanced", "unbalanced")(value, path)
     try:
         return as_tree(value)
     except FdhtError as error:
@@ -87,18 +110,58 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Section `[model]`; see `FdhtShape` and `FDHTLSTM` for what they mean."""
+    """Section `[model]`; see `RecurrentShape` and `TensorRNN` for what the keys mean.
+
+    Which ranks are needed depends on the format: ht and fdht have `leaf_rank`, `inner_rank` and
+    `tree`; tt and tr `ranks`; bt `blocks` and `rank`; tucker `input_ranks` and `output_ranks`; cp
+    `rank`; kcp `terms`, `rank` and `multiplication`; dense none. `fdht` is `ht` with `hidden_box`.
+    """
 
     input_modes: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
     output_modes: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
-    hidden_box: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
-    leaf_rank: int | tuple[int, ...] = field(metadata={"check": _ranks})
-    inner_rank: int = field(metadata={"check": whole(1, 1024)})
-    format: str = field(default="fdht", metadata={"check": text("fdht")})
+    format: str = field(default="fdht", metadata={"check": text("fdht", *FORMATS)})
+    cell: str = field(default="lstm", metadata={"check": text(*GATES)})
+    hidden_box: tuple[int, ...] | None = field(
+        default=None, metadata={"check": whole_list(1, 100_000)}
+    )
+    leaf_rank: int | tuple[int, ...] | None = field(default=None, metadata={"check": _ranks})
+    inner_rank: int | None = field(default=None, metadata={"check": whole(1, 1024)})
     tree: Any = field(default=None, metadata={"check": _tree})
+    ranks: int | tuple[int, ...] | None = field(default=None, metadata={"check": _ranks})
+    rank: int | None = field(default=None, metadata={"check": whole(1, 1024)})
+    blocks: int | None = field(default=None, metadata={"check": whole(1, 1024)})
+    terms: int | None = field(default=None, metadata={"check": whole(1, 1024)})
+    multiplication: str | None = field(default=None, metadata={"check": text(*MULTIPLICATIONS)})
+    input_ranks: int | tuple[int, ...] | None = field(
+        default=None, metadata={"check": _ranks_or_none}
+    )
+    output_ranks: int | tuple[int, ...] | None = field(
+        default=None, metadata={"check": _ranks_or_none}
+    )
+    objective: str = field(default="macs", metadata={"check": text(*OBJECTIVES)})
     recurrent_activation: str = field(default="sigmoid", metadata={"check": text()})
     activation: str = field(default="tanh", metadata={"check": text()})
     input_gain: float = field(default=1.0, metadata={"check": number(0, 1e6)})
+
+    @property
+    def shape(self) -> RecurrentShape:
+        """The layer's shape.
+
+        Raises:
+            FdhtError: modes, ranks and format do not fit together.
+        """
+        if self.format == "fdht" and self.hidden_box is None:
+            raise ConfigError("is missing; fdht integrates the hidden state", field="hidden_box")
+        ranks = {key: getattr(self, key) for key in _RANK_KEYS}
+        name = "ht" if self.format == "fdht" else self.format
+        return RecurrentShape(
+            format_from({"name": name, **ranks}),
+            self.input_modes,
+            self.output_modes,
+            self.hidden_box,
+            self.cell,
+            self.objective,
+        )
 
 
 @dataclass(frozen=True)
@@ -115,6 +178,7 @@ class QuantizationSettings:
         candidate: of the candidate.
         output: of the squashed cell state.
         cell: of the cell state; its truth table has 2**cell entries.
+        recurrent: of what a GRU's reset gate multiplies.
         hidden: of the hidden state.
         head_weights: of the head's weights.
         head_bias: of the head's bias.
@@ -131,6 +195,7 @@ class QuantizationSettings:
     candidate: int = field(default=10, metadata=_WIDTH)
     output: int = field(default=10, metadata=_WIDTH)
     cell: int = field(default=12, metadata={"check": whole(2, 16)})
+    recurrent: int = field(default=10, metadata=_WIDTH)
     hidden: int = field(default=8, metadata=_WIDTH)
     head_weights: int = field(default=8, metadata=_WIDTH)
     head_bias: int = field(default=12, metadata=_WIDTH)
@@ -172,12 +237,15 @@ class PublishedFigure:
     """Section `[published]`: what a paper reports for this shape.
 
     Attributes:
-        parameters: parameters of the LSTM in the paper.
-        source: the paper and where in it.
+        parameters: parameters of the decomposed matrix in the paper.
+        source: the paper and where in it, and whether the figure is read there, recomputed from
+            its shapes, or remembered.
+        macs: multiply-accumulates of the decomposed matrix for one frame, if it reports them.
     """
 
     parameters: int = field(metadata={"check": whole(1, 2**62)})
     source: str = field(metadata={"check": text()})
+    macs: int | None = field(default=None, metadata={"check": whole(1, 2**62)})
 
 
 @dataclass(frozen=True)
@@ -203,17 +271,9 @@ class Experiment:
     published: PublishedFigure | None = None
 
     @cached_property
-    def shape(self) -> FdhtShape:
-        """Modes and ranks of the LSTM."""
-        model = self.model
-        return FdhtShape(
-            model.input_modes,
-            model.output_modes,
-            model.hidden_box,
-            model.leaf_rank,
-            model.inner_rank,
-            model.tree,
-        )
+    def shape(self) -> RecurrentShape:
+        """The layer's cell, format, modes and ranks."""
+        return self.model.shape
 
     @property
     def data_set(self) -> DataSet:
@@ -352,7 +412,7 @@ def _check(experiment: Experiment) -> None:
         )
     cores = experiment.quantization.cores
     if not isinstance(cores, int):
-        names = ["default", *shape.chain.core_names, "C1_hidden"]
+        names = ["default", *shape.stored_names]
         for name in cores:
             if name not in names:
                 raise ConfigError(

@@ -12,12 +12,12 @@ import numpy as np
 from fdht_hls.model import HEAD, LSTM
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
-from fdht_models.layers.lstm import QFDHTLSTM
+from fdht_models.layers.quantized import QFDHTLSTM
 from fdht_models.layers.quantizers import quantizer_for
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
-from tests.models.strategies import SMALL_SHAPE, layer_formats
+from fdht_models.tensor.recurrent import RecurrentShape, fdht_shape
+from tests.models.strategies import SMALL_SHAPE, fdht_arguments, layer_formats
 
 UNSIGNED, SIGNED = FixedPoint(8, 8, signed=False), FixedPoint(8, 7)
 HEAD_FORMAT = FixedPoint(8, 7)
@@ -39,7 +39,7 @@ class Classifier:
     """
 
     name: str
-    shape: FdhtShape = SMALL_SHAPE
+    shape: RecurrentShape = SMALL_SHAPE
     formats: Mapping[str, FixedPoint] = field(default_factory=dict)
     gates: tuple[str, str] = ("sigmoid", "tanh")
     classes: int = 3
@@ -78,15 +78,10 @@ class Classifier:
     def layers(self, sequences: bool, stateful: bool) -> tuple[Any, Any]:
         """The two layers, not built yet."""
         lstm = QFDHTLSTM(
-            self.shape.input_modes,
-            self.shape.output_modes,
-            self.shape.hidden_box,
-            self.shape.leaf_rank,
-            self.shape.inner_rank,
-            tree=self.shape.tree,
+            **fdht_arguments(self.shape),
             recurrent_activation=self.gates[0],
             activation=self.gates[1],
-            quantizers=layer_formats(self.modes, **self.formats),
+            quantizers=layer_formats(self.shape, **self.formats),
             return_sequences=sequences,
             stateful=stateful,
             name=LSTM,
@@ -165,7 +160,7 @@ CLASSIFIERS = {
         # A fibre is one memory word; signed; an even number of logits.
         Classifier(
             "words",
-            FdhtShape((2, 3, 4, 8), (8, 2, 2, 1), (2, 2, 2), 2, 2),
+            fdht_shape((2, 3, 4, 8), (8, 2, 2, 1), (2, 2, 2), 2, 2),
             {"input": SIGNED},
             ("hard_sigmoid", "hard_tanh"),
             classes=4,
@@ -173,7 +168,7 @@ CLASSIFIERS = {
         # Sums beyond 32 bits, a bias beyond 32 bits, one class.
         Classifier(
             "wide",
-            FdhtShape((6, 7), (8, 3), (6,), 3, 1),
+            fdht_shape((6, 7), (8, 3), (6,), 3, 1),
             {
                 **{name: FixedPoint(16, 13) for name in ("C1", "C2", "C1_hidden")},
                 **_stages(2, FixedPoint(24, 17)),
@@ -187,7 +182,7 @@ CLASSIFIERS = {
         # Narrow formats, of which many saturate; five modes; many classes.
         Classifier(
             "deep",
-            FdhtShape((2, 2, 3, 2, 3), (8, 1, 2, 1, 2), (2, 2, 1, 2), 2, 2),
+            fdht_shape((2, 2, 3, 2, 3), (8, 1, 2, 1, 2), (2, 2, 1, 2), 2, 2),
             {
                 **_stages(5, FixedPoint(8, 7)),
                 **{name: FixedPoint(6, 4) for name in ("C1", "C2", "C3", "C4", "C5")},

@@ -21,9 +21,9 @@ from fdht_hls.equality import (
 from fdht_hls.shapes import stage_shape
 from fdht_hls.stage import convert_project
 from fdht_models.errors import ConversionError, EqualityError
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import ContractionPath
+from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.conftest import FRAMES, Converted
 from tests.hls.networks import CLASSIFIERS, SIGNED, Classifier, streams_of
@@ -80,8 +80,8 @@ def test_the_networks_are_of_every_kind():
     assert {n.frame_bytes == n.inputs for n in networks.values()} == {True, False}
     assert {c.shape.input_modes[-1] % 8 == 0 for c in CLASSIFIERS.values()} == {True, False}
     assert {len(n.classes) for n in networks.values()} == {1, 3, 4, 7}
-    assert networks["wide"].lstm.sum_format.width > 40
-    assert networks["wide"].lstm.cell.bias.format.width > 32
+    assert networks["wide"].recurrence.sums["preactivation"].width > 40
+    assert networks["wide"].recurrence.cell.bias.format.width > 32
 
 
 SETTINGS = settings(
@@ -91,7 +91,7 @@ SETTINGS = settings(
 )
 
 
-def can_be_streamed(shape: FdhtShape) -> bool:
+def can_be_streamed(shape: RecurrentShape) -> bool:
     """Not every dimension tree makes a chain; see `test_shapes`."""
     try:
         for plan in (shape.input_plan, shape.hidden_plan):
@@ -115,7 +115,7 @@ def classifiers(draw: st.DrawFn) -> Classifier:
 
     formats = {
         name: form(st.integers(5, 20), draw(st.integers(1, 4)))
-        for name in layer_formats(len(shape.input_modes))
+        for name in layer_formats(shape)
         if name.startswith(("C", "input.", "hidden."))
     }
     formats |= {
@@ -165,8 +165,8 @@ def test_stage_formats_of_any_place_are_equal(tmp_path):
     fine = {"input.C2": FixedPoint(12, 11), "hidden.C3": FixedPoint(6, 5)}
     classifier = dataclasses.replace(base, formats={**coarse, **fine})
     project = Converted(classifier, tmp_path)
-    path = project.network.lstm.input_path
-    drop = project.network.lstm.accumulator_format(path, 0)
+    path = project.network.recurrence.input_path
+    drop = project.network.recurrence.accumulator_format(path, 0)
     assert drop.fraction - path.formats[0].fraction > drop.width
     convert_project(classifier.keras(), project.network, project.project, {})
     results = proof(project, ("exact", "native"), project.streams)
@@ -201,7 +201,7 @@ def test_the_corner_cases_are_there(signed):
 def test_corner_cases_reach_the_limits_of_every_kind_of_number():
     """Stages, pre-activation and cell state of a network with narrow formats saturate."""
     network = CLASSIFIERS["deep"].network
-    lstm, cell = network.lstm, network.lstm.cell
+    lstm, cell = network.recurrence, network.recurrence.cell
     limits = {
         "input.C5": lstm.input_path.formats[0],
         "input.C3": lstm.input_path.formats[2],

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 
 from fdht_hls.estimate import estimate, fibre_interval, hidden_interval, stage_interval
 from fdht_hls.shapes import stage_shape
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.test_shapes import STUDY
 from tests.models.strategies import SEEDS, build_network, fdht_shapes
 
 
 def small_network(classes: int = 3) -> QuantizedNetwork:
     """Few inputs and many units, so that the recurrence is what takes longest."""
-    return build_network(FdhtShape((2, 3, 8), (16, 2, 2), (2, 8), 2, 2), classes=classes)
+    return build_network(fdht_shape((2, 3, 8), (16, 2, 2), (2, 8), 2, 2), classes=classes)
 
 
 def test_configuration_b_goes_at_the_pace_of_its_memory_port():
@@ -32,8 +32,8 @@ def test_configuration_b_goes_at_the_pace_of_its_memory_port():
 
 
 def test_bytes_are_read_one_a_clock_where_a_fibre_is_no_whole_number_of_words():
-    words = estimate(build_network(FdhtShape((3, 4, 8), (8, 2, 2), (2, 4), 2, 3))).stages[0]
-    found = estimate(build_network(FdhtShape((3, 4, 9), (8, 2, 2), (2, 4), 2, 3))).stages[0]
+    words = estimate(build_network(fdht_shape((3, 4, 8), (8, 2, 2), (2, 4), 2, 3))).stages[0]
+    found = estimate(build_network(fdht_shape((3, 4, 9), (8, 2, 2), (2, 4), 2, 3))).stages[0]
     assert (words.name, words.cycles) == ("read frame", 12 + 40)
     assert (found.name, found.cycles) == ("read frame", 12 * 9 + 40)
 
@@ -43,7 +43,7 @@ def test_a_small_frame_waits_for_the_recurrence():
     assert found.limited_by == "LSTM cell"
     cell = next(stage for stage in found.stages if stage.name == "LSTM cell")
     assert found.cycles_per_frame == cell.cycles > found.recurrent_latency_cycles > 0
-    assert cell.macs == small_network().lstm.hidden_path.plan.macs
+    assert cell.macs == small_network().recurrence.hidden_path.plan.macs
 
 
 def test_the_head_is_a_multiplier_a_class():
@@ -57,7 +57,7 @@ def test_the_head_is_a_multiplier_a_class():
 @settings(max_examples=40)
 def test_estimates_of_any_network(shape, seed):
     network = build_network(shape, seed)
-    lstm = network.lstm
+    lstm = network.recurrence
     found = estimate(network)
     by_name = {stage.name: stage for stage in found.stages}
     assert len(by_name) == len(found.stages) == len(shape.input_modes) + 3
@@ -96,5 +96,5 @@ def test_the_json_says_what_it_is():
 
 @pytest.mark.parametrize(("fibre", "clocks"), [(1, 1), (8, 1), (9, 2), (24, 3)])
 def test_a_fibre_arrives_at_a_word_a_clock(fibre, clocks):
-    lstm = build_network(FdhtShape((2, fibre), (4, 1), (1,), 1, 1)).lstm
+    lstm = build_network(fdht_shape((2, fibre), (4, 1), (1,), 1, 1)).recurrence
     assert fibre_interval(lstm) == clocks == stage_interval(lstm, 0)

@@ -50,7 +50,7 @@ def caught(comparison: Comparison) -> None:
 
 def shifts(small: Converted) -> dict[str, tuple[int, int]]:
     """(accumulator's width, fractional bits dropped) of everything that rounds."""
-    lstm, cell = small.network.lstm, small.network.lstm.cell
+    lstm, cell = small.network.recurrence, small.network.recurrence.cell
     rounds = {}
     for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
         for position, form in enumerate(path.formats):
@@ -59,7 +59,7 @@ def shifts(small: Converted) -> dict[str, tuple[int, int]]:
                 total.width,
                 total.fraction - form.fraction,
             )
-    total, cell_sum = lstm.sum_format, lstm.cell_sum_format
+    total, cell_sum = lstm.sums["preactivation"], lstm.sums["cell"]
     rounds["preactivation"] = (total.width, total.fraction - cell.preactivation.fraction)
     rounds["cell"] = (cell_sum.width, cell_sum.fraction - cell.cell.fraction)
     return rounds
@@ -100,7 +100,7 @@ def test_wrapping_is_caught(small, found):
     for stream in small.streams:
         model.reset()
         model.run(stream)
-    form = small.network.lstm.cell.preactivation
+    form = small.network.recurrence.cell.preactivation
     assert (np.concatenate(seen) == form.maximum).any(), "something must saturate to be caught"
     caught(found(f"wrap:{width}:{shift}"))
 
@@ -115,7 +115,7 @@ def entries(small: Converted) -> dict[str, int]:
     used: dict[str, list[np.ndarray]] = {"preactivation": [], "cell": []}
     model = ReferenceModel(small.network, lambda name, codes: used.get(name, []).append(codes))
     model.run(small.streams[0])
-    cell = small.network.lstm.cell
+    cell = small.network.recurrence.cell
     pre = cell.preactivation.raw(np.stack(used["preactivation"])).reshape(FRAMES, 4, -1)
     entry = {
         "gate": pre[:, (0, 1, 3)],

@@ -17,10 +17,10 @@ from fdht_hls.shapes import (
     stage_weights,
 )
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.formats import Tree, balanced_tree
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
-from fdht_models.tensor.quantized import ContractionPath, QuantizedLstm
+from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.models.strategies import (
     SMALL_SHAPE,
@@ -28,19 +28,20 @@ from tests.models.strategies import (
     caterpillar,
     fdht_shapes,
     random_frames,
+    tree_of,
 )
 
 #: The architecture study's configurations for 57,600 inputs: shape, MACs of stages 4..1 and of the
 #: h part, accumulators of stages 4..1.
 STUDY = {
     "A0": (
-        FdhtShape((8, 20, 20, 18), (16, 4, 4, 4), (8, 4, 8), 4, 4),
+        fdht_shape((8, 20, 20, 18), (16, 4, 4, 4), (8, 4, 8), 4, 4),
         [921_600, 819_200, 163_840, 32_768],
         24_576,
         [16, 64, 256, 1024],
     ),
     "B": (
-        FdhtShape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4),
+        fdht_shape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4),
         [460_800, 307_200, 122_880, 40_960],
         18_432,
         [8, 32, 256, 1024],
@@ -87,7 +88,7 @@ def test_loops_do_the_plan_s_work_in_any_shape(shape):
             stages = shapes_of(plan)
         except ConversionError as error:
             assert "pass it by" in str(error) and len(plan.stages) > 2
-            if shape.dimension_tree in usual_trees(len(plan.stages)):
+            if tree_of(shape) in usual_trees(len(plan.stages)):
                 assert {shape.inner_rank} != set(np.ravel(shape.leaf_rank)), "not with equal ranks"
             continue
         words = plan.input_size // plan.input_shape[-1]
@@ -103,7 +104,7 @@ def test_loops_do_the_plan_s_work_in_any_shape(shape):
 # Order ------------------------------------------------------------------------------------------
 
 
-def streamed(lstm: QuantizedLstm, path: ContractionPath, position: int, words: list) -> list:
+def streamed(lstm: QuantizedRecurrence, path: ContractionPath, position: int, words: list) -> list:
     """A stage as its C++ loops run, word by word: exact sums."""
     shape = stage_shape(path, position)
     codes = stage_weights(lstm, path, position).codes
@@ -127,9 +128,9 @@ def streamed(lstm: QuantizedLstm, path: ContractionPath, position: int, words: l
     "shape",
     [
         SMALL_SHAPE,
-        FdhtShape((2, 6), (8, 3), (6,), 3, 1),
-        FdhtShape((2, 3, 4, 8), (8, 2, 2, 2), (2, 4, 2), (1, 2, 3, 2), 2, caterpillar(4)),
-        FdhtShape((2, 2, 3, 2, 3), (8, 1, 2, 1, 2), (2, 2, 1, 2), 2, 2),
+        fdht_shape((2, 6), (8, 3), (6,), 3, 1),
+        fdht_shape((2, 3, 4, 8), (8, 2, 2, 2), (2, 4, 2), (1, 2, 3, 2), 2, caterpillar(4)),
+        fdht_shape((2, 2, 3, 2, 3), (8, 1, 2, 1, 2), (2, 2, 1, 2), 2, 2),
     ],
     ids=["3 modes", "2 modes", "4 modes", "5 modes"],
 )
@@ -137,7 +138,7 @@ def streamed(lstm: QuantizedLstm, path: ContractionPath, position: int, words: l
 def test_stages_emit_in_the_order_in_which_the_next_reads(shape, label):
     """Word for word: each stage's loops on the reference's intermediate of the stage before."""
     network = build_network(shape, signed_input=True)
-    lstm = network.lstm
+    lstm = network.recurrence
     path = lstm.input_path if label == "input" else lstm.hidden_path
     seen: dict[str, list[np.ndarray]] = {}
     model = ReferenceModel(network, lambda name, codes: seen.setdefault(name, []).append(codes))
@@ -168,7 +169,7 @@ def stage_word(path: ContractionPath, position: int) -> int:
 
 
 def test_a_group_holds_all_gates_of_its_units():
-    lstm = build_network(SMALL_SHAPE).lstm
+    lstm = build_network(SMALL_SHAPE).recurrence
     order, positions = emission_order(lstm.input_path), group_positions(lstm)
     assert order.shape == (4, 8) and sorted(positions) == [0, 1, 2, 3]
     for group, position in enumerate(positions):
@@ -181,7 +182,7 @@ def test_a_group_holds_all_gates_of_its_units():
 
 
 def test_a_plan_from_the_first_mode_on_cannot_be_streamed():
-    plan = plan_contraction(SMALL_SHAPE.chain, ("C1", "C2", "C3"))
+    plan = plan_contraction(SMALL_SHAPE.stored, ("C1", "C2", "C3"))
     message = r"stage 0 \(C1\): sums \['i1'\], but data arrive in the order \['i1', 'i2', 'i3'\]"
     with pytest.raises(ConversionError, match=f"{message}; contract the last mode first"):
         stage_shape(path_of(plan), 0)
@@ -198,34 +199,30 @@ def test_a_core_without_a_mode_cannot_be_streamed():
 @pytest.mark.parametrize(
     ("tree", "modes"),
     [
-        (((1, (2, 3)), 4), 4),
-        (((1, (2, 3)), (4, 5)), 5),
-        (balanced_tree(6), 6),
+        (balanced_tree(7), 7),
         (balanced_tree(8), 8),
     ],
 )
 def test_bonds_that_pass_a_stage_by_cannot_be_streamed(tree, modes):
-    shape = FdhtShape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2, tree)
-    message = (
-        r"the bonds \['\w+'.*\] pass it by; use a dimension tree whose merged cores form a chain"
-    )
+    shape = fdht_shape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2, tree)
+    message = r"the bonds \['\w+'.*\] pass it by; use a format whose cores form a chain"
     with pytest.raises(ConversionError, match=message):
         shapes_of(shape.input_plan)
 
 
 @pytest.mark.parametrize(
     "tree",
-    [balanced_tree(2), balanced_tree(3), balanced_tree(4), balanced_tree(5)]
+    [*map(balanced_tree, range(2, 7)), ((1, (2, 3)), 4), ((1, (2, 3)), (4, 5))]
     + [caterpillar(modes) for modes in range(2, 9)],
 )
-def test_the_trees_of_the_remedy_can_be_streamed(tree):
+def test_trees_that_can_be_merged_into_a_chain_are_streamed(tree):
     modes = sum(str(tree).count(str(number)) for number in range(1, 9))
-    shape = FdhtShape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2, tree)
+    shape = fdht_shape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2, tree)
     assert len(shapes_of(shape.input_plan)) == modes
 
 
 def test_gates_elsewhere_than_in_front_are_refused():
-    lstm = build_network().lstm
+    lstm = build_network().recurrence
     paths = {}
     for name in ("input_path", "hidden_path"):
         path = getattr(lstm, name)

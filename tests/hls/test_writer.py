@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.model import HEAD, convert, hls_config
-from fdht_hls.parsing import parse_qfdhtlstm
+from fdht_hls.parsing import parse_layer
 from fdht_hls.registers import (
     ARGUMENT_REGISTERS,
     BY_NAME,
@@ -127,10 +127,10 @@ def array(project: Path, name: str) -> np.ndarray:
 
 
 def test_the_tables_and_the_bias_are_the_network_s(small):
-    cell = small.network.lstm.cell
+    cell = small.network.recurrence.cell
     for name in ("gate", "candidate", "output"):
         np.testing.assert_array_equal(array(small.project, name), getattr(cell, name).codes)
-    order = emission_order(small.network.lstm.input_path)
+    order = emission_order(small.network.recurrence.input_path)
     np.testing.assert_array_equal(array(small.project, "bias"), cell.bias.codes[order].ravel())
 
 
@@ -232,7 +232,7 @@ def test_a_layer_before_ours_is_refused(write):
 def test_a_file_instead_of_a_model_is_refused():
     layer = {"config": {"name": "lstm"}}
     with pytest.raises(ConversionError, match="lstm: needs the Keras model itself, not a file"):
-        parse_qfdhtlstm(layer, ["fibres"], [(1, 1, 12, 5)], object())
+        parse_layer(layer, ["fibres"], [(1, 1, 12, 5)], object())
 
 
 @pytest.mark.parametrize("name", ["input.C3", "hidden.C2", "preactivation", "cell", "hidden"])
@@ -253,7 +253,7 @@ def test_the_head_s_sums_are_exact(small):
     for layer in (HEAD, f"{HEAD}_linear"):
         assert config["LayerName"][layer]["Precision"]["result"] == exact
     assert config["LayerName"][HEAD]["Precision"]["accum"] == exact
-    bound = (1 << (network.lstm.cell.hidden.width - 1)) * 128 * network.lstm.units
+    bound = (1 << (network.recurrence.cell.hidden.width - 1)) * 128 * network.recurrence.units
     assert network.logit_format.maximum > bound > 0
     assert math.log2(bound) < network.logit_format.width
 

@@ -15,24 +15,24 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from fdht_models.tensor.fdht import FdhtShape
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.cells import Cell, GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.tensor.formats import Tree
+from fdht_models.tensor.formats import HierarchicalTucker, Tree
 from fdht_models.tensor.plan import ContractionPlan, Stage
 from fdht_models.tensor.quantized import (
     ContractionPath,
     Head,
-    LstmCell,
-    QuantizedArray,
-    QuantizedLstm,
     QuantizedNetwork,
+    QuantizedRecurrence,
 )
+from fdht_models.tensor.recurrent import RecurrentShape, fdht_shape
 
 Real = npt.NDArray[np.float64]
 SEEDS = st.integers(0, 2**32 - 1)
 
 #: 3 modes, 60 inputs (64 bytes a frame), 8 units.
-SMALL_SHAPE = FdhtShape((3, 4, 5), (8, 2, 2), (2, 4), 2, 3)
+SMALL_SHAPE = fdht_shape((3, 4, 5), (8, 2, 2), (2, 4), 2, 3)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Widths:
 
 
 def build_network(
-    shape: FdhtShape = SMALL_SHAPE,
+    shape: RecurrentShape = SMALL_SHAPE,
     seed: int = 0,
     *,
     widths: Widths | None = None,
@@ -104,7 +104,7 @@ def corner_frames(network: QuantizedNetwork, count: int) -> dict[str, npt.NDArra
 
 @dataclass
 class _Builder:
-    shape: FdhtShape
+    shape: RecurrentShape
     generator: np.random.Generator
     widths: Widths
     jitter: int
@@ -114,36 +114,33 @@ class _Builder:
     ) -> QuantizedNetwork:
         source = FixedPoint(8, 7, True) if signed_input else FixedPoint(8, 8, False)
         hidden = FixedPoint(self.widths.hidden, self.widths.hidden - 1)
-        chain, modes = self.shape.chain, len(self.shape.input_modes)
-        axis = chain.core("C1").indices.index("i1")
-        stored = {f"C{k}": list(chain.shape(f"C{k}")) for k in range(modes, 0, -1)}
-        stored["C1_hidden"] = list(stored["C1"])
-        stored["C1"][axis], stored["C1_hidden"][axis] = self.shape.input_modes[0], 1
         form = FixedPoint(self.widths.core, self.widths.core - 1)
-        cores = {key: self._draw(form, sizes) for key, sizes in stored.items()}
+        cores = {key: self._draw(form, sizes) for key, sizes in self.shape.stored_shapes.items()}
+        shape = self.shape
         paths = [
-            self._path(self.shape.input_plan, "C1", source, cores),
-            self._path(self.shape.hidden_plan, "C1_hidden", hidden, cores),
+            self._path(shape.input_plan, shape.input_cores, source, cores),
+            self._path(shape.hidden_plan, shape.hidden_cores, hidden, cores),
         ]
-        lstm = QuantizedLstm(source, cores, paths[0], paths[1], self._cell(hidden, random_tables))
+        cell = self._cell(hidden, random_tables)
+        recurrence = QuantizedRecurrence(source, cores, paths[0], paths[1], cell)
         weights = self._draw(
             FixedPoint(self.widths.head, self.widths.head - 1), (self.shape.units, classes)
         )
         bias = self._draw(FixedPoint(self.widths.bias, self.widths.bias - 2), (classes,))
         labels = tuple(f"class {number}" for number in range(classes))
         frame_shape = (self.shape.input_size,)
-        return QuantizedNetwork(name, labels, None, frame_shape, lstm, Head(weights, bias))
+        return QuantizedNetwork(name, labels, None, frame_shape, recurrence, Head(weights, bias))
 
     def _path(
         self,
         plan: ContractionPlan,
-        first: str,
+        names: tuple[str, ...],
         source: FixedPoint,
         cores: dict[str, QuantizedArray],
     ) -> ContractionPath:
-        names = (*(f"C{k}" for k in range(len(plan.inputs), 1, -1)), first)
         formats, scale = self._stage_formats(plan.stages, source, cores, names)
-        # The last core's scale brings what the gates see to about +-1.
+        # The scale of what this path does not share brings what the gates see to about +-1.
+        first = names[-1] if plan is self.shape.input_plan else self.shape.stored_names[-1]
         form = FixedPoint(self.widths.core, cores[first].format.fraction + scale)
         cores[first] = QuantizedArray(form, cores[first].codes)
         return ContractionPath(plan, names, formats)
@@ -166,7 +163,7 @@ class _Builder:
             formats.append(FixedPoint(self.widths.stage, fraction))
         return tuple(formats[:-1]), round(math.log2(size))
 
-    def _cell(self, hidden: FixedPoint, random_tables: bool) -> LstmCell:
+    def _cell(self, hidden: FixedPoint, random_tables: bool) -> Cell:
         bits = self.widths
         pre = FixedPoint(bits.preactivation, bits.preactivation - 3)
         state = FixedPoint(bits.cell, bits.cell - 3)
@@ -178,15 +175,14 @@ class _Builder:
             values = function(argument.dequantize(argument.all_codes()))
             return QuantizedArray(result, result.quantize(values))
 
-        return LstmCell(
-            self._draw(FixedPoint(bits.bias, bits.bias - 1), (4 * self.shape.units,)),
-            pre,
-            table(lambda x: 1 / (1 + np.exp(-x)), pre, gate),
-            table(np.tanh, pre, squash),
-            table(np.tanh, state, squash),
-            state,
-            hidden,
-        )
+        rows = len(self.shape.gates) * self.shape.units
+        bias = self._draw(FixedPoint(bits.bias, bits.bias - 1), (rows,))
+        gates = table(lambda x: 1 / (1 + np.exp(-x)), pre, gate)
+        candidate = table(np.tanh, pre, squash)
+        if self.shape.cell == "gru":
+            return GruCell(bias, pre, gates, candidate, hidden, pre)
+        output = table(np.tanh, state, squash)
+        return LstmCell(bias, pre, gates, candidate, hidden, output, state)
 
     def _draw(self, form: FixedPoint, sizes: Sequence[int]) -> QuantizedArray:
         codes = self.generator.integers(form.minimum, form.maximum + 1, tuple(sizes))
@@ -236,7 +232,7 @@ def fdht_shapes(
     max_modes: int = 4,
     max_units: int = 12,
     max_rank: int = 3,
-) -> FdhtShape:
+) -> RecurrentShape:
     """Any modes, box, ranks (also one a leaf) and tree; at most 4^max_modes or so inputs."""
     modes = draw(st.integers(min_modes, max_modes))
     box, units = [], 1
@@ -251,7 +247,7 @@ def fdht_shapes(
     outputs[0] *= 4
     rank = st.integers(1, max_rank)
     leaf_rank = draw(st.one_of(rank, st.tuples(*[rank] * modes)))
-    return FdhtShape(
+    return fdht_shape(
         tuple(inputs), tuple(outputs), tuple(box), leaf_rank, draw(rank), draw(trees(modes))
     )
 
@@ -291,6 +287,12 @@ def random_arrays(network: Any, seed: int) -> dict[str, Real]:
     """A normal float64 array for each core of a TensorNetwork."""
     generator = np.random.default_rng(seed)
     return {name: generator.normal(size=network.shape(name)) for name in network.core_names}
+
+
+def tree_of(shape: RecurrentShape) -> Tree:
+    """The dimension tree of a shape in hierarchical Tucker format."""
+    assert isinstance(shape.format, HierarchicalTucker)
+    return shape.format.tree_of(len(shape.input_modes))
 
 
 def dense_ht(tree: Tree, arrays: Mapping[str, npt.NDArray[Any]]) -> Real:
@@ -370,27 +372,45 @@ def some_codes(form: FixedPoint, shape: Sequence[int], seed: int) -> Codes:
     return generator.integers(form.minimum, form.maximum + 1, tuple(shape)).astype(np.int64)
 
 
-def layer_formats(modes: int, **changes: FixedPoint) -> dict[str, FixedPoint]:
-    """Formats for every quantizer of a `QFDHTLSTM` that suit freshly initialised weights.
+def fdht_arguments(shape: RecurrentShape) -> dict[str, Any]:
+    """Arguments of `FDHTLSTM` for a shape that `fdht_shape` made."""
+    assert isinstance(shape.format, HierarchicalTucker)
+    return {
+        "input_modes": shape.input_modes,
+        "output_modes": shape.output_modes,
+        "hidden_box": shape.hidden_box,
+        "leaf_rank": shape.format.leaf_rank,
+        "inner_rank": shape.format.inner_rank,
+        "tree": shape.format.tree,
+    }
+
+
+def layer_formats(
+    shape: RecurrentShape = SMALL_SHAPE, **changes: FixedPoint
+) -> dict[str, FixedPoint]:
+    """Formats for every quantizer of a layer that suit freshly initialised weights.
 
     Args:
-        modes: number of modes.
+        shape: the layer.
         **changes: other formats by name.
     """
-    stages = [f"C{k}" for k in range(modes, 1, -1)]
     formats = {
         "input": FixedPoint(8, 8, signed=False),
-        **{f"C{k}": FixedPoint(8, 6) for k in range(1, modes + 1)},
-        "C1_hidden": FixedPoint(8, 5),
+        **{name: FixedPoint(8, 6) for name in shape.stored_names},
+        shape.stored_names[-1]: FixedPoint(8, 5),
         "bias": FixedPoint(8, 6),
         **{
-            f"{path}.{stage}": FixedPoint(12, 8) for path in ("input", "hidden") for stage in stages
+            f"{path}.{stage.core}": FixedPoint(12, 8)
+            for path, plan in (("input", shape.input_plan), ("hidden", shape.hidden_plan))
+            for stage in plan.stages[:-1]
         },
         "preactivation": FixedPoint(10, 7),
         "gate": FixedPoint(8, 8, signed=False),
         "candidate": FixedPoint(8, 7),
-        "output": FixedPoint(8, 7),
-        "cell": FixedPoint(12, 9),
         "hidden": FixedPoint(8, 7),
     }
+    if shape.cell == "gru":
+        formats["recurrent"] = FixedPoint(10, 7)
+    else:
+        formats |= {"output": FixedPoint(8, 7), "cell": FixedPoint(12, 9)}
     return formats | changes

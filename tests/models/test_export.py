@@ -10,14 +10,14 @@ from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import (
     accumulator_widths,
     export_head,
-    export_lstm,
     export_network,
+    export_recurrence,
 )
-from fdht_models.layers.lstm import QFDHTLSTM
+from fdht_models.layers.quantized import QFDHTLSTM
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from tests.models.strategies import SMALL_SHAPE, dense_ht, layer_formats
+from tests.models.strategies import SMALL_SHAPE, dense_ht, fdht_arguments, layer_formats, tree_of
 
 CLASSES = ("left", "right", "still")
 
@@ -31,12 +31,8 @@ def head(kernel: str = "quantized_bits(8, 0, alpha=1)", **options) -> qkeras.QDe
 def model_of(dense: qkeras.QDense, formats=None, sequences: bool = True) -> keras.Sequential:
     keras.utils.set_random_seed(3)
     layer = QFDHTLSTM(
-        SMALL_SHAPE.input_modes,
-        SMALL_SHAPE.output_modes,
-        SMALL_SHAPE.hidden_box,
-        SMALL_SHAPE.leaf_rank,
-        SMALL_SHAPE.inner_rank,
-        quantizers=formats or layer_formats(3),
+        **fdht_arguments(SMALL_SHAPE),
+        quantizers=formats or layer_formats(),
         return_sequences=sequences,
     )
     model = keras.Sequential([keras.layers.Input((None, 60)), layer, dense])
@@ -89,15 +85,18 @@ def test_the_export_says_what_it_is():
     network = export(model_of(head()))
     assert (network.name, network.classes, network.feature) == ("tiny", CLASSES, "pixels")
     assert network.frame_shape == (4, 5, 3)
-    assert (network.inputs, network.lstm.units) == (60, 8)
+    assert (network.inputs, network.recurrence.units) == (60, 8)
     assert network.input_format == FixedPoint(8, 8, False)
-    formats = layer_formats(3)
-    for name, core in network.lstm.cores.items():
+    formats = layer_formats()
+    for name, core in network.recurrence.cores.items():
         assert core.format == formats[name]
-    assert set(network.lstm.cores) == {"C1", "C2", "C3", "C1_hidden"}
-    for label, path in (("input", network.lstm.input_path), ("hidden", network.lstm.hidden_path)):
+    assert set(network.recurrence.cores) == {"C1", "C2", "C3", "C1_hidden"}
+    for label, path in (
+        ("input", network.recurrence.input_path),
+        ("hidden", network.recurrence.hidden_path),
+    ):
         assert path.formats == (formats[f"{label}.C3"], formats[f"{label}.C2"])
-    assert sum(core.codes.size for core in network.lstm.cores.values()) + 32 == (
+    assert sum(core.codes.size for core in network.recurrence.cores.values()) + 32 == (
         SMALL_SHAPE.constant_count
     )
 
@@ -113,34 +112,35 @@ def test_an_export_is_reproducible_and_follows_the_weights():
 
 def test_the_stored_cores_are_the_dense_matrix():
     """The exported chain, multiplied out, is W of the layer's own tensors to within rounding."""
-    formats = layer_formats(3)
+    formats = layer_formats()
     fine = {name: FixedPoint(20, 16) for name in ("C1", "C2", "C3", "C1_hidden")}
     model = model_of(head(), formats | fine | {"input": FixedPoint(8, 8, False)})
     layer = model.layers[0]
-    lstm = export_lstm(layer)
+    lstm = export_recurrence(layer)
     arrays = {name: weight.numpy() for name, weight in layer.tensors.items()}
-    wanted = dense_ht(SMALL_SHAPE.dimension_tree, arrays)
+    wanted = dense_ht(tree_of(SMALL_SHAPE), arrays)
     stored = {name: core.format.dequantize(core.codes) for name, core in lstm.cores.items()}
-    chain = SMALL_SHAPE.chain
+    chain = SMALL_SHAPE.stored
     axis = chain.core("C1").indices.index("i1")
     stored["C1"] = np.concatenate([stored["C1"], stored.pop("C1_hidden")], axis)
     chain.check(stored)
     found = chain.dense(stored)
     # Each of three cores errs by at most half a code; the largest values of cores are below 8.
-    bound = 3 * 2.0**-17 * 8**2 * SMALL_SHAPE.leaf_rank * SMALL_SHAPE.inner_rank
+    bound = 3 * 2.0**-17 * 8**2 * 2 * 3
     assert max(np.abs(core).max() for core in stored.values()) < 8
     np.testing.assert_allclose(found, wanted, rtol=0, atol=bound)
     assert np.abs(wanted).max() > 50 * bound
 
 
 def test_accumulator_widths_name_every_exact_sum():
-    lstm = export_lstm(model_of(head()).layers[0])
+    lstm = export_recurrence(model_of(head()).layers[0])
     widths = accumulator_widths(lstm)
     assert list(widths) == [
         *("input.C3", "input.C2", "input.C1"),
         *("hidden.C3", "hidden.C2", "hidden.C1"),
         "preactivation",
         "cell",
+        "hidden",
     ]
     # 5 products of 8 unsigned and 8 signed bits: 5 * 255 * 128 = 163,200 < 2**18, and a sign.
     assert widths["input.C3"] == 19
@@ -162,7 +162,7 @@ def test_weights_beyond_their_range_saturate():
 
 
 def test_accumulators_beyond_a_dsp_are_refused():
-    formats = layer_formats(3)
+    formats = layer_formats()
     formats |= {name: FixedPoint(24, 20) for name in formats if "." in name or name == "C1"}
     with pytest.raises(NumericError, match=r"must lie between 1 and 48 bits.*lower ranks"):
         export(model_of(head(), formats))

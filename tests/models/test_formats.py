@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.fdht import FdhtShape, as_tree
 from fdht_models.tensor.formats import (
+    as_tree,
     balanced_tree,
     hierarchical_tucker,
     inner_nodes,
     leaves,
     tensor_train,
 )
+from fdht_models.tensor.recurrent import fdht_shape
 from tests.models.strategies import (
     SEEDS,
     caterpillar,
@@ -94,14 +95,14 @@ def test_tt_has_the_published_parameters(inputs, gates, ranks, count):
 )
 def test_fdht_has_the_parameters_of_the_study(inputs, outputs, box, count):
     """The slice that meets h counts, the bias (1,024) does not."""
-    shape = FdhtShape(inputs, outputs, box, 4, 4)
+    shape = fdht_shape(inputs, outputs, box, 4, 4)
     assert shape.units == 256
     assert shape.network.parameter_count == count
     assert shape.parameter_count == count + 1_024
 
 
 def test_fdht_counts_what_the_chip_holds():
-    shape = FdhtShape(UCF11, (16, 4, 4, 4), (8, 4, 8), 4, 4)
+    shape = fdht_shape(UCF11, (16, 4, 4, 4), (8, 4, 8), 4, 4)
     # The chain of a balanced tree of 4 modes is a train: 3,360 words of TT-UCF11 and the slice
     # of the first core that meets h, 16 x 4.
     assert shape.constant_count == 3_360 + 64 + 1_024
@@ -221,9 +222,9 @@ def test_fdht_shapes_are_consistent(shape):
         ({"hidden_box": (2, 2)}, "hidden_box = [2, 2]: the product of its sides must be the 8"),
         ({"hidden_box": (1, 8)}, "hidden_box = [1, 8]: side 8 is longer than its input mode 5"),
         ({"input_modes": (3, 4, 0), "hidden_box": (8, 1)}, "side 8 is longer"),
-        ({"leaf_rank": (2, 2)}, "leaf_rank = [2, 2]: need one rank for each of 3 leaves"),
-        ({"leaf_rank": 0}, "sizes.r1 = 0: every index needs a size"),
-        ({"inner_rank": -1}, "sizes.t2_3 = -1: every index needs a size"),
+        ({"leaf_rank": (2, 2)}, "leaf_rank = (2, 2): need one rank for each of 3 leaves"),
+        ({"leaf_rank": 0}, "leaf_rank = 0: must be at least 1"),
+        ({"inner_rank": -1}, "inner_rank = -1: must be at least 1"),
         ({"tree": ((1, 3), 2)}, "tree = ((1, 3), 2): its leaves must be 1..3 from left to right"),
         ({"tree": (1, 2)}, "its leaves must be 1..3"),
         ({"output_modes": (8, 4)}, "3 input modes and 2 output modes"),
@@ -237,20 +238,20 @@ def test_fdht_refuses_what_does_not_fit(change, message):
         "leaf_rank": 2,
         "inner_rank": 2,
     }
-    FdhtShape(**good)
+    fdht_shape(**good)
     with pytest.raises(ShapeError) as caught:
-        FdhtShape(**{**good, **change})
+        fdht_shape(**{**good, **change})
     assert message in str(caught.value)
 
 
 def test_formats_refuse_what_does_not_fit():
     with pytest.raises(ShapeError, match="1 input modes and 1 output modes"):
         tensor_train((4,), (4,), ())
-    with pytest.raises(ShapeError, match=r"ranks = \[2\]: need 2 inner ranks"):
+    with pytest.raises(ShapeError, match=r"ranks = \(2,\): need one rank for each of 2 bonds"):
         tensor_train((4, 4, 4), (4, 4, 4), (2,))
-    with pytest.raises(ShapeError, match="modes must be positive"):
+    with pytest.raises(ShapeError, match=r"input_modes = \[4, 0\]: must be positive"):
         tensor_train((4, 0), (4, 4), (2,))
-    with pytest.raises(ShapeError, match="every index needs a size"):
+    with pytest.raises(ShapeError, match="must be positive sizes"):
         hierarchical_tucker((-2, -2), (4, 4), 2, 2)
 
 

@@ -21,7 +21,8 @@ from fdht_models.layers.quantizers import (
     round_to,
 )
 from fdht_models.tensor.fixedpoint import FixedPoint
-from tests.models.strategies import SEEDS, fixed_points, layer_formats, saturate
+from fdht_models.tensor.recurrent import fdht_shape
+from tests.models.strategies import SEEDS, SMALL_SHAPE, fixed_points, layer_formats, saturate
 
 ARGUMENT = FixedPoint(10, 6)  # -8 .. 8
 
@@ -227,20 +228,24 @@ def test_quantizers_come_in_several_forms(value):
 
 @pytest.mark.parametrize("modes", [2, 3, 5])
 def test_a_set_has_each_name_once(modes):
-    formats = layer_formats(modes)
-    assert sorted(required_names(modes)) == sorted(formats)
-    built = QuantizerSet.build(formats, modes)
+    shape = fdht_shape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2)
+    formats = layer_formats(shape)
+    assert sorted(required_names(shape)) == sorted(formats)
+    built = QuantizerSet.build(formats, required_names(shape))
     assert {name: built.format(name) for name in formats} == formats
-    again = QuantizerSet.build(built.get_config(), modes)
+    again = QuantizerSet.build(built.get_config(), required_names(shape))
     assert {name: again.format(name) for name in formats} == formats
 
 
+NAMES = required_names(SMALL_SHAPE)
+
+
 def test_missing_unknown_and_unfit_quantizers_are_named():
-    formats = layer_formats(3)
+    formats = layer_formats()
     with pytest.raises(NumericError, match=r"quantizers\.hidden\.C2: is missing"):
-        QuantizerSet.build({k: v for k, v in formats.items() if k != "hidden.C2"}, 3)
+        QuantizerSet.build({k: v for k, v in formats.items() if k != "hidden.C2"}, NAMES)
     with pytest.raises(NumericError, match=r"quantizers\.hidden\.C4: is not a quantizer of"):
-        QuantizerSet.build({**formats, "hidden.C4": FixedPoint(8, 4)}, 3)
+        QuantizerSet.build({**formats, "hidden.C4": FixedPoint(8, 4)}, NAMES)
     for unfit in (None, "quantized_po2(8)", "no such thing", 7, {"class_name": "nothing"}):
         with pytest.raises(FdhtError, match=r"quantizers\.cell"):
-            QuantizerSet.build({**formats, "cell": unfit}, 3)
+            QuantizerSet.build({**formats, "cell": unfit}, NAMES)

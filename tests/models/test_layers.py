@@ -12,14 +12,24 @@ from hypothesis import given, settings
 
 from fdht_models.errors import ConfigError, NumericError, ShapeError
 from fdht_models.kerasapi import keras, qkeras, tf
-from fdht_models.layers.export import export_lstm
-from fdht_models.layers.lstm import FDHTLSTM, QFDHTLSTM
+from fdht_models.layers.export import export_recurrence
+from fdht_models.layers.lstm import FDHTLSTM
+from fdht_models.layers.quantized import QFDHTLSTM
 from fdht_models.tensor import fixedpoint
-from fdht_models.tensor.fdht import FdhtShape
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import Head, QuantizedArray, QuantizedNetwork
+from fdht_models.tensor.formats import HierarchicalTucker
+from fdht_models.tensor.quantized import Head, QuantizedNetwork
+from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.tensor.reference import ReferenceModel
-from tests.models.strategies import SMALL_SHAPE, dense_ht, fdht_shapes, layer_formats
+from tests.models.strategies import (
+    SMALL_SHAPE,
+    dense_ht,
+    fdht_arguments,
+    fdht_shapes,
+    layer_formats,
+    tree_of,
+)
 
 GATES = [
     ("sigmoid", "tanh"),
@@ -32,23 +42,12 @@ GATES = [
 ]
 
 
-def arguments(shape: FdhtShape) -> dict:
-    return {
-        "input_modes": shape.input_modes,
-        "output_modes": shape.output_modes,
-        "hidden_box": shape.hidden_box,
-        "leaf_rank": shape.leaf_rank,
-        "inner_rank": shape.inner_rank,
-        "tree": shape.tree,
-    }
-
-
-def quantized_layer(shape: FdhtShape = SMALL_SHAPE, seed: int = 0, **options) -> QFDHTLSTM:
+def quantized_layer(shape: RecurrentShape = SMALL_SHAPE, seed: int = 0, **options) -> QFDHTLSTM:
     """A built layer with random weights, also in the bias."""
     keras.utils.set_random_seed(seed)
-    formats = options.pop("formats", None) or layer_formats(len(shape.input_modes))
+    formats = options.pop("formats", None) or layer_formats(shape)
     batch = options.pop("batch", None)
-    layer = QFDHTLSTM(**arguments(shape), quantizers=formats, **options)
+    layer = QFDHTLSTM(**fdht_arguments(shape), quantizers=formats, **options)
     layer.build((batch, None, shape.input_size))
     layer.bias.assign(np.random.default_rng(seed).normal(size=4 * shape.units))
     return layer
@@ -68,7 +67,9 @@ def reference_of(layer: QFDHTLSTM) -> QuantizedNetwork:
     weights = QuantizedArray(FixedPoint(2, 0), np.ones((layer.units, 1), np.int64))
     bias = QuantizedArray(FixedPoint(2, 0), np.zeros(1, np.int64))
     inputs = (layer.shape.input_size,)
-    return QuantizedNetwork("n", ("c",), None, inputs, export_lstm(layer), Head(weights, bias))
+    return QuantizedNetwork(
+        "n", ("c",), None, inputs, export_recurrence(layer), Head(weights, bias)
+    )
 
 
 def states_of(network: QuantizedNetwork, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +84,7 @@ def states_of(network: QuantizedNetwork, frames: np.ndarray) -> tuple[np.ndarray
 
         ReferenceModel(network, observe).run(clip)
         batches.append(seen)
-    cell = network.lstm.cell
+    cell = network.recurrence.cell
     return (
         cell.hidden.dequantize([seen["hidden"] for seen in batches]),
         cell.cell.dequantize([seen["cell"] for seen in batches]),
@@ -116,7 +117,7 @@ def test_inference_is_the_reference_for_any_shape(shape):
 @pytest.mark.parametrize("value", [0, 255])
 def test_inference_is_the_reference_in_the_corners(value):
     # Narrow stages, so that much saturates.
-    formats = layer_formats(3)
+    formats = layer_formats()
     formats |= {name: FixedPoint(6, 4) for name in formats if "." in name}
     layer = quantized_layer(formats=formats, return_sequences=True)
     frames = np.full((1, 5, 60), value, np.uint8)
@@ -126,13 +127,13 @@ def test_inference_is_the_reference_in_the_corners(value):
 
 def test_wide_accumulators_stay_exact():
     """32-bit stages and 16-bit weights: sums far beyond the 24 bits of float32."""
-    formats = layer_formats(3)
+    formats = layer_formats()
     formats |= {name: FixedPoint(16, 13) for name in ("C1", "C2", "C3", "C1_hidden")}
     formats |= {name: FixedPoint(24, 18) for name in formats if "." in name}
     layer = quantized_layer(formats=formats, return_sequences=True)
     frames = pixels(2, 5, 60)
     network = reference_of(layer)
-    assert network.lstm.sum_format.width > 40
+    assert network.recurrence.sums["preactivation"].width > 40
     hidden, _ = states_of(network, frames)
     np.testing.assert_array_equal(layer(as_values(frames)).numpy(), hidden)
 
@@ -197,7 +198,7 @@ def test_frames_keep_their_own_shape():
 
 
 def test_signed_frames():
-    formats = layer_formats(3, input=FixedPoint(8, 7))
+    formats = layer_formats(input=FixedPoint(8, 7))
     layer = quantized_layer(formats=formats, return_sequences=True)
     frames = np.random.default_rng(0).integers(-128, 128, (2, 4, 60)).astype(np.int8)
     hidden, _ = states_of(reference_of(layer), frames)
@@ -208,16 +209,18 @@ def test_signed_frames():
 
 
 def test_a_weight_one_code_off_is_seen():
-    fine = layer_formats(3, preactivation=FixedPoint(14, 11), hidden=FixedPoint(14, 13))
+    fine = layer_formats(preactivation=FixedPoint(14, 11), hidden=FixedPoint(14, 13))
     fine |= {"gate": FixedPoint(12, 12, False), "candidate": FixedPoint(12, 11)}
     layer = quantized_layer(formats=fine, return_sequences=True)
     network = reference_of(layer)
     frames = pixels(2, 6, 60)
-    core = network.lstm.cores["C2"]
+    core = network.recurrence.cores["C2"]
     codes = core.codes.copy()
     codes.flat[codes.size // 2] += 1
-    cores = {**network.lstm.cores, "C2": QuantizedArray(core.format, codes)}
-    other = dataclasses.replace(network, lstm=dataclasses.replace(network.lstm, cores=cores))
+    cores = {**network.recurrence.cores, "C2": QuantizedArray(core.format, codes)}
+    other = dataclasses.replace(
+        network, recurrence=dataclasses.replace(network.recurrence, cores=cores)
+    )
     found = layer(as_values(frames)).numpy()
     np.testing.assert_array_equal(found, states_of(network, frames)[0])
     assert (found != states_of(other, frames)[0]).any()
@@ -260,7 +263,7 @@ def test_training_computes_what_inference_does_but_for_ties():
     values = as_values(pixels(8, 8, 60))
     trained = layer(values, training=True).numpy()
     inferred = layer(values, training=False).numpy()
-    lsb = layer.format("hidden").scale
+    lsb = layer.quantizer_format("hidden").scale
     difference = np.abs(trained - inferred)
     assert (difference <= lsb / 1000).mean() >= 0.98
     assert (difference <= 2 * lsb).mean() >= 0.995
@@ -276,8 +279,8 @@ def test_no_training_argument_means_inference():
 @pytest.mark.parametrize("kind", [FDHTLSTM, QFDHTLSTM])
 def test_gradients_reach_every_weight(kind):
     keras.utils.set_random_seed(0)
-    options = {"quantizers": layer_formats(3)} if kind is QFDHTLSTM else {}
-    layer = kind(**arguments(SMALL_SHAPE), **options)
+    options = {"quantizers": layer_formats()} if kind is QFDHTLSTM else {}
+    layer = kind(**fdht_arguments(SMALL_SHAPE), **options)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(as_values(pixels(4, 4, 60)), training=True) ** 2)
     weights = layer.trainable_weights
@@ -300,7 +303,10 @@ def test_fit_learns_and_stays_exact(tmp_path):
     frames[labels == 1, :, 30:] //= 8
     frames[labels == 0, :, :30] //= 8
     layer = QFDHTLSTM(
-        **arguments(SMALL_SHAPE), quantizers=layer_formats(3), return_sequences=True, input_gain=2.0
+        **fdht_arguments(SMALL_SHAPE),
+        quantizers=layer_formats(),
+        return_sequences=True,
+        input_gain=2.0,
     )
     model = keras.Sequential(
         [
@@ -340,7 +346,7 @@ def dense_lstm(layer: FDHTLSTM, frames: np.ndarray) -> tuple[np.ndarray, np.ndar
     shape, unit = layer.shape, 2.0**-24
     arrays = {name: weight.numpy() for name, weight in layer.tensors.items()}
     absolute = {name: np.abs(array) for name, array in arrays.items()}
-    weights, sizes = (dense_ht(shape.dimension_tree, each) for each in (arrays, absolute))
+    weights, sizes = (dense_ht(tree_of(shape), each) for each in (arrays, absolute))
     bias = layer.bias.numpy().astype(np.float64)
     plans = (shape.input_plan, shape.hidden_plan)
     roundings = 3 + max(sum(stage.terms + 2 for stage in plan.stages) for plan in plans)
@@ -383,7 +389,7 @@ def dense_lstm(layer: FDHTLSTM, frames: np.ndarray) -> tuple[np.ndarray, np.ndar
 @settings(max_examples=6)
 def test_the_float_layer_is_a_usual_lstm_with_the_dense_matrix(shape):
     keras.utils.set_random_seed(0)
-    layer = FDHTLSTM(**arguments(shape), return_sequences=True)
+    layer = FDHTLSTM(**fdht_arguments(shape), return_sequences=True)
     frames = np.random.default_rng(0).normal(size=(2, 5, shape.input_size)).astype(np.float32)
     found = layer(frames).numpy()
     for clip, result in zip(frames, found, strict=True):
@@ -393,7 +399,7 @@ def test_the_float_layer_is_a_usual_lstm_with_the_dense_matrix(shape):
 
 
 def test_the_float_layer_has_the_parameters_of_its_shape():
-    layer = FDHTLSTM(**arguments(SMALL_SHAPE))
+    layer = FDHTLSTM(**fdht_arguments(SMALL_SHAPE))
     layer.build((None, None, 60))
     assert layer.count_params() == SMALL_SHAPE.parameter_count
     # Forget bias 1, the others 0.
@@ -406,11 +412,11 @@ def test_fine_formats_approach_the_float_layer():
         name: FixedPoint(form.width + 6, form.fraction + 6, form.signed)
         if name != "input"
         else form
-        for name, form in layer_formats(3).items()
+        for name, form in layer_formats().items()
     }
     formats |= {"preactivation": FixedPoint(15, 11), "cell": FixedPoint(16, 12)}
     quantized = quantized_layer(formats=formats, return_sequences=True)
-    real = FDHTLSTM(**arguments(SMALL_SHAPE), return_sequences=True)
+    real = FDHTLSTM(**fdht_arguments(SMALL_SHAPE), return_sequences=True)
     real.build((None, None, 60))
     real.set_weights(quantized.get_weights())
     values = as_values(pixels(2, 5, 60))
@@ -428,11 +434,11 @@ def test_fine_formats_approach_the_float_layer():
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize("stateful", [False, True])
 def test_saved_models_are_the_same_models(tmp_path, suffix, stateful):
-    shape = dataclasses.replace(SMALL_SHAPE, tree=((1, 2), 3), leaf_rank=(2, 1, 3))
+    shape = dataclasses.replace(SMALL_SHAPE, format=HierarchicalTucker((2, 1, 3), 3, ((1, 2), 3)))
     keras.utils.set_random_seed(0)
     layer = QFDHTLSTM(
-        **arguments(shape),
-        quantizers=layer_formats(3),
+        **fdht_arguments(shape),
+        quantizers=layer_formats(),
         recurrent_activation="hard_sigmoid",
         activation="smooth_tanh",
         return_sequences=True,
@@ -460,13 +466,13 @@ def test_saved_models_are_the_same_models(tmp_path, suffix, stateful):
     loaded = again.get_layer("lstm")
     assert loaded.get_config() == layer.get_config()
     assert loaded.shape == layer.shape
-    assert export_lstm(loaded).to_json() == export_lstm(layer).to_json()
+    assert export_recurrence(loaded).to_json() == export_recurrence(layer).to_json()
 
 
 @pytest.mark.parametrize("kind", [FDHTLSTM, QFDHTLSTM])
 def test_a_layer_comes_back_from_its_config(kind):
-    options = {"quantizers": layer_formats(3)} if kind is QFDHTLSTM else {}
-    layer = kind(**arguments(SMALL_SHAPE), return_state=True, input_gain=2.5, **options)
+    options = {"quantizers": layer_formats()} if kind is QFDHTLSTM else {}
+    layer = kind(**fdht_arguments(SMALL_SHAPE), return_state=True, input_gain=2.5, **options)
     config = layer.get_config()
     assert kind.from_config(config).get_config() == config
     named = set(inspect.signature(FDHTLSTM).parameters) - {"kwargs"}
@@ -479,13 +485,13 @@ def test_a_layer_comes_back_from_its_config(kind):
 
 def test_inputs_that_do_not_fit_are_refused():
     for shape in ((None, 5, 59), (None, 5, 6, 9), (None, 5, None)):
-        layer = FDHTLSTM(**arguments(SMALL_SHAPE))
+        layer = FDHTLSTM(**fdht_arguments(SMALL_SHAPE))
         with pytest.raises(ShapeError, match=r"a time step must hold 60 values \(3 x 4 x 5\)"):
             layer.build(shape)
 
 
 def test_a_stateful_layer_needs_a_batch_size():
-    layer = FDHTLSTM(**arguments(SMALL_SHAPE), stateful=True)
+    layer = FDHTLSTM(**fdht_arguments(SMALL_SHAPE), stateful=True)
     with pytest.raises(ShapeError, match="a stateful layer needs a fixed batch size"):
         layer.build((None, 5, 60))
 
@@ -494,13 +500,13 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ShapeError, match="hidden_box"):
         FDHTLSTM((3, 4, 5), (8, 2, 2), (3, 3), 2, 2)
     with pytest.raises(ConfigError, match=r"recurrent_activation = 'sigmoyd'.*'sigmoid'"):
-        FDHTLSTM(**arguments(SMALL_SHAPE), recurrent_activation="sigmoyd")
+        FDHTLSTM(**fdht_arguments(SMALL_SHAPE), recurrent_activation="sigmoyd")
     with pytest.raises(ConfigError, match="activation = 'sigmoid'"):
-        FDHTLSTM(**arguments(SMALL_SHAPE), activation="sigmoid")
+        FDHTLSTM(**fdht_arguments(SMALL_SHAPE), activation="sigmoid")
     with pytest.raises(NumericError, match=re.escape("quantizers.C3: is missing")):
-        formats = layer_formats(3)
+        formats = layer_formats()
         del formats["C3"]
-        QFDHTLSTM(**arguments(SMALL_SHAPE), quantizers=formats)
+        QFDHTLSTM(**fdht_arguments(SMALL_SHAPE), quantizers=formats)
     with pytest.raises(NumericError, match=r"2\*\*20 entries"):
-        formats = layer_formats(3, preactivation=FixedPoint(20, 10))
-        QFDHTLSTM(**arguments(SMALL_SHAPE), quantizers=formats)
+        formats = layer_formats(preactivation=FixedPoint(20, 10))
+        QFDHTLSTM(**fdht_arguments(SMALL_SHAPE), quantizers=formats)

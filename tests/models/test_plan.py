@@ -11,17 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.formats import hierarchical_tucker, tensor_train
 from fdht_models.tensor.network import merge_arrays
-from fdht_models.tensor.plan import ContractionPlan, plan_contraction, streaming_order
-from tests.models.strategies import SEEDS, dense_ht, fdht_shapes, random_arrays, rounding_bound
+from fdht_models.tensor.plan import ContractionPlan, plan_contraction
+from fdht_models.tensor.planner import best_plan
+from fdht_models.tensor.recurrent import fdht_shape
+from tests.models.strategies import (
+    SEEDS,
+    dense_ht,
+    fdht_shapes,
+    random_arrays,
+    rounding_bound,
+    tree_of,
+)
 
-A0 = FdhtShape((8, 20, 20, 18), (16, 4, 4, 4), (8, 4, 8), 4, 4)
-A1 = FdhtShape((8, 20, 20, 18), (4, 4, 8, 8), (8, 4, 8), 4, 4)
-B = FdhtShape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4)
-C = FdhtShape((10, 12, 20, 24), (32, 8, 4, 1), (8, 4, 8), 4, 4)
-E = FdhtShape((8, 10, 10, 9, 8), (16, 4, 4, 2, 2), (4, 4, 2, 8), 4, 4)
+A0 = fdht_shape((8, 20, 20, 18), (16, 4, 4, 4), (8, 4, 8), 4, 4)
+A1 = fdht_shape((8, 20, 20, 18), (4, 4, 8, 8), (8, 4, 8), 4, 4)
+B = fdht_shape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4)
+C = fdht_shape((10, 12, 20, 24), (32, 8, 4, 1), (8, 4, 8), 4, 4)
+E = fdht_shape((8, 10, 10, 9, 8), (16, 4, 4, 2, 2), (4, 4, 2, 8), 4, 4)
 
 
 def run(plan: ContractionPlan, arrays, vectors):
@@ -74,8 +82,9 @@ def test_macs_by_total():
 )
 def test_macs_of_tensor_trains(inputs, gates, macs):
     network = tensor_train(inputs, (4 * gates, 4, 4, 4), (4, 4, 4))
-    assert streaming_order(network) == ("G4", "G3", "G2", "G1")
-    assert plan_contraction(network, streaming_order(network)).macs == macs
+    plan = best_plan(network)
+    assert [stage.core for stage in plan.stages] == ["G4", "G3", "G2", "G1"]
+    assert plan.macs == macs
 
 
 def test_macs_of_a_train_in_the_other_order():
@@ -144,7 +153,7 @@ def test_both_plans_of_fdht_together_are_w(shape, seed):
     generator = np.random.default_rng(seed)
     frames = generator.normal(size=(2, shape.input_size))
     hidden = generator.normal(size=(2, shape.units))
-    axis = shape.chain.core("C1").indices.index("i1")
+    axis = shape.stored.core("C1").indices.index("i1")
     x_part, h_part = np.split(chain["C1"], [shape.input_modes[0]], axis)
     found = run(shape.input_plan, {**chain, "C1": x_part}, frames)
     found = found + run(shape.hidden_plan, {**chain, "C1": h_part}, hidden)
@@ -154,12 +163,14 @@ def test_both_plans_of_fdht_together_are_w(shape, seed):
     corner = (slice(None), -1, *(slice(side) for side in shape.hidden_box))
     padded[corner] = hidden.reshape(2, *shape.hidden_box)
     vectors = padded.reshape(2, -1)
-    wanted = vectors @ dense_ht(shape.dimension_tree, arrays).T
+    wanted = vectors @ dense_ht(tree_of(shape), arrays).T
 
     absolute = {name: np.abs(array) for name, array in arrays.items()}
-    size = np.abs(vectors) @ dense_ht(shape.dimension_tree, absolute).T
+    size = np.abs(vectors) @ dense_ht(tree_of(shape), absolute).T
     bound_of_w = rounding_bound(
-        shape.network, arrays, lambda values: dense_ht(shape.dimension_tree, values)
+        shape.network,
+        arrays,
+        lambda values: dense_ht(tree_of(shape), values),
     )
     bound = np.abs(vectors) @ bound_of_w.T + 4 * (vectors.shape[1] + 2) * 2.0**-53 * size
     assert (np.abs(found - wanted) <= bound).all()
@@ -186,7 +197,7 @@ def test_a_stage_emits_in_the_order_of_a_raster_stream():
         assert stage.output_indices[:left] == B.input_plan.inputs[:left]
         assert stage.input_indices[: left + 1] == B.input_plan.inputs[: left + 1]
         assert stage.summed[0] == f"i{left + 1}"
-    assert streaming_order(B.chain) == ("C4", "C3", "C2", "C1")
+    assert B.input_cores == ("C4", "C3", "C2", "C1")
 
 
 @given(fdht_shapes())

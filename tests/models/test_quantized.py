@@ -13,16 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ArtifactError, FdhtError, NumericError, ShapeError
-from fdht_models.tensor.fdht import FdhtShape
+from fdht_models.tensor.arrays import QuantizedArray, exact_product_format, exact_sum_format
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import (
-    ContractionPath,
-    QuantizedArray,
-    QuantizedNetwork,
-    exact_product_format,
-    exact_sum_format,
-    frame_modes,
-)
+from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork, frame_modes
+from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.models.strategies import (
     Widths,
@@ -35,7 +29,8 @@ from tests.models.strategies import (
 
 def replaced(network: QuantizedNetwork, **changes: object) -> QuantizedNetwork:
     """The network with other parts of its LSTM."""
-    return dataclasses.replace(network, lstm=dataclasses.replace(network.lstm, **changes))
+    recurrence = dataclasses.replace(network.recurrence, **changes)
+    return dataclasses.replace(network, recurrence=recurrence)
 
 
 # Formats ----------------------------------------------------------------------------------------
@@ -81,14 +76,14 @@ def test_accumulators_that_no_dsp_holds_are_refused():
     ],
 )
 def test_frames_and_results_are_whole_words(inputs, classes, frame_bytes, result_bytes):
-    network = build_network(FdhtShape(inputs, (8, 2, 2), (2, 4), 2, 2), classes=classes)
+    network = build_network(fdht_shape(inputs, (8, 2, 2), (2, 4), 2, 2), classes=classes)
     assert network.frame_bytes == frame_bytes
     assert network.result_bytes == result_bytes
-    assert frame_modes(network.lstm) == (inputs[0] * inputs[1], inputs[2])
+    assert frame_modes(network.recurrence) == (inputs[0] * inputs[1], inputs[2])
 
 
 def test_macs_are_both_paths_and_the_head():
-    shape = FdhtShape((3, 4, 5), (8, 2, 2), (2, 4), 2, 3)
+    shape = fdht_shape((3, 4, 5), (8, 2, 2), (2, 4), 2, 3)
     network = build_network(shape, classes=5)
     assert network.macs == shape.input_plan.macs + shape.hidden_plan.macs + 8 * 5
 
@@ -172,8 +167,8 @@ def test_every_number_and_format_is_part_of_the_identity():
         lambda value: None,
         lambda value: {},
         lambda value: {**value, "schema": 0},
-        lambda value: {**value, "lstm": []},
-        lambda value: {**value, "lstm": {**value["lstm"], "cores": []}},
+        lambda value: {**value, "recurrence": []},
+        lambda value: {**value, "recurrence": {**value["recurrence"], "cores": []}},
         lambda value: {**value, "head": {**value["head"], "bias": {"format": {}, "codes": []}}},
         lambda value: {**value, "classes": ["one too few"]},
         lambda value: {**value, "classes": 3},
@@ -225,7 +220,7 @@ def test_frames_are_bytes(width):
 
 
 def _paths():
-    path = build_network().lstm.input_path
+    path = build_network().recurrence.input_path
     return {
         "needs one core a stage": ContractionPath(path.plan, path.cores[:-1], path.formats),
         "needs one format for each stage": ContractionPath(
@@ -248,9 +243,9 @@ def test_paths_that_do_not_fit_are_refused(message):
 
 def test_paths_of_other_sizes_are_refused():
     network = build_network()
-    other = build_network(FdhtShape((3, 4, 5), (4, 2, 2), (2, 2), 2, 3)).lstm
+    other = build_network(fdht_shape((3, 4, 5), (4, 2, 2), (2, 2), 2, 3)).recurrence
     with pytest.raises(ShapeError, match=r"hidden_path\.plan"):
-        replaced(network, hidden_path=other.hidden_path, cores={**network.lstm.cores})
+        replaced(network, hidden_path=other.hidden_path, cores={**network.recurrence.cores})
     with pytest.raises(ShapeError, match="expected"):
         replaced(network, cell=other.cell)
 
@@ -259,22 +254,19 @@ def test_paths_of_other_sizes_are_refused():
 @pytest.mark.parametrize("change", [-1, 1])
 def test_tables_have_one_entry_a_code(name, change):
     network = build_network()
-    table = getattr(network.lstm.cell, name)
+    table = getattr(network.recurrence.cell, name)
     codes = np.resize(table.codes, table.codes.size + change)
-    cell = dataclasses.replace(network.lstm.cell, **{name: QuantizedArray(table.format, codes)})
     with pytest.raises(ShapeError, match=rf"cell\.{name} = {codes.size}: expected"):
-        replaced(network, cell=cell)
+        dataclasses.replace(network.recurrence.cell, **{name: QuantizedArray(table.format, codes)})
 
 
 @pytest.mark.parametrize("size", [31, 33, 34])
 def test_the_bias_has_four_values_a_unit(size):
     network = build_network()
-    bias = network.lstm.cell.bias
-    cell = dataclasses.replace(
-        network.lstm.cell, bias=QuantizedArray(bias.format, np.resize(bias.codes, size))
-    )
-    with pytest.raises(ShapeError, match="expected"):
-        replaced(network, cell=cell)
+    bias = network.recurrence.cell.bias
+    changed = QuantizedArray(bias.format, np.resize(bias.codes, size))
+    with pytest.raises(ShapeError, match=r"cell\.bias = \(\d+,\): must be a vector of 4 x H"):
+        dataclasses.replace(network.recurrence.cell, bias=changed)
 
 
 def test_the_head_has_a_column_a_class():

@@ -18,14 +18,10 @@ from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
 from fdht_models.tensor import fixedpoint, reference
-from fdht_models.tensor.fdht import FdhtShape
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import (
-    ContractionPath,
-    QuantizedArray,
-    QuantizedLstm,
-    QuantizedNetwork,
-)
+from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork, QuantizedRecurrence
+from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.models.strategies import (
     SEEDS,
@@ -44,14 +40,14 @@ class SlowModel:
 
     def __init__(self, network: QuantizedNetwork) -> None:
         self.network = network
-        self.hidden = [0] * network.lstm.units
-        self.cell = [0] * network.lstm.units
+        self.hidden = [0] * network.recurrence.units
+        self.cell = [0] * network.recurrence.units
 
     def run(self, frames: np.ndarray) -> list[list[int]]:
         return [self.step([int(value) for value in frame]) for frame in frames]
 
     def step(self, frame: list[int]) -> list[int]:
-        lstm, cell = self.network.lstm, self.network.lstm.cell
+        lstm, cell = self.network.recurrence, self.network.recurrence.cell
         units = lstm.units
         from_input, input_fraction = self.contract(lstm.input_path, frame)
         from_hidden, hidden_fraction = self.contract(lstm.hidden_path, self.hidden)
@@ -62,7 +58,7 @@ class SlowModel:
                 + value(from_hidden[row], hidden_fraction)
                 + value(int(cell.bias.codes[row]), cell.bias.format.fraction)
             )
-            self.must_hold(lstm.sum_format, exact)
+            self.must_hold(lstm.sums["preactivation"], exact)
             pre.append(rounded(exact, cell.preactivation))
         new_hidden = []
         for unit in range(units):
@@ -71,7 +67,7 @@ class SlowModel:
             candidate = look_up(cell.candidate, pre[2 * units + unit], cell.preactivation)
             output = look_up(cell.gate, pre[3 * units + unit], cell.preactivation)
             exact = forget * value(self.cell[unit], cell.cell.fraction) + update * candidate
-            self.must_hold(lstm.cell_sum_format, exact)
+            self.must_hold(lstm.sums["cell"], exact)
             self.cell[unit] = rounded(exact, cell.cell)
             squashed = look_up(cell.output, self.cell[unit], cell.cell)
             new_hidden.append(rounded(output * squashed, cell.hidden))
@@ -79,7 +75,7 @@ class SlowModel:
         return [self.logit(position) for position in range(len(self.network.classes))]
 
     def logit(self, position: int) -> int:
-        head, hidden = self.network.head, self.network.lstm.cell.hidden
+        head, hidden = self.network.head, self.network.recurrence.cell.hidden
         exact = value(int(head.bias.codes[position]), head.bias.format.fraction)
         for unit, code in enumerate(self.hidden):
             weight = value(int(head.weights.codes[unit, position]), head.weights.format.fraction)
@@ -91,7 +87,7 @@ class SlowModel:
 
     def contract(self, path: ContractionPath, codes: list[int]) -> tuple[list[int], int]:
         """Codes in the order of the outputs, and their fractional bits."""
-        lstm, plan = self.network.lstm, path.plan
+        lstm, plan = self.network.recurrence, path.plan
         sizes = {index: size for stage in plan.stages for index, size in stage.sizes.items()}
         running = dict(zip(assignments(plan.inputs, sizes), codes, strict=True))
         carried = plan.inputs
@@ -148,7 +144,8 @@ def look_up(table: QuantizedArray, code: int, argument: FixedPoint) -> Fraction:
 
 
 def with_lstm(network: QuantizedNetwork, **changes: object) -> QuantizedNetwork:
-    return dataclasses.replace(network, lstm=dataclasses.replace(network.lstm, **changes))
+    recurrence = dataclasses.replace(network.recurrence, **changes)
+    return dataclasses.replace(network, recurrence=recurrence)
 
 
 # Equality ---------------------------------------------------------------------------------------
@@ -167,7 +164,7 @@ def test_reference_equals_plain_python_integers(network, seed):
 @pytest.mark.parametrize("signed", [False, True])
 def test_reference_equals_plain_python_integers_in_the_corners(signed):
     network = build_network(
-        FdhtShape((2, 3, 4), (8, 2, 1), (2, 2), 2, 2), 4, signed_input=signed, jitter=2
+        fdht_shape((2, 3, 4), (8, 2, 1), (2, 2), 2, 2), 4, signed_input=signed, jitter=2
     )
     for name, frames in corner_frames(network, 3).items():
         wanted = SlowModel(network).run(frames)
@@ -207,7 +204,9 @@ def test_a_contraction_equals_a_plain_einsum_of_integers_at_the_widest():
 
 def test_the_architecture_studys_network_runs():
     """57,600 inputs and 256 units: sizes that the small networks do not reach."""
-    network = build_network(FdhtShape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4), classes=11)
+    network = build_network(
+        fdht_shape((10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8), 4, 4), classes=11
+    )
     frames = random_frames(network, 2)
     logits = ReferenceModel(network).run(frames)
     with pytest.MonkeyPatch.context() as patch:
@@ -256,7 +255,7 @@ def test_no_frame_gives_no_result_and_keeps_the_state():
 @given(quantized_networks(), SEEDS)
 @settings(max_examples=10)
 def test_everything_observed_is_in_its_format(network, seed):
-    lstm = network.lstm
+    lstm = network.recurrence
     formats = {
         f"{label}.{stage.core}": path.formats[position]
         if position < len(path.formats)
@@ -287,12 +286,12 @@ def test_everything_observed_is_in_its_format(network, seed):
 
 def worst_network(first_stage: FixedPoint) -> QuantizedNetwork:
     """Two modes, all weights the most negative code, the first stage in the given format."""
-    network = build_network(FdhtShape((3, 5), (8, 2), (4,), 2, 2), widths=Widths(core=5))
+    network = build_network(fdht_shape((3, 5), (8, 2), (4,), 2, 2), widths=Widths(core=5))
     lowest = {
         name: QuantizedArray(core.format, np.full(core.codes.shape, core.format.minimum))
-        for name, core in network.lstm.cores.items()
+        for name, core in network.recurrence.cores.items()
     }
-    path = network.lstm.input_path
+    path = network.recurrence.input_path
     path = ContractionPath(path.plan, path.cores, (first_stage,))
     return with_lstm(network, cores=lowest, input_path=path)
 
@@ -304,7 +303,7 @@ def observed(network: QuantizedNetwork, frames: np.ndarray) -> dict[str, np.ndar
 
 
 def test_the_worst_input_reaches_the_first_accumulators_bound():
-    exact = worst_network(FixedPoint(10, 0)).lstm
+    exact = worst_network(FixedPoint(10, 0)).recurrence
     limits = exact.accumulator_format(exact.input_path, 0)
     network = worst_network(limits)  # nothing is lost, so the sums can be seen
     sums = observed(network, corner_frames(network, 1)["largest"])["input.C2"]
@@ -317,7 +316,7 @@ def test_saturated_stages_reach_the_next_accumulators_bound():
     network = worst_network(FixedPoint(6, 12))
     seen = observed(network, corner_frames(network, 1)["largest"])
     assert (seen["input.C2"] == -32).all(), "the first stage must saturate"
-    limits = network.lstm.accumulator_format(network.lstm.input_path, 1)
+    limits = network.recurrence.accumulator_format(network.recurrence.input_path, 1)
     # 3 x 2 products (mode and bond) of -32 and -16: the positive bound itself.
     assert (seen["input.C1"] == 6 * 32 * 16).all()
     assert limits.maximum // 2 < seen["input.C1"].max() <= limits.maximum
@@ -325,16 +324,16 @@ def test_saturated_stages_reach_the_next_accumulators_bound():
 
 def test_a_power_of_two_bound_is_reached_with_a_positive_sum():
     """-2^a * -2^b * 2^c = +2^(a+b+c) needs a bit more than its negative: the classic overflow."""
-    network = build_network(FdhtShape((4, 4), (8, 1), (2,), 1, 1), widths=Widths(core=5))
-    stages = network.lstm.input_path
+    network = build_network(fdht_shape((4, 4), (8, 1), (2,), 1, 1), widths=Widths(core=5))
+    stages = network.recurrence.input_path
     path = ContractionPath(stages.plan, stages.cores, (FixedPoint(6, 12),))
     lowest = {
         name: QuantizedArray(core.format, np.full(core.codes.shape, core.format.minimum))
-        for name, core in network.lstm.cores.items()
+        for name, core in network.recurrence.cores.items()
     }
     network = with_lstm(network, cores=lowest, input_path=path)
     seen = observed(network, corner_frames(network, 1)["largest"])
-    limits = network.lstm.accumulator_format(path, 1)
+    limits = network.recurrence.accumulator_format(path, 1)
     assert (seen["input.C1"] == 2 ** (5 + 4 + 2)).all()
     assert limits.maximum >= 2**11 > FixedPoint(limits.width - 1, 0).maximum
 
@@ -346,10 +345,10 @@ def test_a_power_of_two_bound_is_reached_with_a_positive_sum():
 def test_one_weight_off_by_one_is_seen(name):
     fine = Widths(stage=16, preactivation=14, gate=12, cell=14, hidden=12)
     network = build_network(seed=2, widths=fine)
-    core = network.lstm.cores[name]
+    core = network.recurrence.cores[name]
     codes = core.codes.copy()
     codes.flat[0] += 1 if codes.flat[0] < core.format.maximum else -1
-    cores = {**network.lstm.cores, name: QuantizedArray(core.format, codes)}
+    cores = {**network.recurrence.cores, name: QuantizedArray(core.format, codes)}
     frames = random_frames(network, 8)
     changed = ReferenceModel(with_lstm(network, cores=cores)).run(frames)
     assert (changed != ReferenceModel(network).run(frames)).any()
@@ -386,7 +385,7 @@ def test_rounding_half_up_is_seen(monkeypatch):
 )
 def test_swapped_gates_are_seen(first, second):
     network = build_network(seed=2)
-    lstm: QuantizedLstm = network.lstm
+    lstm: QuantizedRecurrence = network.recurrence
     order = list(range(4))
     order[first], order[second] = second, first
     # The gate is the slowest part of the first output mode, hence of every row of W and b.

@@ -9,7 +9,7 @@ from fdht_models.data import load_clips
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras
-from fdht_models.layers.quantizers import core_names, required_names
+from fdht_models.layers.quantizers import required_names
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.training.calibrate import (
     Magnitudes,
@@ -123,8 +123,8 @@ def test_observe_sees_what_the_layer_computes() -> None:
     model = classifier()
     layer = model.get_layer(LSTM)
     seen = observe(layer, FRAMES)
-    rounded = {*required_names(3)} - {*core_names(3)}
-    expected = rounded - {"input", "bias", "gate", "candidate", "output", "hidden"}
+    rounded = {*required_names(EXPERIMENT.shape)} - {*EXPERIMENT.shape.stored_names}
+    expected = rounded - {"input", "bias", "gate", "candidate", "output"}
     assert set(seen) == expected
     # The cell state after the last frame is among what was seen; the layer itself says what it is.
     whole = type(layer).from_config({**layer.get_config(), "return_state": True})
@@ -144,7 +144,7 @@ def test_formats_hold_what_was_seen_and_no_more() -> None:
     model = balanced(classifier())
     settings = EXPERIMENT.quantization
     formats = choose_formats(model, FRAMES, settings)
-    assert set(formats) == {*required_names(3), *HEAD_FORMATS}
+    assert set(formats) == {*required_names(EXPERIMENT.shape), *HEAD_FORMATS}
     seen = observe(model.get_layer(LSTM), FRAMES)
     largest = {name: magnitudes.largest for name, magnitudes in seen.items()}
     largest["preactivation"] = seen["preactivation"].percentile(settings.preactivation_percentile)

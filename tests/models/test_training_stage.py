@@ -158,7 +158,7 @@ def test_formats_survive_the_export(trained: Path) -> None:
     layer = restore(trained / "model").get_layer("lstm")
     formats = formats_of(network)
     for name in layer.quantizers.quantizers:
-        assert formats[name] == layer.format(name), name
+        assert formats[name] == layer.quantizer_format(name), name
 
 
 def test_a_second_call_does_nothing(trained: Path, no_training: None) -> None:

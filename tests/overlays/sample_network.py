@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from fdht_models.artifacts import new_stage
-from fdht_models.tensor.fdht import FdhtShape
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.cells import LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import (
     ContractionPath,
     Head,
-    LstmCell,
-    QuantizedArray,
-    QuantizedLstm,
     QuantizedNetwork,
+    QuantizedRecurrence,
 )
+from fdht_models.tensor.recurrent import fdht_shape
 
 ESTIMATE = {"kind": "estimated", "cycles_per_frame": 500}
 
@@ -26,14 +26,14 @@ ESTIMATE = {"kind": "estimated", "cycles_per_frame": 500}
 def sample_network(name: str = "tiny-net", seed: int = 5, signed: bool = False) -> QuantizedNetwork:
     """60 inputs (64 bytes a frame), 8 units, 3 classes (16 bytes a result)."""
     generator = np.random.default_rng(seed)
-    shape = FdhtShape((3, 4, 5), (8, 2, 2), (2, 4), 2, 2)
+    shape = fdht_shape((3, 4, 5), (8, 2, 2), (2, 4), 2, 2)
 
     def draw(form: FixedPoint, *sizes: int) -> QuantizedArray:
         codes = generator.integers(form.minimum, form.maximum + 1, sizes)
         return QuantizedArray(form, codes.astype(np.int64))
 
     weight, middle = FixedPoint(6, 5), FixedPoint(14, 5)
-    cores = {core: draw(weight, *shape.chain.shape(core)) for core in shape.chain.core_names}
+    cores = {core: draw(weight, *shape.stored.shape(core)) for core in shape.stored.core_names}
 
     def path(plan):
         names = tuple(stage.core for stage in plan.stages)
@@ -45,14 +45,15 @@ def sample_network(name: str = "tiny-net", seed: int = 5, signed: bool = False) 
     tanh = QuantizedArray(squash, squash.quantize(np.tanh(real)))
     sigmoid = QuantizedArray(gate, gate.quantize(1 / (1 + np.exp(-real))))
     output = QuantizedArray(squash, squash.quantize(np.tanh(state.dequantize(state.all_codes()))))
-    cell = LstmCell(draw(FixedPoint(6, 4), 32), pre, sigmoid, tanh, output, state, FixedPoint(8, 7))
+    hidden = FixedPoint(8, 7)
+    cell = LstmCell(draw(FixedPoint(6, 4), 32), pre, sigmoid, tanh, hidden, output, state)
     head = Head(draw(FixedPoint(6, 5), 8, 3), draw(FixedPoint(6, 3), 3))
     return QuantizedNetwork(
         name,
         ("left", "right", "still"),
         "motion_energy",
         (4, 5, 3),
-        QuantizedLstm(
+        QuantizedRecurrence(
             FixedPoint(8, 7, signed) if signed else FixedPoint(8, 8, signed=False),
             cores,
             path(shape.input_plan),

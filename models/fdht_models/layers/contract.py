@@ -1,32 +1,34 @@
-"""The contractions in TensorFlow: merging the tree into a chain, and running a plan."""
+"""The contractions in TensorFlow: merging cores, running a plan, and where weights begin."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from fdht_models.kerasapi import tf
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.network import merge_arrays
 from fdht_models.tensor.plan import ContractionPlan
+from fdht_models.tensor.recurrent import DENSE_HIDDEN, HIDDEN_SUFFIX, RecurrentShape
 
 #: Applied to what a stage emits: (position, values) -> values.
 Rounding = Callable[[int, tf.Tensor], tf.Tensor]
 
 
-def merge_cores(shape: FdhtShape, weights: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Chain cores `C1` .. `Cd` and `C1_hidden` of an HT network's weights, in float32.
+def merge_cores(shape: RecurrentShape, weights: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The stored cores (`RecurrentShape.stored_names`) of a layer's weights, in float32.
 
     The products are taken in float64 and rounded to float32, so that they do not depend on the
     order in which a machine adds; the merge is differentiable.
     """
-    wide = {name: tf.cast(weight, tf.float64) for name, weight in weights.items()}
+    wide = {name: tf.cast(weights[name], tf.float64) for name in shape.network.core_names}
     merged = merge_arrays(shape.network, shape.groups, wide, tf.einsum)
     cores = {name: tf.cast(core, tf.float32) for name, core in merged.items()}
-    axis = shape.chain.core("C1").indices.index("i1")
-    first = cores["C1"]
-    cores["C1"], cores["C1_hidden"] = tf.split(first, [shape.input_modes[0], 1], axis)
+    if not shape.integrated:
+        return {**cores, DENSE_HIDDEN: weights[DENSE_HIDDEN]}
+    first = shape.first_core
+    axis = shape.stored.core(first).indices.index(shape.stored.inputs[0])
+    slices = [shape.input_modes[0], shape.hidden_sides[0]]
+    cores[first], cores[first + HIDDEN_SUFFIX] = tf.split(cores[first], slices, axis)
     return cores
 
 
@@ -65,34 +67,41 @@ def run_plan(
     return tf.reshape(running, (-1, plan.output_size))
 
 
-def initial_deviations(shape: FdhtShape, input_gain: float) -> dict[str, float]:
-    """Standard deviation of each HT weight such that variances stay near 1 along the chain.
+def initial_deviations(shape: RecurrentShape, input_gain: float) -> dict[str, float]:
+    """Standard deviation of each core's weights such that variances stay near 1 on the way.
+
+    Each index that is summed is counted once: an input mode by its core, a bond by the last core
+    that carries it.
 
     Args:
-        shape: the format.
-        input_gain: factor on the slices of the first leaf that meet x, for inputs whose typical
-            size is far below 1.
+        shape: the layer.
+        input_gain: factor on the weights that meet x and carry the first input mode, for inputs
+            whose typical size is far below 1.
     """
-    sizes = shape.network.sizes
+    network = shape.network
+    modes = {*network.inputs, *network.outputs}
+    owners = {index: core.name for core in network.cores for index in core.indices}
     deviations = {}
-    for core in shape.network.cores:
-        if core.name.startswith("U"):
-            mode = core.indices[0]
-            deviations[core.name] = sizes[mode] ** -0.5
-        else:
-            incoming = core.indices[:2]
-            deviations[core.name] = float(np.prod([sizes[i] for i in incoming])) ** -0.5
-    rank = sizes[shape.network.core("U1").indices[2]]
-    deviations["U1"] = input_gain * (2 * rank) ** -0.5
+    for core in network.cores:
+        bonds = [index for index in core.indices if index not in modes]
+        own = [index for index in bonds if owners[index] == core.name]
+        own += [index for index in core.indices if index in network.inputs]
+        terms = math.prod(network.sizes[index] for index in own)
+        deviations[core.name] = terms**-0.5
+        if network.inputs[0] in core.indices:
+            # The first mode sums what few of its slices hold, so it is not counted.
+            rank = math.prod(network.sizes[index] for index in bonds)
+            deviations[core.name] = input_gain * (2 * rank) ** -0.5
     return deviations
 
 
-def hidden_slice_gain(shape: FdhtShape, input_gain: float) -> float:
-    """How much larger the slice of `U1` that meets h must be than those that meet x.
+def hidden_slice_gain(shape: RecurrentShape, input_gain: float) -> float:
+    """How much larger the slices of the first mode that meet h must be than those that meet x.
 
-    Only the corner p_k of n_k of each mode carries h, which loses variance p_k / n_k a mode.
+    Only p_k of n_k values of each mode carry h, which loses variance p_k / n_k a mode, and p_1
+    slices are summed.
     """
-    gain = 1.0
-    for side, mode in zip(shape.hidden_box, shape.input_modes[1:], strict=True):
+    gain = shape.hidden_sides[0] ** -0.5
+    for side, mode in zip(shape.hidden_sides[1:], shape.input_modes[1:], strict=True):
         gain *= (mode / side) ** 0.5
     return gain / input_gain

@@ -2,70 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from fdht_models.errors import ConversionError, NumericError
 from fdht_models.kerasapi import keras, qkeras, tf
-from fdht_models.layers.lstm import QFDHTLSTM
-from fdht_models.layers.quantizers import core_names, format_of, stage_names
+from fdht_models.layers.quantized import QuantizedRNN
+from fdht_models.layers.quantizers import format_of
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.cells import CELLS, Cell
+from fdht_models.tensor.plan import ContractionPlan
 from fdht_models.tensor.quantized import (
     ContractionPath,
     Head,
-    LstmCell,
-    QuantizedArray,
-    QuantizedLstm,
     QuantizedNetwork,
+    QuantizedRecurrence,
 )
 
 #: Keras adds the logits in float32, which holds integers exactly up to 2**24.
 _EXACT_FLOAT32_BITS = 25
 
 
-def export_lstm(layer: QFDHTLSTM) -> QuantizedLstm:
+def export_recurrence(layer: QuantizedRNN) -> QuantizedRecurrence:
     """The integers of a built layer.
 
     Raises:
         NumericError: an accumulator would need more than 48 bits.
     """
-    stages = stage_names(layer.modes)
+    shape = layer.shape
     cores = layer.stored_cores(training=False)
-    lstm = QuantizedLstm(
-        layer.format("input"),
-        {name: _codes(cores[name], layer.format(name)) for name in core_names(layer.modes)},
-        ContractionPath(
-            layer.shape.input_plan,
-            tuple(layer.input_cores),
-            layer.quantizers.formats(f"input.{name}" for name in stages),
-        ),
-        ContractionPath(
-            layer.shape.hidden_plan,
-            tuple(layer.hidden_cores),
-            layer.quantizers.formats(f"hidden.{name}" for name in stages),
-        ),
-        LstmCell(
-            _codes(layer.quantized_bias(training=False), layer.format("bias")),
-            layer.format("preactivation"),
-            layer.gate_table,
-            layer.candidate_table,
-            layer.output_table,
-            layer.format("cell"),
-            layer.format("hidden"),
-        ),
+    recurrence = QuantizedRecurrence(
+        layer.quantizer_format("input"),
+        {name: _codes(cores[name], layer.quantizer_format(name)) for name in shape.stored_names},
+        _path(layer, "input", shape.input_plan, shape.input_cores),
+        _path(layer, "hidden", shape.hidden_plan, shape.hidden_cores),
+        _cell(layer),
     )
-    accumulator_widths(lstm)  # refuses what no accumulator could hold
-    return lstm
+    accumulator_widths(recurrence)  # refuses what no accumulator could hold
+    return recurrence
 
 
-def accumulator_widths(lstm: QuantizedLstm) -> dict[str, int]:
+def _path(
+    layer: QuantizedRNN, label: str, plan: ContractionPlan, cores: tuple[str, ...]
+) -> ContractionPath:
+    names = (f"{label}.{stage.core}" for stage in plan.stages[:-1])
+    return ContractionPath(plan, cores, layer.quantizers.formats(names))
+
+
+def _cell(layer: QuantizedRNN) -> Cell:
+    bias = _codes(layer.stored_bias(training=False), layer.quantizer_format("bias"))
+    kind = CELLS[layer.cell]
+    named = {"bias": bias, **layer.tables}
+    missing = [entry.name for entry in fields(kind) if entry.name not in named]
+    values: dict[str, Any] = named | {name: layer.quantizer_format(name) for name in missing}
+    return kind(**values)
+
+
+def accumulator_widths(recurrence: QuantizedRecurrence) -> dict[str, int]:
     """Width in bits of every exact sum, by name."""
     widths = {
-        f"{label}.{stage.core}": lstm.accumulator_format(path, position).width
-        for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path))
+        f"{label}.{stage.core}": recurrence.accumulator_format(path, position).width
+        for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path))
         for position, stage in enumerate(path.plan.stages)
     }
-    return widths | {"preactivation": lstm.sum_format.width, "cell": lstm.cell_sum_format.width}
+    return widths | {name: format.width for name, format in recurrence.sums.items()}
 
 
 def export_head(layer: Any) -> Head:
@@ -98,7 +100,7 @@ def export_head(layer: Any) -> Head:
 
 
 def export_network(
-    lstm: QFDHTLSTM,
+    layer: QuantizedRNN,
     head: Any,
     *,
     name: str,
@@ -112,7 +114,7 @@ def export_network(
         NumericError: Keras could not add the logits exactly.
     """
     network = QuantizedNetwork(
-        name, classes, feature, frame_shape, export_lstm(lstm), export_head(head)
+        name, classes, feature, frame_shape, export_recurrence(layer), export_head(head)
     )
     if network.logit_format.width > _EXACT_FLOAT32_BITS:
         raise NumericError(

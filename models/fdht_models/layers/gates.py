@@ -14,8 +14,8 @@ import numpy as np
 from fdht_models.errors import ConfigError, NumericError, near_matches
 from fdht_models.kerasapi import keras, qkeras, tf
 from fdht_models.layers.quantizers import round_to
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import QuantizedArray
 
 #: Functions onto 0..1 by name: real, and QKeras' hardware-friendly ones.
 SIGMOIDS: dict[str, Callable[[Any], Any]] = {

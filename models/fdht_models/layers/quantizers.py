@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fdht_models.errors import NumericError
 from fdht_models.kerasapi import qkeras, tf
 from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.recurrent import RecurrentShape
 
 
 def format_of(quantizer: Any, field: str = "quantizer") -> FixedPoint:
@@ -94,7 +95,7 @@ def round_to(values: tf.Tensor, format: FixedPoint) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class QuantizerSet:
-    """Quantizers of a QFDHTLSTM by name; every name of `required_names` is there.
+    """Quantizers of a layer by name; every name of `required_names` is there.
 
     Args:
         quantizers: name -> QKeras quantizer.
@@ -103,13 +104,12 @@ class QuantizerSet:
     quantizers: Mapping[str, Any]
 
     @staticmethod
-    def build(values: Mapping[str, Any], modes: int) -> QuantizerSet:
-        """Checks names and quantizers.
+    def build(values: Mapping[str, Any], wanted: Sequence[str]) -> QuantizerSet:
+        """Checks names and quantizers; `wanted` is what `required_names` gives.
 
         Raises:
             NumericError: a name is missing or unknown, or a quantizer is unfit.
         """
-        wanted = required_names(modes)
         for name in wanted:
             if name not in values:
                 raise NumericError("is missing", field=f"quantizers.{name}", remedy="add it")
@@ -143,32 +143,30 @@ class QuantizerSet:
         }
 
 
-def core_names(modes: int) -> tuple[str, ...]:
-    """Stored cores: one a mode, and the slice of the first that meets h, with its own scale.
+def stage_names(shape: RecurrentShape) -> tuple[str, ...]:
+    """What the stages of both paths emit, such as "input.C4"; the last ones stay exact."""
+    paths = {"input": shape.input_plan, "hidden": shape.hidden_plan}
+    return tuple(
+        f"{label}.{stage.core}" for label, plan in paths.items() for stage in plan.stages[:-1]
+    )
 
-    57,600 summands meet the x part of the first core and only H the h part, so the latter must be
-    much larger; one scale for both costs five times the error.
+
+def required_names(shape: RecurrentShape) -> tuple[str, ...]:
+    """Names of the quantizers of a layer.
+
+    The slices of the first core that meet h are stored on their own, with their own scale: 57,600
+    summands meet the x part and only H the h part, so that the latter must be much larger; one
+    scale for both costs five times the error.
     """
-    return (*(f"C{k}" for k in range(1, modes + 1)), "C1_hidden")
-
-
-def stage_names(modes: int) -> tuple[str, ...]:
-    """What the stages of either path emit, in order; the last stage stays exact."""
-    return tuple(f"C{k}" for k in range(modes, 1, -1))
-
-
-def required_names(modes: int) -> tuple[str, ...]:
-    """Names of the quantizers of a layer with so many modes."""
+    cell = ("output", "cell") if shape.cell == "lstm" else ("recurrent",)
     return (
         "input",
-        *core_names(modes),
+        *shape.stored_names,
         "bias",
-        *(f"input.{name}" for name in stage_names(modes)),
-        *(f"hidden.{name}" for name in stage_names(modes)),
+        *stage_names(shape),
         "preactivation",
         "gate",
         "candidate",
-        "output",
-        "cell",
+        *cell,
         "hidden",
     )

@@ -2,7 +2,8 @@
 
 Keras' forward pass, the integer reference, the cost model and the HLS writer read the same plan.
 The order of a stage's output indices is the order in which a streaming implementation emits them:
-remaining input modes first, then the output modes in the order in which they appear, then bonds.
+remaining input modes first, then the output modes in the order in which they appear, then bonds,
+those that live longest first: the bonds that the next stage sums are the innermost.
 """
 
 from __future__ import annotations
@@ -56,6 +57,23 @@ class Stage:
     def summed(self) -> tuple[str, ...]:
         """Indices that this stage sums."""
         return tuple(index for index in self.input_indices if index not in self.output_indices)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Indices that the running tensor and the core have in common and that stay open.
+
+        They number the terms of a sum (CP, BT, KCP): each of their values has its own weights.
+        """
+        return tuple(
+            index
+            for index in self.core_indices
+            if index in self.input_indices and index in self.output_indices
+        )
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Indices that the core brings in."""
+        return tuple(index for index in self.core_indices if index not in self.input_indices)
 
     @property
     def terms(self) -> int:
@@ -120,6 +138,31 @@ class ContractionPlan:
         """Axes of the last stage's output, in the order of `outputs`."""
         return tuple(self.stages[-1].output_indices.index(name) for name in self.outputs)
 
+    def passing(self, position: int) -> tuple[str, ...]:
+        """Bonds that pass a stage by: its core does not carry them."""
+        stage = self.stages[position]
+        return tuple(
+            index
+            for index in stage.input_indices
+            if index in stage.output_indices
+            and index not in stage.core_indices
+            and index not in (*self.inputs, *self.outputs)
+        )
+
+    def stage_turns(self, position: int) -> int:
+        """Products of a vector of summed bonds with one slice of a stage's core, for one input.
+
+        What a pipeline with one multiplier for each entry of such a slice takes in clocks.
+        """
+        stage = self.stages[position]
+        bonds = [index for index in stage.summed if index not in self.inputs]
+        return stage.macs // math.prod(stage.sizes[index] for index in (*bonds, *stage.added))
+
+    @property
+    def turns(self) -> int:
+        """Turns of the busiest stage."""
+        return max(self.stage_turns(position) for position in range(len(self.stages)))
+
     def accumulators(self, position: int) -> int:
         """Partial sums that a stage keeps when its input arrives in order (one word each).
 
@@ -178,6 +221,14 @@ def plan_contraction(network: TensorNetwork, order: Sequence[str]) -> Contractio
         raise ShapeError(
             f"must name each of {sorted(network.core_names)} once", field="order", value=list(order)
         )
+    modes = {*network.inputs, *network.outputs}
+    # At which stage each bond is summed: where the last of its cores is contracted.
+    ends = {
+        index: position
+        for position, name in enumerate(order)
+        for index in network.core(name).indices
+        if index not in modes
+    }
     running = network.inputs
     appeared: list[str] = []
     stages = []
@@ -185,31 +236,18 @@ def plan_contraction(network: TensorNetwork, order: Sequence[str]) -> Contractio
         core = network.core(name)
         later = {index for other in order[position + 1 :] for index in network.core(other).indices}
         appeared += [index for index in core.indices if index in network.outputs]
-        alive = dict.fromkeys((*running, *core.indices))
+        bonds = [
+            index
+            for index in dict.fromkeys((*running, *core.indices))
+            if index in ends and ends[index] > position
+        ]
+        bonds.sort(key=lambda index: -ends[index])  # stable: else in the order of appearance
         result = (
             *(index for index in running if index in network.inputs and index in later),
             *appeared,
-            *(
-                index
-                for index in alive
-                if index in later and index not in network.inputs and index not in network.outputs
-            ),
+            *bonds,
         )
         sizes = {index: network.sizes[index] for index in (*running, *core.indices)}
         stages.append(Stage(name, running, core.indices, result, sizes))
         running = result
     return ContractionPlan(network.inputs, network.outputs, tuple(stages))
-
-
-def streaming_order(network: TensorNetwork) -> tuple[str, ...]:
-    """Cores from the last input mode to the first: the order in which a raster frame streams."""
-
-    def last_mode(name: str) -> int:
-        carried = [
-            network.inputs.index(index)
-            for index in network.core(name).indices
-            if index in network.inputs
-        ]
-        return max(carried, default=-1)
-
-    return tuple(sorted(network.core_names, key=last_mode, reverse=True))

@@ -15,55 +15,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fdht_models.artifacts import canonical_json, read_json, write_text
 from fdht_models.errors import ArtifactError, FdhtError, ShapeError
-from fdht_models.tensor.fdht import GATES
-from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
+from fdht_models.tensor.arrays import (
+    QuantizedArray,
+    exact_product_format,
+    exact_sum_format,
+)
+from fdht_models.tensor.cells import Cell, cell_from
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.plan import ContractionPlan, Stage
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: Bytes of one memory word of the core's ports.
 WORD_BYTES = 8
 #: Bytes of one logit in memory.
 LOGIT_BYTES = 4
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedArray:
-    """Integer codes and their format.
-
-    Raises:
-        ShapeError: a code does not fit the format.
-    """
-
-    format: FixedPoint
-    codes: Codes
-
-    def __post_init__(self) -> None:
-        codes = self.codes
-        if codes.size and (codes.min() < self.format.minimum or codes.max() > self.format.maximum):
-            raise ShapeError(
-                f"codes {codes.min()}..{codes.max()} do not fit {self.format}", field="codes"
-            )
-        if codes.flags.writeable:
-            # A copy: freezing the caller's array would be a surprise.
-            codes = codes.copy()
-            codes.setflags(write=False)
-            object.__setattr__(self, "codes", codes)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {"format": self.format.to_json(), "codes": self.codes.tolist()}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> QuantizedArray:
-        """The inverse of `to_json`."""
-        codes = np.array(value["codes"])
-        if codes.dtype != np.int64:
-            raise ShapeError("must be integers", field="codes", value=str(codes.dtype))
-        return QuantizedArray(FixedPoint.from_json(value["format"]), codes)
 
 
 @dataclass(frozen=True)
@@ -99,53 +66,6 @@ class ContractionPath:
 
 
 @dataclass(frozen=True, eq=False)
-class LstmCell:
-    """The cell behind the contractions.
-
-    pre = round(W_x x + W_h h + b); f, u, o = gate[pre]; g = candidate[pre];
-    c = round(f c + u g); h = round(o output[c]). Tables are indexed by raw bits.
-
-    Args:
-        bias: [4 H], gates in the order of `fdht_models.tensor.fdht.GATES`.
-        preactivation: format of `pre`.
-        gate: truth table of forget, update and output gate over all codes of `pre`.
-        candidate: truth table of the candidate over all codes of `pre`.
-        output: truth table over all codes of the cell state.
-        cell: format of the cell state c.
-        hidden: format of the hidden state h.
-    """
-
-    bias: QuantizedArray
-    preactivation: FixedPoint
-    gate: QuantizedArray
-    candidate: QuantizedArray
-    output: QuantizedArray
-    cell: FixedPoint
-    hidden: FixedPoint
-
-    _ARRAYS = ("bias", "gate", "candidate", "output")
-    _FORMATS = ("preactivation", "cell", "hidden")
-
-    @property
-    def units(self) -> int:
-        """Hidden units H."""
-        return self.bias.codes.size // len(GATES)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {name: getattr(self, name).to_json() for name in (*self._ARRAYS, *self._FORMATS)}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> LstmCell:
-        """The inverse of `to_json`."""
-        fields: dict[str, Any] = {
-            name: QuantizedArray.from_json(value[name]) for name in LstmCell._ARRAYS
-        }
-        fields |= {name: FixedPoint.from_json(value[name]) for name in LstmCell._FORMATS}
-        return LstmCell(**fields)
-
-
-@dataclass(frozen=True, eq=False)
 class Head:
     """Dense layer from h to one logit a class; logits are exact.
 
@@ -170,15 +90,15 @@ class Head:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedLstm:
-    """A quantised tensorized LSTM: both contractions and the cell.
+class QuantizedRecurrence:
+    """A quantised tensorized recurrent layer: both contractions and the cell.
 
     Args:
         input_format: format of a frame's values.
         cores: stored cores by name.
         input_path: W_x x.
         hidden_path: W_h h.
-        cell: the LSTM cell.
+        cell: the cell behind them.
 
     Raises:
         ShapeError: the parts do not fit together.
@@ -188,7 +108,7 @@ class QuantizedLstm:
     cores: Mapping[str, QuantizedArray]
     input_path: ContractionPath
     hidden_path: ContractionPath
-    cell: LstmCell
+    cell: Cell
 
     def __post_init__(self) -> None:
         if self.input_format.width != 8:
@@ -205,19 +125,12 @@ class QuantizedLstm:
                 raise ShapeError("needs one format for each stage but the last", field="formats")
             for position in range(len(path.plan.stages)):
                 self.core_of(path, position)
-        pre = len(GATES) * self.units
+        rows = len(self.cell.gates) * self.units
         _expect(
             {
-                "input_path.plan.output_size": (self.input_path.plan.output_size, pre),
-                "hidden_path.plan.output_size": (self.hidden_path.plan.output_size, pre),
+                "input_path.plan.output_size": (self.input_path.plan.output_size, rows),
+                "hidden_path.plan.output_size": (self.hidden_path.plan.output_size, rows),
                 "hidden_path.plan.input_size": (self.hidden_path.plan.input_size, self.units),
-                "cell.bias": (self.cell.bias.codes.shape, (pre,)),
-                "cell.gate": (self.cell.gate.codes.size, 1 << self.cell.preactivation.width),
-                "cell.candidate": (
-                    self.cell.candidate.codes.size,
-                    1 << self.cell.preactivation.width,
-                ),
-                "cell.output": (self.cell.output.codes.size, 1 << self.cell.cell.width),
             }
         )
 
@@ -271,21 +184,11 @@ class QuantizedLstm:
         return exact_product_format(source, core, stage.terms)
 
     @cached_property
-    def sum_format(self) -> FixedPoint:
-        """Exact format of W_x x + W_h h + b."""
-        return exact_sum_format(
+    def sums(self) -> dict[str, FixedPoint]:
+        """Exact formats of the cell's sums, by what they are rounded to; see `Cell.sums`."""
+        return self.cell.sums(
             self.accumulator_format(self.input_path, -1),
             self.accumulator_format(self.hidden_path, -1),
-            self.cell.bias.format,
-        )
-
-    @cached_property
-    def cell_sum_format(self) -> FixedPoint:
-        """Exact format of f c + u g."""
-        gate = self.cell.gate.format
-        return exact_sum_format(
-            exact_product_format(gate, self.cell.cell),
-            exact_product_format(gate, self.cell.candidate.format),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -299,27 +202,27 @@ class QuantizedLstm:
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> QuantizedLstm:
+    def from_json(value: Mapping[str, Any]) -> QuantizedRecurrence:
         """The inverse of `to_json`."""
-        return QuantizedLstm(
+        return QuantizedRecurrence(
             FixedPoint.from_json(value["input_format"]),
             {name: QuantizedArray.from_json(core) for name, core in value["cores"].items()},
             ContractionPath.from_json(value["input_path"]),
             ContractionPath.from_json(value["hidden_path"]),
-            LstmCell.from_json(value["cell"]),
+            cell_from(value["cell"]),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """A quantised tensorized LSTM with its head: what is converted, built and run.
+    """A quantised tensorized recurrent layer with its head: what is converted, built and run.
 
     Args:
         name: the experiment's name.
         classes: labels, one a logit.
         feature: name of the feature computed from video frames, or None.
         frame_shape: shape of a raw frame: (height, width, 3) for video.
-        lstm: the recurrent layer.
+        recurrence: the recurrent layer.
         head: the classifier.
 
     Raises:
@@ -330,7 +233,7 @@ class QuantizedNetwork:
     classes: tuple[str, ...]
     feature: str | None
     frame_shape: tuple[int, ...]
-    lstm: QuantizedLstm
+    recurrence: QuantizedRecurrence
     head: Head
 
     def __post_init__(self) -> None:
@@ -338,7 +241,7 @@ class QuantizedNetwork:
             {
                 "head.weights": (
                     self.head.weights.codes.shape,
-                    (self.lstm.units, len(self.classes)),
+                    (self.recurrence.units, len(self.classes)),
                 ),
                 "head.bias": (self.head.bias.codes.shape, (len(self.classes),)),
             }
@@ -354,12 +257,12 @@ class QuantizedNetwork:
     @property
     def inputs(self) -> int:
         """Values in a frame."""
-        return self.lstm.inputs
+        return self.recurrence.inputs
 
     @property
     def input_format(self) -> FixedPoint:
         """Format of a frame's values."""
-        return self.lstm.input_format
+        return self.recurrence.input_format
 
     @property
     def frame_bytes(self) -> int:
@@ -374,13 +277,13 @@ class QuantizedNetwork:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of a frame, head included."""
-        return self.lstm.macs + self.lstm.units * len(self.classes)
+        return self.recurrence.macs + self.recurrence.units * len(self.classes)
 
     @cached_property
     def logit_format(self) -> FixedPoint:
         """Exact format of a logit."""
         product = exact_product_format(
-            self.head.weights.format, self.lstm.cell.hidden, self.lstm.units
+            self.head.weights.format, self.recurrence.cell.hidden, self.recurrence.units
         )
         return exact_sum_format(product, self.head.bias.format)
 
@@ -398,7 +301,7 @@ class QuantizedNetwork:
             "classes": list(self.classes),
             "feature": self.feature,
             "frame_shape": list(self.frame_shape),
-            "lstm": self.lstm.to_json(),
+            "recurrence": self.recurrence.to_json(),
             "head": self.head.to_json(),
         }
 
@@ -412,7 +315,7 @@ class QuantizedNetwork:
             tuple(value["classes"]),
             value["feature"],
             tuple(value["frame_shape"]),
-            QuantizedLstm.from_json(value["lstm"]),
+            QuantizedRecurrence.from_json(value["recurrence"]),
             Head.from_json(value["head"]),
         )
 
@@ -438,22 +341,9 @@ class QuantizedNetwork:
             ) from error
 
 
-def exact_product_format(first: FixedPoint, second: FixedPoint, terms: int = 1) -> FixedPoint:
-    """The narrowest signed format that holds any sum of `terms` products of two formats."""
-    bound = first.magnitude * second.magnitude * terms
-    return FixedPoint(signed_bits(bound), first.fraction + second.fraction)
-
-
-def exact_sum_format(*parts: FixedPoint) -> FixedPoint:
-    """The narrowest signed format that holds any sum of one number of each format."""
-    fraction = max(part.fraction for part in parts)
-    bound = sum(part.magnitude << (fraction - part.fraction) for part in parts)
-    return FixedPoint(signed_bits(bound), fraction)
-
-
-def frame_modes(lstm: QuantizedLstm) -> tuple[int, int]:
+def frame_modes(recurrence: QuantizedRecurrence) -> tuple[int, int]:
     """(fibres, values a fibre): a frame as a stream of fibres of the last input mode."""
-    shape = lstm.input_path.plan.input_shape
+    shape = recurrence.input_path.plan.input_shape
     return math.prod(shape[:-1]), shape[-1]
 
 

@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from fdht_models.experiment import INPUT_FORMAT, QuantizationSettings
 from fdht_models.kerasapi import tf
-from fdht_models.layers.contract import run_plan
-from fdht_models.layers.lstm import FDHTLSTM
-from fdht_models.layers.quantizers import core_names, stage_names
-from fdht_models.tensor.fdht import GATES, FdhtShape
+from fdht_models.layers.quantizers import stage_names
+from fdht_models.layers.recurrent import TensorRNN
 from fdht_models.tensor.fixedpoint import FixedPoint, integer_bits_for
 from fdht_models.tensor.network import merge_arrays
+from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.training.models import HEAD, HEAD_FORMATS, LSTM
 
 #: Clips whose intermediate results are held at once.
@@ -26,25 +25,27 @@ _BLOCK = 8
 Array = npt.NDArray[Any]
 
 
-def balance(shape: FdhtShape, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """HT weights of the same function whose chain cores C2 .. Cd have their maxima in [0.5, 1).
+def balance(shape: RecurrentShape, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights of the same function whose stored cores but the first have maxima in [0.5, 1).
 
-    Leaf k is multiplied by a power of two, and the first leaf, whose slices meet x and h alike,
-    is divided by it. QKeras has no format whose range is less than 1, so a smaller core would
-    waste bits; and powers of two change no digit of any result.
+    Every format is linear in each of its cores. So a core is multiplied by a power of two, and
+    the first one, whose slices meet x and h alike, is divided by it. QKeras has no format whose
+    range is less than 1, so that a smaller core would waste bits; and powers of two change no
+    digit of any result.
 
     Args:
-        shape: the network.
+        shape: the layer.
         weights: arrays of the cores of `shape.network`, by name.
     """
     balanced = {name: np.array(weights[name]) for name in shape.network.core_names}
-    chain = merge_arrays(shape.network, shape.groups, balanced)
-    for k in range(2, len(shape.input_modes) + 1):
-        largest = float(np.abs(chain[f"C{k}"]).max())
-        if largest > 0:
+    stored = merge_arrays(shape.network, shape.groups, balanced)
+    first = shape.groups[shape.first_core][0]
+    for name, members in shape.groups.items():
+        largest = float(np.abs(stored[name]).max())
+        if name != shape.first_core and largest > 0:
             exponent = -math.frexp(largest)[1]
-            balanced[f"U{k}"] = np.ldexp(balanced[f"U{k}"], exponent)
-            balanced["U1"] = np.ldexp(balanced["U1"], -exponent)
+            balanced[members[0]] = np.ldexp(balanced[members[0]], exponent)
+            balanced[first] = np.ldexp(balanced[first], -exponent)
     return balanced
 
 
@@ -68,7 +69,7 @@ class Magnitudes:
         return float(np.percentile(np.concatenate(self.sample), percent))
 
 
-def observe(layer: FDHTLSTM, frames: npt.NDArray[np.uint8]) -> dict[str, Magnitudes]:
+def observe(layer: TensorRNN, frames: npt.NDArray[np.uint8]) -> dict[str, Magnitudes]:
     """Runs a float layer and records every value that a quantised one would round.
 
     Args:
@@ -76,35 +77,29 @@ def observe(layer: FDHTLSTM, frames: npt.NDArray[np.uint8]) -> dict[str, Magnitu
         frames: uint8 [clips, steps, inputs].
 
     Returns:
-        Magnitudes by the names of `required_names` for stages, pre-activation and cell.
+        Magnitudes by the names of `required_names`, of what `TensorRNN.emit` sees.
     """
-    names = stage_names(layer.modes)
-    seen = {f"{path}.{name}": Magnitudes() for path in ("input", "hidden") for name in names}
-    seen |= {"preactivation": Magnitudes(), "cell": Magnitudes()}
+    seen: dict[str, Magnitudes] = {}
 
-    def recorder(path: str) -> Any:
-        def record(position: int, values: tf.Tensor) -> tf.Tensor:
-            seen[f"{path}.{names[position]}"].see(values, every=16)
-            return values
+    def record(name: str, values: tf.Tensor) -> None:
+        every = 16 if name in stages else 1  # stages emit far more than is needed
+        seen.setdefault(name, Magnitudes()).see(values, every)
 
-        return record
-
-    cores = layer.stored_cores(training=False)
-    input_cores = [cores[name] for name in layer.input_cores]
-    hidden_cores = [cores[name] for name in layer.hidden_cores]
-    for start in range(0, len(frames), _BLOCK):
-        block = frames[start : start + _BLOCK]
-        scaled = tf.cast(block, tf.float32) * INPUT_FORMAT.scale
-        flat = tf.reshape(scaled, (-1, block.shape[-1]))
-        projected = run_plan(layer.shape.input_plan, flat, input_cores, recorder("input"))
-        projected = tf.reshape(projected, (len(block), -1, len(GATES) * layer.units))
-        hidden = cell = tf.zeros((len(block), layer.units))
-        for step in range(block.shape[1]):
-            recurrent = run_plan(layer.shape.hidden_plan, hidden, hidden_cores, recorder("hidden"))
-            seen["preactivation"].see(projected[:, step] + recurrent + layer.bias, every=1)
-            weights = [*hidden_cores, layer.bias]
-            hidden, (_, cell) = layer.step(projected[:, step], (hidden, cell), weights, False)
-            seen["cell"].see(cell, every=1)
+    stages = stage_names(layer.shape)
+    layer.observer = record
+    try:
+        cores = layer.stored_cores(training=False)
+        recurrence = layer.begin_recurrence(cores, training=False)
+        for start in range(0, len(frames), _BLOCK):
+            block = frames[start : start + _BLOCK]
+            scaled = tf.cast(block, tf.float32) * INPUT_FORMAT.scale
+            projected = layer.project(tf.reshape(scaled, (-1, block.shape[-1])), cores, False)
+            projected = tf.reshape(projected, (len(block), block.shape[1], -1))
+            states = [tf.zeros((len(block), layer.units)) for _ in layer.state_names]
+            for step in range(block.shape[1]):
+                _, states = layer.step(projected[:, step], states, recurrence, False)
+    finally:
+        layer.observer = None
     return seen
 
 
@@ -128,19 +123,20 @@ def choose_formats(
     seen = observe(layer, frames)
     cores = layer.stored_cores(training=False)
     formats = {"input": INPUT_FORMAT}
-    for name in core_names(layer.modes):
+    for name in layer.shape.stored_names:
         formats[name] = signed_format(settings.core_width(name), _largest(cores[name]))
     formats["bias"] = signed_format(settings.bias, _largest(layer.bias))
-    for path in ("input", "hidden"):
-        for name in stage_names(layer.modes):
-            largest = seen[f"{path}.{name}"].largest
-            formats[f"{path}.{name}"] = signed_format(settings.intermediates, largest)
+    for name in stage_names(layer.shape):
+        formats[name] = signed_format(settings.intermediates, seen[name].largest)
     percentile = seen["preactivation"].percentile(settings.preactivation_percentile)
     formats["preactivation"] = signed_format(settings.preactivation, percentile)
     formats["gate"] = FixedPoint(settings.gate, settings.gate, signed=False)
     formats["candidate"] = signed_format(settings.candidate, 0.0)
-    formats["output"] = signed_format(settings.output, 0.0)
-    formats["cell"] = signed_format(settings.cell, seen["cell"].largest)
+    if layer.cell == "lstm":
+        formats["output"] = signed_format(settings.output, 0.0)
+        formats["cell"] = signed_format(settings.cell, seen["cell"].largest)
+    else:
+        formats["recurrent"] = signed_format(settings.recurrent, seen["recurrent"].largest)
     formats["hidden"] = signed_format(settings.hidden, 0.0)
     kernel, bias = model.get_layer(HEAD).get_weights()
     for name, width, values in zip(

@@ -44,7 +44,10 @@ def recipe_digest(experiment: Experiment) -> str:
     return digest_of(
         {
             "data": {key: data[key] for key in ("set", "steps", "train_clips", "seed")},
-            "model": asdict(experiment.model),
+            # Without keys that are not set: those of other formats, among them formats to come.
+            "model": {
+                key: value for key, value in asdict(experiment.model).items() if value is not None
+            },
             "quantization": asdict(experiment.quantization),
             "training": asdict(experiment.training),
         }

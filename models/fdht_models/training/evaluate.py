@@ -11,8 +11,8 @@ from fdht_models.data import ClipSet, single_frame_baseline
 from fdht_models.errors import EqualityError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import tf
-from fdht_models.tensor.fdht import FdhtShape
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training.display import Display
 
@@ -82,7 +82,7 @@ def compare_with_reference(
     return {"compared": int(expected.size), "mismatches": mismatches}
 
 
-def parameter_counts(shape: FdhtShape, classes: int) -> dict[str, Any]:
+def parameter_counts(shape: RecurrentShape, classes: int) -> dict[str, Any]:
     """Parameters of the LSTM, of the dense one it stands for, on the chip, and of the head."""
     return {
         "lstm": shape.parameter_count,

@@ -1,8 +1,9 @@
-"""The classifier as a Keras model: uint8 frames -> [0, 1) -> (Q)FDHT-LSTM -> logits."""
+"""The classifier as a Keras model: uint8 frames -> [0, 1) -> LSTM or GRU -> logits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import numpy.typing as npt
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import INPUT_FORMAT, Experiment
 from fdht_models.kerasapi import keras, qkeras
-from fdht_models.layers.lstm import FDHTLSTM, QFDHTLSTM
+from fdht_models.layers.gru import TensorGRU
+from fdht_models.layers.lstm import TensorLSTM
+from fdht_models.layers.quantized import QTensorGRU, QTensorLSTM
 from fdht_models.layers.quantizers import quantizer_for, required_names
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 
@@ -29,16 +33,17 @@ def float_classifier(experiment: Experiment) -> Any:
     """The float twin: Keras model, uint8 [batch, steps, inputs] -> float32 [batch, classes].
 
     Raises:
-        ConfigError: a gate function does not exist.
+        ConfigError: a gate function does not exist, or the experiment's cell is no recurrent one.
     """
+    kind, _ = _layers(experiment)
     try:
-        lstm = FDHTLSTM(**_lstm_arguments(experiment), name=LSTM)
+        layer = kind(**_arguments(experiment), name=LSTM)
     except ConfigError as error:
         raise ConfigError(
             error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
         ) from None
     head = keras.layers.Dense(len(experiment.data_set.classes), name=HEAD)
-    return _assemble(experiment, lstm, head, experiment.steps, None)
+    return _assemble(experiment, layer, head, experiment.steps, None)
 
 
 def quantized_classifier(
@@ -56,15 +61,14 @@ def quantized_classifier(
         experiment: the network's shape and gates.
         formats: `required_names` and `HEAD_FORMATS`.
         return_sequences: logits of every frame, [batch, steps, classes].
-        stateful: keep the LSTM state from call to call; needs `batch`.
+        stateful: keep the state from call to call; needs `batch`.
         batch: clips a call, or None for any.
         steps: frames a clip, or None for any.
     """
-    lstm = QFDHTLSTM(
-        **_lstm_arguments(experiment),
-        quantizers={
-            name: formats[name] for name in required_names(len(experiment.model.input_modes))
-        },
+    _, kind = _layers(experiment)
+    layer = kind(
+        **_arguments(experiment),
+        quantizers={name: formats[name] for name in required_names(experiment.shape)},
         return_sequences=return_sequences,
         stateful=stateful,
         name=LSTM,
@@ -73,7 +77,7 @@ def quantized_classifier(
     head = qkeras.QDense(
         len(experiment.data_set.classes), kernel_quantizer=weights, bias_quantizer=bias, name=HEAD
     )
-    return _assemble(experiment, lstm, head, steps, batch)
+    return _assemble(experiment, layer, head, steps, batch)
 
 
 def weights_of(model: Any) -> Weights:
@@ -101,48 +105,53 @@ def set_weights(model: Any, weights: Mapping[str, npt.NDArray[Any]], source: str
 
 def formats_of(network: QuantizedNetwork) -> dict[str, FixedPoint]:
     """The formats that `quantized_classifier` wants, read back from what was exported."""
-    lstm, cell = network.lstm, network.lstm.cell
-    formats = {"input": lstm.input_format}
-    formats |= {name: core.format for name, core in lstm.cores.items()}
-    for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
-        named = zip(path.cores, path.formats, strict=False)  # the last stage stays exact
-        formats |= {f"{label}.{core}": format for core, format in named}
-    formats |= {
-        "bias": cell.bias.format,
-        "preactivation": cell.preactivation,
-        "gate": cell.gate.format,
-        "candidate": cell.candidate.format,
-        "output": cell.output.format,
-        "cell": cell.cell,
-        "hidden": cell.hidden,
-    }
+    recurrence = network.recurrence
+    formats = {"input": recurrence.input_format}
+    formats |= {name: core.format for name, core in recurrence.cores.items()}
+    for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path)):
+        named = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
+        formats |= {f"{label}.{stage.core}": format for stage, format in named}
+    for entry in fields(recurrence.cell):
+        value = getattr(recurrence.cell, entry.name)
+        formats[entry.name] = value.format if isinstance(value, QuantizedArray) else value
     head = (network.head.weights.format, network.head.bias.format)
     return formats | dict(zip(HEAD_FORMATS, head, strict=True))
 
 
 def _assemble(
-    experiment: Experiment, lstm: Any, head: Any, steps: int | None, batch: int | None
+    experiment: Experiment, layer: Any, head: Any, steps: int | None, batch: int | None
 ) -> Any:
     shape = (steps, experiment.shape.input_size)
     frames = keras.Input(shape, batch_size=batch, dtype="uint8", name="frames")
     scaled = keras.layers.Rescaling(INPUT_FORMAT.scale, name="scale")(frames)
-    return keras.Model(frames, head(lstm(scaled)), name=experiment.name.replace("-", "_"))
+    return keras.Model(frames, head(layer(scaled)), name=experiment.name.replace("-", "_"))
 
 
-def _lstm_arguments(experiment: Experiment) -> dict[str, Any]:
-    model = experiment.model
-    names = (
-        "input_modes",
-        "output_modes",
-        "hidden_box",
-        "leaf_rank",
-        "inner_rank",
-        "tree",
-        "recurrent_activation",
-        "activation",
-        "input_gain",
-    )
-    return {name: getattr(model, name) for name in names}
+def _layers(experiment: Experiment) -> tuple[Any, Any]:
+    """The float layer and the quantised one."""
+    kinds = {"lstm": (TensorLSTM, QTensorLSTM), "gru": (TensorGRU, QTensorGRU)}
+    if experiment.shape.cell not in kinds:
+        raise ConfigError(
+            "is a matrix for comparison of counts, and cannot be trained",
+            field="model.cell",
+            value=experiment.shape.cell,
+            remedy=f"choose {' or '.join(kinds)}",
+        )
+    return kinds[experiment.shape.cell]
+
+
+def _arguments(experiment: Experiment) -> dict[str, Any]:
+    model, shape = experiment.model, experiment.shape
+    return {
+        "format": shape.format,
+        "input_modes": shape.input_modes,
+        "output_modes": shape.output_modes,
+        "hidden_box": shape.hidden_box,
+        "objective": shape.objective,
+        "recurrent_activation": model.recurrent_activation,
+        "activation": model.activation,
+        "input_gain": model.input_gain,
+    }
 
 
 def _variables(model: Any) -> dict[str, Any]:

@@ -21,36 +21,40 @@ def rows() -> list[dict[str, Any]]:
 def row(experiment: Experiment) -> dict[str, Any]:
     """The figures of one experiment.
 
-    Counts are exact. `parameters_matrix` is the decomposed matrix [4 H, inputs + H] alone,
-    `parameters_lstm` adds the bias; `dense_*` is what they stand for, `ratio_*` how many times
-    fewer. `macs` are multiply-accumulates of the LSTM's contractions a frame, `constants` what
-    the chip holds of the LSTM (merged chain cores and bias).
+    Counts are exact. `parameters_matrix` is the decomposed matrix alone, as papers count it (with
+    the part that meets h if that is integrated), `parameters_lstm` the whole layer, LSTM or GRU,
+    with a dense W_h where that is not part of it, and the bias; `dense_*` is what they stand for,
+    `ratio_*` how many times fewer. `macs` are multiply-accumulates of the layer's contractions a
+    frame in the planned order, `macs_naive` those of the decomposed matrix, as the format lists
+    its cores, nothing merged, plus those of a dense W_h; `peak_buffer` is the largest number of
+    partial sums of a stage; `constants` what the chip holds of the layer.
     """
     shape, published = experiment.shape, experiment.published
-    matrix = shape.network.parameter_count
-    dense_matrix = 4 * shape.units * (shape.input_size + shape.units)
     return {
         "name": experiment.name,
         "description": experiment.description,
         "data": experiment.data.set,
         "format": experiment.model.format,
-        "cell": "lstm",
+        "cell": shape.cell,
+        "integrated": shape.integrated,
         "input_modes": list(shape.input_modes),
         "output_modes": list(shape.output_modes),
         "hidden_units": shape.units,
-        "ranks": {
-            "leaf": [shape.network.sizes[f"r{k}"] for k in range(1, len(shape.input_modes) + 1)],
-            "inner": shape.inner_rank,
-        },
-        "parameters_matrix": matrix,
+        "ranks": {key: value for key, value in shape.format.to_json().items() if key != "name"},
+        "parameters_matrix": shape.matrix_parameter_count,
         "parameters_lstm": shape.parameter_count,
-        "dense_matrix": dense_matrix,
+        "dense_matrix": shape.dense_matrix_parameter_count,
         "dense_lstm": shape.dense_parameter_count,
-        "ratio_matrix": dense_matrix / matrix,
+        "ratio_matrix": shape.dense_matrix_parameter_count / shape.matrix_parameter_count,
         "ratio_lstm": shape.dense_parameter_count / shape.parameter_count,
-        "macs": shape.input_plan.macs + shape.hidden_plan.macs,
+        "macs": shape.macs,
+        "macs_input": shape.input_plan.macs,
+        "macs_naive": shape.naive_macs,
+        "peak_buffer": shape.input_plan.peak_buffer,
+        "order": list(shape.input_cores),
         "constants": shape.constant_count,
         "published_parameters": published.parameters if published else None,
+        "published_macs": published.macs if published else None,
         "published_source": published.source if published else None,
         "checkpoint": checkpoint_path(experiment.name).is_file(),
     }
@@ -59,9 +63,9 @@ def row(experiment: Experiment) -> dict[str, Any]:
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """The rows for people, two lines each, so that a terminal of 80 columns shows all of them."""
     shown = Table(title="Experiments", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for column in ("name\nformat", "input\noutput", "H", "leaf\ninner"):
+    for column in ("name\nformat", "input\noutput", "H"):
         shown.add_column(column, no_wrap=True)
-    for column in ("parameters\nof dense", "ratio", "MACs\na frame", "on\nchip", "paper"):
+    for column in ("matrix\nlayer", "ratio\nlayer", "MACs\nnaive", "peak\nchip", "paper"):
         shown.add_column(column, justify="right", no_wrap=True)
     for one in rows:
         published = one["published_parameters"]
@@ -69,11 +73,10 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
             f"{one['name']}\n{one['format']} {one['cell']}",
             f"{_times(one['input_modes'])}\n{_times(one['output_modes'])}",
             str(one["hidden_units"]),
-            f"{','.join(map(str, one['ranks']['leaf']))}\n{one['ranks']['inner']}",
-            f"{one['parameters_lstm']:,}\n{one['dense_lstm']:,}",
-            f"{one['ratio_lstm']:,.0f}",
-            f"{one['macs']:,}",
-            f"{one['constants']:,}",
+            f"{one['parameters_matrix']:,}\n{one['parameters_lstm']:,}",
+            f"{one['ratio_matrix']:,.0f}\n{one['ratio_lstm']:,.0f}",
+            f"{one['macs']:,}\n{one['macs_naive']:,}",
+            f"{one['peak_buffer']:,}\n{one['constants']:,}",
             "-" if published is None else f"{published:,}",
         )
     return shown

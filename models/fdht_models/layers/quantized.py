@@ -1,0 +1,121 @@
+"""The quantised twins: every number rounded; inference is exact, integer for integer.
+
+Training rounds in float32 through QKeras' quantizers; inference computes in float64, where every
+sum of quantised products is exact, so that its integers are those of the hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fdht_models.kerasapi import keras, tf
+from fdht_models.layers.contract import merge_cores
+from fdht_models.layers.gates import truth_table
+from fdht_models.layers.gru import TensorGRU
+from fdht_models.layers.lstm import FDHTLSTM, TensorLSTM
+from fdht_models.layers.quantizers import QuantizerSet, required_names, round_to
+from fdht_models.layers.recurrent import Recurrence, TensorRNN
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.fixedpoint import FixedPoint
+
+
+class QuantizedRNN(TensorRNN):
+    """A tensorized recurrent layer with every number quantised; mixed into the cells.
+
+    Args:
+        *args: as for the float layer.
+        quantizers: QKeras quantizers (`quantized_bits` with alpha=1), FixedPoint formats or their
+            configs by the names of `required_names`: "input"; the stored cores; "bias";
+            "input.<core>" and "hidden.<core>" for what the stage of that core emits on either
+            path; "preactivation"; "gate" (unsigned) and "candidate" for the gates, "output" for
+            the squashed cell state of an LSTM; "cell"; "recurrent" for what a GRU's reset gate
+            multiplies; "hidden".
+        **kwargs: as for the float layer.
+
+    Raises:
+        NumericError: a quantizer is missing, unknown or unfit.
+    """
+
+    def __init__(self, *args: Any, quantizers: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.quantizers = QuantizerSet.build(quantizers, required_names(self.shape))
+        self.tables: dict[str, QuantizedArray] = {
+            name: truth_table(
+                self.gate if name == "gate" else self.squash,
+                self.quantizer_format(argument),
+                self.quantizer_format(name),
+            )
+            for name, argument in self.functions.items()
+        }
+
+    def quantizer_format(self, name: str) -> FixedPoint:
+        """Fixed-point format of a quantizer."""
+        return self.quantizers.format(name)
+
+    def stored_cores(self, training: bool) -> dict[str, tf.Tensor]:
+        """Stored cores, quantised; in float64 for inference."""
+        merged = merge_cores(self.shape, self.tensors)
+        return {name: self._stored(name, core, training) for name, core in merged.items()}
+
+    def stored_bias(self, training: bool) -> tf.Tensor:
+        """The bias, quantised; in float64 for inference."""
+        return self._stored("bias", self.bias, training)
+
+    def emit(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
+        """A value, rounded once."""
+        if training:
+            return self.quantizers[name](values)
+        return round_to(values, self.quantizer_format(name))
+
+    def apply(
+        self, name: str, values: tf.Tensor, recurrence: Recurrence, training: bool
+    ) -> tf.Tensor:
+        """A gate function: rounded in training, looked up for inference."""
+        if training:
+            return self.quantizers[name](super().apply(name, values, recurrence, training))
+        argument = self.quantizer_format(self.functions[name])
+        codes = tf.cast(values / argument.scale, tf.int32)
+        raw = tf.bitwise.bitwise_and(codes, (1 << argument.width) - 1)
+        return tf.gather(recurrence.tables[name], raw)
+
+    def project(self, frames: tf.Tensor, cores: Mapping[str, tf.Tensor], training: bool) -> Any:
+        """W_x x of frames, every stage rounded once."""
+        if not training:
+            frames = tf.cast(frames, tf.float64)
+        return super().project(self.emit("input", frames, training), cores, training)
+
+    def begin_recurrence(self, cores: Mapping[str, tf.Tensor], training: bool) -> Recurrence:
+        """The cores of W_h, the bias, and for inference the truth tables."""
+        begun = super().begin_recurrence(cores, training)
+        if training:
+            return begun
+        tables = {
+            name: tf.constant(table.format.dequantize(table.codes), tf.float64)
+            for name, table in self.tables.items()
+        }
+        return Recurrence(begun.cores, begun.bias, tables)
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments of the constructor."""
+        return {**super().get_config(), "quantizers": self.quantizers.get_config()}
+
+    def _stored(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
+        if training:
+            return self.quantizers[name](values)
+        return round_to(tf.cast(values, tf.float64), self.quantizer_format(name))
+
+
+@keras.utils.register_keras_serializable("fdht")
+class QTensorLSTM(QuantizedRNN, TensorLSTM):
+    """TensorLSTM, quantised; see `QuantizedRNN`."""
+
+
+@keras.utils.register_keras_serializable("fdht")
+class QTensorGRU(QuantizedRNN, TensorGRU):
+    """TensorGRU, quantised; see `QuantizedRNN`."""
+
+
+@keras.utils.register_keras_serializable("fdht")
+class QFDHTLSTM(QuantizedRNN, FDHTLSTM):
+    """FDHTLSTM, quantised; see `QuantizedRNN`."""

@@ -1,0 +1,117 @@
+"""Modes and ranks: what every constructor checks, and what to suggest when a size does not factor.
+
+Modes are numbered from 1, as in the papers: input mode k is index `i{k}`, output mode k `o{k}`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fdht_models.errors import ShapeError
+
+#: Sizes up to this one are factored by trial division, which takes no time.
+_LARGEST = 10**12
+#: A size with a larger prime factor than this makes a poor mode, and is padded.
+_SMOOTH = 13
+
+
+def names(letter: str, modes: int) -> tuple[str, ...]:
+    """Names of the modes: ("i1", "i2", ...)."""
+    return tuple(f"{letter}{k}" for k in range(1, modes + 1))
+
+
+def mode_sizes(input_modes: Sequence[int], output_modes: Sequence[int]) -> dict[str, int]:
+    """Sizes of the modes by name.
+
+    Raises:
+        ShapeError: a list is empty, or a mode is not positive.
+    """
+    for field, modes in (("input_modes", input_modes), ("output_modes", output_modes)):
+        if not modes or min(modes) < 1:
+            raise ShapeError("must be positive sizes", field=field, value=list(modes))
+    sizes = dict(zip(names("i", len(input_modes)), input_modes, strict=True))
+    return sizes | dict(zip(names("o", len(output_modes)), output_modes, strict=True))
+
+
+def check_paired(input_modes: Sequence[int], output_modes: Sequence[int]) -> int:
+    """Number of modes of a format whose core k carries both input mode k and output mode k.
+
+    Raises:
+        ShapeError: the lists differ in length, or have less than two modes.
+    """
+    if len(input_modes) != len(output_modes) or len(input_modes) < 2:
+        raise ShapeError(
+            f"{len(input_modes)} input modes and {len(output_modes)} output modes: need the same "
+            "number of each, at least 2",
+            field="modes",
+            value=[list(input_modes), list(output_modes)],
+            remedy="use modes of size 1 to fill the shorter list",
+        )
+    return len(input_modes)
+
+
+def rank_list(
+    ranks: int | Sequence[int], count: int, field: str, each: str, least: int = 1
+) -> tuple[int, ...]:
+    """One rank for each of `count` bonds, from one rank for all or a list.
+
+    Raises:
+        ShapeError: the list has another length, or a rank is less than `least`.
+    """
+    found = (ranks,) * count if isinstance(ranks, int) else tuple(ranks)
+    if len(found) != count:
+        raise ShapeError(f"need one rank for each of {count} {each}", field=field, value=ranks)
+    if min(found, default=least) < least:
+        raise ShapeError(f"must be at least {least}", field=field, value=ranks)
+    return found
+
+
+def factor(size: int) -> tuple[int, ...]:
+    """Prime factors of a size in ascending order."""
+    primes, rest, candidate = [], size, 2
+    while candidate * candidate <= rest:
+        while rest % candidate == 0:
+            primes.append(candidate)
+            rest //= candidate
+        candidate += 1
+    return (*primes, rest) if rest > 1 else tuple(primes)
+
+
+def suggest_modes(size: int, modes: int) -> tuple[int, ...]:
+    """Factors of `size`, as equal as a greedy choice makes them, in ascending order."""
+    parts = [1] * modes
+    for prime in sorted(factor(size), reverse=True):
+        parts[parts.index(min(parts))] *= prime
+    return tuple(sorted(parts))
+
+
+def suggest_padding(size: int) -> int:
+    """The smallest size from `size` on that has no prime factor above 13."""
+    while factor(size)[-1:] and factor(size)[-1] > _SMOOTH:
+        size += 1
+    return size
+
+
+def size_remedy(size: int, modes: int) -> str:
+    """What to do when the product of modes is not `size`: a factorisation, and a padded one."""
+    if not 1 <= size <= _LARGEST or modes < 1:
+        return f"choose modes whose product is {size}"
+    text = f"for example {' x '.join(map(str, suggest_modes(size, modes)))} = {size}"
+    padded = suggest_padding(size)
+    if padded != size:
+        text += (
+            f", or pad the input to {padded} = {' x '.join(map(str, suggest_modes(padded, modes)))}"
+        )
+    return text
+
+
+def check_product(field: str, modes: Sequence[int], size: int) -> None:
+    """Raises ShapeError, with a factorisation that fits, unless the modes' product is `size`."""
+    if math.prod(modes) != size:
+        raise ShapeError(
+            f"their product is {math.prod(modes)}, but {size} values are needed",
+            field=field,
+            value=list(modes),
+            remedy=size_remedy(size, len(modes)),
+        )

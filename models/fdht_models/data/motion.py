@@ -41,7 +41,7 @@ CYCLE = 8
 """Frames of one movement. A longer clip repeats it, so that the digit stays in the picture."""
 
 # Pixels, pixels a frame, radians a frame, and e-folds of size a frame.
-_SIZE = (18.0, 44.0)
+_SIZE = (16.0, 50.0)
 _SPEED = (3.0, 6.0)
 _RADIUS = (18.0, 24.0)
 _TURN = (0.55, 0.7)
@@ -53,9 +53,11 @@ _MOMENT = (-0.6, 0.6)
 # middle the middle of its path may lie, as a share of the frame's width and height. Nearer, and a
 # single frame tells the class, since what is at the left in the last frame has moved left; wider,
 # and a network of some thousand parameters needs far more clips to learn what place does not mean.
-_MARGIN = 24.0
-_SPREAD = 0.16
-_STILL_SPREAD = 0.16
+_MARGIN = 20.0
+_SPREAD = 26.0
+# A shaking digit jumps to places this far from the middle, in units of the speed: all at the same
+# distance, since a digit that happens to stay near the middle cannot be told from a bouncing one.
+_SHAKE = 3.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def draw_track(name: str, frames: int, generator: np.random.Generator) -> Track:
     elif name == "bounce":
         x = speed * np.abs(phase - moment)
     else:  # shake
-        x, y = generator.normal(0, speed, (2, frames))
+        angle = generator.uniform(0, 2 * np.pi, frames)
+        x, y = _SHAKE * speed * np.cos(angle), _SHAKE * speed * np.sin(angle)
     x += _place(x, WIDTH, generator)
     y += _place(y, HEIGHT, generator)
     return Track(x, y, size * np.exp(growth))
@@ -107,8 +110,7 @@ def _place(path: NDArray[np.float64], extent: int, generator: np.random.Generato
     """Draws how far to shift a path, in pixels, so that it stays within a frame's extent."""
     low, high = _MARGIN - path.min(), extent - _MARGIN - path.max()
     middle = (low + high) / 2
-    still = float(np.ptp(path)) == 0.0
-    reach = min((_STILL_SPREAD if still else _SPREAD) * extent, (high - low) / 2)
+    reach = min(_SPREAD, (high - low) / 2)
     return float(generator.uniform(middle - reach, middle + reach))
 
 
@@ -185,7 +187,7 @@ MOTION = DataSet(
     feature="motion_energy",
     steps=CYCLE - 1,
     minimum_steps=4,
-    version=2,
+    version=3,
     render=render,
     sources=_sources,
 )

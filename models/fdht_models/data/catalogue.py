@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fdht_models.data.folders.catalogue import FOLDER_SETS
 from fdht_models.data.motion import MOTION
 from fdht_models.data.photomotion import PHOTOMOTION
 from fdht_models.data.types import DataSet
@@ -22,9 +23,16 @@ def get_dataset(name: str) -> DataSet:
     try:
         return DATASETS[name]
     except KeyError:
+        if name in FOLDER_SETS:
+            raise ConfigError(
+                f"{FOLDER_SETS[name].title} is read from a folder of yours",
+                field="data",
+                value=name,
+                remedy="say in which one it lies (root), as docs/datasets.md shows",
+            ) from None
         raise ConfigError(
             "there is no such data set",
             field="data",
             value=name,
-            remedy=near_matches(name, DATASETS),
+            remedy=near_matches(name, (*DATASETS, *FOLDER_SETS)),
         ) from None

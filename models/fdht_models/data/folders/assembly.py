@@ -1,0 +1,150 @@
+"""Decoded clips of one split put together into one file that can be mapped into memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.artifacts import digest_of, new_stage, read_json, write_json
+from fdht_models.data.folders.index import FileIndex
+from fdht_models.data.folders.job import Job, Places
+from fdht_models.data.folders.progress import Bars
+from fdht_models.data.folders.reporting import check_share, refusal
+from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.folders.shards import (
+    Shard,
+    clip_bytes,
+    read_rows,
+    read_states,
+)
+from fdht_models.data.folders.types import Clip, Problem
+from fdht_models.data.folders.workers import decode_shards
+from fdht_models.data.types import ClipSet
+from fdht_models.errors import ArtifactError
+
+_STAGE = "folder-clips"
+_FRAMES, _LABELS, _PROBLEMS = "frames.bin", "labels.npy", "problems.json"
+_BATCH = 64 << 20  # bytes of clips copied at once
+
+
+def split_directory(job: Job, inputs: Mapping[str, Any]) -> Path:
+    """Where the clips of a split are, or would be, kept."""
+    return job.cache / f"{job.request.name}-{job.split}-{digest_of(dict(inputs))[:20]}"
+
+
+def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> Path:
+    """Returns the directory of a split, after decoding what is missing of it.
+
+    Raises:
+        DataError: too many clips cannot be read, or none of the split.
+        ArtifactError: the cache cannot be written.
+    """
+    inputs = job.inputs
+    directory = split_directory(job, inputs)
+    if index.is_current(directory, _STAGE, inputs):
+        return directory
+    shards = job.shards
+    missing = [shard for shard in shards if not shard.is_done(index)]
+    _check_space(job, missing)
+    name = job.request.name
+    with bars.bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing)) as tick:
+        decode_shards(job.request, missing, workers, tick)
+    places, undecodable, damaged = _outcome(shards)
+    check_share(job.request, job.listing, undecodable)
+    samples = job.samples(places)
+    if not samples:
+        raise refusal(
+            job.request.root, f"no clip of the {job.split} split can be decoded", undecodable
+        )
+    with (
+        bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
+        new_stage(directory, _STAGE, inputs) as (temporary, _),
+    ):
+        with (temporary / _FRAMES).open("wb") as stream:
+            for block in _blocks(job.request, samples, places):
+                stream.write(block.data)
+                tick(len(block))
+            stream.flush()
+            os.fsync(stream.fileno())
+        np.save(temporary / _LABELS, np.array([label for _, label in samples], np.int64))
+        problems = {"undecodable": undecodable, "damaged": damaged}
+        write_json(
+            temporary / _PROBLEMS,
+            {kind: [asdict(one) for one in found] for kind, found in problems.items()},
+        )
+    return directory
+
+
+def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[Problem]]:
+    """Returns the clips of a split, what could not be decoded, and what was damaged."""
+    request = job.request
+    labels = np.load(directory / _LABELS)
+    shape = (len(labels), request.steps or 0, request.inputs)
+    clips = ClipSet(
+        frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
+        labels=labels,
+        classes=job.listing.classes,
+        frame_shape=request.frame_shape,
+    )
+    kept = read_json(directory / _PROBLEMS)
+    undecodable, damaged = (
+        [Problem(**entry) for entry in kept[kind]] for kind in ("undecodable", "damaged")
+    )
+    return clips, undecodable, damaged
+
+
+def _outcome(shards: Sequence[Shard]) -> tuple[Places, list[Problem], list[Problem]]:
+    """Where each clip is, which could not be decoded, and which were damaged."""
+    places: Places = {}
+    undecodable: list[Problem] = []
+    damaged: list[Problem] = []
+    for shard in shards:
+        for clip, state in zip(shard.clips, read_states(shard), strict=True):
+            if state.row is not None:
+                places[clip.key] = (shard, state.row)
+            if state.note:
+                (undecodable if state.row is None else damaged).append(
+                    Problem(clip.path, state.note)
+                )
+    return places, undecodable, damaged
+
+
+def _blocks(
+    request: FolderRequest, samples: Sequence[tuple[Clip, int]], places: Places
+) -> Iterator[NDArray[np.uint8]]:
+    length = max(1, _BATCH // clip_bytes(request))
+    for first in range(0, len(samples), length):
+        part = [places[clip.key] for clip, _ in samples[first : first + length]]
+        block = np.empty((len(part), request.steps or 0, request.inputs), np.uint8)
+        of_shard: dict[Path, list[int]] = defaultdict(list)
+        for place, (shard, _) in enumerate(part):
+            of_shard[shard.directory].append(place)
+        for wanted in of_shard.values():
+            shard = part[wanted[0]][0]
+            block[wanted] = read_rows(shard, request, [part[place][1] for place in wanted])
+        yield block
+
+
+def _check_space(job: Job, missing: Sequence[Shard]) -> None:
+    one = clip_bytes(job.request)
+    samples = sum(len(clip.labels) for clip in job.clips())
+    need = one * (samples + sum(len(shard.clips) for shard in missing))
+    place = job.cache.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if need > free:
+        raise ArtifactError(
+            f"needs {need / 1e9:,.1f} GB for {samples:,} clips of {one / 1e6:,.1f} MB, and "
+            f"{free / 1e9:,.1f} GB are free",
+            field=str(job.cache),
+            remedy="choose fewer steps, another protocol or a smaller frame, or another disk",
+        )

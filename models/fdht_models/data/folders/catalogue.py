@@ -1,0 +1,169 @@
+"""The published sets that a user may bring, by name."""
+
+from __future__ import annotations
+
+from fdht_models.data.folders import layouts, listed, names, shd, speech
+from fdht_models.data.folders.types import (
+    GROUP_DISJOINT,
+    LEAKY,
+    PUBLISHED,
+    SPEECH,
+    SPIKES,
+    VIDEO,
+    FolderSet,
+)
+from fdht_models.errors import ConfigError, near_matches
+
+_VIDEO_PROTOCOLS = ("six", "tt_rnn", "uniform")
+_GROUPS = (GROUP_DISJOINT, LEAKY)
+
+
+def _video_steps(longest: int) -> dict[str, int]:
+    # Of `tt_rnn`: the longest clip in frames, as its authors' programs pad to.
+    return {"six": 6, "tt_rnn": longest, "uniform": 6}
+
+
+FOLDER_SETS: dict[str, FolderSet] = {
+    folder_set.name: folder_set
+    for folder_set in (
+        FolderSet(
+            name="ucf11",
+            title="UCF11",
+            kind=VIDEO,
+            citation='Liu, Luo, Shah: Recognizing realistic actions from videos "in the wild", '
+            "CVPR 2009",
+            layout=layouts.UCF11_LAYOUT,
+            find=layouts.list_ucf11,
+            class_count=11,
+            classes=names.UCF11,
+            expected={"all": 1600},
+            rules=_GROUPS,
+            protocols=_VIDEO_PROTOCOLS,
+            steps=_video_steps(1492),
+        ),
+        FolderSet(
+            name="ucf50",
+            title="UCF50",
+            kind=VIDEO,
+            citation="Reddy, Shah: Recognizing 50 human action categories of web videos, "
+            "Machine Vision and Applications 24, 2013",
+            layout=layouts.UCF50_LAYOUT,
+            find=layouts.list_ucf50,
+            class_count=50,
+            classes=names.UCF50,
+            expected={"all": 6618},
+            rules=_GROUPS,
+            protocols=_VIDEO_PROTOCOLS,
+            steps=_video_steps(1492),
+        ),
+        FolderSet(
+            name="hmdb51",
+            title="HMDB51",
+            kind=VIDEO,
+            citation="Kuehne et al.: HMDB: a large video database for human motion recognition, "
+            "ICCV 2011",
+            layout=listed.HMDB51_LAYOUT,
+            find=listed.list_hmdb51,
+            class_count=51,
+            classes=names.HMDB51,
+            expected={"all": 6766},
+            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
+            protocols=_VIDEO_PROTOCOLS,
+            steps=_video_steps(90),
+            published_folds=3,
+            stride=3,
+        ),
+        FolderSet(
+            name="ytc",
+            title="YouTube Celebrities Face",
+            kind=VIDEO,
+            citation="Kim et al.: Face tracking and recognition with visual constraints in "
+            "real-world videos, CVPR 2008",
+            layout=layouts.YTC_LAYOUT,
+            find=layouts.list_ytc,
+            class_count=47,
+            classes=(),
+            expected={"all": 1910},
+            rules=_GROUPS,
+            protocols=_VIDEO_PROTOCOLS,
+            steps=_video_steps(85),
+            folds=3,
+        ),
+        FolderSet(
+            name="hollywood2",
+            title="Hollywood2",
+            kind=VIDEO,
+            citation="Marszalek, Laptev, Schmid: Actions in context, CVPR 2009",
+            layout=listed.HOLLYWOOD2_LAYOUT,
+            find=listed.list_hollywood2,
+            class_count=12,
+            classes=names.HOLLYWOOD2,
+            expected={"train": 823, "test": 884},
+            rules=(PUBLISHED, LEAKY),
+            protocols=_VIDEO_PROTOCOLS,
+            steps=_video_steps(1496),
+        ),
+        FolderSet(
+            name="shd",
+            title="Spiking Heidelberg Digits",
+            kind=SPIKES,
+            citation="Cramer et al.: The Heidelberg spiking data sets for the systematic "
+            "evaluation of spiking neural networks, IEEE TNNLS 33, 2022",
+            layout=shd.LAYOUT,
+            find=shd.list_shd,
+            class_count=20,
+            classes=(),
+            expected={"train": 8156, "test": 2264},
+            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
+            protocols=("bins",),
+            steps={"bins": 100},
+        ),
+        FolderSet(
+            name="timit",
+            title="TIMIT",
+            kind=SPEECH,
+            citation="Garofolo et al.: DARPA TIMIT acoustic-phonetic continuous speech corpus, "
+            "NISTIR 4930, 1993 (LDC93S1)",
+            layout=speech.TIMIT_LAYOUT,
+            find=speech.list_timit,
+            class_count=39,
+            classes=names.TIMIT,
+            expected={"train": 3696, "test": 1344},
+            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
+            protocols=("phones",),
+            steps={"phones": 21},
+        ),
+        FolderSet(
+            name="ted-lium",
+            title="TED-LIUM",
+            kind=SPEECH,
+            citation="Rousseau, Deleglise, Esteve: TED-LIUM: an automatic speech recognition "
+            "dedicated corpus, LREC 2012",
+            layout=speech.TED_LIUM_LAYOUT,
+            find=speech.list_ted_lium,
+            class_count=2,
+            classes=names.TED_LIUM,
+            expected={"train": 774, "test": 11},
+            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
+            protocols=("utterances",),
+            steps={"utterances": 100},
+        ),
+    )
+}
+
+
+def get_folder_set(name: str) -> FolderSet:
+    """Returns the set called `name`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        return FOLDER_SETS[name]
+    except KeyError:
+        raise ConfigError(
+            "there is no such set",
+            field="name",
+            value=name,
+            remedy=near_matches(str(name), FOLDER_SETS),
+        ) from None

@@ -1,0 +1,131 @@
+"""`load_folder_clips`: from a user's folder to clips that train and test."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fdht_models.artifacts import digest_of
+from fdht_models.data.folders.assembly import make_split, read_split
+from fdht_models.data.folders.folds import assign_splits
+from fdht_models.data.folders.index import FileIndex
+from fdht_models.data.folders.job import Job
+from fdht_models.data.folders.progress import Bars
+from fdht_models.data.folders.reporting import check_share, refusal, write_report
+from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.folders.types import FolderReport, Listing, Problem
+from fdht_models.data.types import SPLITS, ClipSet
+from fdht_models.errors import ConfigError, near_matches
+
+_log = logging.getLogger("fdht_models.data.folders")
+
+
+def load_folder_clips(
+    request: FolderRequest, split: str, cache: Path, progress: bool = False
+) -> ClipSet:
+    """Returns the clips of one split of a set in a user's folder; see `load_folder`."""
+    return load_folder(request, split, cache, progress)[0]
+
+
+def load_folder(
+    request: FolderRequest,
+    split: str,
+    cache: Path,
+    progress: bool = False,
+    *,
+    workers: int | None = None,
+) -> tuple[ClipSet, FolderReport]:
+    """Returns the clips of one split of a set in a user's folder, and how they were read.
+
+    Files are decoded once, whatever the fold; an interrupted decoding goes on where it was. The
+    classes alternate in the order of clips, so that any first part of them holds all classes.
+
+    Args:
+        request: which set, where, and what to make of it.
+        split: "train" or "test".
+        cache: directory for decoded clips, by the digests of the files they come from.
+        progress: show bars on standard error.
+        workers: processes that decode; None chooses one a processor where that saves time.
+
+    Returns:
+        uint8 [clips, steps, inputs] and labels, memory-mapped and read-only, and the report. The
+        report's notes are logged as well (logger `fdht_models.data.folders`, level WARNING).
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the folder holds no clips, or too many that cannot be read.
+        ArtifactError: the cache cannot be written, or the disk is too small for it.
+    """
+    with Bars(progress) as bars:
+        index = FileIndex(Path(cache) / "files.json")
+        job = _job(request, split, Path(cache), index, bars)
+        directory = make_split(job, index, bars, workers)
+    clips, undecodable, damaged = read_split(directory, job)
+    check_share(job.request, job.listing, undecodable)
+    report = write_report(job, len(clips), undecodable, damaged)
+    for note in report.notes:
+        _log.warning("%s: %s", job.request.root, note)
+    return clips, report
+
+
+def folder_digest(request: FolderRequest, split: str, cache: Path, progress: bool = False) -> str:
+    """Returns a digest of all that the clips of `load_folder` depend on; decodes nothing.
+
+    It stays the same when the folder moves, and changes with any file's contents.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the folder holds no clips, or none that can be read.
+        ArtifactError: the cache cannot be written.
+    """
+    with Bars(progress) as bars:
+        index = FileIndex(Path(cache) / "files.json")
+        return digest_of(_job(request, split, Path(cache), index, bars).inputs)
+
+
+def list_folder(request: FolderRequest) -> Listing:
+    """Returns what a folder holds, by the names of its files; decodes nothing.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the folder holds no clips, or its lists are damaged.
+    """
+    request = request.complete()
+    return request.folder_set.find(request.root)
+
+
+def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars: Bars) -> Job:
+    request = request.complete()
+    if split not in SPLITS:
+        raise ConfigError(
+            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
+        )
+    listing = list_folder(request)
+    splits = assign_splits(listing, request)
+    listing, splits, digests = _read_files(listing, splits, index, bars)
+    return Job(request, listing, splits, split, digests, cache)
+
+
+def _read_files(
+    listing: Listing, splits: Sequence[str], index: FileIndex, bars: Bars
+) -> tuple[Listing, tuple[str, ...], dict[str, str]]:
+    """Digests all files; clips whose file cannot be read leave the listing."""
+    paths = sorted({clip.path for clip in listing.clips})
+    with bars.bar("reading files", len(paths)) as tick:
+        found = index.digests([listing.root / path for path in paths], tick)
+    digests: dict[str, str] = {}
+    skipped = list(listing.skipped)
+    for path in paths:
+        result = found[listing.root / path]
+        if isinstance(result, str):
+            digests[path] = result
+        else:
+            skipped.append(Problem(path, f"cannot be read ({result.strerror})"))
+    kept = [place for place, clip in enumerate(listing.clips) if clip.path in digests]
+    if not kept:
+        raise refusal(listing.root, "none of the clips can be read", skipped)
+    clips = tuple(listing.clips[place] for place in kept)
+    listing = replace(listing, clips=clips, skipped=tuple(skipped))
+    return listing, tuple(splits[place] for place in kept), digests

@@ -1,0 +1,88 @@
+"""The report of a folder: what is missing, what could not be used, and when that is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdht_models.data.folders.folds import class_warnings
+from fdht_models.data.folders.job import Job
+from fdht_models.data.folders.notes import name_some
+from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.folders.types import LEAKY, SPIKES, FolderReport, Listing, Problem
+from fdht_models.errors import DataError
+
+_SHOWN = 3  # problems named in a message; the rest is counted
+
+
+def write_report(
+    job: Job, used: int, undecodable: Sequence[Problem], damaged: Sequence[Problem]
+) -> FolderReport:
+    """Returns the report of one split.
+
+    Args:
+        job: the split.
+        used: its clips, once for each label.
+        undecodable: clips that decoding gave up.
+        damaged: clips that were decoded in part.
+    """
+    request, listing = job.request, job.listing
+    skipped = (*listing.skipped, *undecodable)
+    notes = [*listing.notes, *_count_notes(request, listing), *class_warnings(listing, job.splits)]
+    if request.fold_rule == LEAKY:
+        notes.append(
+            "clips of one source are in both splits (leaky-per-clip): accuracies come out higher "
+            "than on new sources"
+        )
+    for problems, text in ((skipped, "cannot be used"), (damaged, "are damaged, used in part")):
+        if problems:
+            notes.append(f"clips that {text}: {len(problems)} ({_some(problems)})")
+    listed = len(listing.clips) + len(listing.skipped)
+    return FolderReport(listed, used, skipped, tuple(damaged), tuple(notes))
+
+
+def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[Problem]) -> None:
+    """Refuses a folder of which too much cannot be used.
+
+    Raises:
+        DataError: more than the request's share is unreadable.
+    """
+    skipped = (*listing.skipped, *undecodable)
+    total = len(listing.clips) + len(listing.skipped)
+    if len(skipped) > request.unreadable_share * total:
+        share = f"{request.unreadable_share:.0%}"
+        raise refusal(
+            request.root, f"{len(skipped)} of {total} clips cannot be used, {share} may", skipped
+        )
+
+
+def refusal(root: Path, what: str, problems: Sequence[Problem]) -> DataError:
+    """The error of a folder that cannot be used, with the first of its problems."""
+    return DataError(
+        f"{what}: {_some(problems)}" if problems else what,
+        field=str(root),
+        remedy="unpack the set again, or raise unreadable_share",
+    )
+
+
+def _some(problems: Sequence[Problem]) -> str:
+    return name_some([f"{problem.path} {problem.reason}" for problem in problems], _SHOWN)
+
+
+def _count_notes(request: FolderRequest, listing: Listing) -> list[str]:
+    known = request.folder_set
+    unit = "clips" if known.kind == SPIKES else "files"
+    notes = []
+    for split, expected in known.expected.items():
+        clips = [
+            clip
+            for clip in listing.clips
+            if split == "all" or (clip.published and clip.published[0] == split)
+        ]
+        found = len(clips) if known.kind == SPIKES else len({clip.path for clip in clips})
+        if found < expected:
+            which = unit if split == "all" else f"{split} {unit}"
+            notes.append(
+                f"the folder is incomplete: {found:,} of {expected:,} {which} of {known.title}"
+            )
+    return notes

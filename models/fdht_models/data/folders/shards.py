@@ -1,0 +1,201 @@
+"""Decoded clips in shards: each is written whole or not at all, and called by its content.
+
+An interrupted decoding goes on with the shards that are missing, another fold uses the same ones,
+and where one file changed only its shard is decoded again.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.artifacts import digest_of, new_stage, read_json, write_json
+from fdht_models.data.folders.decoding import Decoded, read_video
+from fdht_models.data.folders.index import FileIndex
+from fdht_models.data.folders.pyav import av
+from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.folders.shd import SpikeReader
+from fdht_models.data.folders.speech import SpeechReader
+from fdht_models.data.folders.types import SPEECH, SPIKES, VIDEO, Clip
+from fdht_models.errors import DataError
+
+_STAGE = "shard"
+_FRAMES, _STATES = "frames.bin", "clips.json"
+_VERSION = 1  # counts changes of this package that change decoded bytes
+_BYTES = 32 << 20
+# A shard is what an interruption may cost: some seconds of decoding.
+_CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096}
+
+Reader = Callable[[Clip], Decoded]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Clips that are decoded and kept together.
+
+    Attributes:
+        directory: where.
+        inputs: digest of all that its bytes depend on, as kept in its manifest.
+        clips: in order.
+    """
+
+    directory: Path
+    inputs: dict[str, Any]
+    clips: tuple[Clip, ...]
+
+    def is_done(self, index: FileIndex) -> bool:
+        """True if the shard is there, whole and undamaged."""
+        return index.is_current(self.directory, _STAGE, self.inputs)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a worker process needs, JSON-serialisable."""
+        clips = [asdict(clip) for clip in self.clips]
+        return {"directory": str(self.directory), "inputs": self.inputs, "clips": clips}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Shard:
+        """The reverse of `to_json`."""
+        clips = []
+        for entry in value["clips"]:
+            fields = {**entry, "labels": tuple(entry["labels"])}
+            fields["published"] = tuple(entry["published"])
+            fields["span"] = None if entry["span"] is None else tuple(entry["span"])
+            clips.append(Clip(**fields))
+        return Shard(Path(value["directory"]), value["inputs"], tuple(clips))
+
+
+@dataclass(frozen=True)
+class State:
+    """What became of a clip.
+
+    Attributes:
+        row: its place in the shard's frames, or None if it could not be decoded.
+        note: why not, or what was damaged; "" if nothing was.
+    """
+
+    row: int | None
+    note: str
+
+
+def plan_shards(
+    request: FolderRequest, clips: Sequence[Clip], digests: Mapping[str, str], cache: Path
+) -> list[Shard]:
+    """Divides clips into shards, in order.
+
+    Args:
+        request: a completed request.
+        clips: all clips of the folder.
+        digests: of the clips' files, by path.
+        cache: directory that holds the shards.
+    """
+    kind = request.folder_set.kind
+    length = max(1, min(_CLIPS[kind], _BYTES // clip_bytes(request)))
+    about = {"version": _VERSION, "decoding": request.decoding(), "tools": _tools(kind)}
+    shards = []
+    for first in range(0, len(clips), length):
+        part = tuple(clips[first : first + length])
+        content = [[clip.key, clip.span, digests[clip.path]] for clip in part]
+        inputs = {"content": digest_of({**about, "clips": content})}
+        name = f"{request.name}-{inputs['content'][:20]}"
+        shards.append(Shard(cache / "shards" / name, inputs, part))
+    return shards
+
+
+def clip_bytes(request: FolderRequest) -> int:
+    """Bytes of one decoded clip of a completed request."""
+    assert request.steps is not None
+    return request.steps * request.inputs
+
+
+def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], None]) -> None:
+    """Decodes the clips of a shard and writes them; a clip that cannot be decoded is noted.
+
+    Args:
+        request: a completed request.
+        shard: what to decode.
+        start: called with each clip before it is decoded.
+
+    Raises:
+        DataError: a package is missing, or the folder can no longer be read.
+        ArtifactError: the shard cannot be written; nothing of it is left.
+    """
+    states: list[dict[str, Any]] = []
+    rows = 0
+    with (
+        _reader(request) as read,
+        new_stage(shard.directory, _STAGE, shard.inputs) as (temporary, _),
+    ):
+        with (temporary / _FRAMES).open("wb") as stream:
+            for clip in shard.clips:
+                start(clip)
+                try:
+                    decoded = read(clip)
+                except DataError as error:
+                    _check_readable(request.root / clip.path)
+                    states.append({"row": None, "note": error.problem})
+                    continue
+                stream.write(decoded.values.data)
+                states.append({"row": rows, "note": decoded.damage})
+                rows += 1
+            stream.flush()
+            os.fsync(stream.fileno())
+        write_json(temporary / _STATES, states)
+
+
+def read_states(shard: Shard) -> list[State]:
+    """What became of each clip of a shard that is done."""
+    return [State(**state) for state in read_json(shard.directory / _STATES)]
+
+
+def read_rows(shard: Shard, request: FolderRequest, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """Clips of a shard by their rows: uint8 [rows, steps, inputs]."""
+    assert request.steps is not None
+    kept = np.memmap(shard.directory / _FRAMES, np.uint8, mode="r")
+    return np.asarray(kept.reshape(-1, request.steps, request.inputs)[list(rows)])
+
+
+@contextmanager
+def _reader(request: FolderRequest) -> Iterator[Reader]:
+    known = request.folder_set
+    assert request.steps is not None
+    if known.kind == SPIKES:
+        with SpikeReader(request.root, request.steps, request.frame_ms) as spikes:
+            yield lambda clip: Decoded(spikes.read(clip))
+        return
+    av()  # if it is missing, that is no fault of the clips
+    if known.kind == SPEECH:
+        centred = request.protocol == "phones"
+        speech = SpeechReader(request.root, request.steps, request.bands, request.stack, centred)
+        yield lambda clip: Decoded(speech.read(clip))
+    else:
+        yield lambda clip: read_video(request, clip)
+
+
+def _check_readable(path: Path) -> None:
+    # A disk that went away is not the clips' fault, and must not be remembered as such.
+    try:
+        with path.open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        raise DataError(
+            f"can no longer be read ({error.strerror})",
+            field=str(path),
+            remedy="check the disk; what is decoded so far is kept",
+        ) from error
+
+
+def _tools(kind: str) -> dict[str, Any]:
+    # Another version may decode, resize or round otherwise.
+    tools: dict[str, Any] = {"numpy": importlib.metadata.version("numpy")}
+    if kind == SPIKES:
+        return tools
+    library = av()
+    return {**tools, "av": library.__version__, "ffmpeg": dict(library.library_versions)}

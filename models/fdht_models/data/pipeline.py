@@ -1,0 +1,103 @@
+"""Clips as a `tf.data` input that keeps training busy.
+
+The only module of `fdht_models.data` that imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_models.data.types import ClipSet
+from fdht_models.errors import ConfigError
+from fdht_models.kerasapi import tf
+
+_READERS = 2  # batches read from disk at the same time
+
+
+def clip_pipeline(
+    clips: ClipSet,
+    batch: int,
+    seed: int | None,
+    *,
+    first_epoch: int = 0,
+    epochs: int = 1,
+    prefetch: int = 2,
+) -> Any:
+    """Returns a `tf.data.Dataset` of batches, read ahead while the network computes.
+
+    Epoch e goes through all clips in the order of `default_rng([seed, e]).permutation(clips)`, as
+    the training loop does, so that a run resumed at `first_epoch` sees what it would have seen.
+    Batches are whole: up to `batch - 1` clips at the end of an epoch are left out of it. Inside a
+    batch clips come in the order in which they lie on disk. Nothing but the batches read ahead is
+    held in memory.
+
+    Args:
+        clips: what to go through; memory-mapped clips stay on disk.
+        batch: clips a batch.
+        seed: of the order; None keeps the clips in their order, and the last batch, however
+            small, for evaluation.
+        first_epoch: number of the first epoch.
+        epochs: how many epochs follow each other.
+        prefetch: batches kept ready.
+
+    Returns:
+        Dataset of (uint8 [batch, steps, inputs], int64 [batch]).
+
+    Raises:
+        ConfigError: a batch larger than the clips, or a number below its least value.
+    """
+    for field, value, least in (
+        ("batch", batch, 1),
+        ("first_epoch", first_epoch, 0),
+        ("epochs", epochs, 1),
+        ("prefetch", prefetch, 1),
+    ):
+        if value < least:
+            raise ConfigError(
+                f"must be at least {least}", field=field, value=value, remedy="choose more"
+            )
+    if seed is not None and batch > len(clips):
+        raise ConfigError(
+            f"there are only {len(clips)} clips",
+            field="batch",
+            value=batch,
+            remedy=f"choose {len(clips)} or fewer",
+        )
+    order = _dataset_of_order(len(clips), batch, seed, first_epoch, epochs)
+    shape = (None, *clips.frames.shape[1:])
+
+    def read(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        return np.asarray(clips.frames[chosen]), clips.labels[chosen]
+
+    def load(chosen: Any) -> tuple[Any, Any]:
+        frames, labels = tf.numpy_function(read, [chosen], (tf.uint8, tf.int64))
+        size = chosen.shape[0]
+        return tf.ensure_shape(frames, (size, *shape[1:])), tf.ensure_shape(labels, (size,))
+
+    # Deterministic: two readers, and yet the batches come in their order.
+    return order.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(prefetch)
+
+
+def _dataset_of_order(
+    clips: int, batch: int, seed: int | None, first_epoch: int, epochs: int
+) -> Any:
+    """Numbers of the clips of each batch."""
+    if seed is None:
+        return tf.data.Dataset.range(clips).batch(batch).repeat(epochs)
+    steps = clips // batch
+
+    def permute(epoch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        order = np.random.default_rng([seed, int(epoch)]).permutation(clips)
+        chosen = order[: steps * batch].reshape(steps, batch)
+        return np.sort(chosen, axis=1)  # as they lie on disk
+
+    def expand(epoch: Any) -> Any:
+        chosen = tf.numpy_function(permute, [epoch], tf.int64)
+        chosen = tf.ensure_shape(chosen, (steps, batch))
+        return tf.data.Dataset.from_tensor_slices(chosen)
+
+    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(expand)
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs))

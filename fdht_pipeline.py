@@ -177,7 +177,7 @@ def encode_demo_video(experiment: Experiment, build_directory: Path) -> Path:
         raise ArtifactError(
             "cannot be made", field=str(path.parent), value=error.strerror, remedy="choose another"
         ) from error
-    encode_clips(path, frames, [int(label) for label in labels], experiment.data_set.classes)
+    encode_clips(path, frames, [int(label) for label in labels], experiment.source.classes)
     return path
 
 

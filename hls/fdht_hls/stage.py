@@ -32,7 +32,7 @@ from fdht_models.artifacts import (
     write_json,
     write_text,
 )
-from fdht_models.errors import ConfigError, ConversionError, FdhtError
+from fdht_models.errors import ConversionError, FdhtError
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 
 STAGE = "hls"
@@ -193,18 +193,13 @@ def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarra
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
         clips one after the other; enough for `PROOF_INTEGERS` logits.
     """
-    from fdht_models.data import get_dataset, load_clips
+    from fdht_models.data import source_of
 
-    settings = read_json(model_directory / "experiment.json")["data"]
+    source = source_of(read_json(model_directory / "experiment.json")["data"])
     per_stream = PROOF_FRAMES * len(network.classes)
     count = -(-PROOF_INTEGERS // per_stream)
-    try:
-        clips = load_clips(settings["set"], "test", count, _PROOF_SEED, steps=PROOF_FRAMES).frames
-    except ConfigError:  # this data set has no clips of that length
-        steps = get_dataset(settings["set"]).steps
-        joined = -(-PROOF_FRAMES // steps)
-        clips = load_clips(settings["set"], "test", count * joined, _PROOF_SEED, steps=steps).frames
-        clips = clips.reshape(count, joined * steps, -1)
+    cache = model_directory.parent.parent / "data"
+    clips = source.streams(count, PROOF_FRAMES, _PROOF_SEED, cache).frames
     corners = corner_frames(network, clips.shape[1])
     return np.concatenate([clips.view(corners.dtype), corners[None]])
 

@@ -30,7 +30,7 @@ from fdht_host.report import (
 )
 from fdht_host.streams import ClipRun, VideoRun, confusion, stream_clips, stream_video
 from fdht_models.artifacts import new_stage, read_json, read_manifest
-from fdht_models.data import get_dataset, load_clips
+from fdht_models.data import source_of
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -183,10 +183,9 @@ def _test_set(
     progress: Progress,
 ) -> ClipRun:
     data = _experiment(experiment_directory)["data"]
-    count = settings.clips or data["test_clips"]
-    seed = data["test_seed"] if settings.seed is None else settings.seed
-    steps = data["steps"]
-    clips = load_clips(data["set"], "test", count, seed, settings.cache, steps=steps)
+    given = {"test_clips": settings.clips or None, "test_seed": settings.seed}
+    data |= {key: value for key, value in given.items() if value is not None}
+    clips = source_of(data).load("test", settings.cache, progress=False)
     return stream_clips(accelerator, network, clips.frames, clips.labels, progress)
 
 
@@ -310,7 +309,7 @@ def _experiment(experiment_directory: Path) -> dict[str, Any]:
 def _clip_frames(experiment_directory: Path) -> int:
     """Frames of the clips that the experiment was trained on."""
     data = _experiment(experiment_directory)["data"]
-    return int(data["steps"] or get_dataset(data["set"]).steps)
+    return source_of(data).steps
 
 
 def _versions() -> dict[str, str]:

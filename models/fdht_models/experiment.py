@@ -18,11 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import digest_of
-from fdht_models.data import DataSet, get_dataset
-from fdht_models.errors import ConfigError, FdhtError, near_matches
+from fdht_models.data import ClipSource, source_of
+from fdht_models.errors import ConfigError, FdhtError, ShapeError, near_matches
 from fdht_models.settings import number, read_section, text, whole, whole_list
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
+from fdht_models.tensor.formats import (
+    FORMATS,
+    MULTIPLICATIONS,
+    as_tree,
+    check_product,
+    check_ranks,
+    format_from,
+)
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
 
@@ -89,23 +96,45 @@ def _tree(value: object, path: str) -> Any:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Section `[data]`.
+    """Section `[data]`: a set that is generated, or one that a user brings in a folder.
 
     Attributes:
         set: name of a data set.
         steps: frames a clip as the network sees them; None takes the data set's own number.
-        train_clips: clips to train on.
-        test_clips: clips, of a split that shares no picture or person, to score on.
-        seed: of the training clips.
-        test_seed: of the test clips.
+        train_clips: clips to train on; of a folder, at most (None: all).
+        test_clips: clips, of a split that shares no picture or person, to score on; likewise.
+        seed: of the training clips, or of a folder's random frames and folds.
+        test_seed: of generated test clips.
+        root: the folder; this and the keys that follow are those of `FolderRequest`.
+        protocol: which frames of a video.
+        feature: of video.
+        fold_rule: how clips are divided.
+        folds: into how many parts.
+        fold: which part is the test split.
+        height: of video, rows.
+        width: of video, columns.
+        frame_ms: of spikes, milliseconds a frame.
+        bands: of speech, mel filters.
+        stack: of speech, frames of 10 ms in one.
     """
 
     set: str = field(metadata={"check": text()})
-    train_clips: int = field(metadata={"check": whole(1, 1_000_000)})
-    test_clips: int = field(metadata={"check": whole(1, 1_000_000)})
+    train_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
+    test_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
     steps: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
     seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
     test_seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
+    root: str | None = field(default=None, metadata={"check": text()})
+    protocol: str | None = field(default=None, metadata={"check": text()})
+    feature: str | None = field(default=None, metadata={"check": text()})
+    fold_rule: str | None = field(default=None, metadata={"check": text()})
+    folds: int | None = field(default=None, metadata={"check": whole(1, 1000)})
+    fold: int | None = field(default=None, metadata={"check": whole(0, 999)})
+    height: int | None = field(default=None, metadata={"check": whole(1, 4096)})
+    width: int | None = field(default=None, metadata={"check": whole(1, 4096)})
+    frame_ms: float | None = field(default=None, metadata={"check": number(0, 10_000)})
+    bands: int | None = field(default=None, metadata={"check": whole(1, 256)})
+    stack: int | None = field(default=None, metadata={"check": whole(1, 1000)})
 
 
 @dataclass(frozen=True)
@@ -144,6 +173,12 @@ class ModelSettings:
     input_gain: float = field(default=1.0, metadata={"check": number(0, 1e6)})
 
     @property
+    def format_settings(self) -> dict[str, Any]:
+        """What is given of the format's ranks and other settings of its own."""
+        given = {key: getattr(self, key) for key in _RANK_KEYS}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @property
     def shape(self) -> RecurrentShape:
         """The layer's shape.
 
@@ -152,10 +187,9 @@ class ModelSettings:
         """
         if self.format == "fdht" and self.hidden_box is None:
             raise ConfigError("is missing; fdht integrates the hidden state", field="hidden_box")
-        ranks = {key: getattr(self, key) for key in _RANK_KEYS}
         name = "ht" if self.format == "fdht" else self.format
         return RecurrentShape(
-            format_from({"name": name, **ranks}),
+            format_from({"name": name, **self.format_settings}),
             self.input_modes,
             self.output_modes,
             self.hidden_box,
@@ -275,20 +309,23 @@ class Experiment:
         """The layer's cell, format, modes and ranks."""
         return self.model.shape
 
-    @property
-    def data_set(self) -> DataSet:
-        """The data set."""
-        return get_dataset(self.data.set)
+    @cached_property
+    def source(self) -> ClipSource:
+        """Where the clips come from."""
+        return source_of(asdict(self.data))
 
     @property
     def steps(self) -> int:
         """Frames a clip."""
-        return self.data_set.steps if self.data.steps is None else self.data.steps
+        return self.source.steps
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that a model depends on: all but texts and published figures."""
+        """SHA-256 of everything that a model depends on: all but texts, published figures, and the
+        place of a folder, whose contents have a digest of their own.
+        """
         value = self.to_json()
+        value["data"] = {**value["data"], "root": None}
         return digest_of({key: value[key] for key in value if key in (*_SECTIONS, "name")})
 
     def to_json(self) -> dict[str, Any]:
@@ -380,19 +417,7 @@ def _parse(table: Mapping[str, Any]) -> Experiment:
 
 def _check(experiment: Experiment) -> None:
     """Checks what concerns more than one key."""
-    try:
-        data_set = get_dataset(experiment.data.set)
-    except ConfigError as error:
-        raise ConfigError(
-            error.problem, field="data.set", value=error.value, remedy=error.remedy
-        ) from None
-    if experiment.steps < data_set.minimum_steps:
-        raise ConfigError(
-            f"clips of '{data_set.name}' need at least {data_set.minimum_steps} steps",
-            field="data.steps",
-            value=experiment.steps,
-            remedy="choose more",
-        )
+    source = experiment.source
     try:
         shape = experiment.shape
     except FdhtError as error:
@@ -402,14 +427,7 @@ def _check(experiment: Experiment) -> None:
             value=error.value,
             remedy=error.remedy or "see the section on modes and ranks in the guide for authors",
         ) from None
-    if shape.input_size != data_set.inputs:
-        raise ConfigError(
-            f"their product is {shape.input_size}, but a frame of '{data_set.name}' has "
-            f"{data_set.inputs} values",
-            field="model.input_modes",
-            value=list(experiment.model.input_modes),
-            remedy=f"choose modes whose product is {data_set.inputs}",
-        )
+    _check_fit(experiment, source.inputs)
     cores = experiment.quantization.cores
     if not isinstance(cores, int):
         names = ["default", *shape.stored_names]
@@ -420,3 +438,17 @@ def _check(experiment: Experiment) -> None:
                     field=f"quantization.cores.{name}",
                     remedy=near_matches(name, names),
                 )
+
+
+def _check_fit(experiment: Experiment, inputs: int) -> None:
+    """Do the modes hold a frame, and do ranks make sense?"""
+    try:
+        check_product("input_modes", experiment.model.input_modes, inputs)
+        check_ranks(experiment.shape.network)
+    except ShapeError as error:
+        problem = error.problem
+        if error.field == "input_modes":
+            problem = f"a frame of '{experiment.data.set}' has {inputs} values; {problem}"
+        raise ConfigError(
+            problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
+        ) from None

@@ -23,7 +23,7 @@ input_modes = [5, 5, 6]
 output_modes = [4, 4, 4]
 hidden_box = [4, 4]
 leaf_rank = 3
-inner_rank = 2
+inner_rank = 3
 [quantization]
 cores = { default = 8, C1 = 10 }
 [training]
@@ -48,7 +48,7 @@ def test_a_file_is_read_with_its_stem_as_name_and_defaults_filled_in(tmp_path: P
     experiment = load_experiment(write(tmp_path))
     assert experiment.name == "small"
     assert experiment.data.seed == 0
-    assert experiment.steps == experiment.data_set.steps == 12
+    assert experiment.steps == experiment.source.steps == 12
     assert experiment.model.input_modes == (5, 5, 6)
     assert experiment.quantization.core_width("C1") == 10
     assert experiment.quantization.core_width("C1_hidden") == 8
@@ -81,7 +81,7 @@ def test_the_digest_covers_what_changes_a_model_and_nothing_else() -> None:
     assert replace(experiment, published=None).digest == experiment.digest
     for section, values in (
         ("data", {"test_seed": 5}),
-        ("model", {"inner_rank": 2}),
+        ("model", {"inner_rank": 5}),
         ("quantization", {"hidden": 9}),
         ("training", {"seed": 5}),
     ):
@@ -144,6 +144,12 @@ def test_an_unknown_section_is_refused() -> None:
         ("model", "hidden_box", [16, 1, 8], "side 16 is longer"),
         ("model", "leaf_rank", [6, 6], "need one rank for each of 4 leaves"),
         ("model", "leaf_rank", 0, "whole number from 1"),
+        ("model", "rank", 3, "is not a setting of format 'ht'"),
+        ("model", "cell", "gtu", "did you mean 'gru'"),
+        ("model", "objective", "mac", "did you mean 'macs'"),
+        ("model", "input_modes", [10, 12, 20, 23], "for example 12 x 12 x 20 x 20 = 57600"),
+        ("data", "root", "/somewhere", "has no effect on 'motion'"),
+        ("data", "protocol", "six", "has no effect on 'motion'"),
         ("model", "inner_rank", 2.0, "whole number from 1"),
         ("model", "tree", [[1, 2], [4, 3]], "leaves must be 1..4"),
         ("model", "tree", [1, 2, 3, 4], "pair of subtrees"),
@@ -233,3 +239,34 @@ def test_broken_toml_is_said_in_one_line(tmp_path: Path) -> None:
 def test_a_name_that_is_no_directory_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^name = 'My model': must be a short name"):
         load_experiment(write(tmp_path, name="My model.toml"))
+
+
+def tensor_train(**model: Any) -> dict[str, Any]:
+    """The experiment `ucf11-tt-lstm` as a table with some values of the model replaced."""
+    table = load_experiment("ucf11-tt-lstm").to_json()
+    return {**table, "model": {**table["model"], **model}}
+
+
+def test_a_format_has_its_own_ranks() -> None:
+    with pytest.raises(ConfigError, match=r"model\.ranks: is missing; format 'tt' needs it"):
+        Experiment.from_json(tensor_train(ranks=None))
+    with pytest.raises(ConfigError, match=r"model\.terms = 2: is not a setting of format 'tt'; it"):
+        Experiment.from_json(tensor_train(terms=2))
+    with pytest.raises(ConfigError, match="carries the 3 gates"):
+        Experiment.from_json(tensor_train(cell="gru"))
+    with pytest.raises(ConfigError, match=r"ranks = 289: bond r1 .*choose at most 288"):
+        Experiment.from_json(tensor_train(input_modes=[18, 20, 20, 8], ranks=[289, 4, 4]))
+    with pytest.raises(ConfigError, match="fdht integrates the hidden state"):
+        Experiment.from_json(tensor_train(format="fdht"))
+
+
+def test_a_set_in_a_folder_needs_its_folder_only_when_it_is_read(tmp_path: Path) -> None:
+    experiment = load_experiment("ucf11-tt-lstm")
+    assert (experiment.source.inputs, experiment.steps) == (57_600, 1492)
+    with pytest.raises(ConfigError, match=r"data\.root: is missing: where UCF11.*--data-root"):
+        experiment.source.load("train", tmp_path)
+    table = experiment.to_json()
+    here = Experiment.from_json({**table, "data": {**table["data"], "root": "here"}})
+    assert here.digest == experiment.digest, "where a folder lies changes no model"
+    with pytest.raises(ConfigError, match=r"data\.protocol = 'sixx': .*'six'"):
+        Experiment.from_json({**table, "data": {**table["data"], "protocol": "sixx"}})

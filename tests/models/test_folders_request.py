@@ -58,7 +58,7 @@ def test_defaults_are_written_out() -> None:
 
 def test_the_catalogue_holds_what_was_published() -> None:
     assert list(FOLDER_SETS) == ["ucf11", "ucf50", "hmdb51", "ytc", "hollywood2", "shd", "timit",
-                                 "ted-lium"]  # fmt: skip
+                                 "ted-lium", "features"]  # fmt: skip
     found = {name: (known.class_count, dict(known.expected)) for name, known in FOLDER_SETS.items()}
     assert found["ucf11"] == (11, {"all": 1600})
     assert found["ucf50"] == (50, {"all": 6618})

@@ -13,7 +13,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "output_modes": [4, 4, 4],
         "hidden_box": [4, 4],
         "leaf_rank": 4,
-        "inner_rank": 3,
+        "inner_rank": 4,
         "input_gain": 2.0,
     },
     "quantization": {"calibration_clips": 16},

@@ -12,14 +12,17 @@ from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest, load_folder_clips
 from fdht_models.data.loading import load_clips, render_clips
 from fdht_models.data.pictures import PICTURES, Picture
+from fdht_models.data.sources import FOLDER_KEYS, ClipSource, source_of
 from fdht_models.data.types import SPLITS, ClipSet, DataSet
 
 __all__ = [
     "DATASETS",
+    "FOLDER_KEYS",
     "FOLDER_SETS",
     "PICTURES",
     "SPLITS",
     "ClipSet",
+    "ClipSource",
     "DataSet",
     "FolderRequest",
     "Picture",
@@ -28,4 +31,5 @@ __all__ = [
     "load_folder_clips",
     "render_clips",
     "single_frame_baseline",
+    "source_of",
 ]

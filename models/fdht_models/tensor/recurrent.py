@@ -282,15 +282,19 @@ class RecurrentShape:
         return self.input_plan.macs + (self.hidden_plan.macs if self.recurrent else 0)
 
     @property
-    def naive_macs(self) -> int:
+    def matrix_macs(self) -> int:
+        """Those of the decomposed matrix alone, as the papers count them: no dense W_h."""
+        return self.macs if self.integrated else self.input_plan.macs
+
+    @property
+    def naive_matrix_macs(self) -> int:
         """The same with the cores as the format lists them, none of them merged."""
-        part = self.network.resized(self._input_sizes)
-        dense = 0 if not self.recurrent else len(self.gates) * self.units**2
-        macs = plan_contraction(part, part.core_names).macs
+        order = self.network.core_names
+        macs = plan_contraction(self.network.resized(self._input_sizes), order).macs
         if not self.integrated:
-            return macs + dense
+            return macs
         sizes = dict(zip(self.network.inputs, self.hidden_sides, strict=True))
-        return macs + plan_contraction(self.network.resized(sizes), part.core_names).macs
+        return macs + plan_contraction(self.network.resized(sizes), order).macs
 
     @property
     def _input_sizes(self) -> dict[str, int]:

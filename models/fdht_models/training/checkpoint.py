@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fdht_models.artifacts import digest_of, read_json, read_manifest
+from fdht_models.data import FOLDER_KEYS
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -41,9 +42,10 @@ class Checkpoint:
 def recipe_digest(experiment: Experiment) -> str:
     """Digest of all that trained weights depend on; how they are tested is no part of it."""
     data = asdict(experiment.data)
+    folder = {key: data[key] for key in FOLDER_KEYS if key != "root" and data[key] is not None}
     return digest_of(
         {
-            "data": {key: data[key] for key in ("set", "steps", "train_clips", "seed")},
+            "data": {key: data[key] for key in ("set", "steps", "train_clips", "seed")} | folder,
             # Without keys that are not set: those of other formats, among them formats to come.
             "model": {
                 key: value for key, value in asdict(experiment.model).items() if value is not None

@@ -42,7 +42,7 @@ def float_classifier(experiment: Experiment) -> Any:
         raise ConfigError(
             error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
         ) from None
-    head = keras.layers.Dense(len(experiment.data_set.classes), name=HEAD)
+    head = keras.layers.Dense(experiment.source.class_count, name=HEAD)
     return _assemble(experiment, layer, head, experiment.steps, None)
 
 
@@ -75,7 +75,7 @@ def quantized_classifier(
     )
     weights, bias = (quantizer_for(formats[name]) for name in HEAD_FORMATS)
     head = qkeras.QDense(
-        len(experiment.data_set.classes), kernel_quantizer=weights, bias_quantizer=bias, name=HEAD
+        experiment.source.class_count, kernel_quantizer=weights, bias_quantizer=bias, name=HEAD
     )
     return _assemble(experiment, layer, head, steps, batch)
 

@@ -21,9 +21,7 @@ from fdht_models.artifacts import (
     read_manifest,
     write_json,
 )
-from fdht_models.data import ClipSet, load_clips
-from fdht_models.data.blocks import Request
-from fdht_models.data.cache import cache_inputs
+from fdht_models.data import ClipSet
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
@@ -113,24 +111,24 @@ def train_stage(
     """
     experiment = _with_test(experiment, test_clips, test_seed)
     count = _check_start(experiment, start, steps)
-    inputs = _inputs(experiment, start, count)
+    cache = directory.parent / "data" if cache is None else cache
+    inputs = _inputs(experiment, start, count, cache)
     target, working = directory / STAGE, directory / WORKING
     display = Display(quiet)
     if is_current(target, STAGE, inputs):
         display.say(f"{target} is up to date")
         metrics: dict[str, Any] = read_json(target / METRICS)
         return metrics
-    cache = directory.parent / "data" if cache is None else cache
     with _termination_as_interrupt():
         # All of them, from a checkpoint too: the single-frame classifiers are fitted to the clips
         # that the network was trained on. With fewer they look weaker than they are.
-        train = _clips(experiment, "train", experiment.data.train_clips, cache)
+        train = experiment.source.load("train", cache)
         if start == "checkpoint":
             trained = _from_checkpoint(experiment, train, count, display)
         else:
-            trained = _from_scratch(experiment, train, working, display)
-        network = _export(experiment, trained.quantized_model)
-        test = _clips(experiment, "test", experiment.data.test_clips, cache)
+            trained = _from_scratch(experiment, train, working, display, inputs["train"])
+        network = _export(experiment, trained.quantized_model, train.classes)
+        test = experiment.source.load("test", cache)
         models = (trained.float_model, trained.quantized_model)
         metrics = evaluate(experiment, models, network, (train, test), display)
         metrics["start"] = {"from": start, "steps": count or None}
@@ -182,12 +180,10 @@ def restore(
 
 
 def _from_scratch(
-    experiment: Experiment, clips: ClipSet, working: Path, display: Display
+    experiment: Experiment, clips: ClipSet, working: Path, display: Display, clips_digest: str
 ) -> Trained:
     recipe = experiment.training
-    key = digest_of(
-        {"recipe": recipe_digest(experiment), "clips": cache_inputs(_train_request(experiment))}
-    )
+    key = digest_of({"recipe": recipe_digest(experiment), "clips": clips_digest})
     keras.utils.set_random_seed(recipe.seed)
     model = float_classifier(experiment)
     phase = _phase(experiment, "float", recipe.float_epochs, recipe.rate)
@@ -230,15 +226,15 @@ def _balance(experiment: Experiment, model: Any) -> None:
     set_weights(model, weights, "balance")
 
 
-def _export(experiment: Experiment, model: Any) -> QuantizedNetwork:
-    data_set = experiment.data_set
+def _export(experiment: Experiment, model: Any, classes: tuple[str, ...]) -> QuantizedNetwork:
+    source = experiment.source
     return export_network(
         model.get_layer(LSTM),
         model.get_layer(HEAD),
         name=experiment.name,
-        classes=data_set.classes,
-        feature=data_set.feature,
-        frame_shape=data_set.frame_shape,
+        classes=classes,
+        feature=source.feature,
+        frame_shape=source.frame_shape,
     )
 
 
@@ -283,7 +279,7 @@ def _check_start(experiment: Experiment, start: str, steps: int | None) -> int:
             "is not a start", field="start", value=start, remedy="use scratch or checkpoint"
         )
     load_checkpoint(experiment)  # refuses before any clip is generated
-    most = experiment.data.train_clips // experiment.training.batch
+    most = (experiment.data.train_clips or 0) // experiment.training.batch
     steps = min(DEFAULT_STEPS, most) if steps is None else steps
     if not 1 <= steps <= most:
         raise ConfigError(
@@ -295,30 +291,17 @@ def _check_start(experiment: Experiment, start: str, steps: int | None) -> int:
     return steps
 
 
-def _inputs(experiment: Experiment, start: str, steps: int) -> dict[str, Any]:
-    test = replace(_train_request(experiment), split="test", seed=experiment.data.test_seed)
-    test = replace(test, clips=experiment.data.test_clips)
+def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict[str, Any]:
     checkpoint = start == "checkpoint"
     return {
         "version": _VERSION,
         "experiment": experiment.digest,
-        "train": digest_of(cache_inputs(_train_request(experiment))),
-        "test": digest_of(cache_inputs(test)),
+        "train": experiment.source.digest("train", cache),
+        "test": experiment.source.digest("test", cache),
         "start": start,
         "steps": steps or None,
         "checkpoint": digest_file(checkpoint_path(experiment.name)) if checkpoint else None,
     }
-
-
-def _train_request(experiment: Experiment) -> Request:
-    data = experiment.data
-    return Request(experiment.data_set, "train", data.train_clips, data.seed, experiment.steps)
-
-
-def _clips(experiment: Experiment, split: str, clips: int, cache: Path) -> ClipSet:
-    data = experiment.data
-    seed = data.seed if split == "train" else data.test_seed
-    return load_clips(data.set, split, clips, seed, cache, progress=True, steps=experiment.steps)
 
 
 def _first(clips: ClipSet, count: int) -> ClipSet:

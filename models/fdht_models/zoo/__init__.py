@@ -24,9 +24,9 @@ def row(experiment: Experiment) -> dict[str, Any]:
     Counts are exact. `parameters_matrix` is the decomposed matrix alone, as papers count it (with
     the part that meets h if that is integrated), `parameters_lstm` the whole layer, LSTM or GRU,
     with a dense W_h where that is not part of it, and the bias; `dense_*` is what they stand for,
-    `ratio_*` how many times fewer. `macs` are multiply-accumulates of the layer's contractions a
-    frame in the planned order, `macs_naive` those of the decomposed matrix, as the format lists
-    its cores, nothing merged, plus those of a dense W_h; `peak_buffer` is the largest number of
+    `ratio_*` how many times fewer. `macs` are multiply-accumulates of the decomposed matrix for a
+    frame in the planned order, `macs_naive` the same in the order in which the format lists its
+    cores, none of them merged, and `macs_lstm` those of the whole layer; `peak_buffer` is the largest number of
     partial sums of a stage; `constants` what the chip holds of the layer.
     """
     shape, published = experiment.shape, experiment.published
@@ -40,16 +40,19 @@ def row(experiment: Experiment) -> dict[str, Any]:
         "input_modes": list(shape.input_modes),
         "output_modes": list(shape.output_modes),
         "hidden_units": shape.units,
-        "ranks": {key: value for key, value in shape.format.to_json().items() if key != "name"},
+        "ranks": {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in experiment.model.format_settings.items()
+        },
         "parameters_matrix": shape.matrix_parameter_count,
         "parameters_lstm": shape.parameter_count,
         "dense_matrix": shape.dense_matrix_parameter_count,
         "dense_lstm": shape.dense_parameter_count,
         "ratio_matrix": shape.dense_matrix_parameter_count / shape.matrix_parameter_count,
         "ratio_lstm": shape.dense_parameter_count / shape.parameter_count,
-        "macs": shape.macs,
-        "macs_input": shape.input_plan.macs,
-        "macs_naive": shape.naive_macs,
+        "macs": shape.matrix_macs,
+        "macs_naive": shape.naive_matrix_macs,
+        "macs_lstm": shape.macs,
         "peak_buffer": shape.input_plan.peak_buffer,
         "order": list(shape.input_cores),
         "constants": shape.constant_count,
@@ -61,22 +64,23 @@ def row(experiment: Experiment) -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The rows for people, two lines each, so that a terminal of 80 columns shows all of them."""
+    """The rows for people, two lines each, so that a terminal of 80 columns shows all of them.
+
+    The first line is of the decomposed matrix, the second of the whole layer.
+    """
     shown = Table(title="Experiments", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for column in ("name\nformat", "input\noutput", "H"):
+    for column in ("name\nformat", "input\noutput"):
         shown.add_column(column, no_wrap=True)
-    for column in ("matrix\nlayer", "ratio\nlayer", "MACs\nnaive", "peak\nchip", "paper"):
+    for column in ("matrix\nlayer", "times\nfewer", "MACs\non chip", "paper"):
         shown.add_column(column, justify="right", no_wrap=True)
     for one in rows:
         published = one["published_parameters"]
         shown.add_row(
-            f"{one['name']}\n{one['format']} {one['cell']}",
+            f"{one['name']}\n{one['format']} {one['cell']} {one['hidden_units']}",
             f"{_times(one['input_modes'])}\n{_times(one['output_modes'])}",
-            str(one["hidden_units"]),
             f"{one['parameters_matrix']:,}\n{one['parameters_lstm']:,}",
             f"{one['ratio_matrix']:,.0f}\n{one['ratio_lstm']:,.0f}",
-            f"{one['macs']:,}\n{one['macs_naive']:,}",
-            f"{one['peak_buffer']:,}\n{one['constants']:,}",
+            f"{one['macs']:,}\n{one['constants']:,}",
             "-" if published is None else f"{published:,}",
         )
     return shown

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fdht_models.data.folders import layouts, listed, names, shd, speech
+from fdht_models.data.folders import layouts, listed, names, shd, speech, vectors
 from fdht_models.data.folders.types import (
     GROUP_DISJOINT,
     LEAKY,
     PUBLISHED,
     SPEECH,
     SPIKES,
+    VECTORS,
     VIDEO,
     FolderSet,
 )
@@ -147,6 +148,21 @@ FOLDER_SETS: dict[str, FolderSet] = {
             rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=("utterances",),
             steps={"utterances": 100},
+        ),
+        FolderSet(
+            name="features",
+            title=vectors.TITLE,
+            kind=VECTORS,
+            citation="Pan, Wang, Xu: TedNet: a PyTorch toolkit for tensor decomposition networks, "
+            "arXiv 2104.05018",
+            layout=vectors.LAYOUT,
+            find=vectors.list_features,
+            class_count=11,
+            classes=names.UCF11,
+            expected={"all": 1600},
+            rules=_GROUPS,
+            protocols=_VIDEO_PROTOCOLS,
+            steps=_video_steps(1492),
         ),
     )
 }

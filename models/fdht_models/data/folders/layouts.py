@@ -55,14 +55,20 @@ def list_ytc(root: Path) -> Listing:
     return _list_classes(root, "YouTube Celebrities Face", _parse_ytc, ())
 
 
+def parse_ucf11_name(stem: str) -> tuple[str, str] | None:
+    """(group, clip) of a file called `v_<action>_<group>_<clip>`, or None if it is not."""
+    match = _UCF11_NAME.fullmatch(stem)
+    return None if match is None else (f"{int(match['group']):02d}", f"{int(match['clip']):02d}")
+
+
 def _parse_ucf11(path: PurePosixPath) -> tuple[str, str] | None:
-    match = _UCF11_NAME.fullmatch(path.stem)
-    if match is None or len(path.parts) < 2:
+    named = parse_ucf11_name(path.stem)
+    if named is None or len(path.parts) < 2:
         return None
     above = path.parent
     if _UCF11_GROUP.fullmatch(above.name):
         above = above.parent
-    return (above.name, f"{int(match['group']):02d}") if above.name else None
+    return (above.name, named[0]) if above.name else None
 
 
 def _parse_ucf50(path: PurePosixPath) -> tuple[str, str] | None:

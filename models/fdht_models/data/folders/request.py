@@ -14,9 +14,11 @@ from fdht_models.data.folders.types import (
     PUBLISHED,
     SPEECH,
     SPIKES,
+    VECTORS,
     VIDEO,
     FolderSet,
 )
+from fdht_models.data.folders.vectors import FULL_SCALE, LENGTH
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.features import FEATURES, get_feature
 from fdht_models.settings import number, text, whole
@@ -32,7 +34,8 @@ class FolderRequest:
     Attributes:
         name: a key of `FOLDER_SETS`.
         root: the folder that the set was unpacked to.
-        protocol: of video, which frames: "six" (random ones), "tt_rnn" (all), "uniform".
+        protocol: of video and CNN features, which frames: "six" (random ones), "tt_rnn" (all),
+            "uniform".
         steps: frames a clip as the network sees them.
         feature: of video: a key of `fdht_models.features.FEATURES`; "pixels" by default.
         height: of video, rows.
@@ -76,7 +79,8 @@ class FolderRequest:
         kind = self.folder_set.kind
         if kind == VIDEO:
             return (self.height, self.width, 3)
-        return (700,) if kind == SPIKES else (self.bands * self.stack,)
+        lengths = {SPIKES: 700, SPEECH: self.bands * self.stack, VECTORS: LENGTH}
+        return (lengths[kind],)
 
     @property
     def inputs(self) -> int:
@@ -157,12 +161,15 @@ class FolderRequest:
         settings["steps"] = self.steps
         if known.kind == VIDEO:
             settings |= {"feature": self.feature, "height": self.height, "width": self.width}
-            settings |= {"seed": self.seed} if self.protocol == "six" else {}
             settings |= {"stride": known.stride} if self.protocol == "tt_rnn" else {}
+        if known.kind in (VIDEO, VECTORS):
+            settings |= {"seed": self.seed} if self.protocol == "six" else {}
         if known.kind == SPIKES:
             settings |= {"frame_ms": float(self.frame_ms)}
         if known.kind == SPEECH:
             settings |= {"bands": self.bands, "stack": self.stack}
+        if known.kind == VECTORS:
+            settings |= {"full_scale": FULL_SCALE}
         return settings
 
 

@@ -24,7 +24,8 @@ from fdht_models.data.folders.pyav import av
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shd import SpikeReader
 from fdht_models.data.folders.speech import SpeechReader
-from fdht_models.data.folders.types import SPEECH, SPIKES, VIDEO, Clip
+from fdht_models.data.folders.types import SPEECH, SPIKES, VECTORS, VIDEO, Clip
+from fdht_models.data.folders.vectors import read_features
 from fdht_models.errors import DataError
 
 _STAGE = "shard"
@@ -32,7 +33,7 @@ _FRAMES, _STATES = "frames.bin", "clips.json"
 _VERSION = 1  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
-_CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096}
+_CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256}
 
 Reader = Callable[[Clip], Decoded]
 
@@ -170,6 +171,12 @@ def _reader(request: FolderRequest) -> Iterator[Reader]:
         with SpikeReader(request.root, request.steps, request.frame_ms) as spikes:
             yield lambda clip: Decoded(spikes.read(clip))
         return
+    if known.kind == VECTORS:
+        protocol, steps, seed = request.protocol or "", request.steps, request.seed
+        yield lambda clip: Decoded(
+            read_features(request.root / clip.path, clip.key, protocol, steps, seed)
+        )
+        return
     av()  # if it is missing, that is no fault of the clips
     if known.kind == SPEECH:
         centred = request.protocol == "phones"
@@ -195,7 +202,7 @@ def _check_readable(path: Path) -> None:
 def _tools(kind: str) -> dict[str, Any]:
     # Another version may decode, resize or round otherwise.
     tools: dict[str, Any] = {"numpy": importlib.metadata.version("numpy")}
-    if kind == SPIKES:
+    if kind in (SPIKES, VECTORS):
         return tools
     library = av()
     return {**tools, "av": library.__version__, "ffmpeg": dict(library.library_versions)}

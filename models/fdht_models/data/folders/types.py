@@ -10,7 +10,7 @@ PUBLISHED, GROUP_DISJOINT, LEAKY = "published", "group-disjoint", "leaky-per-cli
 #: How clips are divided into training and test; see `folds.py`.
 FOLD_RULES = (PUBLISHED, GROUP_DISJOINT, LEAKY)
 
-VIDEO, SPIKES, SPEECH = "video", "spikes", "speech"
+VIDEO, SPIKES, SPEECH, VECTORS = "video", "spikes", "speech", "features"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class FolderSet:
     Attributes:
         name: what experiments call it.
         title: what people call it.
-        kind: "video", "spikes" or "speech".
+        kind: "video", "spikes", "speech" or "features".
         citation: the paper.
         layout: what is looked for in the folder, for people.
         find: lists a folder.

@@ -1,6 +1,7 @@
 """Tensor formats: constructors of one TensorNetwork. Nothing below them knows about formats."""
 
 from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.modes import check_product, check_ranks
 from fdht_models.tensor.formats.spec import (
     FORMATS,
     MULTIPLICATIONS,
@@ -53,6 +54,8 @@ __all__ = [
     "balanced_tree",
     "block_term",
     "canonical_polyadic",
+    "check_product",
+    "check_ranks",
     "dense",
     "format_from",
     "hierarchical_tucker",

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from fdht_models.errors import ShapeError
+from fdht_models.tensor.network import TensorNetwork
 
 #: Sizes up to this one are factored by trial division, which takes no time.
 _LARGEST = 10**12
@@ -115,3 +116,42 @@ def check_product(field: str, modes: Sequence[int], size: int) -> None:
             value=list(modes),
             remedy=size_remedy(size, len(modes)),
         )
+
+
+def check_ranks(network: TensorNetwork) -> None:
+    """Raises ShapeError for a bond that is larger than can be of use, with the largest that can.
+
+    A bond that joins two parts of the network is the rank of the matrix of one part's modes
+    against the other's, which is at most the smaller of their products. Bonds of a ring join no
+    two parts, and an index that numbers the terms of a sum is carried by more than two cores.
+    """
+    modes = {*network.inputs, *network.outputs}
+    bonds = {index for core in network.cores for index in core.indices} - modes
+    for bond in sorted(bonds):
+        parts = _parts_without(network, bond)
+        if len(parts) != 2:
+            continue
+        most = min(math.prod(network.sizes[index] for index in part & modes) for part in parts)
+        if network.sizes[bond] > most:
+            raise ShapeError(
+                f"bond {bond} is larger than makes sense: it parts the matrix into "
+                f"{network.input_size * network.output_size // most} x {most} values",
+                field="ranks",
+                value=network.sizes[bond],
+                remedy=f"choose at most {most}",
+            )
+
+
+def _parts_without(network: TensorNetwork, bond: str) -> list[set[str]]:
+    """Indices of the parts into which a network falls without a bond."""
+    parts: list[set[str]] = []
+    for core in network.cores:
+        merged = {*core.indices} - {bond}
+        apart = []
+        for part in parts:
+            if part & merged:
+                merged |= part
+            else:
+                apart.append(part)
+        parts = [*apart, merged]
+    return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,11 @@ import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
 from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
-from fdht_hls.shapes import lstm_cell, stage_shape
+from fdht_hls.shapes import collects, emission_order, stage_shape
+from fdht_models.errors import ConversionError
+from fdht_models.tensor.cells import GruCell, LstmCell
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
-from fdht_models.tensor.recurrent import GATES
 
 _DIRECTORY = Path(__file__).parent / "templates"
 
@@ -48,36 +51,79 @@ def stage_values(lstm: QuantizedRecurrence, path: ContractionPath, position: int
     }
 
 
-def cell_values(lstm: QuantizedRecurrence) -> dict[str, Any]:
+def cell_values(recurrence: QuantizedRecurrence) -> dict[str, Any]:
     """What the configuration of a cell states: widths, and shifts that align binary points."""
-    cell = lstm_cell(lstm)
-    total, cell_sum, product = (lstm.sums[name] for name in ("preactivation", "cell", "hidden"))
-    fractions = [
-        lstm.accumulator_format(path, -1).fraction for path in (lstm.input_path, lstm.hidden_path)
-    ]
-    first = lstm.input_path.plan.output_shape[0]
-    return {
-        "units": lstm.units,
-        "groups": len(GATES["lstm"]) * lstm.units // first,
-        "width": first,
-        "fibre": lstm.hidden_path.plan.input_shape[-1],
-        "sum_width": total.width,
-        "input_shift": total.fraction - fractions[0],
-        "hidden_shift": total.fraction - fractions[1],
-        "bias_shift": total.fraction - cell.bias.format.fraction,
+    cell, sums = recurrence.cell, recurrence.sums
+    order = emission_order(recurrence.input_path)
+    values = {
+        "units": recurrence.units,
+        "groups": order.shape[0],
+        "width": order.shape[1],
+        "rows": order.size,
+        "fibre": hidden_fibre(recurrence),
         "preactivation_width": cell.preactivation.width,
-        "preactivation_shift": total.fraction - cell.preactivation.fraction,
-        "cell_width": cell.cell.width,
-        "cell_sum_width": cell_sum.width,
-        "forget_shift": cell_sum.fraction - cell.gate.format.fraction - cell.cell.fraction,
-        "update_shift": cell_sum.fraction
-        - cell.gate.format.fraction
-        - cell.candidate.format.fraction,
-        "cell_shift": cell_sum.fraction - cell.cell.fraction,
         "hidden_width": cell.hidden.width,
+        "sum_width": sums["preactivation"].width,
+        "preactivation_shift": sums["preactivation"].fraction - cell.preactivation.fraction,
+        **_alignment(recurrence, sums["preactivation"], ("input", "hidden", "bias")),
+    }
+    if isinstance(cell, LstmCell):
+        return values | _lstm_values(cell, sums)
+    if isinstance(cell, GruCell):
+        return values | _gru_values(recurrence, cell, sums)
+    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
+
+
+def _alignment(
+    recurrence: QuantizedRecurrence, total: FixedPoint, parts: tuple[str, ...]
+) -> dict[str, int]:
+    """Shifts that bring parts of a sum to its binary point."""
+    fractions = {
+        "input": recurrence.accumulator_format(recurrence.input_path, -1).fraction,
+        "hidden": recurrence.accumulator_format(recurrence.hidden_path, -1).fraction,
+        "bias": recurrence.cell.bias.format.fraction,
+    }
+    return {f"{part}_shift": total.fraction - fractions[part] for part in parts}
+
+
+def _lstm_values(cell: LstmCell, sums: Mapping[str, FixedPoint]) -> dict[str, Any]:
+    total, product, gate = sums["cell"], sums["hidden"], cell.gate.format.fraction
+    return {
+        "cell_width": cell.cell.width,
+        "cell_sum_width": total.width,
+        "forget_shift": total.fraction - gate - cell.cell.fraction,
+        "update_shift": total.fraction - gate - cell.candidate.format.fraction,
+        "cell_shift": total.fraction - cell.cell.fraction,
         "product_width": product.width,
         "product_shift": product.fraction - cell.hidden.fraction,
     }
+
+
+def _gru_values(
+    recurrence: QuantizedRecurrence, cell: GruCell, sums: Mapping[str, FixedPoint]
+) -> dict[str, Any]:
+    argument, total, gate = sums["candidate"], sums["hidden"], cell.gate.format.fraction
+    aligned = _alignment(recurrence, argument, ("input", "bias"))
+    return {
+        **{f"candidate_{name}": shift for name, shift in aligned.items()},
+        "recurrent_sum_width": sums["recurrent"].width,
+        "recurrent_width": cell.recurrent.width,
+        "recurrent_shift": sums["recurrent"].fraction - cell.recurrent.fraction,
+        "candidate_sum_width": argument.width,
+        "candidate_product_shift": argument.fraction - gate - cell.recurrent.fraction,
+        "candidate_shift": argument.fraction - cell.preactivation.fraction,
+        "gate_fraction": gate,
+        "hidden_sum_width": total.width,
+        "fresh_shift": total.fraction - gate - cell.candidate.format.fraction,
+        "kept_shift": total.fraction - gate - cell.hidden.fraction,
+        "hidden_result_shift": total.fraction - cell.hidden.fraction,
+    }
+
+
+def hidden_fibre(recurrence: QuantizedRecurrence) -> int:
+    """Hidden units in a word of W_h's input: what its first stage reads as one vector."""
+    first = stage_shape(recurrence.hidden_path, 0)
+    return first.mode if first.fibre else first.rank_in
 
 
 def constant_type(weights: Any) -> str:
@@ -103,6 +149,7 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
                 "weight_t": constant_type(weights),
                 "result": format.hls_type,
                 "words_out": stage_shape(path, position).words_out,
+                "word_out": stage_shape(path, position).word_out,
             }
         )
     return stages
@@ -136,7 +183,7 @@ class ContractionCall(FunctionCallTemplate):
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
         values = self._default_function_params(node)
-        kernel = "contract_mode" if node.get_attr("position") else "contract_fibre"
+        kernel = "contract_fibre" if node.get_attr("shape").fibre else "contract_mode"
         return (
             f"fdht::{kernel}<{values['input_t']}, {values['output_t']}, {values['config']}>"
             f"({values['input']}, {values['output']}, {node.get_weights('core').name});"
@@ -151,16 +198,18 @@ class CellConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
+        recurrence: QuantizedRecurrence = node.get_attr("lstm")
         return render(
             "cell_config.h.j2",
             name=f"config{node.index}",
+            kind=recurrence.cell.kind,
             frames=node.get_attr("steps"),
             stateful=node.get_attr("stateful"),
             every_step=node.get_attr("return_sequences"),
-            hidden=node.get_attr("lstm").cell.hidden,
-            types={name: constant_type(node.get_weights(name)) for name in FdhtCell.ARRAYS},
+            hidden=recurrence.cell.hidden,
+            types={name: constant_type(node.get_weights(name)) for name in node.arrays},
             stages=hidden_stages(node),
-            **cell_values(node.get_attr("lstm")),
+            values=cell_values(recurrence),
         )
 
 
@@ -168,7 +217,8 @@ class CellCall(FunctionCallTemplate):
     """The call of a cell; in hls4ml's own top function nothing resets the state."""
 
     def __init__(self) -> None:
-        super().__init__(FdhtCell, include_header=["nnet_utils/fdht_lstm.h"])
+        headers = ("fdht_lstm.h", "fdht_lstm_collected.h", "fdht_gru.h")
+        super().__init__(FdhtCell, include_header=[f"nnet_utils/{name}" for name in headers])
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
@@ -177,8 +227,11 @@ class CellCall(FunctionCallTemplate):
     def call(self, node: FdhtCell, reset_state: str) -> str:
         """The call with an expression for `reset_state`."""
         values = self._default_function_params(node)
-        arrays = ", ".join(node.get_weights(name).name for name in FdhtCell.ARRAYS)
+        recurrence: QuantizedRecurrence = node.get_attr("lstm")
+        kind = recurrence.cell.kind
+        collected = "_collected" if kind == "lstm" and collects(recurrence) else ""
+        arrays = ", ".join(node.get_weights(name).name for name in node.arrays)
         return (
-            f"fdht::lstm_cell<{values['input_t']}, {values['output_t']}, {values['config']}>"
-            f"({values['input']}, {values['output']}, {reset_state}, {arrays});"
+            f"fdht::{kind}_cell{collected}<{values['input_t']}, {values['output_t']}, "
+            f"{values['config']}>({values['input']}, {values['output']}, {reset_state}, {arrays});"
         )

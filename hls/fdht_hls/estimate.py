@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fdht_hls.shapes import StageShape, stage_shape
+from fdht_hls.shapes import StageShape, collects, stage_shape
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
     QuantizedNetwork,
@@ -101,16 +101,26 @@ def estimate(network: QuantizedNetwork) -> Estimate:
         interval = stage_interval(lstm, position)
         stages.append(_stage(f"W_x {name}", shape, interval))
         # Behind the last word, a stage still has its last value of the mode to add and emit.
-        tail += shape.groups * shape.inner * interval + _PIPELINE_DEPTH
+        tail += shape.groups * shape.inner * shape.lanes * interval + _PIPELINE_DEPTH
     hidden = [
         _stage(f"W_h {name}", stage_shape(lstm.hidden_path, position), hidden_interval())
         for position, name in enumerate(lstm.hidden_path.cores)
     ]
     recurrent = lstm.units + sum(stage.cycles + _PIPELINE_DEPTH for stage in hidden)
     update = 2 * lstm.units + 2 * _PIPELINE_DEPTH
+    if collects(lstm):
+        # The sums of a frame are written down one by one before the first unit is updated.
+        rows = len(lstm.cell.gates) * lstm.units
+        recurrent += rows
+        update += rows
     multipliers = sum(stage.multipliers for stage in hidden) + 3
     stages.append(
-        StageEstimate("LSTM cell", recurrent + update, lstm.hidden_path.plan.macs, multipliers)
+        StageEstimate(
+            f"{lstm.cell.kind.upper()} cell",
+            recurrent + update,
+            lstm.hidden_path.plan.macs,
+            multipliers,
+        )
     )
     classes = len(network.classes)
     # The head reuses each multiplier once a hidden unit (see `head_settings`).

@@ -7,7 +7,7 @@ streams.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,13 @@ from hls4ml.model.types import (
 )
 
 from fdht_hls.estimate import hidden_interval, stage_interval
-from fdht_hls.shapes import emission_order, group_positions, stage_shape, stage_weights
+from fdht_hls.shapes import (
+    collects,
+    emission_order,
+    group_positions,
+    stage_shape,
+    stage_weights,
+)
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -91,7 +97,7 @@ class FdhtContraction(Layer):
         format = lstm.accumulator_format(path, position) if last else path.formats[position]
         self.set_attr("shape", shape)
         self.add_output_variable(
-            [self.get_attr("steps"), shape.words_out, shape.outputs], precision=fixed_type(format)
+            [self.get_attr("steps"), shape.words_out, shape.word_out], precision=fixed_type(format)
         )
         add_codes(self, "core", stage_weights(lstm, path, position))
 
@@ -99,15 +105,24 @@ class FdhtContraction(Layer):
 class FdhtCell(Layer):
     """W_h h, gates and state."""
 
-    ARRAYS = ("bias", "position", "gate", "candidate", "output")
+    #: Arrays of a cell by its kind, in the order of its C++ function.
+    ARRAYS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "lstm": ("bias", "position", "gate", "candidate", "output"),
+        "gru": ("bias", "position", "gate", "candidate"),
+    }
 
     _expected_attributes = (
         Attribute("steps"),
         Attribute("stateful", value_type=bool),
-        *(WeightAttribute(name) for name in ARRAYS),
-        *(TypeAttribute(name) for name in ARRAYS),
+        *(WeightAttribute(name) for name in ARRAYS["gru"]),
+        *(TypeAttribute(name) for name in ARRAYS["gru"]),
         ConfigurableAttribute("reuse_factor", default=1),
     )
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of this cell's arrays."""
+        return self.ARRAYS[self.get_attr("lstm").cell.kind]
 
     def initialize(self) -> None:
         """Declares output stream, tables, and the cores of W_h."""
@@ -117,13 +132,14 @@ class FdhtCell(Layer):
         shape = [steps, lstm.units] if self.get_attr("return_sequences") else [lstm.units]
         self.add_output_variable(shape, precision=fixed_type(cell.hidden))
         order = emission_order(lstm.input_path)
-        if not np.array_equal(order, emission_order(path)):
+        if not np.array_equal(order.ravel(), emission_order(path).ravel()):
             raise ConversionError("W_x x and W_h h must emit their sums in the same order")
-        bias = QuantizedArray(cell.bias.format, cell.bias.codes[order])
-        add_codes(self, "bias", bias)
+        # In the order of arrival, or, where sums are collected, in the order of rows.
+        codes = cell.bias.codes if collects(lstm) else cell.bias.codes[order]
+        add_codes(self, "bias", QuantizedArray(cell.bias.format, codes))
         positions = group_positions(lstm)
         add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
-        for name in ("gate", "candidate", "output"):
+        for name in self.arrays[2:]:
             add_codes(self, name, getattr(cell, name))
         for position in range(len(path.plan.stages)):
             add_codes(self, hidden_core(position), stage_weights(lstm, path, position))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hls4ml.model.optimizer import OptimizerPass
@@ -16,8 +17,8 @@ from fdht_hls.nodes import (
     fixed_type,
     stage_attributes,
 )
-from fdht_hls.shapes import lstm_cell
 from fdht_models.errors import ConversionError
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
@@ -77,8 +78,11 @@ def parse_layer(
 
 def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
     """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
-    cell = lstm_cell(lstm)
-    formats = {"preactivation": cell.preactivation, "cell": cell.cell, "hidden": cell.hidden}
+    formats = {
+        entry.name: getattr(lstm.cell, entry.name)
+        for entry in fields(lstm.cell)
+        if isinstance(getattr(lstm.cell, entry.name), FixedPoint)
+    }
     for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
         stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
         formats |= {f"{label}.{stage.core}": format for stage, format in stages}

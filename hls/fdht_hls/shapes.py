@@ -6,16 +6,15 @@ Read by the hls4ml nodes, the estimator and whatever else emits the engine; need
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.cells import LstmCell
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
-from fdht_models.tensor.recurrent import GATES
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,17 @@ class StageShape:
     """The loops of one stage; see `contraction_config` in fdht_contraction.h.
 
     Args:
-        outer: product of the modes still to come.
-        mode: size of the mode that is summed.
+        outer: product of the input modes still to come.
+        mode: product of the input modes that are summed; 1 if there is none.
         groups: words of input for each value of that mode.
-        inner: vectors in a word of input.
+        inner: groups of vectors in a word of input: output modes that the stage before opened.
+        lanes: vectors in a group: bonds that pass by or number the terms of a sum.
         rank_in: length of such a vector.
-        outputs: values in a word of output.
+        outputs: values that a vector gives: output modes and bonds that this stage opens.
+        opened: of these, the bonds.
+        banks: terms of a sum, each with weights of its own.
+        bank_stride: lanes between one term and the next.
+        low: lanes of bonds that end before the opened ones do.
         fibre: a word of input is a whole fibre of the mode, which is summed in one turn.
     """
 
@@ -36,8 +40,13 @@ class StageShape:
     mode: int
     groups: int
     inner: int
+    lanes: int
     rank_in: int
     outputs: int
+    opened: int
+    banks: int
+    bank_stride: int
+    low: int
     fibre: bool
 
     @property
@@ -46,9 +55,14 @@ class StageShape:
         return self.outer * self.groups * self.inner
 
     @property
+    def word_out(self) -> int:
+        """Values in a word of output."""
+        return self.lanes * self.outputs
+
+    @property
     def turns(self) -> int:
         """Turns of the innermost pipelined loop in a frame."""
-        return self.words_out * (1 if self.fibre else self.mode)
+        return self.words_out * self.lanes * (1 if self.fibre else self.mode)
 
     @property
     def macs_per_turn(self) -> int:
@@ -56,101 +70,179 @@ class StageShape:
         return self.outputs * (self.mode if self.fibre else self.rank_in)
 
 
+@dataclass(frozen=True)
+class _Indices:
+    """Indices of a stage by what becomes of them, each in the order of the running tensor."""
+
+    coming: list[str]
+    modes: list[str]
+    done: list[str]
+    lanes: list[str]
+    bonds: list[str]
+    opened_modes: list[str]
+    opened_bonds: list[str]
+
+
+def _indices(path: ContractionPath, position: int) -> _Indices:
+    plan = path.plan
+    stage = plan.stages[position]
+    arriving = [index for index in stage.input_indices if index in plan.inputs]
+    modes = [index for index in arriving if index in stage.summed]
+    bonds = [index for index in stage.input_indices if index not in (*plan.inputs, *plan.outputs)]
+    summed = [index for index in bonds if index in stage.summed]
+    if modes != arriving[len(arriving) - len(modes) :]:
+        raise ConversionError(
+            f"sums {modes}, but data arrive in the order {arriving}",
+            field=f"stage {position} ({stage.core})",
+            remedy="contract the last mode first",
+        )
+    if summed != bonds[len(bonds) - len(summed) :]:
+        raise ConversionError(
+            f"sums the bonds {summed}, but they arrive in the order {bonds}",
+            field=f"stage {position} ({stage.core})",
+            remedy="plan the contraction with best_plan",
+        )
+    return _Indices(
+        [index for index in arriving if index not in modes],
+        modes,
+        [index for index in stage.input_indices if index in plan.outputs],
+        [index for index in bonds if index not in summed],
+        summed,
+        [index for index in stage.added if index in plan.outputs],
+        [
+            index
+            for index in stage.output_indices
+            if index in stage.added and index in bonds_of(path)
+        ],
+    )
+
+
+def bonds_of(path: ContractionPath) -> set[str]:
+    """All indices of a path that are neither input nor output modes."""
+    plan = path.plan
+    every = {
+        index for stage in plan.stages for index in (*stage.input_indices, *stage.core_indices)
+    }
+    return every - {*plan.inputs, *plan.outputs}
+
+
 def stage_shape(path: ContractionPath, position: int) -> StageShape:
     """Loops of a stage of a plan.
 
     Raises:
-        ConversionError: the stage does not sum exactly one mode and the bonds before it, so that
-            it cannot be streamed.
+        ConversionError: data do not arrive in an order in which they can be streamed.
     """
     stage = path.plan.stages[position]
-    sizes = stage.sizes
-    modes = [index for index in stage.summed if index in path.plan.inputs]
-    remaining = [index for index in stage.input_indices if index in path.plan.inputs]
-    if modes != remaining[-1:]:
-        raise ConversionError(
-            f"sums {modes or 'no mode'}, but data arrive in the order {remaining}",
-            field=f"stage {position} ({stage.core})",
-            remedy="contract the last mode first",
-        )
-    done = [index for index in stage.input_indices if index in path.plan.outputs]
-    bonds = [index for index in stage.input_indices if index not in (*remaining, *done)]
-    if any(index not in stage.summed for index in bonds):
-        raise ConversionError(
-            f"the bonds {bonds} pass it by",
-            field=f"stage {position} ({stage.core})",
-            remedy="use a format whose cores form a chain, such as tt, or a dimension tree whose "
-            "merged cores do: the balanced one up to 6 modes, or an unbalanced one",
-        )
-    inner = sizes[done[-1]] if done else 1
-    added = [index for index in stage.output_indices if index not in stage.input_indices]
+    own = _indices(path, position)
+
+    def size(indices: Sequence[str]) -> int:
+        return math.prod(stage.sizes[index] for index in indices)
+
+    fibre = position == 0 and len(own.modes) == 1
+    # A first stage that sums several modes adds up fibres of the last of them.
+    vector = own.modes[-1:] if position == 0 and not fibre else own.bonds
+    before = path.plan.stages[position - 1].added if position else ()
+    inner = size([index for index in own.done if index in before])
+    shared = [place for place, index in enumerate(own.lanes) if index in stage.core_indices]
+    after = own.lanes[shared[-1] + 1 :] if shared else []
     return StageShape(
-        outer=math.prod(sizes[index] for index in remaining[:-1]),
-        mode=sizes[modes[0]],
-        groups=math.prod(sizes[index] for index in done) // inner,
+        outer=size(own.coming),
+        mode=size([index for index in own.modes if index not in vector]),
+        groups=size(own.done) // inner,
         inner=inner,
-        rank_in=math.prod(sizes[index] for index in bonds),
-        outputs=math.prod(sizes[index] for index in added),
-        fibre=position == 0,
+        lanes=size(own.lanes),
+        rank_in=size(vector),
+        outputs=size((*own.opened_modes, *own.opened_bonds)),
+        opened=size(own.opened_bonds),
+        banks=_banks(path, position, own, shared),
+        bank_stride=size(after),
+        low=_low(path, position, own),
+        fibre=fibre,
     )
+
+
+def _banks(path: ContractionPath, position: int, own: _Indices, shared: list[int]) -> int:
+    stage = path.plan.stages[position]
+    if shared and shared != list(range(shared[0], shared[-1] + 1)):
+        raise ConversionError(
+            "has terms of two sums with bonds between them",
+            field=f"stage {position} ({stage.core})",
+            value=own.lanes,
+            remedy="use another format",
+        )
+    return math.prod(stage.sizes[own.lanes[place]] for place in shared)
+
+
+def _low(path: ContractionPath, position: int, own: _Indices) -> int:
+    """Lanes of the bonds that come after the opened ones in a word of output."""
+    stage = path.plan.stages[position]
+    bonds = [index for index in stage.output_indices if index in (*own.lanes, *own.opened_bonds)]
+    if not own.opened_bonds:
+        return 1
+    first = bonds.index(own.opened_bonds[0])
+    last = first + len(own.opened_bonds)
+    if bonds[first:last] != own.opened_bonds:
+        raise ConversionError(
+            "opens bonds that end at different stages, between which others end",
+            field=f"stage {position} ({stage.core})",
+            value=bonds,
+            remedy="use another format",
+        )
+    return math.prod(stage.sizes[index] for index in bonds[last:])
 
 
 def stage_weights(
     lstm: QuantizedRecurrence, path: ContractionPath, position: int
 ) -> QuantizedArray:
-    """A stage's core in the order of its loops: [mode][rank_in][outputs]."""
+    """A stage's core in the order of its loops: [mode][bank][rank_in][outputs]."""
     stage = path.plan.stages[position]
+    own = _indices(path, position)
     core = lstm.core_of(path, position)
-    summed = [index for index in stage.input_indices if index in stage.summed]
-    added = [index for index in stage.output_indices if index not in stage.input_indices]
-    axes = [stage.core_indices.index(index) for index in (*summed, *added)]
+    terms = [index for index in own.lanes if index in stage.core_indices]
+    order = (*own.modes, *terms, *own.bonds, *own.opened_modes, *own.opened_bonds)
+    axes = [stage.core_indices.index(index) for index in order]
     return QuantizedArray(core.format, np.ascontiguousarray(core.codes.transpose(axes)).ravel())
 
 
 def emission_order(path: ContractionPath) -> Codes:
-    """Row of W of each sum in the order in which the last stage emits them: [groups, m_1]."""
-    last = path.plan.stages[-1]
-    rows = np.arange(path.plan.output_size, dtype=np.int64).reshape(path.plan.output_shape)
-    axes = [path.plan.outputs.index(index) for index in last.output_indices]
-    return rows.transpose(axes).reshape(-1, path.plan.output_shape[0])
+    """Row of W of each sum in the order in which the last stage emits them: [words, word]."""
+    plan = path.plan
+    last = plan.stages[-1]
+    rows = np.arange(plan.output_size, dtype=np.int64).reshape(plan.output_shape)
+    axes = [plan.outputs.index(index) for index in last.output_indices]
+    return rows.transpose(axes).reshape(-1, stage_shape(path, len(plan.stages) - 1).word_out)
 
 
-def lstm_cell(recurrence: QuantizedRecurrence) -> LstmCell:
-    """The cell of a layer that the engine's cell process can run.
+def gates_arrive_together(recurrence: QuantizedRecurrence) -> bool:
+    """Does each word of sums hold all gates of some units, on both paths alike?
 
-    Raises:
-        ConversionError: it is another cell.
+    Then a unit can be updated as soon as its word arrives. Otherwise a cell collects a frame's
+    sums first.
     """
-    if not isinstance(recurrence.cell, LstmCell):
-        raise ConversionError(
-            "the engine runs LSTM cells only",
-            field="cell",
-            value=recurrence.cell.kind,
-            remedy="convert an LSTM",
-        )
-    return recurrence.cell
+    order = emission_order(recurrence.input_path)
+    other = emission_order(recurrence.hidden_path)
+    return order.shape == other.shape and np.array_equal(order, _by_unit(recurrence, order))
 
 
-def group_positions(lstm: QuantizedRecurrence) -> Codes:
-    """For each group, the hidden unit of its first lane.
-
-    Rows are gate-major: row = gate * H + unit, and unit = lane * groups + position, because m_1
-    is gate x lane and is the slowest output mode.
-    """
-    order = emission_order(lstm.input_path)
-    lanes = order.shape[1] // len(GATES["lstm"])
-    positions = order[:, 0]
-    expected = np.concatenate(
-        [
-            positions[:, None] + gate * lstm.units + np.arange(lanes) * len(order)
-            for gate in range(4)
-        ],
-        axis=1,
+def _by_unit(recurrence: QuantizedRecurrence, order: Codes) -> Codes:
+    """Rows if a word's lane k of gate g is unit k x words + (what the first lane says)."""
+    gates = len(recurrence.cell.gates)
+    if order.shape[1] % gates:
+        return np.empty(0, np.int64)
+    lanes = np.arange(order.shape[1] // gates) * len(order)
+    return np.concatenate(
+        [order[:, :1] + gate * recurrence.units + lanes for gate in range(gates)], axis=1
     )
-    if not np.array_equal(order, expected):
-        raise ConversionError(
-            "the gate factor must be the slowest part of the first output mode",
-            field="output_modes",
-            value=lstm.input_path.plan.output_shape,
-        )
-    return positions
+
+
+def group_positions(recurrence: QuantizedRecurrence) -> Codes:
+    """Where sums belong: for each word the hidden unit of its first lane, or, where gates do not
+    arrive together, for each sum its row of W.
+    """
+    order = emission_order(recurrence.input_path)
+    return order.ravel() if collects(recurrence) else order[:, 0]
+
+
+def collects(recurrence: QuantizedRecurrence) -> bool:
+    """Does the cell collect a frame's sums before it updates units?"""
+    return recurrence.cell.kind != "lstm" or not gates_arrive_together(recurrence)

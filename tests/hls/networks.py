@@ -12,7 +12,7 @@ import numpy as np
 from fdht_hls.model import HEAD, LSTM
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
-from fdht_models.layers.quantized import QFDHTLSTM
+from fdht_models.layers.quantized import QFDHTLSTM, QTensorGRU, QTensorLSTM
 from fdht_models.layers.quantizers import quantizer_for
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -36,6 +36,7 @@ class Classifier:
         head: format of the head's weights and bias.
         bias: how far the LSTM's bias is spread.
         seed: of all weights.
+        generic: use `QTensorLSTM` or `QTensorGRU` in place of `QFDHTLSTM`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Classifier:
     head: FixedPoint = HEAD_FORMAT
     bias: float = 1.0
     seed: int = 0
+    generic: bool = False
 
     @property
     def modes(self) -> int:
@@ -77,15 +79,25 @@ class Classifier:
 
     def layers(self, sequences: bool, stateful: bool) -> tuple[Any, Any]:
         """The two layers, not built yet."""
-        lstm = QFDHTLSTM(
-            **fdht_arguments(self.shape),
-            recurrent_activation=self.gates[0],
-            activation=self.gates[1],
-            quantizers=layer_formats(self.shape, **self.formats),
-            return_sequences=sequences,
-            stateful=stateful,
-            name=LSTM,
-        )
+        options = {
+            "recurrent_activation": self.gates[0],
+            "activation": self.gates[1],
+            "quantizers": layer_formats(self.shape, **self.formats),
+            "return_sequences": sequences,
+            "stateful": stateful,
+            "name": LSTM,
+        }
+        if self.generic:
+            kind = QTensorGRU if self.shape.cell == "gru" else QTensorLSTM
+            lstm = kind(
+                self.shape.format,
+                self.shape.input_modes,
+                self.shape.output_modes,
+                self.shape.hidden_box,
+                **options,
+            )
+        else:
+            lstm = QFDHTLSTM(**fdht_arguments(self.shape), **options)
         quantizer = quantizer_for(self.head)
         head = qkeras.QDense(
             self.classes,

@@ -4,7 +4,7 @@
 #include "fdht_integer.h"
 #include "hls_stream.h"
 
-// Stages of a streaming tensor contraction, one a mode, last mode first.
+// Stages of a streaming tensor contraction, one a core, last mode first.
 //
 // A frame arrives in raster order as fibres of its last mode. Each stage accumulates in the order
 // in which data arrive (outer products), so no transpose memory exists: the transposition is in
@@ -17,9 +17,14 @@ struct contraction_config {
     static const unsigned outer = 1;    // product of the modes still to come
     static const unsigned mode = 1;     // n_k, the mode that this stage sums
     static const unsigned groups = 1;   // words of input for each value of that mode
-    static const unsigned inner = 1;    // vectors in a word of input
+    static const unsigned inner = 1;    // groups of vectors in a word of input
+    static const unsigned lanes = 1;    // vectors in a group: bonds that pass by or number terms
     static const unsigned rank_in = 1;  // length of such a vector: bonds that this stage sums
-    static const unsigned outputs = 1;  // m_k times the bonds that this stage opens
+    static const unsigned outputs = 1;  // new output modes times the bonds that this stage opens
+    static const unsigned opened = 1;   // of these the bonds
+    static const unsigned banks = 1;    // terms of a sum, each with weights of its own
+    static const unsigned bank_stride = 1; // lanes between one term and the next
+    static const unsigned low = 1;      // lanes that end before the opened bonds do
     static const unsigned interval = 1; // initiation interval
     static const int accumulator_width = 32;
     static const int shift = 0; // fractional bits that rounding drops
@@ -80,18 +85,22 @@ Fibres:
     }
 }
 
-// Later stages: one word of input holds `inner` vectors of length rank_in; each is an outer
+// Later stages: one word of input holds inner x lanes vectors of length rank_in; each is an outer
 // product with the core's slice for the current value of the mode.
-//   sums[group][inner][o] += sum_r word[inner][r] * weights[i][r][o]
+//   sums[group][inner][lane][o] += sum_r word[inner][lane][r] * weights[i][bank of lane][r][o]
+// A word of output is one group of vectors. In it, bonds that live longer come first, so that those
+// which the next stage sums are the innermost.
 template <class data_T, class res_T, typename CONFIG_T>
-void contract_mode(
-    hls::stream<data_T> &data, hls::stream<res_T> &result,
-    const typename CONFIG_T::weight_t weights[CONFIG_T::mode * CONFIG_T::rank_in * CONFIG_T::outputs]) {
+void contract_mode(hls::stream<data_T> &data, hls::stream<res_T> &result,
+                   const typename CONFIG_T::weight_t
+                       weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::rank_in * CONFIG_T::outputs]) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
     typedef emit<typename res_T::value_type, CONFIG_T, CONFIG_T::exact> output;
-    sum_t sums[CONFIG_T::groups * CONFIG_T::inner][CONFIG_T::outputs];
+    static const unsigned vectors = CONFIG_T::inner * CONFIG_T::lanes;
+    static const unsigned high = CONFIG_T::lanes / CONFIG_T::low;
+    sum_t sums[CONFIG_T::groups * vectors][CONFIG_T::outputs];
     #pragma HLS ARRAY_PARTITION variable=sums complete dim=2
-    #pragma HLS ARRAY_RESHAPE variable=weights block factor=CONFIG_T::mode dim=1
+    #pragma HLS ARRAY_RESHAPE variable=weights block factor=CONFIG_T::mode * CONFIG_T::banks dim=1
 Outer:
     for (unsigned outer = 0; outer < CONFIG_T::frames * CONFIG_T::outer; outer++) {
     Mode:
@@ -99,30 +108,37 @@ Outer:
         Groups:
             for (unsigned group = 0; group < CONFIG_T::groups; group++) {
                 const data_T word = data.read();
-            Inner:
-                for (unsigned inner = 0; inner < CONFIG_T::inner; inner++) {
+                res_T out;
+            Vectors:
+                for (unsigned vector = 0; vector < vectors; vector++) {
                     #pragma HLS PIPELINE II=CONFIG_T::interval
-                    const unsigned row = group * CONFIG_T::inner + inner;
+                    const unsigned lane = vector % CONFIG_T::lanes;
+                    const unsigned bank = lane / CONFIG_T::bank_stride % CONFIG_T::banks;
+                    const unsigned row = group * vectors + vector;
                     for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
                         #pragma HLS UNROLL
                         sums[row][o] = i == 0 ? sum_t(0) : sums[row][o];
                     }
                     for (unsigned r = 0; r < CONFIG_T::rank_in; r++) {
                         #pragma HLS UNROLL
-                        const sum_t value = code(word[inner * CONFIG_T::rank_in + r]);
+                        const sum_t value = code(word[vector * CONFIG_T::rank_in + r]);
+                        const unsigned slice = (i * CONFIG_T::banks + bank) * CONFIG_T::rank_in + r;
                         for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
                             #pragma HLS UNROLL
-                            const unsigned at = (i * CONFIG_T::rank_in + r) * CONFIG_T::outputs + o;
-                            sums[row][o] += value * sum_t(weights[at]);
+                            sums[row][o] += value * sum_t(weights[slice * CONFIG_T::outputs + o]);
                         }
                     }
                     if (i == CONFIG_T::mode - 1) {
-                        res_T out;
                         for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
                             #pragma HLS UNROLL
-                            out[o] = output::value(sums[row][o]);
+                            const unsigned mode_out = o / CONFIG_T::opened;
+                            const unsigned place = (mode_out * high + lane / CONFIG_T::low) * CONFIG_T::opened +
+                                                   o % CONFIG_T::opened;
+                            out[place * CONFIG_T::low + lane % CONFIG_T::low] = output::value(sums[row][o]);
                         }
-                        result.write(out);
+                        if (lane == CONFIG_T::lanes - 1) {
+                            result.write(out);
+                        }
                     }
                 }
             }

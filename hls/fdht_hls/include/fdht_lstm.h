@@ -1,15 +1,11 @@
 #ifndef FDHT_LSTM_H_
 #define FDHT_LSTM_H_
 
-#include "fdht_contraction.h"
 #include "fdht_integer.h"
+#include "fdht_recurrence.h"
 #include "hls_stream.h"
 
-// The recurrent part: W_h h, the gates as truth tables, and the state.
-//
-// W_h h of the next frame needs only the state, which is ready a whole frame before the sums of
-// W_x x arrive. So this process computes it first and then waits: the recurrence is off the
-// critical path, and no stream runs backwards through the DATAFLOW region.
+// The LSTM cell: W_h h, the gates as truth tables, and the state.
 namespace fdht {
 
 // Reference for the generated configurations.
@@ -59,7 +55,7 @@ update_unit(const typename integer<CONFIG_T::preactivation_width>::type pre[4],
         product_t(open * squashed));
 }
 
-// One call: `frames` time steps. `position[g]` is the hidden unit of group g, less its index in
+// One call: `frames` time steps. Each word of sums holds all four gates of some units. `position[g]` is the hidden unit of group g, less its index in
 // the word times `groups`; the bias is in the order in which sums arrive.
 //
 // Static, so that the state belongs to the library that holds it: the static variables of any other
@@ -75,7 +71,6 @@ static void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result
     typedef typename integer<CONFIG_T::preactivation_width>::type pre_t;
     typedef typename integer<CONFIG_T::cell_width>::type cell_t;
     typedef typename integer<CONFIG_T::hidden_width>::type hidden_t;
-    typedef typename CONFIG_T::hidden_word_t hidden_word_t;
     typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
     static const unsigned units_in_word = CONFIG_T::width / 4;
     static hidden_t hidden[CONFIG_T::units];
@@ -91,20 +86,9 @@ Steps:
                 cell[unit] = 0;
             }
         }
-        hls::stream<hidden_word_t> fibres("hidden_fibres");
         hls::stream<recurrent_word_t> recurrent("recurrent_sums");
-        #pragma HLS STREAM variable=fibres depth=CONFIG_T::units / CONFIG_T::fibre
         #pragma HLS STREAM variable=recurrent depth=CONFIG_T::groups
-    Fibres:
-        for (unsigned start = 0; start < CONFIG_T::units; start += CONFIG_T::fibre) {
-            hidden_word_t word;
-            for (unsigned k = 0; k < CONFIG_T::fibre; k++) {
-                #pragma HLS PIPELINE II=1
-                word[k] = from_code<typename hidden_word_t::value_type>(hidden[start + k]);
-            }
-            fibres.write(word);
-        }
-        CONFIG_T::contract_hidden(fibres, recurrent);
+        start_recurrence<CONFIG_T>(hidden, recurrent);
     Groups:
         for (unsigned group = 0; group < CONFIG_T::groups; group++) {
             const data_T from_input = projected.read();

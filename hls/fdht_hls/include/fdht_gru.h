@@ -1,0 +1,121 @@
+#ifndef FDHT_GRU_H_
+#define FDHT_GRU_H_
+
+#include "fdht_integer.h"
+#include "fdht_recurrence.h"
+#include "hls_stream.h"
+
+// The GRU cell: W_h h, the gates as truth tables, and the state. The reset gate acts behind W_h.
+//   r, z = gate[round(W_x x + W_h h + b)]      n = candidate[round(W_x x + b + r round(W_h h))]
+//   h = round((1 - z) n + z h)
+namespace fdht {
+
+// Reference for the generated configurations.
+struct gru_config {
+    static const unsigned frames = 1;   // time steps in a call
+    static const unsigned units = 1;    // H
+    static const unsigned fibre = 1;    // p_d: hidden units in a word of W_h's input
+    static const unsigned stateful = 0; // 1: the state outlives the call
+    static const int sum_width = 32;    // of the gates' argument
+    static const int input_shift = 0;   // exact shifts that align its parts
+    static const int hidden_shift = 0;
+    static const int bias_shift = 0;
+    static const int preactivation_width = 10;
+    static const int preactivation_shift = 0; // fractional bits that rounding drops
+    static const int recurrent_sum_width = 32; // of W_h h
+    static const int recurrent_width = 10;     // of what the reset gate multiplies
+    static const int recurrent_shift = 0;
+    static const int candidate_sum_width = 32; // of the candidate's argument
+    static const int candidate_input_shift = 0;
+    static const int candidate_bias_shift = 0;
+    static const int candidate_product_shift = 0;
+    static const int candidate_shift = 0;
+    static const int gate_fraction = 8; // code of 1: 2^gate_fraction
+    static const int hidden_width = 8;
+    static const int hidden_sum_width = 32; // of (1 - z) n + z h
+    static const int fresh_shift = 0;
+    static const int kept_shift = 0;
+    static const int hidden_result_shift = 0;
+};
+
+// One call: `frames` time steps. `row` is the order in which sums arrive, as rows of W.
+//
+// Static, so that the state belongs to the library that holds it; see `lstm_cell`.
+template <class data_T, class res_T, typename CONFIG_T>
+static void gru_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
+                     const typename CONFIG_T::bias_t bias[3 * CONFIG_T::units],
+                     const typename CONFIG_T::position_t row[3 * CONFIG_T::units],
+                     const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
+                     const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width]) {
+    typedef typename integer<CONFIG_T::sum_width>::type sum_t;
+    typedef typename integer<CONFIG_T::recurrent_sum_width>::type recurrent_sum_t;
+    typedef typename integer<CONFIG_T::candidate_sum_width>::type candidate_sum_t;
+    typedef typename integer<CONFIG_T::hidden_sum_width>::type hidden_sum_t;
+    typedef typename integer<CONFIG_T::preactivation_width>::type pre_t;
+    typedef typename integer<CONFIG_T::hidden_width>::type hidden_t;
+    typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
+    static const unsigned rows = 3 * CONFIG_T::units;
+    static hidden_t hidden[CONFIG_T::units];
+Steps:
+    for (unsigned step = 0; step < CONFIG_T::frames; step++) {
+        if (step == 0 && (reset_state || !CONFIG_T::stateful)) {
+        Reset:
+            for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
+                #pragma HLS PIPELINE II=1
+                hidden[unit] = 0;
+            }
+        }
+        hls::stream<recurrent_word_t> recurrent("recurrent_sums");
+        #pragma HLS STREAM variable=recurrent depth=rows / recurrent_word_t::size
+        sum_t from_hidden[rows];
+        sum_t from_input[rows];
+        start_recurrence<CONFIG_T>(hidden, recurrent);
+        collect<recurrent_word_t, sum_t, rows, recurrent_word_t::size>(recurrent, from_hidden, row);
+        collect<data_T, sum_t, rows, data_T::size>(projected, from_input, row);
+        res_T out;
+    Units:
+        for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
+            #pragma HLS PIPELINE II=1
+            pre_t pre[2];
+            #pragma HLS ARRAY_PARTITION variable=pre complete
+            for (unsigned g = 0; g < 2; g++) {
+                #pragma HLS UNROLL
+                const unsigned at = g * CONFIG_T::units + unit;
+                const sum_t sum = scale_up<CONFIG_T::input_shift>(from_input[at]) +
+                                  scale_up<CONFIG_T::hidden_shift>(from_hidden[at]) +
+                                  scale_up<CONFIG_T::bias_shift>(sum_t(bias[at]));
+                pre[g] = round_saturate<CONFIG_T::sum_width, CONFIG_T::preactivation_shift,
+                                        CONFIG_T::preactivation_width>(sum);
+            }
+            const unsigned last = 2 * CONFIG_T::units + unit;
+            const candidate_sum_t memory =
+                round_saturate<CONFIG_T::recurrent_sum_width, CONFIG_T::recurrent_shift, CONFIG_T::recurrent_width>(
+                    recurrent_sum_t(from_hidden[last]));
+            const candidate_sum_t reset =
+                candidate_sum_t(gate[table_index<CONFIG_T::preactivation_width>(pre[0])]);
+            const candidate_sum_t argument =
+                scale_up<CONFIG_T::candidate_input_shift>(candidate_sum_t(from_input[last])) +
+                scale_up<CONFIG_T::candidate_bias_shift>(candidate_sum_t(bias[last])) +
+                scale_up<CONFIG_T::candidate_product_shift>(candidate_sum_t(reset * memory));
+            const pre_t fresh_argument = round_saturate<CONFIG_T::candidate_sum_width, CONFIG_T::candidate_shift,
+                                                        CONFIG_T::preactivation_width>(argument);
+            const hidden_sum_t fresh =
+                hidden_sum_t(candidate[table_index<CONFIG_T::preactivation_width>(fresh_argument)]);
+            const hidden_sum_t update =
+                hidden_sum_t(gate[table_index<CONFIG_T::preactivation_width>(pre[1])]);
+            const hidden_sum_t rest = (hidden_sum_t(1) << CONFIG_T::gate_fraction) - update;
+            const hidden_sum_t sum = scale_up<CONFIG_T::fresh_shift>(hidden_sum_t(rest * fresh)) +
+                                     scale_up<CONFIG_T::kept_shift>(hidden_sum_t(update * hidden_sum_t(hidden[unit])));
+            hidden[unit] = round_saturate<CONFIG_T::hidden_sum_width, CONFIG_T::hidden_result_shift,
+                                          CONFIG_T::hidden_width>(sum);
+            out[unit] = from_code<typename res_T::value_type>(hidden[unit]);
+        }
+        if (CONFIG_T::every_step || step == CONFIG_T::frames - 1) {
+            result.write(out);
+        }
+    }
+}
+
+} // namespace fdht
+
+#endif

@@ -1,0 +1,51 @@
+#ifndef FDHT_RECURRENCE_H_
+#define FDHT_RECURRENCE_H_
+
+#include "fdht_contraction.h"
+#include "fdht_integer.h"
+#include "hls_stream.h"
+
+// What the recurrent cells have in common.
+//
+// W_h h of the next frame needs only the state, which is ready a whole frame before the sums of
+// W_x x arrive. So a cell computes it first and then waits: the recurrence is off the critical
+// path, and no stream runs backwards through the DATAFLOW region.
+namespace fdht {
+
+// Sends the hidden state through the contraction of W_h.
+template <typename CONFIG_T>
+void start_recurrence(const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
+                      hls::stream<typename CONFIG_T::recurrent_word_t> &recurrent) {
+    typedef typename CONFIG_T::hidden_word_t hidden_word_t;
+    hls::stream<hidden_word_t> fibres("hidden_fibres");
+    #pragma HLS STREAM variable=fibres depth=CONFIG_T::units / CONFIG_T::fibre
+Fibres:
+    for (unsigned start = 0; start < CONFIG_T::units; start += CONFIG_T::fibre) {
+        hidden_word_t word;
+        for (unsigned k = 0; k < CONFIG_T::fibre; k++) {
+            #pragma HLS PIPELINE II=1
+            word[k] = from_code<typename hidden_word_t::value_type>(hidden[start + k]);
+        }
+        fibres.write(word);
+    }
+    CONFIG_T::contract_hidden(fibres, recurrent);
+}
+
+// Collects the sums of one path by the row of W that they belong to. Both paths emit their sums in
+// the same order, whatever the words that carry them; `row` is that order.
+template <class data_T, class sum_T, unsigned ROWS, unsigned WIDTH, class row_T>
+void collect(hls::stream<data_T> &sums, sum_T collected[ROWS], const row_T row[ROWS]) {
+Words:
+    for (unsigned start = 0; start < ROWS; start += WIDTH) {
+        const data_T word = sums.read();
+    Sums:
+        for (unsigned k = 0; k < WIDTH; k++) {
+            #pragma HLS PIPELINE II=1
+            collected[unsigned(row[start + k])] = code(word[k]);
+        }
+    }
+}
+
+} // namespace fdht
+
+#endif

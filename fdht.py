@@ -35,6 +35,8 @@ _NAMES = {
     "QuantizedNetwork": "fdht_models.tensor.quantized",
     "ReferenceModel": "fdht_models.tensor.reference",
     "export_network": "fdht_models.layers.export",
+    "decompose": "fdht_models.tensor.decompose",
+    "tensorize": "fdht_models.training.tensorize",
     "load_clips": "fdht_models.data",
     "load_experiment": "fdht_models.experiment",
     "Accelerator": "fdht_host.accelerator",
@@ -54,6 +56,9 @@ Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a 
 Build = Annotated[Path, typer.Option("--build", help="Directory of all that is made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BoardName = Annotated[str, typer.Option("--board", help="A board's name; 'sim' is simulated.")]
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
+]
 BUILD = Path("build")
 
 
@@ -105,28 +110,68 @@ def zoo(as_json: AsJson = False) -> None:
         Console().print(table(rows()))
 
 
+def _recipe(name: str, data_root: Path | None) -> Any:
+    from fdht_models.experiment import load_experiment
+
+    experiment = load_experiment(name)
+    return experiment if data_root is None else experiment.with_data_root(data_root)
+
+
 @app.command()
 def train(
     experiment: Name,
     build: Build = BUILD,
     start: Annotated[
-        str, typer.Option(help="'scratch', or 'checkpoint': the trained weights that ship.")
+        str,
+        typer.Option(
+            help="'scratch', 'checkpoint': the trained weights that ship, or 'decomposed'."
+        ),
     ] = "scratch",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Training steps from the checkpoint.")
     ] = None,
+    data_root: DataRoot = None,
     as_json: AsJson = False,
 ) -> None:
     """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
     import fdht_pipeline
-    from fdht_models.experiment import load_experiment
 
-    recipe = load_experiment(experiment)
+    recipe = _recipe(experiment, data_root)
     metrics = fdht_pipeline.train(recipe, build / recipe.name, start=start, steps=steps)
     if as_json:
         emit(metrics)
     else:
         print("\n".join(fdht_pipeline.accuracy_lines(metrics["accuracy"])))
+
+
+@app.command(name="decompose")
+def decompose_layer(
+    experiment: Name,
+    weights: Annotated[
+        Path, typer.Option(help="A trained Keras model (.keras, .h5), or arrays (.npz).")
+    ],
+    layer: Annotated[str | None, typer.Option(help="Which LSTM or GRU, if several.")] = None,
+    ranks: Annotated[
+        str, typer.Option(help="Multiples of the experiment's ranks to try, such as 1,2,4,8.")
+    ] = "1",
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
+    from fdht_models.experiment import load_experiment
+    from fdht_models.tensor.decompose.report import parse_factors, table
+    from fdht_models.training.decompose import decompose_stage
+
+    factors, recipe = parse_factors(ranks), load_experiment(experiment)
+    directory = build / recipe.name
+    result = decompose_stage(recipe, directory, weights, layer=layer, factors=factors)
+    if as_json:
+        emit(result)
+        return
+    Console().print(table(result))
+    for note in result["notes"]:
+        print(f"note: {note}")
+    print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")
 
 
 @app.command()

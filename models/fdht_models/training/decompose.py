@@ -1,0 +1,209 @@
+"""The stage `decomposed`: a trained dense Keras LSTM or GRU, in an experiment's tensor format.
+
+    experiment = load_experiment("motion")
+    errors = decompose_stage(experiment, Path("build/motion"), Path("dense.keras"))
+
+Training goes on from its weights with `train_stage(..., start="decomposed")`. Needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fdht_models.artifacts import (
+    digest_file,
+    digest_of,
+    is_current,
+    new_stage,
+    read_json,
+    read_manifest,
+    write_json,
+)
+from fdht_models.errors import ArtifactError, ConfigError, ShapeError
+from fdht_models.experiment import Experiment
+from fdht_models.kerasapi import keras, tf
+from fdht_models.tensor.decompose import Fitting
+from fdht_models.tensor.decompose.recurrent import (
+    CellDecomposition,
+    DenseCell,
+    decompose_cell,
+    scaled_shape,
+)
+from fdht_models.tensor.decompose.report import rank_text, ranks_of, row
+from fdht_models.tensor.recurrent import RecurrentShape
+from fdht_models.training.arrays import read_arrays, write_arrays
+from fdht_models.training.checkpoint import EXPERIMENT, WEIGHTS
+from fdht_models.training.display import Display
+from fdht_models.training.models import HEAD, LSTM, Weights, float_classifier, weights_of
+from fdht_models.training.tensorize import DenseLayer, assign, load_dense
+
+#: Name of the stage and its directory, and its file of errors.
+STAGE, ERRORS = "decomposed", "errors.json"
+#: Counts changes of this package that make former results stale.
+_VERSION = 1
+
+
+def decompose_stage(
+    experiment: Experiment,
+    directory: Path,
+    weights: Path,
+    *,
+    layer: str | None = None,
+    factors: Sequence[float] = (1.0,),
+    fitting: Fitting | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Decomposes a trained dense layer into an experiment's format, in `directory`/decomposed.
+
+    The ranks of the experiment are those that are written; other multiples of them are tried, and
+    their errors reported.
+
+    Args:
+        experiment: format, modes and ranks.
+        directory: build/<name>.
+        weights: a Keras model (.keras, .h5), or a .npz file with `kernel`, `recurrent_kernel` and
+            `bias` as Keras keeps them, and, if the classifier is to be taken over, `head_kernel`
+            and `head_bias`. The layer must have been trained on what the experiment's network
+            sees: bytes divided by 256.
+        layer: name of the LSTM or GRU in a Keras model that has several.
+        factors: multiples of the experiment's ranks to try besides 1.
+        fitting: of the iterative fits.
+        quiet: show no progress.
+
+    Returns:
+        What `errors.json` holds: `rows` of ranks, parameters and relative errors (see
+        `CellDecomposition`), whether the classifier's weights are trained, and notes.
+
+    Raises:
+        ArtifactError: the file cannot be read, or the result not be written.
+        FdhtError: layer and experiment do not fit together.
+    """
+    fitting = fitting or Fitting()
+    display, target = Display(quiet), directory / STAGE
+    if not weights.is_file():
+        raise ArtifactError("there is no such file", field=str(weights), remedy="check the path")
+    multiples = sorted({1.0, *map(float, factors)})
+    inputs = {
+        "version": _VERSION,
+        **_model_inputs(experiment),
+        "weights": digest_file(weights),
+        "layer": layer,
+        "factors": multiples,
+        "fitting": asdict(fitting),
+    }
+    if is_current(target, STAGE, inputs):
+        display.say(f"{target} is up to date")
+        kept: dict[str, Any] = read_json(target / ERRORS)
+        return kept
+    dense = load_dense(weights, layer, experiment.source.class_count)
+    model = float_classifier(experiment)
+    rows = []
+    for factor in multiples:
+        shape = experiment.shape if factor == 1 else scaled_shape(experiment.shape, factor)
+        display.say(f"ranks x {factor:g}: {rank_text(ranks_of(shape))}")
+        found = _decomposed(dense.cell, shape, fitting)
+        rows.append(row(found, factor))
+        if factor == 1:
+            assign(model.get_layer(LSTM), found)
+    _begin_head(model, dense, experiment.training.seed)
+    result = _result(experiment, dense, rows)
+    with new_stage(target, STAGE, inputs, _tools()) as (temporary, _):
+        write_arrays(temporary / WEIGHTS, weights_of(model))
+        write_json(temporary / EXPERIMENT, experiment.to_json())
+        write_json(temporary / ERRORS, result)
+    return result
+
+
+def decomposed_weights(experiment: Experiment, directory: Path) -> tuple[Weights, str]:
+    """Weights to begin a training with, by the names of `weights_of`, and their file's digest.
+
+    Args:
+        experiment: what will be trained.
+        directory: build/<name>, in which `decompose_stage` was run.
+
+    Raises:
+        ArtifactError: it was not, or its result is damaged.
+        ConfigError: it was run for another model.
+    """
+    source = directory / STAGE
+    try:
+        inputs = read_manifest(source, STAGE)["inputs"]
+    except ArtifactError as error:
+        raise ArtifactError(
+            error.problem,
+            field=error.field,
+            value=error.value,
+            remedy="run fdht decompose with the weights of a dense layer first",
+        ) from error
+    if any(inputs.get(key) != value for key, value in _model_inputs(experiment).items()):
+        raise ConfigError(
+            "was decomposed for other settings of data.set or model",
+            field=str(source),
+            remedy="run fdht decompose again",
+        )
+    return read_arrays(source / WEIGHTS), digest_file(source / WEIGHTS)
+
+
+def _decomposed(cell: DenseCell, shape: RecurrentShape, fitting: Fitting) -> CellDecomposition:
+    """`decompose_cell`, whose errors name the experiment's settings."""
+    try:
+        return decompose_cell(cell, shape, fitting)
+    except (ConfigError, ShapeError) as error:
+        raise type(error)(
+            error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
+        ) from None
+
+
+def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:
+    """The trained classifier, or a fresh one that is the same every time."""
+    head = model.get_layer(HEAD)
+    if dense.head is not None:
+        head.set_weights([np.asarray(values, np.float32) for values in dense.head])
+        return
+    kernel, bias = head.weights
+    kernel.assign(keras.initializers.GlorotUniform(seed)(kernel.shape))
+    bias.assign(tf.zeros_like(bias))
+
+
+def _result(
+    experiment: Experiment, dense: DenseLayer, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    notes = []
+    ours = (experiment.model.recurrent_activation, experiment.model.activation)
+    if dense.functions not in (None, ours):
+        notes.append(
+            f"the dense layer's gates are {dense.functions}, those of the experiment {ours}: "
+            "its accuracy before fine-tuning will be worse than the errors let expect"
+        )
+    if dense.head is None:
+        notes.append("no classifier was found beside the layer: it begins with random weights")
+    return {
+        "name": experiment.name,
+        "format": experiment.model.format,
+        "cell": experiment.shape.cell,
+        "integrated": experiment.shape.integrated,
+        "layer": dense.name,
+        "classifier": "fresh" if dense.head is None else "trained",
+        "notes": notes,
+        "rows": rows,
+    }
+
+
+def _model_inputs(experiment: Experiment) -> dict[str, Any]:
+    """What decomposed weights depend on of an experiment; its recipe may change."""
+    model = {key: value for key, value in asdict(experiment.model).items() if value is not None}
+    return {"model": digest_of(model), "set": experiment.data.set}
+
+
+def _tools() -> dict[str, str]:
+    names = ["tensorflow", "tf_keras", "numpy"]
+    if importlib.util.find_spec("tensorly") is not None:  # not every format needs it
+        names.append("tensorly")
+    return {name: importlib.metadata.version(name) for name in names}

@@ -184,7 +184,7 @@ def encode_demo_video(experiment: Experiment, build_directory: Path) -> Path:
 def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:
     """Accuracies, one a line; what was not measured is left out."""
     names = {
-        "quantized": "quantised FDHT-LSTM",
+        "quantized": "quantised network",
         "float": "its float twin",
         "single_frame": "best single-frame classifier",
         "chance": "chance",

@@ -14,6 +14,7 @@ namespace fdht {
 struct gru_config {
     static const unsigned frames = 1;   // time steps in a call
     static const unsigned units = 1;    // H
+    static const unsigned rows = 3;     // 3 H
     static const unsigned fibre = 1;    // p_d: hidden units in a word of W_h's input
     static const unsigned stateful = 0; // 1: the state outlives the call
     static const int sum_width = 32;    // of the gates' argument
@@ -43,8 +44,8 @@ struct gru_config {
 // Static, so that the state belongs to the library that holds it; see `lstm_cell`.
 template <class data_T, class res_T, typename CONFIG_T>
 static void gru_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
-                     const typename CONFIG_T::bias_t bias[3 * CONFIG_T::units],
-                     const typename CONFIG_T::position_t row[3 * CONFIG_T::units],
+                     const typename CONFIG_T::bias_t bias[CONFIG_T::rows],
+                     const typename CONFIG_T::position_t row[CONFIG_T::rows],
                      const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
                      const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width]) {
     typedef typename integer<CONFIG_T::sum_width>::type sum_t;
@@ -53,8 +54,6 @@ static void gru_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result,
     typedef typename integer<CONFIG_T::hidden_sum_width>::type hidden_sum_t;
     typedef typename integer<CONFIG_T::preactivation_width>::type pre_t;
     typedef typename integer<CONFIG_T::hidden_width>::type hidden_t;
-    typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
-    static const unsigned rows = 3 * CONFIG_T::units;
     static hidden_t hidden[CONFIG_T::units];
 Steps:
     for (unsigned step = 0; step < CONFIG_T::frames; step++) {
@@ -65,13 +64,9 @@ Steps:
                 hidden[unit] = 0;
             }
         }
-        hls::stream<recurrent_word_t> recurrent("recurrent_sums");
-        #pragma HLS STREAM variable=recurrent depth=rows / recurrent_word_t::size
-        sum_t from_hidden[rows];
-        sum_t from_input[rows];
-        start_recurrence<CONFIG_T>(hidden, recurrent);
-        collect<recurrent_word_t, sum_t, rows, recurrent_word_t::size>(recurrent, from_hidden, row);
-        collect<data_T, sum_t, rows, data_T::size>(projected, from_input, row);
+        sum_t from_hidden[CONFIG_T::rows];
+        sum_t from_input[CONFIG_T::rows];
+        collect_frame<data_T, sum_t, CONFIG_T>(projected, hidden, row, from_input, from_hidden);
         res_T out;
     Units:
         for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
@@ -81,11 +76,7 @@ Steps:
             for (unsigned g = 0; g < 2; g++) {
                 #pragma HLS UNROLL
                 const unsigned at = g * CONFIG_T::units + unit;
-                const sum_t sum = scale_up<CONFIG_T::input_shift>(from_input[at]) +
-                                  scale_up<CONFIG_T::hidden_shift>(from_hidden[at]) +
-                                  scale_up<CONFIG_T::bias_shift>(sum_t(bias[at]));
-                pre[g] = round_saturate<CONFIG_T::sum_width, CONFIG_T::preactivation_shift,
-                                        CONFIG_T::preactivation_width>(sum);
+                pre[g] = argument_of<CONFIG_T>(from_input[at], from_hidden[at], sum_t(bias[at]));
             }
             const unsigned last = 2 * CONFIG_T::units + unit;
             const candidate_sum_t memory =

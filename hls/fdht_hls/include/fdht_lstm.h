@@ -12,6 +12,7 @@ namespace fdht {
 struct lstm_config {
     static const unsigned frames = 1;   // time steps in a call
     static const unsigned units = 1;    // H
+    static const unsigned rows = 4;     // 4 H
     static const unsigned groups = 1;   // words of sums in a frame: product of m_2 .. m_d
     static const unsigned width = 4;    // sums in a word: m_1 = 4 gates x units in a word
     static const unsigned fibre = 1;    // p_d: hidden units in a word of W_h's input
@@ -55,8 +56,9 @@ update_unit(const typename integer<CONFIG_T::preactivation_width>::type pre[4],
         product_t(open * squashed));
 }
 
-// One call: `frames` time steps. Each word of sums holds all four gates of some units. `position[g]` is the hidden unit of group g, less its index in
-// the word times `groups`; the bias is in the order in which sums arrive.
+// One call: `frames` time steps. Each word of sums holds all four gates of some units.
+// `position[g]` is the hidden unit of group g, less its index in the word times `groups`; the bias
+// is in the order in which sums arrive.
 //
 // Static, so that the state belongs to the library that holds it: the static variables of any other
 // template are one for all libraries of a process (STB_GNU_UNIQUE).
@@ -102,11 +104,7 @@ Steps:
                     #pragma HLS UNROLL
                     const unsigned at = g * units_in_word + lane;
                     const sum_t biased = sum_t(bias[group * CONFIG_T::width + at]);
-                    const sum_t sum = scale_up<CONFIG_T::input_shift>(sum_t(code(from_input[at]))) +
-                                      scale_up<CONFIG_T::hidden_shift>(sum_t(code(from_hidden[at]))) +
-                                      scale_up<CONFIG_T::bias_shift>(biased);
-                    pre[g] = round_saturate<CONFIG_T::sum_width, CONFIG_T::preactivation_shift,
-                                            CONFIG_T::preactivation_width>(sum);
+                    pre[g] = argument_of<CONFIG_T>(sum_t(code(from_input[at])), sum_t(code(from_hidden[at])), biased);
                 }
                 const unsigned unit = lane * CONFIG_T::groups + unsigned(position[group]);
                 next[unit] = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);

@@ -11,8 +11,8 @@ namespace fdht {
 // One call of an LSTM whose sums come in any order: the rows of a frame are collected first.
 template <class data_T, class res_T, typename CONFIG_T>
 static void lstm_cell_collected(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
-                                const typename CONFIG_T::bias_t bias[4 * CONFIG_T::units],
-                                const typename CONFIG_T::position_t row[4 * CONFIG_T::units],
+                                const typename CONFIG_T::bias_t bias[CONFIG_T::rows],
+                                const typename CONFIG_T::position_t row[CONFIG_T::rows],
                                 const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
                                 const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width],
                                 const typename CONFIG_T::output_t output[1 << CONFIG_T::cell_width]) {
@@ -20,8 +20,6 @@ static void lstm_cell_collected(hls::stream<data_T> &projected, hls::stream<res_
     typedef typename integer<CONFIG_T::preactivation_width>::type pre_t;
     typedef typename integer<CONFIG_T::cell_width>::type cell_t;
     typedef typename integer<CONFIG_T::hidden_width>::type hidden_t;
-    typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
-    static const unsigned rows = 4 * CONFIG_T::units;
     static hidden_t hidden[CONFIG_T::units];
     static cell_t cell[CONFIG_T::units];
 Steps:
@@ -34,13 +32,9 @@ Steps:
                 cell[unit] = 0;
             }
         }
-        hls::stream<recurrent_word_t> recurrent("recurrent_sums");
-        #pragma HLS STREAM variable=recurrent depth=rows / recurrent_word_t::size
-        sum_t from_hidden[rows];
-        sum_t from_input[rows];
-        start_recurrence<CONFIG_T>(hidden, recurrent);
-        collect<recurrent_word_t, sum_t, rows, recurrent_word_t::size>(recurrent, from_hidden, row);
-        collect<data_T, sum_t, rows, data_T::size>(projected, from_input, row);
+        sum_t from_hidden[CONFIG_T::rows];
+        sum_t from_input[CONFIG_T::rows];
+        collect_frame<data_T, sum_t, CONFIG_T>(projected, hidden, row, from_input, from_hidden);
         res_T out;
     Units:
         for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
@@ -50,11 +44,7 @@ Steps:
             for (unsigned g = 0; g < 4; g++) {
                 #pragma HLS UNROLL
                 const unsigned at = g * CONFIG_T::units + unit;
-                const sum_t sum = scale_up<CONFIG_T::input_shift>(from_input[at]) +
-                                  scale_up<CONFIG_T::hidden_shift>(from_hidden[at]) +
-                                  scale_up<CONFIG_T::bias_shift>(sum_t(bias[at]));
-                pre[g] = round_saturate<CONFIG_T::sum_width, CONFIG_T::preactivation_shift,
-                                        CONFIG_T::preactivation_width>(sum);
+                pre[g] = argument_of<CONFIG_T>(from_input[at], from_hidden[at], sum_t(bias[at]));
             }
             hidden[unit] = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);
             out[unit] = from_code<typename res_T::value_type>(hidden[unit]);

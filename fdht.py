@@ -131,17 +131,67 @@ def train(
         int | None, typer.Option(min=1, help="Training steps from the checkpoint.")
     ] = None,
     data_root: DataRoot = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate with so many folds.")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events into build/<name>/logs.")
+    ] = False,
+    distribute: Annotated[
+        str | None, typer.Option(help="'local': all GPUs; 'workers': those of TF_CONFIG.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
     import fdht_pipeline
 
     recipe = _recipe(experiment, data_root)
-    metrics = fdht_pipeline.train(recipe, build / recipe.name, start=start, steps=steps)
+    options: dict[str, Any] = {
+        "start": start,
+        "steps": steps,
+        "tensorboard": tensorboard,
+        "distribute": distribute,
+    }
+    if folds is not None:
+        _folds(fdht_pipeline.cross_validate(recipe, build / recipe.name, folds, **options), as_json)
+        return
+    metrics = fdht_pipeline.train(recipe, build / recipe.name, **options)
     if as_json:
         emit(metrics)
     else:
         print("\n".join(fdht_pipeline.accuracy_lines(metrics["accuracy"])))
+
+
+def _folds(result: dict[str, Any], as_json: bool) -> None:
+    from fdht_models.training.folds import table
+
+    if as_json:
+        emit(result)
+    else:
+        Console().print(table(result))
+
+
+@app.command()
+def search(
+    experiment: Name,
+    space: Annotated[Path, typer.Option(help="File with [search], [goals] and [budget].")],
+    trials: Annotated[int, typer.Option(min=1, help="Of all machines that share the study.")] = 30,
+    storage: Annotated[str | None, typer.Option(help="URL of a database to share.")] = None,
+    build: Build = BUILD,
+    data_root: DataRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Searches ranks and widths; goes on where it was interrupted."""
+    import fdht_pipeline
+
+    recipe = _recipe(experiment, data_root)
+    result = fdht_pipeline.search(recipe, build / recipe.name, space, trials, storage)
+    if as_json:
+        emit(result)
+    else:
+        from fdht_models.training.search import table
+
+        Console().print(table(result))
 
 
 @app.command(name="decompose")

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fdht_models.errors import ArtifactError
+from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, load_experiment
 
 if TYPE_CHECKING:
@@ -82,13 +82,63 @@ def experiment_directory(name: str, build: Path) -> Path:
 
 
 def train(
-    experiment: Experiment, directory: Path, *, start: str, steps: int | None
+    experiment: Experiment,
+    directory: Path,
+    *,
+    start: str,
+    steps: int | None,
+    tensorboard: bool = False,
+    distribute: str | None = None,
 ) -> dict[str, Any]:
     """Trains into `directory`/model; returns what `metrics.json` holds."""
     from fdht_models.training import train_stage
 
-    metrics: dict[str, Any] = train_stage(experiment, directory, start=start, steps=steps)
+    metrics: dict[str, Any] = train_stage(
+        experiment,
+        directory,
+        start=start,
+        steps=steps,
+        tensorboard=tensorboard,
+        distribute=distribute,
+    )
     return metrics
+
+
+def cross_validate(
+    experiment: Experiment,
+    directory: Path,
+    folds: int,
+    *,
+    start: str,
+    steps: int | None,
+    tensorboard: bool,
+    distribute: str | None,
+) -> dict[str, Any]:
+    """Trains once a fold into `directory`/folds; returns what `folds.json` holds.
+
+    Raises:
+        ConfigError: folds are trained from nothing.
+    """
+    from fdht_models.training.folds import cross_validate as run_folds
+
+    if start != "scratch" or steps is not None:
+        raise ConfigError(
+            "has no effect on folds, which are trained from nothing",
+            field="start",
+            value=start,
+            remedy="leave out --start and --steps",
+        )
+    return run_folds(experiment, directory, folds, tensorboard=tensorboard, distribute=distribute)
+
+
+def search(
+    experiment: Experiment, directory: Path, space: Path, trials: int, storage: str | None
+) -> dict[str, Any]:
+    """Searches ranks and widths; returns the study's result."""
+    from fdht_models.training.search import search as run_search
+    from fdht_models.training.space import load_space
+
+    return run_search(experiment, directory, load_space(space), trials, storage=storage)
 
 
 def convert(name: str, build: Path, part: str, clock_period: float) -> Conversion:

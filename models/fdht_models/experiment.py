@@ -83,6 +83,11 @@ def _ranks_or_none(value: object, path: str) -> int | tuple[int, ...]:
     return check(value, path)
 
 
+def _share(value: object, path: str) -> float:
+    """Checks a part of the whole, which may be 0."""
+    return 0.0 if value == 0 and not isinstance(value, bool) else number(0, 0.9)(value, path)
+
+
 def _tree(value: object, path: str) -> Any:
     if isinstance(value, str):
         return text("balanced", "unbalanced")(value, path)
@@ -254,7 +259,11 @@ class TrainingSettings:
         quantized_rate: the same with quantisation.
         batch: clips a step.
         clip_norm: largest norm of a weight's gradient.
-        seed: of initial weights and of the order of clips.
+        seed: of initial weights, of the order of clips and of which are held out.
+        validation_share: part of the training clips that is held out, for a validation loss after
+            every epoch; 0: no clip.
+        patience: epochs without a better validation loss that end a phase, which then keeps the
+            weights of its best epoch; 0: all epochs are trained, and the last weights kept.
     """
 
     float_epochs: int = field(metadata={"check": whole(1, 10_000)})
@@ -264,6 +273,17 @@ class TrainingSettings:
     batch: int = field(default=32, metadata={"check": whole(1, 100_000)})
     clip_norm: float = field(default=1.0, metadata={"check": number(0, 1e6)})
     seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
+    validation_share: float = field(default=0.0, metadata={"check": _share})
+    patience: int = field(default=0, metadata={"check": whole(0, 10_000)})
+
+    def __post_init__(self) -> None:
+        if self.patience and not self.validation_share:
+            raise ConfigError(
+                "has no effect without clips to validate on",
+                field="training.patience",
+                value=self.patience,
+                remedy="set training.validation_share, for example 0.1",
+            )
 
 
 @dataclass(frozen=True)
@@ -308,6 +328,16 @@ class Experiment:
     def shape(self) -> RecurrentShape:
         """The layer's cell, format, modes and ranks."""
         return self.model.shape
+
+    def with_data_root(self, root: Path) -> Experiment:
+        """The same experiment, its clips read from that folder.
+
+        Raises:
+            ConfigError: its data set is generated.
+        """
+        table = self.to_json()
+        data = {**table["data"], "root": str(root.resolve())}
+        return Experiment.from_json({**table, "data": data})
 
     @cached_property
     def source(self) -> ClipSource:

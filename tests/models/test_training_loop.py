@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 
 from fdht_models.data import ClipSet
-from fdht_models.errors import ArtifactError, NumericError
+from fdht_models.errors import ArtifactError, ConfigError, NumericError
 from fdht_models.kerasapi import keras
+from fdht_models.training.checkpoint import recipe_digest
 from fdht_models.training.display import Display
-from fdht_models.training.loop import Phase, Row, fit
+from fdht_models.training.loop import Phase, Row, divide, fit
+from tests.models.training_samples import small_experiment
 
 PHASE = Phase("float", epochs=4, rate=0.05, batch=8, clip_norm=1.0, seed=3)
+#: Learns noise: the validation loss has its minimum before the last epoch.
+PATIENT = replace(PHASE, epochs=16, rate=1.0, validation_share=0.25, patience=4)
 DISPLAY = Display(quiet=True)
+DIGEST = "c222e728324ab34a99c14ffaee35e3c162fde9244b93b66e9691d7c7375a0897"
 
 
 def clips(count: int = 64) -> ClipSet:
@@ -36,6 +41,11 @@ def model() -> keras.Model:
 
 def weights(trained: keras.Model) -> list[np.ndarray]:
     return [variable.numpy() for variable in trained.trainable_variables]
+
+
+def best_of(history: list[Row]) -> int:
+    losses = [row["validation_loss"] for row in history]
+    return losses.index(min(losses)) + 1
 
 
 class InterruptionError(Exception):
@@ -71,6 +81,106 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, after: in
     assert history == expected
     for found, wanted in zip(weights(resumed), weights(whole), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 5])
+def test_a_resumed_training_stops_early_where_an_uninterrupted_one_does(
+    tmp_path: Path, after: int
+) -> None:
+    phase = replace(PATIENT, patience=2)
+    whole = model()
+    expected = fit(whole, clips(), phase, DISPLAY)
+    best = best_of(expected)
+    # Interrupted before, at and after the best epoch; and stopped early at all.
+    assert (best, len(expected)) == (3, 5)
+    state = tmp_path / "state.npz"
+    with pytest.raises(InterruptionError):
+        fit(model(), clips(), phase, DISPLAY, state, "key", interrupt_after(after))
+    resumed = model()
+    assert fit(resumed, clips(), phase, DISPLAY, state, "key") == expected
+    for found, wanted in zip(weights(resumed), weights(whole), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_patience_keeps_the_weights_of_the_best_epoch() -> None:
+    stopped, cut = model(), model()
+    history = fit(stopped, clips(), PATIENT, DISPLAY)
+    best = best_of(history)
+    assert best < len(history)
+    kept: list[list[np.ndarray]] = []
+    fit(
+        cut,
+        clips(),
+        replace(PATIENT, patience=0),
+        DISPLAY,
+        None,
+        "",
+        lambda _: kept.append(weights(cut)),
+    )
+    assert len(kept) == PATIENT.epochs  # patience alone ends a phase
+    for found, wanted in zip(weights(stopped), kept[best - 1], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    # And the figures of that epoch are those of the weights that were kept.
+    _, held_out = divide(64, PATIENT)
+    given = clips()
+    logits = stopped(given.frames[held_out]).numpy()
+    right = np.mean(logits.argmax(axis=1) == given.labels[held_out])
+    assert history[best - 1]["validation_accuracy"] == right
+
+
+def test_clips_held_out_are_never_trained_on() -> None:
+    given = clips()
+    training, held_out = divide(64, PATIENT)
+    assert len(held_out) == 16
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, held_out])), np.arange(64))
+    # Other contents of the held-out clips change the validation loss and nothing else.
+    frames = given.frames.copy()
+    frames[held_out] = 255 - frames[held_out]
+    phase = replace(PATIENT, patience=0, epochs=2)
+    one, other = model(), model()
+    before = fit(one, given, phase, DISPLAY)
+    after = fit(other, replace(given, frames=frames), phase, DISPLAY)
+    assert before[0]["loss"] == after[0]["loss"]
+    assert before[0]["validation_loss"] != after[0]["validation_loss"]
+    for found, wanted in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_which_clips_are_held_out_depends_on_the_seed_alone() -> None:
+    np.testing.assert_array_equal(divide(64, PATIENT)[1], divide(64, PATIENT)[1])
+    assert set(divide(64, PATIENT)[1]) != set(divide(64, replace(PATIENT, seed=4))[1])
+    training, held_out = divide(64, PHASE)
+    np.testing.assert_array_equal(training, np.arange(64))
+    assert len(held_out) == 0
+
+
+@pytest.mark.parametrize(("count", "share"), [(4, 0.1), (1, 0.9)])
+def test_too_few_clips_to_hold_some_out_are_refused(count: int, share: float) -> None:
+    with pytest.raises(ConfigError, match=r"^training\.validation_share = 0\.\d: of \d clips"):
+        fit(model(), clips(count), replace(PHASE, validation_share=share), DISPLAY)
+
+
+def test_new_settings_leave_the_digest_of_recipes_without_them_alone() -> None:
+    # Computed before there were these settings.
+    assert recipe_digest(small_experiment()) == DIGEST
+    changed = small_experiment(training={"validation_share": 0.1})
+    assert recipe_digest(changed) != DIGEST
+    patient = small_experiment(training={"validation_share": 0.1, "patience": 3})
+    assert recipe_digest(patient) not in (DIGEST, recipe_digest(changed))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"patience": 3}, r"^training\.patience = 3: has no effect without clips to validate on"),
+        ({"validation_share": 0.95}, r"^training\.validation_share = 0\.95: must be a number"),
+        ({"validation_share": -0.1}, r"^training\.validation_share = -0\.1: must be a number"),
+        ({"validation_share": 0.1, "patience": -1}, r"^training\.patience = -1: must be a whole"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        small_experiment(training=settings)
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from fdht_models.training import (
     checkpoint,
     evaluate,
     load_checkpoint,
+    recipe,
     restore,
     stage,
     train_stage,
@@ -71,7 +72,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("trained once more")
 
-    monkeypatch.setattr(stage, "fit", refuse)
+    monkeypatch.setattr(recipe, "fit", refuse)
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ def shipped(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     path = write_checkpoint(trained / "model", tmp_path / "small.npz")
     monkeypatch.setattr(checkpoint, "checkpoint_path", lambda _: path)
     monkeypatch.setattr(stage, "checkpoint_path", lambda _: path)
+    monkeypatch.setattr(recipe, "checkpoint_path", lambda _: path)
     yield path
 
 
@@ -207,9 +209,9 @@ from fdht_models.experiment import Experiment
 from fdht_models.training import loop, train_stage
 
 save = loop._save
-def save_and_die(path, key, variables, history):
-    save(path, key, variables, history)
-    if path.stem == sys.argv[2] and len(history) == 2:
+def save_and_die(path, key, variables, course):
+    save(path, key, variables, course)
+    if path.stem == sys.argv[2] and len(course.history) == 2:
         os.kill(os.getpid(), getattr(signal, sys.argv[3]))
 loop._save = save_and_die
 build = Path(sys.argv[1])
@@ -246,6 +248,28 @@ def test_a_killed_training_resumes_to_the_same_weights(
     for name, array in wanted.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
     assert [path.name for path in directory.iterdir()] == ["model"]
+
+
+def test_events_and_held_out_clips_go_through_the_whole_stage(
+    tmp_path: Path, no_baseline: None
+) -> None:
+    settings = {
+        "float_epochs": 3,
+        "quantized_epochs": 1,
+        "rate": 0.9,  # so large that nothing gets better for long
+        "validation_share": 0.2,
+        "patience": 1,
+    }
+    experiment = small_experiment(data={"train_clips": 70}, training=settings)
+    train(tmp_path / "small", experiment, tensorboard=True)
+    history = read_json(tmp_path / "small" / "model" / "history.json")
+    assert {row["phase"] for row in history} == {"float", "quantized"}
+    assert all(row["validation_loss"] > 0 for row in history)
+    for phase in ("float", "quantized"):
+        (events,) = (tmp_path / "small" / "logs" / phase).iterdir()
+        assert events.stat().st_size > 0
+    kept = Experiment.from_json(read_json(tmp_path / "small" / "model" / "experiment.json"))
+    assert kept == experiment
 
 
 def test_a_checkpoint_holds_both_models_and_is_small(trained: Path, shipped: Path) -> None:

@@ -22,6 +22,8 @@ STAGE = "model"
 NETWORK, WEIGHTS, EXPERIMENT = "network.json", "weights.npz", "experiment.json"
 #: Labels of the two models in a file of weights.
 FLOAT, QUANTIZED = "float", "quantized"
+#: Keys of `[training]` that older recipes do not have: no part of the digest unless they are set.
+_LATER_KEYS = ("validation_share", "patience")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ def recipe_digest(experiment: Experiment) -> str:
                 key: value for key, value in asdict(experiment.model).items() if value is not None
             },
             "quantization": asdict(experiment.quantization),
-            "training": asdict(experiment.training),
+            "training": {
+                key: value
+                for key, value in asdict(experiment.training).items()
+                if value or key not in _LATER_KEYS
+            },
         }
     )
 

@@ -35,10 +35,21 @@ class PhaseReport:
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch is done."""
-        self._display.say(
+        line = (
             f"{self._name}: epoch {row['epoch']}/{self._epochs}  loss {row['loss']:.3f}  "
             f"accuracy {row['accuracy']:6.1%} (training clips)"
         )
+        if "validation_loss" in row:
+            line += (
+                f"  loss {row['validation_loss']:.3f}  "
+                f"accuracy {row['validation_accuracy']:6.1%} (clips held out)"
+            )
+        self._display.say(line)
+
+    def best(self, epoch: int, done: int) -> None:
+        """The phase is over after `done` epochs, and keeps the weights of `epoch`."""
+        early = "" if done == self._epochs else f"stopped after epoch {done}, "
+        self._display.say(f"{self._name}: {early}weights of epoch {epoch} (best on held-out clips)")
 
 
 class Display:

@@ -7,9 +7,10 @@ course of one that was never interrupted.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.data import ClipSet
-from fdht_models.errors import ArtifactError, NumericError
+from fdht_models.errors import ArtifactError, ConfigError, NumericError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.training.arrays import read_arrays, write_arrays
-from fdht_models.training.display import Display
+from fdht_models.training.display import Display, PhaseReport
+from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
+from fdht_models.training.logs import PhaseLog
 
 #: The learning rate falls along a cosine to this part of the first one.
 _LAST_RATE = 0.02
+#: Keeps the choice of clips that are held out apart from the order of epochs.
+_HELD_OUT = 0x68656C64
 
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Row = dict[str, Any]
 
 
@@ -37,9 +41,12 @@ class Phase:
         name: "float", "quantized" or "checkpoint".
         epochs: passes over the clips.
         rate: Adam's first rate.
-        batch: clips a step.
+        batch: clips a step, over all devices.
         clip_norm: largest norm of a weight's gradient.
-        seed: of the order of clips.
+        seed: of the order of clips, and of which are held out.
+        validation_share: part of the clips that is held out; 0: none.
+        patience: epochs without a better validation loss that end the phase, the weights of the
+            best epoch restored; 0: all epochs, the last weights.
     """
 
     name: str
@@ -48,6 +55,36 @@ class Phase:
     batch: int
     clip_norm: float
     seed: int
+    validation_share: float = 0.0
+    patience: int = 0
+
+
+@dataclass
+class Course:
+    """How far a phase has come; kept after every epoch.
+
+    Attributes:
+        history: one row an epoch.
+        seconds: of a step, by epoch.
+        best: weights after the best epoch, where they will be restored; otherwise empty.
+    """
+
+    history: list[Row] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    best: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the least validation loss; 0 before there is one."""
+        losses = [row["validation_loss"] for row in self.history]
+        return int(np.argmin(losses)) + 1 if losses else 0
+
+    def is_over(self, phase: Phase) -> bool:
+        """True after the last epoch, or when patience is at its end."""
+        done = len(self.history)
+        if not phase.patience:
+            return done >= phase.epochs
+        return done >= phase.epochs or done - self.best_epoch >= phase.patience
 
 
 def fit(
@@ -58,57 +95,140 @@ def fit(
     state: Path | None = None,
     key: str = "",
     after_epoch: Callable[[Row], None] | None = None,
+    *,
+    devices: Devices = ALONE,
+    logs: Path | None = None,
 ) -> list[Row]:
     """Trains a classifier in place.
 
     Args:
-        model: uint8 [batch, steps, inputs] -> logits [batch, classes].
+        model: uint8 [batch, steps, inputs] -> logits [batch, classes], built in
+            `devices.scope()`.
         clips: what to train on.
         phase: the recipe.
         display: shows progress.
         state: file that keeps the course after every epoch; if it holds one of the same `key`,
             training goes on from there.
-        key: digest of everything that the course depends on.
+        key: digest of everything that the course depends on, but not on the devices.
         after_epoch: called after an epoch was kept, for tests.
+        devices: what to train on.
+        logs: directory of TensorBoard's events; a directory of the phase's name is made there.
 
     Returns:
-        One row an epoch: phase, epoch, loss, accuracy.
+        One row an epoch: phase, epoch, loss, accuracy, and with clips held out validation_loss
+        and validation_accuracy.
 
     Raises:
+        ConfigError: too few clips to hold some out, or for all devices.
         NumericError: the loss is no longer finite.
-        ArtifactError: the state cannot be written.
+        ArtifactError: the state or the logs cannot be written.
+        ToolError: another worker does not answer.
     """
-    batch = min(phase.batch, len(clips))
-    steps = len(clips) // batch
-    rate = keras.optimizers.schedules.CosineDecay(phase.rate, phase.epochs * steps, _LAST_RATE)
-    optimizer = keras.optimizers.Adam(rate, clipnorm=phase.clip_norm)
-    optimizer.build(model.trainable_variables)
+    numbers, held_out = divide(len(clips), phase)
+    batch = min(phase.batch, len(numbers))
+    devices.check_batch(batch)
+    steps = len(numbers) // batch
+    with devices.scope():
+        rate = keras.optimizers.schedules.CosineDecay(phase.rate, phase.epochs * steps, _LAST_RATE)
+        optimizer = keras.optimizers.Adam(rate, clipnorm=phase.clip_norm)
+        optimizer.build(model.trainable_variables)
     variables = [*model.trainable_variables, *optimizer.variables]
-    history = _load(state, key, variables) if state is not None else []
-    step = _training_step(model, optimizer)
-    with display.phase(phase.name, phase.epochs, steps, done=len(history)) as report:
-        for epoch in range(len(history), phase.epochs):
-            totals = np.zeros(2)
-            batches = _batches(clips, _order(len(clips), phase.seed, epoch), batch, steps)
-            for number, (frames, labels) in enumerate(batches, 1):
-                totals += [float(value) for value in step(tf.constant(frames), tf.constant(labels))]
-                if not np.isfinite(totals[0]):
-                    raise NumericError(
-                        "is no longer finite",
-                        field=f"loss in {phase.name} epoch {epoch + 1}",
-                        value=float(totals[0]),
-                        remedy="lower training.rate or training.clip_norm",
-                    )
-                report.step(totals[0] / number, totals[1] / number)
-            loss, accuracy = totals / steps
-            row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
-            history.append(row)
+    course = _begin(state, key, variables, devices)
+    step, score = _training_step(model, optimizer, batch, devices), _scoring(model)
+    directory = logs / phase.name if logs is not None and devices.is_chief else None
+    log = PhaseLog(directory, lambda epoch: float(rate(epoch * steps)))
+    with display.phase(phase.name, phase.epochs, steps, done=len(course.history)) as report:
+        log.begin(course.history, course.seconds)
+        while not course.is_over(phase):
+            epoch = len(course.history)
+            order = numbers[_order(len(numbers), phase.seed, epoch)]
+            batches = _batches(clips, order, batch, steps, devices)
+            row, seconds = _epoch(step, batches, phase, epoch, steps, report, devices)
+            if len(held_out):
+                row |= _validate(score, clips, held_out, batch, devices)
+            course.history.append(row)
+            course.seconds.append(seconds)
+            if phase.patience and course.best_epoch == epoch + 1:
+                course.best = [variable.numpy() for variable in model.trainable_variables]
             report.epoch(row)
-            if state is not None:
-                _save(state, key, variables, history)
+            if state is not None and devices.is_chief:
+                _save(state, key, variables, course)
+            log.epoch(row, seconds)
             if after_epoch is not None:
                 after_epoch(row)
-    return history
+        log.close()
+    if phase.patience:
+        _restore_best(model, course, devices)
+        report.best(course.best_epoch, len(course.history))
+    return course.history
+
+
+def divide(clips: int, phase: Phase) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Numbers of the clips to train on, and of those held out, both ascending.
+
+    Raises:
+        ConfigError: so few clips that one of the two would be empty.
+    """
+    if not phase.validation_share:
+        return np.arange(clips), np.arange(0)
+    count = round(clips * phase.validation_share)
+    if not 0 < count < clips:
+        raise ConfigError(
+            f"of {clips} clips {count} would be held out, and {clips - count} trained on",
+            field="training.validation_share",
+            value=phase.validation_share,
+            remedy="choose another share, or more training clips",
+        )
+    order = np.random.default_rng([phase.seed, _HELD_OUT]).permutation(clips)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _epoch(
+    step: Any,
+    batches: Iterator[list[Part]],
+    phase: Phase,
+    epoch: int,
+    steps: int,
+    report: PhaseReport,
+    devices: Devices,
+) -> tuple[Row, float]:
+    """Trains one epoch; returns its row, and the seconds of a step."""
+    totals = np.zeros(2)
+    begin = time.perf_counter()
+    for number, parts in enumerate(batches, 1):
+        with answers_expected():
+            totals += step(*devices.place(parts)).numpy()
+        if not np.isfinite(totals[0]):
+            raise NumericError(
+                "is no longer finite",
+                field=f"loss in {phase.name} epoch {epoch + 1}",
+                value=float(totals[0]),
+                remedy="lower training.rate or training.clip_norm",
+            )
+        report.step(totals[0] / number, totals[1] / number)
+    seconds = (time.perf_counter() - begin) / steps
+    loss, accuracy = totals / steps
+    row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
+    return row, seconds
+
+
+def _validate(
+    score: Any, clips: ClipSet, numbers: npt.NDArray[np.int64], batch: int, devices: Devices
+) -> Row:
+    """Loss and accuracy on the clips held out; the chief's, so that all workers stop together."""
+    totals = np.zeros(2)
+    if devices.is_chief:
+        for start in range(0, len(numbers), batch):
+            chosen = numbers[start : start + batch]
+            frames, labels = clips.frames[chosen], clips.labels[chosen]
+            totals += score(tf.constant(frames), tf.constant(labels)).numpy()
+    loss, accuracy = totals / len(numbers)
+    if not np.isfinite(loss):
+        loss = np.finfo(np.float32).max  # worse than all others, and still JSON
+    row: Row = devices.share(
+        {"validation_loss": float(loss), "validation_accuracy": float(accuracy)}
+    )
+    return row
 
 
 def _order(clips: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
@@ -116,14 +236,14 @@ def _order(clips: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
 
 
 def _batches(
-    clips: ClipSet, order: npt.NDArray[np.int64], batch: int, steps: int
-) -> Iterator[Batch]:
-    """Yields batches, the next being read from disk while the present one is computed."""
+    clips: ClipSet, order: npt.NDArray[np.int64], batch: int, steps: int, devices: Devices
+) -> Iterator[list[Part]]:
+    """Yields this worker's parts of each batch, the next being read while one is computed."""
 
-    def read(step: int) -> Batch:
+    def read(step: int) -> list[Part]:
         # In ascending order, as the file lies on disk; inside a batch the order has no effect.
         chosen = np.sort(order[step * batch : (step + 1) * batch])
-        return clips.frames[chosen], clips.labels[chosen]
+        return [(clips.frames[part], clips.labels[part]) for part in devices.local_parts(chosen)]
 
     with ThreadPoolExecutor(1) as reader:
         future = reader.submit(read, 0)
@@ -134,37 +254,79 @@ def _batches(
             yield current
 
 
-def _training_step(model: Any, optimizer: Any) -> Any:
-    @tf.function(reduce_retracing=True, autograph=False)
-    def step(frames: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _training_step(model: Any, optimizer: Any, batch: int, devices: Devices) -> Any:
+    """A function of what `Devices.place` gives: [loss, accuracy] of the global batch."""
+
+    def replica(frames: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        # Means over the global batch are sums of these; with one replica the share is exactly 1.
+        share = tf.cast(tf.shape(labels)[0], tf.float32) / batch
         with tf.GradientTape() as tape:
             logits = model(frames, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses)
+            loss = tf.reduce_mean(losses) * share
         weights = model.trainable_variables
+        # The optimiser sums the gradients of all replicas, and limits their norms afterwards.
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         right = tf.argmax(logits, axis=1) == labels
-        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+        return tf.stack([loss, tf.reduce_mean(tf.cast(right, tf.float32)) * share])
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(frames: Any, labels: Any) -> tf.Tensor:
+        return devices.summed(replica, frames, labels)
 
     return step
 
 
-def _save(path: Path, key: str, variables: list[Any], history: list[Row]) -> None:
+def _scoring(model: Any) -> Any:
+    """A function of a batch: [sum of losses, number of right answers], as after training."""
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def score(frames: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        logits = model(frames, training=False)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        right = tf.argmax(logits, axis=1) == labels
+        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
+
+    return score
+
+
+def _restore_best(model: Any, course: Course, devices: Devices) -> None:
+    weights = model.trainable_variables
+    if devices.is_chief:
+        for variable, array in zip(weights, course.best, strict=True):
+            variable.assign(array)
+    devices.synchronise(weights)
+
+
+def _begin(state: Path | None, key: str, variables: list[Any], devices: Devices) -> Course:
+    """The chief's course so far, with its variables, on all workers."""
+    course = Course()
+    if state is not None and devices.is_chief:
+        course = _load(state, key, variables)
+    devices.synchronise(variables)
+    history, seconds = devices.share([course.history, course.seconds])
+    return Course(history, seconds, course.best)
+
+
+def _save(path: Path, key: str, variables: list[Any], course: Course) -> None:
     arrays = {f"v{place}": variable.numpy() for place, variable in enumerate(variables)}
-    note = json.dumps({"key": key, "history": history})
+    arrays |= {f"b{place}": array for place, array in enumerate(course.best)}
+    note = json.dumps({"key": key, "history": course.history, "seconds": course.seconds})
     write_arrays(path, {"note": np.array(note), **arrays})
 
 
-def _load(path: Path, key: str, variables: list[Any]) -> list[Row]:
-    """Restores variables and returns the history; an empty one if there is nothing to resume."""
+def _load(path: Path, key: str, variables: list[Any]) -> Course:
+    """Restores variables and returns the course; an empty one if there is nothing to resume."""
     try:
         kept = read_arrays(path)
         note = json.loads(str(kept["note"]))
         if note["key"] != key:
-            return []
+            return Course()
         arrays = [kept[f"v{place}"] for place in range(len(variables))]
+        best = [kept[f"b{place}"] for place in range(sum(name[0] == "b" for name in kept))]
+        course = Course(list(note["history"]), list(note["seconds"]), best)
     except (ArtifactError, ValueError, KeyError):
-        return []
+        return Course()
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return list(note["history"])
+    return course

@@ -6,9 +6,9 @@ import importlib.metadata
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,11 @@ from fdht_models.artifacts import (
     read_manifest,
     write_json,
 )
-from fdht_models.data import ClipSet
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path
-from fdht_models.kerasapi import keras
 from fdht_models.layers.export import export_network
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
-from fdht_models.training.calibrate import balance, choose_formats
 from fdht_models.training.checkpoint import (
     EXPERIMENT,
     NETWORK,
@@ -40,37 +37,27 @@ from fdht_models.training.checkpoint import (
     recipe_digest,
     unpack_weights,
 )
+from fdht_models.training.decompose import decomposed_weights
 from fdht_models.training.display import Display
+from fdht_models.training.distribution import Devices, devices_for
 from fdht_models.training.evaluate import evaluate
-from fdht_models.training.loop import Phase, Row, fit
 from fdht_models.training.models import (
     HEAD,
     LSTM,
-    float_classifier,
     formats_of,
     quantized_classifier,
     set_weights,
     weights_of,
 )
+from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
 
 METRICS, HISTORY = "metrics.json", "history.json"
-#: Where an interrupted training goes on from, beside the stage's directory.
-WORKING = ".training"
+#: Beside the stage's directory: where an interrupted training goes on from, TensorBoard's events.
+WORKING, LOGS = ".training", "logs"
 #: Counts changes of this package that make former results stale.
 _VERSION = 2
-#: Training steps from a checkpoint, and their rate as a part of the recipe's quantized_rate: the
-#: weights are trained already, and a fresh optimiser's first steps are all of full length.
+#: Training steps from a checkpoint.
 DEFAULT_STEPS = 20
-_CHECKPOINT_RATE = 0.1
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A float twin, a quantised model, its formats, and how they came about."""
-
-    float_model: Any
-    quantized_model: Any
-    history: list[Row]
 
 
 def train_stage(
@@ -83,6 +70,8 @@ def train_stage(
     test_seed: int | None = None,
     cache: Path | None = None,
     quiet: bool = False,
+    tensorboard: bool = False,
+    distribute: str | None = None,
 ) -> dict[str, Any]:
     """Trains an experiment into `directory`/model, or does nothing if that is up to date.
 
@@ -91,13 +80,17 @@ def train_stage(
 
     Args:
         experiment: what to train.
-        directory: build/<name>; written are `model/` and, while training, `.training/`.
-        start: "scratch", or "checkpoint": from the trained weights that ship.
+        directory: build/<name>; written are `model/`, while training `.training/`, and `logs/`.
+        start: "scratch"; "checkpoint": from the trained weights that ship; or "decomposed": as
+            from scratch, but from the dense layer that `decompose_stage` left in `directory`.
         steps: training steps from the checkpoint; 20 by default.
         test_clips: clips to score on instead of the experiment's number.
         test_seed: seed of these clips instead of the experiment's.
         cache: directory of generated clips; by default `directory`/../data.
         quiet: show no progress.
+        tensorboard: write events of every epoch into `directory`/logs.
+        distribute: None, "local" or "workers"; see `devices_for`. Of several workers the first
+            one alone writes into `directory`, and all return the same.
 
     Returns:
         What `metrics.json` holds.
@@ -108,35 +101,50 @@ def train_stage(
         NumericError: training diverged, or formats do not fit.
         EqualityError: Keras and the integer reference differ.
         ArtifactError: the results cannot be written; former ones are untouched.
+        ToolError: another worker does not answer.
     """
     experiment = _with_test(experiment, test_clips, test_seed)
     count = _check_start(experiment, start, steps)
+    initial, digest = None, None
+    if start == "decomposed":
+        initial, digest = decomposed_weights(experiment, directory)
+    devices = devices_for(distribute)
+    devices.check_batch(experiment.training.batch)
     cache = directory.parent / "data" if cache is None else cache
     inputs = _inputs(experiment, start, count, cache)
+    # Only where there is one: former results and courses stay what they are.
+    decomposed = {} if digest is None else {"decomposed": digest}
+    inputs |= decomposed
     target, working = directory / STAGE, directory / WORKING
-    display = Display(quiet)
-    if is_current(target, STAGE, inputs):
+    display = Display(quiet or not devices.is_chief)
+    if devices.share(devices.is_chief and is_current(target, STAGE, inputs)):
         display.say(f"{target} is up to date")
-        metrics: dict[str, Any] = read_json(target / METRICS)
-        return metrics
+        return _shared(devices, lambda: read_json(target / METRICS))
+    logs = directory / LOGS if tensorboard else None
+    key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
+    around = Surroundings(display, devices, working, key, logs)
     with _termination_as_interrupt():
         # All of them, from a checkpoint too: the single-frame classifiers are fitted to the clips
         # that the network was trained on. With fewer they look weaker than they are.
-        train = experiment.source.load("train", cache)
+        train = experiment.source.load("train", cache, progress=devices.is_chief)
         if start == "checkpoint":
-            trained = _from_checkpoint(experiment, train, count, display)
+            trained = from_checkpoint(experiment, train, count, around)
         else:
-            trained = _from_scratch(experiment, train, working, display, inputs["train"])
-        network = _export(experiment, trained.quantized_model, train.classes)
-        test = experiment.source.load("test", cache)
-        models = (trained.float_model, trained.quantized_model)
-        metrics = evaluate(experiment, models, network, (train, test), display)
-        metrics["start"] = {"from": start, "steps": count or None}
-        with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
-            extra["design_id"] = f"{network.design_id:016x}"
-            _write(temporary, experiment, trained, network, metrics)
-    shutil.rmtree(working, ignore_errors=True)
-    return metrics
+            trained = from_scratch(experiment, train, around, initial)
+
+        def finish() -> dict[str, Any]:
+            network = _export(experiment, trained.quantized_model, train.classes)
+            test = experiment.source.load("test", cache)
+            models = (trained.float_model, trained.quantized_model)
+            metrics = evaluate(experiment, models, network, (train, test), display)
+            metrics["start"] = {"from": start, "steps": count or None}
+            with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
+                extra["design_id"] = f"{network.design_id:016x}"
+                _write(temporary, experiment, trained, network, metrics)
+            shutil.rmtree(working, ignore_errors=True)
+            return metrics
+
+        return _shared(devices, finish)
 
 
 def restore(
@@ -179,51 +187,10 @@ def restore(
     return model
 
 
-def _from_scratch(
-    experiment: Experiment, clips: ClipSet, working: Path, display: Display, clips_digest: str
-) -> Trained:
-    recipe = experiment.training
-    key = digest_of({"recipe": recipe_digest(experiment), "clips": clips_digest})
-    keras.utils.set_random_seed(recipe.seed)
-    model = float_classifier(experiment)
-    phase = _phase(experiment, "float", recipe.float_epochs, recipe.rate)
-    history = fit(model, clips, phase, display, working / "float.npz", key)
-    _balance(experiment, model)
-    calibration = clips.frames[: experiment.quantization.calibration_clips]
-    formats = choose_formats(model, calibration, experiment.quantization)
-    quantized = quantized_classifier(experiment, formats, steps=experiment.steps)
-    set_weights(quantized, weights_of(model), "the float twin")
-    phase = _phase(experiment, "quantized", recipe.quantized_epochs, recipe.quantized_rate)
-    history += fit(quantized, clips, phase, display, working / "quantized.npz", key)
-    return Trained(model, quantized, history)
-
-
-def _from_checkpoint(
-    experiment: Experiment, clips: ClipSet, steps: int, display: Display
-) -> Trained:
-    checkpoint = load_checkpoint(experiment)
-    source = str(checkpoint_path(experiment.name))
-    model = float_classifier(experiment)
-    set_weights(model, checkpoint.float_weights, source)
-    quantized = quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps)
-    set_weights(quantized, checkpoint.quantized_weights, source)
-    rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
-    phase = _phase(experiment, "checkpoint", 1, rate)
-    clips = _first(clips, steps * phase.batch)
-    return Trained(model, quantized, fit(quantized, clips, phase, display))
-
-
-def _phase(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
-    recipe = experiment.training
-    return Phase(name, epochs, rate, recipe.batch, recipe.clip_norm, recipe.seed)
-
-
-def _balance(experiment: Experiment, model: Any) -> None:
-    weights = weights_of(model)
-    leaves = {name: weights[f"{LSTM}/{name}"] for name in experiment.shape.network.core_names}
-    balanced = balance(experiment.shape, leaves)
-    weights |= {f"{LSTM}/{name}": array for name, array in balanced.items()}
-    set_weights(model, weights, "balance")
+def _shared(devices: Devices, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the chief's `work` returns, on all workers."""
+    result: dict[str, Any] = devices.share(work() if devices.is_chief else None)
+    return result
 
 
 def _export(experiment: Experiment, model: Any, classes: tuple[str, ...]) -> QuantizedNetwork:
@@ -264,11 +231,11 @@ def _with_test(experiment: Experiment, clips: int | None, seed: int | None) -> E
 
 
 def _check_start(experiment: Experiment, start: str, steps: int | None) -> int:
-    """Steps from the checkpoint; 0 from scratch."""
-    if start == "scratch":
+    """Steps from the checkpoint; 0 from elsewhere."""
+    if start in ("scratch", "decomposed"):
         if steps is not None:
             raise ConfigError(
-                "has no effect on a training from scratch",
+                f"has no effect with start {start!r}",
                 field="steps",
                 value=steps,
                 remedy="start from the checkpoint, or change training.*_epochs",
@@ -276,7 +243,10 @@ def _check_start(experiment: Experiment, start: str, steps: int | None) -> int:
         return 0
     if start != "checkpoint":
         raise ConfigError(
-            "is not a start", field="start", value=start, remedy="use scratch or checkpoint"
+            "is not a start",
+            field="start",
+            value=start,
+            remedy="use scratch, checkpoint or decomposed",
         )
     load_checkpoint(experiment)  # refuses before any clip is generated
     most = (experiment.data.train_clips or 0) // experiment.training.batch
@@ -302,10 +272,6 @@ def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict
         "steps": steps or None,
         "checkpoint": digest_file(checkpoint_path(experiment.name)) if checkpoint else None,
     }
-
-
-def _first(clips: ClipSet, count: int) -> ClipSet:
-    return replace(clips, frames=clips.frames[:count], labels=clips.labels[:count])
 
 
 def _tools() -> dict[str, str]:

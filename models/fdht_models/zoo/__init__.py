@@ -26,8 +26,8 @@ def row(experiment: Experiment) -> dict[str, Any]:
     with a dense W_h where that is not part of it, and the bias; `dense_*` is what they stand for,
     `ratio_*` how many times fewer. `macs` are multiply-accumulates of the decomposed matrix for a
     frame in the planned order, `macs_naive` the same in the order in which the format lists its
-    cores, none of them merged, and `macs_lstm` those of the whole layer; `peak_buffer` is the largest number of
-    partial sums of a stage; `constants` what the chip holds of the layer.
+    cores, none of them merged, and `macs_lstm` those of the whole layer; `peak_buffer` is the
+    largest number of partial sums of a stage; `constants` what the chip holds of the layer.
     """
     shape, published = experiment.shape, experiment.published
     return {

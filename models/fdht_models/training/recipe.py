@@ -1,0 +1,176 @@
+"""The course of a training: float phase, calibration, quantised phase; or from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fdht_models.data import ClipSet
+from fdht_models.experiment import Experiment, checkpoint_path
+from fdht_models.kerasapi import keras
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.training.calibrate import balance, choose_formats
+from fdht_models.training.checkpoint import load_checkpoint
+from fdht_models.training.display import Display
+from fdht_models.training.distribution import ALONE, Devices
+from fdht_models.training.loop import Phase, Row, fit
+from fdht_models.training.models import (
+    LSTM,
+    Weights,
+    float_classifier,
+    quantized_classifier,
+    set_weights,
+    weights_of,
+)
+
+#: A checkpoint's rate as a part of the recipe's quantized_rate: the weights are trained already,
+#: and a fresh optimiser's first steps are all of full length.
+_CHECKPOINT_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A float twin, a quantised model, and how they came about."""
+
+    float_model: Any
+    quantized_model: Any
+    history: list[Row]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where and how visibly a training runs; the result does not depend on it but for rounding.
+
+    Attributes:
+        display: shows progress.
+        devices: what to train on.
+        working: directory of the courses to resume; None keeps none.
+        key: digest of everything that a course depends on.
+        logs: directory of TensorBoard's events; None writes none.
+    """
+
+    display: Display
+    devices: Devices = ALONE
+    working: Path | None = None
+    key: str = ""
+    logs: Path | None = None
+
+
+def from_scratch(
+    experiment: Experiment, clips: ClipSet, around: Surroundings, initial: Weights | None = None
+) -> Trained:
+    """Trains both models; the quantised one begins with the float twin's weights.
+
+    Args:
+        experiment: the recipe.
+        clips: to train on.
+        around: where.
+        initial: what the float twin begins with, such as a decomposed dense layer; None: random.
+
+    Raises:
+        NumericError: training diverged, or formats do not fit.
+    """
+    recipe = experiment.training
+    keras.utils.set_random_seed(recipe.seed)
+    phase = phase_of(experiment, "float", recipe.float_epochs, recipe.rate)
+    model, history = _train(lambda: float_classifier(experiment), initial, clips, phase, around)
+    _balance(experiment, model)
+    formats = _formats(experiment, model, clips, around.devices)
+    phase = phase_of(experiment, "quantized", recipe.quantized_epochs, recipe.quantized_rate)
+    quantized, rows = _train(
+        lambda: quantized_classifier(experiment, formats, steps=experiment.steps),
+        weights_of(model),
+        clips,
+        phase,
+        around,
+    )
+    return Trained(model, quantized, history + rows)
+
+
+def from_checkpoint(
+    experiment: Experiment, clips: ClipSet, steps: int, around: Surroundings
+) -> Trained:
+    """Trains the quantised model of the checkpoint that ships for some steps; keeps no course."""
+    checkpoint = load_checkpoint(experiment)
+    model = float_classifier(experiment)
+    set_weights(model, checkpoint.float_weights, str(checkpoint_path(experiment.name)))
+    rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
+    phase = phase_of(experiment, "checkpoint", 1, rate)
+    # One part of an epoch: there is nothing to choose between.
+    phase = replace(phase, validation_share=0.0, patience=0)
+    count = steps * phase.batch
+    clips = replace(clips, frames=clips.frames[:count], labels=clips.labels[:count])
+    quantized, history = _train(
+        lambda: quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps),
+        checkpoint.quantized_weights,
+        clips,
+        phase,
+        replace(around, working=None),
+    )
+    return Trained(model, quantized, history)
+
+
+def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
+    """A phase of an experiment's recipe."""
+    recipe = experiment.training
+    return Phase(
+        name,
+        epochs,
+        rate,
+        recipe.batch,
+        recipe.clip_norm,
+        recipe.seed,
+        recipe.validation_share,
+        recipe.patience,
+    )
+
+
+def _train(
+    build: Callable[[], Any],
+    weights: Weights | None,
+    clips: ClipSet,
+    phase: Phase,
+    around: Surroundings,
+) -> tuple[Any, list[Row]]:
+    """Builds a model, trains it, and returns it as one of a single device."""
+    devices = around.devices
+    with devices.scope():
+        model = build()
+        if weights is not None:
+            set_weights(model, weights, "the weights to begin with")
+    state = around.working / f"{phase.name}.npz" if around.working is not None else None
+    history = fit(
+        model,
+        clips,
+        phase,
+        around.display,
+        state,
+        around.key,
+        devices=devices,
+        logs=around.logs,
+    )
+    if devices.strategy is None:
+        return model, history
+    single = build()
+    set_weights(single, weights_of(model), "the replicas")
+    return single, history
+
+
+def _balance(experiment: Experiment, model: Any) -> None:
+    weights = weights_of(model)
+    leaves = {name: weights[f"{LSTM}/{name}"] for name in experiment.shape.network.core_names}
+    balanced = balance(experiment.shape, leaves)
+    weights |= {f"{LSTM}/{name}": array for name, array in balanced.items()}
+    set_weights(model, weights, "balance")
+
+
+def _formats(
+    experiment: Experiment, model: Any, clips: ClipSet, devices: Devices
+) -> dict[str, FixedPoint]:
+    """The chief's choice: on a machine of another kind a magnitude might round differently."""
+    calibration = clips.frames[: experiment.quantization.calibration_clips]
+    formats = choose_formats(model, calibration, experiment.quantization)
+    shared = devices.share({name: format.to_json() for name, format in formats.items()})
+    return {name: FixedPoint.from_json(value) for name, value in shared.items()}

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test test-all check clean
+.PHONY: setup oracles demo bench test test-all check clean
 
 setup: $(STAMP)
 
@@ -14,6 +14,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,board,dev]'
 	touch $@
+
+# Not part of set-up, for PyTorch is large; without it the tests against tednet are skipped.
+oracles: $(VENV)/.oracles
+
+$(VENV)/.oracles: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,oracles]'
+	touch $@
+
+bench: setup
+	$(BIN)/fdht bench train
 
 demo: setup
 	$(BIN)/fdht demo

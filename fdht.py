@@ -304,6 +304,27 @@ def demo(
     fdht_pipeline.demo(build, steps, clips)
 
 
+bench = typer.Typer(no_args_is_help=True, help="Measures speed, side by side with others.")
+app.add_typer(bench, name="bench")
+
+
+@bench.command(name="train")
+def bench_train(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Timed training steps a turn.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """A training step at 57,600 inputs: ours, tednet's TT-LSTM and Keras' dense LSTM."""
+    from fdht_models.benchmarks.train import bench_train as run
+    from fdht_models.benchmarks.train import report
+
+    result = run(rounds=rounds, steps=steps)
+    if as_json:
+        emit(result)
+    else:
+        Console().print(report(result))
+
+
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """What is installed, what each flow lacks, and how to get it."""

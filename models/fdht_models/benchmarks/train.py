@@ -1,0 +1,260 @@
+"""`fdht bench train`: how long a training step takes, ours and those of others, side by side.
+
+Rounds are interleaved (A B C A B C ..), so that a machine that slows down slows down all; ratios
+are taken round by round for the same reason. Each contestant has a process of its own: TensorFlow
+and PyTorch both want all processors, and only the one whose turn it is has anything to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
+from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
+from fdht_models.benchmarks.processes import ContestantProcess
+from fdht_models.errors import ConfigError, ToolError
+
+#: Version of the result's layout.
+SCHEMA = 1
+ROUNDS, STEPS = 10, 3
+#: Pause before a turn: the thread pools of the one before spin for some milliseconds.
+_SETTLE_SECONDS = 0.25
+#: What every layer of ours should reach: library of the other -> how many times its time ours goes.
+TARGETS = {"tednet": 1.0, "keras": 5.0}
+
+Seconds = list[list[float]]
+
+
+def bench_train(
+    contestants: Sequence[Contestant] = CONTESTANTS,
+    workload: Workload | None = None,
+    rounds: int = ROUNDS,
+    steps: int = STEPS,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Measures, and says who was left out.
+
+    Args:
+        contestants: who competes; those of library "fdht" are ours.
+        workload: what a step is made of.
+        rounds: turns of each contestant.
+        steps: timed steps a turn; one more is not timed.
+        console: where progress is shown; standard error by default.
+
+    Returns:
+        A JSON object; all times and ratios are `measured`. A round's time is the median of its
+        steps; `quartiles_seconds` are the lower and upper quartile over rounds, `ratios` the time
+        of another divided by ours, and `targets` whether their median is large enough.
+
+    Raises:
+        ConfigError: no rounds or steps.
+        ToolError: TensorFlow is not installed. (A missing PyTorch leaves its contestants out.)
+        MeasurementError: a contestant failed or took too long.
+    """
+    for name, count in (("rounds", rounds), ("steps", steps)):
+        if count < 1:
+            raise ConfigError("must be at least 1", field=name, value=count)
+    workload = workload or Workload()
+    console = console or Console(stderr=True)
+    before = ProcessorTime.now()
+    with ExitStack() as stack:
+        advance = stack.enter_context(_bar(console, rounds))
+        ready, skipped = _start(stack, contestants, workload)
+        for one in skipped:
+            console.print(_not_measured(one), style="bold red", markup=False)
+        seconds = _interleave([process for process, _ in ready], rounds, steps, advance)
+    rows = [
+        _row(process.contestant, facts, turns)
+        for (process, facts), turns in zip(ready, seconds, strict=True)
+    ]
+    ratios = _ratios(rows)
+    return {
+        "schema": SCHEMA,
+        "benchmark": "train",
+        "kind": "measured",
+        "machine": {**machine_facts(), **disturbance(before, ProcessorTime.now())},
+        "setting": {
+            **asdict(workload),
+            "rounds": rounds,
+            "steps": steps,
+            "step": "forward, backward and Adam, float32, processor",
+        },
+        "contestants": rows,
+        "skipped": skipped,
+        "ratios": ratios,
+        "targets": _targets(contestants, ratios),
+    }
+
+
+def _start(
+    stack: ExitStack, contestants: Sequence[Contestant], workload: Workload
+) -> tuple[list[tuple[ContestantProcess, dict[str, Any]]], list[dict[str, Any]]]:
+    """The processes that are ready with what they say of themselves, and who is left out."""
+    started = [stack.enter_context(ContestantProcess(one, workload)) for one in contestants]
+    ready, skipped = [], []
+    for process in started:
+        facts = _facts(process)
+        if "reason" in facts:
+            skipped.append(facts)
+        else:
+            ready.append((process, facts))
+    return ready, skipped
+
+
+def _facts(process: ContestantProcess) -> dict[str, Any]:
+    """What a contestant says of itself, or why it is left out."""
+    contestant = process.contestant
+    try:
+        return process.ready()
+    except ToolError as error:
+        if contestant.library != "tednet":
+            raise
+        return {"name": contestant.name, "reason": error.problem, "remedy": error.remedy}
+
+
+def _interleave(
+    processes: Sequence[ContestantProcess],
+    rounds: int,
+    steps: int,
+    advance: Callable[[str, int], None],
+) -> list[Seconds]:
+    """Seconds by contestant, round and step."""
+    found: list[Seconds] = [[] for _ in processes]
+    for number in range(rounds):
+        for process, turns in zip(processes, found, strict=True):
+            advance(process.contestant.name, number)
+            time.sleep(_SETTLE_SECONDS)
+            turns.append(process.round(steps))
+    return found
+
+
+@contextmanager
+def _bar(console: Console, rounds: int) -> Iterator[Callable[[str, int], None]]:
+    columns = (
+        TextColumn("bench train"),
+        BarColumn(),
+        TextColumn("round {task.fields[number]}/{task.total}  {task.fields[who]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=rounds, number=0, who="starting the processes")
+
+        def advance(who: str, number: int) -> None:
+            progress.update(task, completed=number, number=number + 1, who=who)
+
+        yield advance
+
+
+def _row(contestant: Contestant, facts: dict[str, Any], turns: Seconds) -> dict[str, Any]:
+    rounds = [float(np.median(turn)) for turn in turns]
+    median, quartiles = _spread(rounds)
+    return {
+        **contestant.to_json(),
+        "inputs": contestant.inputs,
+        "units": contestant.units,
+        **facts,
+        "median_seconds": median,
+        "quartiles_seconds": quartiles,
+        "round_seconds": rounds,
+        "step_seconds": turns,
+    }
+
+
+def _spread(values: Sequence[float]) -> tuple[float, list[float]]:
+    """Median, and lower and upper quartile."""
+    low, median, high = (float(value) for value in np.percentile(values, (25, 50, 75)))
+    return median, [low, high]
+
+
+def _ratios(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How many times as long every other contestant takes as each of ours."""
+    found = []
+    for ours in (row for row in rows if row["library"] == "fdht"):
+        for other in (row for row in rows if row["library"] != "fdht"):
+            pairs = zip(other["round_seconds"], ours["round_seconds"], strict=True)
+            median, quartiles = _spread([theirs / mine for theirs, mine in pairs])
+            found.append(
+                {
+                    "ours": ours["name"],
+                    "other": other["name"],
+                    "library": other["library"],
+                    "median": median,
+                    "quartiles": quartiles,
+                }
+            )
+    return found
+
+
+def _targets(
+    contestants: Sequence[Contestant], ratios: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Whether each of ours is fast enough; `met` is None where the other was left out."""
+    measured = {(ratio["ours"], ratio["other"]): ratio["median"] for ratio in ratios}
+    found = []
+    for ours in (one for one in contestants if one.library == "fdht"):
+        for other in (one for one in contestants if one.library != "fdht"):
+            median = measured.get((ours.name, other.name))
+            found.append(
+                {
+                    "ours": ours.name,
+                    "other": other.name,
+                    "at_least": TARGETS[other.library],
+                    "found": median,
+                    "met": None if median is None else median >= TARGETS[other.library],
+                }
+            )
+    return found
+
+
+def _not_measured(skipped: dict[str, Any]) -> str:
+    return f"NOT MEASURED: {skipped['name']}: {skipped['reason']}; {skipped['remedy']}"
+
+
+def report(result: dict[str, Any]) -> Group:
+    """The result of `bench_train` for people."""
+    machine, setting = result["machine"], result["setting"]
+    times = Table(title="Seconds a training step (measured)", title_justify="left", box=None)
+    for column in ("", "parameters", "median", "quartiles"):
+        times.add_column(column, justify="left" if not column else "right")
+    for row in result["contestants"]:
+        low, high = row["quartiles_seconds"]
+        times.add_row(
+            row["name"],
+            f"{row['parameters']:,}",
+            f"{row['median_seconds']:.4f}",
+            f"{low:.4f} .. {high:.4f}",
+        )
+    ratios = Table(title="Times as long as ours (measured)", title_justify="left", box=None)
+    for column in ("other", "ours", "median", "quartiles", "target"):
+        ratios.add_column(column, justify="left" if column in ("other", "ours") else "right")
+    for ratio in result["ratios"]:
+        low, high = ratio["quartiles"]
+        least = TARGETS[ratio["library"]]
+        verdict = "met" if ratio["median"] >= least else "MISSED"
+        ratios.add_row(
+            ratio["other"],
+            ratio["ours"],
+            f"{ratio['median']:.2f}",
+            f"{low:.2f} .. {high:.2f}",
+            f"{least:g}: {verdict}",
+        )
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores; "
+        f"{setting['batch']} clips of {setting['frames']} frames, "
+        f"{setting['rounds']} rounds of {setting['steps']} steps; {setting['step']}"
+    ]
+    lines += [_not_measured(one) for one in result["skipped"]]
+    if not machine["quiet"]:
+        busy = machine["other_programs_cores"]
+        lines.append(f"DISTURBED: other programs kept {busy:.2f} cores busy; measure again.")
+    return Group(times, Text(), ratios, Text(), *(Text(line) for line in lines))

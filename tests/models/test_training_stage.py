@@ -342,7 +342,7 @@ def test_a_damaged_checkpoint_is_refused(shipped: Path) -> None:
     [
         ({"start": "checkpoint"}, "no checkpoint ships for this experiment; start from scratch"),
         ({"start": "checkpint"}, "start = 'checkpint': is not a start"),
-        ({"steps": 5}, "steps = 5: has no effect on a training from scratch"),
+        ({"steps": 5}, "steps = 5: has no effect with start"),
         ({"test_clips": 0}, "data.test_clips = 0: must be a whole number from 1"),
         ({"test_seed": -1}, "data.test_seed = -1: must be a whole number from 0"),
     ],

@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 oracles: $(VENV)/.oracles
 
 $(VENV)/.oracles: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,oracles]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,board,dev,oracles]'
 	touch $@
 
 bench: setup

@@ -8,7 +8,6 @@ Names are imported when they are first used, so that a board needs neither Tenso
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from fdht_bench import bench, emit
+from fdht_hardware import register as register_hardware
 from fdht_models.errors import FdhtError
 
 #: Public name -> module that defines it.
@@ -92,11 +93,6 @@ def main(arguments: list[str] | None = None) -> int:
     if stopped == INTERRUPTED:
         print("fdht: interrupted; the same command goes on from here", file=sys.stderr)
     return int(stopped or 0)
-
-
-def emit(value: Any) -> None:
-    """Prints JSON for programs."""
-    print(json.dumps(value, indent=1, allow_nan=False))
 
 
 @app.command()
@@ -304,25 +300,8 @@ def demo(
     fdht_pipeline.demo(build, steps, clips)
 
 
-bench = typer.Typer(no_args_is_help=True, help="Measures speed, side by side with others.")
 app.add_typer(bench, name="bench")
-
-
-@bench.command(name="train")
-def bench_train(
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 10,
-    steps: Annotated[int, typer.Option(min=1, help="Timed training steps a turn.")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    """A training step at 57,600 inputs: ours, tednet's TT-LSTM and Keras' dense LSTM."""
-    from fdht_models.benchmarks.train import bench_train as run
-    from fdht_models.benchmarks.train import report
-
-    result = run(rounds=rounds, steps=steps)
-    if as_json:
-        emit(result)
-    else:
-        Console().print(report(result))
+register_hardware(app)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Console
 
 bench = typer.Typer(no_args_is_help=True, help="Measures, side by side with others.")
 
+BUILD = Path("build")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -33,3 +35,28 @@ def bench_train(
         emit(result)
     else:
         Console().print(report(result))
+
+
+@bench.command(name="formats")
+def bench_formats(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="An experiment; may be repeated.")
+    ] = None,
+    dense: Annotated[bool, typer.Option(help="Train the dense LSTM, too; takes long.")] = False,
+    build: Annotated[Path, typer.Option("--build", help="Where it trains.")] = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write formats.json, formats.md and formats.svg here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy, parameters and MACs of all formats, trained alike; goes on if interrupted."""
+    from fdht_models.benchmarks import formats
+
+    names = tuple(only or formats.EXPERIMENTS) + ((formats.DENSE,) if dense else ())
+    result = formats.compare_formats(build / "formats", names, build / "data")
+    if output is not None:
+        formats.write_comparison(result, output)
+    if as_json:
+        emit(result)
+    else:
+        Console().print(formats.table(result))

@@ -99,6 +99,7 @@ def evaluate(
     network: QuantizedNetwork,
     clips: tuple[ClipSet, ClipSet],
     display: Display,
+    baselines: bool = True,
 ) -> dict[str, Any]:
     """What `metrics.json` holds.
 
@@ -108,6 +109,7 @@ def evaluate(
         network: what the quantised model was exported as.
         clips: training clips for the single-frame classifiers, and test clips.
         display: says what is being done.
+        baselines: fit the single-frame classifiers, too; they take as long as a short training.
 
     Raises:
         EqualityError: Keras and the integer reference differ.
@@ -116,23 +118,25 @@ def evaluate(
     display.say(f"evaluating on {len(test)} clips of pictures or people that training never saw")
     real, exact = (logits_of(model, test.frames) for model in models)
     equality = compare_with_reference(network, exact, test.frames)
-    display.say(f"fitting classifiers of single frames to {len(train)} clips")
-    baseline = single_frame_baseline(train, test)
-    return {
-        "experiment": experiment.name,
-        "accuracy": {
-            "kind": "measured",
-            "quantized": accuracy(exact, test.labels),
-            "float": accuracy(real, test.labels),
+    scores = {
+        "kind": "measured",
+        "quantized": accuracy(exact, test.labels),
+        "float": accuracy(real, test.labels),
+    }
+    counts = {"test": len(test), "test_seed": experiment.data.test_seed}
+    if baselines:
+        display.say(f"fitting classifiers of single frames to {len(train)} clips")
+        baseline = single_frame_baseline(train, test)
+        scores |= {
             "single_frame": baseline["accuracy"],
             "single_frame_name": baseline["name"],
             "chance": baseline["chance"],
-        },
-        "clips": {
-            "test": len(test),
-            "test_seed": experiment.data.test_seed,
-            "single_frame_train": len(train),
-        },
+        }
+        counts["single_frame_train"] = len(train)
+    return {
+        "experiment": experiment.name,
+        "accuracy": scores,
+        "clips": counts,
         "confusion": confusion(exact, test.labels, test.classes),
         "equality": {"keras_reference": equality},
         "parameters": parameter_counts(experiment.shape, len(test.classes)),

@@ -74,6 +74,7 @@ def cross_validate(
             quiet=quiet,
             tensorboard=tensorboard,
             distribute=distribute,
+            baselines=False,
         )
         rows.append(_row(fold, recipe, metrics))
     result = summary(experiment.name, rows)

@@ -161,7 +161,7 @@ def _evaluate(optuna: Any, common: _Search, trial: Trial) -> tuple[float, ...]:
                 raise optuna.TrialPruned(f"{counts[name]:,} {name}; at most {most:,}")
         place = common.directory / TRIALS / recipe.digest[:16]
         trial.set_user_attr("directory", str(place.relative_to(common.directory)))
-        metrics = train_stage(recipe, place, cache=common.cache, quiet=True)
+        metrics = train_stage(recipe, place, cache=common.cache, quiet=True, baselines=False)
     except (FdhtError, optuna.TrialPruned) as error:
         trial.set_user_attr("reason", str(error))
         common.display.say(f"trial {trial.number}: {error}")

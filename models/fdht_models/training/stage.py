@@ -72,6 +72,7 @@ def train_stage(
     quiet: bool = False,
     tensorboard: bool = False,
     distribute: str | None = None,
+    baselines: bool = True,
 ) -> dict[str, Any]:
     """Trains an experiment into `directory`/model, or does nothing if that is up to date.
 
@@ -91,6 +92,7 @@ def train_stage(
         tensorboard: write events of every epoch into `directory`/logs.
         distribute: None, "local" or "workers"; see `devices_for`. Of several workers the first
             one alone writes into `directory`, and all return the same.
+        baselines: compare with classifiers of single frames.
 
     Returns:
         What `metrics.json` holds.
@@ -114,7 +116,7 @@ def train_stage(
     inputs = _inputs(experiment, start, count, cache)
     # Only where there is one: former results and courses stay what they are.
     decomposed = {} if digest is None else {"decomposed": digest}
-    inputs |= decomposed
+    inputs |= decomposed if baselines else {**decomposed, "baselines": False}
     target, working = directory / STAGE, directory / WORKING
     display = Display(quiet or not devices.is_chief)
     if devices.share(devices.is_chief and is_current(target, STAGE, inputs)):
@@ -136,7 +138,7 @@ def train_stage(
             network = _export(experiment, trained.quantized_model, train.classes)
             test = experiment.source.load("test", cache)
             models = (trained.float_model, trained.quantized_model)
-            metrics = evaluate(experiment, models, network, (train, test), display)
+            metrics = evaluate(experiment, models, network, (train, test), display, baselines)
             metrics["start"] = {"from": start, "steps": count or None}
             with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
                 extra["design_id"] = f"{network.design_id:016x}"

@@ -1,0 +1,196 @@
+"""`fdht bench formats`: accuracy against parameters against multiply-accumulates, format by format.
+
+Every format is trained on the same clips with the same recipe: the files motion-*-*.toml of the
+zoo differ in nothing but the format and its ranks. An interrupted comparison goes on where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fdht_models.artifacts import write_json, write_text
+from fdht_models.errors import ConfigError, NumericError, ToolError
+from fdht_models.experiment import Experiment, load_experiment
+from fdht_models.training.stage import train_stage
+from fdht_models.zoo import row as zoo_row
+
+#: Version of the result's layout.
+SCHEMA = 1
+#: The experiments that are compared, the dense one apart: it takes ten times as long.
+EXPERIMENTS = (
+    "motion-fdht-lstm",
+    "motion-fdht-gru",
+    "motion-ht-lstm",
+    "motion-tt-lstm",
+    "motion-tr-lstm",
+    "motion-bt-lstm",
+    "motion-tucker-lstm",
+    "motion-cp-lstm",
+    "motion-kcp-lstm",
+)
+DENSE = "motion-dense-lstm"
+#: Files of a comparison.
+RESULT, TABLE, PLOT = "formats.json", "formats.md", "formats.svg"
+#: What a row takes over from the zoo.
+_FIGURES = (
+    "format",
+    "cell",
+    "integrated",
+    "ranks",
+    "parameters_lstm",
+    "dense_lstm",
+    "ratio_lstm",
+    "macs_lstm",
+    "peak_buffer",
+)
+
+
+def compare_formats(
+    directory: Path,
+    names: Sequence[str] = EXPERIMENTS,
+    cache: Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Trains what is not trained yet, and collects the figures.
+
+    Args:
+        directory: where each experiment gets a directory of its own.
+        names: experiments of the zoo that share data and recipe.
+        cache: directory of generated clips; by default `directory`/data.
+        console: told which experiment is being trained; standard error by default.
+
+    Returns:
+        A JSON object: `rows`, one an experiment, accuracies `measured` on clips that no training
+        saw, counts exact; or with `reason` if its training diverged. `standard_error` is that of an
+        accuracy of one half over so many clips, the largest there is: sqrt(1/4 / clips).
+
+    Raises:
+        ConfigError: an experiment is not known, or differs in data or recipe from the first one.
+        FdhtError: what `train_stage` raises, but for a training that diverged.
+    """
+    console = console or Console(stderr=True)
+    experiments = [_known(name) for name in names]
+    _check_alike(experiments)
+    cache = directory / "data" if cache is None else cache
+    rows = []
+    for number, experiment in enumerate(experiments, 1):
+        console.print(f"{number}/{len(experiments)}  {experiment.name}", markup=False)
+        rows.append(_row(experiment, directory / experiment.name, cache))
+    first = experiments[0]
+    return {
+        "schema": SCHEMA,
+        "benchmark": "formats",
+        "kind": "measured",
+        "setting": {"data": first.to_json()["data"], "training": first.to_json()["training"]},
+        "standard_error": math.sqrt(0.25 / (first.data.test_clips or 1)),
+        "rows": rows,
+    }
+
+
+def _known(name: str) -> Experiment:
+    if name not in (*EXPERIMENTS, DENSE):
+        raise ConfigError(
+            "is not among the formats that are compared",
+            field="format",
+            value=name,
+            remedy=f"use some of {', '.join((*EXPERIMENTS, DENSE))}",
+        )
+    return load_experiment(name)
+
+
+def _check_alike(experiments: Sequence[Experiment]) -> None:
+    first = experiments[0].to_json()
+    for experiment in experiments[1:]:
+        for section in ("data", "training", "quantization"):
+            if experiment.to_json()[section] != first[section]:
+                raise ConfigError(
+                    f"differs from {experiments[0].name}; a comparison needs the same for all",
+                    field=f"{experiment.name}.{section}",
+                    remedy="make the files alike",
+                )
+
+
+def _row(experiment: Experiment, directory: Path, cache: Path) -> dict[str, Any]:
+    counts = zoo_row(experiment)
+    row = {"name": experiment.name, **{key: counts[key] for key in _FIGURES}}
+    try:
+        metrics = train_stage(experiment, directory, cache=cache, baselines=False)
+    except NumericError as error:
+        return {**row, "reason": str(error)}
+    accuracy = metrics["accuracy"]
+    return {**row, "float": accuracy["float"], "quantized": accuracy["quantized"]}
+
+
+def write_comparison(result: Mapping[str, Any], directory: Path) -> None:
+    """Writes the result, a table in Markdown and a plot.
+
+    Raises:
+        ToolError: matplotlib is not installed.
+        ArtifactError: the directory cannot be written.
+    """
+    plot = _plot(result)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / RESULT, result)
+    write_text(directory / TABLE, markdown(result))
+    write_text(directory / PLOT, plot)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    accuracy = [
+        f"{row[key]:.1%}" if key in row else row["reason"].splitlines()[0]
+        for key in ("quantized", "float")
+    ]
+    counts = [f"{row[key]:,}" for key in ("parameters_lstm", "macs_lstm", "peak_buffer")]
+    name = f"{row['format']}{'' if row['integrated'] else ', dense W_h'}"
+    return [name, row["cell"], *accuracy, *counts]
+
+
+_COLUMNS = ("format", "cell", "quantised", "float", "parameters", "MACs a frame", "partial sums")
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The result as a page that says how it came about."""
+    data, training = result["setting"]["data"], result["setting"]["training"]
+    lines = [
+        "<!-- Written by `fdht bench formats`; do not edit. -->",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}",
+        *(f"| {' | '.join(_cells(row))} |" for row in result["rows"]),
+        "",
+        f"Accuracies are measured on {data['test_clips']:,} clips of `{data['set']}` that no "
+        f"training saw (standard error at most {result['standard_error']:.1%}), after "
+        f"{training['float_epochs']} float and {training['quantized_epochs']} quantised epochs on "
+        f"{data['train_clips']:,} clips, once, with one seed. Counts are exact: the whole "
+        "layer's parameters, multiply-accumulates and the largest number of partial sums of a "
+        "stage.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def table(result: Mapping[str, Any]) -> Table:
+    """The result for people."""
+    shown = Table(title="Formats on the same clips, with the same recipe (accuracy measured)")
+    for column in _COLUMNS:
+        shown.add_column(column, justify="left" if column in ("format", "cell") else "right")
+    for row in result["rows"]:
+        shown.add_row(*_cells(row))
+    return shown
+
+
+def _plot(result: Mapping[str, Any]) -> str:
+    """Accuracy over parameters and over MACs, quantised (filled) and float (hollow), as SVG."""
+    try:
+        from fdht_models.benchmarks.plot import accuracy_plot
+    except ImportError as error:
+        raise ToolError(
+            f"{error.name} is not installed", remedy="install it: pip install matplotlib"
+        ) from error
+    return accuracy_plot([row for row in result["rows"] if "reason" not in row])

@@ -33,11 +33,14 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A process a core, but no more than memory has room for: TensorFlow takes some 2 GB in each.
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+
 test: check
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 clean:
 	rm -rf build

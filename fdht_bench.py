@@ -53,7 +53,8 @@ def bench_formats(
     from fdht_models.benchmarks import formats
 
     names = tuple(only or formats.EXPERIMENTS) + ((formats.DENSE,) if dense else ())
-    result = formats.compare_formats(build / "formats", names, build / "data")
+    experiments = [formats.compared_experiment(name) for name in names]
+    result = formats.compare_formats(build / "formats", experiments, build / "data")
     if output is not None:
         formats.write_comparison(result, output)
     if as_json:

@@ -17,7 +17,7 @@ from fdht_models.data.folders import FolderRequest, list_folder, load_folder, sh
 from fdht_models.data.folders.folds import assign_splits
 from fdht_models.data.folders.names import UCF11
 from fdht_models.data.folders.vectors import FULL_SCALE, quantise, read_features
-from fdht_models.data.sources import source_of
+from fdht_models.data.selection import source_of
 from fdht_models.errors import ConfigError, DataError
 
 LENGTH = 2048

@@ -14,7 +14,7 @@ from fdht_models.artifacts import read_json
 from fdht_models.data.sources import FolderSource
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, load_experiment
-from fdht_models.training import evaluate, recipe
+from fdht_models.training import recipe
 from fdht_models.training.folds import cross_validate, fold_experiments, summary, table
 from tests.models.training_samples import small_experiment
 
@@ -24,19 +24,10 @@ EXPERIMENT = small_experiment(
 )
 
 
-@pytest.fixture(autouse=True)
-def no_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"accuracy": 0.5, "name": "none", "chance": 0.1, "accuracies": {}}
-    monkeypatch.setattr(evaluate, "single_frame_baseline", lambda *_: found)
-
-
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("build") / "small"
-    with pytest.MonkeyPatch.context() as patch:
-        found = {"accuracy": 0.5, "name": "none", "chance": 0.1, "accuracies": {}}
-        patch.setattr(evaluate, "single_frame_baseline", lambda *_: found)
-        cross_validate(EXPERIMENT, directory, 2, quiet=True)
+    cross_validate(EXPERIMENT, directory, 2, quiet=True)
     return directory
 
 

@@ -53,7 +53,7 @@ _FIGURES = (
 
 def compare_formats(
     directory: Path,
-    names: Sequence[str] = EXPERIMENTS,
+    experiments: Sequence[Experiment],
     cache: Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def compare_formats(
 
     Args:
         directory: where each experiment gets a directory of its own.
-        names: experiments of the zoo that share data and recipe.
+        experiments: those to compare; they share data, widths and recipe.
         cache: directory of generated clips; by default `directory`/data.
         console: told which experiment is being trained; standard error by default.
 
@@ -71,11 +71,10 @@ def compare_formats(
         accuracy of one half over so many clips, the largest there is: sqrt(1/4 / clips).
 
     Raises:
-        ConfigError: an experiment is not known, or differs in data or recipe from the first one.
+        ConfigError: an experiment differs in data, widths or recipe from the first one.
         FdhtError: what `train_stage` raises, but for a training that diverged.
     """
     console = console or Console(stderr=True)
-    experiments = [_known(name) for name in names]
     _check_alike(experiments)
     cache = directory / "data" if cache is None else cache
     rows = []
@@ -93,7 +92,12 @@ def compare_formats(
     }
 
 
-def _known(name: str) -> Experiment:
+def compared_experiment(name: str) -> Experiment:
+    """One of `EXPERIMENTS`, or `DENSE`.
+
+    Raises:
+        ConfigError: it is another.
+    """
     if name not in (*EXPERIMENTS, DENSE):
         raise ConfigError(
             "is not among the formats that are compared",

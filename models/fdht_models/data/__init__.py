@@ -12,7 +12,8 @@ from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest, load_folder_clips
 from fdht_models.data.loading import load_clips, render_clips
 from fdht_models.data.pictures import PICTURES, Picture
-from fdht_models.data.sources import FOLDER_KEYS, ClipSource, source_of
+from fdht_models.data.selection import FOLDER_KEYS, source_of
+from fdht_models.data.sources import ClipSource
 from fdht_models.data.types import SPLITS, ClipSet, DataSet
 
 __all__ = [

@@ -76,11 +76,12 @@ def write_clips(directory: Path, request: Request, blocks: Iterable[NDArray[np.u
             is unchanged.
     """
     with new_stage(directory, _STAGE, cache_inputs(request)) as (temporary, _):
-        _write_frames(temporary / _FRAMES, blocks)
+        write_frames(temporary / _FRAMES, blocks)
         np.save(temporary / _LABELS, request.labels())
 
 
-def _write_frames(path: Path, blocks: Iterable[NDArray[np.uint8]]) -> None:
+def write_frames(path: Path, blocks: Iterable[NDArray[np.uint8]]) -> None:
+    """Writes clips, given in blocks, one behind the other; returns when they are on the disk."""
     # By write(), not through a memory map: on a full disk write() fails with an error that can be
     # reported, where touching a page of a map kills the process.
     with path.open("wb") as stream:

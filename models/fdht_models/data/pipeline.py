@@ -5,6 +5,7 @@ The only module of `fdht_models.data` that imports TensorFlow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 from fdht_models.data.types import ClipSet
 from fdht_models.errors import ConfigError
 from fdht_models.kerasapi import tf
+
+Numbers = npt.NDArray[np.int64]
 
 _READERS = 2  # batches read from disk at the same time
 
@@ -25,11 +28,13 @@ def clip_pipeline(
     first_epoch: int = 0,
     epochs: int = 1,
     prefetch: int = 2,
+    numbers: Numbers | None = None,
+    part: Callable[[Numbers], Numbers] | None = None,
 ) -> Any:
     """Returns a `tf.data.Dataset` of batches, read ahead while the network computes.
 
-    Epoch e goes through all clips in the order of `default_rng([seed, e]).permutation(clips)`, as
-    the training loop does, so that a run resumed at `first_epoch` sees what it would have seen.
+    Epoch e goes through all clips in the order of `default_rng([seed, e]).permutation(clips)`, so
+    that a run resumed at `first_epoch` sees what it would have seen.
     Batches are whole: up to `batch - 1` clips at the end of an epoch are left out of it. Inside a
     batch clips come in the order in which they lie on disk. Nothing but the batches read ahead is
     held in memory.
@@ -42,6 +47,9 @@ def clip_pipeline(
         first_epoch: number of the first epoch.
         epochs: how many epochs follow each other.
         prefetch: batches kept ready.
+        numbers: which clips to go through, ascending; None: all.
+        part: which clips of a batch to read, ascending numbers to some of them, the same count for
+            every whole batch; None: all. Of several workers each reads a part of its own.
 
     Returns:
         Dataset of (uint8 [batch, steps, inputs], int64 [batch]).
@@ -59,22 +67,25 @@ def clip_pipeline(
             raise ConfigError(
                 f"must be at least {least}", field=field, value=value, remedy="choose more"
             )
-    if seed is not None and batch > len(clips):
+    count = len(clips) if numbers is None else len(numbers)
+    if seed is not None and batch > count:
         raise ConfigError(
-            f"there are only {len(clips)} clips",
+            f"there are only {count} clips",
             field="batch",
             value=batch,
-            remedy=f"choose {len(clips)} or fewer",
+            remedy=f"choose {count} or fewer",
         )
-    order = _dataset_of_order(len(clips), batch, seed, first_epoch, epochs)
+    order = _dataset_of_order(count, batch, seed, first_epoch, epochs)
     shape = (None, *clips.frames.shape[1:])
 
-    def read(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def read(places: Numbers) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        chosen = places if numbers is None else numbers[places]
+        chosen = chosen if part is None else part(chosen)
         return np.asarray(clips.frames[chosen]), clips.labels[chosen]
 
     def load(chosen: Any) -> tuple[Any, Any]:
         frames, labels = tf.numpy_function(read, [chosen], (tf.uint8, tf.int64))
-        size = chosen.shape[0]
+        size = chosen.shape[0] if part is None else None
         return tf.ensure_shape(frames, (size, *shape[1:])), tf.ensure_shape(labels, (size,))
 
     # Deterministic: two readers, and yet the batches come in their order.
@@ -89,7 +100,7 @@ def _dataset_of_order(
         return tf.data.Dataset.range(clips).batch(batch).repeat(epochs)
     steps = clips // batch
 
-    def permute(epoch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def permute(epoch: Numbers) -> Numbers:
         order = np.random.default_rng([seed, int(epoch)]).permutation(clips)
         chosen = order[: steps * batch].reshape(steps, batch)
         return np.sort(chosen, axis=1)  # as they lie on disk

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.experiment import INPUT_FORMAT, QuantizationSettings
+from fdht_models.experiment import INPUT_FORMAT
 from fdht_models.kerasapi import tf
 from fdht_models.layers.quantizers import stage_names
 from fdht_models.layers.recurrent import TensorRNN
+from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.fixedpoint import FixedPoint, integer_bits_for
 from fdht_models.tensor.network import merge_arrays
 from fdht_models.tensor.recurrent import RecurrentShape

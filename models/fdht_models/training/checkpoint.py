@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,10 +46,9 @@ class Checkpoint:
 def recipe_digest(experiment: Experiment) -> str:
     """Digest of all that trained weights depend on; how they are tested is no part of it."""
     data = asdict(experiment.data)
-    folder = {key: data[key] for key in FOLDER_KEYS if key != "root" and data[key] is not None}
     return digest_of(
         {
-            "data": {key: data[key] for key in ("set", "steps", "train_clips", "seed")} | folder,
+            "data": _trained_on(data),
             # Without keys that are not set: those of other formats, among them formats to come.
             "model": {
                 key: value for key, value in asdict(experiment.model).items() if value is not None
@@ -60,6 +61,14 @@ def recipe_digest(experiment: Experiment) -> str:
             },
         }
     )
+
+
+def _trained_on(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a section `[data]` the training clips depend on; keys that are not set left out."""
+    folder = {key: data[key] for key in FOLDER_KEYS if key != "root" and data[key] is not None}
+    mix = [_trained_on(part) for part in data["mix"] or ()]
+    always = {key: data[key] for key in ("set", "steps", "train_clips", "seed")}
+    return always | folder | ({"mix": mix} if mix else {})
 
 
 def pack_weights(float_weights: Weights, quantized_weights: Weights) -> Weights:

@@ -19,7 +19,7 @@ from rich.table import Table
 from fdht_models.artifacts import write_json
 from fdht_models.data.sources import FolderSource
 from fdht_models.errors import ConfigError
-from fdht_models.experiment import Experiment
+from fdht_models.experiment import Experiment, with_seeds_moved
 from fdht_models.training.distribution import devices_for
 from fdht_models.training.stage import train_stage
 
@@ -96,10 +96,10 @@ def fold_experiments(experiment: Experiment, folds: int) -> list[Experiment]:
     given = experiment.to_json()
     data = given["data"]
     if isinstance(experiment.source, FolderSource):
-        changes = [{"folds": folds, "fold": fold} for fold in range(folds)]
+        sections = [{**data, "folds": folds, "fold": fold} for fold in range(folds)]
     else:
-        changes = [{key: data[key] + fold for key in _SEEDS} for fold in range(folds)]
-    return [Experiment.from_json({**given, "data": {**data, **change}}) for change in changes]
+        sections = [with_seeds_moved(data, _SEEDS, fold) for fold in range(folds)]
+    return [Experiment.from_json({**given, "data": section}) for section in sections]
 
 
 def summary(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.data import ClipSet
+from fdht_models.data.pipeline import clip_pipeline
 from fdht_models.errors import ArtifactError, ConfigError, NumericError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.training.arrays import read_arrays, write_arrays
@@ -141,8 +141,7 @@ def fit(
         log.begin(course.history, course.seconds)
         while not course.is_over(phase):
             epoch = len(course.history)
-            order = numbers[_order(len(numbers), phase.seed, epoch)]
-            batches = _batches(clips, order, batch, steps, devices)
+            batches = _batches(clips, numbers, batch, (phase.seed, epoch), devices)
             row, seconds = _epoch(step, batches, phase, epoch, steps, report, devices)
             if len(held_out):
                 row |= _validate(score, clips, held_out, batch, devices)
@@ -231,27 +230,27 @@ def _validate(
     return row
 
 
-def _order(clips: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(clips)
-
-
 def _batches(
-    clips: ClipSet, order: npt.NDArray[np.int64], batch: int, steps: int, devices: Devices
+    clips: ClipSet,
+    numbers: npt.NDArray[np.int64],
+    batch: int,
+    order: tuple[int, int],
+    devices: Devices,
 ) -> Iterator[list[Part]]:
-    """Yields this worker's parts of each batch, the next being read while one is computed."""
+    """Yields this worker's parts of each batch, the next being read while one is computed.
 
-    def read(step: int) -> list[Part]:
-        # In ascending order, as the file lies on disk; inside a batch the order has no effect.
-        chosen = np.sort(order[step * batch : (step + 1) * batch])
-        return [(clips.frames[part], clips.labels[part]) for part in devices.local_parts(chosen)]
+    `order` is the seed, and the epoch.
+    """
 
-    with ThreadPoolExecutor(1) as reader:
-        future = reader.submit(read, 0)
-        for step in range(steps):
-            current = future.result()
-            if step + 1 < steps:
-                future = reader.submit(read, step + 1)
-            yield current
+    def own(chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return np.concatenate(devices.local_parts(chosen))
+
+    seed, epoch = order
+    dataset = clip_pipeline(clips, batch, seed, first_epoch=epoch, numbers=numbers, part=own)
+    sizes = [len(part) for part in devices.local_parts(np.arange(batch))]
+    ends = np.cumsum(sizes)[:-1]
+    for frames, labels in dataset.as_numpy_iterator():
+        yield list(zip(np.split(frames, ends), np.split(labels, ends), strict=True))
 
 
 def _training_step(model: Any, optimizer: Any, batch: int, devices: Devices) -> Any:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from fdht_models.artifacts import digest_of, write_json
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ToolError
-from fdht_models.experiment import Experiment
+from fdht_models.experiment import Experiment, with_seeds_moved
 from fdht_models.training.display import Display
 from fdht_models.training.space import DIRECTIONS, Space
 from fdht_models.training.stage import train_stage
@@ -142,8 +142,7 @@ def scoring_experiment(
         FdhtError: the settings make no network.
     """
     value = space.apply(experiment, settings)
-    if experiment.data.root is None:
-        value["data"]["test_seed"] += _SCORING_SEED
+    value["data"] = with_seeds_moved(value["data"], ("test_seed",), _SCORING_SEED)
     return Experiment.from_json(value)
 
 

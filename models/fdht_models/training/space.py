@@ -30,12 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 from fdht_models.artifacts import canonical_json
 from fdht_models.errors import ConfigError, near_matches
-from fdht_models.experiment import (
-    Experiment,
-    ModelSettings,
-    QuantizationSettings,
-    TrainingSettings,
-)
+from fdht_models.experiment import Experiment
+from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
 from fdht_models.settings import read_section, whole
 
 if sys.version_info >= (3, 11):

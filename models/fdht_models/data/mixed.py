@@ -1,0 +1,143 @@
+"""MixedSource: clips of several data sets in one training, their classes joined by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.artifacts import digest_of, is_current, new_stage
+from fdht_models.data.cache import write_frames
+from fdht_models.data.sources import ClipSource
+from fdht_models.data.types import ClipSet
+from fdht_models.errors import ArtifactError, ConfigError
+
+_STAGE = "mixed-clips"
+_FRAMES, _LABELS = "frames.bin", "labels.npy"
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MixedSource(ClipSource):
+    """Clips of several sources, spread evenly: any stretch has the sources in proportion.
+
+    Build it with `mixed`.
+    """
+
+    parts: tuple[ClipSource, ...]
+
+    def load(self, split: str, cache: Path | None, progress: bool = True) -> ClipSet:
+        """See `ClipSource.load`; with a cache the mixture is kept there, too."""
+        if cache is None:
+            return self._mix([part.load(split, None, progress) for part in self.parts])
+        key = {"mixture": self.digest(split, cache)}
+        directory = cache / f"mixed-{split}-{key['mixture'][:16]}"
+        if not is_current(directory, _STAGE, key):
+            clips = [part.load(split, cache, progress) for part in self.parts]
+            with new_stage(directory, _STAGE, key) as (temporary, _):
+                write_frames(temporary / _FRAMES, _in_order(clips))
+                np.save(temporary / _LABELS, self._labels(clips))
+        return self._read(directory)
+
+    def digest(self, split: str, cache: Path | None) -> str:
+        """See `ClipSource.digest`."""
+        parts = [part.digest(split, cache) for part in self.parts]
+        return digest_of({"parts": parts, "classes": list(self.classes)})
+
+    def streams(self, count: int, frames: int, seed: int, cache: Path | None) -> ClipSet:
+        """See `ClipSource.streams`; each part gives its share of the clips."""
+        share = -(-count // len(self.parts))
+        clips = [part.streams(share, frames, seed, cache) for part in self.parts]
+        least = min(part.frames.shape[1] for part in clips)
+        cut = [
+            ClipSet(part.frames[:, :least], part.labels, part.classes, part.frame_shape)
+            for part in clips
+        ]
+        found = self._mix(cut)
+        return ClipSet(found.frames[:count], found.labels[:count], self.classes, self.frame_shape)
+
+    def _mix(self, clips: Sequence[ClipSet]) -> ClipSet:
+        frames = np.concatenate(list(_in_order(clips)))
+        return ClipSet(frames, self._labels(clips), self.classes, self.frame_shape)
+
+    def _labels(self, clips: Sequence[ClipSet]) -> Labels:
+        """Labels in the order of the mixture, as indices into its classes."""
+        places = [
+            np.array([self.classes.index(name) for name in part.classes], np.int64)
+            for part in clips
+        ]
+        order = _order([len(part) for part in clips])
+        return np.array([places[part][clips[part].labels[clip]] for part, clip in order], np.int64)
+
+    def _read(self, directory: Path) -> ClipSet:
+        try:
+            labels = np.load(directory / _LABELS)
+            shape = (len(labels), self.steps, self.inputs)
+            frames = np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape)
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                "cannot be read back",
+                field=str(directory),
+                remedy="check the disk, or choose another cache directory",
+            ) from error
+        return ClipSet(frames, labels, self.classes, self.frame_shape)
+
+
+def mixed(parts: Sequence[ClipSource]) -> MixedSource:
+    """A source of the clips of several; classes of one name are one class.
+
+    Raises:
+        ConfigError: frames, features or lengths of clips differ, or classes are not known before
+            a folder is read.
+    """
+    first = parts[0]
+    for number, part in enumerate(parts):
+        path = f"data.mix[{number - 1}]" if number else "data"
+        if not part.classes:
+            raise ConfigError(
+                f"the classes of '{part.name}' are known from its files alone",
+                field=f"{path}.set",
+                remedy="train on it alone",
+            )
+        for what, own, other in (
+            ("frame", part.frame_shape, first.frame_shape),
+            ("feature", part.feature, first.feature),
+            ("number of steps", part.steps, first.steps),
+        ):
+            if own != other:
+                raise ConfigError(
+                    f"'{part.name}' has another {what} than '{first.name}', which has {other}",
+                    field=f"{path}.set",
+                    value=own,
+                    remedy="mix sets with equal frames, features and steps",
+                )
+    classes = tuple(dict.fromkeys(name for part in parts for name in part.classes))
+    return MixedSource(
+        "+".join(part.name for part in parts),
+        first.frame_shape,
+        first.feature,
+        first.steps,
+        classes,
+        len(classes),
+        tuple(parts),
+    )
+
+
+def _order(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """(part, clip) of each place: clip i of n belongs at (i + 1/2) / n of the whole."""
+    places = [
+        ((clip + 0.5) / count, part, clip)
+        for part, count in enumerate(counts)
+        for clip in range(count)
+    ]
+    return [(part, clip) for _, part, clip in sorted(places)]
+
+
+def _in_order(clips: Sequence[ClipSet]) -> Iterator[NDArray[np.uint8]]:
+    """Blocks of one clip, uint8 [1, steps, inputs], in the order of the mixture."""
+    for part, clip in _order([len(part) for part in clips]):
+        yield np.ascontiguousarray(clips[part].frames[clip : clip + 1])

@@ -1,0 +1,118 @@
+"""`source_of`: from the section `[data]` of an experiment to where its clips come from.
+
+source = source_of({"set": "motion", "train_clips": 100, "test_clips": 20, ...})
+train = source.load("train", Path("build/data"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fdht_models.data.catalogue import DATASETS, get_dataset
+from fdht_models.data.folders import FOLDER_SETS, FolderRequest
+from fdht_models.data.mixed import mixed
+from fdht_models.data.sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
+from fdht_models.errors import ConfigError, near_matches
+
+#: Settings of a set in a user's folder, which generated sets do not have.
+FOLDER_KEYS = (
+    "root",
+    "protocol",
+    "feature",
+    "fold_rule",
+    "folds",
+    "fold",
+    "height",
+    "width",
+    "frame_ms",
+    "bands",
+    "stack",
+)
+
+
+def source_of(settings: Mapping[str, Any]) -> ClipSource:
+    """The source of a section `[data]`: the fields of `DataSettings`, None for what is not set.
+
+    Raises:
+        ConfigError: no such data set, a setting that it does not have, needs or take, or sets
+            that cannot be mixed.
+    """
+    first = _single(settings)
+    others = settings.get("mix")
+    return mixed([first, *map(_single, others)]) if others else first
+
+
+def _single(settings: Mapping[str, Any]) -> ClipSource:
+    name = settings["set"]
+    if name in FOLDER_SETS:
+        return _folder(name, settings)
+    if name not in DATASETS:
+        raise ConfigError(
+            "there is no such data set",
+            field="data.set",
+            value=name,
+            remedy=near_matches(name, (*DATASETS, *FOLDER_SETS)),
+        )
+    for key in FOLDER_KEYS:
+        if settings.get(key) is not None:
+            raise ConfigError(
+                f"has no effect on '{name}', which is generated",
+                field=f"data.{key}",
+                value=settings[key],
+                remedy="leave it out",
+            )
+    data_set = get_dataset(name)
+    counts = {split: _count(settings, split) for split in ("train", "test")}
+    steps = settings.get("steps") or data_set.steps
+    if steps < data_set.minimum_steps:
+        raise ConfigError(
+            f"clips of '{name}' need at least {data_set.minimum_steps} steps",
+            field="data.steps",
+            value=steps,
+            remedy="choose more",
+        )
+    return GeneratedSource(
+        name,
+        data_set.frame_shape,
+        data_set.feature,
+        steps,
+        data_set.classes,
+        len(data_set.classes),
+        data_set,
+        counts,
+        {"train": settings["seed"], "test": settings["test_seed"]},
+    )
+
+
+def _count(settings: Mapping[str, Any], split: str) -> int:
+    count = settings.get(f"{split}_clips")
+    if count is None:
+        raise ConfigError(
+            "is missing: how many clips to generate", field=f"data.{split}_clips", remedy="add it"
+        )
+    return int(count)
+
+
+def _folder(name: str, settings: Mapping[str, Any]) -> FolderSource:
+    given = {key: settings[key] for key in FOLDER_KEYS if settings.get(key) is not None}
+    given |= {"steps": settings.get("steps"), "seed": settings.get("seed") or 0}
+    root = Path(given.pop("root", UNKNOWN_ROOT))
+    try:
+        request = FolderRequest(name, root, **given).complete()
+    except ConfigError as error:
+        raise ConfigError(
+            error.problem, field=f"data.{error.field}", value=error.value, remedy=error.remedy
+        ) from None
+    known = request.folder_set
+    return FolderSource(
+        name,
+        request.frame_shape,
+        request.feature,
+        request.steps or 0,
+        known.classes,
+        known.class_count,
+        request,
+        {split: settings.get(f"{split}_clips") for split in ("train", "test")},
+    )

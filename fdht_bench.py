@@ -61,3 +61,33 @@ def bench_formats(
         emit(result)
     else:
         Console().print(formats.table(result))
+
+
+@bench.command(name="widths")
+def bench_widths(
+    experiment: Annotated[str, typer.Argument(help="One with a checkpoint.")] = "motion",
+    steps: Annotated[int, typer.Option(min=0, help="Training steps of every model.")] = 40,
+    clips: Annotated[int, typer.Option(min=1, help="Test clips.")] = 500,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Accuracy that a width may cost, as a share of 1.")
+    ] = 0.01,
+    build: Annotated[Path, typer.Option("--build", help="Where it keeps scores.")] = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write widths.json and widths.md here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy against bit widths, and the narrowest that lose little; goes on if interrupted."""
+    from fdht_models.benchmarks import widths
+    from fdht_models.experiment import load_experiment
+
+    sweep = widths.Sweep(steps, clips, tolerance)
+    result = widths.sweep_widths(
+        load_experiment(experiment), build / "widths", sweep, build / "data"
+    )
+    if output is not None:
+        widths.write_sweep(result, output)
+    if as_json:
+        emit(result)
+    else:
+        Console().print(widths.table(result))

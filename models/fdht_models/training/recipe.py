@@ -112,6 +112,40 @@ def from_checkpoint(
     return Trained(model, quantized, history)
 
 
+def requantized(
+    experiment: Experiment, weights: Weights, clips: ClipSet, steps: int, around: Surroundings
+) -> Any:
+    """A quantised model of trained float weights: formats chosen anew, then trained for some steps.
+
+    Args:
+        experiment: whose widths count.
+        weights: of its float twin, balanced, as in a checkpoint.
+        clips: to choose formats on, and to train on.
+        steps: training steps; 0: quantised after training.
+        around: where; no course is kept.
+
+    Raises:
+        NumericError: training diverged, or formats do not fit.
+    """
+    model = float_classifier(experiment)
+    set_weights(model, weights, "the float twin")
+    formats = _formats(experiment, model, clips, around.devices)
+
+    def build() -> Any:
+        return quantized_classifier(experiment, formats, steps=experiment.steps)
+
+    if not steps:
+        quantized = build()
+        set_weights(quantized, weights_of(model), "the float twin")
+        return quantized
+    phase = phase_of(experiment, "quantized", 1, experiment.training.quantized_rate)
+    phase = replace(phase, validation_share=0.0, patience=0)
+    count = steps * phase.batch
+    some = replace(clips, frames=clips.frames[:count], labels=clips.labels[:count])
+    quantized, _ = _train(build, weights_of(model), some, phase, replace(around, working=None))
+    return quantized
+
+
 def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
     """A phase of an experiment's recipe."""
     recipe = experiment.training

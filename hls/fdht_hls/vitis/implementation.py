@@ -1,0 +1,68 @@
+"""Reads what Vivado reports of the core alone: `impl/report/verilog/export_{syn,impl}.xml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdht_hls.vitis.xmlfile import Report
+
+#: What Vivado did, and what its figures are then called.
+_RUNS = {
+    "synth": "reported by Vivado after synthesis",
+    "impl": "reported by Vivado after placing and routing",
+}
+
+
+@dataclass(frozen=True)
+class ImplementationReport:
+    """Logic synthesis, or placing and routing, of the core by itself.
+
+    Args:
+        kind: how the figures came about.
+        version: of Vivado.
+        target: clock period asked for, in nanoseconds.
+        achieved: clock period reached, in nanoseconds.
+        met: is the first enough?
+        resources: lut, ff, dsp, bram36.
+        available: those of the device.
+    """
+
+    kind: str
+    version: str
+    target: float
+    achieved: float
+    met: bool
+    resources: Mapping[str, float]
+    available: Mapping[str, float]
+
+
+def read_implementation(path: Path) -> ImplementationReport:
+    """Reads export_syn.xml or export_impl.xml.
+
+    Raises:
+        ArtifactError: it cannot be read, is damaged, or is another file.
+    """
+    report = Report(path, "RunData", "a report of Vivado on an exported core", "impl")
+    run = report.root.find("RunData")
+    timing = report.root.find("TimingReport")
+    used = report.root.find("AreaReport/Resources")
+    available = report.root.find("AreaReport/AvailableResources")
+    if run is None or timing is None or used is None or available is None:
+        raise report.error("lacks its timing or its area")
+    kind = report.text(run, "RUN_TYPE")
+    if kind not in _RUNS:
+        raise report.error(f"has {kind!r} as RUN_TYPE")
+    met = report.text(timing, "TIMING_MET")
+    if met not in {"TRUE", "FALSE"}:
+        raise report.error(f"has {met!r} as TIMING_MET")
+    return ImplementationReport(
+        kind=_RUNS[kind],
+        version=report.text(run, "VIVADO_VERSION").removeprefix("v."),
+        target=report.number(timing, "TargetClockPeriod"),
+        achieved=report.number(timing, "AchievedClockPeriod"),
+        met=met == "TRUE",
+        resources=report.resources(used),
+        available=report.resources(available),
+    )

@@ -1,0 +1,131 @@
+"""Runs a program for long: log kept, lines shown as they come, time-out, clean interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from fdht_models.errors import ToolError
+
+#: Seconds between a polite request to end and the end.
+_GRACE = 5.0
+#: Seconds between two looks at whether the program still runs while it says nothing.
+_POLL = 0.2
+
+
+def run_logged(
+    command: Sequence[str],
+    directory: Path,
+    log: Path,
+    timeout: float,
+    show: Callable[[str], None],
+) -> int:
+    """Runs a command in a process group of its own until it ends.
+
+    Args:
+        command: the program and its arguments.
+        directory: to run in.
+        log: file that all output is written to, as it comes.
+        timeout: seconds.
+        show: called with each line.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ToolError: it cannot be started, or did not end in time.
+    """
+    name = Path(command[0]).name
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            # A tool that falls back to its prompt reads the end of the file, and ends.
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(
+            f"cannot be started ({error.strerror or error})", field=name, value=command[0]
+        ) from error
+    try:
+        with log.open("w") as stream:
+            _follow(process, stream, time.monotonic() + timeout, show)
+    except TimeoutError as error:
+        raise ToolError(
+            f"did not finish within {timeout:g} s", field=name, remedy=f"raise --timeout; see {log}"
+        ) from error
+    finally:
+        # Also after a normal end: simulators that it started must not outlive it.
+        _end_group(process)
+    return process.returncode
+
+
+def _follow(
+    process: subprocess.Popen[str], log: IO[str], deadline: float, show: Callable[[str], None]
+) -> None:
+    """Passes lines on until the program has ended, not until all its children have."""
+    lines: queue.Queue[str | None] = queue.Queue()
+    thread = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
+    thread.start()
+    while True:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        try:
+            line = lines.get(timeout=_POLL)
+        except queue.Empty:
+            # A child may hold the pipe open after the end of the program itself.
+            if process.poll() is not None:
+                return
+            continue
+        if line is None:
+            break
+        log.write(line)
+        log.flush()
+        show(line.rstrip("\n"))
+    try:
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+
+
+def _pump(stream: IO[str] | None, lines: queue.Queue[str | None]) -> None:
+    if stream is not None:
+        with stream:
+            for line in stream:
+                lines.put(line)
+    lines.put(None)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """Ends whatever is left of the process group, and reaps the program."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_number)
+        except (ProcessLookupError, PermissionError):
+            break  # nobody is left
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_GRACE)
+        if process.returncode is not None and not _group_lives(process.pid):
+            break
+    process.wait()
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

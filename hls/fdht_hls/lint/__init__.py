@@ -1,0 +1,63 @@
+"""What Vitis HLS would refuse or ignore, found without Vitis HLS.
+
+`lint_project` looks at everything that the top function of a core reaches, through clang's syntax
+tree. See `docs/synthesizability.md`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fdht_hls.lint import code, dataflow, directives, loops, ports
+from fdht_hls.lint.program import Program
+from fdht_hls.lint.rules import RULES, Finding, Rule
+from fdht_models.errors import ArtifactError, ConversionError
+
+__all__ = ["RULES", "Finding", "Rule", "check_synthesizable", "lint_project"]
+
+#: The core of a project that `fdht convert` writes.
+TOP, SOURCE = "fdht_lstm", "firmware/fdht_lstm.cpp"
+INCLUDES, PRIMITIVES = ("firmware/ap_types", "firmware", "."), "firmware/ap_types"
+_CHECKS = (directives.check, code.check, loops.check, ports.check, dataflow.check)
+
+
+def lint_project(project: Path) -> list[Finding]:
+    """All findings in the core of an HLS project.
+
+    Args:
+        project: the directory that `fdht convert` or hls4ml's FDHT backend wrote.
+
+    Returns:
+        Findings by file and line; the same finding of several instantiations once.
+
+    Raises:
+        ArtifactError: there is no core in the directory.
+        ConversionError: the core's source lacks its top function.
+        ToolError: libclang or g++ is missing.
+    """
+    if not (project / SOURCE).is_file():
+        raise ArtifactError(
+            f"has no {SOURCE}", field=str(project), remedy="name the directory of an HLS project"
+        )
+    program = Program(project, SOURCE, TOP, INCLUDES, PRIMITIVES)
+    found = {finding for check in _CHECKS for finding in check(program)}
+    return sorted(found, key=lambda finding: (finding.file, finding.line, finding))
+
+
+def check_synthesizable(project: Path) -> None:
+    """Refuses a core that a synthesis tool would refuse, ignore in part, or build differently.
+
+    Raises:
+        ConversionError: the first finding.
+        ArtifactError: as `lint_project`.
+        ToolError: as `lint_project`.
+    """
+    findings = lint_project(project)
+    if findings:
+        first = findings[0]
+        others = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise ConversionError(
+            f"{first.rule}: {first.message}{others}",
+            field=f"{first.file}:{first.line}",
+            remedy=first.remedy,
+        )

@@ -1,0 +1,298 @@
+"""The program that a top function reaches: its functions as trees, their calls and pragmas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fdht_hls.lint.frontend import LOOPS, Node, errors, parse, value_of
+from fdht_hls.lint.pragmas import BLOCK, FUNCTION, LOOP, PREFIX, Pragma, declared_by, lift
+from fdht_hls.lint.rules import Finding
+from fdht_models.errors import ConversionError
+
+#: Headers that stand for those of Vitis HLS: types of its own, not code to synthesise.
+PRIMITIVES = ("ap_fixed.h", "ap_int.h", "hls_stream.h")
+#: C simulation includes them first and whole; what follows is what a synthesis tool sees.
+_WRAPPER = "".join(f'#include "{name}"\n' for name in PRIMITIVES) + "#define __SYNTHESIS__ 1\n"
+
+
+@dataclass(eq=False)
+class Placed:
+    """A pragma in one instantiation of the code around it.
+
+    Args:
+        pragma: as it is written.
+        node: the declaration in its place.
+        values: option -> number; None if it is not a constant.
+        variables: option -> declarations; None for what is no variable.
+    """
+
+    pragma: Pragma
+    node: Node
+    values: dict[str, int | None] = field(default_factory=dict)
+    variables: dict[str, list[Any | None]] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> Node | None:
+        """The braces that it stands in; None if there are none."""
+        statement = self.node.parent
+        if statement is None or statement.parent is None:
+            return None
+        return statement.parent if statement.parent.kind == "COMPOUND_STMT" else None
+
+    @property
+    def place(self) -> str | None:
+        """Of what those braces are the body."""
+        if self.scope is None:
+            return None
+        if self.scope.parent is None or self.scope.parent.kind not in LOOPS:
+            function = self.scope.parent is None or self.scope.parent.parent is None
+            return FUNCTION if function else BLOCK
+        return LOOP
+
+    @property
+    def owner(self) -> Node | None:
+        """The function or loop whose body it stands in."""
+        return self.scope.parent if self.scope is not None else None
+
+
+@dataclass(eq=False)
+class Call:
+    """A call: where, and of what; `target` is None for a call through a pointer."""
+
+    node: Node
+    target: Any | None
+    function: Function | None
+
+
+@dataclass(eq=False)
+class Function:
+    """A function that the top function reaches, as one instantiation."""
+
+    cursor: Any
+    tree: Node
+    placed: list[Placed]
+    calls: list[Call] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Without its name spaces."""
+        return str(self.cursor.spelling)
+
+    @cached_property
+    def body(self) -> Node | None:
+        """Its braces."""
+        blocks = [child for child in self.tree.children if child.kind == "COMPOUND_STMT"]
+        return blocks[0] if blocks else None
+
+    @cached_property
+    def parameters(self) -> list[Any]:
+        """Declarations of its parameters."""
+        return [child.cursor for child in self.tree.children if child.kind == "PARM_DECL"]
+
+    def pragmas(self, name: str, scope: Node | None = None) -> list[Placed]:
+        """Its pragmas of a name, in certain braces only if they are given."""
+        return [
+            placed
+            for placed in self.placed
+            if placed.pragma.name == name and (scope is None or placed.scope is scope)
+        ]
+
+    def nodes(self) -> Iterator[Node]:
+        """All below it that the source says, in the order of the text."""
+        return source_nodes(self.tree)
+
+
+def source_nodes(node: Node) -> Iterator[Node]:
+    """A node and all below that the source says, without what stands for pragmas."""
+    yield node
+    for child in node.children:
+        if not child.cursor.spelling.startswith(PREFIX):
+            yield from source_nodes(child)
+
+
+class Program:
+    """What clang makes of a core.
+
+    Args:
+        project: directory of the core; files below it are the code in question.
+        source: the file with the top function, relative to it.
+        top: name of the top function.
+        includes: directories of headers, relative to it.
+        primitives: the directory among them whose headers are the tool's own.
+
+    Raises:
+        ConversionError: there is no such function.
+        ToolError: libclang or g++ is missing.
+    """
+
+    def __init__(
+        self, project: Path, source: str, top: str, includes: Sequence[str], primitives: str
+    ) -> None:
+        self.project = project.resolve()
+        self._primitives = self.project / primitives
+        self._kinds: dict[str, str] = {}
+        self.pragmas: dict[int, Pragma] = {}
+        options = ["-std=c++14", *(f"-I{self.project / path}" for path in includes)]
+        main = self.project / "fdht_lint.cpp"
+        overlay = {main: f'{_WRAPPER}#include "{source}"\n', **self._lifted()}
+        self._unit = parse(main, options, overlay)
+        self.functions: dict[str, Function] = {}
+        self._declarations = list(self._declared())
+        found = [cursor for cursor in self._declarations if _defines(cursor, top)]
+        if not found:
+            first = next(errors(self._unit), None)
+            raise ConversionError(
+                f"has no function {top}" + (f": {first.spelling}" if first else ""), field=source
+            )
+        self.top = self._reach(found[0])
+
+    def _lifted(self) -> Mapping[Path, str]:
+        """Sources with their pragmas as declarations."""
+        texts = {}
+        for path in sorted(self.project.rglob("*")):
+            if path.suffix not in {".h", ".cpp"} or self._primitives in path.parents:
+                continue
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if "pragma" not in text:
+                continue
+            texts[path], pragmas = lift(path, text, len(self.pragmas))
+            self.pragmas |= {pragma.number: pragma for pragma in pragmas}
+        return texts
+
+    def is_ours(self, cursor: Any) -> bool:
+        """Does it lie in the project, outside of the tool's own types?"""
+        file = cursor.location.file
+        return file is not None and self._kind(file.name) == "ours"
+
+    def is_primitive(self, cursor: Any) -> bool:
+        """Is it part of the tool's own types?"""
+        file = cursor.location.file
+        return file is not None and self._kind(file.name) == "primitive"
+
+    def _kind(self, file: str) -> str:
+        """What a file is part of; asked tens of thousands of times."""
+        if file not in self._kinds:
+            parents = Path(file).parents
+            ours = "ours" if self.project in parents else "system"
+            self._kinds[file] = "primitive" if self._primitives in parents else ours
+        return self._kinds[file]
+
+    def _declared(self) -> Iterator[Any]:
+        """Everything that is declared outside of functions, in files of the project."""
+        waiting = [self._unit.cursor]
+        while waiting:
+            for cursor in waiting.pop().get_children():
+                if not self.is_ours(cursor):
+                    continue
+                yield cursor
+                if cursor.kind.name in _HOLDERS:
+                    waiting.append(cursor)
+
+    def misplaced(self) -> Iterator[Pragma]:
+        """Pragmas outside of functions."""
+        for cursor in self._declarations:
+            place = declared_by(cursor.spelling)
+            if place is not None and place[1] == "place":
+                yield self.pragmas[place[0]]
+
+    def _reach(self, cursor: Any) -> Function:
+        """Reads a function and all that it calls."""
+        key = _key(cursor)
+        if key in self.functions:
+            return self.functions[key]
+        tree = Node.tree(cursor)
+        function = Function(cursor, tree, list(self._placed(tree)))
+        self.functions[key] = function
+        for node in source_nodes(tree):
+            if node.kind == "CALL_EXPR" and node.cursor.referenced is not None:
+                target = node.cursor.referenced
+                body = target.get_definition()
+                ours = body is not None and self.is_ours(body) and body.kind.name in _CALLABLE
+                function.calls.append(Call(node, target, self._reach(body) if ours else None))
+        return function
+
+    def _placed(self, tree: Node) -> Iterator[Placed]:
+        """The pragmas of a function."""
+        current: Placed | None = None
+        for node in tree.walk():
+            place = declared_by(node.cursor.spelling) if node.kind == "VAR_DECL" else None
+            if place is None:
+                continue
+            number, option, position = place
+            if option == "place":
+                current = Placed(self.pragmas[number], node)
+                yield current
+            elif current is not None and current.pragma.number == number:
+                grammar = current.pragma.grammar
+                if grammar is not None and option in grammar.variables:
+                    named = current.variables.setdefault(option, [])
+                    named += [None] * (position + 1 - len(named))
+                    named[position] = _named(node)
+                else:
+                    current.values[option] = value_of(node.cursor)
+
+    def broken(self) -> Iterator[tuple[str, int, str]]:
+        """File, line and message of what clang refuses, outside of code that is not reached."""
+        reached = [
+            (extent.start.file.name, extent.start.line, extent.end.line)
+            for extent in (function.cursor.extent for function in self.functions.values())
+            if extent.start.file is not None
+        ]
+        lifted = {(str(pragma.file), pragma.line) for pragma in self.pragmas.values()}
+        for error in errors(self._unit):
+            place = (error.location.file.name if error.location.file else "", error.location.line)
+            within = any(
+                place[0] == file and start <= place[1] <= end for file, start, end in reached
+            )
+            if within or place not in lifted:
+                yield *place, error.spelling
+
+    def finding(self, rule: str, node: Node | Any, message: str, remedy: str) -> Finding:
+        """A finding at a node or cursor."""
+        cursor = node.cursor if isinstance(node, Node) else node
+        file = cursor.location.file
+        return Finding(
+            rule, self.shown(file.name if file else ""), cursor.location.line, message, remedy
+        )
+
+    def at_pragma(self, rule: str, pragma: Pragma, message: str, remedy: str) -> Finding:
+        """A finding at a pragma."""
+        message = f"#pragma HLS {pragma.name}: {message}"
+        return Finding(rule, self.shown(str(pragma.file)), pragma.line, message, remedy)
+
+    def shown(self, file: str) -> str:
+        """A path as findings show it."""
+        path = Path(file)
+        return str(path.relative_to(self.project)) if self.project in path.parents else file
+
+
+_HOLDERS = {
+    *("NAMESPACE", "LINKAGE_SPEC", "UNEXPOSED_DECL", "STRUCT_DECL", "CLASS_DECL"),
+    *("CLASS_TEMPLATE", "CLASS_TEMPLATE_PARTIAL_SPECIALIZATION"),
+}
+_CALLABLE = {"FUNCTION_DECL", "CXX_METHOD", "CONSTRUCTOR", "CONVERSION_FUNCTION", "DESTRUCTOR"}
+
+
+def _defines(cursor: Any, name: str) -> bool:
+    return (
+        cursor.kind.name == "FUNCTION_DECL" and cursor.spelling == name and cursor.is_definition()
+    )
+
+
+def _key(cursor: Any) -> str:
+    """Tells instantiations apart."""
+    location = cursor.location
+    place = f"{location.file}:{location.offset}"
+    return f"{cursor.get_usr()} {place} {cursor.type.get_canonical().spelling}"
+
+
+def _named(declaration: Node) -> Any | None:
+    """The variable in `sizeof(variable)`."""
+    for node in declaration.walk():
+        if node.kind in {"DECL_REF_EXPR", "MEMBER_REF_EXPR"}:
+            return node.cursor.referenced
+    return None

@@ -1,0 +1,197 @@
+"""The command `fdht tune`: what a board can hold of an experiment, and how parallel to make it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from fdht_hls.estimate import Engine
+    from fdht_hls.tuner.budget import Budget
+    from fdht_models.experiment import Experiment
+
+#: Columns that a table of designs needs where nobody says how wide the output may be.
+_WIDTH = 110
+
+
+def tune(
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")
+    ],
+    board: Annotated[str, typer.Option(help="A board's name.")] = "pynq-z2",
+    frames_per_second: Annotated[
+        float | None, typer.Option(help="At least; by default as fast as the board allows.")
+    ] = None,
+    latency: Annotated[
+        int | None, typer.Option(min=1, help="Clocks from last pixel to result at most.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Part of the device: 0.75, or lut=0.6,ff=0.6,dsp=0.75,bram36=0.25."),
+    ] = None,
+    port_bytes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Bytes a clock of a memory port.")
+    ] = None,
+    ports: Annotated[int, typer.Option(min=1, max=4, help="Memory ports that read frames.")] = 1,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(help="gearbox, streamed-units or int8-pairs; may be repeated."),
+    ] = None,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Other modes, ranks and widths, too; untrained.")
+    ] = False,
+    parameters: Annotated[
+        int | None, typer.Option(min=1, help="With --explore: at most; by default as many as now.")
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="With --explore: how many to tune, fewest MACs first.")
+    ] = 24,
+    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
+        "build"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
+    from fdht_hls.estimate import Core
+    from fdht_hls.tuner.stage import network_to_tune
+
+    device = _budget(board, budget, port_bytes, ports)
+    engine = _engine(assume or [])
+    recipe, directory = _experiment(experiment, build)
+    if explore:
+        asked = (frames_per_second, latency, parameters, candidates)
+        _explore(recipe, directory, device, engine, asked, as_json)
+        return
+    network, source = network_to_tune(directory, recipe)
+    core = Core(network, device.model, device.bytes_per_clock, engine)
+    _tune(core, device, directory, source, frames_per_second, latency, as_json)
+
+
+def _tune(
+    core: Any,
+    device: Budget,
+    directory: Path,
+    source: str,
+    frames_per_second: float | None,
+    latency: int | None,
+    as_json: bool,
+) -> None:
+    from fdht_bench import emit
+    from fdht_hls.tuner.report import design_table, front_table, lines
+    from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
+    from fdht_hls.tuner.tune import tune as run
+
+    tuning = run(core, device, frames_per_second, latency)
+    result = result_json(tuning, source)
+    written = write_tuning(directory, tuning, result)
+    if as_json:
+        emit({**result, "directory": str(written)})
+        return
+    console = _console()
+    for line in lines(tuning, source):
+        console.print(line)
+    console.print(front_table(tuning))
+    console.print(design_table(tuning))
+    if not (written / PLOT).is_file():
+        console.print("no plot: matplotlib is not installed; pip install 'fdht[board]' brings it")
+    console.print(f"use it: fdht convert {directory.name} --schedule {written / SCHEDULE}")
+
+
+def _explore(
+    recipe: Experiment | None,
+    directory: Path,
+    device: Budget,
+    engine: Engine,
+    asked: tuple[float | None, int | None, int | None, int],
+    as_json: bool,
+) -> None:
+    from fdht_bench import emit
+    from fdht_hls.tuner.explore import exploration_table, explore, write_exploration
+    from fdht_models.errors import ConfigError
+
+    if recipe is None:
+        raise ConfigError(
+            "is only a build; new shapes need its TOML file",
+            field="experiment",
+            value=directory.name,
+        )
+    found = explore(recipe, device, engine, *asked)
+    written = write_exploration(directory, found)
+    if as_json:
+        emit({**found.to_json(), "directory": str(written)})
+        return
+    console = _console()
+    console.print(exploration_table(found))
+    console.print(f"none of them is trained; each is an experiment to train: {written}")
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    # A pipe has no width; a table cut off there would be of no use.
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
+def _budget(board: str, shares: str | None, port_bytes: int | None, ports: int) -> Budget:
+    """A board as the tuner sees it; the packages below know no boards."""
+    from fdht_hls.tuner.budget import Budget, parse_shares
+    from fdht_models.errors import ConfigError
+    from fdht_models.tensor.quantized import WORD_BYTES
+    from fdht_overlays.boards import get_board
+
+    found = get_board(board)
+    widest = found.port.width_bits // 8
+    if port_bytes is not None and port_bytes > widest:
+        raise ConfigError(
+            f"a port of {board} delivers {widest} bytes a clock",
+            field="port-bytes",
+            value=port_bytes,
+            remedy=f"use {widest}, or more --ports",
+        )
+    device = found.resources
+    return Budget(
+        found.name,
+        device.lut,
+        device.ff,
+        device.dsp,
+        device.bram36,
+        found.clock_mhz,
+        port_bytes or WORD_BYTES,
+        ports,
+        found.family,
+        parse_shares(shares),
+    )
+
+
+def _engine(assumed: list[str]) -> Engine:
+    from dataclasses import fields
+
+    from fdht_hls.estimate import Engine
+    from fdht_models.errors import ConfigError, near_matches
+
+    known = {entry.name.replace("_", "-"): entry.name for entry in fields(Engine)}
+    for name in assumed:
+        if name not in known:
+            raise ConfigError(
+                "is nothing that can be assumed",
+                field="assume",
+                value=name,
+                remedy=near_matches(name, known),
+            )
+    return Engine(**{known[name]: True for name in assumed})
+
+
+def _experiment(name: str, build: Path) -> tuple[Experiment | None, Path]:
+    """The experiment, or None if only a build of that name is there; and its directory."""
+    from fdht_models.errors import ConfigError
+    from fdht_models.experiment import load_experiment
+
+    try:
+        recipe = load_experiment(name)
+    except ConfigError:
+        if (build / name / "model").is_dir():
+            return None, build / name
+        raise
+    return recipe, build / recipe.name

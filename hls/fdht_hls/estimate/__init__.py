@@ -1,0 +1,23 @@
+"""Cycles and resources of the core, from its loops and formats. Every figure is `estimated`.
+
+A stage takes (turns of its pipelined loop) x (beats of a turn) clocks a frame; the processes run
+side by side, so the slowest sets the pace. Depths of pipelines and all coefficients of resources
+are those of `ResourceModel`. Needs no hls4ml.
+"""
+
+from __future__ import annotations
+
+from fdht_hls.estimate.core import Core, Estimate, StageEstimate, estimate
+from fdht_hls.estimate.model import FAMILIES, Engine, ResourceModel
+from fdht_hls.estimate.resources import Resources
+
+__all__ = [
+    "FAMILIES",
+    "Core",
+    "Engine",
+    "Estimate",
+    "ResourceModel",
+    "Resources",
+    "StageEstimate",
+    "estimate",
+]

@@ -1,0 +1,213 @@
+"""What the cell, the head, the reader and the writer take: they have no parallelism to choose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.primitives import (
+    bram18,
+    dsps_of_product,
+    fifo,
+    is_block_ram,
+    lut_rom,
+    memory,
+    rom,
+    rounding,
+    select,
+)
+from fdht_hls.estimate.resources import Resources, luts
+from fdht_hls.estimate.stage import FIFO_DEPTH, StageDesign
+from fdht_hls.shapes import collects, emission_order
+from fdht_models.errors import ConversionError
+from fdht_models.tensor.cells import Cell, GruCell, LstmCell
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import (
+    WORD_BYTES,
+    QuantizedNetwork,
+    QuantizedRecurrence,
+    frame_modes,
+)
+
+#: Reads of each truth table in a clock, by kind of cell: the gates' one serves them all.
+_READS = {
+    "lstm": {"gate": 3, "candidate": 1, "output": 1},
+    "gru": {"gate": 2, "candidate": 1},
+}
+#: Ports of a block RAM.
+_PORTS = 2
+
+
+def cell_resources(
+    recurrence: QuantizedRecurrence,
+    hidden: tuple[StageDesign, ...],
+    model: ResourceModel,
+    engine: Engine,
+) -> dict[str, Resources]:
+    """What the parts of the cell take, by name, without the stages of W_h h."""
+    cell = recurrence.cell
+    return {
+        "tables": tables(cell, model),
+        "bias": _bias(recurrence, model),
+        "state": _state(cell, model),
+        "words": _hidden_word(cell, model, engine),
+        "sums": _sums(recurrence, model),
+        "products": _products(recurrence, model),
+        "streams": _streams(recurrence, hidden, model),
+        "control": Resources(2 * model.stage_control_lut, 2 * model.stage_control_ff),
+    }
+
+
+def tables(cell: Cell, model: ResourceModel) -> Resources:
+    """Truth tables over all codes of their argument, as often as they are read at once."""
+    taken = Resources()
+    for name, argument in cell.arguments.items():
+        depth, width = 1 << argument.width, getattr(cell, name).format.width
+        reads = _READS[cell.kind][name]
+        if is_block_ram(depth, width, model):
+            taken += Resources(bram18=bram18(depth, width)) * -(-reads // _PORTS)
+        else:
+            taken += Resources(lut=lut_rom(depth, width), ff=width) * reads
+    return taken
+
+
+def _bias(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+    """Bias of all gates of a unit in a clock, and where each word's units belong."""
+    cell = recurrence.cell
+    count = emission_order(recurrence.input_path).shape[0]
+    entries = len(cell.gates) * cell.units if collects(recurrence) else count
+    return rom(cell.units, len(cell.gates) * cell.bias.format.width, model) + rom(
+        entries, max(1, (entries - 1).bit_length()), model
+    )
+
+
+def _state(cell: Cell, model: ResourceModel) -> Resources:
+    """The states h of this step and of the next, and the cell state."""
+    kept = memory(cell.units, cell.hidden.width, model, 2)
+    if isinstance(cell, LstmCell):
+        kept += memory(cell.units, cell.cell.width, model)
+    return kept
+
+
+def _hidden_word(cell: Cell, model: ResourceModel, engine: Engine) -> Resources:
+    """What gives h on: one word that holds all of it, or, streamed, a unit after the other."""
+    if engine.streamed_units:
+        return fifo(FIFO_DEPTH, cell.hidden.width, model)
+    word = cell.units * cell.hidden.width
+    return Resources(lut=cell.units, ff=word) + fifo(1, word, model)
+
+
+def _sums(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+    """Three summands of each gate's argument, added and rounded; sums that are collected first."""
+    cell, width = recurrence.cell, recurrence.sums["preactivation"].width
+    gates = len(cell.gates)
+    each = luts(2 * width * model.lut_per_adder_bit)
+    each += rounding(width, cell.preactivation.width, model)
+    taken = Resources(lut=gates * each, ff=gates * (width + cell.preactivation.width))
+    if collects(recurrence):
+        return taken + memory(cell.units, width, model, 2 * gates)
+    # A word of sums of either path, of which one unit's are selected.
+    order = emission_order(recurrence.input_path)
+    parts = sum(
+        recurrence.accumulator_format(path, -1).width
+        for path in (recurrence.input_path, recurrence.hidden_path)
+    )
+    ways = order.shape[1] // gates
+    return taken + Resources(lut=select(ways, gates * parts, model), ff=int(order.shape[1]) * parts)
+
+
+def products_of(cell: Cell) -> tuple[tuple[FixedPoint, FixedPoint], ...]:
+    """Operands of the cell's multipliers."""
+    gate = cell.gate.format
+    if isinstance(cell, LstmCell):
+        return (gate, cell.cell), (gate, cell.candidate.format), (gate, cell.output.format)
+    if isinstance(cell, GruCell):
+        return (gate, cell.recurrent), (cell.rest, cell.candidate.format), (gate, cell.hidden)
+    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
+
+
+def _products(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+    cell = recurrence.cell
+    dsp = sum(
+        dsps_of_product(_signed_width(first), _signed_width(second), model)
+        for first, second in products_of(cell)
+    )
+    rounded: Mapping[str, FixedPoint] = {
+        name: form for name, form in recurrence.sums.items() if name != "preactivation"
+    }
+    # A sum is named after the format that it is rounded to, but a GRU's candidate is an argument.
+    results = {name: getattr(cell, name) for name in rounded if name != "candidate"}
+    lut = sum(
+        rounding(form.width, results.get(name, cell.preactivation).width, model)
+        for name, form in rounded.items()
+    )
+    return Resources(lut=lut, ff=sum(form.width for form in rounded.values()), dsp=dsp)
+
+
+def _signed_width(form: FixedPoint) -> int:
+    return form.width + int(not form.signed)
+
+
+def _streams(
+    recurrence: QuantizedRecurrence, hidden: tuple[StageDesign, ...], model: ResourceModel
+) -> Resources:
+    """FIFOs of W_h h hold a whole frame's words, because its stages run one after the other."""
+    fibre = hidden[0].word_in
+    taken = fifo(recurrence.units // fibre, fibre * recurrence.cell.hidden.width, model)
+    for design in hidden:
+        width = design.shape.word_out * design.result.width
+        taken += fifo(design.shape.words_out, width, model)
+    return taken
+
+
+def head_resources(
+    network: QuantizedNetwork, model: ResourceModel, engine: Engine
+) -> dict[str, Resources]:
+    """A multiplier a class; one unit a clock is selected from the word that holds all of h."""
+    hidden, form = network.recurrence.cell.hidden, network.head.weights.format
+    units, classes = network.recurrence.units, len(network.classes)
+    logit = network.logit_format.width
+    return {
+        "multipliers": Resources(dsp=classes * dsps_of_product(hidden.width, form.width, model)),
+        "weights": rom(units, classes * form.width, model),
+        "accumulators": Resources(
+            lut=luts(classes * logit * model.lut_per_clear_bit), ff=2 * classes * logit
+        ),
+        "words": Resources()
+        if engine.streamed_units
+        else Resources(lut=select(units, hidden.width, model), ff=units * hidden.width),
+        "fifo": fifo(1, classes * logit, model),
+        "control": Resources(model.stage_control_lut, model.stage_control_ff),
+    }
+
+
+def reader_resources(
+    recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel
+) -> dict[str, Resources]:
+    """The read master, the word in which a fibre is put together, and the FIFO behind it."""
+    fibre = frame_modes(recurrence)[1] * recurrence.input_format.width
+    ports = max(1, math.ceil(bytes_per_clock / WORD_BYTES))
+    master = Resources(model.reader_lut, model.reader_ff, 0, model.reader_bram18)
+    return {
+        "master": master * ports,
+        "words": Resources(lut=frame_modes(recurrence)[1], ff=fibre + 8 * bytes_per_clock),
+        "fifo": fifo(FIFO_DEPTH, fibre, model),
+        "control": Resources(model.stage_control_lut, model.stage_control_ff),
+    }
+
+
+def writer_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str, Resources]:
+    """The write master and a word of logits, of which two leave in a clock."""
+    bits = len(network.classes) * network.logit_format.width
+    ways = -(-len(network.classes) // 2)
+    return {
+        "master": Resources(model.writer_lut, model.writer_ff, 0, model.writer_bram18),
+        "words": Resources(lut=select(ways, 8 * WORD_BYTES, model), ff=bits),
+        "control": Resources(model.stage_control_lut, model.stage_control_ff),
+    }
+
+
+def control_resources(model: ResourceModel) -> dict[str, Resources]:
+    """The register map behind AXI4-Lite."""
+    return {"registers": Resources(model.control_lut, model.control_ff)}

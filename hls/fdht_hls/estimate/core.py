@@ -1,0 +1,311 @@
+"""The estimate of a whole core: its pace, its latency and its resources, process by process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fdht_hls.estimate import cell as parts
+from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.resources import Resources, total
+from fdht_hls.estimate.stage import StageDesign, stage_designs, stage_resources
+from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
+from fdht_hls.schedule import Schedule, StageSchedule, default_schedule, frame_cycles
+from fdht_hls.shapes import collects, emission_order
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork, frame_modes
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """One process of the core.
+
+    Args:
+        name: the process.
+        cycles: clocks from its start to its end in a frame.
+        macs: multiply-accumulates in a frame.
+        multipliers: multipliers that work at once.
+        parts: what it takes of the device, by what for.
+    """
+
+    name: str
+    cycles: int
+    macs: int
+    multipliers: int
+    parts: Mapping[str, Resources]
+
+    @property
+    def resources(self) -> Resources:
+        """All that it takes."""
+        return total(self.parts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "name": self.name,
+            "cycles": self.cycles,
+            "macs": self.macs,
+            "multipliers": self.multipliers,
+            **self.resources.to_json(),
+            "parts": {name: part.to_json() for name, part in self.parts.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The core's pace and size.
+
+    Args:
+        cycles_per_frame: clocks between results in steady state.
+        limited_by: the process that sets that pace.
+        fill_latency_cycles: clocks from the last word of a frame to its result.
+        recurrent_latency_cycles: clocks from one hidden state to W_h h of the next frame.
+        latency: what each process adds to `fill_latency_cycles`, in the order of the data.
+        stages: the processes.
+        kind: always "estimated".
+    """
+
+    cycles_per_frame: int
+    limited_by: str
+    fill_latency_cycles: int
+    recurrent_latency_cycles: int
+    latency: Mapping[str, int]
+    stages: tuple[StageEstimate, ...]
+    kind: str = "estimated"
+
+    @property
+    def resources(self) -> Resources:
+        """What the whole core takes."""
+        return total(stage.resources for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "kind": self.kind,
+            "cycles_per_frame": self.cycles_per_frame,
+            "limited_by": self.limited_by,
+            "fill_latency_cycles": self.fill_latency_cycles,
+            "recurrent_latency_cycles": self.recurrent_latency_cycles,
+            "latency": dict(self.latency),
+            "resources": self.resources.to_json(),
+            "stages": [stage.to_json() for stage in self.stages],
+        }
+
+
+def estimate(
+    network: QuantizedNetwork,
+    schedule: Schedule | None = None,
+    model: ResourceModel | None = None,
+    bytes_per_clock: int = WORD_BYTES,
+    engine: Engine | None = None,
+) -> Estimate:
+    """The estimate of the core that `fdht convert` writes.
+
+    Args:
+        network: what the core computes; only its shapes and formats matter.
+        schedule: parallelism of the stages; by default `default_schedule`.
+        model: coefficients; by default those of a 7-series device.
+        bytes_per_clock: what the memory ports deliver in a clock.
+        engine: what the engine does beyond today's kernels; by default nothing.
+    """
+    core = Core(network, model or ResourceModel(), bytes_per_clock, engine or Engine())
+    return core.estimate(schedule or default_schedule(network.recurrence))
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """A network as processes, before the parallelism of its stages is chosen.
+
+    Args:
+        network: what the core computes.
+        model: coefficients.
+        bytes_per_clock: what the memory ports deliver in a clock.
+        engine: what it does beyond today's kernels.
+    """
+
+    network: QuantizedNetwork
+    model: ResourceModel = field(default_factory=ResourceModel)
+    bytes_per_clock: int = WORD_BYTES
+    engine: Engine = field(default_factory=Engine)
+
+    @cached_property
+    def input(self) -> tuple[StageDesign, ...]:
+        """Stages of W_x x."""
+        recurrence = self.network.recurrence
+        return stage_designs(recurrence, recurrence.input_path, "W_x")
+
+    @cached_property
+    def hidden(self) -> tuple[StageDesign, ...]:
+        """Stages of W_h h."""
+        recurrence = self.network.recurrence
+        return stage_designs(recurrence, recurrence.hidden_path, "W_h")
+
+    @cached_property
+    def port_cycles(self) -> int:
+        """Clocks in which the memory ports deliver a frame."""
+        if self.engine.gearbox:
+            return -(-self.network.frame_bytes // self.bytes_per_clock)
+        return frame_cycles(self.network.recurrence, self.bytes_per_clock)
+
+    @cached_property
+    def arrivals(self) -> Times:
+        """When each fibre of a frame has been read."""
+        fibres = frame_modes(self.network.recurrence)[0]
+        return reader_times(fibres, self.port_cycles, self.model)
+
+    @property
+    def last_word(self) -> int:
+        """When the last word of a frame has been read."""
+        return int(self.arrivals[-1])
+
+    def stage_cycles(self, design: StageDesign, schedule: StageSchedule) -> int:
+        """Clocks of a stage for a frame, from its first read to its end."""
+        return schedule.cycles(design.shape) + self.model.pipeline_depth
+
+    def stage_parts(self, design: StageDesign, schedule: StageSchedule) -> dict[str, Resources]:
+        """What the parts of a stage take, by name."""
+        return stage_resources(design, schedule, self.model, self.engine)
+
+    @cached_property
+    def collected(self) -> bool:
+        """Does the cell collect a frame's sums before it updates units?"""
+        return collects(self.network.recurrence)
+
+    @cached_property
+    def _sums_in_word(self) -> int:
+        return int(emission_order(self.network.recurrence.input_path).shape[1])
+
+    @cached_property
+    def recurrent_overhead(self) -> int:
+        """Clocks of W_h h beside its stages: h is read unit by unit, and sums that must be
+        collected are written down one by one.
+        """
+        recurrence = self.network.recurrence
+        rows = len(recurrence.cell.gates) * recurrence.units
+        return recurrence.units + (rows if self.collected else 0)
+
+    def recurrent_cycles(self, hidden: Iterable[StageSchedule]) -> int:
+        """Clocks from one hidden state to W_h h: its stages run one after the other in the cell."""
+        stages = zip(self.hidden, hidden, strict=True)
+        return self.recurrent_overhead + sum(self.stage_cycles(*stage) for stage in stages)
+
+    def behind(self, sums: Times) -> dict[str, int]:
+        """When each process behind W_x x has finished a frame.
+
+        Args:
+            sums: when each word of W_x x leaves the last stage.
+        """
+        recurrence, depth = self.network.recurrence, self.model.pipeline_depth
+        updated = self._taken(sums) + depth
+        words = self.network.result_bytes // WORD_BYTES
+        # Collected sums are all there before the first unit is updated.
+        cell = updated + (recurrence.units + depth if self.collected else 0)
+        if self.engine.streamed_units:
+            head = cell + depth
+        else:
+            # All of h is given on at once; collected, it is put together as units are updated.
+            cell += 0 if self.collected else recurrence.units
+            head = cell + recurrence.units + depth
+        return {self._cell_name: cell, "head": head, "write result": head + words + depth}
+
+    def cell_cycles(self, recurrent: int, sums: Times) -> int:
+        """Clocks of the cell in a frame: W_h h, then the words of W_x x as they come."""
+        return recurrent + self.behind(sums)[self._cell_name] - int(sums[0])
+
+    def fixed_cycles(self) -> dict[str, int]:
+        """Clocks a frame of the processes that have no parallelism to choose."""
+        words = self.network.result_bytes // WORD_BYTES
+        return {
+            "read frame": self.last_word,
+            "head": self.network.recurrence.units + self.model.pipeline_depth,
+            "write result": words + self.model.pipeline_depth,
+        }
+
+    @cached_property
+    def fixed_parts(self) -> dict[str, dict[str, Resources]]:
+        """What they take, and the cell without its stages."""
+        recurrence, model = self.network.recurrence, self.model
+        return {
+            "read frame": parts.reader_resources(recurrence, self.bytes_per_clock, model),
+            self._cell_name: parts.cell_resources(recurrence, self.hidden, model, self.engine),
+            "head": parts.head_resources(self.network, model, self.engine),
+            "write result": parts.writer_resources(self.network, model),
+            "registers": parts.control_resources(model),
+        }
+
+    @cached_property
+    def fixed(self) -> Resources:
+        """All of `fixed_parts`."""
+        return total(part for found in self.fixed_parts.values() for part in found.values())
+
+    def pace(self, schedule: Schedule) -> tuple[int, int]:
+        """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
+        shapes = [design.shape for design in self.input]
+        times = chain_times(self.arrivals, zip(shapes, schedule.input, strict=True), self.model)
+        stages = zip((*self.input, *self.hidden), (*schedule.input, *schedule.hidden), strict=True)
+        cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
+        slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
+        return slowest, self.behind(times)["write result"] - self.last_word
+
+    def estimate(self, schedule: Schedule) -> Estimate:
+        """The estimate with a schedule."""
+        times, finished = self.arrivals, {"read frame": self.last_word}
+        rows = []
+        for design, chosen in zip(self.input, schedule.input, strict=True):
+            times = stage_times(times, design.shape, chosen.beats(design.shape), self.model)
+            finished[design.name] = int(times[-1])
+            rows.append(self._row(design, chosen))
+        rows += [
+            self._row(design, chosen)
+            for design, chosen in zip(self.hidden, schedule.hidden, strict=True)
+        ]
+        finished |= self.behind(times)
+        recurrent = self.recurrent_cycles(schedule.hidden)
+        cycles = self.fixed_cycles() | {self._cell_name: self.cell_cycles(recurrent, times)}
+        stages = self._fixed_rows(cycles, rows)
+        slowest = max(stages, key=lambda stage: stage.cycles)
+        added = np.diff(list(finished.values()))
+        return Estimate(
+            slowest.cycles,
+            slowest.name,
+            int(added.sum()),
+            recurrent,
+            dict(zip(list(finished)[1:], map(int, added), strict=True)),
+            stages,
+        )
+
+    def _row(self, design: StageDesign, schedule: StageSchedule) -> StageEstimate:
+        return StageEstimate(
+            design.name,
+            self.stage_cycles(design, schedule),
+            design.macs,
+            schedule.parallel,
+            self.stage_parts(design, schedule),
+        )
+
+    def _fixed_rows(
+        self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
+    ) -> tuple[StageEstimate, ...]:
+        classes = len(self.network.classes)
+        work = {
+            self._cell_name: (0, len(parts.products_of(self.network.recurrence.cell))),
+            "head": (self.network.recurrence.units * classes, classes),
+        }
+        rows = [
+            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
+            for name, found in self.fixed_parts.items()
+        ]
+        return (rows[0], *stages, *rows[1:])
+
+    @property
+    def _cell_name(self) -> str:
+        return f"{self.network.recurrence.cell.kind.upper()} cell"
+
+    def _taken(self, sums: Times) -> int:
+        """When the cell has taken the last word: a unit a clock, or, to be collected, a sum."""
+        gates = len(self.network.recurrence.cell.gates)
+        clocks = self._sums_in_word // (1 if self.collected else gates)
+        return int(serve(sums, clocks)[-1]) + clocks

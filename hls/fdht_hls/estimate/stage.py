@@ -1,0 +1,175 @@
+"""What one contraction stage takes, from its loops, its widths and its parallelism."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.primitives import (
+    dsps_of_product,
+    fifo,
+    luts_of_constant_product,
+    luts_of_product,
+    memory,
+    rom,
+    rounding,
+    select,
+)
+from fdht_hls.estimate.resources import Resources, luts
+from fdht_hls.schedule import StageSchedule
+from fdht_hls.shapes import StageShape, stage_shape
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+
+#: Words in a FIFO between two stages; see `fdht_hls.writer`.
+FIFO_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class StageDesign:
+    """What a stage is made of, before its parallelism is chosen.
+
+    Args:
+        name: the process.
+        shape: its loops.
+        source: format of what it reads.
+        core: format of its weights.
+        total: exact format of its sums.
+        result: format of what it emits; `total` in the last stage, which does not round.
+        last: is it the last of its path?
+    """
+
+    name: str
+    shape: StageShape
+    source: FixedPoint
+    core: FixedPoint
+    total: FixedPoint
+    result: FixedPoint
+    last: bool
+
+    @property
+    def weights(self) -> int:
+        """Weights that the stage holds."""
+        shape = self.shape
+        return shape.macs_per_turn * shape.banks * (1 if shape.fibre else shape.mode)
+
+    @property
+    def word_in(self) -> int:
+        """Values in a word of input."""
+        shape = self.shape
+        return shape.mode if shape.fibre else shape.inner * shape.lanes * shape.rank_in
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates in a frame."""
+        return self.shape.turns * self.shape.macs_per_turn
+
+
+def stage_designs(
+    recurrence: QuantizedRecurrence, path: ContractionPath, label: str
+) -> tuple[StageDesign, ...]:
+    """The stages of a path; `label` is W_x or W_h."""
+    return tuple(
+        _design(recurrence, path, position, f"{label} {core}")
+        for position, core in enumerate(path.cores)
+    )
+
+
+def _design(
+    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, name: str
+) -> StageDesign:
+    total = recurrence.accumulator_format(path, position)
+    last = position == len(path.formats)
+    return StageDesign(
+        name,
+        stage_shape(path, position),
+        recurrence.stage_input_format(path, position),
+        recurrence.core_of(path, position).format,
+        total,
+        total if last else path.formats[position],
+        last,
+    )
+
+
+def stage_resources(
+    design: StageDesign, schedule: StageSchedule, model: ResourceModel, engine: Engine
+) -> dict[str, Resources]:
+    """What the parts of a stage take, by name."""
+    return {
+        "multipliers": multipliers(design, schedule, model, engine),
+        "weights": weights(design, schedule, model),
+        "accumulators": accumulators(design, schedule, model),
+        "words": words(design, schedule, model),
+        "fifo": fifo(FIFO_DEPTH, design.shape.word_out * design.result.width, model),
+        "control": Resources(model.stage_control_lut, model.stage_control_ff),
+    }
+
+
+def multipliers(
+    design: StageDesign, schedule: StageSchedule, model: ResourceModel, engine: Engine
+) -> Resources:
+    """Multipliers and the adders behind them.
+
+    DSP slices add as they multiply, and take what they add to from the accumulators. Multipliers
+    made of LUT have adders of LUT. Where a multiplier sees one weight only - its stage does a turn
+    in one beat and has one slice - it is a constant multiplier.
+    """
+    source = design.source.width + int(not design.source.signed)
+    parallel, core = schedule.parallel, design.core.width
+    if schedule.multipliers == "dsp":
+        each = dsps_of_product(source, core, model)
+        packed = (
+            engine.int8_pairs
+            and max(design.source.width, core) <= model.int8_bits
+            and schedule.outputs > 1
+        )
+        if not packed:
+            return Resources(dsp=each * parallel)
+        # Two outputs share the value that they are multiplied with; their sums share no adder.
+        adders = luts(parallel * design.total.width * model.lut_per_adder_bit)
+        return Resources(lut=adders, ff=adders, dsp=schedule.vector * -(-schedule.outputs // 2))
+    if design.weights == parallel:
+        taken = luts(parallel * luts_of_constant_product(design.source.width, core, model))
+    else:
+        adder = design.total.width * model.lut_per_adder_bit
+        taken = luts(parallel * (luts_of_product(source, core, model) + adder))
+    return Resources(lut=taken, ff=luts(taken * model.ff_per_lut))
+
+
+def weights(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
+    """Constants: one word a clock with a weight for every multiplier."""
+    return rom(design.weights // schedule.parallel, schedule.parallel * design.core.width, model)
+
+
+def accumulators(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
+    """Sums over the mode: a memory for every parallel output; and those of the running turn.
+
+    Behind them, a parallel output is rounded, unless it is emitted exactly.
+    """
+    shape, width = design.shape, design.total.width
+    pieces = shape.outputs // schedule.outputs
+    turn = Resources(ff=shape.outputs * width) if schedule.vector < _length(shape) else Resources()
+    clear = luts(schedule.outputs * width * model.lut_per_clear_bit)
+    rounded = 0 if design.last else rounding(width, design.result.width, model)
+    logic = Resources(lut=clear + schedule.outputs * rounded, ff=schedule.outputs * width)
+    if shape.fibre:  # the running turn is all that it adds up
+        return turn + logic
+    rows = shape.groups * shape.inner * shape.lanes * pieces
+    return turn + logic + memory(rows, width, model, schedule.outputs)
+
+
+def words(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
+    """Registers of the word that is worked on and of the word that is put together.
+
+    A beat's values are selected from the former; each value of the latter has an enable.
+    """
+    shape, width = design.shape, design.source.width
+    arriving, leaving = design.word_in * width, shape.word_out * design.result.width
+    ways = design.word_in // schedule.vector
+    return Resources(
+        lut=select(ways, schedule.vector * width, model) + shape.word_out, ff=arriving + leaving
+    )
+
+
+def _length(shape: StageShape) -> int:
+    return shape.mode if shape.fibre else shape.rank_in

@@ -1,0 +1,59 @@
+"""When every word of a frame leaves every stage: a model of the pipeline, word by word.
+
+A stage takes words in order, each for as many clocks as its turns have beats, and waits where none
+has arrived. FIFOs are taken to be deep enough. Times are clocks since the first word of a frame
+was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.schedule import StageSchedule
+from fdht_hls.shapes import StageShape
+
+Times = npt.NDArray[np.int64]
+
+
+def reader_times(fibres: int, cycles: int, model: ResourceModel) -> Times:
+    """When each fibre has been read, at an even pace of `cycles` a frame."""
+    done = -(-cycles * np.arange(1, fibres + 1, dtype=np.int64) // fibres)
+    return done + model.memory_latency
+
+
+def serve(arrivals: Times, clocks: int) -> Times:
+    """When a process that takes `clocks` for each word begins with each of them."""
+    index = np.arange(len(arrivals), dtype=np.int64)
+    return np.maximum.accumulate(arrivals - index * clocks) + index * clocks
+
+
+def stage_times(arrivals: Times, shape: StageShape, beats: int, model: ResourceModel) -> Times:
+    """When each word of output leaves a stage.
+
+    Args:
+        arrivals: when each word of input arrives.
+        shape: the stage's loops.
+        beats: clocks of a turn.
+        model: its pipeline depth is used.
+    """
+    vector_group = shape.lanes * beats
+    begin = serve(arrivals, shape.inner * vector_group)
+    mode = 1 if shape.fibre else shape.mode
+    # Words leave while the last value of the mode passes, one for every group of vectors.
+    last = begin.reshape(shape.outer, mode, shape.groups)[:, -1, :]
+    leaving = vector_group * np.arange(1, shape.inner + 1, dtype=np.int64)
+    return (last[:, :, None] + leaving + model.pipeline_depth).ravel()
+
+
+def chain_times(
+    arrivals: Times, stages: Iterable[tuple[StageShape, StageSchedule]], model: ResourceModel
+) -> Times:
+    """The same behind several stages."""
+    times = arrivals
+    for shape, schedule in stages:
+        times = stage_times(times, shape, schedule.beats(shape), model)
+    return times

@@ -1,0 +1,115 @@
+"""Schedules of a stage and of several: what each costs, and which are worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fdht_hls.estimate import Core, Resources
+from fdht_hls.estimate.stage import StageDesign
+from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices
+from fdht_hls.tuner.pareto import Places, Points, nondominated
+
+#: Columns of what an alternative costs: resources, and clocks of a path that runs stage by stage.
+LUT, FF, DSP, BRAM, CYCLES = range(5)
+#: Those of resources.
+ALL_RESOURCES = (LUT, DSP, FF, BRAM)
+
+
+def cost(resources: Resources, cycles: int = 0) -> Points:
+    """A row of costs."""
+    return np.array(
+        [resources.lut, resources.ff, resources.dsp, resources.bram18, cycles], np.int64
+    )
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """Schedules of a stage that are fast enough; of those with equal beats none beats another.
+
+    Args:
+        schedules: the schedules, by beats.
+        beats: clocks of a turn with each.
+        costs: what each costs [count, 5].
+    """
+
+    schedules: tuple[StageSchedule, ...]
+    beats: Places
+    costs: Points
+
+    def all(self) -> Alternatives:
+        """All of them."""
+        return Alternatives(self.costs, np.arange(len(self.schedules), dtype=np.int64)[:, None])
+
+    def with_beats(self, beats: int) -> Alternatives:
+        """Those of a turn of so many clocks."""
+        return self.all().only(np.flatnonzero(self.beats == beats))
+
+
+def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
+    """Schedules of a stage with which a frame takes at most `cycles` clocks."""
+    shape = design.shape
+    every = [
+        replace(choice, multipliers=kind)
+        for choice in choices(shape)
+        for kind in MULTIPLIERS
+        if core.stage_cycles(design, choice) <= cycles
+    ]
+    beats = np.array([one.beats(shape) for one in every], np.intp)
+    costs = np.array(
+        [
+            cost(
+                sum(core.stage_parts(design, one).values(), Resources()),
+                core.stage_cycles(design, one),
+            )
+            for one in every
+        ],
+        np.int64,
+    ).reshape(-1, 5)
+    kept = [
+        place
+        for same in np.unique(beats)
+        for group in [np.flatnonzero(beats == same)]
+        for place in group[nondominated(costs[group][:, ALL_RESOURCES])]
+    ]
+    return StageOptions(tuple(every[place] for place in kept), beats[kept], costs[kept])
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """Choices for some stages.
+
+    Args:
+        costs: of each choice [count, 5].
+        picks: which option of each stage it takes [count, stages].
+    """
+
+    costs: Points
+    picks: Points
+
+    def __len__(self) -> int:
+        return len(self.costs)
+
+    def only(self, places: Places) -> Alternatives:
+        """Some of them."""
+        return Alternatives(self.costs[places], self.picks[places])
+
+    def cheapest(self, columns: Sequence[int]) -> Alternatives:
+        """Those of which none is beaten in the given columns."""
+        return self.only(nondominated(self.costs[:, columns]))
+
+    def within(self, most: Points, columns: Sequence[int]) -> Alternatives:
+        """Those that keep a limit in the given columns."""
+        inside = (self.costs[:, columns] <= most[list(columns)]).all(axis=1)
+        return self.only(np.flatnonzero(inside))
+
+    def joined(self, other: Alternatives) -> Alternatives:
+        """Each of these with each of the others, whose stages come behind."""
+        costs = (self.costs[:, None] + other.costs[None]).reshape(-1, self.costs.shape[1])
+        picks = np.concatenate(
+            [np.repeat(self.picks, len(other), axis=0), np.tile(other.picks, (len(self), 1))],
+            axis=1,
+        )
+        return Alternatives(costs, picks)

@@ -1,0 +1,169 @@
+"""What a design may take: a device, a share of it, and a frame rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from fdht_hls.estimate import FAMILIES, ResourceModel, Resources
+from fdht_models.errors import ConfigError, near_matches
+from fdht_models.tensor.quantized import WORD_BYTES
+
+#: Shares of a device that a design may take: routing fails long before all LUT are used, and the
+#: rest of a user's design needs block RAM.
+SHARES: Mapping[str, float] = MappingProxyType(
+    {"lut": 0.60, "ff": 0.60, "dsp": 0.75, "bram36": 0.25}
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A device and the ports that feed it.
+
+    Args:
+        name: of the board.
+        lut: look-up tables.
+        ff: flip-flops.
+        dsp: DSP slices.
+        bram36: block RAMs of 36 kbit.
+        clock_mhz: the core's clock.
+        port_bytes: bytes that a memory port delivers in a clock.
+        ports: how many ports read frames.
+        family: key of `fdht_hls.estimate.FAMILIES`.
+        shares: part of each resource that a design may take.
+    """
+
+    name: str
+    lut: int
+    ff: int
+    dsp: int
+    bram36: int
+    clock_mhz: float
+    port_bytes: int = WORD_BYTES
+    ports: int = 1
+    family: str = "zynq7000"
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+
+    @property
+    def bytes_per_clock(self) -> int:
+        """What the ports deliver in a clock."""
+        return self.port_bytes * self.ports
+
+    @property
+    def model(self) -> ResourceModel:
+        """Coefficients for this family of devices.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        if self.family not in FAMILIES:
+            raise ConfigError(
+                "has no resource model",
+                field="family",
+                value=self.family,
+                remedy=near_matches(self.family, FAMILIES),
+            )
+        return FAMILIES[self.family]
+
+    @property
+    def limits(self) -> Resources:
+        """What a design may take."""
+        share = self.shares
+        return Resources(
+            math.floor(self.lut * share["lut"]),
+            math.floor(self.ff * share["ff"]),
+            math.floor(self.dsp * share["dsp"]),
+            math.floor(2 * self.bram36 * share["bram36"]),
+        )
+
+    def used(self, resources: Resources) -> dict[str, float]:
+        """Part of the device that a design takes, by resource."""
+        return {
+            "lut": resources.lut / self.lut,
+            "ff": resources.ff / self.ff,
+            "dsp": resources.dsp / self.dsp,
+            "bram36": resources.bram36 / self.bram36,
+        }
+
+    def strain(self, resources: Resources) -> float:
+        """Largest part of its allowance that a design takes of any resource; above 1: too much."""
+        return max(part / self.shares[name] for name, part in self.used(resources).items())
+
+    def demand(self, resources: Resources) -> float:
+        """Sum of squares of the parts of its allowances that a design takes.
+
+        Squares, so that a resource counts for more the scarcer it becomes.
+        """
+        return sum((part / self.shares[name]) ** 2 for name, part in self.used(resources).items())
+
+    def cycles_at(self, frames_per_second: float) -> int:
+        """Clocks that a frame may take at a frame rate.
+
+        Raises:
+            ConfigError: the rate is not above 0, or there is not even one clock a frame.
+        """
+        if not frames_per_second > 0 or not math.isfinite(frames_per_second):
+            raise ConfigError("must be above 0", field="frames-per-second", value=frames_per_second)
+        cycles = math.floor(self.clock_mhz * 1e6 / frames_per_second)
+        if cycles < 1:
+            raise ConfigError(
+                f"is more than the clock of {self.clock_mhz:g} MHz",
+                field="frames-per-second",
+                value=frames_per_second,
+            )
+        return cycles
+
+    def rate_at(self, cycles: int) -> float:
+        """Frames a second at so many clocks a frame."""
+        return self.clock_mhz * 1e6 / cycles
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "board": self.name,
+            "family": self.family,
+            "clock_mhz": self.clock_mhz,
+            "bytes_per_clock": self.bytes_per_clock,
+            "device": {name: getattr(self, name) for name in SHARES},
+            "shares": dict(self.shares),
+            "limits": self.limits.to_json(),
+        }
+
+
+def parse_shares(text: str | None) -> Mapping[str, float]:
+    """Shares from the command line: "0.7" for all, or "lut=0.6,dsp=0.8" for some.
+
+    Raises:
+        ConfigError: it is neither, or a share is not above 0 and at most 1.
+    """
+    if not text:
+        return SHARES
+    if "=" not in text:
+        return dict.fromkeys(SHARES, _share("budget", text))
+    shares = dict(SHARES)
+    for part in text.split(","):
+        name, _, value = part.strip().partition("=")
+        if name not in SHARES:
+            raise ConfigError(
+                "is no resource", field="budget", value=name, remedy=near_matches(name, SHARES)
+            )
+        shares[name] = _share(f"budget {name}", value)
+    return shares
+
+
+def _share(field: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise ConfigError(
+            "must be a part of the device, above 0 and at most 1",
+            field=field,
+            value=text,
+            remedy="for example --budget 0.75, or --budget lut=0.6,dsp=0.75",
+        )
+    return value

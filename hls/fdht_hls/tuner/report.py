@@ -1,0 +1,100 @@
+"""What `fdht tune` prints: the front, the chosen design by process, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from fdht_hls.tuner.search import Design
+from fdht_hls.tuner.tune import Tuning
+
+#: Designs of the front that are shown; all of them are in front.json.
+_SHOWN = 16
+
+
+def some_of(front: Sequence[Design], chosen: Design, most: int = _SHOWN) -> list[Design]:
+    """Designs spread evenly over the front, the chosen one and both ends among them."""
+    places = {round(at * (len(front) - 1) / max(1, most - 1)) for at in range(most)}
+    shown = [front[place] for place in sorted(places) if place < len(front)]
+    return shown if chosen in shown else sorted([*shown, chosen], key=lambda one: one.objectives)
+
+
+def front_table(tuning: Tuning) -> Table:
+    """The front, thinned out."""
+    shown = some_of(tuning.front, tuning.chosen)
+    table = Table(
+        title=f"Pareto front, {len(shown)} of {len(tuning.front)} designs (estimated)",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("clocks\na frame", "frames/s", "last pixel\nto result"):
+        table.add_column(column, justify="right")
+    for name, share in tuning.budget.shares.items():
+        table.add_column(f"{name.upper()}\n<= {share:.0%}", justify="right")
+    table.add_column("")
+    for design in shown:
+        used = tuning.budget.used(design.resources)
+        table.add_row(
+            f"{design.cycles:,}",
+            f"{tuning.budget.rate_at(design.cycles):,.0f}",
+            f"{design.latency:,}",
+            *(f"{tuning_value(design, name)} {used[name]:4.0%}" for name in tuning.budget.shares),
+            "<- chosen" if design == tuning.chosen else "",
+        )
+    return table
+
+
+def tuning_value(design: Design, name: str) -> str:
+    """A resource of a design, as people write it."""
+    return f"{design.resources.to_json()[name]:,g}"
+
+
+def design_table(tuning: Tuning) -> Table:
+    """The chosen design, process by process."""
+    found = tuning.estimate
+    table = Table(
+        title="Chosen design (estimated)", title_justify="left", box=None, padding=(0, 1, 0, 0)
+    )
+    table.add_column("process")
+    for column in ("clocks", "MACs", "vector x\noutputs", "of", "LUT", "FF", "DSP", "BRAM36"):
+        table.add_column(column, justify="right")
+    table.add_column("adds to\nlatency", justify="right")
+    names = [design.name for design in (*tuning.core.input, *tuning.core.hidden)]
+    schedules = (*tuning.chosen.schedule.input, *tuning.chosen.schedule.hidden)
+    chosen = dict(zip(names, schedules, strict=True))
+    for row in found.stages:
+        own, taken = chosen.get(row.name), row.resources
+        table.add_row(
+            row.name,
+            f"{row.cycles:,}",
+            f"{row.macs:,}" if row.macs else "",
+            f"{own.vector} x {own.outputs}" if own else "",
+            own.multipliers.upper() if own else "",
+            f"{taken.lut:,}",
+            f"{taken.ff:,}",
+            f"{taken.dsp:,}",
+            f"{taken.bram36:g}",
+            f"{found.latency[row.name]:,}" if row.name in found.latency else "",
+        )
+    return table
+
+
+def lines(tuning: Tuning, source: str) -> Iterator[str]:
+    """What stands above the tables."""
+    budget, core = tuning.budget, tuning.core
+    yield (
+        f"{core.network.name} ({source}) on {budget.name}: {budget.clock_mhz:g} MHz, "
+        f"{budget.bytes_per_clock} bytes a clock from memory"
+    )
+    assumed = {
+        "gearbox": "fibres that share memory words are cut at the pace of the port",
+        "streamed_units": "the cell gives h on unit by unit, and the head adds up meanwhile",
+        "int8_pairs": "two 8-bit products in a DSP slice",
+    }
+    for name, text in assumed.items():
+        if getattr(core.engine, name):
+            yield f"assumed, and not what today's kernels do: {text}"
+    if budget.bytes_per_clock != 8:
+        yield "assumed, and not what today's kernels do: they read one port of 8 bytes a clock"

@@ -1,0 +1,83 @@
+"""What `fdht tune` writes: build/<name>/tune/<board>/ with schedule, front and plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fdht_hls.tuner.plot import plot_front
+from fdht_hls.tuner.tune import Tuning
+from fdht_models.artifacts import digest_of, new_stage, write_bytes, write_json
+from fdht_models.errors import ArtifactError
+from fdht_models.experiment import Experiment
+from fdht_models.tensor.quantized import QuantizedNetwork
+
+STAGE = "tune"
+SCHEDULE, FRONT, PLOT, ESTIMATE = "schedule.json", "front.json", "front.svg", "estimate.json"
+#: Where the shapes and formats came from.
+TRAINED, DECLARED = "trained network", "declared widths, not trained"
+
+
+def network_to_tune(directory: Path, experiment: Experiment | None) -> tuple[QuantizedNetwork, str]:
+    """The trained network of a build directory, or else the experiment's shapes and widths.
+
+    Returns:
+        The network, and `TRAINED` or `DECLARED`.
+
+    Raises:
+        ArtifactError: there is no experiment, and no trained network or a damaged one.
+        NumericError: with the declared widths a sum does not fit an accumulator.
+    """
+    from fdht_hls.tuner.untrained import untrained_network
+
+    path = directory / "model" / "network.json"
+    if path.is_file() or experiment is None:
+        try:
+            return QuantizedNetwork.load(path), TRAINED
+        except ArtifactError:
+            if experiment is None:
+                raise
+    return untrained_network(experiment), DECLARED
+
+
+def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
+    """What `front.json` holds."""
+    return {
+        "kind": "estimated",
+        "experiment": tuning.core.network.name,
+        "source": source,
+        "budget": tuning.budget.to_json(),
+        "asked": {
+            "cycles_per_frame": tuning.limits.cycles,
+            "fill_latency_cycles": tuning.limits.latency,
+        },
+        "assumed": [name for name, yes in asdict(tuning.core.engine).items() if yes],
+        "chosen": {**tuning.row(tuning.chosen), "latency": dict(tuning.estimate.latency)},
+        "front": [tuning.row(design) for design in tuning.front],
+    }
+
+
+def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> Path:
+    """Writes a tuning into `directory`/tune/<board>, atomically; returns that directory.
+
+    The plot needs matplotlib, which the extra `board` installs; without it, it is left out.
+
+    Raises:
+        ArtifactError: it cannot be written.
+    """
+    target = directory / STAGE / tuning.budget.name
+    inputs = {
+        "network": f"{tuning.core.network.design_id:016x}",
+        "budget": digest_of(tuning.budget.to_json()),
+    }
+    with new_stage(target, STAGE, inputs) as (temporary, extra):
+        write_json(temporary / SCHEDULE, tuning.chosen.schedule.to_json())
+        write_json(temporary / FRONT, dict(result))
+        write_json(temporary / ESTIMATE, tuning.estimate.to_json())
+        picture = plot_front(tuning)
+        if picture is not None:
+            write_bytes(temporary / PLOT, picture)
+        extra["kind"] = "estimated"
+    return target

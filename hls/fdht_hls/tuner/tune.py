@@ -1,0 +1,292 @@
+"""Levels of the tuner for a given network: search, choose, or say what would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fdht_hls.estimate import Core, Estimate
+from fdht_hls.schedule import Schedule, choices
+from fdht_hls.tuner.budget import Budget
+from fdht_hls.tuner.pareto import nondominated
+from fdht_hls.tuner.search import Design, Limits, search
+from fdht_models.errors import ConfigError
+
+#: Slower paces that the front shows, as multiples of the pace that is asked for.
+PACES = (1, 2)
+
+#: Paces slower than so many times that of the memory ports are searched only if nothing else fits.
+SLOWEST = 4
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was found for a network.
+
+    Args:
+        core: the network with its model.
+        budget: the device.
+        limits: what was asked for.
+        front: designs of which none beats another in cycles, latency, DSP and LUT.
+        chosen: one of them; see `choose`.
+    """
+
+    core: Core
+    budget: Budget
+    limits: Limits
+    front: tuple[Design, ...]
+    chosen: Design
+
+    @property
+    def estimate(self) -> Estimate:
+        """The chosen design, process by process."""
+        return self.core.estimate(self.chosen.schedule)
+
+    def row(self, design: Design) -> dict[str, Any]:
+        """Figures of a design as JSON."""
+        return {
+            "cycles_per_frame": design.cycles,
+            "frames_per_second": self.budget.rate_at(design.cycles),
+            "fill_latency_cycles": design.latency,
+            "resources": design.resources.to_json(),
+            "used": {name: round(part, 4) for name, part in self._used(design).items()},
+            "chosen": design == self.chosen,
+            "schedule": design.schedule.to_json(),
+        }
+
+    def _used(self, design: Design) -> dict[str, float]:
+        return self.budget.used(design.resources)
+
+
+def tune(
+    core: Core,
+    budget: Budget,
+    frames_per_second: float | None = None,
+    latency: int | None = None,
+    paces: Sequence[float] = PACES,
+) -> Tuning:
+    """Finds the front and chooses from it.
+
+    Args:
+        core: the network.
+        budget: the device and its shares.
+        frames_per_second: at least; None: as fast as the device allows.
+        latency: clocks from the last word of a frame to its result at most; None: any.
+        paces: multiples of the asked pace that the front covers too.
+
+    Raises:
+        ConfigError: no design keeps the limits; says which, and what would fit.
+    """
+    if frames_per_second is None:
+        cycles = fastest(core, budget, latency)
+    else:
+        cycles = budget.cycles_at(frames_per_second)
+    limits = Limits(cycles, latency, budget.limits)
+    # Far slower than the port there is next to nothing left to save, and much to search.
+    found = search(core, replace(limits, cycles=min(cycles, SLOWEST * core.port_cycles)))
+    if not found and cycles > SLOWEST * core.port_cycles:
+        found = search(core, limits)
+    if not found:
+        raise _refusal(core, budget, limits, frames_per_second)
+    chosen = choose(found, budget, bool(frames_per_second), latency)
+    # A frame rate that is asked for is a limit; nobody wants to see what misses it.
+    for pace in paces[1:] if frames_per_second is None else ():
+        found += search(core, replace(limits, cycles=int(cycles * pace)))
+    return Tuning(core, budget, limits, front_of(found), chosen)
+
+
+def front_of(designs: Sequence[Design]) -> tuple[Design, ...]:
+    """Designs of which none beats another in cycles, latency, DSP and LUT, in that order."""
+    points = np.array([design.objectives for design in designs], np.int64).reshape(-1, 4)
+    return tuple(designs[place] for place in nondominated(points))
+
+
+def choose(
+    designs: Sequence[Design], budget: Budget, paced: bool = False, latency: int | None = None
+) -> Design:
+    """The design to build: with limits the least of the device, otherwise the fastest.
+
+    "The least" is the smallest sum of squares of the parts that it takes of what is allowed of
+    each resource.
+    """
+    if paced or latency is not None:
+        return min(designs, key=lambda one: (budget.demand(one.resources), one.latency))
+    return min(designs, key=lambda one: (one.latency, budget.demand(one.resources)))
+
+
+def fastest(core: Core, budget: Budget, latency: int | None = None) -> int:
+    """Fewest clocks a frame that a design within the budget needs.
+
+    Raises:
+        ConfigError: none fits at any pace.
+    """
+    paces = possible_paces(core)
+    found = _first(paces, core, Limits(0, latency, budget.limits))
+    if found is None:
+        raise _refusal(core, budget, Limits(paces[-1], latency, budget.limits), None)
+    return found
+
+
+def possible_paces(core: Core) -> list[int]:
+    """Clocks a frame that designs can have: those of each process with each parallelism.
+
+    The cell's are not among them; it follows from its stages. The last pace is slow enough for it.
+    """
+    least = max(core.fixed_cycles().values())
+    paces = {least}
+    for design in (*core.input, *core.hidden):
+        cycles = {core.stage_cycles(design, one) for one in choices(design.shape)}
+        least = max(least, min(cycles))
+        paces |= cycles
+    slow = max(paces)
+    paces |= {least + step for step in (slow // 64, slow // 16, slow // 4, slow, 4 * slow)}
+    return sorted(pace for pace in paces if pace >= least)
+
+
+def _first(paces: Sequence[int], core: Core, limits: Limits) -> int | None:
+    """The first pace at which there is a design; there is one at every slower pace, too.
+
+    Searches at slow paces take longest, so that steps double from the fastest one on.
+    """
+
+    def fits(place: int) -> bool:
+        return bool(search(core, replace(limits, cycles=paces[place])))
+
+    low, step = 0, 1  # all before `low` do not fit
+    high = 0
+    while high < len(paces) and not fits(high):
+        low, high, step = high + 1, high + step, 2 * step
+    high = min(high, len(paces))
+    while low < high:
+        middle = (low + high) // 2
+        if fits(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return paces[low] if low < len(paces) else None
+
+
+def _refusal(
+    core: Core, budget: Budget, limits: Limits, frames_per_second: float | None
+) -> ConfigError:
+    """Says which limit no design keeps, which process it is, and what would fit."""
+    asked = "budget" if frames_per_second is None else "frames-per-second"
+    value = None if frames_per_second is None else f"{frames_per_second:g}"
+    at_pace = f"{limits.cycles:,} clocks a frame on {budget.name}"
+    slowest = _too_slow(core, limits.cycles)
+    if slowest is not None:
+        name, cycles = slowest
+        return ConfigError(
+            f"allows {at_pace}; {name} takes {cycles:,} with all multipliers that it can use",
+            field=asked,
+            value=value,
+            remedy=f"{budget.rate_at(cycles):,.0f} frames/s would fit, or {_remedy(core, name)}",
+        )
+    if limits.latency is not None:
+        free = search(core, replace(limits, latency=None))
+        if free:
+            return _latency_refusal(core, limits.latency, free[0])
+    anything = search(core, replace(limits, resources=None))
+    if not anything:
+        return _beyond(core, budget, limits, asked, value)
+    least = min(anything, key=lambda one: budget.strain(one.resources))
+    return _resource_refusal(core, budget, limits, least, asked, value, at_pace)
+
+
+def _too_slow(core: Core, cycles: int) -> tuple[str, int] | None:
+    least = core.fixed_cycles() | {
+        design.name: min(core.stage_cycles(design, one) for one in choices(design.shape))
+        for design in (*core.input, *core.hidden)
+    }
+    name = max(least, key=lambda key: least[key])
+    return (name, least[name]) if least[name] > cycles else None
+
+
+def _remedy(core: Core, name: str) -> str:
+    if name != "read frame":
+        return "another order or factorisation (--explore)"
+    if core.port_cycles > -(-core.network.frame_bytes // core.bytes_per_clock):
+        return "a last input mode that is a whole number of 8-byte words"
+    return "more or wider memory ports"
+
+
+def _latency_refusal(core: Core, latency: int, least: Design) -> ConfigError:
+    added = core.estimate(least.schedule).latency
+    most = max(added, key=lambda name: added[name])
+    return ConfigError(
+        f"the least that a design within the budget has is {least.latency:,} clocks, of which "
+        f"{most} takes {added[most]:,}",
+        field="latency",
+        value=latency,
+        remedy=f"allow {least.latency:,} clocks, or a larger --budget",
+    )
+
+
+def _beyond(
+    core: Core, budget: Budget, limits: Limits, asked: str, value: str | None
+) -> ConfigError:
+    """No design, however large, keeps pace and latency: with all multipliers the cell is late."""
+    quick = Schedule(
+        tuple(choices(design.shape)[-1] for design in core.input),
+        tuple(choices(design.shape)[-1] for design in core.hidden),
+    )
+    found = core.estimate(quick)
+    if found.cycles_per_frame > limits.cycles:
+        return ConfigError(
+            f"allows {limits.cycles:,} clocks a frame; {found.limited_by} takes "
+            f"{found.cycles_per_frame:,} with all multipliers that it can use",
+            field=asked,
+            value=value,
+            remedy=f"{budget.rate_at(found.cycles_per_frame):,.0f} frames/s would fit",
+        )
+    added = found.latency
+    most = max(added, key=lambda name: added[name])
+    return ConfigError(
+        f"the least that any design has is {found.fill_latency_cycles:,} clocks, of which {most} "
+        f"takes {added[most]:,}",
+        field="latency",
+        value=limits.latency,
+        remedy=f"allow {found.fill_latency_cycles:,} clocks, or choose other modes (--explore)",
+    )
+
+
+def _resource_refusal(
+    core: Core,
+    budget: Budget,
+    limits: Limits,
+    least: Design,
+    asked: str,
+    value: str | None,
+    at_pace: str,
+) -> ConfigError:
+    used, allowed = budget.used(least.resources), budget.shares
+    scarce = max(allowed, key=lambda name: used[name] / allowed[name])
+    rows = core.estimate(least.schedule).stages
+    biggest = max(rows, key=lambda row: row.resources.to_json()[scarce])
+    taken, limit = least.resources.to_json()[scarce], budget.limits.to_json()[scarce]
+    slower = _first(
+        [pace for pace in possible_paces(core) if pace > limits.cycles],
+        core,
+        Limits(0, limits.latency, budget.limits),
+    )
+    fits = [] if slower is None else [f"{budget.rate_at(slower):,.0f} frames/s"]
+    shares = {name: used[name] for name in allowed if used[name] > allowed[name]}
+    if all(part <= 1 for part in shares.values()):
+        fits.append(
+            "--budget " + ",".join(f"{name}={_up(part):.2f}" for name, part in shares.items())
+        )
+    return ConfigError(
+        f"no design fits at {at_pace}: the least demanding takes {taken:,} {scarce} where "
+        f"{limit:,} are allowed, most of them for {biggest.name}",
+        field=asked,
+        value=value,
+        remedy=f"{' or '.join(fits)} would fit" if fits else "use a larger device or lower ranks",
+    )
+
+
+def _up(part: float) -> float:
+    """A share, rounded up to hundredths."""
+    return min(1.0, int(part * 100 + 1) / 100)

@@ -1,0 +1,44 @@
+"""`fdht tune` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import fdht
+
+
+def test_tune_prints_and_writes(tmp_path, capsys):
+    arguments = ["tune", "motion", "--build", str(tmp_path), "--frames-per-second", "13600"]
+    assert fdht.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "motion (declared widths, not trained) on pynq-z2" in text
+    assert "Pareto front" in text and "<- chosen" in text and "LSTM cell" in text
+    assert "fdht convert motion --schedule" in text
+    assert (tmp_path / "motion" / "tune" / "pynq-z2" / "schedule.json").is_file()
+
+
+def test_tune_as_json(tmp_path, capsys):
+    arguments = ["tune", "motion", "--build", str(tmp_path), "--frames-per-second", "13600"]
+    assert fdht.main([*arguments, "--latency", "650", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "estimated" and found["chosen"]["fill_latency_cycles"] <= 650
+    assert found["chosen"]["cycles_per_frame"] <= 7350
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--board", "pynq-z9"], "pynq-z2"),
+        (["--assume", "gearboxes"], "did you mean 'gearbox'"),
+        (["--budget", "7"], "budget = '7': must be a part of the device"),
+        (["--port-bytes", "16"], "a port of pynq-z2 delivers 8 bytes a clock"),
+        (["--frames-per-second", "20000"], "read frame takes 7,240"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, capsys, options, message):
+    assert fdht.main(["tune", "motion", "--build", str(tmp_path), *options]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and len(shown.strip().splitlines()) == 1
+    assert not (tmp_path / "motion").exists()

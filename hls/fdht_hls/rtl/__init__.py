@@ -1,0 +1,1 @@
+"""The engine as RTL: emitted with Amaranth, simulated with Verilator, counted with yosys."""

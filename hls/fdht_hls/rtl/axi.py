@@ -1,0 +1,257 @@
+"""The memory side: frames read and results written over AXI4, in bursts that also suit AXI3.
+
+An error response (SLVERR, DECERR) never stops a bus: all words that were asked for still arrive,
+and the frame that they belong to is completed, so that the engine stays at a frame's boundary.
+Frames behind it are dropped; `core` then ends the call.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fdht_hls.rtl.bus import ADDRESS_BITS, MAX_BURST, Full, burst_length, drive_burst_kind, is_error
+from fdht_models.tensor.quantized import WORD_BYTES
+
+#: Words that may be asked for and not yet used: 16 bursts, which one 36 kbit memory block holds and
+#: which cover a latency of about 240 clocks.
+READ_AHEAD = 256
+#: Bursts of results whose response may be outstanding.
+_WRITES_AHEAD = 8
+_COUNT_BITS = 32
+_ADDRESS_LOW = (WORD_BYTES - 1).bit_length()
+
+
+def memory_word(is_signed: bool) -> data.ArrayLayout:
+    """A 64-bit word of input: 8 values, the lowest byte first."""
+    return data.ArrayLayout(signed(8) if is_signed else unsigned(8), WORD_BYTES)
+
+
+class FrameReader(wiring.Component):
+    """Reads frames that lie one behind the other; asks ahead across frames.
+
+    Args:
+        frame_words: memory words of a frame.
+        is_signed: values are signed.
+
+    Attributes:
+        bus: the AXI4 port; its write channels stay silent.
+        words: the frames' words, whole frames only.
+        start: reads `count` frames at `address` (bytes, a multiple of 8); given while `idle`.
+        stop: hand on no frame that has not begun yet.
+        first: the word that `words` offers is of the first frame since `start`.
+        entered: the first word of a frame is handed on in this clock.
+        failed: a word of frame `failed_frame` came with an error; until the next `start`.
+        failed_frame: number of the first such frame, from 0.
+        idle: nothing is asked for, and nothing is left to hand on.
+    """
+
+    def __init__(self, frame_words: int, is_signed: bool) -> None:
+        self._frame_words = frame_words
+        super().__init__(
+            {
+                "bus": Out(Full()),
+                "words": Out(stream.Signature(memory_word(is_signed))),
+                "start": In(1),
+                "address": In(ADDRESS_BITS),
+                "count": In(_COUNT_BITS),
+                "stop": In(1),
+                "first": Out(1),
+                "entered": Out(1),
+                "failed": Out(1),
+                "failed_frame": Out(_COUNT_BITS),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Amaranth's entry."""
+        m = Module()
+        # A word and whether it came with an error.
+        m.submodules.ahead = ahead = fifo.SyncFIFOBuffered(
+            width=8 * WORD_BYTES + 1, depth=READ_AHEAD
+        )
+        left = Signal()
+        m.d.comb += left.eq(ahead.r_rdy & ahead.r_en)
+        waiting = self._ask(m, left)
+        m.d.comb += [
+            ahead.w_data.eq(Cat(self.bus.RDATA, is_error(self.bus.RRESP))),
+            ahead.w_en.eq(self.bus.RVALID),
+            # Room was reserved before the words were asked for.
+            self.bus.RREADY.eq(1),
+            self.idle.eq(~waiting),
+        ]
+        self._hand_on(m, ahead)
+        return m
+
+    def _ask(self, m: Module, left: Value) -> Value:
+        """The address channel; returns whether anything is to be asked for or outstanding."""
+        bus = self.bus
+        drive_burst_kind(m, bus, "AR")
+        position = Signal(ADDRESS_BITS - _ADDRESS_LOW)  # of the next burst, in words
+        frames = Signal(_COUNT_BITS)
+        words = Signal(range(self._frame_words + 1), init=self._frame_words)  # of this frame
+        free = Signal(range(READ_AHEAD + 1), init=READ_AHEAD)
+        length, asks = Signal(range(MAX_BURST + 1)), Signal()
+        ends = Signal()
+        m.d.comb += [
+            length.eq(burst_length(position, words)),
+            asks.eq((frames != 0) & (free >= MAX_BURST) & (~bus.ARVALID | bus.ARREADY)),
+            ends.eq(words == length),
+        ]
+        m.d.sync += free.eq(free + left - Mux(asks, length, 0))
+        with m.If(bus.ARREADY):
+            m.d.sync += bus.ARVALID.eq(0)
+        with m.If(asks):
+            m.d.sync += [
+                bus.ARVALID.eq(1),
+                bus.ARADDR[_ADDRESS_LOW:].eq(position),
+                bus.ARLEN.eq(length - 1),
+                position.eq(position + length),
+                words.eq(Mux(ends, self._frame_words, words - length)),
+            ]
+        stopping = self.failed | self.stop
+        begun = words != self._frame_words
+        with m.If(asks & ends):
+            m.d.sync += frames.eq(Mux(stopping, 0, frames - 1))
+        with m.Elif(stopping & ~begun & ~asks):
+            m.d.sync += frames.eq(0)
+        with m.If(self.start):
+            m.d.sync += [position.eq(self.address[_ADDRESS_LOW:]), frames.eq(self.count)]
+        return (frames != 0) | (free != READ_AHEAD)
+
+    def _hand_on(self, m: Module, ahead: fifo.SyncFIFOBuffered) -> None:
+        """From the memory block to the engine, or to nowhere behind an error."""
+        word, error = ahead.r_data[:-1], ahead.r_data[-1]
+        position = Signal(range(self._frame_words))
+        frame = Signal(_COUNT_BITS)
+        at_start = position == 0
+        # What was offered stays offered, whatever happens in the meantime.
+        offered, drops = Signal(), Signal()
+        moves, last = Signal(), Signal()
+        m.d.sync += offered.eq(self.words.valid & ~self.words.ready)
+        m.d.comb += [
+            drops.eq(at_start & ~offered & (self.failed | self.stop)),
+            Value.cast(self.words.payload).eq(word),
+            self.words.valid.eq(ahead.r_rdy & ~drops),
+            ahead.r_en.eq(self.words.ready | drops),
+            moves.eq(self.words.valid & self.words.ready),
+            last.eq(position == self._frame_words - 1),
+            self.first.eq(frame == 0),
+            self.entered.eq(moves & at_start),
+        ]
+        with m.If(moves):
+            m.d.sync += [
+                position.eq(Mux(last, 0, position + 1)),
+                frame.eq(frame + last),
+            ]
+        with m.If(moves & error & ~self.failed):
+            m.d.sync += [self.failed.eq(1), self.failed_frame.eq(frame)]
+        with m.If(self.start):
+            m.d.sync += [frame.eq(0), self.failed.eq(0)]
+
+
+class ResultWriter(wiring.Component):
+    """Writes logits, a result behind the other: 32 bits each, two a word, the rest zero.
+
+    Args:
+        classes: logits of a result.
+        result_words: memory words of a result.
+
+    Attributes:
+        bus: the AXI4 port; its read channels stay silent.
+        logits: a result; taken while `taken`.
+        start: writes to `address` (bytes, a multiple of 8) and behind it; given while `idle`.
+        discard: do not write the result that is taken.
+        taken: a result is taken in this clock.
+        failed: the memory refused a result; until the next `start`.
+        written: results since `start` that the memory confirmed, up to the first that it refused.
+        idle: every result that was taken is confirmed, refused or discarded.
+    """
+
+    def __init__(self, classes: int, result_words: int) -> None:
+        self._result_words = result_words
+        super().__init__(
+            {
+                "bus": Out(Full()),
+                "logits": In(stream.Signature(data.ArrayLayout(signed(32), classes))),
+                "start": In(1),
+                "address": In(ADDRESS_BITS),
+                "discard": In(1),
+                "taken": Out(1),
+                "failed": Out(1),
+                "written": Out(_COUNT_BITS),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Amaranth's entry."""
+        m = Module()
+        bits = 8 * WORD_BYTES
+        rest = Signal(bits * self._result_words)  # words still to be sent, the next one lowest
+        words = Signal(range(self._result_words + 1))  # that no burst has been asked for
+        busy = Signal()
+        open_bursts = self._confirm(m)
+        begins, length = self._send(m, rest, words, open_bursts.w_rdy)
+        m.d.comb += [
+            busy.eq((words != 0) | self.bus.AWVALID | self.bus.WVALID),
+            self.logits.ready.eq(~busy),
+            self.taken.eq(self.logits.valid & self.logits.ready),
+            # The last burst of a result is marked in the queue of open bursts.
+            open_bursts.w_en.eq(begins),
+            open_bursts.w_data.eq(words == length),
+            self.idle.eq(~busy & (open_bursts.level == 0)),
+        ]
+        with m.If(self.taken & ~self.discard):
+            m.d.sync += [rest.eq(Value.cast(self.logits.payload)), words.eq(self._result_words)]
+        return m
+
+    def _send(
+        self, m: Module, rest: Signal, words: Signal, may_begin: Value
+    ) -> tuple[Value, Value]:
+        """The address and data channels; returns (a burst begins, its length)."""
+        bus = self.bus
+        drive_burst_kind(m, bus, "AW")
+        position = Signal(ADDRESS_BITS - _ADDRESS_LOW)  # of the next burst, in words
+        beats = Signal(range(MAX_BURST + 1))  # of this burst that are left
+        begins, length = Signal(), Signal(range(MAX_BURST + 1))
+        m.d.comb += [
+            length.eq(burst_length(position, words)),
+            begins.eq((words != 0) & ~bus.AWVALID & ~bus.WVALID & may_begin),
+            bus.WDATA.eq(rest[: 8 * WORD_BYTES]),
+            bus.WSTRB.eq(~0),
+            bus.WVALID.eq(beats != 0),
+            bus.WLAST.eq(beats == 1),
+        ]
+        with m.If(bus.AWREADY):
+            m.d.sync += bus.AWVALID.eq(0)
+        with m.If(bus.WVALID & bus.WREADY):
+            m.d.sync += [beats.eq(beats - 1), rest.eq(rest >> (8 * WORD_BYTES))]
+        with m.If(begins):
+            m.d.sync += [
+                bus.AWVALID.eq(1),
+                bus.AWADDR[_ADDRESS_LOW:].eq(position),
+                bus.AWLEN.eq(length - 1),
+                beats.eq(length),
+                position.eq(position + length),
+                words.eq(words - length),
+            ]
+        with m.If(self.start):
+            m.d.sync += position.eq(self.address[_ADDRESS_LOW:])
+        return begins, length
+
+    def _confirm(self, m: Module) -> fifo.SyncFIFO:
+        """The response channel; returns the queue of bursts without a response."""
+        bus = self.bus
+        m.submodules.open_bursts = open_bursts = fifo.SyncFIFO(width=1, depth=_WRITES_AHEAD)
+        m.d.comb += [bus.BREADY.eq(1), open_bursts.r_en.eq(bus.BVALID)]
+        refused = is_error(bus.BRESP)
+        with m.If(bus.BVALID & refused):
+            m.d.sync += self.failed.eq(1)
+        with m.If(bus.BVALID & open_bursts.r_data & ~refused & ~self.failed):
+            m.d.sync += self.written.eq(self.written + 1)
+        with m.If(self.start):
+            m.d.sync += [self.failed.eq(0), self.written.eq(0)]
+        return open_bursts

@@ -1,0 +1,98 @@
+"""The recurrent cell with W_h h: sums of W_x x in, hidden codes out, one unit a clock.
+
+    W_x x --> front --> update --> units
+                ^                    |
+              W_h h <-- state <------+
+
+W_h h of the next frame starts as soon as h is complete, while the next frame still streams in, and
+its sums wait in the queue of its last stage: the recurrence is off the critical path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fdht_hls.rtl.cell_ports import CellParameters
+from fdht_hls.rtl.collected import CollectedFront
+from fdht_hls.rtl.contraction import StageParameters
+from fdht_hls.rtl.direct import DirectFront
+from fdht_hls.rtl.gru import GruUpdate
+from fdht_hls.rtl.lstm import LstmUpdate
+from fdht_hls.rtl.path import PathEngine
+from fdht_hls.rtl.state import HiddenState
+from fdht_models.tensor.cells import GruCell, LstmCell
+
+
+class RecurrentCell(wiring.Component):
+    """A cell.
+
+    Args:
+        own: what it is made of.
+        hidden: what the stages of W_h h are made of.
+
+    Attributes:
+        projected: stream of words of sums of W_x x.
+        frame: stream with a bit for each frame: it starts from a zero state.
+        space: input: the head has room for a result.
+        unit: units with their new hidden codes.
+        busy: a bit for each stage of W_h h and, highest, one for the cell itself.
+        starved: likewise.
+        blocked: likewise.
+    """
+
+    def __init__(self, own: CellParameters, hidden: Sequence[StageParameters]) -> None:
+        self.own, self.hidden = own, tuple(hidden)
+        flags = {name: Out(len(self.hidden) + 1) for name in ("busy", "starved", "blocked")}
+        projected = own.sum_words(own.recurrence.input_path)
+        super().__init__(
+            {
+                "projected": In(stream.Signature(projected)),
+                "frame": In(stream.Signature(unsigned(1))),
+                "space": In(1),
+                "unit": Out(own.unit),
+                **flags,
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        own, module = self.own, Module()
+        front = CollectedFront(own) if own.collects else DirectFront(own)
+        update, state = _update(own), HiddenState(own)
+        # Room for a whole frame's sums, so that they are ready when the next frame's come.
+        path = PathEngine(self.hidden, self.hidden[-1].shape.words_out)
+        module.submodules.front, module.submodules.update = front, update
+        module.submodules.state, module.submodules.path = state, path
+        wiring.connect(module, wiring.flipped(self.projected), front.projected)
+        wiring.connect(module, wiring.flipped(self.frame), front.frame)
+        wiring.connect(module, front.sums, update.sums)
+        wiring.connect(module, state.words, path.words)
+        wiring.connect(module, path.result, front.recurrent)
+        for member in own.unit.members:
+            source = getattr(update.unit, member)
+            module.d.comb += [
+                getattr(self.unit, member).eq(source),
+                getattr(state.unit, member).eq(source),
+            ]
+        fresh = Signal(init=1)
+        with module.If(front.frame.valid & front.frame.ready):
+            module.d.sync += fresh.eq(0)
+        module.d.comb += [front.fresh.eq(fresh), front.space.eq(self.space)]
+        busy = ~front.starved & ~front.blocked
+        for name, flag in (("busy", busy), ("starved", front.starved), ("blocked", front.blocked)):
+            flags = getattr(self, name)
+            module.d.comb += [flags[:-1].eq(getattr(path, name)), flags[-1].eq(flag)]
+        return module
+
+
+def _update(own: CellParameters) -> Any:
+    cell = own.recurrence.cell
+    if isinstance(cell, LstmCell):
+        return LstmUpdate(own, cell)
+    assert isinstance(cell, GruCell), "CellParameters refuses others"
+    return GruUpdate(own, cell)

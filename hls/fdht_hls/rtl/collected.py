@@ -1,0 +1,142 @@
+"""CollectedFront: for sums that come in any order; a frame's sums are collected by row of W first.
+
+Both paths emit their sums in the same order, whatever the words that carry them. One sum a clock
+is put away for each path; then units are issued in their natural order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from fdht_hls.rtl.arithmetic import code_shape, delay, packed
+from fdht_hls.rtl.cell_ports import CellParameters, front_ports, rom
+from fdht_models.tensor.quantized import ContractionPath
+
+
+class Collector(wiring.Component):
+    """Puts the sums of a path away.
+
+    Args:
+        own: what the cell is made of.
+        path: whose sums they are.
+
+    Attributes:
+        words: stream of words of sums.
+        complete: output: a frame's sums are there.
+        clear: input: they have been used.
+        number: input: a unit.
+        sums: output: its sums, a clock later.
+    """
+
+    def __init__(self, own: CellParameters, path: ContractionPath) -> None:
+        self.own = own
+        self.form = own.recurrence.accumulator_format(path, -1)
+        super().__init__(
+            {
+                "words": In(stream.Signature(own.sum_words(path))),
+                "complete": Out(1),
+                "clear": In(1),
+                "number": In(own.number),
+                "sums": Out(data.ArrayLayout(code_shape(self.form), own.gates)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        own, module = self.own, Module()
+        rows, length = own.arrival.size, self.words.payload.shape().length
+        place, count = Signal(range(length)), Signal(range(rows))
+        take, last = Signal(), count == rows - 1
+        # All sums have been sent to their places when `full` is set, and lie there a clock later.
+        full, last_place = Signal(), place == length - 1
+        module.d.comb += [
+            take.eq(self.words.valid & ~full),
+            self.words.ready.eq(take & last_place),
+            self.complete.eq(full & delay(module, full, 1, init=0)),
+        ]
+        with module.If(take):
+            module.d.sync += [
+                place.eq(Mux(last_place, 0, place + 1)),
+                count.eq(Mux(last, 0, count + 1)),
+                full.eq(last),
+            ]
+        with module.If(self.clear):
+            module.d.sync += full.eq(0)
+        entry = Signal(code_shape(self.form), reset_less=True)
+        with module.Switch(place):
+            for at in range(length):
+                with module.Case(at):
+                    module.d.sync += entry.eq(self.words.payload[at])
+        self._store(module, delay(module, take, 1, init=0), count, entry)
+        return module
+
+    def _store(self, module: Module, valid: Any, count: Signal, entry: Signal) -> None:
+        """A memory a gate, each with a row a unit."""
+        own = self.own
+        order = own.arrival.ravel()
+        width = max(own.number.width, (own.gates - 1).bit_length())
+        table = packed(list(zip(order % own.units, order // own.units, strict=True)), width)
+        target = rom(module, "row", table, data.ArrayLayout(unsigned(width), 2), count)
+        for gate in range(own.gates):
+            memory = Memory(shape=unsigned(self.form.width), depth=max(2, own.units), init=[])
+            module.submodules[f"gate_{gate}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            module.d.comb += [
+                write.addr.eq(target[0]),
+                write.en.eq(valid & (target[1] == gate)),
+                write.data.eq(entry),
+                read.addr.eq(self.number),
+                self.sums[gate].eq(read.data.as_signed()),
+            ]
+
+
+class CollectedFront(wiring.Component):
+    """Collects the sums of both paths, then issues a frame's units; see `front_ports`.
+
+    Args:
+        own: what the cell is made of.
+    """
+
+    def __init__(self, own: CellParameters) -> None:
+        self.own = own
+        super().__init__(front_ports(own))
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        own, module = self.own, Module()
+        recurrence = own.recurrence
+        number = Signal(own.number)
+        last = number == own.units - 1
+        parts = {
+            "projected": Collector(own, recurrence.input_path),
+            "recurrent": Collector(own, recurrence.hidden_path),
+        }
+        there = parts["projected"].complete & (parts["recurrent"].complete | self.fresh)
+        word, room = there & self.frame.valid, ~last | self.space
+        issue = Signal()
+        module.d.comb += [
+            issue.eq(word & room),
+            self.frame.ready.eq(issue & last),
+            self.sums.valid.eq(delay(module, issue, 1, init=0)),
+            self.sums.number.eq(delay(module, number, 1)),
+            self.sums.last.eq(delay(module, last, 1)),
+            self.sums.zero.eq(delay(module, self.frame.payload | self.fresh, 1)),
+            self.starved.eq(~word),
+            self.blocked.eq(word & ~room),
+        ]
+        with module.If(issue):
+            module.d.sync += number.eq(Mux(last, 0, number + 1))
+        for name, part in parts.items():
+            module.submodules[name] = part
+            wiring.connect(module, wiring.flipped(getattr(self, name)), part.words)
+            module.d.comb += [
+                part.number.eq(number),
+                part.clear.eq(issue & last),
+                getattr(self.sums, name).eq(part.sums),
+            ]
+        return module

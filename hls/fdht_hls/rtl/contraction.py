@@ -1,0 +1,295 @@
+"""A contraction stage: one core of a path, at the parallelism of its schedule.
+
+The model is fdht_contraction.h: sums accumulate in the order in which data arrive and are rounded
+once, when the mode has passed. A beat is issued every clock in which a word waits and there is
+room for what it completes; behind that, the pipeline never stops:
+
+    issue -> operands, weights -> products -> sum over the vector -> sum over the mode -> rounding
+
+so that no clock enable has to reach every register. Sums over the mode lie in a memory that is
+read, added to and written in the same clock, so that a beat may take up what the one before left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from fdht_hls.beats import beat_weights
+from fdht_hls.rtl.arithmetic import (
+    bounded,
+    code_shape,
+    delay,
+    packed,
+    pipelined_sum,
+    product,
+    round_saturate,
+    tree_clocks,
+)
+from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.rtl.walk import Loops, Walk
+from fdht_hls.schedule import StageSchedule, vector_length
+from fdht_hls.shapes import StageShape, stage_shape
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+
+#: Words of output that a stage holds: enough that it never waits for its own pipeline.
+QUEUE_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class StageParameters:
+    """All that a stage is made of.
+
+    Args:
+        name: of the stage, as the reference's observer knows it.
+        shape: its loops.
+        schedule: its parallelism.
+        source: format of a value of input.
+        total: exact format of a sum.
+        result: format of a value of output; `total` in the last stage.
+        weights: a row for each beat.
+    """
+
+    name: str
+    shape: StageShape
+    schedule: StageSchedule
+    source: FixedPoint
+    total: FixedPoint
+    result: FixedPoint
+    weights: QuantizedArray
+
+    @property
+    def word_in(self) -> data.ArrayLayout:
+        """A word of input."""
+        values = self.shape.inner * self.shape.lanes * vector_length(self.shape)
+        return data.ArrayLayout(code_shape(self.source), values)
+
+    @property
+    def word_out(self) -> data.ArrayLayout:
+        """A word of output."""
+        return data.ArrayLayout(code_shape(self.result), self.shape.word_out)
+
+
+def stage_parameters(
+    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
+) -> StageParameters:
+    """What a stage of a path is made of."""
+    shape = stage_shape(path, position)
+    total = recurrence.accumulator_format(path, position)
+    label = "input" if path is recurrence.input_path else "hidden"
+    return StageParameters(
+        f"{label}.{path.plan.stages[position].core}",
+        shape,
+        schedule,
+        recurrence.stage_input_format(path, position),
+        total,
+        path.formats[position] if position < len(path.formats) else total,
+        beat_weights(recurrence, path, position, shape, schedule),
+    )
+
+
+class ContractionStage(wiring.Component):
+    """A contraction stage.
+
+    Args:
+        own: what it is made of.
+        depth: words of output that it holds.
+        loadable: weights can be written at run time, through `load_enable`, `load_row` and
+            `load_weights` (a row of `own.weights`, the first in the lowest bits).
+
+    Attributes:
+        words: stream of words of input, `own.word_in`.
+        result: stream of words of output, `own.word_out`.
+        busy: a beat is issued.
+        starved: no word waits.
+        blocked: a word waits, but there is no room for what it completes.
+    """
+
+    def __init__(
+        self, own: StageParameters, depth: int = QUEUE_DEPTH, *, loadable: bool = False
+    ) -> None:
+        self.own, self.depth, self.loadable = own, depth, loadable
+        self.loops = Loops(own.shape, own.schedule)
+        ports = {
+            "words": In(stream.Signature(own.word_in)),
+            "result": Out(stream.Signature(own.word_out)),
+            "busy": Out(1),
+            "starved": Out(1),
+            "blocked": Out(1),
+        }
+        if loadable:
+            width = own.weights.format.width * own.schedule.parallel
+            ports |= {
+                "load_enable": In(1),
+                "load_row": In(range(self.loops.weight_rows)),
+                "load_weights": In(width),
+            }
+        super().__init__(ports)
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        module = Module()
+        module.submodules.walk = walk = Walk(self.loops)
+        self._issue(module, walk)
+        sums = self._multiply(module, walk)
+        # Operands and products are a register each.
+        clocks = 2 + tree_clocks(self.own.schedule.vector)
+        totals = self._accumulate(module, walk, sums, clocks)
+        self._emit(module, walk, totals, clocks + 1)
+        return module
+
+    def _issue(self, module: Module, walk: Walk) -> None:
+        """Issues a beat when it can; counts the words that there is room for."""
+        space = Signal(range(self.depth + 1), init=self.depth)
+        room = ~walk.completes | (space != 0)
+        module.d.comb += [
+            walk.advance.eq(self.words.valid & room),
+            self.words.ready.eq(walk.advance & walk.word_last),
+            self.busy.eq(walk.advance),
+            self.starved.eq(~self.words.valid),
+            self.blocked.eq(self.words.valid & ~room),
+        ]
+        taken = walk.advance & walk.completes
+        module.d.sync += space.eq(space - taken + (self.result.valid & self.result.ready))
+
+    def _multiply(self, module: Module, walk: Walk) -> list[Any]:
+        """Sums over the values of a beat, one an output."""
+        own = self.own
+        vector, outputs = own.schedule.vector, own.schedule.outputs
+        weights = self._weights(module, walk)
+        values = [
+            Signal(code_shape(own.source), reset_less=True, name="operand") for _ in range(vector)
+        ]
+        with module.Switch(walk.slice):
+            for at in range(self.loops.slices):
+                with module.Case(at):
+                    module.d.sync += [
+                        value.eq(self.words.payload[at * vector + place])
+                        for place, value in enumerate(values)
+                    ]
+        sums = []
+        for output in range(outputs):
+            products = [
+                bounded(
+                    module,
+                    product(value, weights[place * outputs + output], own.schedule.multipliers),
+                    own.total.width,
+                )
+                for place, value in enumerate(values)
+            ]
+            sums.append(pipelined_sum(module, products, own.total.width))
+        return sums
+
+    def _weights(self, module: Module, walk: Walk) -> list[Any]:
+        """The weights of a beat, a clock after it was issued."""
+        own, shape = self.own, code_shape(self.own.weights.format)
+        rows = own.weights.codes
+        if len(rows) == 1 and not self.loadable:
+            return [Const(int(code), shape) for code in rows[0]]
+        layout = data.ArrayLayout(shape, own.schedule.parallel)
+        module.submodules.weights = memory = Memory(
+            shape=unsigned(layout.size),
+            depth=max(2, len(rows)),
+            init=packed(rows, own.weights.format.width),
+        )
+        if self.loadable:
+            write = memory.write_port()
+            module.d.comb += [
+                write.en.eq(self.load_enable),
+                write.addr.eq(self.load_row),
+                write.data.eq(self.load_weights),
+            ]
+        read = memory.read_port()
+        module.d.comb += read.addr.eq(walk.weight)
+        return list(layout(read.data))
+
+    def _accumulate(self, module: Module, walk: Walk, sums: list[Any], clocks: int) -> list[Signal]:
+        """Sums over the mode, one clock later; `sums` come `clocks` after their beat."""
+        shape = signed(self.own.total.width)
+        totals = [Signal(shape, name="total") for _ in sums]
+        before: list[Any] = [Const(0, shape)] * len(sums)
+        if self.loops.sum_rows:
+            layout = data.ArrayLayout(shape, len(sums))
+            word = Signal(layout, name="word")
+            module.d.comb += [word[place].eq(total) for place, total in enumerate(totals)]
+            former = self._keep(module, walk, Value.cast(word), clocks)
+            first = delay(module, walk.first, clocks)
+            before = [Mux(first, 0, entry) for entry in layout(former)]
+        kept = []
+        for total, entry, summand in zip(totals, before, sums, strict=True):
+            module.d.comb += total.eq(entry + summand)
+            register = Signal(shape, reset_less=True, name="kept")
+            module.d.sync += register.eq(total)
+            kept.append(register)
+        return kept
+
+    def _keep(self, module: Module, walk: Walk, word: Value, clocks: int) -> Value:
+        """Puts a beat's sums in their row; what lay there before, in the same clock."""
+        enable = delay(module, walk.advance, clocks, init=0)
+        if self.loops.sum_rows == 1:
+            register = Signal(len(word), reset_less=True, name="sums")
+            with module.If(enable):
+                module.d.sync += register.eq(word)
+            return register
+        module.submodules.sums = memory = Memory(
+            shape=unsigned(len(word)), depth=self.loops.sum_rows, init=[]
+        )
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        row = delay(module, walk.row, clocks)
+        module.d.comb += [
+            read.addr.eq(row),
+            write.addr.eq(row),
+            write.en.eq(enable),
+            write.data.eq(word),
+        ]
+        return read.data
+
+    def _emit(self, module: Module, walk: Walk, totals: list[Signal], clocks: int) -> None:
+        """Rounds sums and puts them into words; they come `clocks` after their beat."""
+        own = self.own
+        results = totals
+        if own.result != own.total:
+            results = []
+            for total in totals:
+                register = Signal(code_shape(own.result), reset_less=True, name="code")
+                rounded = round_saturate(module, total, own.total.fraction, own.result)
+                module.d.sync += register.eq(rounded)
+                results.append(register)
+            clocks += 1
+        module.submodules.queue = queue = WordQueue(own.word_out, self.depth)
+        done = delay(module, walk.advance & walk.last, clocks, init=0)
+        slot = delay(module, walk.slot, clocks)
+        for place, (at, output) in enumerate(placement(own.shape, own.schedule)):
+            entry: Any = results[output]
+            if at < self.loops.slots - 1:
+                entry = Signal(code_shape(own.result), reset_less=True, name="placed")
+                with module.If(done & (slot == at)):
+                    module.d.sync += entry.eq(results[output])
+            module.d.comb += queue.words.payload[place].eq(entry)
+        complete = walk.advance & walk.completes
+        module.d.comb += queue.words.valid.eq(delay(module, complete, clocks, init=0))
+        wiring.connect(module, wiring.flipped(self.result), queue.result)
+
+
+def placement(shape: StageShape, schedule: StageSchedule) -> list[tuple[int, int]]:
+    """For each place in a word of output: (slot in which it is filled, output of that beat).
+
+    Bonds that live longer come first in a word, so that those which the next stage sums are the
+    innermost; see `place` in fdht_contraction.h.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    high, parts = shape.lanes // shape.low, shape.outputs // schedule.outputs
+    for lane in range(shape.lanes):
+        for output in range(shape.outputs):
+            mode, opened = divmod(output, shape.opened)
+            bond = (mode * high + lane // shape.low) * shape.opened + opened
+            part, within = divmod(output, schedule.outputs)
+            found[bond * shape.low + lane % shape.low] = (lane * parts + part, within)
+    return [found[place] for place in range(shape.word_out)]

@@ -1,0 +1,150 @@
+"""The IP core `fdht_lstm`: control port, frame reader, engine and result writer.
+
+Its ports have the names that Vitis HLS gives them, so that a block design, a driver or a test bench
+made for one serves the other. A call processes `frame_count` frames and is done when the memory has
+confirmed every result.
+
+When the memory answers with an error, the call ends early: frames that are under way are completed,
+later ones are dropped, no result of the frame concerned or of a later one is counted, and
+`frames_done` shows how many frames came before it. The LSTM state is then of no use: start the next
+call with `reset_state`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from fdht_hls.registers import ABI_VERSION
+from fdht_hls.rtl.axi import FrameReader, ResultWriter
+from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
+from fdht_hls.rtl.control import ADDRESS_BITS, Control
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+
+TOP = "fdht_lstm"
+CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_results"
+#: What a probe says of each stage in a clock; see `EnginePorts`.
+PROBES = ("busy", "starved", "blocked")
+
+
+class EnginePorts(Protocol):
+    """What the core needs of an engine, an Amaranth component.
+
+    Attributes:
+        words: stream of memory words in, whole frames.
+        logits: stream of results out, one a frame.
+        reset_state: the frame whose first word is taken in this clock starts from a zero state.
+        stages: names of its stages.
+        busy, starved, blocked: a bit a stage: it works, waits for input, waits for room behind it.
+    """
+
+    words: Any
+    logits: Any
+    reset_state: Any
+    stages: tuple[str, ...]
+    busy: Any
+    starved: Any
+    blocked: Any
+
+
+class Core(wiring.Component):
+    """The top level.
+
+    Args:
+        network: whose frames and results it moves; gives the identity.
+        engine: what computes.
+        probes: also bring out what each stage does, as ports `probe_busy`, `probe_starved` and
+            `probe_blocked`, for simulations.
+    """
+
+    def __init__(
+        self, network: QuantizedNetwork, engine: EnginePorts, *, probes: bool = False
+    ) -> None:
+        self._network, self._engine = network, engine
+        self._probes = PROBES if probes else ()
+        super().__init__(
+            {
+                "ap_clk": In(1),
+                "ap_rst_n": In(1),
+                "interrupt": Out(1),
+                **flat_ports(CONTROL, Lite(ADDRESS_BITS), In),
+                **flat_ports(FRAMES, Full(), Out),
+                **flat_ports(RESULTS, Full(), Out),
+                **{f"probe_{name}": Out(len(engine.stages)) for name in self._probes},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Amaranth's entry."""
+        network = self._network
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.d.comb += [ClockSignal().eq(self.ap_clk), ResetSignal().eq(~self.ap_rst_n)]
+        m.submodules.control = control = Control(identity_of(network))
+        m.submodules.reader = reader = FrameReader(
+            network.frame_bytes // WORD_BYTES, network.input_format.signed
+        )
+        m.submodules.writer = writer = ResultWriter(
+            len(network.classes), network.result_bytes // WORD_BYTES
+        )
+        m.submodules.engine = engine = self._engine
+        wiring.connect(m, reader.words, engine.words)
+        wiring.connect(m, engine.logits, writer.logits)
+        for prefix, part in ((CONTROL, control), (FRAMES, reader), (RESULTS, writer)):
+            connect_flat(m, self, prefix, part.bus)
+        m.d.comb += self.interrupt.eq(control.interrupt)
+        m.d.comb += [
+            getattr(self, f"probe_{name}").eq(getattr(engine, name)) for name in self._probes
+        ]
+        self._run_calls(m, control, reader, writer, engine)
+        return m
+
+    def _run_calls(
+        self,
+        m: Module,
+        control: Control,
+        reader: FrameReader,
+        writer: ResultWriter,
+        engine: EnginePorts,
+    ) -> None:
+        """From AP_START to AP_DONE."""
+        begins, ends = Signal(), Signal()
+        resets = Signal()
+        inside = Signal(32)  # frames that the engine has begun and not given a result of
+        taken = Signal(32)  # results of this call
+        m.d.comb += [
+            begins.eq(control.start & ~control.running),
+            ends.eq(control.running & reader.idle & writer.idle & (inside == 0)),
+            control.done.eq(ends),
+            control.frames_done.eq(writer.written),
+            reader.start.eq(begins),
+            reader.address.eq(control.frames),
+            reader.count.eq(control.frame_count),
+            reader.stop.eq(writer.failed),
+            writer.start.eq(begins),
+            writer.address.eq(control.results),
+            writer.discard.eq(writer.failed | (reader.failed & (taken >= reader.failed_frame))),
+            engine.reset_state.eq(resets & reader.first),
+        ]
+        m.d.sync += [
+            inside.eq(inside + reader.entered - writer.taken),
+            taken.eq(taken + writer.taken),
+        ]
+        with m.If(begins):
+            m.d.sync += [control.running.eq(1), resets.eq(control.reset_state[0]), taken.eq(0)]
+        with m.Elif(ends):
+            m.d.sync += control.running.eq(0)
+
+
+def identity_of(network: QuantizedNetwork) -> dict[str, int]:
+    """What the identity registers show, but for `frames_done`."""
+    return {
+        "abi_version": ABI_VERSION,
+        "design_id_low": network.design_id & 0xFFFF_FFFF,
+        "design_id_high": network.design_id >> 32,
+        "frame_bytes": network.frame_bytes,
+        "result_bytes": network.result_bytes,
+    }

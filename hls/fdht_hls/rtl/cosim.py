@@ -1,0 +1,253 @@
+"""Clips through the core in RTL: are the integers those of the reference, and how fast is it.
+
+All figures are simulated, clock by clock, on the Verilog that is synthesised; the board's memory
+and clock are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from fdht_hls.equality import Comparison, compare, reference_logits, refuse_mismatches
+from fdht_hls.rtl.emit import emit_for_simulation
+from fdht_hls.rtl.simulation.build import BUILD_TIMEOUT, build_simulator
+from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
+from fdht_hls.schedule import Schedule
+from fdht_models.errors import ConfigError
+from fdht_models.tensor.fixedpoint import Codes
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+
+#: Kind of these figures, for whoever shows them.
+KIND = "simulated"
+#: Fewer frames have no steady state: the first ones fill the pipeline.
+LEAST_FRAMES = 5
+#: Frames of the first call, which the second goes on from.
+_FIRST_CALL = 2
+#: What takes this share of the time sets the pace.
+_SETS_PACE = 0.9
+#: A stage's part of `CallOutcome.activity`.
+_BUSY, _STARVED, _BLOCKED, _FIRST_BUSY, _LAST_BUSY = range(5)
+
+
+@dataclass(frozen=True)
+class StageLoad:
+    """What a stage does in a frame, in clocks, on average in the steady state."""
+
+    name: str
+    busy: float
+    starved: float
+    blocked: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What each stage did while a frame went through; see `Outcome`.
+
+    Args:
+        stages: their names.
+        states: a letter a clock for each.
+        last_word: clock, from the first, in which the frame's last word was read.
+    """
+
+    stages: tuple[str, ...]
+    states: tuple[str, ...]
+    last_word: int
+
+
+@dataclass(frozen=True)
+class Cosim:
+    """What a simulation of a clip found.
+
+    Args:
+        comparison: with the reference.
+        frames: simulated.
+        latency, jitter, back_pressure, seed: of the memory.
+        clocks: simulated in all.
+        cycles_per_frame: between two results in the steady state.
+        io_limit: clocks in which the port delivers a frame, a word a clock.
+        last_pixel_to_result: clocks from the read of a frame's last word to the last word of its
+            result on the port, at most.
+        recurrent_latency: clocks from a complete h to the next, if W_x x waits: W_h h, then the
+            cell. None where frames are so short that they overlap with it.
+        limited_by: what sets the pace: a stage, "memory port" or "recurrence".
+        stages: what each of them does in a frame.
+        timeline: of one frame in the steady state.
+    """
+
+    comparison: Comparison
+    frames: int
+    latency: int
+    jitter: int
+    back_pressure: float
+    seed: int
+    clocks: int
+    cycles_per_frame: float
+    io_limit: int
+    last_pixel_to_result: int
+    recurrent_latency: int | None
+    limited_by: str
+    stages: tuple[StageLoad, ...]
+    timeline: Timeline
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, without the timeline."""
+        value = asdict(replace(self, timeline=Timeline((), (), 0)))
+        del value["timeline"]
+        comparison = value.pop("comparison")
+        return {
+            "kind": KIND,
+            "ports": 1,
+            "bytes_per_clock": WORD_BYTES,
+            "compared": comparison["compared"],
+            "mismatches": comparison["mismatches"],
+            **value,
+        }
+
+
+def cosim(
+    network: QuantizedNetwork,
+    schedule: Schedule,
+    frames: npt.NDArray[Any],
+    cache: Path,
+    settings: RunSettings,
+    build_timeout: float = BUILD_TIMEOUT,
+) -> Cosim:
+    """Simulates a clip in two calls and compares it with the reference.
+
+    Args:
+        network: the integers.
+        schedule: parallelism of its stages.
+        frames: codes [frames, inputs].
+        cache: directory of compiled cores.
+        settings: what stands around the core.
+        build_timeout: seconds for compiling.
+
+    Raises:
+        ConfigError: too few frames, or the schedule is of another network.
+        DeviceError: the core broke a rule of AXI.
+        DeviceTimeoutError: it did not end in time.
+        EqualityError: an integer differs.
+        ToolError: a tool is missing, fails, or takes too long.
+    """
+    if len(frames) < LEAST_FRAMES:
+        raise ConfigError(
+            f"a steady state needs {LEAST_FRAMES} frames or more", field="frames", value=len(frames)
+        )
+    verilog, stages = emit_for_simulation(network, schedule)
+    simulator = build_simulator(
+        verilog, stages, cache, traces=settings.trace is not None, timeout=build_timeout
+    )
+    pieces = [slice(0, _FIRST_CALL), slice(_FIRST_CALL, len(frames))]
+    noted = replace(settings, timeline=len(frames) - _FIRST_CALL - 1)
+    logits, outcome = simulate_stream(simulator, network, frames, pieces, noted)
+    comparison = compare(reference_logits(network, frames[None]), logits[None])
+    refuse_mismatches({"reference_rtl": comparison})
+    return _figures(network, stages, len(frames), comparison, outcome, settings)
+
+
+def _figures(
+    network: QuantizedNetwork,
+    stages: tuple[str, ...],
+    frames: int,
+    comparison: Comparison,
+    outcome: Outcome,
+    settings: RunSettings,
+) -> Cosim:
+    call = outcome.calls[-1]
+    results = call.times[:, 2]
+    cycles = float(results[-1] - results[0]) / (len(results) - 1)
+    io_limit = network.frame_bytes // WORD_BYTES
+    loads = _loads(stages, call)
+    return Cosim(
+        comparison=comparison,
+        frames=frames,
+        latency=settings.latency,
+        jitter=settings.jitter,
+        back_pressure=settings.back_pressure,
+        seed=settings.seed,
+        clocks=outcome.clocks,
+        cycles_per_frame=cycles,
+        io_limit=io_limit,
+        last_pixel_to_result=int((results - call.times[:, 1]).max()),
+        recurrent_latency=recurrent_latency(stages, call.activity),
+        limited_by=_limit(loads, cycles, io_limit, settings),
+        stages=loads,
+        timeline=Timeline(
+            stages, outcome.timeline, int(call.times[-1, 1]) - outcome.timeline_start
+        ),
+    )
+
+
+def _loads(stages: tuple[str, ...], call: CallOutcome) -> tuple[StageLoad, ...]:
+    """Averages over the frames behind the first, whose window began before the call."""
+    mean = call.activity[1:].mean(axis=0)
+    return tuple(
+        StageLoad(name, *(round(float(value), 1) for value in row[: _BLOCKED + 1]))
+        for name, row in zip(stages, mean, strict=True)
+    )
+
+
+def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
+    """Clocks from a complete h to the next if nothing but W_h h had to be waited for.
+
+    W_h h starts when h is complete and its own work is seen whole in a window; behind its last sum
+    come the units that the cell then updates, a unit a clock, and the depth of the cell, which is
+    seen between its last unit and the start of W_h h. An upper bound: the cell may begin earlier.
+
+    Args:
+        stages: names of stages, those of W_h h beginning with "hidden.".
+        activity: see `CallOutcome`.
+
+    Returns:
+        The largest of all frames; None if windows do not hold it whole.
+    """
+    hidden = [at for at, name in enumerate(stages) if name.startswith("hidden.")]
+    if not hidden or "cell" not in stages or len(activity) < 2:
+        return None
+    cell, found = list(stages).index("cell"), []
+    for window in activity[1:]:
+        begins, ends = window[hidden[0], _FIRST_BUSY], window[hidden, _LAST_BUSY].max()
+        depth = begins - window[cell, _LAST_BUSY]
+        whole = window[hidden, _BUSY].min() > 0 and window[cell, _FIRST_BUSY] > 0 and depth >= 0
+        if not whole:
+            return None
+        found.append(int(ends - begins + 1 + window[cell, _BUSY] + depth))
+    return max(found)
+
+
+def _limit(loads: Sequence[StageLoad], cycles: float, io_limit: int, settings: RunSettings) -> str:
+    """What sets the pace."""
+    slowest = max(loads, key=lambda load: load.busy)
+    if io_limit >= _SETS_PACE * cycles:
+        return "memory port"
+    if slowest.busy >= _SETS_PACE * cycles:
+        return slowest.name
+    held_up = settings.back_pressure or settings.latency or settings.jitter
+    return "memory" if held_up else "recurrence"
+
+
+def report_lines(result: Cosim) -> list[str]:
+    """The report for people."""
+    recurrent = result.recurrent_latency
+    lines = [
+        f"{result.comparison.compared} logits compared with the reference, "
+        f"{result.comparison.mismatches} differ",
+        f"memory: {result.latency} clocks of latency (+0 to {result.jitter}), held up in "
+        f"{result.back_pressure:.0%} of clocks",
+        f"cycles per frame:     {result.cycles_per_frame:.1f} ({KIND}; the port needs "
+        f"{result.io_limit}); limited by: {result.limited_by}",
+        f"last pixel to result: {result.last_pixel_to_result} cycles ({KIND})",
+        f"recurrent latency:    {'overlaps' if recurrent is None else f'{recurrent} cycles'} "
+        f"({KIND})",
+        f"{'cycles of a frame':18}{'busy':>10}{'starved':>10}{'blocked':>10}",
+    ]
+    lines += [
+        f"{load.name:18}{load.busy:10.1f}{load.starved:10.1f}{load.blocked:10.1f}"
+        for load in result.stages
+    ]
+    return lines

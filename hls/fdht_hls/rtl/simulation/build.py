@@ -1,0 +1,235 @@
+"""Verilog and test bench -> a program, compiled once for the same text."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from amaranth.lib import wiring
+
+from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, IDENTITY_REGISTERS
+from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
+from fdht_hls.rtl.control import ADDRESS_BITS
+from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP
+from fdht_hls.rtl.process import run_tool
+from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
+from fdht_models.errors import ArtifactError, ToolError
+
+#: Seconds that Verilator and g++ may take.
+BUILD_TIMEOUT = 1800.0
+#: Clocks of reset before the first call.
+RESET_CLOCKS = 4
+PROGRAM, LOG = "simulate", "build.log"
+_HARNESS, _BUS = "fdht_rtl_harness.cpp", "fdht_rtl_bus.h"
+_TEMPLATES = Path(__file__).parents[2] / "templates"
+#: A probe is read as one number.
+_MOST_STAGES = 64
+_FLAGS = (
+    *("--cc", "--exe", "--build", "-j", "1"),
+    # Amaranth's text is not for people: unused and undriven bits are no sign of a mistake.
+    *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
+    *("--x-assign", "unique", "--noassert"),
+    "-O3",
+)
+#: What the makefiles of Verilator call the optimisation of their parts.
+_LEVELS = ("OPT_FAST", "OPT_SLOW", "OPT_GLOBAL")
+#: Of the C++ that Verilator writes: the first compiles in half the time, the second runs faster.
+_QUICK, _FAST = "-O0", "-O1"
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A compiled core.
+
+    Args:
+        program: to run.
+        stages: names of the engine's stages, in the order of the probes.
+        traces: it can write waveforms.
+        fresh: it was compiled just now.
+    """
+
+    program: Path
+    stages: tuple[str, ...]
+    traces: bool
+    fresh: bool
+
+
+def build_simulator(
+    verilog: str,
+    stages: tuple[str, ...],
+    cache: Path,
+    *,
+    traces: bool = False,
+    quick: bool = False,
+    timeout: float = BUILD_TIMEOUT,
+) -> Simulator:
+    """Compiles a core, unless the cache has it.
+
+    Args:
+        verilog: of `Core` with probes.
+        stages: names of the engine's stages.
+        cache: directory of compiled cores, each in one named by its digest.
+        traces: be able to write waveforms, which makes it slower.
+        quick: compile fast rather than run fast, for small networks.
+        timeout: seconds.
+
+    Raises:
+        ArtifactError: the cache cannot be written.
+        ToolError: Verilator is missing or too old, or it or g++ fails or takes too long.
+    """
+    if len(stages) > _MOST_STAGES:
+        raise ToolError(
+            f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
+        )
+    verilator = find_verilator()
+    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces)}
+    level = _QUICK if quick else _FAST
+    flags = (*_FLAGS, *(word for name in _LEVELS for word in ("-MAKEFLAGS", f"{name}={level}")))
+    if traces:
+        flags += ("--trace-fst",)
+    target = cache / _digest({**sources, "flags": " ".join(flags), "tool": str(verilator.version)})
+    with _locked(cache, target.name):
+        fresh = not (target / PROGRAM).is_file()
+        if fresh:
+            _build_into(target, sources, verilator, flags, timeout)
+    return Simulator(target / PROGRAM, stages, traces, fresh)
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name, text in sorted(texts.items()):
+        digest.update(f"{name}\0{len(text)}\0{text}".encode())
+    return digest.hexdigest()[:24]
+
+
+@contextmanager
+def _locked(cache: Path, name: str) -> Iterator[None]:
+    """Two processes that want the same program compile it once; the system frees the lock."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        stream = (cache / f".{name}.lock").open("w")
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot be written ({error.strerror or error})",
+            field=str(cache),
+            remedy="choose another directory",
+        ) from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _build_into(
+    target: Path,
+    sources: Mapping[str, str],
+    verilator: Verilator,
+    flags: tuple[str, ...],
+    timeout: float,
+) -> None:
+    """In a directory of its own, of which only the program and the sources are kept."""
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for name, text in sources.items():
+            (work / name).write_text(text)
+        command = [str(verilator.program), *flags, "--top-module", TOP, "--prefix", f"V{TOP}"]
+        command += ["--Mdir", "objects", "-CFLAGS", "-I..", "-o", f"../{PROGRAM}"]
+        command += [f"{TOP}.v", _HARNESS]
+        code, log = run_tool("verilator", command, work, timeout, verilator.environment)
+        (work / LOG).write_text(log)
+        _check(code, log, work / PROGRAM)
+        shutil.rmtree(work / "objects")
+        shutil.rmtree(target, ignore_errors=True)
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check(code: int, log: str, program: Path) -> None:
+    if code == 0 and program.is_file():
+        return
+    lines = log.splitlines()
+    decisive = next((line for line in lines if "rror:" in line or "rror-" in line), None)
+    raise ToolError(
+        f"failed: {decisive or next(reversed(lines), 'no message')}", field="verilator", value=code
+    )
+
+
+def _bench(stages: int, traces: bool) -> dict[str, str]:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    values = {
+        "top": TOP,
+        "stages": stages,
+        "trace": traces,
+        "ports": _ports(),
+        "frames": FRAMES,
+        "results": RESULTS,
+        "max_burst": MAX_BURST,
+        "reset_clocks": RESET_CLOCKS,
+        "offsets": {name: register.offset for name, register in BY_NAME.items()},
+        "identity": {register.name: register.offset for register in IDENTITY_REGISTERS},
+        "ap_start": AP_START,
+        "ap_done": AP_DONE,
+        "ap_idle": AP_IDLE,
+    }
+    return {
+        name: environment.get_template(f"{name}.j2").render(values) for name in (_HARNESS, _BUS)
+    }
+
+
+def _ports() -> list[dict[str, Any]]:
+    """The buses as C++ sees them."""
+    memory = "plan.memory, plan.settings, random_, {}{{this}}"
+    return [
+        {
+            "type": "ControlPort",
+            "prefix": CONTROL,
+            "side": "control_",
+            "model": "LiteMaster<ControlPort>",
+            "signals": _signals(Lite(ADDRESS_BITS), ("AW", "W", "B", "AR", "R")),
+            "arguments": "plan.settings, random_",
+        },
+        {
+            "type": "FramesPort",
+            "prefix": FRAMES,
+            "side": "frames_",
+            "model": "ReadSide<FramesPort, OnFrameWord>",
+            "signals": _signals(Full(), ("AR", "R")),
+            "arguments": memory.format("OnFrameWord"),
+        },
+        {
+            "type": "ResultsPort",
+            "prefix": RESULTS,
+            "side": "results_",
+            "model": "WriteSide<ResultsPort, OnResultWord>",
+            "signals": _signals(Full(), ("AW", "W", "B")),
+            "arguments": memory.format("OnResultWord"),
+        },
+    ]
+
+
+def _signals(bus: wiring.Signature, channels: tuple[str, ...]) -> list[dict[str, str]]:
+    """Name and C++ type of each signal; Verilator has a type for each size of an integer."""
+    types = {8: "CData", 16: "SData", 32: "IData", 64: "QData"}
+    return [
+        {"name": name, "type": next(types[size] for size in types if member.shape <= size)}
+        for name, member in bus.members.items()
+        if _channel(name) in channels
+    ]
+
+
+def _channel(signal: str) -> str:
+    return signal[:2] if signal.startswith(("AW", "AR")) else signal[:1]

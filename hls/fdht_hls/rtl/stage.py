@@ -1,0 +1,93 @@
+"""A trained experiment in RTL: build/<name>/{model,hls}/ -> build/<name>/{cosim,resources}/."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from fdht_hls.rtl.cosim import Cosim, cosim
+from fdht_hls.rtl.emit import emit_verilog
+from fdht_hls.rtl.simulation.runner import RunSettings
+from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
+from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_models.artifacts import read_json, write_json
+from fdht_models.tensor.quantized import QuantizedNetwork
+
+REPORT = "report.json"
+#: Where compiled cores are kept, and counted ones.
+_COSIM, _RESOURCES = "cosim", "resources"
+
+
+def load_design(directory: Path, schedule: Path | None) -> tuple[QuantizedNetwork, Schedule]:
+    """The network of an experiment, and the parallelism of its stages.
+
+    Args:
+        directory: build/<name>.
+        schedule: a file of `Schedule.to_json`; by default that of the conversion, or else
+            `default_schedule`.
+
+    Raises:
+        ArtifactError: the network or the schedule is missing or damaged.
+        ConfigError: the schedule is of another network.
+    """
+    converted = directory / "hls" / "network.json"
+    trained = directory / "model" / "network.json"
+    network = QuantizedNetwork.load(converted if converted.is_file() else trained)
+    chosen = schedule or directory / "hls" / "schedule.json"
+    if schedule is None and not chosen.is_file():
+        return network, default_schedule(network.recurrence)
+    found = Schedule.from_json(read_json(chosen))
+    check_schedule(network.recurrence, found)
+    return network, found
+
+
+def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) -> npt.NDArray[Any]:
+    """Consecutive frames of the experiment's data: codes [frames, inputs].
+
+    Raises:
+        ArtifactError: the experiment has not been trained.
+        DataError: its data are missing.
+    """
+    from fdht_models.data import source_of
+
+    source = source_of(read_json(directory / "model" / "experiment.json")["data"])
+    clips = source.streams(1, frames, seed, directory.parent / "data").frames
+    return clips[0, :frames].view("int8" if network.input_format.signed else "uint8")
+
+
+def cosim_experiment(
+    directory: Path, frames: int, schedule: Path | None, settings: RunSettings
+) -> Cosim:
+    """Simulates a clip of a trained experiment; writes cosim/report.json.
+
+    Raises:
+        As `load_design`, `clip_of` and `cosim`.
+    """
+    network, chosen = load_design(directory, schedule)
+    clip = clip_of(directory, network, frames, settings.seed)
+    result = cosim(network, chosen, clip, directory / _COSIM, settings)
+    report = {"experiment": network.name, "schedule": chosen.to_json(), **result.to_json()}
+    write_json(directory / _COSIM / REPORT, report)
+    return result
+
+
+def count_experiment(
+    directory: Path, schedule: Path | None, timeout: float = SYNTHESIS_TIMEOUT
+) -> Resources:
+    """Resources of an experiment's core; counted once for the same Verilog.
+
+    Raises:
+        As `load_design`, `emit_verilog` and `count_resources`.
+    """
+    network, chosen = load_design(directory, schedule)
+    version = check_yosys()
+    verilog = emit_verilog(network, chosen)
+    key = hashlib.sha256(f"{version}\0{verilog}".encode()).hexdigest()[:24]
+    work = directory / _RESOURCES / key
+    if not (work / REPORT).is_file():
+        found = count_resources(verilog, work, timeout)
+        write_json(work / REPORT, found.to_json())
+    return Resources.from_json(read_json(work / REPORT))

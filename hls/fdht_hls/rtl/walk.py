@@ -1,0 +1,162 @@
+"""The walk of a stage over its beats: nested counters, and the addresses that follow from them.
+
+No multiplier is needed for an address: each is a sum of registers that advance by a fixed step
+when their loop does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from fdht_hls.schedule import StageSchedule, vector_length
+from fdht_hls.shapes import StageShape
+
+
+class Loops:
+    """Sizes of a stage's loops, the outermost first. A fibre is a vector of its own.
+
+    Attributes:
+        mode: values of the mode that is summed word by word.
+        groups: words of input for each of them.
+        inner: words of output that a word of input adds to.
+        lanes: vectors of each.
+        banks: terms of a sum, each with weights of its own.
+        bank_stride: lanes between one term and the next.
+        pieces: beats' worth of values in a vector.
+        parts: beats' worth of outputs.
+    """
+
+    def __init__(self, shape: StageShape, schedule: StageSchedule) -> None:
+        self.mode = 1 if shape.fibre else shape.mode
+        self.groups, self.inner, self.lanes = shape.groups, shape.inner, shape.lanes
+        self.banks, self.bank_stride = shape.banks, shape.bank_stride
+        self.pieces = vector_length(shape) // schedule.vector
+        self.parts = shape.outputs // schedule.outputs
+
+    @property
+    def beats(self) -> int:
+        """Beats of a turn: of one vector."""
+        return self.pieces * self.parts
+
+    @property
+    def slices(self) -> int:
+        """Slices of a word of input, each of which is a beat's operand."""
+        return self.inner * self.lanes * self.pieces
+
+    @property
+    def slots(self) -> int:
+        """Beats in which a word of output is filled."""
+        return self.lanes * self.parts
+
+    @property
+    def weight_rows(self) -> int:
+        """Rows of weights, one a beat."""
+        return self.mode * self.banks * self.beats
+
+    @property
+    def sum_rows(self) -> int:
+        """Rows of sums that are taken up again; 0 if each is complete at once."""
+        if self.mode > 1:
+            return self.groups * self.inner * self.slots
+        return self.parts if self.pieces > 1 else 0
+
+
+class Walk(wiring.Component):
+    """Counts beats.
+
+    Args:
+        loops: what they are.
+
+    Attributes:
+        advance: input: the beat is done.
+        slice: which slice of the word is multiplied.
+        weight: row of weights.
+        row: row of sums.
+        slot: place in the word of output.
+        first: sums start here.
+        last: sums are complete.
+        word_last: the word of input is used up.
+        completes: a word of output is complete.
+    """
+
+    def __init__(self, loops: Loops) -> None:
+        self.loops = loops
+        super().__init__(
+            {
+                "advance": In(1),
+                "slice": Out(range(loops.slices)),
+                "weight": Out(range(loops.weight_rows)),
+                "row": Out(range(max(1, loops.sum_rows))),
+                "slot": Out(range(loops.slots)),
+                "first": Out(1),
+                "last": Out(1),
+                "word_last": Out(1),
+                "completes": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        own, module = self.loops, Module()
+        nest = _Nest(module, self.advance)
+        part, part_end, part_last = nest.loop("part", own.parts)
+        piece, turn_end, piece_last = nest.loop("piece", own.pieces)
+        _, near_end, near_last = nest.loop("lane", own.bank_stride)
+        _, bank_end, bank_last = nest.loop("bank", own.banks)
+        _, lanes_end, far_last = nest.loop("far_lane", own.lanes // own.bank_stride // own.banks)
+        lanes_last = part_last & piece_last & near_last & bank_last & far_last
+        _, word_end, inner_last = nest.loop("inner", own.inner)
+        _, slab_end, _ = nest.loop("group", own.groups)
+        mode, mode_end, mode_last = nest.loop("mode", own.mode)
+
+        beat = nest.total("beat", own.beats, 1, self.advance, turn_end)
+        bank = nest.total("bank_base", own.banks * own.beats, own.beats, near_end, bank_end)
+        step = own.banks * own.beats
+        base = nest.total("mode_base", own.mode * step, step, slab_end, mode_end)
+        rows = own.groups * own.inner * own.slots if own.mode > 1 else 1
+        row = nest.total("row_base", rows, own.parts, turn_end, slab_end)
+        slot = nest.total("slot_base", own.slots, own.parts, turn_end, lanes_end)
+        module.d.comb += [
+            self.slice.eq(nest.total("slice", own.slices, 1, part_end, word_end)),
+            self.weight.eq(base + bank + beat),
+            self.row.eq(row + part if own.sum_rows else 0),
+            self.slot.eq(slot + part),
+            self.first.eq((mode == 0) & (piece == 0)),
+            self.last.eq(mode_last & piece_last),
+            self.word_last.eq(lanes_last & inner_last),
+            self.completes.eq(lanes_last & mode_last),
+        ]
+        return module
+
+
+class _Nest:
+    """Loops from the innermost outwards."""
+
+    def __init__(self, module: Module, advance: Any) -> None:
+        self.module, self.advance = module, advance
+
+    def loop(self, name: str, size: int) -> tuple[Any, Any, Any]:
+        """(its value, it ends in this clock, it is at its last value)."""
+        if size == 1:
+            return Const(0), self.advance, Const(1)
+        value, last, end = Signal(range(size), name=name), Signal(name=f"{name}_last"), Signal()
+        self.module.d.comb += [last.eq(value == size - 1), end.eq(self.advance & last)]
+        with self.module.If(self.advance):
+            self.module.d.sync += value.eq(Mux(last, 0, value + 1))
+        self.advance = end
+        return value, end, last
+
+    def total(self, name: str, size: int, step: int, advance: Any, restart: Any) -> Any:
+        """A register below `size` that grows by `step` and starts again at 0."""
+        if size <= step:
+            return Const(0)
+        value = Signal(range(size), name=name)
+        with self.module.If(restart):
+            self.module.d.sync += value.eq(0)
+        with self.module.Elif(advance):
+            self.module.d.sync += value.eq(value + step)
+        return value

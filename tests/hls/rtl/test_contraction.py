@@ -1,0 +1,149 @@
+"""Contraction stages in RTL against the reference's own results of each stage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fdht_hls.rtl.contraction import ContractionStage, stage_parameters
+from fdht_hls.rtl.path import PathEngine, path_parameters
+from fdht_hls.schedule import StageSchedule, choices, default_schedule, shapes_of, vector_length
+from fdht_models.tensor.recurrent import fdht_shape
+from fdht_models.tensor.reference import ReferenceModel
+from tests.hls.rtl.simulation import run_stream, values_of, words_of
+from tests.models.format_cases import SHAPES
+from tests.models.strategies import build_network, random_frames
+
+
+def results_of_stages(network, frames):
+    """What the reference makes of W_x x, a stage at a time, by name."""
+    seen = {}
+    model = ReferenceModel(network, lambda name, codes: seen.setdefault(name, codes))
+    model.run(frames)
+    return seen
+
+
+def run_stage(own, before, **options):
+    words = words_of(before, own.source.width, own.word_in.length)
+    frames = len(before)
+    taken = run_stream(ContractionStage(own, **options), words, frames * own.shape.words_out)
+    return values_of(taken.words, own.word_out)
+
+
+@pytest.mark.parametrize("label", ["tt-lstm", "bt-lstm", "kcp-vectors-gru", "tucker-lstm"])
+def test_each_stage_is_the_reference(label):
+    network = build_network(SHAPES[label])
+    recurrence = network.recurrence
+    frames = random_frames(network, 2)
+    wanted = results_of_stages(network, frames)
+    before = frames
+    for own in path_parameters(
+        recurrence, recurrence.input_path, default_schedule(recurrence).input
+    ):
+        found = run_stage(own, before)
+        np.testing.assert_array_equal(found, wanted[own.name].reshape(found.shape), own.name)
+        before = wanted[own.name]
+
+
+@pytest.mark.parametrize("kind", ["dsp", "lut"])
+@pytest.mark.parametrize("position", [0, 1])
+def test_every_parallelism_of_a_stage_is_equal(position, kind):
+    network = build_network()
+    recurrence = network.recurrence
+    path, frames = recurrence.input_path, random_frames(network, 2)
+    results = results_of_stages(network, frames)
+    shape = shapes_of(path)[position]
+    for choice in choices(shape):
+        schedule = StageSchedule(choice.vector, choice.outputs, kind)
+        own = stage_parameters(recurrence, path, position, schedule)
+        before = results[f"input.{path.plan.stages[position - 1].core}"] if position else frames
+        found = run_stage(own, before)
+        wanted = results[own.name].reshape(found.shape)
+        np.testing.assert_array_equal(found, wanted, str(schedule))
+
+
+@pytest.mark.parametrize("seeds", [(None, None), (1, None), (None, 2), (3, 4)])
+def test_a_path_does_not_mind_gaps(seeds):
+    network = build_network()
+    recurrence = network.recurrence
+    frames = random_frames(network, 3)
+    wanted = results_of_stages(network, frames)
+    stages = path_parameters(recurrence, recurrence.input_path, default_schedule(recurrence).input)
+    words = words_of(frames, 8, stages[0].word_in.length)
+    taken = run_stream(PathEngine(stages), words, 3 * stages[-1].shape.words_out, seeds)
+    found = values_of(taken.words, stages[-1].word_out)
+    np.testing.assert_array_equal(found, wanted[stages[-1].name].reshape(found.shape))
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_a_path_runs_at_the_pace_of_its_slowest_stage(outputs):
+    """A beat every clock: no bubbles between words, values of the mode, or frames."""
+    network = build_network(fdht_shape((3, 4, 5), (8, 2, 2), (2, 2, 2), 2, 2))
+    recurrence = network.recurrence
+    path, frames = recurrence.input_path, random_frames(network, 4)
+    shapes = shapes_of(path)
+    schedules = [
+        StageSchedule(vector_length(shape), min(outputs * (1 + at), shape.outputs))
+        for at, shape in enumerate(shapes)
+    ]
+    schedules[1] = StageSchedule(vector_length(shapes[1]), 2)
+    stages = path_parameters(recurrence, path, schedules)
+    words = words_of(frames, 8, stages[0].word_in.length)
+    count = stages[-1].shape.words_out
+    taken = run_stream(PathEngine(stages), words, 4 * count)
+    pace = max(schedule.cycles(shape) for schedule, shape in zip(schedules, shapes, strict=True))
+    np.testing.assert_array_equal(np.diff(taken.clocks[count - 1 :: count])[1:], pace)
+
+
+def test_weights_can_be_loaded_at_run_time():
+    network, other = build_network(seed=1), build_network(seed=2)
+    frames = random_frames(network, 2)
+    own, loaded = (
+        stage_parameters(one.recurrence, one.recurrence.input_path, 0, StageSchedule(5, 2))
+        for one in (network, other)
+    )
+    stage = ContractionStage(own, loadable=True)
+    rows = words_of(loaded.weights.codes, own.weights.format.width, own.schedule.parallel)
+    ready = []
+
+    async def load(ctx):
+        ctx.set(stage.load_enable, 1)
+        for row, word in enumerate(rows):
+            ctx.set(stage.load_row, row)
+            ctx.set(stage.load_weights, word)
+            await ctx.tick()
+        ctx.set(stage.load_enable, 0)
+        ready.append(True)
+
+    words = words_of(frames, 8, own.word_in.length)
+    # A frame of zeros first, while weights are written; its sums are zero whatever they are.
+    words = [0] * len(words) + words
+    count = 4 * own.shape.words_out
+    taken = run_stream(stage, words, count, others=[load])
+    assert ready
+    found = values_of(taken.words, own.word_out)[count // 2 :]
+    wanted = results_of_stages(other, frames)[own.name]
+    # The weights' format is the same, and the stage's own is kept.
+    assert own.result == loaded.result
+    np.testing.assert_array_equal(found, wanted.reshape(found.shape))
+
+
+def test_flags_tell_what_a_stage_does():
+    network = build_network()
+    recurrence = network.recurrence
+    own = stage_parameters(recurrence, recurrence.input_path, 0, StageSchedule(5, 4))
+    stage, seen = ContractionStage(own, depth=2), []
+
+    async def watch(ctx):
+        while True:
+            flags = await ctx.tick().sample(stage.busy, stage.starved, stage.blocked)
+            seen.append(flags[2:])
+
+    frames = random_frames(network, 2)
+    words = words_of(frames, 8, own.word_in.length)
+    run_stream(stage, words, len(words), (None, 1), others=[watch])
+    counts = np.array(seen).sum(axis=0)
+    np.testing.assert_array_equal(np.array(seen).sum(axis=1), 1)
+    # Nothing but its result's gaps holds it up.
+    assert counts[0] == len(words)
+    assert counts[2] > 5

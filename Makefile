@@ -12,14 +12,14 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,board,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,rtl,board,dev]'
 	touch $@
 
 # Not part of set-up, for PyTorch is large; without it the tests against tednet are skipped.
 oracles: $(VENV)/.oracles
 
 $(VENV)/.oracles: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,board,dev,oracles]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,rtl,board,dev,oracles]'
 	touch $@
 
 bench: setup

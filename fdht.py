@@ -226,12 +226,15 @@ def convert(
     build: Build = BUILD,
     part: Annotated[str, typer.Option(help="Device to synthesise for.")] = "xc7z020clg400-1",
     clock_period: Annotated[float, typer.Option(min=1.0, help="Nanoseconds.")] = 10.0,
+    schedule: Annotated[
+        Path | None, typer.Option(help="Parallelism of each stage, a JSON file of fdht tune.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Converts through hls4ml, compiles the C simulation and proves equality."""
     import fdht_pipeline
 
-    conversion = fdht_pipeline.convert(experiment, build, part, clock_period)
+    conversion = fdht_pipeline.convert(experiment, build, part, clock_period, schedule)
     if as_json:
         emit(conversion.to_json())
     else:

@@ -91,3 +91,20 @@ def bench_widths(
         emit(result)
     else:
         Console().print(widths.table(result))
+
+
+@bench.command(name="emulation")
+def bench_emulation(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 5,
+    clips: Annotated[int, typer.Option(min=2, help="Clips of 50 frames in a batch.")] = 40,
+    as_json: AsJson = False,
+) -> None:
+    """Frames a second of the C simulation at 57,600 inputs: ours, and hls4ml's predict."""
+    from fdht_hls.benchmarks.emulation import Workload, report
+    from fdht_hls.benchmarks.emulation import bench_emulation as run
+
+    result = run(Workload(rounds=rounds, clips=clips))
+    if as_json:
+        emit(result)
+    else:
+        Console().print(report(result))

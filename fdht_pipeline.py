@@ -141,18 +141,25 @@ def search(
     return run_search(experiment, directory, load_space(space), trials, storage=storage)
 
 
-def convert(name: str, build: Path, part: str, clock_period: float) -> Conversion:
+def convert(
+    name: str, build: Path, part: str, clock_period: float, schedule: Path | None = None
+) -> Conversion:
     """The command `fdht convert`."""
-    return convert_into(experiment_directory(name, build), part, clock_period)
+    return convert_into(experiment_directory(name, build), part, clock_period, schedule)
 
 
-def convert_into(directory: Path, part: str, clock_period: float) -> Conversion:
-    """Converts `directory`/model into `directory`/hls."""
+def convert_into(
+    directory: Path, part: str, clock_period: float, schedule: Path | None = None
+) -> Conversion:
+    """Converts `directory`/model into `directory`/hls, with the parallelism in a file if given."""
+    from fdht_hls.schedule import Schedule
     from fdht_hls.stage import convert_stage
+    from fdht_models.artifacts import read_json
 
+    chosen = None if schedule is None else Schedule.from_json(read_json(schedule))
     settings = {"part": part, "clock_period": clock_period}
     with bars() as progress:
-        return convert_stage(directory / "model", directory / "hls", settings, progress)
+        return convert_stage(directory / "model", directory / "hls", settings, progress, chosen)
 
 
 def build(name: str, build_directory: Path, board: str) -> tuple[Path, bool]:

@@ -53,7 +53,8 @@ class FdhtBackend(VitisBackend):
         """Vitis' configuration; weights are compiled in, because the IP core holds them.
 
         Args:
-            **settings: those of the Vitis backend, and `design_id`, the core's identity (64 bits).
+            **settings: those of the Vitis backend; `design_id`, the core's identity (64 bits);
+                `schedule`, the parallelism of its stages as `Schedule.to_json` gives it.
 
         Raises:
             ConversionError: another io_type than io_stream.
@@ -65,6 +66,8 @@ class FdhtBackend(VitisBackend):
             )
         settings["write_weights_txt"] = False
         design_id = settings.pop("design_id", 0)
+        schedule = settings.pop("schedule", None)
         config: dict[str, Any] = super().create_initial_config(**settings)
         config["DesignId"] = design_id
+        config["Schedule"] = schedule
         return config

@@ -11,7 +11,9 @@ from typing import Any
 import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
+from fdht_hls.beats import beat_constants
 from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import collects, emission_order, stage_shape
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells import GruCell, LstmCell
@@ -38,13 +40,18 @@ def render(template: str, **values: Any) -> str:
     return environment().get_template(template).render(**values)
 
 
-def stage_values(lstm: QuantizedRecurrence, path: ContractionPath, position: int) -> dict[str, Any]:
+def stage_values(
+    lstm: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
+) -> dict[str, Any]:
     """What the configuration of a stage states."""
     accumulator = lstm.accumulator_format(path, position)
     exact = position == len(path.formats)
     shift = 0 if exact else accumulator.fraction - path.formats[position].fraction
+    shape = stage_shape(path, position)
     return {
-        **asdict(stage_shape(path, position)),
+        **asdict(shape),
+        **beat_constants(shape, schedule),
+        "result_width": accumulator.width if exact else path.formats[position].width,
         "accumulator_width": accumulator.width,
         "shift": shift,
         "exact": exact,
@@ -143,8 +150,7 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
         weights = node.get_weights(hidden_core(position))
         stages.append(
             {
-                **stage_values(lstm, path, position),
-                "interval": node.get_attr("reuse_factor"),
+                **stage_values(lstm, path, position, node.get_attr("schedule")[position]),
                 "weights": weights.name,
                 "weight_t": constant_type(weights),
                 "result": format.hls_type,
@@ -168,9 +174,10 @@ class ContractionConfig(LayerConfigTemplate):
             "contraction_config.h.j2",
             name=f"config{node.index}",
             frames=node.get_attr("steps"),
-            interval=node.get_attr("reuse_factor"),
             weight_t=constant_type(node.get_weights("core")),
-            **stage_values(lstm, lstm.input_path, node.get_attr("position")),
+            **stage_values(
+                lstm, lstm.input_path, node.get_attr("position"), node.get_attr("schedule")
+            ),
         )
 
 
@@ -185,7 +192,7 @@ class ContractionCall(FunctionCallTemplate):
         values = self._default_function_params(node)
         kernel = "contract_fibre" if node.get_attr("shape").fibre else "contract_mode"
         return (
-            f"fdht::{kernel}<{values['input_t']}, {values['output_t']}, {values['config']}>"
+            f"fdht::{kernel}<{values['config']}>"
             f"({values['input']}, {values['output']}, {node.get_weights('core').name});"
         )
 
@@ -222,16 +229,16 @@ class CellCall(FunctionCallTemplate):
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
-        return self.call(node, "false")
+        return self.call(node, "false", "0")
 
-    def call(self, node: FdhtCell, reset_state: str) -> str:
-        """The call with an expression for `reset_state`."""
+    def call(self, node: FdhtCell, reset_state: str, frame: str) -> str:
+        """The call with arguments for `reset_state` and the number of the frame in it."""
         values = self._default_function_params(node)
         recurrence: QuantizedRecurrence = node.get_attr("lstm")
         kind = recurrence.cell.kind
         collected = "_collected" if kind == "lstm" and collects(recurrence) else ""
         arrays = ", ".join(node.get_weights(name).name for name in node.arrays)
         return (
-            f"fdht::{kind}_cell{collected}<{values['input_t']}, {values['output_t']}, "
-            f"{values['config']}>({values['input']}, {values['output']}, {reset_state}, {arrays});"
+            f"fdht::{kind}_cell{collected}<{values['config']}>"
+            f"({values['input']}, {values['output']}, {reset_state}, {frame}, {arrays});"
         )

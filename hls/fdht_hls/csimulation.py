@@ -1,8 +1,9 @@
 """The C simulation: the core's C++ compiled by g++, and called from Python.
 
 Two builds of the same source: `exact` uses the arbitrary-precision types that Vitis HLS uses, so
-that a sum wider than its stated width would wrap; `native` uses the processor's integers and is
-some ten times faster. Their results are equal because no sum exceeds its width.
+that a sum wider than its stated width would wrap; `native` uses the processor's integers, also in
+its streams, and is some hundred times faster. Their results are equal because no sum exceeds its
+width. `batch` runs many clips on all processors.
 """
 
 from __future__ import annotations
@@ -29,11 +30,20 @@ Build = Literal["exact", "native"]
 
 #: Seconds that g++ may take; a full-size model takes about 10.
 COMPILE_TIMEOUT = 600
-_ENTRY = "fdht_csim_run"
+_ENTRY, _CLIPS_ENTRY = "fdht_csim_run", "fdht_csim_run_clips"
 _SOURCES = ("fdht_csim.cpp", "firmware/fdht_lstm.cpp")
 #: `-fno-gnu-unique`: without it, static variables of templates would be shared by all copies of the
 #: library in a process, and a copy that has such could never be unloaded.
-_FLAGS = ("-std=c++14", "-O2", "-fPIC", "-shared", "-fno-gnu-unique", "-w")
+_FLAGS = ("-std=c++14", "-fPIC", "-shared", "-fno-gnu-unique", "-w")
+#: Of each build. A native library is for processors like the one that it is built on. The products
+#: of a beat are to become vector instructions, which g++ misses if it unrolls their loops first.
+_BUILD_FLAGS: dict[Build, tuple[str, ...]] = {
+    "exact": ("-O2",),
+    "native": (
+        *("-O3", "-march=native", "-fno-loop-unroll-and-jam"),
+        *("--param=max-completely-peel-times=7", "-DFDHT_NATIVE_INTEGERS"),
+    ),
+}
 
 
 class Identity(NamedTuple):
@@ -72,10 +82,11 @@ def compile_library(project: Path, library: Path, build: Build) -> None:
     Raises:
         ToolError: g++ is missing, fails, or takes too long; the first error line is shown.
     """
-    command = [compiler(), *_FLAGS, "-Ifirmware/ap_types", "-Ifirmware", "-I."]
-    if build == "native":
-        command.append("-DFDHT_NATIVE_INTEGERS")
-    command += [*_SOURCES, "-o", str(library.resolve())]
+    command = [
+        *(compiler(), *_FLAGS, *_BUILD_FLAGS[build]),
+        *("-Ifirmware/ap_types", "-Ifirmware", "-I."),
+        *(*_SOURCES, "-o", str(library.resolve())),
+    ]
     try:
         done = subprocess.run(
             command,
@@ -161,6 +172,31 @@ class CSimulation:
             raise DeviceError("failed", field="C simulation", value=code)
         return Identity(*identity)
 
+    def run_clips(self, frames: Bytes, results: Bytes, clips: int, frames_a_clip: int) -> None:
+        """Processes clips of equal length one after the other, each from a state of zero.
+
+        Args:
+            frames: uint8[clips * frames_a_clip * frame_bytes].
+            results: uint8[clips * frames_a_clip * result_bytes], to be written.
+            clips: how many there are.
+            frames_a_clip: frames of each.
+
+        Raises:
+            ArtifactError: the library has no such entry point.
+            DeviceError: the simulation reports a failure, or is closed.
+        """
+        if self._library is None:
+            raise DeviceError("is closed", field="C simulation")
+        function = getattr(self._library, _CLIPS_ENTRY, None)
+        if function is None:
+            raise ArtifactError(
+                f"has no {_CLIPS_ENTRY}", field="C simulation", remedy="run fdht convert again"
+            )
+        function.argtypes = self._function.argtypes[:4]
+        function.restype = ctypes.c_int
+        if code := function(frames, results, clips, frames_a_clip):
+            raise DeviceError("failed", field="C simulation", value=code)
+
     def close(self) -> None:
         """Unloads the library."""
         library, self._library = self._library, None
@@ -186,6 +222,8 @@ def _refuse_truncated(library: Path) -> None:
 
 def pack_frames(network: QuantizedNetwork, frames: npt.NDArray[Any]) -> Bytes:
     """Frames as they lie in memory: uint8[frames * frame_bytes], each padded to whole words."""
+    if network.frame_bytes == network.inputs:
+        return np.ascontiguousarray(frames).view(np.uint8).ravel()
     packed = np.zeros((len(frames), network.frame_bytes), np.uint8)
     packed[:, : network.inputs] = frames.view(np.uint8)
     return packed.ravel()

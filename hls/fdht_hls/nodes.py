@@ -1,8 +1,7 @@
 """hls4ml graph nodes: one for the Keras layer, and those into which it is expanded.
 
 A quantised layer becomes one `FdhtContraction` a stage and one `FdhtCell`: each a process of
-hls4ml's DATAFLOW region, with its own types, weights and reuse factor, joined by hls4ml's
-streams.
+hls4ml's DATAFLOW region, with its own types, weights and parallelism, joined by hls4ml's streams.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from hls4ml.model.attributes import (
     Attribute,
-    ConfigurableAttribute,
     TypeAttribute,
     WeightAttribute,
 )
@@ -25,14 +23,9 @@ from hls4ml.model.types import (
     SaturationMode,
 )
 
-from fdht_hls.estimate import hidden_interval, stage_interval
-from fdht_hls.shapes import (
-    collects,
-    emission_order,
-    group_positions,
-    stage_shape,
-    stage_weights,
-)
+from fdht_hls.beats import beat_weights
+from fdht_hls.schedule import Schedule, StageSchedule
+from fdht_hls.shapes import collects, emission_order, group_positions, stage_shape
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -49,19 +42,19 @@ def fixed_type(format: FixedPoint) -> FixedPrecisionType:
 def add_codes(
     node: Layer, name: str, array: QuantizedArray | npt.NDArray[np.int64], width: int = 0
 ) -> None:
-    """Gives a node a weight array of plain integers."""
+    """Gives a node a weight array of plain integers, of one or two dimensions."""
     if isinstance(array, QuantizedArray):
         precision = IntegerPrecisionType(array.format.width, array.format.signed)
         codes = array.codes
     else:
         precision = IntegerPrecisionType(width, False)
-        codes = array
+        codes = array.ravel()
     node.add_weights_variable(
         name=name,
         var_name=name + "{index}",
         type_name=name + "{index}_t",
         precision=precision,
-        data=codes.ravel().astype(np.float64),
+        data=codes.astype(np.float64),
     )
 
 
@@ -83,9 +76,9 @@ class FdhtContraction(Layer):
     _expected_attributes = (
         Attribute("steps"),
         Attribute("position"),
+        Attribute("schedule", value_type=StageSchedule),
         WeightAttribute("core"),
         TypeAttribute("core"),
-        ConfigurableAttribute("reuse_factor", default=1),
     )
 
     def initialize(self) -> None:
@@ -99,7 +92,8 @@ class FdhtContraction(Layer):
         self.add_output_variable(
             [self.get_attr("steps"), shape.words_out, shape.word_out], precision=fixed_type(format)
         )
-        add_codes(self, "core", stage_weights(lstm, path, position))
+        schedule: StageSchedule = self.get_attr("schedule")
+        add_codes(self, "core", beat_weights(lstm, path, position, shape, schedule))
 
 
 class FdhtCell(Layer):
@@ -114,9 +108,9 @@ class FdhtCell(Layer):
     _expected_attributes = (
         Attribute("steps"),
         Attribute("stateful", value_type=bool),
+        Attribute("schedule", value_type=tuple),
         *(WeightAttribute(name) for name in ARRAYS["gru"]),
         *(TypeAttribute(name) for name in ARRAYS["gru"]),
-        ConfigurableAttribute("reuse_factor", default=1),
     )
 
     @property
@@ -129,20 +123,22 @@ class FdhtCell(Layer):
         lstm: QuantizedRecurrence = self.get_attr("lstm")
         cell, path = lstm.cell, lstm.hidden_path
         steps = self.get_attr("steps")
-        shape = [steps, lstm.units] if self.get_attr("return_sequences") else [lstm.units]
-        self.add_output_variable(shape, precision=fixed_type(cell.hidden))
+        result = [steps, lstm.units] if self.get_attr("return_sequences") else [lstm.units]
+        self.add_output_variable(result, precision=fixed_type(cell.hidden))
         order = emission_order(lstm.input_path)
         if not np.array_equal(order.ravel(), emission_order(path).ravel()):
             raise ConversionError("W_x x and W_h h must emit their sums in the same order")
         # In the order of arrival, or, where sums are collected, in the order of rows.
         codes = cell.bias.codes if collects(lstm) else cell.bias.codes[order]
-        add_codes(self, "bias", QuantizedArray(cell.bias.format, codes))
+        add_codes(self, "bias", QuantizedArray(cell.bias.format, codes.ravel()))
         positions = group_positions(lstm)
         add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
         for name in self.arrays[2:]:
             add_codes(self, name, getattr(cell, name))
         for position in range(len(path.plan.stages)):
-            add_codes(self, hidden_core(position), stage_weights(lstm, path, position))
+            shape = stage_shape(path, position)
+            weights = beat_weights(lstm, path, position, shape, self.get_attr("schedule")[position])
+            add_codes(self, hidden_core(position), weights)
 
 
 def hidden_core(position: int) -> str:
@@ -150,21 +146,17 @@ def hidden_core(position: int) -> str:
     return f"hidden_core_{position + 1}_"
 
 
-def stage_attributes(node: FdhtLstm, position: int) -> dict[str, Any]:
+def stage_attributes(node: FdhtLstm, position: int, schedule: Schedule) -> dict[str, Any]:
     """Attributes of the stage node at a position."""
-    lstm: QuantizedRecurrence = node.get_attr("lstm")
     return {
-        "lstm": lstm,
+        "lstm": node.get_attr("lstm"),
         "steps": node.get_attr("steps"),
         "position": position,
-        "reuse_factor": stage_interval(lstm, position),
+        "schedule": schedule.input[position],
     }
 
 
-def cell_attributes(node: FdhtLstm) -> dict[str, Any]:
+def cell_attributes(node: FdhtLstm, schedule: Schedule) -> dict[str, Any]:
     """Attributes of the cell node."""
     kept = ("lstm", "steps", "return_sequences", "stateful")
-    return {
-        **{key: node.get_attr(key) for key in kept},
-        "reuse_factor": hidden_interval(),
-    }
+    return {**{key: node.get_attr(key) for key in kept}, "schedule": schedule.hidden}

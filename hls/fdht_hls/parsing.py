@@ -17,6 +17,7 @@ from fdht_hls.nodes import (
     fixed_type,
     stage_attributes,
 )
+from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedRecurrence
@@ -96,6 +97,20 @@ def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
             )
 
 
+def chosen_schedule(model: ModelGraph, recurrence: QuantizedRecurrence) -> Schedule:
+    """The schedule that the caller of the backend gave, or the default.
+
+    Raises:
+        ConfigError: it is of another network.
+    """
+    given = model.config.get_config_value("Schedule")
+    if given is None:
+        return default_schedule(recurrence)
+    schedule = Schedule.from_json(given)
+    check_schedule(recurrence, schedule)
+    return schedule
+
+
 class ExpandFdhtLstm(OptimizerPass):
     """Replaces an FdhtLstm node by its stages and its cell."""
 
@@ -114,15 +129,16 @@ class ExpandFdhtLstm(OptimizerPass):
                 value=source.class_name,
                 remedy="convert the model from its quantised input on (codes / 2**fraction)",
             )
+        schedule = chosen_schedule(model, lstm)
         source.get_output_variable().type.precision = fixed_type(lstm.input_format)
         previous = node.inputs[0]
         for position, core in enumerate(lstm.input_path.cores):
             name = f"{node.name}_{core}"
-            stage = model.make_node(
-                FdhtContraction, name, stage_attributes(node, position), [previous]
-            )
+            attributes = stage_attributes(node, position, schedule)
+            stage = model.make_node(FdhtContraction, name, attributes, [previous])
             model.insert_node(stage, before=node)
             previous = name
-        cell = model.make_node(FdhtCell, f"{node.name}_cell", cell_attributes(node), [previous])
+        attributes = cell_attributes(node, schedule)
+        cell = model.make_node(FdhtCell, f"{node.name}_cell", attributes, [previous])
         model.replace_node(node, cell)
         return True

@@ -21,6 +21,8 @@ import numpy as np
 from fdht_hls.csimulation import compile_library, compiler, pack_frames
 from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate
+from fdht_hls.lint import check_synthesizable
+from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_models.artifacts import (
     MANIFEST,
     digest_file,
@@ -32,12 +34,14 @@ from fdht_models.artifacts import (
     write_json,
     write_text,
 )
+from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, FdhtError
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 
 STAGE = "hls"
 NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
 EQUALITY, ESTIMATE, PROJECT = "equality.json", "estimate.json", "project"
+SCHEDULE = "schedule.json"
 #: The least number of integers that a proof compares, and the least length of its streams.
 PROOF_INTEGERS, PROOF_FRAMES = 10_000, 60
 #: Seed of the clips in a proof; no training or evaluation uses it.
@@ -77,6 +81,7 @@ def convert_stage(
     directory: Path,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    schedule: Schedule | None = None,
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
@@ -85,10 +90,12 @@ def convert_stage(
         directory: stage directory to write.
         settings: hls4ml backend settings such as `part` and `clock_period` (ns).
         progress: told how far the comparisons have come.
+        schedule: parallelism of the stages; by default `default_schedule`.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
-        ConversionError: hls4ml refuses the model.
+        ConfigError: the schedule is of another network.
+        ConversionError: hls4ml refuses the model, or Vitis HLS would refuse the core.
         EqualityError: an integer differs.
         ToolError: g++ is missing or fails.
     """
@@ -96,14 +103,16 @@ def convert_stage(
     inputs = {
         "model": digest_file(model_directory / MANIFEST),
         "settings": digest_of(dict(settings or {})),
+        "schedule": digest_of(schedule.to_json()) if schedule else "default",
         "source": source_digest(),
-        "machine": platform.machine(),
+        # The libraries are compiled for it.
+        "machine": f"{platform.machine()}, {machine_facts()['processor']}",
     }
     if not is_current(directory, STAGE, inputs):
         compiler()
         tools = {name: version(name) for name in ("hls4ml", "qkeras", "tensorflow", "numpy")}
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
-            _write(model_directory, temporary, extra, settings or {}, progress or _silent)
+            _write(model_directory, temporary, extra, settings or {}, progress or _silent, schedule)
         fresh = True
     else:
         fresh = False
@@ -125,13 +134,19 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
+    schedule: Schedule | None,
 ) -> None:
     from fdht_models.training import restore
 
     network = QuantizedNetwork.load(model_directory / "network.json")
+    schedule = schedule or default_schedule(network.recurrence)
+    check_schedule(network.recurrence, schedule)
     streams = proof_streams(model_directory, network)
     keras = restore(model_directory, return_sequences=True, stateful=True, batch=len(streams))
-    convert_project(keras, network, directory / PROJECT, settings)
+    convert_project(keras, network, directory / PROJECT, settings, schedule)
+    progress("lint", 0, 1)
+    check_synthesizable(directory / PROJECT)
+    progress("lint", 1, 1)
     libraries = {"csim_exact": directory / EXACT_LIBRARY, "csim": directory / LIBRARY}
     for position, (name, library) in enumerate(libraries.items()):
         progress("compile", position, len(libraries))
@@ -139,23 +154,31 @@ def _write(
     progress("compile", len(libraries), len(libraries))
     results = prove(network, keras, libraries, streams, progress)
     network.save(directory / NETWORK)
+    write_json(directory / SCHEDULE, schedule.to_json())
     write_json(directory / EQUALITY, equality_report(results, streams))
-    paced = estimate(network).to_json()
+    paced = estimate(network, schedule).to_json()
     write_json(directory / ESTIMATE, paced)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
 
 
 def convert_project(
-    model: Any, network: QuantizedNetwork, directory: Path, settings: Mapping[str, Any]
+    model: Any,
+    network: QuantizedNetwork,
+    directory: Path,
+    settings: Mapping[str, Any],
+    schedule: Schedule | None = None,
 ) -> None:
     """Writes the HLS project of a trained Keras classifier, with golden vectors for its test bench.
 
     Raises:
+        ConfigError: the schedule is of another network.
         ConversionError: hls4ml refuses it; hls4ml's message is kept.
     """
     from fdht_hls.model import conversion_model, convert
 
+    if schedule:
+        settings = {**settings, "schedule": schedule.to_json()}
     chatter = io.StringIO()
     try:
         # hls4ml prints, and QKeras warns of its own constraints; neither concerns a user.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from hls4ml.model.types import IntegerPrecisionType
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.code import CellCall, constant_type, render
-from fdht_hls.nodes import FdhtCell
+from fdht_hls.nodes import FdhtCell, FdhtContraction
 from fdht_hls.registers import ABI_VERSION, BY_NAME, IDENTITY_REGISTERS
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
@@ -27,6 +28,7 @@ _FILES = {
     "fdht_csim.cpp.j2": "fdht_csim.cpp",
     "fdht_testbench.cpp.j2": "fdht_testbench.cpp",
     "build_core.tcl.j2": "build_core.tcl",
+    "target.json.j2": "target.json",
 }
 
 
@@ -53,11 +55,8 @@ class FdhtWriter(VitisWriter):
         if not isinstance(var.type.precision, IntegerPrecisionType):
             super().print_array_to_cpp(var, odir, namespace, write_txt_file)
             return
-        codes = [int(code) for code in var.data]
-        rows = [codes[start : start + 16] for start in range(0, len(codes), 16)]
-        text = render(
-            "weights.h.j2", name=var.name, type=constant_type(var), rows=rows, size=len(codes)
-        )
+        codes = np.rint(var.data).astype(np.int64)
+        text = render("weights.h.j2", name=var.name, type=constant_type(var), codes=codes)
         write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
 
     def write_hls(self, model: ModelGraph) -> None:
@@ -143,10 +142,14 @@ def core_values(model: ModelGraph) -> dict[str, Any]:
 
 def _streams(model: ModelGraph) -> Iterator[Stream]:
     for layer in model.get_layers():
+        # Between processes of ours; hls4ml's own take its own types only.
+        ours = isinstance(layer, FdhtContraction) or layer.class_name == "Input"
         for variable in layer.get_variables():
             _, depth = variable.pragma
+            type = variable.type.name
+            carried = f"fdht::carried<{type}>::type" if ours else type
             yield Stream(
-                f'hls::stream<{variable.type.name}> {variable.name}("{variable.name}")',
+                f'hls::stream<{carried}> {variable.name}("{variable.name}")',
                 f"#pragma HLS STREAM variable={variable.name} depth={min(depth, _FIFO_DEPTH)}",
             )
 
@@ -154,7 +157,7 @@ def _streams(model: ModelGraph) -> Iterator[Stream]:
 def _calls(model: ModelGraph) -> Iterator[str]:
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
-            yield CellCall().call(layer, "reset_state && frame == 0")
+            yield CellCall().call(layer, "reset_state", "frame")
             continue
         text = layer.get_attr("function_cpp")
         if text:

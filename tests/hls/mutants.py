@@ -85,19 +85,22 @@ def mutable_library(project: Path, directory: Path) -> Path:
         )
     # The state is lost at the end of a call.
     _patch(
-        nnet / "fdht_lstm.h",
-        "if (step == 0 && (reset_state ||",
-        'if (step == 0 && (reset_state || mutated("lose state") ||',
+        nnet / "fdht_recurrence.h",
+        "((reset_state && frame == 0) ||",
+        '((reset_state && frame == 0) || mutated("lose state") ||',
     )
     for header in weight_headers(project):
         name = header.stem
         path = copy / "firmware" / "weights" / header.name
         text, count = re.subn(
-            r"\nconst (.+ )(\w+)\[(\d+)\] = ", r"\nstatic \1\2[\3] = ", path.read_text()
+            r"\nconst (.+ )(\w+(?:\[\d+\])+) = ", r"\nstatic \1\2 = ", path.read_text()
         )
         assert count == 1, header
-        registration = f"static fdht::mutant<std::remove_reference<decltype({name}[0])>::type> "
-        registration += f'{name}_mutant("{name}", {name}, sizeof {name} / sizeof {name}[0]);\n'
+        entry = f"std::remove_all_extents<decltype({name})>::type"
+        registration = f"static fdht::mutant<{entry}> "
+        registration += (
+            f'{name}_mutant("{name}", ({entry} *){name}, sizeof {name} / sizeof({entry}));\n'
+        )
         path.write_text(text.replace("\n#endif", f"\n{registration}\n#endif"))
     library = directory / "mutable.so"
     compile_library(copy, library, "native")

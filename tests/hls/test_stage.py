@@ -16,6 +16,7 @@ from fdht_hls.csimulation import CSimulation, simulate
 from fdht_hls.equality import Comparison, corner_frames, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
+from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
 from fdht_hls.stage import (
     Conversion,
     convert_project,
@@ -25,11 +26,18 @@ from fdht_hls.stage import (
     write_golden,
 )
 from fdht_models.artifacts import read_json, read_manifest
-from fdht_models.errors import ArtifactError, ConversionError, EqualityError, ToolError
+from fdht_models.errors import (
+    ArtifactError,
+    ConfigError,
+    ConversionError,
+    EqualityError,
+    ToolError,
+)
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training import evaluate, train_stage
 from tests.hls.networks import CLASSIFIERS
+from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network
 from tests.models.training_samples import small_experiment
 
@@ -114,6 +122,8 @@ def test_the_directory_holds_what_later_stages_read(conversion, trained):
     assert (found.directory / "project" / "build_core.tcl").exists()
     paced = read_json(found.directory / "estimate.json")
     assert paced == found.estimate == json.loads(json.dumps(estimate(network).to_json()))
+    schedule = Schedule.from_json(read_json(found.directory / "schedule.json"))
+    assert schedule == default_schedule(network.recurrence)
     assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
     assert read_json(found.directory / "equality.json") == found.equality
     assert found.to_json()["directory"] == str(found.directory)
@@ -130,7 +140,7 @@ def test_the_library_is_the_network(hls):
 
 def test_progress_is_told(conversion):
     _, events = conversion
-    labels = {"compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
+    labels = {"lint", "compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
     assert {label for label, _, _ in events} == labels
     for label in labels:
         mine = [(done, total) for name, done, total in events if name == label]
@@ -152,6 +162,37 @@ def test_other_settings_convert_anew(hls, trained, no_compiler):
     with pytest.raises(CompiledError):
         convert_stage(trained, hls, {"clock_period": 7})
     assert state_of(hls) == before, "the former directory is as it was"
+
+
+def serial(network: QuantizedNetwork) -> Schedule:
+    """One multiplier a stage."""
+    paths = (network.recurrence.input_path, network.recurrence.hidden_path)
+    return Schedule(*((StageSchedule(1, 1),) * len(path.plan.stages) for path in paths))
+
+
+def test_another_schedule_converts_anew(hls, trained, no_compiler):
+    before = state_of(hls)
+    with pytest.raises(CompiledError):
+        convert_stage(trained, hls, schedule=serial(QuantizedNetwork.load(hls / "network.json")))
+    assert state_of(hls) == before, "the former directory is as it was"
+
+
+def test_a_schedule_of_another_network_is_refused_before_any_work(trained, tmp_path, no_compiler):
+    other = serial(build_network(SHAPES["dense-gru"]))
+    with pytest.raises(ConfigError, match=r"schedule\.input: has 1 stages; the network has 3"):
+        convert_stage(trained, tmp_path / "hls", schedule=other)
+    assert not (tmp_path / "hls").exists()
+
+
+def test_a_project_works_as_its_schedule_says(tmp_path):
+    classifier = CLASSIFIERS["bytes"]
+    chosen = serial(classifier.network)
+    convert_project(classifier.keras(), classifier.network, tmp_path, {}, chosen)
+    text = (tmp_path / "firmware" / "parameters.h").read_text()
+    for name in ("vector_parallel", "output_parallel"):
+        assert re.findall(rf"static const unsigned {name} = (\d+);", text) == ["1"] * 6
+    (header, *_) = sorted((tmp_path / "firmware" / "weights").glob("core*.h"))
+    assert re.search(r"\w+\[\d+\]\[1\] = \{", header.read_text()), "a weight a beat"
 
 
 def test_other_templates_convert_anew(hls, trained, no_compiler, monkeypatch):
@@ -181,8 +222,8 @@ def test_a_mismatch_leaves_no_new_directory(hls, trained, monkeypatch):
     before = state_of(hls)
     written = stage.convert_project
 
-    def damage(model: Any, network: Any, directory: Path, settings: Any) -> None:
-        written(model, network, directory, settings)
+    def damage(model: Any, network: Any, directory: Path, *others: Any) -> None:
+        written(model, network, directory, *others)
         (header,) = (directory / "firmware" / "weights").glob("candidate*.h")
         start, row, end = re.split(r"(?<== \{\n)(.*)(?=,\n)", header.read_text(), maxsplit=1)
         codes = [int(code) + 1 for code in row.split(",")]

@@ -107,13 +107,13 @@ def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):
     kernels = {name for name in names if name.startswith("firmware/nnet_utils/fdht_")}
     assert len(kernels) == 7
     tcl = (small.project / "build_core.tcl").read_text()
-    assert "export_design -format ip_catalog -vendor fdht -library hls -ipname fdht_lstm" in tcl
+    assert "-format ip_catalog -vendor fdht -library hls -ipname fdht_lstm" in tcl
 
 
 def test_the_part_and_the_clock_are_in_the_script(write):
     project = write(fibre_model(SMALL), part="xc7z020clg400-1", clock_period=8)
     text = (project / "build_core.tcl").read_text()
-    assert "set_part {xc7z020clg400-1}" in text and "create_clock -period 8 " in text
+    assert "set part {xc7z020clg400-1}\n" in text and "set clock_period 8\n" in text
 
 
 def array(project: Path, name: str) -> np.ndarray:

@@ -9,135 +9,217 @@
 // A frame arrives in raster order as fibres of its last mode. Each stage accumulates in the order
 // in which data arrive (outer products), so no transpose memory exists: the transposition is in
 // the order of the loops. A stage sums exactly and rounds once, when its mode has passed.
+//
+// A turn of a stage takes a vector to `outputs` sums. It is done in beats of one clock: in a beat
+// `vector_parallel` values of the vector meet `output_parallel` outputs. Pieces of the vector are
+// the outer loop, pieces of the outputs the inner one.
 namespace fdht {
 
 // Reference for the generated configurations.
 struct contraction_config {
-    static const unsigned frames = 1;   // time steps in a call
-    static const unsigned outer = 1;    // product of the modes still to come
-    static const unsigned mode = 1;     // n_k, the mode that this stage sums
-    static const unsigned groups = 1;   // words of input for each value of that mode
-    static const unsigned inner = 1;    // groups of vectors in a word of input
-    static const unsigned lanes = 1;    // vectors in a group: bonds that pass by or number terms
-    static const unsigned rank_in = 1;  // length of such a vector: bonds that this stage sums
-    static const unsigned outputs = 1;  // new output modes times the bonds that this stage opens
-    static const unsigned opened = 1;   // of these the bonds
-    static const unsigned banks = 1;    // terms of a sum, each with weights of its own
+    static const unsigned frames = 1;      // time steps in a call
+    static const unsigned outer = 1;       // product of the modes still to come
+    static const unsigned mode = 1;        // n_k, the mode that this stage sums
+    static const unsigned groups = 1;      // words of input for each value of that mode
+    static const unsigned inner = 1;       // groups of vectors in a word of input
+    static const unsigned lanes = 1;       // vectors in a group: bonds that pass by or number terms
+    static const unsigned rank_in = 1;     // length of such a vector: bonds that this stage sums
+    static const unsigned outputs = 1;     // new output modes times the bonds that this stage opens
+    static const unsigned opened = 1;      // of these the bonds
+    static const unsigned banks = 1;       // terms of a sum, each with weights of its own
     static const unsigned bank_stride = 1; // lanes between one term and the next
-    static const unsigned low = 1;      // lanes that end before the opened bonds do
-    static const unsigned interval = 1; // initiation interval
+    static const unsigned low = 1;         // lanes that end before the opened bonds do
+    static const unsigned vector_parallel = 1; // values of a vector in a beat
+    static const unsigned vector_pieces = 1;   // beats' worth of values in a vector
+    static const unsigned output_parallel = 1; // outputs that each of them meets in a beat
+    static const unsigned output_pieces = 1;   // beats' worth of outputs
     static const int accumulator_width = 32;
     static const int shift = 0; // fractional bits that rounding drops
 };
 
 // What a stage emits: rounded to a code of the result's width, or, in the last stage, exact.
-template <class result_T, typename CONFIG_T, bool EXACT> struct emit;
+template <typename CONFIG_T, bool EXACT> struct emit;
 
-template <class result_T, typename CONFIG_T> struct emit<result_T, CONFIG_T, true> {
+template <typename CONFIG_T> struct emit<CONFIG_T, true> {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
-    static result_T value(const sum_t &sum) {
+    template <class result_T> static result_T value(const sum_t &sum) {
         #pragma HLS INLINE
         return from_code<result_T>(sum);
     }
 };
 
-template <class result_T, typename CONFIG_T> struct emit<result_T, CONFIG_T, false> {
+template <typename CONFIG_T> struct emit<CONFIG_T, false> {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
-    static result_T value(const sum_t &sum) {
+    template <class result_T> static result_T value(const sum_t &sum) {
         #pragma HLS INLINE
         return from_code<result_T>(
-            round_saturate<CONFIG_T::accumulator_width, CONFIG_T::shift, result_T::width>(sum));
+            round_saturate<CONFIG_T::accumulator_width, CONFIG_T::shift, CONFIG_T::result_width>(sum));
     }
 };
 
-// First stage: one word of input is a whole fibre of the last mode.
-//   result[o] = sum_i word[i] * weights[i][o]
-template <class data_T, class res_T, typename CONFIG_T>
-void contract_fibre(hls::stream<data_T> &data, hls::stream<res_T> &result,
-                    const typename CONFIG_T::weight_t weights[CONFIG_T::mode * CONFIG_T::outputs]) {
+// One beat: all products of `vector_parallel` values, from word[first] on, with `output_parallel`
+// outputs, summed over the values. `weights` is what one read gives.
+template <typename CONFIG_T, class data_T>
+void multiply(const data_T &word, unsigned first, const typename CONFIG_T::weight_t weights[],
+              typename integer<CONFIG_T::accumulator_width>::type products[CONFIG_T::output_parallel]) {
+    #pragma HLS INLINE
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
-    typedef emit<typename res_T::value_type, CONFIG_T, CONFIG_T::exact> output;
-    #pragma HLS ARRAY_PARTITION variable=weights complete
+    for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
+        #pragma HLS UNROLL
+        products[p] = 0;
+    }
+    for (unsigned v = 0; v < CONFIG_T::vector_parallel; v++) {
+        #pragma HLS UNROLL
+        const auto value = code(word[first + v]);
+        for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
+            #pragma HLS UNROLL
+            products[p] += product<sum_t>(value, weights[v * CONFIG_T::output_parallel + p]);
+        }
+    }
+}
+
+// First stage: one word of input is a whole fibre of the last mode; a turn is a fibre.
+//   result[o] = sum_i word[i] * weights[i][o]
+// `weights` has a row for each beat of a turn.
+template <typename CONFIG_T, class data_T, class res_T>
+void contract_fibre(hls::stream<data_T> &data, hls::stream<res_T> &result,
+                    const typename CONFIG_T::weight_t
+                        weights[CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
+                               [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
+    typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
+    typedef typename res_T::value_type result_t;
+    data_T word;
+    res_T out;
+    // Registers: a sum is taken up again `output_pieces` beats later, be it in the next clock.
+    sum_t sums[CONFIG_T::output_pieces][CONFIG_T::output_parallel];
+    #pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+    #pragma HLS ARRAY_RESHAPE variable=weights complete dim=2
 Fibres:
     for (unsigned fibre = 0; fibre < CONFIG_T::frames * CONFIG_T::outer; fibre++) {
-        #pragma HLS PIPELINE II=CONFIG_T::interval
-        const data_T word = data.read();
-        sum_t sums[CONFIG_T::outputs];
-        #pragma HLS ARRAY_PARTITION variable=sums complete
-        for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
-            #pragma HLS UNROLL
-            sums[o] = 0;
-        }
-        for (unsigned i = 0; i < CONFIG_T::mode; i++) {
-            #pragma HLS UNROLL
-            const sum_t value = code(word[i]);
-            for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
-                #pragma HLS UNROLL
-                sums[o] += value * sum_t(weights[i * CONFIG_T::outputs + o]);
+    Vector:
+        for (unsigned piece = 0; piece < CONFIG_T::vector_pieces; piece++) {
+        Outputs:
+            for (unsigned part = 0; part < CONFIG_T::output_pieces; part++) {
+                #pragma HLS PIPELINE II=1
+                if (piece == 0 && part == 0) {
+                    word = data.read();
+                }
+                sum_t products[CONFIG_T::output_parallel];
+                #pragma HLS ARRAY_PARTITION variable=products complete
+                multiply<CONFIG_T>(word, piece * CONFIG_T::vector_parallel,
+                                   weights[piece * CONFIG_T::output_pieces + part], products);
+                for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
+                    #pragma HLS UNROLL
+                    const sum_t before = piece == 0 ? sum_t(0) : sums[part][p];
+                    sums[part][p] = before + products[p];
+                    // Only what the last piece of the vector leaves here is ever read.
+                    out[part * CONFIG_T::output_parallel + p] =
+                        emit<CONFIG_T, CONFIG_T::exact>::template value<result_t>(sums[part][p]);
+                }
+                if (piece == CONFIG_T::vector_pieces - 1 && part == CONFIG_T::output_pieces - 1) {
+                    result.write(out);
+                }
             }
         }
-        res_T out;
-        for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
-            #pragma HLS UNROLL
-            out[o] = output::value(sums[o]);
+    }
+}
+
+// Adds one beat's products to the sums of its turn. Those start, with the first piece of a vector,
+// from the sums over the mode, and return to them with the last.
+template <typename CONFIG_T, class sum_T>
+void accumulate(bool first_piece, bool last_piece, bool first_of_mode, const sum_T products[CONFIG_T::output_parallel],
+                sum_T turn[CONFIG_T::output_parallel], sum_T sums[CONFIG_T::output_parallel]) {
+    #pragma HLS INLINE
+    for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
+        #pragma HLS UNROLL
+        const sum_T over_mode = first_of_mode ? sum_T(0) : sums[p];
+        const sum_T before = first_piece ? over_mode : turn[p];
+        turn[p] = before + products[p];
+        if (last_piece) {
+            sums[p] = turn[p];
         }
-        result.write(out);
+    }
+}
+
+// Puts one beat's finished sums into a word of output. In it, bonds that live longer come first, so
+// that those which the next stage sums are the innermost.
+template <typename CONFIG_T, class res_T>
+void place(unsigned lane, unsigned part,
+           const typename integer<CONFIG_T::accumulator_width>::type sums[CONFIG_T::output_parallel],
+           res_T &out) {
+    #pragma HLS INLINE
+    static const unsigned high = CONFIG_T::lanes / CONFIG_T::low;
+    for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
+        #pragma HLS UNROLL
+        const unsigned o = part * CONFIG_T::output_parallel + p;
+        const unsigned mode_out = o / CONFIG_T::opened;
+        const unsigned bond = (mode_out * high + lane / CONFIG_T::low) * CONFIG_T::opened + o % CONFIG_T::opened;
+        out[bond * CONFIG_T::low + lane % CONFIG_T::low] =
+            emit<CONFIG_T, CONFIG_T::exact>::template value<typename res_T::value_type>(sums[p]);
     }
 }
 
 // Later stages: one word of input holds inner x lanes vectors of length rank_in; each is an outer
-// product with the core's slice for the current value of the mode.
+// product with the core's slice for the current value of the mode, and a turn.
 //   sums[group][inner][lane][o] += sum_r word[inner][lane][r] * weights[i][bank of lane][r][o]
-// A word of output is one group of vectors. In it, bonds that live longer come first, so that those
-// which the next stage sums are the innermost.
-template <class data_T, class res_T, typename CONFIG_T>
+// A word of output is one group of vectors. `weights` has a row for each beat of a turn, for each
+// value of the mode and each bank.
+template <typename CONFIG_T, class data_T, class res_T>
 void contract_mode(hls::stream<data_T> &data, hls::stream<res_T> &result,
                    const typename CONFIG_T::weight_t
-                       weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::rank_in * CONFIG_T::outputs]) {
+                       weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
+                              [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
-    typedef emit<typename res_T::value_type, CONFIG_T, CONFIG_T::exact> output;
     static const unsigned vectors = CONFIG_T::inner * CONFIG_T::lanes;
-    static const unsigned high = CONFIG_T::lanes / CONFIG_T::low;
-    sum_t sums[CONFIG_T::groups * vectors][CONFIG_T::outputs];
+    static const unsigned rows = CONFIG_T::groups * vectors * CONFIG_T::output_pieces;
+    data_T word;
+    res_T out;
+    // Sums of the turn that runs, in registers: taken up again by the next piece of its vector.
+    sum_t turn[CONFIG_T::output_pieces][CONFIG_T::output_parallel];
+    #pragma HLS ARRAY_PARTITION variable=turn complete dim=0
+    // Sums over the mode, one beat's worth a row. They come from here in the first piece of a
+    // vector and return in its last. The same row is read again in the next value of the mode:
+    // output_pieces x ((groups x vectors - 1) x vector_pieces + 1) beats after it was written, which
+    // is at least the number of rows. So either there are several clocks between, or there are so few rows that they are registers (Vitis HLS
+    // partitions arrays of up to 4 by itself: UG1399, config_array_partition -complete_threshold).
+    sum_t sums[rows][CONFIG_T::output_parallel];
     #pragma HLS ARRAY_PARTITION variable=sums complete dim=2
-    #pragma HLS ARRAY_RESHAPE variable=weights block factor=CONFIG_T::mode * CONFIG_T::banks dim=1
+    #pragma HLS ARRAY_RESHAPE variable=weights complete dim=2
 Outer:
     for (unsigned outer = 0; outer < CONFIG_T::frames * CONFIG_T::outer; outer++) {
     Mode:
         for (unsigned i = 0; i < CONFIG_T::mode; i++) {
         Groups:
             for (unsigned group = 0; group < CONFIG_T::groups; group++) {
-                const data_T word = data.read();
-                res_T out;
-            Vectors:
+            Turns:
                 for (unsigned vector = 0; vector < vectors; vector++) {
-                    #pragma HLS PIPELINE II=CONFIG_T::interval
-                    const unsigned lane = vector % CONFIG_T::lanes;
-                    const unsigned bank = lane / CONFIG_T::bank_stride % CONFIG_T::banks;
-                    const unsigned row = group * vectors + vector;
-                    for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
-                        #pragma HLS UNROLL
-                        sums[row][o] = i == 0 ? sum_t(0) : sums[row][o];
-                    }
-                    for (unsigned r = 0; r < CONFIG_T::rank_in; r++) {
-                        #pragma HLS UNROLL
-                        const sum_t value = code(word[vector * CONFIG_T::rank_in + r]);
-                        const unsigned slice = (i * CONFIG_T::banks + bank) * CONFIG_T::rank_in + r;
-                        for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
-                            #pragma HLS UNROLL
-                            sums[row][o] += value * sum_t(weights[slice * CONFIG_T::outputs + o]);
-                        }
-                    }
-                    if (i == CONFIG_T::mode - 1) {
-                        for (unsigned o = 0; o < CONFIG_T::outputs; o++) {
-                            #pragma HLS UNROLL
-                            const unsigned mode_out = o / CONFIG_T::opened;
-                            const unsigned place = (mode_out * high + lane / CONFIG_T::low) * CONFIG_T::opened +
-                                                   o % CONFIG_T::opened;
-                            out[place * CONFIG_T::low + lane % CONFIG_T::low] = output::value(sums[row][o]);
-                        }
-                        if (lane == CONFIG_T::lanes - 1) {
-                            result.write(out);
+                Vector:
+                    for (unsigned piece = 0; piece < CONFIG_T::vector_pieces; piece++) {
+                    Outputs:
+                        for (unsigned part = 0; part < CONFIG_T::output_pieces; part++) {
+                            #pragma HLS PIPELINE II=1
+                            // The tool cannot see the distance through six counters.
+                            #pragma HLS DEPENDENCE variable=sums type=inter direction=RAW distance=CONFIG_T::output_pieces*((CONFIG_T::groups*vectors-1)*CONFIG_T::vector_pieces+1) true
+                            const unsigned lane = vector % CONFIG_T::lanes;
+                            const unsigned bank = lane / CONFIG_T::bank_stride % CONFIG_T::banks;
+                            const unsigned slice = (i * CONFIG_T::banks + bank) * CONFIG_T::vector_pieces + piece;
+                            const unsigned row = (group * vectors + vector) * CONFIG_T::output_pieces + part;
+                            const bool first = piece == 0;
+                            const bool last = piece == CONFIG_T::vector_pieces - 1;
+                            if (vector == 0 && first && part == 0) {
+                                word = data.read();
+                            }
+                            sum_t products[CONFIG_T::output_parallel];
+                            #pragma HLS ARRAY_PARTITION variable=products complete
+                            multiply<CONFIG_T>(word, vector * CONFIG_T::rank_in + piece * CONFIG_T::vector_parallel,
+                                               weights[slice * CONFIG_T::output_pieces + part], products);
+                            accumulate<CONFIG_T>(first, last, i == 0, products, turn[part], sums[row]);
+                            if (last && i == CONFIG_T::mode - 1) {
+                                place<CONFIG_T>(lane, part, turn[part], out);
+                                if (lane == CONFIG_T::lanes - 1 && part == CONFIG_T::output_pieces - 1) {
+                                    result.write(out);
+                                }
+                            }
                         }
                     }
                 }

@@ -42,8 +42,9 @@ struct gru_config {
 // One call: `frames` time steps. `row` is the order in which sums arrive, as rows of W.
 //
 // Static, so that the state belongs to the library that holds it; see `lstm_cell`.
-template <class data_T, class res_T, typename CONFIG_T>
+template <typename CONFIG_T, class data_T, class res_T>
 static void gru_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
+                     unsigned frame,
                      const typename CONFIG_T::bias_t bias[CONFIG_T::rows],
                      const typename CONFIG_T::position_t row[CONFIG_T::rows],
                      const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
@@ -57,7 +58,7 @@ static void gru_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result,
     static hidden_t hidden[CONFIG_T::units];
 Steps:
     for (unsigned step = 0; step < CONFIG_T::frames; step++) {
-        if (step == 0 && (reset_state || !CONFIG_T::stateful)) {
+        if (starts_from_zero<CONFIG_T>(reset_state, frame, step)) {
         Reset:
             for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
                 #pragma HLS PIPELINE II=1
@@ -66,7 +67,7 @@ Steps:
         }
         sum_t from_hidden[CONFIG_T::rows];
         sum_t from_input[CONFIG_T::rows];
-        collect_frame<data_T, sum_t, CONFIG_T>(projected, hidden, row, from_input, from_hidden);
+        collect_frame<CONFIG_T>(projected, hidden, row, from_input, from_hidden);
         res_T out;
     Units:
         for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {

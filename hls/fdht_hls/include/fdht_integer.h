@@ -7,14 +7,18 @@
 #include <cstdint>
 #include <type_traits>
 
+// For C simulation at speed the same source compiles on the processor's own integers.
+#if defined(FDHT_NATIVE_INTEGERS) && !defined(__SYNTHESIS__)
+#define FDHT_NATIVE 1
+#endif
+
 // Integers of a stated width, and the one rounding rule.
 //
-// Everything between two streams is computed on codes: integers whose binary point is known to the
-// generator alone. For C simulation at speed the same source compiles on the processor's own
-// integers (FDHT_NATIVE_INTEGERS); results are equal because no sum can exceed its stated width.
+// Everything is computed on codes: integers whose binary point is known to the generator alone. The
+// results of both builds are equal because no sum can exceed its stated width.
 namespace fdht {
 
-#if defined(FDHT_NATIVE_INTEGERS) && !defined(__SYNTHESIS__)
+#if defined(FDHT_NATIVE)
 template <int W> struct integer {
     static_assert(W <= 64, "a sum does not fit the processor's integers");
     typedef typename std::conditional<(W <= 32), int32_t, int64_t>::type type;
@@ -25,14 +29,8 @@ template <int W> struct integer {
 };
 #endif
 
-// Integers that tables are made of. In C simulation they are plain integers, because a table of
-// thousands of ap_int is filled by a constructor each, at every start, and compiles for minutes.
-#if defined(__SYNTHESIS__)
-template <int W, bool SIGNED> struct constant {
-    typedef typename std::conditional<SIGNED, ap_int<W>, ap_uint<W>>::type type;
-};
-#else
-template <int W, bool SIGNED> struct constant {
+// The processor's narrowest integer that holds W bits.
+template <int W, bool SIGNED> struct narrowest {
     typedef typename std::conditional<SIGNED, int8_t, uint8_t>::type narrow;
     typedef typename std::conditional<SIGNED, int16_t, uint16_t>::type middle;
     typedef typename std::conditional<SIGNED, int32_t, uint32_t>::type wide;
@@ -40,6 +38,22 @@ template <int W, bool SIGNED> struct constant {
     typedef typename std::conditional<(W <= 32), wide, widest>::type higher;
     typedef typename std::conditional<(W <= 16), middle, higher>::type upper;
     typedef typename std::conditional<(W <= 8), narrow, upper>::type type;
+};
+
+// Integers that weights and tables are made of. In C simulation they are plain integers, because a
+// table of thousands of ap_int is filled by a constructor each, at every start, and compiles for
+// minutes. A native build multiplies them as they are, eight or more at once.
+#if defined(__SYNTHESIS__)
+template <int W, bool SIGNED> struct constant {
+    typedef typename std::conditional<SIGNED, ap_int<W>, ap_uint<W>>::type type;
+};
+#elif defined(FDHT_NATIVE)
+template <int W, bool SIGNED> struct constant {
+    typedef typename integer<SIGNED ? W : W + 1>::type type;
+};
+#else
+template <int W, bool SIGNED> struct constant {
+    typedef typename narrowest<W, SIGNED>::type type;
 };
 #endif
 
@@ -60,8 +74,15 @@ typename integer<W + 1>::type code(const ap_ufixed<W, I, Q, O, N> &value) {
     return (typename integer<W + 1>::type)bits;
 }
 
+// A plain integer is a code already: what a native build streams.
+template <class plain_T>
+typename std::enable_if<std::is_integral<plain_T>::value, plain_T>::type code(const plain_T &value) {
+    return value;
+}
+
 // The fixed-point number with a given code.
-template <class fixed_T, class code_T> fixed_T from_code(const code_T &code) {
+template <class fixed_T, class code_T>
+typename std::enable_if<!std::is_integral<fixed_T>::value, fixed_T>::type from_code(const code_T &code) {
     #pragma HLS INLINE
     ap_int<fixed_T::width> bits = code;
     fixed_T value;
@@ -69,11 +90,47 @@ template <class fixed_T, class code_T> fixed_T from_code(const code_T &code) {
     return value;
 }
 
+template <class plain_T, class code_T>
+typename std::enable_if<std::is_integral<plain_T>::value, plain_T>::type from_code(const code_T &code) {
+    return plain_T(code);
+}
+
+// What a stream between two of our processes carries: words of fixed-point numbers, for which a
+// native build has words of plain integers.
+#if defined(FDHT_NATIVE)
+template <class word_T> struct carried;
+
+template <template <class, unsigned> class array_T, int W, int I, ap_q_mode Q, ap_o_mode O, int N, unsigned SIZE>
+struct carried<array_T<ap_fixed<W, I, Q, O, N>, SIZE>> {
+    typedef array_T<typename narrowest<W, true>::type, SIZE> type;
+};
+
+template <template <class, unsigned> class array_T, int W, int I, ap_q_mode Q, ap_o_mode O, int N, unsigned SIZE>
+struct carried<array_T<ap_ufixed<W, I, Q, O, N>, SIZE>> {
+    typedef array_T<typename narrowest<W, false>::type, SIZE> type;
+};
+#else
+template <class word_T> struct carried {
+    typedef word_T type;
+};
+#endif
+
+// value * weight, exactly. A product of two ap_int is as wide as both together, and the multiplier no
+// wider than its factors; the processor's integers are widened first.
+template <class sum_T, class value_T, class weight_T> sum_T product(const value_T &value, const weight_T &weight) {
+    #pragma HLS INLINE
+#if defined(FDHT_NATIVE)
+    return sum_T(value) * sum_T(weight);
+#else
+    return sum_T(value * weight);
+#endif
+}
+
 // value * 2^SHIFT, exactly. For the processor it is a product, because C++ before 2020 does not define
 // the shift of a negative integer to the left.
 template <int SHIFT, class integer_T> integer_T scale_up(const integer_T &value) {
     #pragma HLS INLINE
-#if defined(FDHT_NATIVE_INTEGERS) && !defined(__SYNTHESIS__)
+#if defined(FDHT_NATIVE)
     return integer_T(int64_t(value) * (int64_t(1) << SHIFT));
 #else
     return value << SHIFT;
@@ -113,13 +170,13 @@ typename integer<OUT>::type round_saturate(const typename integer<W>::type &valu
     #pragma HLS INLINE
     typedef typename shifter<W, SHIFT>::result_t rounded_t;
     const rounded_t rounded = shifter<W, SHIFT>::apply(value);
-    const int64_t maximum = (int64_t(1) << (OUT - 1)) - 1;
-    const int64_t minimum = -(int64_t(1) << (OUT - 1));
+    const typename integer<OUT>::type maximum = (int64_t(1) << (OUT - 1)) - 1;
+    const typename integer<OUT>::type minimum = -(int64_t(1) << (OUT - 1));
     if (rounded > maximum) {
-        return (typename integer<OUT>::type)maximum;
+        return maximum;
     }
     if (rounded < minimum) {
-        return (typename integer<OUT>::type)minimum;
+        return minimum;
     }
     return (typename integer<OUT>::type)rounded;
 }

@@ -62,8 +62,9 @@ update_unit(const typename integer<CONFIG_T::preactivation_width>::type pre[4],
 //
 // Static, so that the state belongs to the library that holds it: the static variables of any other
 // template are one for all libraries of a process (STB_GNU_UNIQUE).
-template <class data_T, class res_T, typename CONFIG_T>
+template <typename CONFIG_T, class data_T, class res_T>
 static void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
+                      unsigned frame,
                       const typename CONFIG_T::bias_t bias[CONFIG_T::groups * CONFIG_T::width],
                       const typename CONFIG_T::position_t position[CONFIG_T::groups],
                       const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
@@ -80,7 +81,7 @@ static void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result
     hidden_t next[CONFIG_T::units];
 Steps:
     for (unsigned step = 0; step < CONFIG_T::frames; step++) {
-        if (step == 0 && (reset_state || !CONFIG_T::stateful)) {
+        if (starts_from_zero<CONFIG_T>(reset_state, frame, step)) {
         Reset:
             for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
                 #pragma HLS PIPELINE II=1

@@ -9,8 +9,9 @@
 namespace fdht {
 
 // One call of an LSTM whose sums come in any order: the rows of a frame are collected first.
-template <class data_T, class res_T, typename CONFIG_T>
+template <typename CONFIG_T, class data_T, class res_T>
 static void lstm_cell_collected(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
+                                unsigned frame,
                                 const typename CONFIG_T::bias_t bias[CONFIG_T::rows],
                                 const typename CONFIG_T::position_t row[CONFIG_T::rows],
                                 const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
@@ -24,7 +25,7 @@ static void lstm_cell_collected(hls::stream<data_T> &projected, hls::stream<res_
     static cell_t cell[CONFIG_T::units];
 Steps:
     for (unsigned step = 0; step < CONFIG_T::frames; step++) {
-        if (step == 0 && (reset_state || !CONFIG_T::stateful)) {
+        if (starts_from_zero<CONFIG_T>(reset_state, frame, step)) {
         Reset:
             for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
                 #pragma HLS PIPELINE II=1
@@ -34,7 +35,7 @@ Steps:
         }
         sum_t from_hidden[CONFIG_T::rows];
         sum_t from_input[CONFIG_T::rows];
-        collect_frame<data_T, sum_t, CONFIG_T>(projected, hidden, row, from_input, from_hidden);
+        collect_frame<CONFIG_T>(projected, hidden, row, from_input, from_hidden);
         res_T out;
     Units:
         for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {

@@ -12,6 +12,12 @@
 // path, and no stream runs backwards through the DATAFLOW region.
 namespace fdht {
 
+// Does the state start from zero in this time step? `frame` counts the frames of a call of the core.
+template <typename CONFIG_T> bool starts_from_zero(bool reset_state, unsigned frame, unsigned step) {
+    #pragma HLS INLINE
+    return step == 0 && ((reset_state && frame == 0) || !CONFIG_T::stateful);
+}
+
 // Sends the hidden state through the contraction of W_h.
 template <typename CONFIG_T>
 void start_recurrence(const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
@@ -33,7 +39,7 @@ Fibres:
 
 // Collects the sums of one path by the row of W that they belong to. Both paths emit their sums in
 // the same order, whatever the words that carry them; `row` is that order.
-template <class data_T, class sum_T, unsigned ROWS, unsigned WIDTH, class row_T>
+template <unsigned ROWS, unsigned WIDTH, class data_T, class sum_T, class row_T>
 void collect(hls::stream<data_T> &sums, sum_T collected[ROWS], const row_T row[ROWS]) {
 Words:
     for (unsigned start = 0; start < ROWS; start += WIDTH) {
@@ -47,7 +53,7 @@ Words:
 }
 
 // One frame's sums of both paths, by row of W.
-template <class data_T, class sum_T, typename CONFIG_T>
+template <typename CONFIG_T, class data_T, class sum_T>
 void collect_frame(hls::stream<data_T> &projected,
                    const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
                    const typename CONFIG_T::position_t row[CONFIG_T::rows], sum_T from_input[CONFIG_T::rows],
@@ -56,8 +62,8 @@ void collect_frame(hls::stream<data_T> &projected,
     hls::stream<recurrent_word_t> recurrent("recurrent_sums");
     #pragma HLS STREAM variable=recurrent depth=CONFIG_T::rows / recurrent_word_t::size
     start_recurrence<CONFIG_T>(hidden, recurrent);
-    collect<recurrent_word_t, sum_T, CONFIG_T::rows, recurrent_word_t::size>(recurrent, from_hidden, row);
-    collect<data_T, sum_T, CONFIG_T::rows, data_T::size>(projected, from_input, row);
+    collect<CONFIG_T::rows, recurrent_word_t::size>(recurrent, from_hidden, row);
+    collect<CONFIG_T::rows, data_T::size>(projected, from_input, row);
 }
 
 // round(W_x x + W_h h + b) of one row.

@@ -1,0 +1,1 @@
+"""Benchmarks of this stage: `fdht bench emulation`."""

@@ -1,0 +1,199 @@
+"""Hundreds of small networks through the C simulation: many in one run of g++.
+
+A network goes through hls4ml's graph and our backend as a converted Keras model does, but without
+Keras: a graph needs the recurrent layer's integers and the head's, and no more. The cores of many
+networks are then compiled together, each in a namespace of its own, so that the headers are read
+once and equal templates are instantiated once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hls4ml
+import numpy as np
+from hls4ml.model.graph import ModelGraph
+
+from fdht_hls.csimulation import Build, compiler, pack_frames, unpack_results
+from fdht_hls.equality import Comparison, compare, corner_frames, reference_logits, uneven_pieces
+from fdht_hls.model import HEAD, LSTM, head_settings
+from fdht_hls.schedule import Schedule
+from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
+from tests.models.strategies import random_frames
+
+#: Frames in a stream of which there are two: corner cases and noise.
+FRAMES = 12
+#: Of a core.
+_SOURCES = ("firmware/fdht_lstm.cpp", "fdht_csim.cpp")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, how much of it works in a clock, and for messages how to make it again."""
+
+    network: QuantizedNetwork
+    schedule: Schedule | None = None
+    note: str = ""
+
+    def __repr__(self) -> str:
+        return f"Case({self.network.design_id:016x})"  # Hypothesis shows it; all of it is too much
+
+
+def write_project(case: Case, directory: Path) -> None:
+    """The files that a conversion writes."""
+    network = case.network
+    recurrence, head = network.recurrence, network.head
+    config = hls4ml.utils.config.create_config(
+        str(directory),
+        "fdht_network",
+        "FDHT",
+        io_type="io_stream",
+        design_id=network.design_id,
+        schedule=case.schedule and case.schedule.to_json(),
+    )
+    settings = head_settings(network)
+    formats = {"weight": head.weights.format.hls_type, "bias": head.bias.format.hls_type}
+    settings["Precision"] = {**settings["Precision"], **formats}
+    config["HLSConfig"] = {
+        "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1},
+        "LayerName": {HEAD: settings},
+    }
+    layers: list[dict[str, Any]] = [
+        {
+            "class_name": "InputLayer",
+            "name": "fibres",
+            "input_shape": [1, *frame_modes(recurrence)],
+        },
+        {
+            "class_name": "FdhtLstm",
+            "name": LSTM,
+            "inputs": ["fibres"],
+            "lstm": recurrence,
+            "steps": 1,
+            "return_sequences": False,
+            "stateful": True,
+        },
+        {
+            "class_name": "Dense",
+            "name": HEAD,
+            "inputs": [LSTM],
+            "n_in": recurrence.units,
+            "n_out": len(network.classes),
+            "weight_data": head.weights.codes * head.weights.format.scale,
+            "bias_data": head.bias.codes * head.bias.format.scale,
+            "weight_quantizer": None,
+            "bias_quantizer": None,
+        },
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        ModelGraph.from_layer_list(config, layers).write()
+
+
+class ManyCores:
+    """The cores of many networks in one library.
+
+    Args:
+        cases: the networks.
+        directory: to work in.
+        build: which integers to use.
+    """
+
+    def __init__(self, cases: Sequence[Case], directory: Path, build: Build) -> None:
+        self.cases = cases
+        for number, case in enumerate(cases):
+            if not (directory / f"p{number}").exists():
+                write_project(case, directory / f"p{number}")
+        source = directory / f"{build}.cpp"
+        source.write_text(_source(directory, len(cases)))
+        includes = directory / "p0" / "firmware"
+        define = ["-DFDHT_NATIVE_INTEGERS"] if build == "native" else []
+        done = subprocess.run(
+            [
+                *(compiler(), "-std=c++14", "-O0", "-w", "-fPIC", "-shared", "-fno-gnu-unique"),
+                *(*define, f"-I{includes}/ap_types", f"-I{includes}"),
+                *(source.name, "-o", f"{build}.so"),
+            ],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+        )
+        assert done.returncode == 0, "\n".join(done.stderr.splitlines()[:5])
+        self._library = ctypes.CDLL(str(directory / f"{build}.so"))
+
+    def compare(self) -> list[Comparison]:
+        """Every core against the reference: corner cases and noise, in uneven pieces."""
+        return [self.compare_one(number, case.network) for number, case in enumerate(self.cases)]
+
+    def compare_one(self, number: int, network: QuantizedNetwork) -> Comparison:
+        """Core `number` against the reference of a network."""
+        corners = corner_frames(network, FRAMES)
+        noise = random_frames(network, FRAMES, number).astype(corners.dtype)
+        streams = np.stack([corners, noise])
+        found = np.stack(
+            [self._run(number, network, stream, seed) for seed, stream in enumerate(streams)]
+        )
+        return compare(reference_logits(network, streams), found)
+
+    def _run(
+        self, number: int, network: QuantizedNetwork, stream: np.ndarray, seed: int
+    ) -> np.ndarray:
+        function = getattr(self._library, f"fdht_csim_run_{number}")
+        identity = (ctypes.c_uint32 * 6)()
+        parts = []
+        for piece in uneven_pieces(len(stream), seed):
+            frames = pack_frames(network, stream[piece])
+            results = np.zeros((piece.stop - piece.start) * network.result_bytes, np.uint8)
+            function(
+                ctypes.c_void_p(frames.ctypes.data),
+                ctypes.c_void_p(results.ctypes.data),
+                piece.stop - piece.start,
+                int(piece.start == 0),
+                identity,
+            )
+            parts.append(unpack_results(network, results))
+        assert identity[1] == network.design_id & 0xFFFFFFFF, "it is the core of this network"
+        return np.concatenate(parts)
+
+
+def _source(directory: Path, count: int) -> str:
+    """One translation unit of all cores."""
+    projects = [f"p{number}" for number in range(count)]
+    own = ["fdht_csim_run", "fdht_csim_run_clips", "fdht_lstm"]
+    lines = [f"#include {name}" for name in _shared(directory / name for name in projects)]
+    for number, project in enumerate(projects):
+        lines += [f"#define {name} {name}_{number}" for name in own]
+        lines += [f"namespace {project} {{"]
+        lines += [f'#include "{project}/{name}"' for name in _SOURCES]
+        lines += ["}", *(f"#undef {name}" for name in (*own, *_guards(directory / project)))]
+    return "\n".join(lines) + "\n"
+
+
+def _shared(projects: Iterable[Path]) -> list[str]:
+    """What the cores include and is not their own: to be read once, outside of all namespaces."""
+    found = ["<cstdint>", "<vector>"]
+    for project in projects:
+        for name in ("parameters.h", "fdht_lstm.h", "fdht_network.h", "defines.h"):
+            text = (project / "firmware" / name).read_text()
+            found += re.findall(r'#include ("(?:nnet_utils/|ap_|hls_).*"|<.*>)', text)
+    return list(dict.fromkeys(found))
+
+
+def _guards(project: Path) -> list[str]:
+    """Include guards of the headers that each project has of its own."""
+    headers = [*(project / "firmware").glob("*.h"), *(project / "firmware" / "weights").glob("*.h")]
+    found = []
+    for header in headers:
+        match = re.search(r"#ifndef (\w+)", header.read_text())
+        assert match is not None, header
+        found.append(match[1])
+    return found

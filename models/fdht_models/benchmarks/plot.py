@@ -38,4 +38,6 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
         name = row["format"] if row["cell"] == "lstm" else f"{row['format']} {row['cell']}"
         axes.annotate(name, (row[key], levels[0]), (5, -3), textcoords="offset points")
     axes.set_xscale("log")
+    axes.margins(x=0.12)  # room for the names
+    axes.tick_params(axis="x", which="minor", labelsize=6)
     axes.grid(alpha=0.3)

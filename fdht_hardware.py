@@ -101,13 +101,15 @@ def cosim(
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
     from fdht_bench import emit
     from fdht_hls.rtl.cosim import report_lines
-    from fdht_hls.rtl.gantt import draw_gantt
+    from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation import RunSettings
     from fdht_hls.rtl.stage import cosim_experiment, count_experiment
     from fdht_pipeline import experiment_directory
 
     directory = experiment_directory(experiment, build)
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)
+    if gantt is not None:
+        picture_format(gantt)  # rather now than after the simulation
     result = cosim_experiment(directory, frames, schedule, settings)
     if gantt is not None:
         draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)

@@ -116,6 +116,8 @@ def cosim(
     cache: Path,
     settings: RunSettings,
     build_timeout: float = BUILD_TIMEOUT,
+    *,
+    quick: bool = False,
 ) -> Cosim:
     """Simulates a clip in two calls and compares it with the reference.
 
@@ -126,6 +128,7 @@ def cosim(
         cache: directory of compiled cores.
         settings: what stands around the core.
         build_timeout: seconds for compiling.
+        quick: see `build_simulator`.
 
     Raises:
         ConfigError: too few frames, or the schedule is of another network.
@@ -140,7 +143,12 @@ def cosim(
         )
     verilog, stages = emit_for_simulation(network, schedule)
     simulator = build_simulator(
-        verilog, stages, cache, traces=settings.trace is not None, timeout=build_timeout
+        verilog,
+        stages,
+        cache,
+        traces=settings.trace is not None,
+        quick=quick,
+        timeout=build_timeout,
     )
     pieces = [slice(0, _FIRST_CALL), slice(_FIRST_CALL, len(frames))]
     noted = replace(settings, timeline=len(frames) - _FIRST_CALL - 1)

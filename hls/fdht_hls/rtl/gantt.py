@@ -41,6 +41,18 @@ def shares(
     return edges, found
 
 
+def picture_format(path: Path) -> str:
+    """The format that a file's name asks for.
+
+    Raises:
+        ConfigError: it is none of those that can be drawn.
+    """
+    kind = path.suffix[1:].lower()
+    if kind not in _FORMATS:
+        raise ConfigError(f"must end in .{', .'.join(_FORMATS)}", field="gantt", value=str(path))
+    return kind
+
+
 def draw_gantt(timeline: Timeline, title: str, path: Path) -> None:
     """Draws a row a stage, in which the height of a colour is its share of the time.
 
@@ -49,9 +61,7 @@ def draw_gantt(timeline: Timeline, title: str, path: Path) -> None:
         ConfigError: its name ends in no format of pictures, or nothing was noted.
         ToolError: matplotlib is not installed.
     """
-    kind = path.suffix[1:].lower()
-    if kind not in _FORMATS:
-        raise ConfigError(f"must end in .{', .'.join(_FORMATS)}", field="gantt", value=str(path))
+    kind = picture_format(path)
     if not timeline.states or not timeline.states[0]:
         raise ConfigError("nothing was noted of this frame", field="timeline")
     try:

@@ -49,8 +49,8 @@ def test_the_text_is_the_same_every_time(network: QuantizedNetwork):
 def test_a_clip_equals_the_reference(network: QuantizedNetwork, cache: Path, tmp_path: Path):
     frames = corner_frames(network, 24)
     schedule = default_schedule(network.recurrence)
-    quiet = cosim(network, schedule, frames, cache, RunSettings())
-    for result in (quiet, cosim(network, schedule, frames, cache, BUSY)):
+    quiet = cosim(network, schedule, frames, cache, RunSettings(), quick=True)
+    for result in (quiet, cosim(network, schedule, frames, cache, BUSY, quick=True)):
         assert result.comparison.compared == 24 * 3
         assert result.comparison.mismatches == 0
         assert result.cycles_per_frame >= result.io_limit == 8
@@ -73,7 +73,7 @@ def test_registers_and_results_equal_the_c_simulation(
     frames = corner_frames(network, 20)
     layout = Layout(network, len(frames), offset=40)
     verilog, stages = emit_for_simulation(network, default_schedule(network.recurrence))
-    simulator = build_simulator(verilog, stages, cache)
+    simulator = build_simulator(verilog, stages, cache, quick=True)
     calls = [
         layout.call(0, 7, True),
         layout.call(7, 0, False),
@@ -114,7 +114,12 @@ def test_a_wrong_integer_is_named(
     head = Head(network.head.weights, QuantizedArray(network.head.bias.format, codes))
     with pytest.raises(EqualityError, match=r"8 of 24 integers differ.*frame 0, class 1: "):
         cosim(
-            replace(network, head=head), schedule, corner_frames(network, 8), cache, RunSettings()
+            replace(network, head=head),
+            schedule,
+            corner_frames(network, 8),
+            cache,
+            RunSettings(),
+            quick=True,
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import fdht_hls.rtl
 from fdht_hls.rtl.process import run_tool
 from fdht_hls.rtl.simulation.tool import find_verilator
 from fdht_hls.rtl.synthesis import (
@@ -52,6 +53,12 @@ def program(directory: Path, name: str, text: str) -> None:
     path = directory / name
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+def test_no_amaranth(monkeypatch: pytest.MonkeyPatch):
+    without_package(monkeypatch, "amaranth")
+    with pytest.raises(ToolError, match=r"^amaranth: is not installed; pip install 'fdht\[rtl\]'"):
+        importlib.reload(fdht_hls.rtl)
 
 
 def test_the_package_is_found():

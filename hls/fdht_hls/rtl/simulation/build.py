@@ -136,6 +136,7 @@ def _build_into(
 ) -> None:
     """In a directory of its own, of which only the program and the sources are kept."""
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    work.chmod(0o755)
     try:
         for name, text in sources.items():
             (work / name).write_text(text)

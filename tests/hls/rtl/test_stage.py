@@ -1,0 +1,103 @@
+"""What `fdht cosim` and `fdht resources` take from a build, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import fdht
+from fdht_hls.rtl.stage import load_design
+from fdht_hls.schedule import Schedule, default_schedule
+from fdht_models.artifacts import write_json
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.tensor.quantized import QuantizedNetwork
+from tests.hls.networks import CLASSIFIERS
+
+
+@pytest.fixture(scope="module")
+def network() -> QuantizedNetwork:
+    return CLASSIFIERS["bytes"].network
+
+
+@pytest.fixture
+def trained(network: QuantizedNetwork, tmp_path: Path) -> Path:
+    directory = tmp_path / "bytes"
+    (directory / "model").mkdir(parents=True)
+    network.save(directory / "model" / "network.json")
+    return directory
+
+
+def patient(network: QuantizedNetwork) -> Schedule:
+    """A schedule other than the default: one multiplier in the first stage."""
+    own = default_schedule(network.recurrence)
+    first = replace(own.input[0], vector=1, outputs=1)
+    return Schedule((first, *own.input[1:]), own.hidden)
+
+
+def test_schedules_by_preference(trained: Path, network: QuantizedNetwork, tmp_path: Path):
+    assert load_design(trained, None)[1] == default_schedule(network.recurrence)
+    (trained / "hls").mkdir()
+    network.save(trained / "hls" / "network.json")
+    write_json(trained / "hls" / "schedule.json", patient(network).to_json())
+    assert load_design(trained, None)[1] == patient(network)
+    write_json(tmp_path / "own.json", default_schedule(network.recurrence).to_json())
+    assert load_design(trained, tmp_path / "own.json")[1] == default_schedule(network.recurrence)
+
+
+def test_a_schedule_of_another_network(trained: Path, network: QuantizedNetwork, tmp_path: Path):
+    own = default_schedule(network.recurrence)
+    write_json(tmp_path / "other.json", Schedule(own.input[1:], own.hidden).to_json())
+    with pytest.raises(ConfigError, match=r"schedule.input: has 2 stages; the network has 3"):
+        load_design(trained, tmp_path / "other.json")
+
+
+def test_no_network(tmp_path: Path):
+    with pytest.raises(ArtifactError, match=r"network\.json.*run the stage before this one"):
+        load_design(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["cosim", "bytes", "--back-pressure", "1"], "back_pressure = 1.0: must be at least 0"),
+        (["cosim", "bytes", "--gantt", "a.txt"], "gantt = 'a.txt': must end in .svg"),
+        (["cosim", "bytes", "--schedule", "none.json"], "none.json = 'No such file"),
+        (["cosim", "bytes"], "experiment.json"),
+        (["cosim", "bytes", "--frames", "4"], "--frames"),
+        (["resources", "bytes", "--board", "kv260"], "board = 'kv260': is not of the 7 series"),
+        (["resources", "bytes", "--schedule", "none.json"], "none.json = 'No such file"),
+    ],
+)
+def test_mistakes_take_one_line(
+    trained: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], part: str
+):
+    assert fdht.main([*arguments, "--build", str(trained.parent)]) == 2
+    said = capsys.readouterr().err
+    assert part in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+def test_resources_are_counted_once(
+    trained: Path, network: QuantizedNetwork, capsys: pytest.CaptureFixture[str]
+):
+    """A report that is there already is shown, with its share of the board's device."""
+    import hashlib
+
+    from fdht_hls.rtl.emit import emit_verilog
+    from fdht_hls.rtl.synthesis import Resources, check_yosys
+
+    verilog = emit_verilog(network, default_schedule(network.recurrence))
+    key = hashlib.sha256(f"{check_yosys()}\0{verilog}".encode()).hexdigest()[:24]
+    known = Resources(lut=5000, lutram=320, ff=10640, dsp=22, bram36=3.5, bram18=1, carry4=9)
+    write_json(trained / "resources" / key / "report.json", known.to_json())
+    build = ["--build", str(trained.parent)]
+    assert fdht.main(["resources", "bytes", *build]) == 0
+    assert capsys.readouterr().out == (
+        "lut 5320 (10%), ff 10640 (10%), dsp 22 (10%), bram36 3.5 (2%) of xc7z020 "
+        "(synthesised (yosys))\n"
+    )
+    assert fdht.main(["resources", "bytes", "--json", *build]) == 0
+    assert json.loads(capsys.readouterr().out) == {"experiment": "bytes", **known.to_json()}

@@ -99,7 +99,7 @@ def test_children_that_are_left_behind_are_ended(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
-def test_an_interruption_ends_the_program_and_is_passed_on(tmp_path):
+def test_an_interruption_ends_the_program_and_is_passed_on(tmp_path, interruptible):
     def interrupt() -> None:
         child(tmp_path)
         os.kill(os.getpid(), signal.SIGINT)

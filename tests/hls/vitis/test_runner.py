@@ -298,7 +298,7 @@ def test_a_time_out(tool):
     assert stages(tool) == set()
 
 
-def test_an_interruption_leaves_what_was_done(tool):
+def test_an_interruption_leaves_what_was_done(tool, interruptible):
     tool.effect("csynth", "sleep", "")
     main = threading.main_thread().ident
     assert main is not None

@@ -222,8 +222,8 @@ def sample(tmp_path_factory) -> Callable[[Build], ManyCores]:
     # The first that Hypothesis draws are the simplest.
     found = [
         *scheduled_cases(LABELS[:1]),
-        *scheduled_cases(LABELS[1:2])[::3],
-        *draw_cases(40, derandomize=True)[-5:],
+        *scheduled_cases(LABELS[1:2])[3:4],
+        *draw_cases(40, derandomize=True)[-3:],
     ]
     return cache(lambda build: ManyCores(found, directory, build))
 
@@ -231,10 +231,10 @@ def sample(tmp_path_factory) -> Callable[[Build], ManyCores]:
 @pytest.mark.parametrize("build", ["native", "exact"])
 def test_every_kind_of_schedule_and_random_networks_are_equal(sample, build):
     many = sample(build)
-    assert len(many.cases) == 6 + 2 + 5
+    assert len(many.cases) == 6 + 1 + 3
     refuse_mismatches(many)
     different = {tuple(stage.parallel for stage in one.schedule.input) for one in many.cases}
-    assert len(different) > 8
+    assert len(different) > 6
 
 
 def test_a_wrong_weight_is_caught(sample):

@@ -117,11 +117,14 @@ def shapes_of(path: ContractionPath) -> tuple[StageShape, ...]:
 
 
 def frame_cycles(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) -> int:
-    """Clocks in which a memory port delivers a frame, a word a clock and fibre by fibre."""
+    """Clocks in which a memory port delivers a frame: a word a clock, a fibre a clock at most.
+
+    Args:
+        recurrence: whose frames they are.
+        port_bytes: of a word. Fibres that are shorter set the pace themselves.
+    """
     fibres, fibre = frame_modes(recurrence)
-    if fibre % WORD_BYTES:  # fibres that share words are unpacked byte by byte
-        return fibres * fibre
-    return -(-fibres * fibre // port_bytes)
+    return max(fibres, -(-fibres * fibre // port_bytes))
 
 
 def default_schedule(recurrence: QuantizedRecurrence) -> Schedule:

@@ -185,13 +185,17 @@ def head_resources(
 def reader_resources(
     recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel
 ) -> dict[str, Resources]:
-    """The read master, the word in which a fibre is put together, and the FIFO behind it."""
-    fibre = frame_modes(recurrence)[1] * recurrence.input_format.width
+    """The read master, the bytes from which fibres are cut, and the FIFO behind them."""
+    length = frame_modes(recurrence)[1]
+    fibre = length * recurrence.input_format.width
+    # A fibre starts at one of so many places; whole words need none but an enable for each byte.
+    places = WORD_BYTES // math.gcd(length, WORD_BYTES)
+    cut = select(places, fibre, model) if places > 1 else length
     ports = max(1, math.ceil(bytes_per_clock / WORD_BYTES))
     master = Resources(model.reader_lut, model.reader_ff, 0, model.reader_bram18)
     return {
         "master": master * ports,
-        "words": Resources(lut=frame_modes(recurrence)[1], ff=fibre + 8 * bytes_per_clock),
+        "words": Resources(lut=cut, ff=fibre + 8 * bytes_per_clock),
         "fifo": fifo(FIFO_DEPTH, fibre, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }

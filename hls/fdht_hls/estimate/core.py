@@ -146,8 +146,6 @@ class Core:
     @cached_property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame."""
-        if self.engine.gearbox:
-            return -(-self.network.frame_bytes // self.bytes_per_clock)
         return frame_cycles(self.network.recurrence, self.bytes_per_clock)
 
     @cached_property

@@ -238,7 +238,7 @@ def test_tables_name_every_process_and_the_chosen_design(tuning):
 
 
 def test_what_is_assumed_is_said(small):
-    core = Core(small.network, engine=Engine(gearbox=True))
+    core = Core(small.network, engine=Engine(int8_pairs=True))
     wide = Budget("z", 53_200, 106_400, 220, 140, 100.0, port_bytes=16)
     text = "\n".join(lines(tune(core, wide), TRAINED))
     assert text.count("not what today's kernels do") == 2

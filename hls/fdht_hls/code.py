@@ -14,7 +14,7 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from fdht_hls.beats import beat_constants
 from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
 from fdht_hls.schedule import StageSchedule
-from fdht_hls.shapes import collects, emission_order, stage_shape
+from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells import GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -139,6 +139,13 @@ def constant_type(weights: Any) -> str:
     return f"fdht::constant<{precision.width}, {str(bool(precision.signed)).lower()}>::type"
 
 
+def kernel_of(shape: StageShape, schedule: StageSchedule) -> str:
+    """The function of fdht_contraction.h that does a stage."""
+    if shape.fibre:
+        return "contract_fibre"
+    return "contract_mode_groups" if schedule.words_at_once(shape) > 1 else "contract_mode"
+
+
 def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
     """Stages of W_h h with the types of what they emit."""
     lstm: QuantizedRecurrence = node.get_attr("lstm")
@@ -148,14 +155,16 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
         exact = position == len(path.formats)
         format = lstm.accumulator_format(path, position) if exact else path.formats[position]
         weights = node.get_weights(hidden_core(position))
+        shape, schedule = stage_shape(path, position), node.get_attr("schedule")[position]
         stages.append(
             {
-                **stage_values(lstm, path, position, node.get_attr("schedule")[position]),
+                **stage_values(lstm, path, position, schedule),
+                "kernel": kernel_of(shape, schedule),
                 "weights": weights.name,
                 "weight_t": constant_type(weights),
                 "result": format.hls_type,
-                "words_out": stage_shape(path, position).words_out,
-                "word_out": stage_shape(path, position).word_out,
+                "words_out": shape.words_out,
+                "word_out": shape.word_out,
             }
         )
     return stages
@@ -190,7 +199,7 @@ class ContractionCall(FunctionCallTemplate):
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
         values = self._default_function_params(node)
-        kernel = "contract_fibre" if node.get_attr("shape").fibre else "contract_mode"
+        kernel = kernel_of(node.get_attr("shape"), node.get_attr("schedule"))
         return (
             f"fdht::{kernel}<{values['config']}>"
             f"({values['input']}, {values['output']}, {node.get_weights('core').name});"

@@ -1,4 +1,4 @@
-"""fdht_memory.h: fibres of every length out of memory words, nothing lost and nothing read beyond."""
+"""fdht_memory.h: fibres of every length out of memory words; no byte lost, none read beyond."""
 
 from __future__ import annotations
 

@@ -253,7 +253,9 @@ class Core:
         times, finished = self.arrivals, {"read frame": self.last_word}
         rows = []
         for design, chosen in zip(self.input, schedule.input, strict=True):
-            times = stage_times(times, design.shape, chosen.beats(design.shape), self.model)
+            times = stage_times(
+                times, design.shape, chosen.beats(design.shape), self.model, chosen.vectors
+            )
             finished[design.name] = int(times[-1])
             rows.append(self._row(design, chosen))
         rows += [

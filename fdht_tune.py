@@ -38,7 +38,7 @@ def tune(
     ports: Annotated[int, typer.Option(min=1, max=4, help="Memory ports that read frames.")] = 1,
     assume: Annotated[
         list[str] | None,
-        typer.Option(help="streamed-units or int8-pairs; may be repeated."),
+        typer.Option(help="int8-pairs; may be repeated."),
     ] = None,
     explore: Annotated[
         bool, typer.Option("--explore", help="Other modes, ranks and widths, too; untrained.")

@@ -12,7 +12,7 @@ import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
 from fdht_hls.beats import beat_constants
-from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
 from fdht_models.errors import ConversionError
@@ -222,11 +222,49 @@ class CellConfig(LayerConfigTemplate):
             frames=node.get_attr("steps"),
             stateful=node.get_attr("stateful"),
             every_step=node.get_attr("return_sequences"),
+            streamed=node.get_attr("streamed"),
             hidden=recurrence.cell.hidden,
             types={name: constant_type(node.get_weights(name)) for name in node.arrays},
             stages=hidden_stages(node),
             values=cell_values(recurrence),
         )
+
+
+class HeadConfig(LayerConfigTemplate):
+    """`struct configN` of a head."""
+
+    def __init__(self) -> None:
+        super().__init__(FdhtHead)
+
+    def format(self, node: FdhtHead) -> str:
+        """The C++ text."""
+        weights, bias = node.get_attr("dense")
+        result = node.get_attr("logits")
+        product = weights.format.fraction + node.get_attr("lstm").cell.hidden.fraction
+        return render(
+            "head_config.h.j2",
+            name=f"config{node.index}",
+            units=weights.codes.shape[0],
+            classes=weights.codes.shape[1],
+            sum_width=result.width,
+            product_shift=result.fraction - product,
+            bias_shift=result.fraction - bias.format.fraction,
+            weight_t=constant_type(node.get_weights("head_weight")),
+            bias_t=constant_type(node.get_weights("head_bias")),
+        )
+
+
+class HeadCall(FunctionCallTemplate):
+    """The call of a head."""
+
+    def __init__(self) -> None:
+        super().__init__(FdhtHead, include_header=["nnet_utils/fdht_head.h"])
+
+    def format(self, node: FdhtHead) -> str:
+        """The C++ text."""
+        values = self._default_function_params(node)
+        arrays = ", ".join(node.get_weights(name).name for name in node.ARRAYS)
+        return f"fdht::head<{values['config']}>({values['input']}, {values['output']}, {arrays});"
 
 
 class CellCall(FunctionCallTemplate):

@@ -41,8 +41,6 @@ from tests.models.strategies import SEEDS, Widths, build_network, fdht_shapes
 STUDY_C = fdht_shape((10, 12, 20, 24), (32, 8, 4, 1), (8, 4, 8), 4, 4)
 #: A model without allowances, so that only loops are counted, as in the study's cycle model.
 BARE = dataclasses.replace(ResourceModel(), pipeline_depth=0, memory_latency=0)
-#: What the study's cell and head do: both work while sums arrive.
-STREAMED = Engine(streamed_units=True)
 
 
 def small_network(classes: int = 3) -> QuantizedNetwork:
@@ -94,7 +92,7 @@ def latency_with_a_last_slab(core: Core, schedule: Schedule) -> int:
 def test_the_study_s_cycle_model(name):
     shape, wanted, interval, latency = CYCLE_MODEL[name]
     network = build_network(shape)
-    core, schedule = Core(network, BARE, 8, STREAMED), with_multipliers(network, wanted)
+    core, schedule = Core(network, BARE), with_multipliers(network, wanted)
     found = core.estimate(schedule)
     # The study puts 32 words of h behind the frame's 7,200; here W_h h has multipliers of its own.
     assert found.cycles_per_frame == interval - 32
@@ -111,7 +109,7 @@ def test_the_study_s_compute_bound_configuration():
     A turn of that stage has 64 products, so that more than 64 multipliers find no work.
     """
     network = build_network(STUDY["A0"][0])
-    core = Core(network, BARE, 8, STREAMED)
+    core = Core(network, BARE)
     found = core.estimate(with_multipliers(network, (144, 64, 32, 16)))
     assert (found.limited_by, found.cycles_per_frame) == ("W_x C3", 12_928 - 128)
 

@@ -97,7 +97,7 @@ def test_bursts_fit_the_ports_of_a_zynq_7000(small):
         ("results", "16"),
     ]
     depths = [int(depth) for depth in re.findall(r"HLS STREAM variable=\w+ depth=(\d+)", text)]
-    assert len(depths) == 6 and max(depths) <= 16
+    assert len(depths) == 7 and max(depths) <= 16
 
 
 def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):
@@ -105,7 +105,7 @@ def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):
     assert names >= CORE_FILES
     assert names >= {"firmware/fdht_network.cpp", "firmware/parameters.h", "tb_data/frames.hex"}
     kernels = {name for name in names if name.startswith("firmware/nnet_utils/fdht_")}
-    assert len(kernels) == 7
+    assert len(kernels) == 8
     tcl = (small.project / "build_core.tcl").read_text()
     assert "-format ip_catalog -vendor fdht -library hls -ipname fdht_lstm" in tcl
 

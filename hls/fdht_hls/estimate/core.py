@@ -201,12 +201,7 @@ class Core:
         words = self.network.result_bytes // WORD_BYTES
         # Collected sums are all there before the first unit is updated.
         cell = updated + (recurrence.units + depth if self.collected else 0)
-        if self.engine.streamed_units:
-            head = cell + depth
-        else:
-            # All of h is given on at once; collected, it is put together as units are updated.
-            cell += 0 if self.collected else recurrence.units
-            head = cell + recurrence.units + depth
+        head = cell + depth  # it adds up as units are updated
         return {self._cell_name: cell, "head": head, "write result": head + words + depth}
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:
@@ -228,8 +223,8 @@ class Core:
         recurrence, model = self.network.recurrence, self.model
         return {
             "read frame": parts.reader_resources(recurrence, self.bytes_per_clock, model),
-            self._cell_name: parts.cell_resources(recurrence, self.hidden, model, self.engine),
-            "head": parts.head_resources(self.network, model, self.engine),
+            self._cell_name: parts.cell_resources(recurrence, self.hidden, model),
+            "head": parts.head_resources(self.network, model),
             "write result": parts.writer_resources(self.network, model),
             "registers": parts.control_resources(model),
         }

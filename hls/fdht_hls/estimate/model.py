@@ -84,12 +84,10 @@ class Engine:
     """What an engine does that today's C++ kernels do not; all of it is assumed only if asked for.
 
     Args:
-        streamed_units: the cell gives h on unit by unit, and the head adds up meanwhile.
         int8_pairs: two products of 8 bits that share a factor in one DSP slice (WP486); they are
             added in LUT.
     """
 
-    streamed_units: bool = False
     int8_pairs: bool = False
 
 

@@ -121,7 +121,9 @@ def vector_length(shape: StageShape) -> int:
 
 def weight_rows(shape: StageShape, schedule: StageSchedule) -> int:
     """Sets of weights that a stage goes through, one a beat; with 1, every beat has the same."""
-    return (1 if shape.fibre else shape.mode) * shape.banks * schedule.beats(shape)
+    pieces = vector_length(shape) // schedule.vector
+    slices = (1 if shape.fibre else shape.mode) * shape.banks
+    return slices * pieces * (shape.outputs // schedule.outputs)
 
 
 def divisors(number: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ Needs NumPy and nothing else: the host packs weights on the board.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,12 @@ from fdht_hls.shapes import stage_shape
 from fdht_models.artifacts import digest_of, read_json, write_json
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.quantized import WORD_BYTES, ContractionPath, QuantizedNetwork
+from fdht_models.tensor.quantized import (
+    WORD_BYTES,
+    ContractionPath,
+    QuantizedNetwork,
+    QuantizedRecurrence,
+)
 
 Words = npt.NDArray[np.uint64]
 #: File of a converted experiment and of an overlay with weights that can be loaded.
@@ -99,6 +104,11 @@ class WeightLayout:
         """A JSON array."""
         return [asdict(table) for table in self.tables]
 
+    @staticmethod
+    def from_json(value: Iterable[Mapping[str, Any]]) -> WeightLayout:
+        """The inverse of `to_json`."""
+        return WeightLayout(tuple(WeightTable(**table) for table in value))
+
 
 def weight_layout(network: QuantizedNetwork, schedule: Schedule) -> WeightLayout | None:
     """The layout of a core's loadable weights; None if it has none.
@@ -156,7 +166,7 @@ def _arrays(
                     f"{label}.{position}",
                     beat_weights(recurrence, path, position, shape, stage),
                 )
-    yield BIAS, bias_rows(network)
+    yield BIAS, bias_rows(recurrence)
     head = network.head
     yield HEAD_WEIGHTS, head.weights
     yield HEAD_BIAS, QuantizedArray(head.bias.format, head.bias.codes[None])
@@ -172,9 +182,9 @@ def _paths(
     )
 
 
-def bias_rows(network: QuantizedNetwork) -> QuantizedArray:
+def bias_rows(recurrence: QuantizedRecurrence) -> QuantizedArray:
     """The bias, a row a hidden unit with an entry a gate."""
-    cell = network.recurrence.cell
+    cell = recurrence.cell
     rows = cell.bias.codes.reshape(len(cell.gates), cell.units).T
     return QuantizedArray(cell.bias.format, np.ascontiguousarray(rows))
 
@@ -238,9 +248,10 @@ class LoadableWeights:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> LoadableWeights:
         """The inverse of `to_json`."""
-        tables = tuple(WeightTable(**table) for table in value["layout"])
         return LoadableWeights(
-            Schedule.from_json(value["schedule"]), WeightLayout(tables), value["structure"]
+            Schedule.from_json(value["schedule"]),
+            WeightLayout.from_json(value["layout"]),
+            value["structure"],
         )
 
     def save(self, path: Path) -> None:

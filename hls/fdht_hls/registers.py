@@ -115,11 +115,14 @@ IDENTITY_REGISTERS = (
         "weights_layout", 0xAC, "read-only", 32, "Digest of the weights' layout", loading=True
     ),
     Register(
-        "weights_id_low", 0xBC, "read-only", 32, "Bits 31..0 of whose weights it holds", loading=True
+        "weights_id_low",
+        0xBC,
+        "read-only",
+        32,
+        "Bits 31..0 of whose weights it holds",
+        loading=True,
     ),
-    Register(
-        "weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", loading=True
-    ),
+    Register("weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", loading=True),
 )
 
 REGISTERS = CONTROL_REGISTERS + ARGUMENT_REGISTERS + IDENTITY_REGISTERS

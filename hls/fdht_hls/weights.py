@@ -153,9 +153,7 @@ def _packed(table: WeightTable, codes: npt.NDArray[np.int64]) -> Words:
     return packed
 
 
-def _arrays(
-    network: QuantizedNetwork, schedule: Schedule
-) -> Iterator[tuple[str, QuantizedArray]]:
+def _arrays(network: QuantizedNetwork, schedule: Schedule) -> Iterator[tuple[str, QuantizedArray]]:
     """Loadable tables in the buffer's order, each as codes [rows, columns]."""
     recurrence = network.recurrence
     for label, path, stages in _paths(network, schedule):

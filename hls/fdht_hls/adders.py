@@ -17,8 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.beats import beat_weights
+from fdht_hls.schedule import StageSchedule
+from fdht_hls.shapes import stage_shape
 from fdht_models.errors import ConversionError, ToolError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
+from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 #: Adders of the longest way through a graph, beyond the fewest possible.
 _EXTRA_DEPTH = 2
@@ -111,6 +115,11 @@ class AdderGraph:
             for node, until in zip(self.nodes, last, strict=True)
         )
 
+    def working_width(self, node: Node) -> int:
+        """Bits in which neither the sum of a node nor its shifted summands lose any."""
+        parts = [self.nodes[term.node].width + term.shift for term in _terms(node)]
+        return max(node.width, *parts)
+
     def evaluate(self, values: Codes) -> Codes:
         """Values [count, inputs] -> [count, outputs], as the hardware computes them."""
         found: list[Any] = []
@@ -136,6 +145,19 @@ def clock_of(node: Node) -> int:
 def _terms(node: Node) -> tuple[Term, Term]:
     assert node.first is not None and node.second is not None
     return node.first, node.second
+
+
+def stage_adders(
+    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
+) -> AdderGraph:
+    """The graph of a stage whose beats all have the same weights.
+
+    Raises:
+        As `adder_graph`.
+    """
+    weights = beat_weights(recurrence, path, position, stage_shape(path, position), schedule)
+    kernel = weights.codes[0].reshape(-1, schedule.outputs)
+    return adder_graph(kernel, recurrence.stage_input_format(path, position))
 
 
 def adder_graph(kernel: Codes, source: FixedPoint) -> AdderGraph:
@@ -185,9 +207,7 @@ def _da4ml() -> tuple[Any, Any]:
         from da4ml.cmvm import solve
         from da4ml.cmvm.types import QInterval
     except ImportError as error:
-        raise ToolError(
-            f"is needed for adders ({error})", field="da4ml", remedy=_REMEDY
-        ) from error
+        raise ToolError(f"is needed for adders ({error})", field="da4ml", remedy=_REMEDY) from error
     return solve, QInterval
 
 
@@ -207,9 +227,7 @@ class _Builder:
         # (node, exponent, negative) of each value that is handed on; None is zero.
         values: list[tuple[int, int, bool] | None] = []
         for number in range(inputs):
-            self._nodes.append(
-                Node(self._source.minimum, self._source.maximum, 0, input=number)
-            )
+            self._nodes.append(Node(self._source.minimum, self._source.maximum, 0, input=number))
             values.append((number, 0, False))
         for part in found.solutions:
             values = self._part(part, values)

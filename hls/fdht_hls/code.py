@@ -133,6 +133,11 @@ def hidden_fibre(recurrence: QuantizedRecurrence) -> int:
     return first.mode if first.fibre else first.rank_in
 
 
+def adders_name(weights: Any) -> str:
+    """C++ name of the graph of adders for one of our weight arrays."""
+    return f"{weights.name}_adders"
+
+
 def extent(weights: Any) -> str:
     """Sizes of one of our weight arrays as C++ declares them."""
     return "".join(f"[{size}]" for size in weights.data.shape)
@@ -158,6 +163,7 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
             {
                 **stage_values(lstm, path, position, schedule),
                 "weights": weights.name,
+                "adders": adders_name(weights) if schedule.weights == "adders" else None,
                 "loadable": schedule.weights == "loadable",
                 "weight_extent": extent(weights),
                 "weight_t": constant_type(weights),
@@ -183,6 +189,9 @@ class ContractionConfig(LayerConfigTemplate):
             name=f"config{node.index}",
             frames=node.get_attr("steps"),
             weight_t=constant_type(node.get_weights("core")),
+            adders=adders_name(node.get_weights("core"))
+            if node.get_attr("schedule").weights == "adders"
+            else None,
             **stage_values(
                 lstm, lstm.input_path, node.get_attr("position"), node.get_attr("schedule")
             ),

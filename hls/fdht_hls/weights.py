@@ -10,7 +10,7 @@ Needs NumPy and nothing else: the host packs weights on the board.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from fdht_hls.beats import beat_weights
 from fdht_hls.schedule import Schedule
 from fdht_hls.shapes import stage_shape
 from fdht_models.artifacts import digest_of, read_json, write_json
-from fdht_models.errors import ArtifactError, ConfigError, FdhtError
+from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError
 from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
     ContractionPath,
+    Head,
     QuantizedNetwork,
     QuantizedRecurrence,
 )
@@ -40,6 +42,8 @@ _WORD_BITS = 8 * WORD_BYTES
 HEADER_WORDS = 1
 #: Characters of a value that an error shows.
 _SHOWN = 60
+#: Wide enough for a number of each code of a network.
+_NUMBERS = FixedPoint(48, 0)
 _REMEDY = "only weights may differ: convert and build it as a design of its own"
 
 
@@ -143,7 +147,7 @@ def pack_weights(network: QuantizedNetwork, schedule: Schedule) -> Words:
     return words
 
 
-def _packed(table: WeightTable, codes: npt.NDArray[np.int64]) -> Words:
+def _packed(table: WeightTable, codes: Codes) -> Words:
     padded = np.zeros((table.rows, table.row_words * table.codes_a_word), np.uint64)
     mask = np.uint64((1 << table.width) - 1)
     padded[:, : table.columns] = codes.astype(np.uint64) & mask
@@ -151,6 +155,72 @@ def _packed(table: WeightTable, codes: npt.NDArray[np.int64]) -> Words:
     parts = padded.reshape(table.words, table.codes_a_word) << shifts
     packed: Words = np.bitwise_or.reduce(parts, axis=1)
     return packed
+
+
+def unpack_weights(network: QuantizedNetwork, schedule: Schedule, words: Words) -> QuantizedNetwork:
+    """The network that a core computes once it has loaded a buffer: the inverse of `pack_weights`.
+
+    Args:
+        network: that of the core, with all that is not loaded.
+        schedule: of the core.
+        words: uint64[layout.words].
+
+    Raises:
+        ShapeError: the buffer is of another size.
+    """
+    layout = weight_layout(network, schedule)
+    if layout is None or words.size != layout.words:
+        raise ShapeError(
+            f"the core takes {layout.words if layout else 0} words",
+            field="weights",
+            value=words.size,
+            remedy="pack them for this core",
+        )
+    found = {table.name: _unpacked(table, words) for table in layout.tables}
+    recurrence, head = network.recurrence, network.head
+    cores = {name: core.codes.copy() for name, core in recurrence.cores.items()}
+    # Where each code of a row comes from: the same rows of a network of numbered codes.
+    numbered = replace(
+        recurrence,
+        cores={
+            name: QuantizedArray(_NUMBERS, np.arange(codes.size).reshape(codes.shape))
+            for name, codes in cores.items()
+        },
+    )
+    for label, path, stages in _paths(network, schedule):
+        for position, stage in enumerate(stages):
+            if stage.weights == "loadable":
+                shape = stage_shape(path, position)
+                places = beat_weights(numbered, path, position, shape, stage).codes
+                cores[path.cores[position]].flat[places] = found[f"{label}.{position}"]
+    bias = found[BIAS].T.ravel()
+    return replace(
+        network,
+        recurrence=replace(
+            recurrence,
+            cores={
+                name: QuantizedArray(recurrence.cores[name].format, codes)
+                for name, codes in cores.items()
+            },
+            cell=replace(recurrence.cell, bias=_of(recurrence.cell.bias, bias)),
+        ),
+        head=Head(_of(head.weights, found[HEAD_WEIGHTS]), _of(head.bias, found[HEAD_BIAS][0])),
+    )
+
+
+def _of(array: QuantizedArray, codes: Codes) -> QuantizedArray:
+    return QuantizedArray(array.format, codes)
+
+
+def _unpacked(table: WeightTable, words: Words) -> Codes:
+    """Codes of a table [rows, columns]."""
+    own = words[table.first : table.first + table.words, None]
+    shifts = np.arange(table.codes_a_word, dtype=np.uint64) * np.uint64(table.width)
+    mask = np.uint64((1 << table.width) - 1)
+    bits = ((own >> shifts) & mask).astype(np.int64).reshape(table.rows, -1)[:, : table.columns]
+    sign = 1 << (table.width - 1)
+    codes: Codes = (bits ^ sign) - sign if table.signed else bits
+    return codes
 
 
 def _arrays(network: QuantizedNetwork, schedule: Schedule) -> Iterator[tuple[str, QuantizedArray]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hls4ml.model.types import IntegerPrecisionType
 from hls4ml.writer.vitis_writer import VitisWriter
 
+from fdht_hls.adders import AdderGraph, stage_adders
 from fdht_hls.code import CellCall, constant_type, render
 from fdht_hls.loading import LoadedTable, loaded_tables
-from fdht_hls.nodes import FdhtCell, FdhtContraction
+from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
 from fdht_hls.registers import (
     ABI_VERSION,
     ARGUMENT_REGISTERS,
@@ -24,7 +26,7 @@ from fdht_hls.registers import (
 from fdht_hls.weights import WeightLayout
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
+from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
@@ -58,6 +60,8 @@ class FdhtWriter(VitisWriter):
 
     #: Weight arrays that can be loaded.
     _loadable: frozenset[str] = frozenset()
+    #: What takes the place of multipliers, by the names of weight arrays.
+    _adders: Mapping[str, AdderGraph] = MappingProxyType({})
 
     def print_array_to_cpp(
         self, var: Any, odir: str, namespace: str | None = None, write_txt_file: bool = True
@@ -73,6 +77,7 @@ class FdhtWriter(VitisWriter):
             type=constant_type(var),
             codes=codes,
             loadable=var.name in self._loadable,
+            adders=self._adders.get(var.name),
         )
         write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
 
@@ -89,6 +94,7 @@ class FdhtWriter(VitisWriter):
         layout = WeightLayout.from_json(model.config.get_config_value("WeightLayout") or [])
         tables = loaded_tables(model, layout) if core else []
         self._loadable = frozenset(table.variable for table in tables)
+        self._adders = dict(_adders(model))
         super().write_hls(model)
         if not core:
             return
@@ -170,6 +176,25 @@ def core_values(
         "part": part,
         "clock_period": model.config.get_config_value("ClockPeriod"),
     }
+
+
+def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
+    """Graphs of adders, by the names of the weight arrays whose place they take."""
+    for layer in model.get_layers():
+        if isinstance(layer, FdhtContraction):
+            stages = [(layer.get_attr("position"), layer.get_attr("schedule"), "core")]
+        elif isinstance(layer, FdhtCell):
+            schedule = layer.get_attr("schedule")
+            stages = [(at, stage, hidden_core(at)) for at, stage in enumerate(schedule)]
+        else:
+            continue
+        recurrence: QuantizedRecurrence = layer.get_attr("lstm")
+        inner = isinstance(layer, FdhtCell)
+        path = recurrence.hidden_path if inner else recurrence.input_path
+        for position, stage, name in stages:
+            if stage.weights == "adders":
+                graph = stage_adders(recurrence, path, position, stage)
+                yield layer.get_weights(name).name, graph
 
 
 def _streams(model: ModelGraph) -> Iterator[Stream]:

@@ -10,6 +10,7 @@ the result is kept beside da4ml.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -200,6 +201,11 @@ def _solved(content: bytes, shape: tuple[int, int], source: FixedPoint) -> Adder
             "gave adders that compute another kernel", field="da4ml", remedy=_REMEDY
         )
     return graph
+
+
+def adders_available() -> bool:
+    """Is da4ml installed?"""
+    return importlib.util.find_spec("da4ml") is not None
 
 
 def _da4ml() -> tuple[Any, Any]:

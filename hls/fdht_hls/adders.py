@@ -302,7 +302,7 @@ class _Builder:
             low, high = -high, -low
         level = 1 + max(self._nodes[term.node].level for term in terms)
         self._nodes.append(
-            Node(bounds[0][0] + low, bounds[0][1] + high, level, None, *terms, subtract)
+            Node(bounds[0][0] + low, bounds[0][1] + high, level, None, terms[0], terms[1], subtract)
         )
         return len(self._nodes) - 1, exponent, negative
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import hls4ml
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from fdht_hls.batch import BatchSimulation
 from fdht_hls.csimulation import Build, CSimulation, simulate
 from fdht_hls.equality import reference_logits
 from fdht_hls.lint import lint_project
-from fdht_hls.model import convert
+from fdht_hls.model import hls_config
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,
@@ -25,6 +26,7 @@ from fdht_hls.schedule import (
 from fdht_hls.stage import convert_project
 from fdht_hls.weights import LoadableWeights, Words, pack_weights, weight_layout
 from fdht_models.errors import ConversionError, DeviceError
+from fdht_models.kerasapi import legacy_keras
 from fdht_models.tensor.quantized import QuantizedNetwork, QuantizedRecurrence
 from tests.hls.conftest import Converted
 from tests.hls.networks import CLASSIFIERS, Classifier, fibre_model
@@ -171,27 +173,20 @@ def test_its_test_bench_loads_weights(small: Converted, tmp_path: Path):
     assert done.returncode == 1
 
 
+# tf_keras says this of QKeras' constraints whenever a QDense is described.
+@pytest.mark.filterwarnings(r"ignore:The `keras\.constraints\.serialize\(\)` API:UserWarning")
 def test_loadable_weights_need_a_layout(tmp_path: Path):
     """A user of hls4ml alone names a schedule but no layout."""
     classifier = CLASSIFIERS["bytes"]
-    schedule = loadable(classifier.network.recurrence).to_json()
-    settings = {"schedule": schedule}
-    convert(fibre_model(classifier), classifier.network, str(tmp_path / "with"), settings)
-
-    import hls4ml
-
-    from fdht_hls.model import hls_config
-    from fdht_models.kerasapi import legacy_keras
-
     model = fibre_model(classifier)
     with legacy_keras(), pytest.raises(ConversionError, match="loadable weights need a layout"):
         hls4ml.converters.convert_from_keras_model(
             model,
             hls_config=hls_config(model, classifier.network),
-            output_dir=str(tmp_path / "without"),
+            output_dir=str(tmp_path),
             backend="FDHT",
             io_type="io_stream",
-            **settings,
+            schedule=loadable(classifier.network.recurrence).to_json(),
         ).write()
 
 

@@ -132,7 +132,8 @@ class Core(wiring.Component):
             return None
         m.submodules.loader = loader = WeightLoader(self._layout, self._network.design_id)
         connect_flat(m, self, WEIGHTS, loader.bus)
-        wiring.connect(m, loader.load, self._engine.load)
+        engine: Any = self._engine  # only engines with a layout have the port
+        wiring.connect(m, loader.load, engine.load)
         m.d.comb += [
             loader.address.eq(control.weights),
             control.weights_id.eq(loader.weights_id),

@@ -87,10 +87,10 @@ class Kernel(wiring.Component):
 
     def __init__(self, graph: AdderGraph, source: FixedPoint, inputs: int) -> None:
         self.graph = graph
-        self.source = data.ArrayLayout(Shape(source.width, source.signed), inputs)
+        source_layout = data.ArrayLayout(Shape(source.width, source.signed), inputs)
         width = max(graph.nodes[one.term.node].width + one.term.shift for one in graph.outputs)
-        self.sums = data.ArrayLayout(signed(width + 1), len(graph.outputs))
-        ports = {"ap_clk": In(1), "values": In(self.source), "sums": Out(self.sums)}
+        sums = data.ArrayLayout(signed(width + 1), len(graph.outputs))
+        ports = {"ap_clk": In(1), "values": In(source_layout), "sums": Out(sums)}
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:

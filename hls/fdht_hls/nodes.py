@@ -25,13 +25,8 @@ from hls4ml.model.types import (
 
 from fdht_hls.beats import beat_weights
 from fdht_hls.schedule import Schedule, StageSchedule
-from fdht_hls.shapes import (
-    collects,
-    emission_order,
-    group_positions,
-    stage_shape,
-    update_order,
-)
+from fdht_hls.shapes import emission_order, group_positions, stage_shape, update_order
+from fdht_hls.weights import bias_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -141,9 +136,7 @@ class FdhtCell(Layer):
         order = emission_order(lstm.input_path)
         if not np.array_equal(order.ravel(), emission_order(path).ravel()):
             raise ConversionError("W_x x and W_h h must emit their sums in the same order")
-        # In the order of arrival, or, where sums are collected, in the order of rows.
-        codes = cell.bias.codes if collects(lstm) else cell.bias.codes[order]
-        add_codes(self, "bias", QuantizedArray(cell.bias.format, codes.ravel()))
+        add_codes(self, "bias", bias_rows(lstm))
         positions = group_positions(lstm)
         add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
         for name in self.arrays[2:]:
@@ -158,7 +151,7 @@ class FdhtHead(Layer):
     """A dense layer that adds up while its cell updates units; see `fdht_hls.streaming`."""
 
     #: Its arrays, in the order of its C++ function.
-    ARRAYS: ClassVar[tuple[str, ...]] = ("head_weight", "head_bias")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("head_number", "head_weight", "head_bias")
 
     _expected_attributes = (
         Attribute("logits", value_type=FixedPoint),
@@ -168,14 +161,13 @@ class FdhtHead(Layer):
     )
 
     def initialize(self) -> None:
-        """Declares output stream and weights, a row for each unit in the order of updates."""
+        """Declares output stream and weights, and the order in which units come."""
         weights, bias = self.get_attr("dense")
         self.add_output_variable([bias.codes.size], precision=fixed_type(self.get_attr("logits")))
-        rows = weights.codes[update_order(self.get_attr("lstm"))]
-        for name, array in zip(
-            self.ARRAYS, (QuantizedArray(weights.format, rows), bias), strict=True
-        ):
-            add_codes(self, name, array)
+        order = update_order(self.get_attr("lstm"))
+        add_codes(self, "head_number", order, max(1, int(order.max()).bit_length()))
+        add_codes(self, "head_weight", weights)
+        add_codes(self, "head_bias", QuantizedArray(bias.format, bias.codes[None]))
 
 
 def hidden_core(position: int) -> str:

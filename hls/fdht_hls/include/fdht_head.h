@@ -17,30 +17,32 @@ struct head_config {
     static const int bias_shift = 0;
 };
 
-// One result: logit[c] = bias[c] + sum_u hidden[u] * weights[u][c]. Rows of `weights` are in the order
-// in which units come.
+// One result: logit[c] = bias[0][c] + sum_u hidden[u] * weights[u][c]. `number` is the order in which
+// units come.
 template <typename CONFIG_T, class data_T, class res_T>
 void head(hls::stream<data_T> &hidden, hls::stream<res_T> &logits,
-          const typename CONFIG_T::weight_t weights[CONFIG_T::units][CONFIG_T::classes],
-          const typename CONFIG_T::bias_t bias[CONFIG_T::classes]) {
+          const typename CONFIG_T::head_number_t number[CONFIG_T::units],
+          const typename CONFIG_T::head_weight_t weights[CONFIG_T::units][CONFIG_T::classes],
+          const typename CONFIG_T::head_bias_t bias[1][CONFIG_T::classes]) {
     typedef typename integer<CONFIG_T::sum_width>::type sum_t;
     typedef typename res_T::value_type logit_t;
     sum_t sums[CONFIG_T::classes];
     #pragma HLS ARRAY_PARTITION variable=sums complete
     #pragma HLS ARRAY_RESHAPE variable=weights complete dim=2
-    #pragma HLS ARRAY_PARTITION variable=bias complete
+    #pragma HLS ARRAY_RESHAPE variable=bias complete dim=2
     res_T out;
 Units:
     for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
         #pragma HLS PIPELINE II=1
         const data_T word = hidden.read();
         const auto value = code(word[0]);
+        const unsigned row = unsigned(number[unit]);
         for (unsigned c = 0; c < CONFIG_T::classes; c++) {
             #pragma HLS UNROLL
             const sum_t before = unit == 0 ? sum_t(0) : sums[c];
-            sums[c] = before + product<sum_t>(value, weights[unit][c]);
+            sums[c] = before + product<sum_t>(value, weights[row][c]);
             // Only what the last unit leaves here is ever read.
-            const sum_t sum = scale_up<CONFIG_T::product_shift>(sums[c]) + scale_up<CONFIG_T::bias_shift>(sum_t(bias[c]));
+            const sum_t sum = scale_up<CONFIG_T::product_shift>(sums[c]) + scale_up<CONFIG_T::bias_shift>(sum_t(bias[0][c]));
             out[c] = from_code<logit_t>(sum);
         }
         if (unit == CONFIG_T::units - 1) {

@@ -15,11 +15,11 @@ from typing import Any
 import jinja2
 from amaranth.lib import wiring
 
+from fdht_hls.process import run_tool
 from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, IDENTITY_REGISTERS
 from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
 from fdht_hls.rtl.control import ADDRESS_BITS
-from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP
-from fdht_hls.rtl.process import run_tool
+from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP, WEIGHTS
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
 from fdht_models.errors import ArtifactError, ToolError
 
@@ -90,7 +90,7 @@ def build_simulator(
             f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
         )
     verilator = find_verilator()
-    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces)}
+    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces, WEIGHTS in verilog)}
     level = _QUICK if quick else _FAST
     flags = (*_FLAGS, *(word for name in _LEVELS for word in ("-MAKEFLAGS", f"{name}={level}")))
     if traces:
@@ -163,7 +163,7 @@ def _check(code: int, log: str, program: Path) -> None:
     )
 
 
-def _bench(stages: int, traces: bool) -> dict[str, str]:
+def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -175,7 +175,8 @@ def _bench(stages: int, traces: bool) -> dict[str, str]:
         "top": TOP,
         "stages": stages,
         "trace": traces,
-        "ports": _ports(),
+        "ports": _ports(loading),
+        "weights": WEIGHTS if loading else None,
         "frames": FRAMES,
         "results": RESULTS,
         "max_burst": MAX_BURST,
@@ -191,9 +192,17 @@ def _bench(stages: int, traces: bool) -> dict[str, str]:
     }
 
 
-def _ports() -> list[dict[str, Any]]:
+def _ports(loading: bool) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
     memory = "plan.memory, plan.settings, random_, {}{{this}}"
+    weights = {
+        "type": "WeightsPort",
+        "prefix": WEIGHTS,
+        "side": "weights_",
+        "model": "ReadSide<WeightsPort, OnWeightWord>",
+        "signals": _signals(Full(), ("AR", "R")),
+        "arguments": memory.format("OnWeightWord"),
+    }
     return [
         {
             "type": "ControlPort",
@@ -219,6 +228,7 @@ def _ports() -> list[dict[str, Any]]:
             "signals": _signals(Full(), ("AW", "W", "B")),
             "arguments": memory.format("OnResultWord"),
         },
+        *([weights] if loading else []),
     ]
 
 

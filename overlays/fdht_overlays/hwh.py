@@ -7,8 +7,8 @@ from `design`, the register map from `fdht_hls.registers`, so that neither can d
 
 It holds what pynq reads (`pynqmetadata`, HwhFrontend): modules with their parameters, buses, memory
 maps and registers, and the ports of clock, reset and interrupt. Single signals of a bus are left
-out. pynq hands out an interrupt only where an AXI interrupt controller stands between a core and the
-processing system; here, as in Vivado's designs without one, the interrupt goes straight to IRQ_F2P.
+out. pynq hands out an interrupt only where an AXI interrupt controller stands between a core and
+the processing system; here, as in designs of Vivado without one, it goes straight to IRQ_F2P.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from pathlib import Path
 
 
 def main(paths: list[str]) -> None:
@@ -24,8 +25,7 @@ def main(paths: list[str]) -> None:
     found = {"version": pynq.__version__}
     for path in paths:
         if path.endswith(".bit"):
-            with open(path, "rb") as file:
-                contents = file.read()
+            contents = Path(path).read_bytes()
             header = parse_bit_header(contents)
             del header["data"]
             found[path] = {**header, "binary": bit2bin(contents).hex()}

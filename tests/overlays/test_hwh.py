@@ -34,7 +34,7 @@ def test_pynq_finds_the_core(parsed):
 
 def test_ports_have_the_names_that_the_core_gives_them(parsed):
     from fdht_hls.rtl import core as rtl
-    from fdht_hls.rtl.bus import Full, Lite, flat_ports
+    from fdht_hls.rtl.bus import Full, flat_ports
     from fdht_hls.rtl.control import ADDRESS_BITS
 
     assert rtl.CONTROL == design.CONTROL

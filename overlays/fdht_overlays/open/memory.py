@@ -69,7 +69,7 @@ class MemoryJoin(wiring.Component):
     def _words(self, m: Module, readers: Sequence[Any]) -> None:
         bus = self.bus.R
         for index, reader in enumerate(readers):
-            mine = bus.payload.ID == index
+            mine = index == bus.payload.ID
             m.d.comb += [
                 reader.RVALID.eq(bus.valid & mine),
                 reader.RDATA.eq(bus.payload.DATA),

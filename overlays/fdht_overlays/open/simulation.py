@@ -271,9 +271,7 @@ class SimulatedSystem:
         if outcome == "violation":
             raise DeviceError(rest, field=_FIELD)
         if outcome == "late":
-            raise DeviceTimeoutError(
-                f"{rest} within {self.settings.patience} clocks", field=_FIELD
-            )
+            raise DeviceTimeoutError(f"{rest} within {self.settings.patience} clocks", field=_FIELD)
         raise ToolError(rest or f"ended with {outcome or 'no answer'}", field=_FIELD)
 
     def _line(self) -> str:

@@ -93,9 +93,7 @@ def build_simulator(
         )
     sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces)}
     flags = ("--trace-fst",) if traces else ()
-    program, fresh = compile_program(
-        TOP, sources, cache, flags=flags, quick=quick, timeout=timeout
-    )
+    program, fresh = compile_program(TOP, sources, cache, flags=flags, quick=quick, timeout=timeout)
     return Simulator(program, stages, traces, fresh)
 
 

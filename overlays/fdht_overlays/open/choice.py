@@ -9,8 +9,8 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import Board
 from fdht_overlays.open.flow import CLOCK_MHZ, MOST_DSP
 
-#: Part of the device's LUTs by the estimate. The largest design that was placed and routed took
-#: 11,000 LUTs by yosys' count and 84 % of the slices; the estimate counts some 20 % more than yosys.
+#: Part of the device's LUTs, by the estimate. The largest design that was placed and routed took
+#: 11,000 LUTs by yosys' count, and 84 % of the slices.
 LUT_SHARE = 0.25
 
 

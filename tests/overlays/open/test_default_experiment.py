@@ -25,8 +25,8 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.boards import get_board
 from fdht_overlays.open.choice import choose_schedule, open_budget
 from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
-from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.running import run_step
+from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.simulation import (
     SimulatedSystem,
     SystemSettings,
@@ -126,11 +126,12 @@ def check_registers_around_ps7(module: dict[str, Any]) -> None:
         """LUTs, at most, from here to a flip-flop."""
         logic = [cell for cell in users.get(bit, ()) if cell["type"] not in {*REGISTERS, "BUFG"}]
         assert all(re.fullmatch(r"LUT\d|INV|MUXF[78]", cell["type"]) for cell in logic)
-        muxes = {cell["type"]: cell["type"].startswith("MUXF") for cell in logic}
-        return max(
-            (depth(cell["connections"]["O"][0]) + (not muxes[cell["type"]]) for cell in logic),
-            default=0,
+        # A multiplexer between LUTs of a slice is no level of its own.
+        levels = (
+            depth(cell["connections"]["O"][0]) + (not cell["type"].startswith("MUXF"))
+            for cell in logic
         )
+        return max(levels, default=0)
 
     (system,) = [cell for cell in cells if cell["type"] == "PS7"]
     for port, bits in system["connections"].items():

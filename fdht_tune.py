@@ -40,6 +40,9 @@ def tune(
         list[str] | None,
         typer.Option(help="gearbox, streamed-units or int8-pairs; may be repeated."),
     ] = None,
+    loadable: Annotated[
+        bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")
+    ] = False,
     explore: Annotated[
         bool, typer.Option("--explore", help="Other modes, ranks and widths, too; untrained.")
     ] = False,
@@ -57,16 +60,23 @@ def tune(
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
     from fdht_hls.estimate import Core
     from fdht_hls.tuner.stage import network_to_tune
+    from fdht_models.errors import ConfigError
 
     device = _budget(board, budget, port_bytes, ports)
     engine = _engine(assume or [])
     recipe, directory = _experiment(experiment, build)
+    if explore and loadable:
+        raise ConfigError(
+            "shapes are explored without it",
+            field="loadable",
+            remedy="explore first, then tune the experiment with --loadable",
+        )
     if explore:
         asked = (frames_per_second, latency, parameters, candidates)
         _explore(recipe, directory, device, engine, asked, as_json)
         return
     network, source = network_to_tune(directory, recipe)
-    core = Core(network, device.model, device.bytes_per_clock, engine)
+    core = Core(network, device.model, device.bytes_per_clock, engine, loadable)
     _tune(core, device, directory, source, frames_per_second, latency, as_json)
 
 

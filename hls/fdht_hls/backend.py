@@ -54,7 +54,8 @@ class FdhtBackend(VitisBackend):
 
         Args:
             **settings: those of the Vitis backend; `design_id`, the core's identity (64 bits);
-                `schedule`, the parallelism of its stages as `Schedule.to_json` gives it.
+                `schedule`, the parallelism of its stages as `Schedule.to_json` gives it;
+                `weight_layout`, of weights that can be loaded, as `WeightLayout.to_json` gives it.
 
         Raises:
             ConversionError: another io_type than io_stream.
@@ -67,7 +68,9 @@ class FdhtBackend(VitisBackend):
         settings["write_weights_txt"] = False
         design_id = settings.pop("design_id", 0)
         schedule = settings.pop("schedule", None)
+        weight_layout = settings.pop("weight_layout", None)
         config: dict[str, Any] = super().create_initial_config(**settings)
         config["DesignId"] = design_id
         config["Schedule"] = schedule
+        config["WeightLayout"] = weight_layout
         return config

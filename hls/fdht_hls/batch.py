@@ -94,6 +94,11 @@ class BatchSimulation:
         simulation.run_clips(packed, results, count, frames)
         return unpack_results(network, results).reshape(count, frames, len(network.classes))
 
+    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
+        """Loads weights into all copies; see `CSimulation.load_weights`."""
+        for simulation in self._copies:
+            simulation.load_weights(words)
+
     def close(self) -> None:
         """Unloads all copies."""
         if hasattr(self, "_pool"):

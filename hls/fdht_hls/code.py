@@ -133,6 +133,16 @@ def hidden_fibre(recurrence: QuantizedRecurrence) -> int:
     return first.mode if first.fibre else first.rank_in
 
 
+def adders_name(weights: Any) -> str:
+    """C++ name of the graph of adders for one of our weight arrays."""
+    return f"{weights.name}_adders"
+
+
+def extent(weights: Any) -> str:
+    """Sizes of one of our weight arrays as C++ declares them."""
+    return "".join(f"[{size}]" for size in weights.data.shape)
+
+
 def constant_type(weights: Any) -> str:
     """C++ type of the entries of one of our weight arrays."""
     precision = weights.type.precision
@@ -147,11 +157,15 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
     for position in range(len(path.plan.stages)):
         exact = position == len(path.formats)
         format = lstm.accumulator_format(path, position) if exact else path.formats[position]
+        schedule: StageSchedule = node.get_attr("schedule")[position]
         weights = node.get_weights(hidden_core(position))
         stages.append(
             {
-                **stage_values(lstm, path, position, node.get_attr("schedule")[position]),
+                **stage_values(lstm, path, position, schedule),
                 "weights": weights.name,
+                "adders": adders_name(weights) if schedule.weights == "adders" else None,
+                "loadable": schedule.weights == "loadable",
+                "weight_extent": extent(weights),
                 "weight_t": constant_type(weights),
                 "result": format.hls_type,
                 "words_out": stage_shape(path, position).words_out,
@@ -175,6 +189,9 @@ class ContractionConfig(LayerConfigTemplate):
             name=f"config{node.index}",
             frames=node.get_attr("steps"),
             weight_t=constant_type(node.get_weights("core")),
+            adders=adders_name(node.get_weights("core"))
+            if node.get_attr("schedule").weights == "adders"
+            else None,
             **stage_values(
                 lstm, lstm.input_path, node.get_attr("position"), node.get_attr("schedule")
             ),
@@ -232,12 +249,20 @@ class CellCall(FunctionCallTemplate):
         return self.call(node, "false", "0")
 
     def call(self, node: FdhtCell, reset_state: str, frame: str) -> str:
-        """The call with arguments for `reset_state` and the number of the frame in it."""
+        """The call with arguments for `reset_state` and the number of the frame in it.
+
+        Weights of W_h h that can be loaded are arguments, too.
+        """
         values = self._default_function_params(node)
         recurrence: QuantizedRecurrence = node.get_attr("lstm")
         kind = recurrence.cell.kind
         collected = "_collected" if kind == "lstm" and collects(recurrence) else ""
-        arrays = ", ".join(node.get_weights(name).name for name in node.arrays)
+        loadable = [
+            hidden_core(position)
+            for position, stage in enumerate(node.get_attr("schedule"))
+            if stage.weights == "loadable"
+        ]
+        arrays = ", ".join(node.get_weights(name).name for name in (*node.arrays, *loadable))
         return (
             f"fdht::{kind}_cell{collected}<{values['config']}>"
             f"({values['input']}, {values['output']}, {reset_state}, {frame}, {arrays});"

@@ -31,6 +31,7 @@ Build = Literal["exact", "native"]
 #: Seconds that g++ may take; a full-size model takes about 10.
 COMPILE_TIMEOUT = 600
 _ENTRY, _CLIPS_ENTRY = "fdht_csim_run", "fdht_csim_run_clips"
+_WEIGHT_WORDS, _LOAD_ENTRY = "fdht_csim_weight_words", "fdht_csim_load_weights"
 _SOURCES = ("fdht_csim.cpp", "firmware/fdht_lstm.cpp")
 #: `-fno-gnu-unique`: without it, static variables of templates would be shared by all copies of the
 #: library in a process, and a copy that has such could never be unloaded.
@@ -47,7 +48,10 @@ _BUILD_FLAGS: dict[Build, tuple[str, ...]] = {
 
 
 class Identity(NamedTuple):
-    """What the core writes into its identity registers, in their order; 32 bits each."""
+    """What the core writes into its identity registers, in their order; 32 bits each.
+
+    A core without loadable weights lacks the last three, which then read 0.
+    """
 
     abi_version: int
     design_id_low: int
@@ -55,6 +59,9 @@ class Identity(NamedTuple):
     frame_bytes: int
     result_bytes: int
     frames_done: int
+    weights_layout: int = 0
+    weights_id_low: int = 0
+    weights_id_high: int = 0
 
 
 def compiler() -> str:
@@ -143,6 +150,9 @@ class CSimulation:
         self._function.argtypes = [pointer, pointer, word, word, ctypes.POINTER(identity)]
         self._function.restype = ctypes.c_int
         self._identity_type = identity
+        words = getattr(self._library, _WEIGHT_WORDS, None)
+        #: 64-bit words of weights that the core can load; 0 if it holds them for good.
+        self.weight_words = int(words()) if words else 0
         nothing = np.zeros(8, np.uint8)
         if self.run(nothing, nothing, 0, False).frames_done:
             self.close()
@@ -171,6 +181,28 @@ class CSimulation:
         if code:
             raise DeviceError("failed", field="C simulation", value=code)
         return Identity(*identity)
+
+    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
+        """Loads weights; the next frame starts from a zero state.
+
+        Args:
+            words: uint64[weight_words], what `fdht_hls.weights.pack_weights` gives.
+
+        Raises:
+            DeviceError: the core takes no weights, or as many words; or the simulation is closed.
+        """
+        if self._library is None:
+            raise DeviceError("is closed", field="C simulation")
+        if not self.weight_words or words.size != self.weight_words:
+            raise DeviceError(
+                f"the core takes {self.weight_words} words of weights",
+                field="C simulation",
+                value=words.size,
+                remedy="pack them for this core",
+            )
+        function = getattr(self._library, _LOAD_ENTRY)
+        function.argtypes = [np.ctypeslib.ndpointer(np.uint64, flags="C_CONTIGUOUS")]
+        function(words)
 
     def run_clips(self, frames: Bytes, results: Bytes, clips: int, frames_a_clip: int) -> None:
         """Processes clips of equal length one after the other, each from a state of zero.

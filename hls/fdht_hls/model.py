@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fdht_hls.plugin import LAYERS
+from fdht_hls.schedule import Schedule
+from fdht_hls.weights import weight_layout
 from fdht_models.errors import ConversionError
 from fdht_models.kerasapi import keras, legacy_keras
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
@@ -91,6 +93,10 @@ def convert(
     """
     import hls4ml
 
+    settings = dict(settings or {})
+    if settings.get("schedule"):
+        layout = weight_layout(network, Schedule.from_json(settings["schedule"]))
+        settings["weight_layout"] = layout.to_json() if layout else None
     with legacy_keras():
         graph = hls4ml.converters.convert_from_keras_model(
             model,
@@ -100,7 +106,7 @@ def convert(
             backend="FDHT",
             io_type="io_stream",
             design_id=network.design_id,
-            **(settings or {}),
+            **settings,
         )
         graph.write()
     return graph

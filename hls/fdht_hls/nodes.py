@@ -25,7 +25,8 @@ from hls4ml.model.types import (
 
 from fdht_hls.beats import beat_weights
 from fdht_hls.schedule import Schedule, StageSchedule
-from fdht_hls.shapes import collects, emission_order, group_positions, stage_shape
+from fdht_hls.shapes import emission_order, group_positions, stage_shape
+from fdht_hls.weights import bias_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -128,9 +129,7 @@ class FdhtCell(Layer):
         order = emission_order(lstm.input_path)
         if not np.array_equal(order.ravel(), emission_order(path).ravel()):
             raise ConversionError("W_x x and W_h h must emit their sums in the same order")
-        # In the order of arrival, or, where sums are collected, in the order of rows.
-        codes = cell.bias.codes if collects(lstm) else cell.bias.codes[order]
-        add_codes(self, "bias", QuantizedArray(cell.bias.format, codes.ravel()))
+        add_codes(self, "bias", bias_rows(lstm))
         positions = group_positions(lstm)
         add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
         for name in self.arrays[2:]:

@@ -7,6 +7,7 @@ this module on the board.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ VLNV = "fdht:hls:fdht_lstm:1.0"
 #: Size in bytes of the AXI4-Lite window.
 WINDOW = 0x10000
 #: Version of this map, held in the register `abi_version`.
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,18 @@ class Field:
 
 @dataclass(frozen=True)
 class Register:
-    """One register: byte offset, direction, width in bits (64 takes two words) and fields."""
+    """One register.
+
+    Args:
+        name: in HLS the name of an argument of the core's top function.
+        offset: in bytes.
+        access: as the host sees it.
+        width: in bits; 64 takes two words.
+        description: for people.
+        fields: its parts.
+        loading: only in cores with weights that can be loaded. In others it reads 0, and a write
+            does nothing.
+    """
 
     name: str
     offset: int
@@ -37,6 +49,7 @@ class Register:
     width: Literal[32, 64]
     description: str
     fields: tuple[Field, ...] = ()
+    loading: bool = False
 
 
 AP_START, AP_DONE, AP_IDLE, AP_READY, AUTO_RESTART = 1, 2, 4, 8, 0x80
@@ -80,6 +93,12 @@ ARGUMENT_REGISTERS = (
     Register("results", 0x1C, "read-write", 64, "Address of the first result, a multiple of 8"),
     Register("frame_count", 0x28, "read-write", 32, "Frames to process; 0 only sets the identity"),
     Register("reset_state", 0x30, "read-write", 32, "1: start from a zero LSTM state"),
+    Register(
+        "weights", 0x98, "read-write", 64, "Address of weights, a multiple of 8", loading=True
+    ),
+    Register(
+        "load_weights", 0xA4, "read-write", 32, "1: load them before the first frame", loading=True
+    ),
 )
 
 #: Written by the core in every call, also in one of zero frames.
@@ -92,7 +111,24 @@ IDENTITY_REGISTERS = (
     Register(
         "frames_done", 0x88, "read-only", 32, "Frames processed since the bitstream was loaded"
     ),
+    Register(
+        "weights_layout", 0xAC, "read-only", 32, "Digest of the weights' layout", loading=True
+    ),
+    Register(
+        "weights_id_low",
+        0xBC,
+        "read-only",
+        32,
+        "Bits 31..0 of whose weights it holds",
+        loading=True,
+    ),
+    Register("weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", loading=True),
 )
 
 REGISTERS = CONTROL_REGISTERS + ARGUMENT_REGISTERS + IDENTITY_REGISTERS
 BY_NAME = {register.name: register for register in REGISTERS}
+
+
+def present(registers: Iterable[Register], loading: bool) -> tuple[Register, ...]:
+    """Those that a core has, with or without weights that can be loaded."""
+    return tuple(register for register in registers if loading or not register.loading)

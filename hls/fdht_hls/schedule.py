@@ -9,7 +9,7 @@ pieces inside. Needs no hls4ml.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from fdht_hls.shapes import StageShape, stage_shape
@@ -23,6 +23,9 @@ from fdht_models.tensor.quantized import (
 
 #: Of what multipliers are made.
 MULTIPLIERS = ("dsp", "lut")
+#: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
+#: of shifts and adders that was made for them.
+WEIGHTS = ("constant", "loadable", "adders")
 #: Clocks of a turn of W_h h at most: it has a whole frame's time.
 _MOST_HIDDEN_BEATS = 8
 
@@ -35,11 +38,14 @@ class StageSchedule:
         vector: values of a vector that are multiplied in a clock; divides `vector_length`.
         outputs: outputs that each of them meets in a clock; divides `StageShape.outputs`.
         multipliers: what they are made of, "dsp" or "lut".
+        weights: "constant", "loadable" at run time, or "adders": no multipliers, but shifts and
+            adders for constants, where every beat has the same weights; see `weight_rows`.
     """
 
     vector: int
     outputs: int
     multipliers: str = "dsp"
+    weights: str = "constant"
 
     @property
     def parallel(self) -> int:
@@ -61,6 +67,23 @@ class Schedule:
 
     input: tuple[StageSchedule, ...]
     hidden: tuple[StageSchedule, ...]
+
+    @property
+    def stages(self) -> tuple[StageSchedule, ...]:
+        """All stages."""
+        return (*self.input, *self.hidden)
+
+    @property
+    def loadable(self) -> bool:
+        """Can weights be loaded at run time? Then bias and head can, too."""
+        return any(stage.weights == "loadable" for stage in self.stages)
+
+    def with_weights(self, weights: str) -> Schedule:
+        """The same parallelism with another kind of weights in all stages."""
+        return Schedule(
+            tuple(replace(stage, weights=weights) for stage in self.input),
+            tuple(replace(stage, weights=weights) for stage in self.hidden),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -94,6 +117,13 @@ class Schedule:
 def vector_length(shape: StageShape) -> int:
     """Values of a vector: a fibre of the last mode, or the bonds that the stage sums."""
     return shape.mode if shape.fibre else shape.rank_in
+
+
+def weight_rows(shape: StageShape, schedule: StageSchedule) -> int:
+    """Sets of weights that a stage goes through, one a beat; with 1, every beat has the same."""
+    pieces = vector_length(shape) // schedule.vector
+    slices = (1 if shape.fibre else shape.mode) * shape.banks
+    return slices * pieces * (shape.outputs // schedule.outputs)
 
 
 def divisors(number: int) -> tuple[int, ...]:
@@ -165,6 +195,8 @@ def check_schedule(recurrence: QuantizedRecurrence, schedule: Schedule) -> None:
         for at, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
             _check_divides(f"schedule.{label}.{at}.vector", stage.vector, vector_length(shape))
             _check_divides(f"schedule.{label}.{at}.outputs", stage.outputs, shape.outputs)
+            if stage.weights == "adders":
+                _check_adders(f"schedule.{label}.{at}", stage, shape)
 
 
 def _check_divides(field: str, part: int, whole: int) -> None:
@@ -174,6 +206,25 @@ def _check_divides(field: str, part: int, whole: int) -> None:
             field=field,
             value=part,
             remedy=f"use one of {', '.join(map(str, divisors(whole)))}",
+        )
+
+
+def _check_adders(field: str, stage: StageSchedule, shape: StageShape) -> None:
+    """Refuses adders where weights change from beat to beat."""
+    whole = StageSchedule(vector_length(shape), shape.outputs)
+    if weight_rows(shape, whole) > 1:
+        raise ConfigError(
+            f"needs one set of weights, and the stage has {weight_rows(shape, whole)}",
+            field=f"{field}.weights",
+            value=stage.weights,
+            remedy="use constant or loadable; a path's first stage can be made of adders",
+        )
+    if weight_rows(shape, stage) > 1:
+        raise ConfigError(
+            "needs a whole turn in a beat",
+            field=f"{field}.weights",
+            value=stage.weights,
+            remedy=f"use a vector of {whole.vector} and {whole.outputs} outputs, or constant",
         )
 
 
@@ -193,11 +244,15 @@ def _stage(value: object, path: str) -> StageSchedule:
             raise ConfigError(
                 "must be a whole number above 0", field=f"{field}.{name}", value=number
             )
-    if value.get("multipliers", "dsp") not in MULTIPLIERS:
-        raise ConfigError(
-            "is no kind of multiplier",
-            field=f"{field}.multipliers",
-            value=value["multipliers"],
-            remedy=f"use {' or '.join(MULTIPLIERS)}",
-        )
+    for name, kinds, what in (
+        ("multipliers", MULTIPLIERS, "multiplier"),
+        ("weights", WEIGHTS, "weights"),
+    ):
+        if value.get(name, kinds[0]) not in kinds:
+            raise ConfigError(
+                f"is no kind of {what}",
+                field=f"{field}.{name}",
+                value=value[name],
+                remedy=f"use {' or '.join(kinds)}",
+            )
     return StageSchedule(**value)

@@ -23,6 +23,7 @@ from fdht_hls.equality import Comparison, Progress, corner_frames, prove, refere
 from fdht_hls.estimate import estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
 from fdht_models.artifacts import (
     MANIFEST,
     digest_file,
@@ -155,6 +156,8 @@ def _write(
     results = prove(network, keras, libraries, streams, progress)
     network.save(directory / NETWORK)
     write_json(directory / SCHEDULE, schedule.to_json())
+    if loadable := LoadableWeights.of(network, schedule):
+        loadable.save(directory / WEIGHTS_FILE)
     write_json(directory / EQUALITY, equality_report(results, streams))
     paced = estimate(network, schedule).to_json()
     write_json(directory / ESTIMATE, paced)
@@ -193,6 +196,8 @@ def convert_project(
             f"hls4ml failed: {type(error).__name__}: {error} {last}", field=network.name
         ) from error
     write_golden(network, directory / "tb_data")
+    if schedule and schedule.loadable:
+        write_words(directory / "tb_data" / "weights.hex", pack_weights(network, schedule))
 
 
 def write_golden(network: QuantizedNetwork, directory: Path) -> None:
@@ -206,7 +211,12 @@ def write_golden(network: QuantizedNetwork, directory: Path) -> None:
         ("frames", pack_frames(network, frames).view("<u8")),
         ("results", results.ravel().view("<u8")),
     ):
-        write_text(directory / f"{name}.hex", "".join(f"{int(word):016x}\n" for word in words))
+        write_words(directory / f"{name}.hex", words)
+
+
+def write_words(path: Path, words: np.ndarray[Any, Any]) -> None:
+    """Writes 64-bit words, one a line in hexadecimal."""
+    write_text(path, "".join(f"{int(word):016x}\n" for word in words))
 
 
 def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarray[Any, Any]:

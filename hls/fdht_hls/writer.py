@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hls4ml.model.types import IntegerPrecisionType
 from hls4ml.writer.vitis_writer import VitisWriter
 
+from fdht_hls.adders import AdderGraph, stage_adders
 from fdht_hls.code import CellCall, constant_type, render
-from fdht_hls.nodes import FdhtCell, FdhtContraction
-from fdht_hls.registers import ABI_VERSION, BY_NAME, IDENTITY_REGISTERS
+from fdht_hls.loading import LoadedTable, loaded_tables
+from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.registers import (
+    ABI_VERSION,
+    ARGUMENT_REGISTERS,
+    BY_NAME,
+    IDENTITY_REGISTERS,
+    present,
+)
+from fdht_hls.weights import WeightLayout
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
+from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
@@ -48,15 +58,27 @@ class Stream:
 class FdhtWriter(VitisWriter):
     """Writes the project. The core holds its weights and reads frames from memory."""
 
+    #: Weight arrays that can be loaded.
+    _loadable: frozenset[str] = frozenset()
+    #: What takes the place of multipliers, by the names of weight arrays.
+    _adders: Mapping[str, AdderGraph] = MappingProxyType({})
+
     def print_array_to_cpp(
         self, var: Any, odir: str, namespace: str | None = None, write_txt_file: bool = True
     ) -> None:
         """Writes a weight array: ours as constants of plain integers, hls4ml's as hls4ml does."""
-        if not isinstance(var.type.precision, IntegerPrecisionType):
+        if not isinstance(var.type.precision, IntegerPrecisionType):  # those of the head
             super().print_array_to_cpp(var, odir, namespace, write_txt_file)
             return
         codes = np.rint(var.data).astype(np.int64)
-        text = render("weights.h.j2", name=var.name, type=constant_type(var), codes=codes)
+        text = render(
+            "weights.h.j2",
+            name=var.name,
+            type=constant_type(var),
+            codes=codes,
+            loadable=var.name in self._loadable,
+            adders=self._adders.get(var.name),
+        )
         write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
 
     def write_hls(self, model: ModelGraph) -> None:
@@ -68,10 +90,15 @@ class FdhtWriter(VitisWriter):
         Raises:
             ConversionError: a core is wanted and the model does not fit it.
         """
+        core = bool(model.config.get_config_value("DesignId")) or one_frame_a_call(model)
+        layout = WeightLayout.from_json(model.config.get_config_value("WeightLayout") or [])
+        tables = loaded_tables(model, layout) if core else []
+        self._loadable = frozenset(table.variable for table in tables)
+        self._adders = dict(_adders(model))
         super().write_hls(model)
-        if not model.config.get_config_value("DesignId") and not one_frame_a_call(model):
+        if not core:
             return
-        values = core_values(model)
+        values = core_values(model, layout, tables)
         directory = Path(model.config.get_output_dir())
         for template, name in _FILES.items():
             write_text(directory / name, render(template, **values))
@@ -84,8 +111,15 @@ def one_frame_a_call(model: ModelGraph) -> bool:
     return frames == [1] and results == [1]
 
 
-def core_values(model: ModelGraph) -> dict[str, Any]:
+def core_values(
+    model: ModelGraph, layout: WeightLayout, tables: Sequence[LoadedTable]
+) -> dict[str, Any]:
     """What the templates of the core need.
+
+    Args:
+        model: hls4ml's graph.
+        layout: of weights that can be loaded.
+        tables: where they go.
 
     Raises:
         ConversionError: the graph is not one stream of frames in and one word of results out.
@@ -134,10 +168,33 @@ def core_values(model: ModelGraph) -> dict[str, Any]:
         "abi_version": ABI_VERSION,
         "design_id": model.config.get_config_value("DesignId", 0),
         "registers": BY_NAME,
-        "identity": [register.name for register in IDENTITY_REGISTERS],
+        "arguments": [one.name for one in present(ARGUMENT_REGISTERS, bool(tables))],
+        "identity": [one.name for one in present(IDENTITY_REGISTERS, bool(tables))],
+        "tables": tables,
+        "weight_words": layout.words,
+        "weights_layout": layout.digest,
         "part": part,
         "clock_period": model.config.get_config_value("ClockPeriod"),
     }
+
+
+def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
+    """Graphs of adders, by the names of the weight arrays whose place they take."""
+    for layer in model.get_layers():
+        if isinstance(layer, FdhtContraction):
+            stages = [(layer.get_attr("position"), layer.get_attr("schedule"), "core")]
+        elif isinstance(layer, FdhtCell):
+            schedule = layer.get_attr("schedule")
+            stages = [(at, stage, hidden_core(at)) for at, stage in enumerate(schedule)]
+        else:
+            continue
+        recurrence: QuantizedRecurrence = layer.get_attr("lstm")
+        inner = isinstance(layer, FdhtCell)
+        path = recurrence.hidden_path if inner else recurrence.input_path
+        for position, stage, name in stages:
+            if stage.weights == "adders":
+                graph = stage_adders(recurrence, path, position, stage)
+                yield layer.get_weights(name).name, graph
 
 
 def _streams(model: ModelGraph) -> Iterator[Stream]:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.weights import LoadableWeights
 from fdht_host._pynq import allocate
 from fdht_host.driver import FdhtLstm, check_identity, clock_of, load_core
 from fdht_host.simulator import SimulatedDevice
 from fdht_models.errors import DeviceError, ShapeError
+from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import SIMULATION_FLOW, OverlayManifest, load_manifest
@@ -87,6 +89,7 @@ class Accelerator:
         device: the pynq device.
         driver: the core's driver.
         times: where the host's time went since the overlay was opened.
+        loadable: what weights the core takes; None: it holds its own for good.
     """
 
     def __init__(
@@ -97,11 +100,12 @@ class Accelerator:
         batch: int,
         timeout: float,
         owns_device: bool = False,
+        loadable: LoadableWeights | None = None,
     ) -> None:
         if batch < 1:
             raise ShapeError("must be at least 1", field="batch", value=batch)
         self.manifest, self.device, self.driver = manifest, device, driver
-        self.times = PhaseTimes()
+        self.times, self.loadable = PhaseTimes(), loadable
         self._timeout, self._owns_device = timeout, owns_device
         self._clock = clock_of(device)
         self._frames_done = driver.identity(timeout).frames_done
@@ -159,7 +163,10 @@ class Accelerator:
         try:
             driver = load_core(overlay_directory / manifest.bitstream, device)
             check_identity(driver, manifest, timeout)
-            accelerator = cls(manifest, driver.device, driver, batch, timeout, owns_device)
+            loadable = _loadable(driver, manifest, overlay_directory, timeout)
+            accelerator = cls(
+                manifest, driver.device, driver, batch, timeout, owns_device, loadable
+            )
             if self_test:
                 accelerator.self_test(overlay_directory)
         except BaseException:
@@ -247,6 +254,9 @@ class Accelerator:
     def self_test(self, overlay_directory: Path) -> int:
         """Runs the golden vectors; leaves some LSTM state, so reset the next call.
 
+        They are of the weights that the core was built with: after `load_weights`, load those
+        first.
+
         Returns:
             Values compared, all of them equal.
 
@@ -267,6 +277,37 @@ class Accelerator:
             )
         self.times = PhaseTimes()
         return int(logits.size)
+
+    def load_weights(self, source: QuantizedNetwork | Path) -> None:
+        """Loads the weights of another network of the same shapes and formats.
+
+        They hold until other ones are loaded or the overlay is. The state that the core has was
+        computed with other weights, so that the next frame starts from a zero state, also if it
+        is processed with `reset=False`.
+
+        Args:
+            source: the network, or its `network.json`.
+
+        Raises:
+            ArtifactError: the file is missing or damaged.
+            ConfigError: the network differs in more than its weights; names the first field.
+            DeviceError: the core takes no weights, or did not load them.
+        """
+        if self.loadable is None:
+            raise DeviceError(
+                "holds its weights for good",
+                field=self.manifest.experiment,
+                remedy="convert it with a schedule of fdht tune --loadable, and build it again",
+            )
+        network = source if isinstance(source, QuantizedNetwork) else QuantizedNetwork.load(source)
+        words = self.loadable.pack(network)
+        with self._exclusive():
+            buffer = allocate(words.shape, np.uint64, target=self.device)
+            try:
+                buffer[:] = words
+                self.driver.load_weights(buffer, self._timeout)
+            finally:
+                buffer.freebuffer()
 
     def _batches(self, frames: Iterable[Frames]) -> Iterator[Frames]:
         waiting: list[Frames] = []
@@ -391,3 +432,25 @@ class Accelerator:
                 field="frames",
                 value=[int(frames.min()), int(frames.max())],
             )
+
+
+def _loadable(
+    driver: FdhtLstm, manifest: OverlayManifest, directory: Path, timeout: float
+) -> LoadableWeights | None:
+    """What weights the core takes, by the file beside the manifest; None: none.
+
+    Raises:
+        ArtifactError: the file is damaged.
+        DeviceError: the core has another layout than the file.
+    """
+    if manifest.weights is None:
+        return None
+    found = LoadableWeights.load(directory / manifest.weights)
+    shown, wanted = driver.identity(timeout).weights_layout, found.layout.digest
+    if shown != wanted:
+        raise DeviceError(
+            f"the core shows {shown:08x}, {manifest.weights} describes {wanted:08x}",
+            field="weights_layout",
+            remedy="build the overlay again",
+        )
+    return found

@@ -68,6 +68,9 @@ class CoreIdentity:
         frame_bytes: distance between two frames.
         result_bytes: distance between two results.
         frames_done: frames since the bitstream was loaded, modulo 2**32.
+        weights_layout: digest of the layout of weights that can be loaded; 0: none can.
+        weights_id: digest of the network whose weights it holds, where they can be loaded; 0 if
+            loading them failed.
     """
 
     abi_version: int
@@ -75,6 +78,8 @@ class CoreIdentity:
     frame_bytes: int
     result_bytes: int
     frames_done: int
+    weights_layout: int = 0
+    weights_id: int = 0
 
 
 class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
@@ -105,7 +110,9 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         for word in range(register.width // 32):
             self.mmio.write(register.offset + 4 * word, (int(value) >> (32 * word)) & 0xFFFF_FFFF)
 
-    def start(self, frames: int, results: int, count: int, reset: bool) -> None:
+    def start(
+        self, frames: int, results: int, count: int, reset: bool, weights: int | None = None
+    ) -> None:
         """Starts a call and returns at once.
 
         Args:
@@ -113,11 +120,13 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
             results: physical address of the first result.
             count: frames; 0 only sets the identity registers.
             reset: start from a zero LSTM state.
+            weights: physical address of weights to load before the first frame; None: none.
 
         Raises:
             DeviceError: the core is running, an address is misaligned, or the count does not fit.
         """
-        for name, address in (("frames", frames), ("results", results)):
+        addresses = (("frames", frames), ("results", results), ("weights", weights or 0))
+        for name, address in addresses:
             if address % 8:
                 raise DeviceError(
                     "must be a multiple of 8",
@@ -138,6 +147,10 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         self.write_register("results", results)
         self.write_register("frame_count", count)
         self.write_register("reset_state", int(reset))
+        # A core whose weights cannot be loaded ignores these two.
+        self.write_register("load_weights", int(weights is not None))
+        if weights is not None:
+            self.write_register("weights", weights)
         self.write_register("CTRL", AP_START)
 
     def wait(self, timeout: float, expected: float = 0.0) -> None:
@@ -188,8 +201,39 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         values = {
             register.name: self.read_register(register.name) for register in IDENTITY_REGISTERS
         }
-        design_id = values.pop("design_id_high") << 32 | values.pop("design_id_low")
-        return CoreIdentity(design_id=design_id, **values)
+        joined = {
+            name: values.pop(f"{name}_high") << 32 | values.pop(f"{name}_low")
+            for name in ("design_id", "weights_id")
+        }
+        return CoreIdentity(**joined, **values)
+
+    def load_weights(self, weights: Any, timeout: float = 10.0) -> None:
+        """Loads weights and checks that the core holds them; the next frame starts from zero.
+
+        Args:
+            weights: `PynqBuffer` of uint64 with what `fdht_hls.weights.LoadableWeights.pack` gives.
+            timeout: seconds.
+
+        Raises:
+            DeviceError: the core is running, takes no weights, or did not load them.
+            DeviceTimeoutError: it did not end in time.
+        """
+        if not self.identity(timeout).weights_layout:
+            raise DeviceError(
+                "holds its weights for good",
+                field="core",
+                remedy="build it with loadable weights: fdht tune --loadable",
+            )
+        weights.flush()
+        self.start(0, 0, 0, reset=False, weights=weights.device_address)
+        self.wait(timeout)
+        found, wanted = self.identity(timeout).weights_id, int(weights[0])
+        if found != wanted:
+            raise DeviceError(
+                f"the core shows weights {found:016x} after loading {wanted:016x}",
+                field="weights_id",
+                remedy="check the buffer, and load them again",
+            )
 
     def frames_done(self) -> int:
         """Frames processed since the bitstream was loaded, modulo 2**32, as of the last call."""

@@ -12,6 +12,8 @@ CORE, PROCESSING_SYSTEM = "fdht_lstm_0", "processing_system7_0"
 #: The core's AXI4-Lite port, and its AXI4 masters.
 CONTROL = "s_axi_control"
 MASTERS = ("m_axi_gmem_frames", "m_axi_gmem_results")
+#: The master of a core with weights that can be loaded.
+WEIGHTS_MASTER = "m_axi_gmem_weights"
 #: The core's other ports.
 CLOCK, RESET, INTERRUPT = "ap_clk", "ap_rst_n", "interrupt"
 #: Bits of the addresses on the control port and on a master; bits of a master's data.
@@ -23,3 +25,8 @@ CONTROL_MASTER, FABRIC_CLOCK, FABRIC_RESET = "M_AXI_GP0", "FCLK_CLK0", "FCLK_RES
 FABRIC_INTERRUPT = "IRQ_F2P"
 #: Bits of the IDs on M_AXI_GP0 and S_AXI_HP0..3 (UG585, "AXI_GP/HP Interface").
 CONTROL_ID_BITS, MEMORY_ID_BITS = 12, 6
+
+
+def masters(loadable: bool) -> tuple[str, ...]:
+    """The AXI4 masters of a core, with or without weights that can be loaded."""
+    return (*MASTERS, WEIGHTS_MASTER) if loadable else MASTERS

@@ -37,10 +37,10 @@ from fdht_overlays.design import (
     INTERRUPT,
     MASTER_ADDRESS_BITS,
     MASTER_DATA_BITS,
-    MASTERS,
     MEMORY_ID_BITS,
     PROCESSING_SYSTEM,
     RESET,
+    masters,
 )
 
 #: Output of the IO PLL on the boards of this family that PYNQ supports (50 MHz x 20).
@@ -83,7 +83,9 @@ def fabric_clock(clock_mhz: float) -> FabricClock:
     return FabricClock(divisor0, divisor1, mhz)
 
 
-def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") -> FabricClock:
+def write_hwh(
+    path: Path, board: Board, clock_mhz: float, design: str = "fdht", *, loadable: bool = False
+) -> FabricClock:
     """Writes the hand-off file, atomically; returns the clock that it sets.
 
     Args:
@@ -91,6 +93,7 @@ def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") 
         board: its part is named in the file.
         clock_mhz: target clock of the core.
         design: name of the block design.
+        loadable: the core has weights that can be loaded, and so a port that reads them.
 
     Raises:
         ConfigError: the board's processing system is not a Zynq-7000's, or the clock is out of
@@ -98,11 +101,13 @@ def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") 
         ArtifactError: the file cannot be written.
     """
     clock = fabric_clock(clock_mhz)
-    write_text(path, hwh_text(board, clock, design))
+    write_text(path, hwh_text(board, clock, design, loadable=loadable))
     return clock
 
 
-def hwh_text(board: Board, clock: FabricClock, design: str = "fdht") -> str:
+def hwh_text(
+    board: Board, clock: FabricClock, design: str = "fdht", *, loadable: bool = False
+) -> str:
     """The hand-off file as text; see `write_hwh`."""
     if board.family != "zynq7000":
         raise ConfigError(
@@ -125,7 +130,7 @@ def hwh_text(board: Board, clock: FabricClock, design: str = "fdht") -> str:
     ElementTree.SubElement(root, "EXTERNALINTERFACES")
     modules = ElementTree.SubElement(root, "MODULES")
     _processing_system(modules, board, clock)
-    _core(modules, board, clock)
+    _core(modules, board, clock, masters(loadable))
     ElementTree.indent(root)
     declaration = '<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n'
     return declaration + ElementTree.tostring(root, encoding="unicode") + "\n"
@@ -170,7 +175,9 @@ def _processing_system(modules: ElementTree.Element, board: Board, clock: Fabric
     ElementTree.SubElement(peripherals, "PERIPHERAL", INSTANCE=CORE)
 
 
-def _core(modules: ElementTree.Element, board: Board, clock: FabricClock) -> None:
+def _core(
+    modules: ElementTree.Element, board: Board, clock: FabricClock, names: tuple[str, ...]
+) -> None:
     module = _module(modules, CORE, VLNV)
     blocks = ElementTree.SubElement(module, "ADDRESSBLOCKS")
     block = ElementTree.SubElement(
@@ -185,7 +192,7 @@ def _core(modules: ElementTree.Element, board: Board, clock: FabricClock) -> Non
     registers = ElementTree.SubElement(block, "REGISTERS")
     for register in REGISTERS:
         _register(registers, register)
-    _parameters(module, _core_parameters())
+    _parameters(module, _core_parameters(names))
     ports = ElementTree.SubElement(module, "PORTS")
     frequency = str(round(clock.mhz * 1e6))
     clocked = [(PROCESSING_SYSTEM, FABRIC_CLOCK)]
@@ -196,7 +203,7 @@ def _core(modules: ElementTree.Element, board: Board, clock: FabricClock) -> Non
     buses = ElementTree.SubElement(module, "BUSINTERFACES")
     _bus(buses, CONTROL, "SLAVE", 32)
     memory = ElementTree.SubElement(module, "MEMORYMAP")
-    for master in MASTERS:
+    for master in names:
         _bus(buses, master, "MASTER", MASTER_DATA_BITS)
         size = board.ddr.size_mib << 20
         interface = board.port.interface
@@ -204,14 +211,14 @@ def _core(modules: ElementTree.Element, board: Board, clock: FabricClock) -> Non
         _range(memory, PROCESSING_SYSTEM, 0, size, master, interface, region, "MEMORY")
 
 
-def _core_parameters() -> dict[str, object]:
+def _core_parameters(names: tuple[str, ...]) -> dict[str, object]:
     """Those of a core from Vitis HLS, by the names of its ports."""
     control = f"C_{CONTROL.upper()}"
     parameters: dict[str, object] = {
         f"{control}_ADDR_WIDTH": CONTROL_ADDRESS_BITS,
         f"{control}_DATA_WIDTH": 32,
     }
-    for master in MASTERS:
+    for master in names:
         parameters[f"C_{master.upper()}_ADDR_WIDTH"] = MASTER_ADDRESS_BITS
         parameters[f"C_{master.upper()}_DATA_WIDTH"] = MASTER_DATA_BITS
     parameters[f"{control}_BASEADDR"] = f"0x{CORE_ADDRESS:08X}"

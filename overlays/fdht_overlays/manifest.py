@@ -132,6 +132,7 @@ class OverlayManifest:
         bitstream: file name of the `.bit`.
         handoff: file name of the `.hwh`.
         golden: file name of the golden vectors.
+        weights: file name of the description of weights that can be loaded; None: none can.
         tools: versions of what built it.
         schema_version: version of this description.
 
@@ -151,6 +152,7 @@ class OverlayManifest:
     bitstream: str
     handoff: str
     golden: str
+    weights: str | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
@@ -163,8 +165,11 @@ class OverlayManifest:
             raise ArtifactError("must be positive", field="clock_mhz", value=self.clock_mhz)
         if len(self.vlnv.split(":")) != 4:
             raise ArtifactError("must have four parts", field="vlnv", value=self.vlnv)
-        for key, suffix in (("bitstream", ".bit"), ("handoff", ".hwh"), ("golden", ".npz")):
+        suffixes = {"bitstream": ".bit", "handoff": ".hwh", "golden": ".npz", "weights": ".json"}
+        for key, suffix in suffixes.items():
             name = getattr(self, key)
+            if name is None:
+                continue
             if Path(name).name != name or not name.endswith(suffix):
                 raise ArtifactError(
                     f"must be the name of a {suffix} file beside the manifest",
@@ -226,8 +231,8 @@ def load_manifest(directory: Path) -> OverlayManifest:
     source = str(directory / MANIFEST)
     manifest = manifest_from_json(stage.get("overlay"), source)
     digests = stage.get("files", {})
-    for name in (manifest.bitstream, manifest.handoff, manifest.golden):
-        if name not in digests:
+    for name in (manifest.bitstream, manifest.handoff, manifest.golden, manifest.weights):
+        if name is not None and name not in digests:
             raise ArtifactError("lists no digest", field=f"{source}: files", value=name)
     for name, digest in digests.items():
         path = directory / name

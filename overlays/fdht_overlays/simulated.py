@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.registers import VLNV
+from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.artifacts import digest_file, digest_of, is_current, new_stage, read_manifest
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -79,6 +80,8 @@ def build_simulated_overlay(hls_directory: Path, directory: Path, board: Board) 
     _check_simulated(board)
     stage = read_manifest(hls_directory, "hls")
     files = {name: hls_directory / name for name in (CSIM_LIBRARY, NETWORK)}
+    if (hls_directory / WEIGHTS_FILE).is_file():
+        files[WEIGHTS_FILE] = hls_directory / WEIGHTS_FILE
     estimate = stage.get("estimate")
     cycles = _cycle_count(estimate, hls_directory)
     inputs = {
@@ -146,6 +149,7 @@ def write_simulated_overlay(
         bitstream=f"{design.experiment}.bit",
         handoff=f"{design.experiment}.hwh",
         golden="golden.npz",
+        weights=WEIGHTS_FILE if WEIGHTS_FILE in design.files else None,
         tools=tools,
     )
     header_part = board.part.device.removeprefix("xc") + board.part.package
@@ -154,7 +158,9 @@ def write_simulated_overlay(
         write_bitfile(
             temporary / manifest.bitstream, simulated_bitfile(design.design_id, header_part)
         )
-        (temporary / manifest.handoff).write_text(hwh_text(board, clock), encoding="utf-8")
+        (temporary / manifest.handoff).write_text(
+            hwh_text(board, clock, loadable=manifest.weights is not None), encoding="utf-8"
+        )
         save_golden(temporary / manifest.golden, design.golden)
         for name, path in design.files.items():
             shutil.copyfile(path, temporary / name)

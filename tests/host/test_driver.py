@@ -57,7 +57,7 @@ def test_importing_the_driver_warns_of_nothing_and_adds_no_device():
 
 
 def test_identity_needs_no_frames(driver):
-    expected = CoreIdentity(1, toy_core.DESIGN_ID, toy_core.FRAME_BYTES, toy_core.RESULT_BYTES, 0)
+    expected = CoreIdentity(2, toy_core.DESIGN_ID, toy_core.FRAME_BYTES, toy_core.RESULT_BYTES, 0)
     assert driver.identity() == expected
 
 

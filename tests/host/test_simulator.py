@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.csimulation import CSimulation
-from fdht_hls.registers import AP_DONE, AP_IDLE, AP_READY, AP_START, BY_NAME
+from fdht_hls.registers import ABI_VERSION, AP_DONE, AP_IDLE, AP_READY, AP_START, BY_NAME
 from fdht_host._pynq import Clocks, Overlay, allocate, pynq
 from fdht_host.simulator import Segment, SimulatedDevice, VirtualClock
 from fdht_host.simulator.clock import ActivityLog
@@ -164,7 +164,7 @@ def test_a_call_of_no_frames_sets_only_the_identity(overlay, mmio, device):
         mmio.read(BY_NAME[name].offset)
         for name in ("abi_version", "design_id_low", "design_id_high", "frame_bytes")
     ]
-    assert shown == [1, 0x89AB_CDEF, 0x0123_4567, toy_core.FRAME_BYTES]
+    assert shown == [ABI_VERSION, 0x89AB_CDEF, 0x0123_4567, toy_core.FRAME_BYTES]
     assert mmio.read(BY_NAME["result_bytes"].offset) == toy_core.RESULT_BYTES
     assert mmio.read(BY_NAME["frames_done"].offset) == 0
     assert (np.asarray(results) == np.int32(-0x5A5A5A5B)).all() and (before == 0).all()

@@ -34,7 +34,7 @@ uint32_t frames_done;
 }
 inline uint32_t& shared() { static uint32_t value; return value; }
 extern "C" int fdht_csim_run(const uint64_t* frames, uint64_t* results, uint32_t frame_count,
-                             uint32_t reset_state, uint32_t identity[6]) {
+                             uint32_t reset_state, uint32_t identity[9]) {
 #ifdef FAIL
     if (frame_count) return 7;
 #endif
@@ -51,7 +51,7 @@ extern "C" int fdht_csim_run(const uint64_t* frames, uint64_t* results, uint32_t
         ++frames_done;
         ++shared();
     }
-    identity[0] = 1;
+    identity[0] = 2;
     identity[1] = uint32_t(DESIGN_ID);
     identity[2] = uint32_t(DESIGN_ID >> 32);
     identity[3] = FRAME_BYTES;

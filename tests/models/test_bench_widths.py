@@ -65,6 +65,22 @@ def test_formats_that_do_not_fit_are_a_row_without_result(tmp_path, monkeypatch)
     assert "no result" in markdown(result)
 
 
+def test_what_loses_too_much_together_is_widened_again(tmp_path, monkeypatch):
+    """Alone, a bit less of `cores` costs 1 % and two of `hidden` nothing; together 5 %."""
+    scores = {(8, 9): 0.90, (7, 9): 0.89, (8, 8): 0.90, (8, 7): 0.895, (7, 7): 0.85}
+
+    def score(_, widths, groups):
+        return scores[widths["cores"], widths["hidden"]]
+
+    monkeypatch.setattr(widths._Bench, "score", score)
+    monkeypatch.setattr(widths._Bench, "float_score", lambda _: 0.9)
+    monkeypatch.setattr(widths, "_own", lambda settings, key: {"cores": 8, "hidden": 9}[key])
+    groups = {"cores": (("cores",), (8, 7)), "hidden": (("hidden",), (9, 8, 7))}
+    sweep = Sweep(steps=0, test_clips=70, tolerance=0.011)
+    result = sweep_widths(load_experiment("watch"), tmp_path, sweep, None, groups, quiet())
+    assert result["chosen"] == {"widths": {"cores": 8, "hidden": 7}, "accuracy": 0.895}
+
+
 def test_the_page_shows_every_row(swept, tmp_path):
     _, result = swept
     write_sweep(result, tmp_path / "out")

@@ -27,7 +27,7 @@ from fdht_models.training.distribution import (
 
 #: Units in the last place of float32.
 EPSILON = np.finfo(np.float32).eps
-SECONDS = 240
+SECONDS = 600
 
 
 def free_ports(count: int) -> list[int]:

@@ -38,7 +38,8 @@ def test_ports_have_the_names_that_the_core_gives_them(parsed):
     from fdht_hls.rtl.control import ADDRESS_BITS
 
     assert rtl.CONTROL == design.CONTROL
-    assert {rtl.FRAMES, rtl.RESULTS} <= set(design.MASTERS)
+    assert design.masters(loadable=False) == (rtl.FRAMES, rtl.RESULTS)
+    assert design.masters(loadable=True) == (rtl.FRAMES, rtl.RESULTS, rtl.WEIGHTS)
     assert ADDRESS_BITS == design.CONTROL_ADDRESS_BITS
     ports = flat_ports(rtl.FRAMES, Full(), wiring.Out)
     assert ports[f"{rtl.FRAMES}_ARADDR"].shape == design.MASTER_ADDRESS_BITS

@@ -211,3 +211,10 @@ def writer_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[st
 def control_resources(model: ResourceModel) -> dict[str, Resources]:
     """The register map behind AXI4-Lite."""
     return {"registers": Resources(model.control_lut, model.control_ff)}
+
+
+def loader_resources(model: ResourceModel) -> Resources:
+    """The port that reads weights, and what puts rows together from its words."""
+    control = Resources(model.stage_control_lut, model.stage_control_ff)
+    port = Resources(model.reader_lut, model.reader_ff, bram18=model.reader_bram18)
+    return port + control

@@ -111,8 +111,11 @@ def estimate(
         bytes_per_clock: what the memory ports deliver in a clock.
         engine: what the engine does beyond today's kernels; by default nothing.
     """
-    core = Core(network, model or ResourceModel(), bytes_per_clock, engine or Engine())
-    return core.estimate(schedule or default_schedule(network.recurrence))
+    schedule = schedule or default_schedule(network.recurrence)
+    core = Core(
+        network, model or ResourceModel(), bytes_per_clock, engine or Engine(), schedule.loadable
+    )
+    return core.estimate(schedule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +127,14 @@ class Core:
         model: coefficients.
         bytes_per_clock: what the memory ports deliver in a clock.
         engine: what it does beyond today's kernels.
+        loadable: weights can be loaded at run time.
     """
 
     network: QuantizedNetwork
     model: ResourceModel = field(default_factory=ResourceModel)
     bytes_per_clock: int = WORD_BYTES
     engine: Engine = field(default_factory=Engine)
+    loadable: bool = False
 
     @cached_property
     def input(self) -> tuple[StageDesign, ...]:
@@ -228,12 +233,14 @@ class Core:
     def fixed_parts(self) -> dict[str, dict[str, Resources]]:
         """What they take, and the cell without its stages."""
         recurrence, model = self.network.recurrence, self.model
+        loader = {"load weights": {"port": parts.loader_resources(model)}} if self.loadable else {}
         return {
             "read frame": parts.reader_resources(recurrence, self.bytes_per_clock, model),
             self._cell_name: parts.cell_resources(recurrence, self.hidden, model, self.engine),
             "head": parts.head_resources(self.network, model, self.engine),
             "write result": parts.writer_resources(self.network, model),
             "registers": parts.control_resources(model),
+            **loader,
         }
 
     @cached_property

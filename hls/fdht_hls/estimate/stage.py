@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fdht_hls.adders import adder_graph
+from fdht_hls.beats import beat_weights
 from fdht_hls.estimate.model import Engine, ResourceModel
 from fdht_hls.estimate.primitives import (
     dsps_of_product,
@@ -16,9 +18,9 @@ from fdht_hls.estimate.primitives import (
     select,
 )
 from fdht_hls.estimate.resources import Resources, luts
-from fdht_hls.schedule import StageSchedule
+from fdht_hls.schedule import StageSchedule, vector_length, weight_rows
 from fdht_hls.shapes import StageShape, stage_shape
-from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 #: Words in a FIFO between two stages; see `fdht_hls.writer`.
@@ -37,6 +39,8 @@ class StageDesign:
         total: exact format of its sums.
         result: format of what it emits; `total` in the last stage, which does not round.
         last: is it the last of its path?
+        kernel: the weights [vector, outputs] if all beats can have the same; None if they cannot,
+            or if the network is not trained.
     """
 
     name: str
@@ -46,6 +50,7 @@ class StageDesign:
     total: FixedPoint
     result: FixedPoint
     last: bool
+    kernel: Codes | None = field(default=None, compare=False)
 
     @property
     def weights(self) -> int:
@@ -88,7 +93,17 @@ def _design(
         total,
         total if last else path.formats[position],
         last,
+        _kernel(recurrence, path, position),
     )
+
+
+def _kernel(recurrence: QuantizedRecurrence, path: ContractionPath, position: int) -> Codes | None:
+    shape = stage_shape(path, position)
+    whole = StageSchedule(vector_length(shape), shape.outputs)
+    if weight_rows(shape, whole) > 1:
+        return None
+    codes = beat_weights(recurrence, path, position, shape, whole).codes
+    return codes.reshape(whole.vector, whole.outputs) if codes.any() else None
 
 
 def stage_resources(
@@ -111,9 +126,11 @@ def multipliers(
     """Multipliers and the adders behind them.
 
     DSP slices add as they multiply, and take what they add to from the accumulators. Multipliers
-    made of LUT have adders of LUT. Where a multiplier sees one weight only - its stage does a turn
-    in one beat and has one slice - it is a constant multiplier.
+    made of LUT have adders of LUT. Where a multiplier sees one weight only, for good - its stage
+    does a turn in one beat and has one slice - it is a constant multiplier.
     """
+    if schedule.weights == "adders":
+        return adder_resources(design, schedule, model)
     source = design.source.width + int(not design.source.signed)
     parallel, core = schedule.parallel, design.core.width
     if schedule.multipliers == "dsp":
@@ -128,7 +145,7 @@ def multipliers(
         # Two outputs share the value that they are multiplied with; their sums share no adder.
         adders = luts(parallel * design.total.width * model.lut_per_adder_bit)
         return Resources(lut=adders, ff=adders, dsp=schedule.vector * -(-schedule.outputs // 2))
-    if design.weights == parallel:
+    if design.weights == parallel and schedule.weights == "constant":
         taken = luts(parallel * luts_of_constant_product(design.source.width, core, model))
     else:
         adder = design.total.width * model.lut_per_adder_bit
@@ -136,9 +153,26 @@ def multipliers(
     return Resources(lut=taken, ff=luts(taken * model.ff_per_lut))
 
 
+def adder_resources(
+    design: StageDesign, schedule: StageSchedule, model: ResourceModel
+) -> Resources:
+    """A graph of adders: what da4ml says of these weights, or the study's model of unknown ones."""
+    if design.kernel is None:
+        each = luts_of_constant_product(design.source.width, design.core.width, model)
+        taken = luts(schedule.parallel * each)
+        return Resources(lut=taken, ff=luts(taken * model.ff_per_lut))
+    graph = adder_graph(design.kernel, design.source)
+    return Resources(lut=graph.cost, ff=graph.register_bits)
+
+
 def weights(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
-    """Constants: one word a clock with a weight for every multiplier."""
-    return rom(design.weights // schedule.parallel, schedule.parallel * design.core.width, model)
+    """Constants, or a memory: one word a clock with a weight for every multiplier."""
+    depth, width = design.weights // schedule.parallel, schedule.parallel * design.core.width
+    if schedule.weights == "adders":
+        return Resources()
+    if schedule.weights == "loadable":
+        return memory(depth, width, model)
+    return rom(depth, width, model)
 
 
 def accumulators(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:

@@ -35,6 +35,7 @@ struct contraction_config {
     static const unsigned output_pieces = 1;   // beats' worth of outputs
     static const int accumulator_width = 32;
     static const int shift = 0; // fractional bits that rounding drops
+    static const bool adders = false; // shifts and adders for constants, in `constants`, multiply
 };
 
 // What a stage emits: rounded to a code of the result's width, or, in the last stage, exact.
@@ -78,6 +79,25 @@ void multiply(const data_T &word, unsigned first, const typename CONFIG_T::weigh
     }
 }
 
+// The same by what a stage is made of: multipliers, or a graph of adders for its constants.
+template <typename CONFIG_T, bool ADDERS = CONFIG_T::adders> struct beat {
+    template <class data_T, class sum_T>
+    static void products_of(const data_T &word, unsigned first, const typename CONFIG_T::weight_t weights[],
+                            sum_T products[CONFIG_T::output_parallel]) {
+        #pragma HLS INLINE
+        multiply<CONFIG_T>(word, first, weights, products);
+    }
+};
+
+template <typename CONFIG_T> struct beat<CONFIG_T, true> {
+    template <class data_T, class sum_T>
+    static void products_of(const data_T &word, unsigned first, const typename CONFIG_T::weight_t[],
+                            sum_T products[CONFIG_T::output_parallel]) {
+        #pragma HLS INLINE
+        CONFIG_T::constants::multiply(word, first, products);
+    }
+};
+
 // First stage: one word of input is a whole fibre of the last mode; a turn is a fibre.
 //   result[o] = sum_i word[i] * weights[i][o]
 // `weights` has a row for each beat of a turn.
@@ -106,7 +126,7 @@ Fibres:
                 }
                 sum_t products[CONFIG_T::output_parallel];
                 #pragma HLS ARRAY_PARTITION variable=products complete
-                multiply<CONFIG_T>(word, piece * CONFIG_T::vector_parallel,
+                beat<CONFIG_T>::products_of(word, piece * CONFIG_T::vector_parallel,
                                    weights[piece * CONFIG_T::output_pieces + part], products);
                 for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
                     #pragma HLS UNROLL
@@ -211,7 +231,7 @@ Outer:
                             }
                             sum_t products[CONFIG_T::output_parallel];
                             #pragma HLS ARRAY_PARTITION variable=products complete
-                            multiply<CONFIG_T>(word, vector * CONFIG_T::rank_in + piece * CONFIG_T::vector_parallel,
+                            beat<CONFIG_T>::products_of(word, vector * CONFIG_T::rank_in + piece * CONFIG_T::vector_parallel,
                                                weights[slice * CONFIG_T::output_pieces + part], products);
                             accumulate<CONFIG_T>(first, last, i == 0, products, turn[part], sums[row]);
                             if (last && i == CONFIG_T::mode - 1) {

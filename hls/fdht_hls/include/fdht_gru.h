@@ -42,13 +42,15 @@ struct gru_config {
 // One call: `frames` time steps. `row` is the order in which sums arrive, as rows of W.
 //
 // Static, so that the state belongs to the library that holds it; see `lstm_cell`.
-template <typename CONFIG_T, class data_T, class res_T>
+template <typename CONFIG_T, class data_T, class res_T, class... weights_T>
 static void gru_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
                      unsigned frame,
-                     const typename CONFIG_T::bias_t bias[CONFIG_T::rows],
+                     const typename CONFIG_T::bias_t bias[CONFIG_T::units][3],
                      const typename CONFIG_T::position_t row[CONFIG_T::rows],
                      const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
-                     const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width]) {
+                     const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width],
+                     const weights_T &...weights) {
+    #pragma HLS ARRAY_RESHAPE variable=bias complete dim=2
     typedef typename integer<CONFIG_T::sum_width>::type sum_t;
     typedef typename integer<CONFIG_T::recurrent_sum_width>::type recurrent_sum_t;
     typedef typename integer<CONFIG_T::candidate_sum_width>::type candidate_sum_t;
@@ -67,7 +69,7 @@ Steps:
         }
         sum_t from_hidden[CONFIG_T::rows];
         sum_t from_input[CONFIG_T::rows];
-        collect_frame<CONFIG_T>(projected, hidden, row, from_input, from_hidden);
+        collect_frame<CONFIG_T>(projected, hidden, row, from_input, from_hidden, weights...);
         res_T out;
     Units:
         for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
@@ -77,7 +79,7 @@ Steps:
             for (unsigned g = 0; g < 2; g++) {
                 #pragma HLS UNROLL
                 const unsigned at = g * CONFIG_T::units + unit;
-                pre[g] = argument_of<CONFIG_T>(from_input[at], from_hidden[at], sum_t(bias[at]));
+                pre[g] = argument_of<CONFIG_T>(from_input[at], from_hidden[at], sum_t(bias[unit][g]));
             }
             const unsigned last = 2 * CONFIG_T::units + unit;
             const candidate_sum_t memory =
@@ -87,7 +89,7 @@ Steps:
                 candidate_sum_t(gate[table_index<CONFIG_T::preactivation_width>(pre[0])]);
             const candidate_sum_t argument =
                 scale_up<CONFIG_T::candidate_input_shift>(candidate_sum_t(from_input[last])) +
-                scale_up<CONFIG_T::candidate_bias_shift>(candidate_sum_t(bias[last])) +
+                scale_up<CONFIG_T::candidate_bias_shift>(candidate_sum_t(bias[unit][2])) +
                 scale_up<CONFIG_T::candidate_product_shift>(candidate_sum_t(reset * memory));
             const pre_t fresh_argument = round_saturate<CONFIG_T::candidate_sum_width, CONFIG_T::candidate_shift,
                                                         CONFIG_T::preactivation_width>(argument);

@@ -57,19 +57,21 @@ update_unit(const typename integer<CONFIG_T::preactivation_width>::type pre[4],
 }
 
 // One call: `frames` time steps. Each word of sums holds all four gates of some units.
-// `position[g]` is the hidden unit of group g, less its index in the word times `groups`; the bias
-// is in the order in which sums arrive.
+// `position[g]` is the hidden unit of group g, less its index in the word times `groups`. What is
+// behind the truth tables are the weights of W_h h that can be loaded.
 //
 // Static, so that the state belongs to the library that holds it: the static variables of any other
 // template are one for all libraries of a process (STB_GNU_UNIQUE).
-template <typename CONFIG_T, class data_T, class res_T>
+template <typename CONFIG_T, class data_T, class res_T, class... weights_T>
 static void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result, bool reset_state,
                       unsigned frame,
-                      const typename CONFIG_T::bias_t bias[CONFIG_T::groups * CONFIG_T::width],
+                      const typename CONFIG_T::bias_t bias[CONFIG_T::units][4],
                       const typename CONFIG_T::position_t position[CONFIG_T::groups],
                       const typename CONFIG_T::gate_t gate[1 << CONFIG_T::preactivation_width],
                       const typename CONFIG_T::candidate_t candidate[1 << CONFIG_T::preactivation_width],
-                      const typename CONFIG_T::output_t output[1 << CONFIG_T::cell_width]){
+                      const typename CONFIG_T::output_t output[1 << CONFIG_T::cell_width],
+                      const weights_T &...weights) {
+    #pragma HLS ARRAY_RESHAPE variable=bias complete dim=2
     typedef typename integer<CONFIG_T::sum_width>::type sum_t;
     typedef typename integer<CONFIG_T::preactivation_width>::type pre_t;
     typedef typename integer<CONFIG_T::cell_width>::type cell_t;
@@ -91,7 +93,7 @@ Steps:
         }
         hls::stream<recurrent_word_t> recurrent("recurrent_sums");
         #pragma HLS STREAM variable=recurrent depth=CONFIG_T::groups
-        start_recurrence<CONFIG_T>(hidden, recurrent);
+        start_recurrence<CONFIG_T>(hidden, recurrent, weights...);
     Groups:
         for (unsigned group = 0; group < CONFIG_T::groups; group++) {
             const data_T from_input = projected.read();
@@ -99,15 +101,15 @@ Steps:
         Units:
             for (unsigned lane = 0; lane < units_in_word; lane++) {
                 #pragma HLS PIPELINE II=1
+                const unsigned unit = lane * CONFIG_T::groups + unsigned(position[group]);
                 pre_t pre[4];
                 #pragma HLS ARRAY_PARTITION variable=pre complete
                 for (unsigned g = 0; g < 4; g++) {
                     #pragma HLS UNROLL
                     const unsigned at = g * units_in_word + lane;
-                    const sum_t biased = sum_t(bias[group * CONFIG_T::width + at]);
+                    const sum_t biased = sum_t(bias[unit][g]);
                     pre[g] = argument_of<CONFIG_T>(sum_t(code(from_input[at])), sum_t(code(from_hidden[at])), biased);
                 }
-                const unsigned unit = lane * CONFIG_T::groups + unsigned(position[group]);
                 next[unit] = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);
             }
         }

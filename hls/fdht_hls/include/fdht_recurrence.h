@@ -18,10 +18,11 @@ template <typename CONFIG_T> bool starts_from_zero(bool reset_state, unsigned fr
     return step == 0 && ((reset_state && frame == 0) || !CONFIG_T::stateful);
 }
 
-// Sends the hidden state through the contraction of W_h.
-template <typename CONFIG_T>
+// Sends the hidden state through the contraction of W_h. `weights` are those of its stages that can
+// be loaded.
+template <typename CONFIG_T, class... weights_T>
 void start_recurrence(const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
-                      hls::stream<typename CONFIG_T::recurrent_word_t> &recurrent) {
+                      hls::stream<typename CONFIG_T::recurrent_word_t> &recurrent, const weights_T &...weights) {
     typedef typename CONFIG_T::hidden_word_t hidden_word_t;
     hls::stream<hidden_word_t> fibres("hidden_fibres");
     #pragma HLS STREAM variable=fibres depth=CONFIG_T::units / CONFIG_T::fibre
@@ -34,7 +35,7 @@ Fibres:
         }
         fibres.write(word);
     }
-    CONFIG_T::contract_hidden(fibres, recurrent);
+    CONFIG_T::contract_hidden(fibres, recurrent, weights...);
 }
 
 // Collects the sums of one path by the row of W that they belong to. Both paths emit their sums in
@@ -53,15 +54,15 @@ Words:
 }
 
 // One frame's sums of both paths, by row of W.
-template <typename CONFIG_T, class data_T, class sum_T>
+template <typename CONFIG_T, class data_T, class sum_T, class... weights_T>
 void collect_frame(hls::stream<data_T> &projected,
                    const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
                    const typename CONFIG_T::position_t row[CONFIG_T::rows], sum_T from_input[CONFIG_T::rows],
-                   sum_T from_hidden[CONFIG_T::rows]) {
+                   sum_T from_hidden[CONFIG_T::rows], const weights_T &...weights) {
     typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
     hls::stream<recurrent_word_t> recurrent("recurrent_sums");
     #pragma HLS STREAM variable=recurrent depth=CONFIG_T::rows / recurrent_word_t::size
-    start_recurrence<CONFIG_T>(hidden, recurrent);
+    start_recurrence<CONFIG_T>(hidden, recurrent, weights...);
     collect<CONFIG_T::rows, recurrent_word_t::size>(recurrent, from_hidden, row);
     collect<CONFIG_T::rows, data_T::size>(projected, from_input, row);
 }

@@ -22,6 +22,7 @@ from fdht_hls.rtl.collected import CollectedFront
 from fdht_hls.rtl.contraction import StageParameters
 from fdht_hls.rtl.direct import DirectFront
 from fdht_hls.rtl.gru import GruUpdate
+from fdht_hls.rtl.loading import load_port
 from fdht_hls.rtl.lstm import LstmUpdate
 from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.state import HiddenState
@@ -56,6 +57,7 @@ class RecurrentCell(wiring.Component):
                 "space": In(1),
                 "unit": Out(own.unit),
                 **flags,
+                **load_port(own.layout),
             }
         )
 
@@ -65,7 +67,7 @@ class RecurrentCell(wiring.Component):
         front = CollectedFront(own) if own.collects else DirectFront(own)
         update, state = _update(own), HiddenState(own)
         # Room for a whole frame's sums, so that they are ready when the next frame's come.
-        path = PathEngine(self.hidden, self.hidden[-1].shape.words_out)
+        path = PathEngine(self.hidden, self.hidden[-1].shape.words_out, "hidden", own.layout)
         module.submodules.front, module.submodules.update = front, update
         module.submodules.state, module.submodules.path = state, path
         wiring.connect(module, wiring.flipped(self.projected), front.projected)
@@ -73,6 +75,8 @@ class RecurrentCell(wiring.Component):
         wiring.connect(module, front.sums, update.sums)
         wiring.connect(module, state.words, path.words)
         wiring.connect(module, path.result, front.recurrent)
+        for part in (update, path) if own.layout else ():
+            wiring.connect(module, wiring.flipped(self.load), part.load)
         for member in own.unit.members:
             source = getattr(update.unit, member)
             module.d.comb += [

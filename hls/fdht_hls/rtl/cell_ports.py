@@ -22,6 +22,7 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import code_shape, packed, raw
 from fdht_hls.shapes import collects, emission_order, group_positions
+from fdht_hls.weights import WeightLayout, bias_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
@@ -34,6 +35,7 @@ class CellParameters:
 
     Args:
         recurrence: the layer.
+        layout: of weights that can be loaded, the bias among them.
 
     Raises:
         ConversionError: there is no hardware for its kind of cell, or its two paths emit their sums
@@ -41,6 +43,7 @@ class CellParameters:
     """
 
     recurrence: QuantizedRecurrence
+    layout: WeightLayout | None = None
 
     def __post_init__(self) -> None:
         kind = self.recurrence.cell.kind
@@ -141,9 +144,8 @@ class CellParameters:
 
     def bias_rows(self) -> list[int]:
         """The bias of all gates of each unit, in the order of updates, as words."""
-        bias = self.recurrence.cell.bias
-        gates = self.units * np.arange(self.gates, dtype=np.int64)
-        return packed(bias.codes[self.order[:, None] + gates], bias.format.width)
+        rows = bias_rows(self.recurrence)
+        return packed(rows.codes[self.order], rows.format.width)
 
     def alignment(self, name: str, parts: tuple[str, ...] = ("input", "hidden", "bias")) -> Any:
         """Shifts that bring parts of a sum of `QuantizedRecurrence.sums` to its binary point."""

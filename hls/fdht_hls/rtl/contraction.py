@@ -20,7 +20,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from fdht_hls.adders import AdderGraph, stage_adders
 from fdht_hls.beats import beat_weights
+from fdht_hls.rtl.adders import add_constants
 from fdht_hls.rtl.arithmetic import (
     bounded,
     code_shape,
@@ -55,6 +57,7 @@ class StageParameters:
         total: exact format of a sum.
         result: format of a value of output; `total` in the last stage.
         weights: a row for each beat.
+        adders: what takes the place of multipliers; None: multipliers.
     """
 
     name: str
@@ -64,6 +67,7 @@ class StageParameters:
     total: FixedPoint
     result: FixedPoint
     weights: QuantizedArray
+    adders: AdderGraph | None = None
 
     @property
     def word_in(self) -> data.ArrayLayout:
@@ -92,6 +96,9 @@ def stage_parameters(
         total,
         path.formats[position] if position < len(path.formats) else total,
         beat_weights(recurrence, path, position, shape, schedule),
+        stage_adders(recurrence, path, position, schedule)
+        if schedule.weights == "adders"
+        else None,
     )
 
 
@@ -139,8 +146,9 @@ class ContractionStage(wiring.Component):
         module.submodules.walk = walk = Walk(self.loops)
         self._issue(module, walk)
         sums = self._multiply(module, walk)
-        # Operands and products are a register each.
-        clocks = 2 + tree_clocks(self.own.schedule.vector)
+        # Operands and products are a register each; adders have registers of their own.
+        adders = self.own.adders
+        clocks = 1 + (adders.clocks if adders else 1 + tree_clocks(self.own.schedule.vector))
         totals = self._accumulate(module, walk, sums, clocks)
         self._emit(module, walk, totals, clocks + 1)
         return module
@@ -174,6 +182,8 @@ class ContractionStage(wiring.Component):
                         value.eq(self.words.payload[at * vector + place])
                         for place, value in enumerate(values)
                     ]
+        if own.adders:
+            return add_constants(module, own.adders, values)
         sums = []
         for output in range(outputs):
             products = [

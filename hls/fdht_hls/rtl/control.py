@@ -14,13 +14,15 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.registers import ARGUMENT_REGISTERS, BY_NAME, IDENTITY_REGISTERS, WINDOW
+from fdht_hls.registers import ARGUMENT_REGISTERS, BY_NAME, IDENTITY_REGISTERS, WINDOW, present
 from fdht_hls.rtl.bus import Lite
 
 #: Address bits of the window.
 ADDRESS_BITS = (WINDOW - 1).bit_length()
 #: The identity register that counts; the others are constants.
 COUNTER = "frames_done"
+#: Those that show whose weights the core holds.
+_WEIGHTS_ID = {"weights_id_low": slice(0, 32), "weights_id_high": slice(32, 64)}
 
 
 def _bit(register: str, field: str) -> int:
@@ -36,6 +38,7 @@ class Control(wiring.Component):
 
     Args:
         identity: what the identity registers other than `frames_done` show after the first call.
+        loading: with the registers of cores whose weights can be loaded.
 
     Attributes:
         bus: the AXI4-Lite port.
@@ -45,10 +48,13 @@ class Control(wiring.Component):
         done: the call ends in this clock.
         frames_done: the frames of the call that ends, in the clock of `done`.
         frames, results, frame_count, reset_state: the arguments.
+        weights, load_weights: further arguments of a core whose weights can be loaded.
+        weights_id: whose weights such a core holds.
     """
 
-    def __init__(self, identity: Mapping[str, int]) -> None:
-        self._identity = dict(identity)
+    def __init__(self, identity: Mapping[str, int], *, loading: bool = False) -> None:
+        self._identity, self._loading = dict(identity), loading
+        arguments = present(ARGUMENT_REGISTERS, loading)
         super().__init__(
             {
                 "bus": In(Lite(ADDRESS_BITS)),
@@ -57,7 +63,8 @@ class Control(wiring.Component):
                 "running": In(1),
                 "done": In(1),
                 COUNTER: In(32),
-                **{register.name: Out(register.width) for register in ARGUMENT_REGISTERS},
+                **{register.name: Out(register.width) for register in arguments},
+                **({"weights_id": In(64)} if loading else {}),
             }
         )
 
@@ -113,7 +120,7 @@ class Control(wiring.Component):
 
     def _arguments(self, m: Module, write: _Write) -> dict[int, Value]:
         words: dict[int, Value] = {}
-        for register in ARGUMENT_REGISTERS:
+        for register in present(ARGUMENT_REGISTERS, self._loading):
             target = getattr(self, register.name)
             for word in range(register.width // 32):
                 offset = register.offset + 4 * word
@@ -128,11 +135,17 @@ class Control(wiring.Component):
         known, counter = Signal(), Signal(32)
         with m.If(self.done):
             m.d.sync += [known.eq(1), counter.eq(counter + getattr(self, COUNTER))]
+
+        def shown(name: str) -> Value:
+            if name == COUNTER:
+                return counter
+            if name in _WEIGHTS_ID:
+                return Mux(known, self.weights_id[_WEIGHTS_ID[name]], 0)
+            return Mux(known, Const(self._identity[name], 32), 0)
+
         return {
-            register.offset: counter
-            if register.name == COUNTER
-            else Mux(known, Const(self._identity[register.name], 32), 0)
-            for register in IDENTITY_REGISTERS
+            register.offset: shown(register.name)
+            for register in present(IDENTITY_REGISTERS, self._loading)
         }
 
     def _interrupts(self, m: Module, write: _Write) -> dict[int, Value]:

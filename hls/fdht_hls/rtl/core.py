@@ -8,13 +8,17 @@ When the memory answers with an error, the call ends early: frames that are unde
 later ones are dropped, no result of the frame concerned or of a later one is counted, and
 `frames_done` shows how many frames came before it. The LSTM state is then of no use: start the next
 call with `reset_state`.
+
+Where weights can be loaded, a call that asks for it loads them before its first frame, which then
+starts from a zero state: W_h h of the state that is there was computed with other weights. When the
+memory answers with an error, no frame is processed until weights were loaded without one.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,10 +26,14 @@ from fdht_hls.registers import ABI_VERSION
 from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
+from fdht_hls.rtl.loading import WeightLoader
+from fdht_hls.weights import WeightLayout
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 TOP = "fdht_lstm"
 CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_results"
+#: Only where weights can be loaded.
+WEIGHTS = "m_axi_gmem_weights"
 #: What a probe says of each stage in a clock; see `EnginePorts`.
 PROBES = ("busy", "starved", "blocked")
 
@@ -58,12 +66,18 @@ class Core(wiring.Component):
         engine: what computes.
         probes: also bring out what each stage does, as ports `probe_busy`, `probe_starved` and
             `probe_blocked`, for simulations.
+        layout: of weights that the engine can load, through its port `load`.
     """
 
     def __init__(
-        self, network: QuantizedNetwork, engine: EnginePorts, *, probes: bool = False
+        self,
+        network: QuantizedNetwork,
+        engine: EnginePorts,
+        *,
+        probes: bool = False,
+        layout: WeightLayout | None = None,
     ) -> None:
-        self._network, self._engine = network, engine
+        self._network, self._engine, self._layout = network, engine, layout
         self._probes = PROBES if probes else ()
         super().__init__(
             {
@@ -73,6 +87,7 @@ class Core(wiring.Component):
                 **flat_ports(CONTROL, Lite(ADDRESS_BITS), In),
                 **flat_ports(FRAMES, Full(), Out),
                 **flat_ports(RESULTS, Full(), Out),
+                **(flat_ports(WEIGHTS, Full(), Out) if layout else {}),
                 **{f"probe_{name}": Out(len(engine.stages)) for name in self._probes},
             }
         )
@@ -83,7 +98,9 @@ class Core(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.ap_clk), ResetSignal().eq(~self.ap_rst_n)]
-        m.submodules.control = control = Control(identity_of(network))
+        m.submodules.control = control = Control(
+            identity_of(network, self._layout), loading=self._layout is not None
+        )
         m.submodules.reader = reader = FrameReader(
             network.frame_bytes // WORD_BYTES, network.input_format.signed
         )
@@ -91,7 +108,14 @@ class Core(wiring.Component):
             len(network.classes), network.result_bytes // WORD_BYTES
         )
         m.submodules.engine = engine = self._engine
-        wiring.connect(m, reader.words, engine.words)
+        loader = self._loader(m, control)
+        loading = loader.busy if loader else Const(0)
+        # Frames may be read while weights are loaded, but not processed.
+        m.d.comb += [
+            engine.words.payload.eq(reader.words.payload),
+            engine.words.valid.eq(reader.words.valid & ~loading),
+            reader.words.ready.eq(engine.words.ready & ~loading),
+        ]
         wiring.connect(m, engine.logits, writer.logits)
         for prefix, part in ((CONTROL, control), (FRAMES, reader), (RESULTS, writer)):
             connect_flat(m, self, prefix, part.bus)
@@ -99,8 +123,22 @@ class Core(wiring.Component):
         m.d.comb += [
             getattr(self, f"probe_{name}").eq(getattr(engine, name)) for name in self._probes
         ]
-        self._run_calls(m, control, reader, writer, engine)
+        self._run_calls(m, control, reader, writer, loader)
         return m
+
+    def _loader(self, m: Module, control: Control) -> WeightLoader | None:
+        """What loads weights, if the engine can."""
+        if self._layout is None:
+            return None
+        m.submodules.loader = loader = WeightLoader(self._layout, self._network.design_id)
+        connect_flat(m, self, WEIGHTS, loader.bus)
+        engine: Any = self._engine  # only engines with a layout have the port
+        wiring.connect(m, loader.load, engine.load)
+        m.d.comb += [
+            loader.address.eq(control.weights),
+            control.weights_id.eq(loader.weights_id),
+        ]
+        return loader
 
     def _run_calls(
         self,
@@ -108,26 +146,33 @@ class Core(wiring.Component):
         control: Control,
         reader: FrameReader,
         writer: ResultWriter,
-        engine: EnginePorts,
+        loader: WeightLoader | None,
     ) -> None:
         """From AP_START to AP_DONE."""
+        loading = loader.busy if loader else Const(0)
+        unusable = loader.failed if loader else Const(0)  # the weights
         begins, ends = Signal(), Signal()
         resets = Signal()
         inside = Signal(32)  # frames that the engine has begun and not given a result of
         taken = Signal(32)  # results of this call
+        stale: Value = Const(0)  # the state is that of other weights
+        if loader:
+            stale = self._start_loading(m, control, loader, begins, reader.entered)
         m.d.comb += [
             begins.eq(control.start & ~control.running),
-            ends.eq(control.running & reader.idle & writer.idle & (inside == 0)),
+            ends.eq(control.running & reader.idle & writer.idle & (inside == 0) & ~loading),
             control.done.eq(ends),
             control.frames_done.eq(writer.written),
             reader.start.eq(begins),
             reader.address.eq(control.frames),
             reader.count.eq(control.frame_count),
-            reader.stop.eq(writer.failed),
+            reader.stop.eq(writer.failed | unusable),
             writer.start.eq(begins),
             writer.address.eq(control.results),
-            writer.discard.eq(writer.failed | (reader.failed & (taken >= reader.failed_frame))),
-            engine.reset_state.eq(resets & reader.first),
+            writer.discard.eq(
+                writer.failed | unusable | (reader.failed & (taken >= reader.failed_frame))
+            ),
+            self._engine.reset_state.eq((resets | stale) & reader.first),
         ]
         m.d.sync += [
             inside.eq(inside + reader.entered - writer.taken),
@@ -138,10 +183,23 @@ class Core(wiring.Component):
         with m.Elif(ends):
             m.d.sync += control.running.eq(0)
 
+    def _start_loading(
+        self, m: Module, control: Control, loader: WeightLoader, begins: Value, entered: Value
+    ) -> Signal:
+        """Starts the loader; returns whether the state is that of other weights."""
+        stale = Signal()
+        m.d.comb += loader.start.eq(begins & control.load_weights[0])
+        with m.If(loader.start):
+            m.d.sync += stale.eq(1)
+        with m.Elif(entered):
+            m.d.sync += stale.eq(0)
+        return stale
 
-def identity_of(network: QuantizedNetwork) -> dict[str, int]:
-    """What the identity registers show, but for `frames_done`."""
+
+def identity_of(network: QuantizedNetwork, layout: WeightLayout | None = None) -> dict[str, int]:
+    """What the identity registers show, but for `frames_done` and whose weights there are."""
     return {
+        **({"weights_layout": layout.digest} if layout else {}),
         "abi_version": ABI_VERSION,
         "design_id_low": network.design_id & 0xFFFF_FFFF,
         "design_id_high": network.design_id >> 32,

@@ -25,7 +25,8 @@ def emit_verilog(network: QuantizedNetwork, schedule: Schedule) -> str:
         ConversionError: the emitter cannot do the plan.
         ToolError: Amaranth finds no yosys.
     """
-    return verilog_of(Core(network, _engine(network, schedule)))
+    engine = _engine(network, schedule)
+    return verilog_of(Core(network, engine, layout=engine.layout))
 
 
 def emit_for_simulation(
@@ -37,7 +38,7 @@ def emit_for_simulation(
         As `emit_verilog`.
     """
     engine = _engine(network, schedule)
-    return verilog_of(Core(network, engine, probes=True)), engine.stages
+    return verilog_of(Core(network, engine, probes=True, layout=engine.layout)), engine.stages
 
 
 def _engine(network: QuantizedNetwork, schedule: Schedule) -> Engine:

@@ -16,9 +16,11 @@ from fdht_hls.rtl.cell import RecurrentCell
 from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.fibre import Gearbox
 from fdht_hls.rtl.head import DenseHead, logits_layout
+from fdht_hls.rtl.loading import load_port
 from fdht_hls.rtl.path import PathEngine, path_parameters
 from fdht_hls.rtl.queue import WordQueue
 from fdht_hls.schedule import Schedule, check_schedule, vector_length
+from fdht_hls.weights import weight_layout
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 #: Fibres between gearbox and first stage; frames whose start waits for the cell to see it.
@@ -42,6 +44,7 @@ class Engine(wiring.Component):
         busy: a bit a stage: it works in this clock.
         starved: it waits for something to work on.
         blocked: it waits for room behind it.
+        layout: of weights that can be loaded, through the port `load`; None if there are none.
 
     Raises:
         ConfigError: the schedule is not of this network.
@@ -56,7 +59,8 @@ class Engine(wiring.Component):
         self.network, self.word_bytes = network, word_bytes
         self.frame_words = -(-network.inputs // word_bytes)
         self._input = path_parameters(recurrence, recurrence.input_path, schedule.input)
-        self._own = CellParameters(recurrence)
+        self.layout = weight_layout(network, schedule)
+        self._own = CellParameters(recurrence, self.layout)
         self._hidden = path_parameters(recurrence, recurrence.hidden_path, schedule.hidden)
         names = [stage.name for stage in (*self._input, *self._hidden)]
         self.stages = (*names, "cell", "head")
@@ -69,6 +73,7 @@ class Engine(wiring.Component):
                 "busy": Out(len(self.stages)),
                 "starved": Out(len(self.stages)),
                 "blocked": Out(len(self.stages)),
+                **load_port(self.layout),
             }
         )
 
@@ -78,7 +83,7 @@ class Engine(wiring.Component):
         fibre = vector_length(self._input[0].shape)
         gearbox = Gearbox(fibre, self.network.inputs // fibre, self._byte, self.word_bytes)
         fibres = WordQueue(gearbox.result.payload.shape(), _FIBRES)
-        path = PathEngine(self._input)
+        path = PathEngine(self._input, layout=self.layout)
         cell, head = RecurrentCell(self._own, self._hidden), DenseHead(self.network, self._own)
         module.submodules.gearbox, module.submodules.fibres = gearbox, fibres
         module.submodules.path, module.submodules.cell = path, cell
@@ -89,6 +94,8 @@ class Engine(wiring.Component):
         wiring.connect(module, path.result, cell.projected)
         wiring.connect(module, cell.unit, head.unit)
         wiring.connect(module, head.logits, wiring.flipped(self.logits))
+        for part in (path, cell, head) if self.layout else ():
+            wiring.connect(module, wiring.flipped(self.load), part.load)
         module.d.comb += [
             cell.space.eq(head.space),
             head.taken.eq(cell.frame.valid & cell.frame.ready),

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, registered, round_saturate
 from fdht_hls.rtl.cell_ports import CellParameters, tables
+from fdht_hls.rtl.loading import load_port
 from fdht_hls.rtl.lstm import bias_of, forward, sum_and_round, summands
 from fdht_models.tensor.cells import GruCell
 
@@ -38,12 +39,12 @@ class GruUpdate(wiring.Component):
 
     def __init__(self, own: CellParameters, cell: GruCell) -> None:
         self.own, self.cell = own, cell
-        super().__init__({"sums": In(own.sums), "unit": Out(own.unit)})
+        super().__init__({"sums": In(own.sums), "unit": Out(own.unit), **load_port(own.layout)})
 
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         module, cell = Module(), self.cell
-        bias = bias_of(module, self.own, self.sums)
+        bias = bias_of(module, self.own, self)
         parts = [(*summands(module, self.sums, gate), bias[gate]) for gate in range(3)]
         reset, update = (sum_and_round(module, self.own, part) for part in parts[:2])
         gates = tables(module, "gate", cell.gate, {"reset": reset, "update": update})

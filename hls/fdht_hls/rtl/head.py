@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, packed, registered
-from fdht_hls.rtl.cell_ports import CellParameters, rom
+from fdht_hls.rtl.cell_ports import CellParameters
+from fdht_hls.rtl.loading import load_port, row_of, unit_rows
 from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.weights import HEAD_BIAS, HEAD_WEIGHTS
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 
 #: Results that the head holds: one that is being read, and one that a frame may complete.
@@ -52,6 +54,7 @@ class DenseHead(wiring.Component):
                 "busy": Out(1),
                 "starved": Out(1),
                 "blocked": Out(1),
+                **load_port(own.layout),
             }
         )
 
@@ -80,18 +83,39 @@ class DenseHead(wiring.Component):
         head, total = self.network.head, self.network.logit_format
         layout = data.ArrayLayout(code_shape(head.weights.format), len(self.network.classes))
         rows = packed(head.weights.codes[self.own.order], head.weights.format.width)
-        weights = rom(module, "weights", rows, layout, self.unit.number)
+        order = self.own.order.tolist()
+        load = self._row(HEAD_WEIGHTS)
+        weights = unit_rows(module, "weights", rows, layout, self.unit.number, order, load)
         hidden = registered(module, self.unit.hidden, "hidden")
         first = delay(module, self.unit.number == 0, 2)
         valid = delay(module, self.unit.valid, 2, init=0)
         fraction = self.own.recurrence.cell.hidden.fraction + head.weights.format.fraction
         shifts = (total.fraction - fraction, total.fraction - head.bias.format.fraction)
         found = []
-        for number, bias in enumerate(head.bias.codes):
+        for number, bias in enumerate(self._bias(module)):
             term = registered(module, hidden * weights[number], "product")
             register = Signal(signed(total.width), reset_less=True, name="logit_sum")
             with module.If(valid):
                 module.d.sync += register.eq(Mux(first, 0, register) + term)
-            constant = Const(int(bias) << shifts[1], signed(total.width + 1))
-            found.append(align(register, shifts[0]) + constant)
+            found.append(align(register, shifts[0]) + align(bias, shifts[1]))
         return found
+
+    def _bias(self, module: Module) -> list[Any]:
+        """The bias of each class: a constant, or a register."""
+        bias = self.network.head.bias
+        shape, codes = code_shape(bias.format), [int(code) for code in bias.codes]
+        load = self._row(HEAD_BIAS)
+        if load is None:
+            return [Const(code, shape) for code in codes]
+        enable, _, row = load
+        # Like the tables, they outlive a reset.
+        held = [Signal(shape, init=code, reset_less=True, name="bias") for code in codes]
+        with module.If(enable):
+            module.d.sync += Cat(*held).eq(row)
+        return held
+
+    def _row(self, name: str) -> Any:
+        """What stores a row of a table; None if it is constant."""
+        layout = self.own.layout
+        table = layout.table(name) if layout else None
+        return row_of(self.load, layout, table) if layout and table else None

@@ -17,7 +17,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, registered, round_saturate
-from fdht_hls.rtl.cell_ports import CellParameters, rom, tables
+from fdht_hls.rtl.cell_ports import CellParameters, tables
+from fdht_hls.rtl.loading import load_port, row_of, unit_rows
+from fdht_hls.weights import BIAS
 from fdht_models.tensor.cells import LstmCell
 
 #: Clocks from a unit's sums to its new hidden code.
@@ -38,12 +40,12 @@ class LstmUpdate(wiring.Component):
 
     def __init__(self, own: CellParameters, cell: LstmCell) -> None:
         self.own, self.cell = own, cell
-        super().__init__({"sums": In(own.sums), "unit": Out(own.unit)})
+        super().__init__({"sums": In(own.sums), "unit": Out(own.unit), **load_port(own.layout)})
 
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         module = Module()
-        arguments = gate_arguments(module, self.own, self.sums, range(4))
+        arguments = gate_arguments(module, self.own, self, range(4))
         squashed = self._state(module, arguments)
         cell, total = self.cell, self.own.recurrence.sums["hidden"]
         open_gate = delay(module, squashed.pop("open"), _STATE + 1 - _GATES)
@@ -90,9 +92,9 @@ class LstmUpdate(wiring.Component):
         return Mux(zero, 0, read.data.as_signed() if shape.signed else read.data)
 
 
-def gate_arguments(module: Module, own: CellParameters, sums: Any, gates: Any) -> list[Signal]:
-    """round(W_x x + W_h h + b) of some gates, `_ARGUMENTS` clocks later."""
-    bias = bias_of(module, own, sums)
+def gate_arguments(module: Module, own: CellParameters, update: Any, gates: Any) -> list[Signal]:
+    """round(W_x x + W_h h + b) of some gates of an update, `_ARGUMENTS` clocks later."""
+    bias, sums = bias_of(module, own, update), update.sums
     return [
         sum_and_round(module, own, (*summands(module, sums, gate), bias[gate])) for gate in gates
     ]
@@ -118,10 +120,13 @@ def summands(module: Module, sums: Any, gate: int) -> tuple[Signal, Signal]:
     )
 
 
-def bias_of(module: Module, own: CellParameters, sums: Any) -> Any:
-    """The bias of all gates of a unit, a clock later."""
-    layout = data.ArrayLayout(code_shape(own.recurrence.cell.bias.format), own.gates)
-    return rom(module, "bias", own.bias_rows(), layout, sums.number)
+def bias_of(module: Module, own: CellParameters, update: Any) -> Any:
+    """The bias of all gates of a unit of an update, a clock later."""
+    shape = data.ArrayLayout(code_shape(own.recurrence.cell.bias.format), own.gates)
+    table = own.layout.table(BIAS) if own.layout else None
+    load = row_of(update.load, own.layout, table) if own.layout and table else None
+    rows, order = own.bias_rows(), own.order.tolist()
+    return unit_rows(module, "bias", rows, shape, update.sums.number, order, load)
 
 
 def forward(module: Module, sums: Any, unit: Any, clocks: int) -> None:

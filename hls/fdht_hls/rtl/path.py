@@ -15,7 +15,9 @@ from fdht_hls.rtl.contraction import (
     StageParameters,
     stage_parameters,
 )
+from fdht_hls.rtl.loading import load_port, row_of
 from fdht_hls.schedule import StageSchedule
+from fdht_hls.weights import WeightLayout
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 
@@ -34,6 +36,8 @@ class PathEngine(wiring.Component):
     Args:
         stages: what they are made of.
         depth: words of output that the last one holds.
+        label: "input" or "hidden".
+        layout: of weights that can be loaded; then there is a port `load`.
 
     Attributes:
         words: stream of vectors of the last mode.
@@ -43,8 +47,14 @@ class PathEngine(wiring.Component):
         blocked: likewise.
     """
 
-    def __init__(self, stages: Sequence[StageParameters], depth: int = QUEUE_DEPTH) -> None:
-        self.stages = tuple(stages)
+    def __init__(
+        self,
+        stages: Sequence[StageParameters],
+        depth: int = QUEUE_DEPTH,
+        label: str = "input",
+        layout: WeightLayout | None = None,
+    ) -> None:
+        self.stages, self.label, self.layout = tuple(stages), label, layout
         self.depth = max(depth, QUEUE_DEPTH)
         flags = {name: Out(len(stages)) for name in ("busy", "starved", "blocked")}
         super().__init__(
@@ -52,6 +62,7 @@ class PathEngine(wiring.Component):
                 "words": In(stream.Signature(stages[0].word_in)),
                 "result": Out(stream.Signature(stages[-1].word_out)),
                 **flags,
+                **load_port(layout),
             }
         )
 
@@ -62,8 +73,17 @@ class PathEngine(wiring.Component):
         running = wiring.flipped(self.words)
         for position, own in enumerate(self.stages):
             depth = self.depth if own is self.stages[-1] else QUEUE_DEPTH
-            part = ContractionStage(own, depth)
+            table = self.layout.table(f"{self.label}.{position}") if self.layout else None
+            part = ContractionStage(own, depth, loadable=table is not None)
             module.submodules[f"stage_{position}"] = part
+            if self.layout and table:
+                ports = (part.load_enable, part.load_row, part.load_weights)
+                module.d.comb += [
+                    port.eq(value)
+                    for port, value in zip(
+                        ports, row_of(self.load, self.layout, table), strict=True
+                    )
+                ]
             wiring.connect(module, running, part.words)
             running = part.result
             parts.append(part)

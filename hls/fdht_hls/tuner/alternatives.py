@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fdht_hls.adders import adders_available
 from fdht_hls.estimate import Core, Resources
 from fdht_hls.estimate.stage import StageDesign
-from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices
+from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices, weight_rows
 from fdht_hls.tuner.pareto import Places, Points, nondominated
 
 #: Columns of what an alternative costs: resources, and clocks of a path that runs stage by stage.
@@ -52,10 +53,10 @@ def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
     """Schedules of a stage with which a frame takes at most `cycles` clocks."""
     shape = design.shape
     every = [
-        replace(choice, multipliers=kind)
+        option
         for choice in choices(shape)
-        for kind in MULTIPLIERS
         if core.stage_cycles(design, choice) <= cycles
+        for option in kinds(core, design, choice)
     ]
     beats = np.array([one.beats(shape) for one in every], np.intp)
     costs = np.array(
@@ -75,6 +76,19 @@ def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
         for place in group[nondominated(costs[group][:, ALL_RESOURCES])]
     ]
     return StageOptions(tuple(every[place] for place in kept), beats[kept], costs[kept])
+
+
+def kinds(core: Core, design: StageDesign, choice: StageSchedule) -> list[StageSchedule]:
+    """What a stage of some parallelism can be made of.
+
+    Adders take the place of multipliers of LUT where all beats have the same weights: they compute
+    the same with fewer. Weights that can be loaded need multipliers.
+    """
+    if core.loadable:
+        return [replace(choice, multipliers=kind, weights="loadable") for kind in MULTIPLIERS]
+    if weight_rows(design.shape, choice) == 1 and adders_available():
+        return [choice, replace(choice, weights="adders")]
+    return [replace(choice, multipliers=kind) for kind in MULTIPLIERS]
 
 
 @dataclass(frozen=True)

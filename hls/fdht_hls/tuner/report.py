@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
+from fdht_hls.schedule import StageSchedule
 from fdht_hls.tuner.search import Design
 from fdht_hls.tuner.tune import Tuning
 
@@ -71,7 +72,7 @@ def design_table(tuning: Tuning) -> Table:
             f"{row.cycles:,}",
             f"{row.macs:,}" if row.macs else "",
             f"{own.vector} x {own.outputs}" if own else "",
-            own.multipliers.upper() if own else "",
+            _made_of(own) if own else "",
             f"{taken.lut:,}",
             f"{taken.ff:,}",
             f"{taken.dsp:,}",
@@ -79,6 +80,10 @@ def design_table(tuning: Tuning) -> Table:
             f"{found.latency[row.name]:,}" if row.name in found.latency else "",
         )
     return table
+
+
+def _made_of(stage: StageSchedule) -> str:
+    return "adders" if stage.weights == "adders" else stage.multipliers.upper()
 
 
 def lines(tuning: Tuning, source: str) -> Iterator[str]:

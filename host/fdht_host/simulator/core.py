@@ -10,7 +10,7 @@ on hardware.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from fdht_hls.registers import (
     BY_NAME,
     IDENTITY_REGISTERS,
     WINDOW,
+    present,
 )
 from fdht_host.simulator.clock import NANOSECONDS, ActivityLog, VirtualClock
 from fdht_host.simulator.engine import Engine
@@ -36,11 +37,8 @@ from fdht_models.errors import DeviceError
 _CALL_OVERHEAD_NS = 1_000
 _CONTROL, _GLOBAL_ENABLE = BY_NAME["CTRL"].offset, BY_NAME["GIER"].offset
 _INTERRUPT_ENABLE, _INTERRUPT_STATUS = BY_NAME["IP_IER"].offset, BY_NAME["IP_ISR"].offset
-_WRITABLE = {
-    register.offset + 4 * word
-    for register in ARGUMENT_REGISTERS
-    for word in range(register.width // 32)
-}
+#: Time of a word of weights: modelled, a word a clock at 100 MHz.
+_WEIGHT_WORD_NS = 10
 
 
 class Block(Protocol):
@@ -82,6 +80,8 @@ class _Call:
     results: int
     count: int
     reset: bool
+    #: Address of weights to load; None: none.
+    weights: int | None
     #: Virtual time at which it ends; None: it hangs.
     end_ns: int | None
 
@@ -119,6 +119,11 @@ class FdhtCore:
         self._dropped = 0
         nothing = np.zeros(8, np.uint8)
         self._layout = engine.run(nothing, nothing, 0, False)
+        self._writable = {
+            register.offset + 4 * word
+            for register in present(ARGUMENT_REGISTERS, bool(engine.weight_words))
+            for word in range(register.width // 32)
+        }
         #: Why the core hangs, for a person who debugs; a real board would not say.
         self.hang_reason: str | None = None
 
@@ -154,7 +159,7 @@ class FdhtCore:
             self._words[offset] = value & 3
         elif offset == _INTERRUPT_STATUS:
             self._words[offset] = self._words.get(offset, 0) ^ (value & 3)
-        elif offset in _WRITABLE:
+        elif offset in self._writable:
             self._words[offset] = value
 
     def _control(self, value: int) -> None:
@@ -179,30 +184,39 @@ class FdhtCore:
     def _start(self) -> None:
         frames, results = self._argument("frames"), self._argument("results")
         count = self._argument("frame_count")
-        for name, address in (("frames", frames), ("results", results)):
-            if count and address % 8:
+        weights = self._argument("weights") if self._argument("load_weights") & 1 else None
+        for name, address, used in (
+            ("frames", frames, count),
+            ("results", results, count),
+            ("weights", weights or 0, 1),
+        ):
+            if used and address % 8:
                 raise DeviceError(
                     "must be a multiple of 8; the core would drop the low bits",
                     field=f"register {name}",
                     value=hex(address),
                 )
-        self.hang_reason = self._obstacle(frames, results, count)
+        self.hang_reason = self._obstacle(frames, results, count, weights)
         now = self._clock.monotonic_ns()
         duration = round(count * self._seconds_per_frame() * NANOSECONDS)
+        if weights is not None:
+            duration += self._engine.weight_words * _WEIGHT_WORD_NS
         end = None if self.hang_reason else now + _CALL_OVERHEAD_NS + duration
-        self._call = _Call(frames, results, count, bool(self._argument("reset_state")), end)
+        reset = bool(self._argument("reset_state"))
+        self._call = _Call(frames, results, count, reset, weights, end)
         self._status = AP_START
         self._activity.begin(now, end)
 
-    def _obstacle(self, frames: int, results: int, count: int) -> str | None:
+    def _obstacle(self, frames: int, results: int, count: int, weights: int | None) -> str | None:
         """Why a call would never end: an AXI decode error leaves the core waiting."""
         if self._faults.hang:
             return "injected fault"
         for name, address, size in (
             ("frames", frames, count * self._layout.frame_bytes),
             ("results", results, count * self._layout.result_bytes),
+            ("weights", weights or 0, 0 if weights is None else 8 * self._engine.weight_words),
         ):
-            if count and not self._memory.contains(address, size):
+            if size and not self._memory.contains(address, size):
                 return f"{name}: no buffer holds {size} bytes at {address:#x} (DECERR)"
         return None
 
@@ -211,10 +225,10 @@ class FdhtCore:
         call = self._call
         if call is None or call.end_ns is None or self._clock.monotonic_ns() < call.end_ns:
             return
-        self.hang_reason = self._obstacle(call.frames, call.results, call.count)
+        self.hang_reason = self._obstacle(call.frames, call.results, call.count, call.weights)
         if self.hang_reason:
             # A buffer was freed under the running call.
-            self._call = _Call(call.frames, call.results, call.count, call.reset, None)
+            self._call = replace(call, end_ns=None)
             return
         self._call = None
         self._status = AP_DONE | AP_READY | AP_IDLE
@@ -223,6 +237,9 @@ class FdhtCore:
         self._show(self._execute(call))
 
     def _execute(self, call: _Call) -> Identity:
+        if call.weights is not None:
+            words = self._memory.view(call.weights, 8 * self._engine.weight_words)
+            self._engine.load_weights(words.view(np.uint64).copy())
         frame_bytes, result_bytes = self._layout.frame_bytes, self._layout.result_bytes
         results = np.zeros(call.count * result_bytes, np.uint8)
         frames = self._memory.view(call.frames, call.count * frame_bytes) if call.count else results

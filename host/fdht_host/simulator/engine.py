@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from fdht_hls.csimulation import Identity
 from fdht_hls.registers import ABI_VERSION
+from fdht_hls.schedule import Schedule
+from fdht_hls.weights import unpack_weights, weight_layout
+from fdht_models.errors import DeviceError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 
@@ -17,7 +20,13 @@ _WORD = 0xFFFF_FFFF
 
 
 class Engine(Protocol):
-    """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one."""
+    """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one.
+
+    Attributes:
+        weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
+    """
+
+    weight_words: int
 
     def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
         """Processes `count` frames as the core would; 0 only tells the identity.
@@ -30,21 +39,46 @@ class Engine(Protocol):
         """
         ...
 
+    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
+        """Loads weights, uint64[weight_words]; the next frame starts from a zero state."""
+        ...
+
     def close(self) -> None:
         """Releases what it holds; it cannot run any more."""
         ...
 
 
 class ReferenceEngine:
-    """The integer reference in the core's place: for tests, and where no compiler is."""
+    """The integer reference in the core's place: for tests, and where no compiler is.
 
-    def __init__(self, network: QuantizedNetwork) -> None:
+    Args:
+        network: what it computes.
+        schedule: of the core, where weights can be loaded.
+    """
+
+    def __init__(self, network: QuantizedNetwork, schedule: Schedule | None = None) -> None:
+        self._built_in, self._schedule = network, schedule
+        self._layout = weight_layout(network, schedule) if schedule else None
+        self.weight_words = self._layout.words if self._layout else 0
+        self._weights_id = network.design_id if self._layout else 0
         self._model = ReferenceModel(network)
         self._frames_done = 0
 
+    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
+        """See `Engine.load_weights`.
+
+        Raises:
+            DeviceError: it holds its weights for good.
+        """
+        if self._schedule is None or self._layout is None:
+            raise DeviceError("holds its weights for good", field="reference")
+        loaded = unpack_weights(self._built_in, self._schedule, words)
+        self._model = ReferenceModel(loaded)  # with a zero state
+        self._weights_id = int(words[0])
+
     def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
         """See `Engine.run`."""
-        network = self._model.network
+        network = self._built_in
         if reset:
             self._model.reset()
         if count:
@@ -63,6 +97,9 @@ class ReferenceEngine:
             network.frame_bytes,
             network.result_bytes,
             self._frames_done,
+            self._layout.digest if self._layout else 0,
+            self._weights_id & _WORD,
+            self._weights_id >> 32,
         )
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """`fdht bench widths`: accuracy against bit widths, and the narrowest that lose next to nothing.
 
 From one trained float twin: each width is narrowed alone, all others left wide; what loses no more
-than the tolerance is narrowed together, and measured again. Every model is trained with its
+than the tolerance is narrowed together, and measured again. If all together lose too much, what
+lost most alone is widened by a step, until they do not. Every model is trained with its
 quantisation for the same few steps, and scored on the same clips. An interrupted sweep goes on.
 """
 
@@ -104,7 +105,7 @@ def sweep_widths(
             rows.append(
                 {"group": name, "width": width, "accuracy": found, "loss": _loss(top, found)}
             )
-    chosen = {name: _narrowest(rows, name, sweep.tolerance) for name in groups}
+    chosen = _together(bench, rows, groups, top, sweep.tolerance)
     own = {name: _own(experiment.quantization, keys[0]) for name, (keys, _) in groups.items()}
     return {
         "schema": SCHEMA,
@@ -132,6 +133,26 @@ def _narrowest(rows: list[dict[str, Any]], group: str, tolerance: float) -> int:
             break
         best = row["width"]
     return best or next(row["width"] for row in rows if row["group"] == group)
+
+
+def _together(
+    bench: _Bench,
+    rows: list[dict[str, Any]],
+    groups: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]],
+    top: float | None,
+    tolerance: float,
+) -> Widths:
+    """Widths that lose no more than the tolerance alone, and all together neither."""
+    losses = {(row["group"], row["width"]): row["loss"] for row in rows}
+    chosen = {name: _narrowest(rows, name, tolerance) for name in groups}
+    while True:
+        loss = _loss(top, bench.score(chosen, groups))
+        narrowed = [name for name, (_, widths) in groups.items() if chosen[name] != widths[0]]
+        if not narrowed or (loss is not None and loss <= tolerance):
+            return chosen
+        worst = max(narrowed, key=lambda name: losses[name, chosen[name]])
+        widths = groups[worst][1]
+        chosen[worst] = widths[widths.index(chosen[worst]) - 1]
 
 
 def _own(settings: QuantizationSettings, key: str) -> int:
@@ -238,7 +259,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             f"clips (standard error of each at most {result['standard_error']:.1%}; all on the "
             f"same clips). Every model begins with the same float weights and is trained for "
             f"{setting['steps']} steps with its quantisation. A width is narrowed while it alone "
-            f"loses at most {setting['tolerance']:.1%}.",
+            f"loses at most {setting['tolerance']:.1%}; where all together lose more, those that "
+            "lost most alone are widened again.",
             "",
         )
     )

@@ -121,7 +121,8 @@ def open_plan(
     """
     check_board(board)
     check_schedule(network.recurrence, schedule)
-    verilog = verilog_of(Shell(Core(network, Engine(network, schedule))), TOP)
+    engine = Engine(network, schedule)
+    verilog = verilog_of(Shell(Core(network, engine, layout=engine.layout)), TOP)
     facts = {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",

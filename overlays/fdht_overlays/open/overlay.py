@@ -16,6 +16,7 @@ from fdht_hls.registers import VLNV
 from fdht_hls.rtl.stage import load_design
 from fdht_hls.rtl.synthesis import KIND, read_statistics
 from fdht_hls.schedule import Schedule
+from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_models.artifacts import digest_of, is_current, new_stage, write_json
 from fdht_models.errors import ToolError
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
@@ -113,6 +114,7 @@ def package(
     design = design_of_network(network, cycles, {})
     name = network.name
     tools = {"numpy": np.__version__, **versions}
+    weights = LoadableWeights.of(network, Schedule.from_json(plan.facts["schedule"]))
     manifest = OverlayManifest(
         design_id=f"{network.design_id:016x}",
         experiment=name,
@@ -126,6 +128,7 @@ def package(
         bitstream=f"{name}.bit",
         handoff=f"{name}.hwh",
         golden="golden.npz",
+        weights=WEIGHTS_FILE if weights else None,
         tools=tools,
     )
     with new_stage(target, STAGE, dict(inputs), tools) as (temporary, extra):
@@ -133,7 +136,9 @@ def package(
         bitfile = read_bitfile(work / BITSTREAM)
         # The tools put the place of a file into the header; equal designs are to be equal files.
         write_bitfile(temporary / manifest.bitstream, replace(bitfile, design=name))
-        write_hwh(temporary / manifest.handoff, board, CLOCK_MHZ)
+        write_hwh(temporary / manifest.handoff, board, CLOCK_MHZ, loadable=weights is not None)
+        if weights:
+            weights.save(temporary / WEIGHTS_FILE)
         save_golden(temporary / manifest.golden, design.golden)
         write_json(temporary / REPORT, report)
         for log in sorted(work.glob("*.log")):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdht_hls.rtl.process import run_tool
+from fdht_hls.process import run_tool
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ToolError
 from fdht_overlays.open.flow import OpenPlan, OpenStep

@@ -15,7 +15,7 @@ from amaranth.hdl import Const, Instance, Module, Signal, Value
 from amaranth.lib import cdc, wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, Core
+from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, WEIGHTS, Core
 from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.open import ports
 from fdht_overlays.open.axi3 import connect_port
@@ -76,8 +76,12 @@ class Shell(wiring.Component):
         _connect_core(m, self._core, CONTROL, bridge.lite)
 
     def _memory(self, m: Module, signals: dict[str, Value]) -> None:
-        m.submodules.join = join = MemoryJoin(readers=1)
+        # A core whose weights can be loaded reads them through a port of its own.
+        loads = f"{WEIGHTS}_ARVALID" in self._core.signature.members
+        m.submodules.join = join = MemoryJoin(readers=1 + loads)
         _connect_core(m, self._core, FRAMES, join.read0)
+        if loads:
+            _connect_core(m, self._core, WEIGHTS, join.read1)
         _connect_core(m, self._core, RESULTS, join.write)
         connect_port(m, signals, ports.MEMORY, join.bus)
         for channel in ("AR", "AW"):

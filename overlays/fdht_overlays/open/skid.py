@@ -12,9 +12,9 @@ from amaranth.lib.wiring import In, Out
 class Skid(wiring.Component):
     """A stream through two registers, a word a clock; also `ready` is a register.
 
-    The open tools do not time the ports of the processing system: what goes there must come straight
-    from a register, and what comes from there must soon be in one. `i.valid` and `o.ready` pass
-    two LUTs, the payload one.
+    The open tools do not time the ports of the processing system: what goes there must come
+    straight from a register, and what comes from there must soon be in one. `i.valid` and
+    `o.ready` pass two LUTs, the payload one.
 
     Args:
         shape: of the payload.

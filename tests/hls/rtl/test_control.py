@@ -19,15 +19,23 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     REGISTERS,
     WINDOW,
+    present,
 )
 from fdht_hls.rtl.control import COUNTER, Control
 
 IDENTITY = {
-    "abi_version": 1,
+    "abi_version": 2,
     "design_id_low": 0x89AB_CDEF,
     "design_id_high": 0x0123_4567,
     "frame_bytes": 57_600,
     "result_bytes": 48,
+}
+#: What a core with loadable weights shows besides.
+WEIGHTS_ID = 0x0F1E_2D3C_4B5A_6978
+LOADING = {
+    "weights_layout": 0x1357_9BDF,
+    "weights_id_low": WEIGHTS_ID & 0xFFFF_FFFF,
+    "weights_id_high": WEIGHTS_ID >> 32,
 }
 CTRL, GIER, IER, ISR = (BY_NAME[name].offset for name in ("CTRL", "GIER", "IP_IER", "IP_ISR"))
 #: Clocks in which the slave must answer.
@@ -108,8 +116,9 @@ class Host:
 Scenario = Callable[[Host], Awaitable[None]]
 
 
-def run(scenario: Scenario) -> None:
-    part = Control(IDENTITY)
+def run(scenario: Scenario, *, loading: bool = False) -> None:
+    layout = {"weights_layout": LOADING["weights_layout"]} if loading else {}
+    part = Control({**IDENTITY, **layout}, loading=loading)
     simulator = Simulator(part)
     simulator.add_clock(1e-8)
     ended = []
@@ -167,12 +176,13 @@ def test_an_end_in_the_clock_of_a_read_is_not_lost():
     run(scenario)
 
 
+@pytest.mark.parametrize("loading", [False, True])
 @pytest.mark.parametrize("order", ["AW", "WA"])
 @pytest.mark.parametrize("wait", [0, 3])
-def test_arguments_read_back(order: str, wait: int):
+def test_arguments_read_back(order: str, wait: int, loading: bool):
     async def scenario(host: Host) -> None:
         values = {}
-        for number, register in enumerate(ARGUMENT_REGISTERS):
+        for number, register in enumerate(present(ARGUMENT_REGISTERS, loading)):
             value = 0xFEDC_BA98_7654_3210 >> 4 * number & (1 << register.width) - 1
             values[register.name] = value
             for word in range(register.width // 32):
@@ -182,7 +192,7 @@ def test_arguments_read_back(order: str, wait: int):
         for name, value in values.items():
             assert host.context.get(getattr(host.part, name)) == value
 
-    run(scenario)
+    run(scenario, loading=loading)
 
 
 def test_byte_strobes():
@@ -199,8 +209,13 @@ def test_byte_strobes():
     run(scenario)
 
 
-def test_identity_shows_after_a_call_and_frames_add_up():
+@pytest.mark.parametrize("loading", [False, True])
+def test_identity_shows_after_a_call_and_frames_add_up(loading: bool):
+    wanted = {**IDENTITY, **(LOADING if loading else dict.fromkeys(LOADING, 0))}
+
     async def scenario(host: Host) -> None:
+        if loading:
+            host.context.set(host.part.weights_id, WEIGHTS_ID)
         offsets = {register.name: register.offset for register in IDENTITY_REGISTERS}
         for offset in offsets.values():
             assert await host.read(offset) == 0
@@ -209,9 +224,9 @@ def test_identity_shows_after_a_call_and_frames_add_up():
             host.begin()
             await host.end(frames)
             found = {name: await host.read(offset) for name, offset in offsets.items()}
-            assert found == {**IDENTITY, COUNTER: total}
+            assert found == {**wanted, COUNTER: total}
 
-    run(scenario)
+    run(scenario, loading=loading)
 
 
 def test_interrupts():
@@ -248,14 +263,16 @@ def test_interrupts():
 
 def test_no_register_reads_as_zero_and_ignores_writes():
     known = {
-        register.offset + 4 * word for register in REGISTERS for word in range(register.width // 32)
+        register.offset + 4 * word
+        for register in present(REGISTERS, loading=False)
+        for word in range(register.width // 32)
     }
 
     async def scenario(host: Host) -> None:
         await host.write(CTRL, AP_START)
         host.begin()
         await host.end(3)
-        holes = [offset for offset in range(0, 0xA0, 4) if offset not in known]
+        holes = [offset for offset in range(0, 0xE0, 4) if offset not in known]
         for offset in [*holes, 0x110, WINDOW - 4]:  # 0x110: a copy of `frames` if bits are ignored
             await host.write(offset, 0xFFFF_FFFF)
             assert await host.read(offset) == 0

@@ -11,7 +11,8 @@ import pytest
 from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, WINDOW
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.engine import Engine
-from fdht_hls.schedule import default_schedule
+from fdht_hls.schedule import Schedule, default_schedule
+from fdht_hls.weights import pack_weights
 from fdht_host.accelerator import Accelerator
 from fdht_models.errors import ConfigError, DeviceTimeoutError, ToolError
 from fdht_models.tensor.reference import ReferenceModel
@@ -222,3 +223,26 @@ def test_bad_settings_are_refused(program: Path, tmp_path: Path):
         SimulatedSystem(tmp_path / "none", CALM)
     with SimulatedSystem(program, CALM) as system, pytest.raises(ToolError, match="no such memory"):
         system.save(MEMORY + CALM.size, 8)
+
+
+@pytest.mark.slow
+def test_weights_are_loaded_through_the_same_port(network, tmp_path: Path):
+    """A core with a third master: its words and the frames' share the port by their IDs."""
+    plain = default_schedule(network.recurrence)
+    schedule = Schedule(
+        tuple(replace(stage, weights="loadable") for stage in plain.input),
+        tuple(replace(stage, weights="loadable") for stage in plain.hidden),
+    )
+    engine = Engine(network, schedule)
+    core = Core(network, engine, layout=engine.layout)
+    program = build_shell_simulator(core, tmp_path, quick=True)
+    frames, results, weights = frames_of(network, 4), MEMORY + 0x8000, MEMORY + 0x1_0000
+    for settings in (CALM, BUSY):
+        with SimulatedSystem(program, settings) as system:
+            system.load(weights, pack_weights(network, schedule).tobytes())
+            assert system.write(at("weights"), weights, 0) == OKAY
+            assert system.write(at("load_weights"), 1) == OKAY
+            start(system, network, frames, results)
+            wait(system)
+            found = logits(system, network, 4, results)
+        np.testing.assert_array_equal(found, ReferenceModel(network).run(frames))

@@ -15,11 +15,11 @@ from typing import Any
 import jinja2
 from amaranth.lib import wiring
 
+from fdht_hls.process import run_tool
 from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, IDENTITY_REGISTERS
 from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
 from fdht_hls.rtl.control import ADDRESS_BITS
-from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP
-from fdht_hls.rtl.process import run_tool
+from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP, WEIGHTS
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
 from fdht_models.errors import ArtifactError, ToolError
 
@@ -91,7 +91,7 @@ def build_simulator(
         raise ToolError(
             f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
         )
-    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces)}
+    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces, WEIGHTS in verilog)}
     flags = ("--trace-fst",) if traces else ()
     program, fresh = compile_program(TOP, sources, cache, flags=flags, quick=quick, timeout=timeout)
     return Simulator(program, stages, traces, fresh)
@@ -217,12 +217,13 @@ def render_bench(
     }
 
 
-def _bench(stages: int, traces: bool) -> dict[str, str]:
+def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
     values = {
         "top": TOP,
         "stages": stages,
         "trace": traces,
-        "ports": _ports(),
+        "ports": _ports(loading),
+        "weights": WEIGHTS if loading else None,
         "frames": FRAMES,
         "results": RESULTS,
         "reset_clocks": RESET_CLOCKS,
@@ -235,9 +236,17 @@ def _bench(stages: int, traces: bool) -> dict[str, str]:
     return render_bench((_HARNESS, BUS_HEADER), values)
 
 
-def _ports() -> list[dict[str, Any]]:
+def _ports(loading: bool) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
     memory = "plan.memory, plan.settings, random_, {}{{this}}"
+    weights = {
+        "type": "WeightsPort",
+        "prefix": WEIGHTS,
+        "side": "weights_",
+        "model": "ReadSide<WeightsPort, OnWeightWord>",
+        "signals": _signals(Full(), ("AR", "R")),
+        "arguments": memory.format("OnWeightWord"),
+    }
     return [
         {
             "type": "ControlPort",
@@ -263,6 +272,7 @@ def _ports() -> list[dict[str, Any]]:
             "signals": _signals(Full(), ("AW", "W", "B")),
             "arguments": memory.format("OnResultWord"),
         },
+        *([weights] if loading else []),
     ]
 
 

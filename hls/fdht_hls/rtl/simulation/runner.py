@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import Bytes, Identity, pack_frames, unpack_results
-from fdht_hls.rtl.process import run_tool
+from fdht_hls.process import run_tool
 from fdht_hls.rtl.simulation.build import Simulator
 from fdht_models.artifacts import read_json, write_bytes
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
@@ -70,12 +70,21 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the core, as the driver makes it; addresses in bytes."""
+    """A call of the core, as the driver makes it; addresses in bytes.
+
+    Args:
+        frames: address of the first frame.
+        results: address of the first result.
+        count: frames.
+        reset: start from a zero state.
+        weights: address of weights to load first; None: none.
+    """
 
     frames: int
     results: int
     count: int
     reset: bool
+    weights: int | None = None
 
 
 @dataclass(frozen=True)
@@ -292,7 +301,11 @@ def _plan(
         *(("bad_read", address) for address in settings.bad_reads),
         *(("bad_write", address) for address in settings.bad_writes),
         *(
-            ("call", f"{call.frames} {call.results} {call.count} {int(call.reset)}")
+            (
+                "call",
+                f"{call.frames} {call.results} {call.count} {int(call.reset)} "
+                f"{int(call.weights is not None)} {call.weights or 0}",
+            )
             for call in calls
         ),
     ]

@@ -1,0 +1,114 @@
+"""Where loaded weights go in hls4ml's graph: the C++ array behind each table of a layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fdht_hls.code import constant_type, extent
+from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.weights import BIAS, HEAD_BIAS, HEAD_WEIGHTS, WeightLayout, WeightTable
+from fdht_models.errors import ConversionError
+
+if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
+    from hls4ml.model.graph import ModelGraph
+
+
+@dataclass(frozen=True)
+class LoadedTable:
+    """A C++ array that the core's top function fills.
+
+    Args:
+        variable: its name.
+        type: of an entry.
+        extent: its sizes, as `[4][8]`.
+        loader: the function of fdht_weights.h that fills it.
+        table: of the buffer.
+    """
+
+    variable: str
+    type: str
+    extent: str
+    loader: str
+    table: WeightTable
+
+    @property
+    def qualifier(self) -> str:
+        """Of the array where frames are processed; layers of hls4ml take theirs without const."""
+        return "const " if self.loader == "load_rows" else ""
+
+    def __getattr__(self, name: str) -> Any:
+        # Templates read rows, columns, width, signed and first of the table.
+        return getattr(object.__getattribute__(self, "table"), name)
+
+
+def loaded_tables(model: ModelGraph, layout: WeightLayout) -> list[LoadedTable]:
+    """The arrays of a graph that a layout fills, in its order.
+
+    Raises:
+        ConversionError: stages are to be loadable, and nothing says where their weights lie; or
+            the head is not as the layout says.
+    """
+    arrays = _stage_arrays(model)
+    if not layout.tables:
+        if arrays:
+            raise ConversionError(
+                "loadable weights need a layout",
+                field="weight_layout",
+                remedy="convert with fdht_hls.model.convert",
+            )
+        return []
+    return [_loaded(table, arrays | _other_arrays(model)) for table in layout.tables]
+
+
+def _loaded(table: WeightTable, arrays: dict[str, Any]) -> LoadedTable:
+    weights = arrays[table.name]
+    if table.name not in (HEAD_WEIGHTS, HEAD_BIAS):
+        return LoadedTable(
+            weights.name, constant_type(weights), extent(weights), "load_rows", table
+        )
+    width = weights.type.precision.width
+    if (width, weights.data.size) != (table.width, table.rows * table.columns):
+        raise ConversionError(
+            f"needs {table.rows * table.columns} codes of {table.width} bits to be loadable",
+            field=weights.name,
+            value=f"{weights.data.size} of {width} bits",
+        )
+    return LoadedTable(
+        weights.name, weights.type.name, f"[{weights.data.size}]", "load_dense", table
+    )
+
+
+def _stage_arrays(model: ModelGraph) -> dict[str, Any]:
+    """Arrays of loadable stages by the names of their tables."""
+    found = {}
+    for layer in model.get_layers():
+        if isinstance(layer, FdhtContraction) and layer.get_attr("schedule").weights == "loadable":
+            found[f"input.{layer.get_attr('position')}"] = layer.get_weights("core")
+        if isinstance(layer, FdhtCell):
+            for position, stage in enumerate(layer.get_attr("schedule")):
+                if stage.weights == "loadable":
+                    found[f"hidden.{position}"] = layer.get_weights(hidden_core(position))
+    return found
+
+
+def _other_arrays(model: ModelGraph) -> dict[str, Any]:
+    """Arrays of bias and head.
+
+    Raises:
+        ConversionError: hls4ml keeps the head's weights in another order.
+    """
+    found = {}
+    for layer in model.get_layers():
+        if isinstance(layer, FdhtCell):
+            found[BIAS] = layer.get_weights("bias")
+        elif layer.class_name == "Dense":
+            if not layer.get_attr("_weights_transposed"):
+                raise ConversionError(
+                    "a loadable head needs the strategy Resource",
+                    field=layer.name,
+                    value=layer.get_attr("strategy"),
+                )
+            found[HEAD_WEIGHTS] = layer.get_weights("weight")
+            found[HEAD_BIAS] = layer.get_weights("bias")
+    return found

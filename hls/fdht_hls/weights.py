@@ -1,0 +1,396 @@
+"""Weights that are loaded at run time: which table lies where in one buffer of 64-bit words.
+
+Word 0 says whose weights these are: the 64-bit digest of their network. Behind it the tables lie in
+the order in which the core reads them. A row is what the core reads in one clock; it starts at a
+word, and its codes fill words from the lowest bits on: as many whole codes as a word holds.
+
+Needs NumPy and nothing else: the host packs weights on the board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_hls.beats import beat_weights
+from fdht_hls.schedule import Schedule
+from fdht_hls.shapes import stage_shape
+from fdht_models.artifacts import digest_of, read_json, write_json
+from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
+from fdht_models.tensor.quantized import (
+    WORD_BYTES,
+    ContractionPath,
+    Head,
+    QuantizedNetwork,
+    QuantizedRecurrence,
+)
+
+Words = npt.NDArray[np.uint64]
+#: File of a converted experiment and of an overlay with weights that can be loaded.
+WEIGHTS_FILE = "weights.json"
+BIAS, HEAD_WEIGHTS, HEAD_BIAS = "bias", "head.weights", "head.bias"
+_WORD_BITS = 8 * WORD_BYTES
+#: Words before the first table: whose weights these are.
+HEADER_WORDS = 1
+#: Characters of a value that an error shows.
+_SHOWN = 60
+#: Wide enough for a number of each code of a network.
+_NUMBERS = FixedPoint(48, 0)
+_REMEDY = "only weights may differ: convert and build it as a design of its own"
+
+
+@dataclass(frozen=True)
+class WeightTable:
+    """One table of the buffer.
+
+    Args:
+        name: "input.<stage>", "hidden.<stage>", "bias", "head.weights" or "head.bias".
+        rows: of a stage one a beat; of bias and head one a hidden unit, in their natural order.
+        columns: codes of a row; of a stage those of all multipliers, of the bias one a gate, of
+            the head one a class.
+        width: bits of a code.
+        signed: are codes signed?
+        first: word of the buffer at which it starts.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    width: int
+    signed: bool
+    first: int
+
+    @property
+    def codes_a_word(self) -> int:
+        """Codes that one word holds."""
+        return _WORD_BITS // self.width
+
+    @property
+    def row_words(self) -> int:
+        """Words of a row."""
+        return -(-self.columns // self.codes_a_word)
+
+    @property
+    def words(self) -> int:
+        """Words of the table."""
+        return self.rows * self.row_words
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """The tables of the buffer, in its order."""
+
+    tables: tuple[WeightTable, ...]
+
+    @property
+    def words(self) -> int:
+        """Words of the whole buffer."""
+        return HEADER_WORDS + sum(table.words for table in self.tables)
+
+    @cached_property
+    def digest(self) -> int:
+        """32 bits, never 0, that the register `weights_layout` shows."""
+        return int(digest_of(self.to_json())[:8], 16) or 1
+
+    def table(self, name: str) -> WeightTable | None:
+        """A table by its name; None if it cannot be loaded."""
+        return next((table for table in self.tables if table.name == name), None)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """A JSON array."""
+        return [asdict(table) for table in self.tables]
+
+    @staticmethod
+    def from_json(value: Iterable[Mapping[str, Any]]) -> WeightLayout:
+        """The inverse of `to_json`."""
+        return WeightLayout(tuple(WeightTable(**table) for table in value))
+
+
+def weight_layout(network: QuantizedNetwork, schedule: Schedule) -> WeightLayout | None:
+    """The layout of a core's loadable weights; None if it has none.
+
+    With any loadable stage, bias and head are loadable too, so that a network that was trained
+    again is loaded whole.
+    """
+    if not schedule.loadable:
+        return None
+    tables, first = [], HEADER_WORDS
+    for name, array in _arrays(network, schedule):
+        form, (rows, columns) = array.format, array.codes.shape
+        table = WeightTable(name, rows, columns, form.width, form.signed, first)
+        tables.append(table)
+        first += table.words
+    return WeightLayout(tuple(tables))
+
+
+def pack_weights(network: QuantizedNetwork, schedule: Schedule) -> Words:
+    """A network's weights as a core of this schedule reads them: uint64[layout.words]."""
+    layout = weight_layout(network, schedule)
+    if layout is None:
+        raise ConfigError(
+            "has no loadable stage",
+            field="schedule",
+            remedy='give stages "weights": "loadable", as fdht tune --loadable does',
+        )
+    words = np.zeros(layout.words, np.uint64)
+    words[0] = network.design_id
+    for table, (_, array) in zip(layout.tables, _arrays(network, schedule), strict=True):
+        words[table.first : table.first + table.words] = _packed(table, array.codes)
+    return words
+
+
+def _packed(table: WeightTable, codes: Codes) -> Words:
+    padded = np.zeros((table.rows, table.row_words * table.codes_a_word), np.uint64)
+    mask = np.uint64((1 << table.width) - 1)
+    padded[:, : table.columns] = codes.astype(np.uint64) & mask
+    shifts = np.arange(table.codes_a_word, dtype=np.uint64) * np.uint64(table.width)
+    parts = padded.reshape(table.words, table.codes_a_word) << shifts
+    packed: Words = np.bitwise_or.reduce(parts, axis=1)
+    return packed
+
+
+def unpack_weights(network: QuantizedNetwork, schedule: Schedule, words: Words) -> QuantizedNetwork:
+    """The network that a core computes once it has loaded a buffer: the inverse of `pack_weights`.
+
+    Args:
+        network: that of the core, with all that is not loaded.
+        schedule: of the core.
+        words: uint64[layout.words].
+
+    Raises:
+        ShapeError: the buffer is of another size.
+    """
+    layout = weight_layout(network, schedule)
+    if layout is None or words.size != layout.words:
+        raise ShapeError(
+            f"the core takes {layout.words if layout else 0} words",
+            field="weights",
+            value=words.size,
+            remedy="pack them for this core",
+        )
+    found = {table.name: _unpacked(table, words) for table in layout.tables}
+    recurrence, head = network.recurrence, network.head
+    cores = {name: core.codes.copy() for name, core in recurrence.cores.items()}
+    # Where each code of a row comes from: the same rows of a network of numbered codes.
+    numbered = replace(
+        recurrence,
+        cores={
+            name: QuantizedArray(_NUMBERS, np.arange(codes.size).reshape(codes.shape))
+            for name, codes in cores.items()
+        },
+    )
+    for label, path, stages in _paths(network, schedule):
+        for position, stage in enumerate(stages):
+            if stage.weights == "loadable":
+                shape = stage_shape(path, position)
+                places = beat_weights(numbered, path, position, shape, stage).codes
+                cores[path.cores[position]].flat[places] = found[f"{label}.{position}"]
+    bias = found[BIAS].T.ravel()
+    return replace(
+        network,
+        recurrence=replace(
+            recurrence,
+            cores={
+                name: QuantizedArray(recurrence.cores[name].format, codes)
+                for name, codes in cores.items()
+            },
+            cell=replace(recurrence.cell, bias=_of(recurrence.cell.bias, bias)),
+        ),
+        head=Head(_of(head.weights, found[HEAD_WEIGHTS]), _of(head.bias, found[HEAD_BIAS][0])),
+    )
+
+
+def _of(array: QuantizedArray, codes: Codes) -> QuantizedArray:
+    return QuantizedArray(array.format, codes)
+
+
+def _unpacked(table: WeightTable, words: Words) -> Codes:
+    """Codes of a table [rows, columns]."""
+    own = words[table.first : table.first + table.words, None]
+    shifts = np.arange(table.codes_a_word, dtype=np.uint64) * np.uint64(table.width)
+    mask = np.uint64((1 << table.width) - 1)
+    bits = ((own >> shifts) & mask).astype(np.int64).reshape(table.rows, -1)[:, : table.columns]
+    sign = 1 << (table.width - 1)
+    codes: Codes = (bits ^ sign) - sign if table.signed else bits
+    return codes
+
+
+def _arrays(network: QuantizedNetwork, schedule: Schedule) -> Iterator[tuple[str, QuantizedArray]]:
+    """Loadable tables in the buffer's order, each as codes [rows, columns]."""
+    recurrence = network.recurrence
+    for label, path, stages in _paths(network, schedule):
+        for position, stage in enumerate(stages):
+            if stage.weights == "loadable":
+                shape = stage_shape(path, position)
+                yield (
+                    f"{label}.{position}",
+                    beat_weights(recurrence, path, position, shape, stage),
+                )
+    yield BIAS, bias_rows(recurrence)
+    head = network.head
+    yield HEAD_WEIGHTS, head.weights
+    yield HEAD_BIAS, QuantizedArray(head.bias.format, head.bias.codes[None])
+
+
+def _paths(
+    network: QuantizedNetwork, schedule: Schedule
+) -> tuple[tuple[str, ContractionPath, Any], ...]:
+    recurrence = network.recurrence
+    return (
+        ("input", recurrence.input_path, schedule.input),
+        ("hidden", recurrence.hidden_path, schedule.hidden),
+    )
+
+
+def bias_rows(recurrence: QuantizedRecurrence) -> QuantizedArray:
+    """The bias, a row a hidden unit with an entry a gate."""
+    cell = recurrence.cell
+    rows = cell.bias.codes.reshape(len(cell.gates), cell.units).T
+    return QuantizedArray(cell.bias.format, np.ascontiguousarray(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class LoadableWeights:
+    """What a host must know to load another network's weights into a core.
+
+    Args:
+        schedule: of the core: it decides what a row is.
+        layout: where the tables lie.
+        structure: all of the core's network but its loadable weights, which every network to be
+            loaded must share; see `structure_of`.
+    """
+
+    schedule: Schedule
+    layout: WeightLayout
+    structure: Mapping[str, Any]
+
+    @staticmethod
+    def of(network: QuantizedNetwork, schedule: Schedule) -> LoadableWeights | None:
+        """Those of a core; None if it has none."""
+        layout = weight_layout(network, schedule)
+        if layout is None:
+            return None
+        return LoadableWeights(schedule, layout, structure_of(network, schedule))
+
+    def pack(self, network: QuantizedNetwork) -> Words:
+        """A network's weights as the core reads them: uint64[layout.words].
+
+        Raises:
+            ConfigError: it differs from the core's in more than loadable weights; names the first
+                field that does.
+        """
+        own = {key: value for key, value in self.structure.items() if key != "constant"}
+        found = structure_of(network, self.schedule)
+        constant = found.pop("constant")
+        for path, wanted, value in _differences(own, found, "network"):
+            raise ConfigError(
+                f"the core was built for {_short(wanted)}",
+                field=path,
+                value=_short(value),
+                remedy=_REMEDY,
+            )
+        for path, _, _ in _differences(self.structure["constant"], constant, "network"):
+            raise ConfigError(
+                "differs from what the core holds for good",
+                field=path,
+                remedy="build the core with loadable weights in the stages that use it",
+            )
+        return pack_weights(network, self.schedule)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "schedule": self.schedule.to_json(),
+            "layout": self.layout.to_json(),
+            "structure": dict(self.structure),
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> LoadableWeights:
+        """The inverse of `to_json`."""
+        return LoadableWeights(
+            Schedule.from_json(value["schedule"]),
+            WeightLayout.from_json(value["layout"]),
+            value["structure"],
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON, atomically."""
+        write_json(path, self.to_json())
+
+    @staticmethod
+    def load(path: Path) -> LoadableWeights:
+        """Reads what `save` wrote.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        value = read_json(path)
+        try:
+            return LoadableWeights.from_json(value)
+        except (AttributeError, KeyError, TypeError, ValueError, FdhtError) as error:
+            raise ArtifactError(
+                f"does not describe weights ({type(error).__name__}: {error})",
+                field=str(path),
+                remedy="run fdht convert and fdht build again",
+            ) from error
+
+
+def structure_of(network: QuantizedNetwork, schedule: Schedule) -> dict[str, Any]:
+    """A network without its name and its loadable weights, as JSON.
+
+    Of the weights there are formats and shapes. Under "constant" stand digests of the numbers that
+    are in the hardware for good: truth tables, and cores that a stage holds as constants.
+    """
+    value = network.to_json()
+    del value["name"]
+    recurrence, constant = value["recurrence"], {}
+    fixed = {
+        core
+        for _, path, stages in _paths(network, schedule)
+        for core, stage in zip(path.cores, stages, strict=False)  # it may be of another network
+        if stage.weights != "loadable"
+    }
+    arrays = {f"cores.{name}": entry for name, entry in recurrence["cores"].items()}
+    arrays |= {f"cell.{name}": entry for name, entry in recurrence["cell"].items()}
+    for name, entry in arrays.items():
+        if not isinstance(entry, dict) or "codes" not in entry:
+            continue
+        codes = _without_codes(entry)
+        kind, _, short = name.partition(".")
+        if short in fixed if kind == "cores" else short != "bias":
+            constant[f"recurrence.{name}.codes"] = digest_of(codes)
+    for entry in value["head"].values():
+        _without_codes(entry)
+    return {**value, "constant": constant}
+
+
+def _without_codes(entry: dict[str, Any]) -> Any:
+    codes = entry.pop("codes")
+    entry["shape"] = list(np.shape(codes))
+    return codes
+
+
+def _differences(wanted: Any, found: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted path, wanted, found) of each value that differs."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        for key in sorted({*wanted, *found}):
+            yield from _differences(wanted.get(key), found.get(key), f"{path}.{key}")
+    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        for place, pair in enumerate(zip(wanted, found, strict=True)):
+            yield from _differences(*pair, f"{path}.{place}")
+    elif wanted != found:
+        yield path, wanted, found
+
+
+def _short(value: Any) -> Any:
+    """A value; of one that is long only the beginning."""
+    return value if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]}.."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pywellen
 
 from fdht_hls.csimulation import Identity
 from fdht_hls.rtl.core import Core, identity_of
@@ -64,7 +65,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Standin:
     core = Core(network, ChecksumEngine(network), probes=True)
     verilog = verilog_of(TamperedCore(core))
     cache = tmp_path_factory.mktemp("cores")
-    simulator = build_simulator(verilog, ChecksumEngine.stages, cache, quick=True)
+    simulator = build_simulator(verilog, ChecksumEngine.stages, cache, traces=True, quick=True)
     assert simulator.fresh
     return Standin(network, simulator, verilog, cache)
 
@@ -228,7 +229,9 @@ def test_addresses_outside_the_memory_end_the_call(standin: Standin):
 
 
 def test_the_same_verilog_is_compiled_once(standin: Standin):
-    again = build_simulator(standin.verilog, ChecksumEngine.stages, standin.cache, quick=True)
+    again = build_simulator(
+        standin.verilog, ChecksumEngine.stages, standin.cache, traces=True, quick=True
+    )
     assert not again.fresh
     assert again.program == standin.simulator.program
 
@@ -258,12 +261,44 @@ def test_timeline_has_a_letter_a_clock(standin: Standin):
 def test_waveforms_need_a_core_that_writes_them(standin: Standin, tmp_path: Path):
     with pytest.raises(ConfigError, match="was not compiled to write waveforms"):
         simulate_stream(
-            standin.simulator,
+            replace(standin.simulator, traces=False),
             standin.network,
             standin.frames,
             pieces(FRAMES),
             RunSettings(trace=tmp_path / "a.fst"),
         )
+
+
+def test_waveforms_hold_every_clock(standin: Standin, tmp_path: Path):
+    """Read by the library that Surfer is built on: names, and each word on the results' port."""
+    trace = tmp_path / "wave.fst"
+    settings = replace(BUSY, trace=trace)
+    logits, outcome = simulate_stream(
+        standin.simulator, standin.network, standin.frames, pieces(FRAMES), settings
+    )
+    waves = pywellen.Waveform(str(trace))
+    assert waves.file_format == "FST"
+    found = {variable.full_name: variable for variable in waves.all_vars()}
+    assert {"TOP.fdht_lstm.ap_clk", "TOP.fdht_lstm.probe_busy"} <= set(found)
+    port = "TOP.m_axi_gmem_results_W"
+    valid, ready, words = (found[port + name].signal for name in ("VALID", "READY", "DATA"))
+    # Two times a clock; signals before the rising edge are at the first.
+    moved = [
+        words.value_at(2 * clock)
+        for clock in range(outcome.clocks)
+        if valid.value_at(2 * clock) and ready.value_at(2 * clock)
+    ]
+    written = np.array([int(word) for word in moved], np.uint64).view(np.int32).reshape(FRAMES, -1)
+    np.testing.assert_array_equal(written[:, : logits.shape[1]], logits)
+
+
+def test_waveforms_of_a_run_that_ends_badly(standin: Standin, tmp_path: Path):
+    settings = replace(BUSY, trace=tmp_path / "wave.fst", timeout_clocks=200)
+    with pytest.raises(DeviceTimeoutError, match="the call did not end"):
+        simulate_stream(
+            standin.simulator, standin.network, standin.frames, pieces(FRAMES), settings
+        )
+    assert len(list(pywellen.Waveform(str(settings.trace)).all_vars())) > 100
 
 
 @pytest.mark.parametrize(

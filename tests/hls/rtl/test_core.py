@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import pywellen
 
 from fdht_hls.csimulation import Identity
-from fdht_hls.rtl.core import Core, identity_of
+from fdht_hls.rtl.core import Core, check_port, identity_of
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.simulation import (
     RunSettings,
@@ -267,6 +268,50 @@ def test_waveforms_need_a_core_that_writes_them(standin: Standin, tmp_path: Path
             pieces(FRAMES),
             RunSettings(trace=tmp_path / "a.fst"),
         )
+
+
+@pytest.mark.parametrize(
+    "port_bytes", [16, pytest.param(32, marks=pytest.mark.slow)], ids=lambda size: f"{8 * size}"
+)
+def test_wider_ports_for_frames(port_bytes: int, standin: Standin):
+    """Results, a word a clock without a gap, errors of the memory, and bursts at 4 KB."""
+    network = standin.network
+    verilog = verilog_of(Core(network, ChecksumEngine(network, port_bytes), probes=True))
+    simulator = build_simulator(
+        verilog, ChecksumEngine.stages, standin.cache, port_bytes=port_bytes, quick=True
+    )
+    for settings in (RunSettings(), RunSettings(latency=40), BUSY):
+        for offset in (0, 4096 - 2 * port_bytes):
+            logits, outcome = simulate_stream(
+                simulator, network, standin.frames, pieces(1, 5, 3), settings, offset
+            )
+            np.testing.assert_array_equal(logits, standin.logits)
+    _, outcome = simulate_stream(simulator, network, standin.frames, pieces(FRAMES), RunSettings())
+    ends = outcome.calls[0].times[:, 1]
+    assert (ends[-1] - ends[0]) / (FRAMES - 1) == network.frame_bytes / port_bytes
+    layout = Layout(network, FRAMES)
+    bad = layout.frames + 4 * network.frame_bytes + 24  # not at the start of a word
+    image = layout.image(standin.frames)
+    outcome = run_calls(
+        simulator,
+        network,
+        image,
+        [layout.call(0, FRAMES, True)],
+        replace(BUSY, bad_reads=(bad,)),
+    )
+    assert outcome.calls[0].identity.frames_done == 4
+
+
+@pytest.mark.parametrize(
+    ("port_bytes", "message"),
+    [
+        (4, "port bits = 32: is no width of a port; use 64, 128, 256"),
+        (32, "port bits = 256: does not divide a frame of 24 bytes.*; use 64"),
+    ],
+)
+def test_ports_that_do_not_suit(port_bytes: int, message: str):
+    with pytest.raises(ConfigError, match=message):
+        check_port(SimpleNamespace(frame_bytes=24), port_bytes)
 
 
 def test_waveforms_hold_every_clock(standin: Standin, tmp_path: Path):

@@ -22,6 +22,7 @@ from fdht_hls.rtl.control import ADDRESS_BITS
 from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.tensor.quantized import WORD_BYTES
 
 #: Seconds that Verilator and g++ may take.
 BUILD_TIMEOUT = 1800.0
@@ -69,6 +70,7 @@ def build_simulator(
     stages: tuple[str, ...],
     cache: Path,
     *,
+    port_bytes: int = WORD_BYTES,
     traces: bool = False,
     quick: bool = False,
     timeout: float = BUILD_TIMEOUT,
@@ -79,6 +81,7 @@ def build_simulator(
         verilog: of `Core` with probes.
         stages: names of the engine's stages.
         cache: directory of compiled cores, each in one named by its digest.
+        port_bytes: bytes of a word of the port that reads frames.
         traces: be able to write waveforms, which makes it slower.
         quick: compile fast rather than run fast, for small networks.
         timeout: seconds.
@@ -92,7 +95,7 @@ def build_simulator(
             f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
         )
     verilator = find_verilator()
-    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces)}
+    sources = {f"{TOP}.v": verilog, **_bench(len(stages), port_bytes, traces)}
     level = _QUICK if quick else _FAST
     flags = (*_FLAGS, *(word for name in _LEVELS for word in ("-MAKEFLAGS", f"{name}={level}")))
     if traces:
@@ -166,7 +169,7 @@ def _check(code: int, log: str, program: Path) -> None:
     )
 
 
-def _bench(stages: int, traces: bool) -> dict[str, str]:
+def _bench(stages: int, port_bytes: int, traces: bool) -> dict[str, str]:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -178,10 +181,11 @@ def _bench(stages: int, traces: bool) -> dict[str, str]:
         "top": TOP,
         "stages": stages,
         "trace": traces,
-        "ports": _ports(),
+        "ports": _ports(port_bytes),
         "frames": FRAMES,
         "results": RESULTS,
         "max_burst": MAX_BURST,
+        "port_bytes": port_bytes,
         "reset_clocks": RESET_CLOCKS,
         "offsets": {name: register.offset for name, register in BY_NAME.items()},
         "identity": {register.name: register.offset for register in IDENTITY_REGISTERS},
@@ -196,9 +200,10 @@ def _bench(stages: int, traces: bool) -> dict[str, str]:
     }
 
 
-def _ports() -> list[dict[str, Any]]:
+def _ports(port_bytes: int) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
     memory = "plan.memory, plan.settings, random_, {}{{this}}"
+    frames, results = Full(port_bytes), Full()
     return [
         {
             "type": "ControlPort",
@@ -212,8 +217,8 @@ def _ports() -> list[dict[str, Any]]:
             "type": "FramesPort",
             "prefix": FRAMES,
             "side": "frames_",
-            "model": "ReadSide<FramesPort, OnFrameWord>",
-            "signals": _signals(Full(), ("AR", "R")),
+            "model": f"ReadSide<FramesPort, {port_bytes}, OnFrameWord>",
+            "signals": _signals(frames, ("AR", "R")),
             "arguments": memory.format("OnFrameWord"),
         },
         {
@@ -221,20 +226,25 @@ def _ports() -> list[dict[str, Any]]:
             "prefix": RESULTS,
             "side": "results_",
             "model": "WriteSide<ResultsPort, OnResultWord>",
-            "signals": _signals(Full(), ("AW", "W", "B")),
+            "signals": _signals(results, ("AW", "W", "B")),
             "arguments": memory.format("OnResultWord"),
         },
     ]
 
 
 def _signals(bus: wiring.Signature, channels: tuple[str, ...]) -> list[dict[str, str]]:
-    """Name and C++ type of each signal; Verilator has a type for each size of an integer."""
-    types = {8: "CData", 16: "SData", 32: "IData", 64: "QData"}
+    """Name and C++ type of each signal."""
     return [
-        {"name": name, "type": next(types[size] for size in types if member.shape <= size)}
+        {"name": name, "type": _type(member.shape)}
         for name, member in bus.members.items()
         if _channel(name) in channels
     ]
+
+
+def _type(bits: int) -> str:
+    """Verilator has a type for each size of an integer, and words of 32 bits for wider ones."""
+    types = {8: "CData", 16: "SData", 32: "IData", 64: "QData"}
+    return next((types[size] for size in types if bits <= size), f"VlWide<{-(-bits // 32)}>")
 
 
 def _channel(signal: str) -> str:

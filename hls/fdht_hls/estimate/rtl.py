@@ -32,10 +32,10 @@ from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedNetwo
 _QUEUE = 16
 #: Rows of a memory that one LUT holds, a bit wide.
 _ROWS = 64
-#: Clocks from a beat to its sums, beside the levels of adders; and of an update of the cell.
-_STAGE_CLOCKS, _UPDATE_CLOCKS = 6, 12
-#: Clocks between a frame's last unit and the first word of h.
-_STATE_CLOCKS = 2
+#: Clocks behind a beat until the next stage has its sums, beside the levels of adders.
+_STAGE_CLOCKS = 4
+#: Clocks of an update, by kind of cell; and between a frame's last unit and the first word of h.
+_UPDATE_CLOCKS, _STATE_CLOCKS = {"lstm": 10, "gru": 11}, 2
 
 
 @dataclass(frozen=True)
@@ -140,18 +140,18 @@ def recurrent_clocks(network: QuantizedNetwork, schedule: Sequence[StageSchedule
     recurrence = network.recurrence
     stages = stage_designs(recurrence, recurrence.hidden_path, "hidden")
     words = recurrence.units // stages[0].word_in
-    times: Times = np.arange(1, words + 1, dtype=np.int64)
+    times: Times = np.arange(words, dtype=np.int64)
     for design, own in zip(stages, schedule, strict=True):
         levels = math.ceil(math.log2(own.vector)) if own.vector > 1 else 0
         depth = ResourceModel(pipeline_depth=_STAGE_CLOCKS + levels - int(design.last))
         times = stage_times(times, design.shape, own.beats(design.shape), depth)
     word = int(emission_order(recurrence.hidden_path).shape[1])
+    behind = _UPDATE_CLOCKS[recurrence.cell.kind] + _STATE_CLOCKS
     if collects(recurrence):
-        ready = int(serve(times, word)[-1]) + word + 2 + recurrence.units
-    else:
-        units = word // len(recurrence.cell.gates)
-        ready = int(serve(times, units)[-1]) + units
-    return ready + _UPDATE_CLOCKS + _STATE_CLOCKS
+        taken = int(serve(times, word)[-1]) + word
+        return taken + 1 + recurrence.units + behind
+    units = word // len(recurrence.cell.gates)
+    return int(serve(times, units)[-1]) + units - 1 + behind
 
 
 # Resources ---------------------------------------------------------------------------------------

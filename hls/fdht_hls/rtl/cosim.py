@@ -235,13 +235,18 @@ def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
 
 def _limit(loads: Sequence[StageLoad], cycles: float, io_limit: int, settings: RunSettings) -> str:
     """What sets the pace."""
-    slowest = max(loads, key=lambda load: load.busy)
     if io_limit >= _SETS_PACE * cycles:
         return "memory port"
-    if slowest.busy >= _SETS_PACE * cycles:
-        return slowest.name
+    # Shares of time: the reader is ahead of the stages, so that windows are not frames yet.
+    busiest = max(loads, key=_busy_share)
+    if _busy_share(busiest) >= _SETS_PACE:
+        return busiest.name
     held_up = settings.back_pressure or settings.latency or settings.jitter
     return "memory" if held_up else "recurrence"
+
+
+def _busy_share(load: StageLoad) -> float:
+    return load.busy / max(1.0, load.busy + load.starved + load.blocked)
 
 
 def report_lines(result: Cosim) -> list[str]:

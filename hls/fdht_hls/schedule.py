@@ -193,12 +193,16 @@ def frame_cycles(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) 
     return max(fibres, -(-fibres * fibre // port_bytes))
 
 
-def default_schedule(recurrence: QuantizedRecurrence) -> Schedule:
-    """The fewest multipliers with which no stage of W_x x is slower than one memory port.
+def default_schedule(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) -> Schedule:
+    """The fewest multipliers with which no stage of W_x x is slower than the memory port.
 
     A stage that cannot keep up even with all its multipliers gets all of them.
+
+    Args:
+        recurrence: whose stages.
+        port_bytes: bytes that the port delivers in a clock.
     """
-    pace = frame_cycles(recurrence)
+    pace = frame_cycles(recurrence, port_bytes)
 
     def fewest(shape: StageShape) -> StageSchedule:
         every = choices(shape)

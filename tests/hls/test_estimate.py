@@ -289,9 +289,9 @@ def test_constant_multipliers_take_what_the_study_found(kernel):
     assert found == pytest.approx(KERNELS[kernel], rel=0.17)
 
 
-def test_64_variable_multipliers_take_what_the_study_expects():
-    """5 to 6 thousand LUT for 64 products of 8 bits with their adders."""
-    assert 5000 < 64 * (luts_of_product(8, 8, ResourceModel()) + 16) < 6000
+@pytest.mark.parametrize(("bits", "counted"), [((12, 8), 52), ((9, 8), 39)])
+def test_variable_multipliers_take_what_yosys_counts(bits, counted):
+    assert luts_of_product(*bits, ResourceModel()) == pytest.approx(counted, abs=1)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.process import run_tool
 from fdht_hls.rtl.core import TOP
-from fdht_hls.rtl.process import run_tool
 from fdht_models.errors import ToolError
 
 #: Kind of these figures, for whoever shows them.

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.process import run_logged
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
 from fdht_hls.vitis.csynth import read_csynth
 from fdht_hls.vitis.implementation import read_implementation
 from fdht_hls.vitis.log import BenchRun, check_log
-from fdht_hls.vitis.process import run_logged
 from fdht_hls.vitis.project import (
     NEED_CSYNTH,
     SCRIPT,

@@ -15,11 +15,11 @@ from typing import Any
 import jinja2
 from amaranth.lib import wiring
 
+from fdht_hls.process import run_tool
 from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, IDENTITY_REGISTERS
 from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
 from fdht_hls.rtl.control import ADDRESS_BITS
 from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP
-from fdht_hls.rtl.process import run_tool
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
 from fdht_models.errors import ArtifactError, ToolError
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import Bytes, Identity, pack_frames, unpack_results
-from fdht_hls.rtl.process import run_tool
+from fdht_hls.process import run_tool
 from fdht_hls.rtl.simulation.build import Simulator
 from fdht_models.artifacts import read_json, write_bytes
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError

@@ -1,4 +1,4 @@
-"""Runs a program for long: log kept, lines shown as they come, time-out, clean interruption."""
+"""Runs a program to its end or to a time-out, with all that it started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +21,33 @@ _GRACE = 5.0
 _POLL = 0.2
 
 
+def run_tool(
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
+    """Runs a program in a process group of its own until it ends.
+
+    Args:
+        name: what errors call it.
+        command: the program and its arguments.
+        directory: to run in.
+        timeout: seconds.
+        environment: of the program; by default this process's own.
+
+    Returns:
+        (exit code, what it wrote on both of its outputs).
+
+    Raises:
+        ToolError: it cannot be started, or did not end in time.
+    """
+    said: list[str] = []
+    code = _run(name, command, directory, timeout, said.append, "allow it more time", environment)
+    return code, "".join(said)
+
+
 def run_logged(
     command: Sequence[str],
     directory: Path,
@@ -28,12 +55,12 @@ def run_logged(
     timeout: float,
     show: Callable[[str], None],
 ) -> int:
-    """Runs a command in a process group of its own until it ends.
+    """The same for a program that runs for long: its output is seen as it comes.
 
     Args:
         command: the program and its arguments.
         directory: to run in.
-        log: file that all output is written to, as it comes.
+        log: file that all output is written to.
         timeout: seconds.
         show: called with each line.
 
@@ -43,11 +70,32 @@ def run_logged(
     Raises:
         ToolError: it cannot be started, or did not end in time.
     """
-    name = Path(command[0]).name
+    remedy = f"raise --timeout; see {log}"
+    with log.open("w") as stream:
+
+        def keep(line: str) -> None:
+            stream.write(line)
+            stream.flush()
+            show(line.rstrip("\n"))
+
+        return _run(Path(command[0]).name, command, directory, timeout, keep, remedy)
+
+
+def _run(
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    timeout: float,
+    take: Callable[[str], object],
+    remedy: str,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Runs a program; `take` gets each line, with its end."""
     try:
         process = subprocess.Popen(
             command,
             cwd=directory,
+            env=None if environment is None else dict(environment),
             # A tool that falls back to its prompt reads the end of the file, and ends.
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -61,11 +109,10 @@ def run_logged(
             f"cannot be started ({error.strerror or error})", field=name, value=command[0]
         ) from error
     try:
-        with log.open("w") as stream:
-            _follow(process, stream, time.monotonic() + timeout, show)
+        _follow(process, time.monotonic() + timeout, take)
     except TimeoutError as error:
         raise ToolError(
-            f"did not finish within {timeout:g} s", field=name, remedy=f"raise --timeout; see {log}"
+            f"did not finish within {timeout:g} s", field=name, remedy=remedy
         ) from error
     finally:
         # Also after a normal end: simulators that it started must not outlive it.
@@ -73,9 +120,7 @@ def run_logged(
     return process.returncode
 
 
-def _follow(
-    process: subprocess.Popen[str], log: IO[str], deadline: float, show: Callable[[str], None]
-) -> None:
+def _follow(process: subprocess.Popen[str], deadline: float, take: Callable[[str], object]) -> None:
     """Passes lines on until the program has ended, not until all its children have."""
     lines: queue.Queue[str | None] = queue.Queue()
     thread = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
@@ -92,9 +137,7 @@ def _follow(
             continue
         if line is None:
             break
-        log.write(line)
-        log.flush()
-        show(line.rstrip("\n"))
+        take(line)
     try:
         process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls.vitis.process import run_logged
+from fdht_hls.process import run_logged
 from fdht_models.errors import ToolError
 
 
@@ -85,7 +85,7 @@ def test_a_time_out_counts_while_lines_keep_coming(tmp_path):
 
 
 def test_a_program_that_ignores_the_request_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("fdht_hls.vitis.process._GRACE", 0.3)
+    monkeypatch.setattr("fdht_hls.process._GRACE", 0.3)
     with pytest.raises(ToolError, match="did not finish within"):
         run(tmp_path, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", 0.5)
     assert ended(child(tmp_path))

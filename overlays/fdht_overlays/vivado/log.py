@@ -65,7 +65,7 @@ def decisive_line(text: str) -> str | None:
             lines.append(found.group().strip())
     # Our own line quotes Vivado's where there is one, and says in which step.
     ours = [line for line in lines if line.startswith("ERROR: [FDHT]")]
-    return (ours or lines or [None])[0]
+    return next(iter(ours or lines), None)
 
 
 def version_of(text: str) -> str | None:
@@ -74,7 +74,7 @@ def version_of(text: str) -> str | None:
     return None if found is None else found[1] or found[2]
 
 
-def failure(step: str, text: str, exit_code: int, log: str) -> ToolError:
+def failure(step: str, text: str, exit_code: int, log: str, tool: str = "Vivado") -> ToolError:
     """The error for a step that failed: its cause, its log's decisive sentence and a remedy.
 
     Args:
@@ -82,9 +82,10 @@ def failure(step: str, text: str, exit_code: int, log: str) -> ToolError:
         text: its log.
         exit_code: of the program; negative or above 128: it was killed by a signal.
         log: where the log lies.
+        tool: that ran.
     """
     line = decisive_line(text)
-    field = f"Vivado {step}"
+    field = f"{tool} {step}"
     if line is None:
         name = _signal(exit_code)
         if name is not None:

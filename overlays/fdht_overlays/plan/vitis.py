@@ -149,8 +149,8 @@ def _facts(
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),
         "flow": FLOW,
-        "clock_mhz": design.clock_mhz,
         **asdict(options),
+        "clock_mhz": design.clock_mhz,
     }
 
 

@@ -36,8 +36,7 @@ def main(words: list[str]) -> int:
     lines = _Lines()
     session = Session(Vivado(effects, lines.append).call)
     session.output = lines
-    code = session.source(Path(words[-1]).absolute())
-    return code
+    return session.source(Path(words[-1]).absolute())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.rtl.emit import emit_verilog
-from fdht_hls.rtl.stage import load_design
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.project import TOP, source_files
 from fdht_hls.vitis.runner import TIMEOUTS
@@ -157,6 +155,10 @@ def _facts(
 def _core_files(directory: Path, design: BlockDesign, options: Options) -> dict[str, bytes]:
     """Sources of the core, below `core/`."""
     if options.core == "rtl":
+        # Not above: Amaranth is an extra.
+        from fdht_hls.rtl.emit import emit_verilog
+        from fdht_hls.rtl.stage import load_design
+
         network, schedule = load_design(directory, None)
         return {f"core/{TOP}.v": emit_verilog(network, schedule).encode()}
     project = directory / "hls" / "project"

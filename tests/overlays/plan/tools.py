@@ -79,8 +79,10 @@ class Tools:
 
 def bitstream(part: str = "7z020clg400") -> str:
     """A `.bit` file as Vivado names its part; the data are made up."""
-    return BitFile("fdht_wrapper", part, b"\xff" * 16 + SYNC_WORD + b"data").to_bytes().decode(
-        "latin-1"
+    return (
+        BitFile("fdht_wrapper", part, b"\xff" * 16 + SYNC_WORD + b"data")
+        .to_bytes()
+        .decode("latin-1")
     )
 
 

@@ -1,6 +1,6 @@
 """The stand-in as a program that is called as Vivado is; its effects are in a JSON file.
 
-    python -m tests.overlays.vivado.program -mode batch -nojournal -nolog -notrace -source SCRIPT
+python -m tests.overlays.vivado.program -mode batch -nojournal -nolog -notrace -source SCRIPT
 """
 
 from __future__ import annotations

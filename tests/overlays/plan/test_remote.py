@@ -14,7 +14,7 @@ import pytest
 from fdht_models.errors import ArtifactError, ConfigError, ToolError
 from fdht_overlays.plan.remote import Host, parse_host, run_remotely
 from tests.overlays.plan.tools import make_tools, plan_of, write_conversion
-from tests.overlays.vivado.session import needs_tcl
+from tests.overlays.vivado.running import needs_tcl
 
 asyncssh = pytest.importorskip(
     "asyncssh", reason="NOT TESTED: builds over SSH; pip install asyncssh"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -111,7 +112,8 @@ class Vivado:
         path = Path(directory)
         if path.exists() and any(path.iterdir()) and not call.flag("-force"):
             raise RefusalError(f"create_project: '{directory}' is there; -force overwrites it")
-        path.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
         self.project = {
             "name": name,
             "directory": directory,

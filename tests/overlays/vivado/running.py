@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fdht_overlays.boards import get_board
 from fdht_overlays.vivado.design import MASTERS, BlockDesign, Master, block_design, core_names
 from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
 from tests.overlays.vivado.model import Effects, Vivado
 from tests.overlays.vivado.packager import component_xml
-from tests.overlays.vivado.session import Session
+from tests.overlays.vivado.session import BACKENDS, Session
 
+needs_tcl = pytest.mark.skipif(
+    not BACKENDS,
+    reason="NOT TESTED: the scripts for Vivado; neither tkinter nor tclsh is there "
+    "(apt-get install tcl)",
+)
 #: Board files as a Vivado has them that got all of them.
 BOARD_PARTS = (
     "xilinx.com:zcu102:part0:3.4",

@@ -13,8 +13,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.overlays.vivado.table import TABLE, RefusalError
 
 _WORDS = """
@@ -60,12 +58,6 @@ BACKENDS = [
     )
     if there
 ]
-needs_tcl = pytest.mark.skipif(
-    not BACKENDS,
-    reason="NOT TESTED: the scripts for Vivado; neither tkinter nor tclsh is there "
-    "(apt-get install tcl)",
-)
-
 Command = Callable[[str, list[str]], str]
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.overlays.vivado.model import Effects
-from tests.overlays.vivado.running import BOARD_PARTS, design_of, run_step, write_plan
-from tests.overlays.vivado.session import needs_tcl
+from tests.overlays.vivado.running import BOARD_PARTS, design_of, needs_tcl, run_step, write_plan
 
 pytestmark = needs_tcl
 

@@ -12,8 +12,15 @@ from fdht_overlays.boards import board_names, get_board
 from fdht_overlays.vivado.design import MASTERS, Master, block_design, core_names
 from fdht_overlays.vivado.scripts import steps_of
 from tests.overlays.vivado.model import Effects
-from tests.overlays.vivado.running import BOARD_PARTS, design_of, run_all, run_step, write_plan
-from tests.overlays.vivado.session import BACKENDS, needs_tcl
+from tests.overlays.vivado.running import (
+    BOARD_PARTS,
+    design_of,
+    needs_tcl,
+    run_all,
+    run_step,
+    write_plan,
+)
+from tests.overlays.vivado.session import BACKENDS
 
 pytestmark = needs_tcl
 BOARDS = [name for name in board_names() if not get_board(name).simulated]

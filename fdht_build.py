@@ -49,7 +49,10 @@ def build(
     ] = None,
     board: Annotated[str, typer.Option(help="A board's name; 'sim' is simulated.")] = "sim",
     flow: Annotated[
-        str | None, typer.Option(help="'vitis' for real boards, 'csim' for simulated ones.")
+        str | None,
+        typer.Option(
+            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+        ),
     ] = None,
     core: Annotated[
         str, typer.Option(help="'hls': C++ through Vitis HLS; 'rtl': the project's own Verilog.")
@@ -85,7 +88,7 @@ def build(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Builds an overlay: for a simulated board at once, for a real one with AMD's tools."""
+    """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
     from fdht_overlays.boards import get_board
     from fdht_overlays.plan.vitis import Options
 
@@ -105,23 +108,32 @@ def build(
     if found.simulated:
         _simulated(name, build, board, as_json)
         return
+    if flow == "open":
+        _open(name, build, found, as_json)
+        return
     options = Options(core, clock, cosim, allow_timing_failure)
     _real(name, build, found, options, asked, as_json)
 
 
 def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
     from fdht_overlays.manifest import SIMULATION_FLOW
+    from fdht_overlays.open.flow import FLOW as OPEN
     from fdht_overlays.plan.vitis import FLOW
 
-    wanted = SIMULATION_FLOW if board.simulated else FLOW
-    if flow not in (None, wanted):
+    flows = (SIMULATION_FLOW,) if board.simulated else (FLOW, OPEN)
+    if flow not in (None, *flows):
         raise ConfigError(
-            f"is not for {board.title}", field="flow", value=flow, remedy=f"use {wanted}"
+            f"is not for {board.title}",
+            field="flow",
+            value=flow,
+            remedy=f"use {' or '.join(flows)}",
         )
     given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
     chosen = [name for name, value in given.items() if value is not None]
     if board.simulated and chosen:
         raise ConfigError("has no effect for a simulated board", field=chosen[0])
+    if flow == OPEN and chosen:
+        raise ConfigError("has no effect with --flow open, which runs here", field=chosen[0])
     if len(chosen) > 1:
         raise ConfigError(f"cannot go with --{chosen[1]}", field=chosen[0])
 
@@ -135,6 +147,25 @@ def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
         emit({"directory": str(directory), "fresh": fresh})
     else:
         print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
+
+
+def _open(name: str, build: Path, board: Board, as_json: bool) -> None:
+    from fdht_bench import emit
+    from fdht_models.artifacts import read_json
+    from fdht_overlays.open.flow import FLOW
+    from fdht_overlays.open.overlay import REPORT, build_open_overlay
+    from fdht_pipeline import experiment_directory
+
+    directory = experiment_directory(name, build)
+    with Console(stderr=True, highlight=False).status("open flow") as status:
+        fresh = build_open_overlay(directory, board, on_step=status.update)
+    overlay = directory / "overlay" / board.name / FLOW
+    if as_json:
+        report = read_json(overlay / REPORT)
+        emit({"directory": str(overlay), "fresh": fresh, "report": report})
+        return
+    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    print("experimental, and not run on hardware: see docs/open-flow.md")
 
 
 def _real(name: str, build: Path, board: Board, options: Any, asked: _Asked, as_json: bool) -> None:

@@ -62,6 +62,13 @@ def test_without_the_tools_it_says_what_is_missing(capsys, tmp_path, build, monk
     assert "--archive" in line
 
 
+def test_without_the_open_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
+    assert "nextpnr-xilinx" in line and "docs/open-flow.md" in line
+    assert not (build / "tiny-net" / "overlay").exists()
+
+
 @needs_tcl
 def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkeypatch):
     archive = tmp_path / "plan.tar.gz"
@@ -87,6 +94,11 @@ def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkey
     [
         (("--board", "pynq-z2", "--flow", "csim"), "flow = 'csim': is not for TUL PYNQ-Z2"),
         (("--board", "sim", "--flow", "vitis"), "flow = 'vitis': is not for Simulated"),
+        (("--board", "kv260", "--flow", "open"), "use --flow vitis, or --board pynq-z1 or pynq-z2"),
+        (
+            ("--board", "pynq-z2", "--flow", "open", "--archive", "x"),
+            "archive: has no effect with --flow open",
+        ),
         (("--board", "sim", "--archive", "x"), "archive: has no effect for a simulated board"),
         (("--board", "kv260", "--archive", "x", "--host", "y"), "archive: cannot go with --host"),
         (("--board", "kv260", "--core", "vhdl"), "core = 'vhdl': must be hls or rtl"),

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup oracles demo bench test test-all check clean
+.PHONY: setup oracles pynq4 demo bench test test-all check clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,14 @@ oracles: $(VENV)/.oracles
 
 $(VENV)/.oracles: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,hls,rtl,board,dev,oracles]'
+	touch $@
+
+# A second pynq, to read our hand-off files with; without it those tests are skipped.
+pynq4: .venv-pynq4/.ready
+
+.venv-pynq4/.ready:
+	$(PYTHON) -m venv .venv-pynq4
+	.venv-pynq4/bin/python -m pip install --quiet --disable-pip-version-check pynq==4.0.0 pynqmetadata==0.2.0 pynqutils==0.1.3 numpy==1.26.4
 	touch $@
 
 bench: setup

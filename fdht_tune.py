@@ -38,7 +38,7 @@ def tune(
     ports: Annotated[int, typer.Option(min=1, max=4, help="Memory ports that read frames.")] = 1,
     assume: Annotated[
         list[str] | None,
-        typer.Option(help="gearbox, streamed-units or int8-pairs; may be repeated."),
+        typer.Option(help="int8-pairs; may be repeated."),
     ] = None,
     loadable: Annotated[
         bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")

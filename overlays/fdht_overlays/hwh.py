@@ -2,8 +2,13 @@
 
 PYNQ learns from it which cores exist, where they sit, which registers they have and at what clock
 they run. Vivado writes such a file for the designs that it builds; this module writes it for
-those that Vivado does not build: the simulated board and the open flow. The register map comes
-from `fdht_hls.registers`, so that it cannot drift from the core.
+those that Vivado does not build: the simulated board and the open flow. Names and addresses come
+from `design`, the register map from `fdht_hls.registers`, so that neither can drift from the core.
+
+It holds what pynq reads (`pynqmetadata`, HwhFrontend): modules with their parameters, buses, memory
+maps and registers, and the ports of clock, reset and interrupt. Single signals of a bus are left
+out. pynq hands out an interrupt only where an AXI interrupt controller stands between a core and
+the processing system; here, as in designs of Vivado without one, it goes straight to IRQ_F2P.
 """
 
 from __future__ import annotations
@@ -18,17 +23,30 @@ from fdht_hls.registers import REGISTERS, VLNV, WINDOW, Register
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConfigError
 from fdht_overlays.boards import Board
+from fdht_overlays.design import (
+    CLOCK,
+    CONTROL,
+    CONTROL_ADDRESS_BITS,
+    CONTROL_ID_BITS,
+    CONTROL_MASTER,
+    CORE,
+    CORE_ADDRESS,
+    FABRIC_CLOCK,
+    FABRIC_INTERRUPT,
+    FABRIC_RESET,
+    INTERRUPT,
+    MASTER_ADDRESS_BITS,
+    MASTER_DATA_BITS,
+    MEMORY_ID_BITS,
+    PROCESSING_SYSTEM,
+    RESET,
+    masters,
+)
 
-#: Instance names in the block design.
-CORE, PROCESSING_SYSTEM = "fdht_lstm_0", "processing_system7_0"
-#: Where M_AXI_GP0 sees the core: Vivado's default for a first HLS core.
-CORE_ADDRESS = 0x43C0_0000
 #: Output of the IO PLL on the boards of this family that PYNQ supports (50 MHz x 20).
 IO_PLL_MHZ = 1000.0
 #: The two divisors of a fabric clock have six bits each (UG585, register FPGA0_CLK_CTRL).
 _LARGEST_DIVISOR = 63
-_CONTROL, _INTERRUPT = "s_axi_CTRL", "interrupt"
-_MASTERS = ("m_axi_frames", "m_axi_results")
 _READ_ONLY_FIELDS = ("AP_DONE", "AP_IDLE", "AP_READY")
 
 
@@ -65,7 +83,9 @@ def fabric_clock(clock_mhz: float) -> FabricClock:
     return FabricClock(divisor0, divisor1, mhz)
 
 
-def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") -> FabricClock:
+def write_hwh(
+    path: Path, board: Board, clock_mhz: float, design: str = "fdht", *, loadable: bool = False
+) -> FabricClock:
     """Writes the hand-off file, atomically; returns the clock that it sets.
 
     Args:
@@ -73,6 +93,7 @@ def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") 
         board: its part is named in the file.
         clock_mhz: target clock of the core.
         design: name of the block design.
+        loadable: the core has weights that can be loaded, and so a port that reads them.
 
     Raises:
         ConfigError: the board's processing system is not a Zynq-7000's, or the clock is out of
@@ -80,11 +101,13 @@ def write_hwh(path: Path, board: Board, clock_mhz: float, design: str = "fdht") 
         ArtifactError: the file cannot be written.
     """
     clock = fabric_clock(clock_mhz)
-    write_text(path, hwh_text(board, clock, design))
+    write_text(path, hwh_text(board, clock, design, loadable=loadable))
     return clock
 
 
-def hwh_text(board: Board, clock: FabricClock, design: str = "fdht") -> str:
+def hwh_text(
+    board: Board, clock: FabricClock, design: str = "fdht", *, loadable: bool = False
+) -> str:
     """The hand-off file as text; see `write_hwh`."""
     if board.family != "zynq7000":
         raise ConfigError(
@@ -107,7 +130,7 @@ def hwh_text(board: Board, clock: FabricClock, design: str = "fdht") -> str:
     ElementTree.SubElement(root, "EXTERNALINTERFACES")
     modules = ElementTree.SubElement(root, "MODULES")
     _processing_system(modules, board, clock)
-    _core(modules, board)
+    _core(modules, board, clock, masters(loadable))
     ElementTree.indent(root)
     declaration = '<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n'
     return declaration + ElementTree.tostring(root, encoding="unicode") + "\n"
@@ -117,6 +140,7 @@ def _processing_system(modules: ElementTree.Element, board: Board, clock: Fabric
     module = _module(
         modules, PROCESSING_SYSTEM, "xilinx.com:ip:processing_system7:5.5", IS_PL="FALSE"
     )
+    memory_port = board.port.interface
     parameters: dict[str, object] = {}
     for index in range(4):
         parameters[f"PCW_FPGA_FCLK{index}_ENABLE"] = int(index == 0)
@@ -124,29 +148,43 @@ def _processing_system(modules: ElementTree.Element, board: Board, clock: Fabric
         parameters[f"PCW_FCLK{index}_PERIPHERAL_DIVISOR0"] = clock.divisor0
         parameters[f"PCW_FCLK{index}_PERIPHERAL_DIVISOR1"] = clock.divisor1
         parameters[f"PCW_ACT_FPGA{index}_PERIPHERAL_FREQMHZ"] = f"{clock.mhz:.6f}"
-    parameters["PCW_USE_M_AXI_GP0"] = 1
-    parameters[f"C_{board.port.interface}_DATA_WIDTH"] = board.port.width_bits
+    for used in (CONTROL_MASTER, memory_port):
+        parameters[f"PCW_USE_{used}"] = parameters[f"C_USE_{used}"] = 1
+    parameters[f"C_{CONTROL_MASTER}_ID_WIDTH"] = CONTROL_ID_BITS
+    parameters[f"C_{memory_port}_ID_WIDTH"] = MEMORY_ID_BITS
+    parameters[f"C_{memory_port}_DATA_WIDTH"] = board.port.width_bits
+    parameters["PCW_USE_FABRIC_INTERRUPT"] = parameters["PCW_IRQ_F2P_INTR"] = 1
     _parameters(module, parameters)
     ports = ElementTree.SubElement(module, "PORTS")
+    clocked = (f"{CONTROL_MASTER}_ACLK", f"{memory_port}_ACLK")
+    own = [(PROCESSING_SYSTEM, name) for name in clocked]
     frequency = str(round(clock.mhz * 1e6))
-    _port(ports, "FCLK_CLK0", "O", "clk", [(CORE, "ap_clk")], CLKFREQUENCY=frequency)
-    _port(ports, "FCLK_RESET0_N", "O", "rst", [(CORE, "ap_rst_n")])
-    _port(ports, "IRQ_F2P", "I", "INTERRUPT", [(CORE, _INTERRUPT)])
+    _port(ports, FABRIC_CLOCK, "O", "clk", [(CORE, CLOCK), *own], CLKFREQUENCY=frequency)
+    for name in clocked:
+        source = [(PROCESSING_SYSTEM, FABRIC_CLOCK)]
+        _port(ports, name, "I", "clk", source, CLKFREQUENCY=frequency)
+    _port(ports, FABRIC_RESET, "O", "rst", [(CORE, RESET)], POLARITY="ACTIVE_LOW")
+    wire = [(CORE, INTERRUPT)]
+    _port(ports, FABRIC_INTERRUPT, "I", "INTERRUPT", wire, SENSITIVITY="LEVEL_HIGH")
     buses = ElementTree.SubElement(module, "BUSINTERFACES")
-    _bus(buses, "M_AXI_GP0", "MASTER")
-    _bus(buses, board.port.interface, "SLAVE")
+    _bus(buses, CONTROL_MASTER, "MASTER", 32)
+    _bus(buses, memory_port, "SLAVE", board.port.width_bits)
     memory = ElementTree.SubElement(module, "MEMORYMAP")
-    _range(memory, CORE, CORE_ADDRESS, WINDOW, "M_AXI_GP0", _CONTROL, "Reg", "REGISTER")
+    _range(memory, CORE, CORE_ADDRESS, WINDOW, CONTROL_MASTER, CONTROL, "Reg", "REGISTER")
+    peripherals = ElementTree.SubElement(module, "PERIPHERALS")
+    ElementTree.SubElement(peripherals, "PERIPHERAL", INSTANCE=CORE)
 
 
-def _core(modules: ElementTree.Element, board: Board) -> None:
+def _core(
+    modules: ElementTree.Element, board: Board, clock: FabricClock, names: tuple[str, ...]
+) -> None:
     module = _module(modules, CORE, VLNV)
     blocks = ElementTree.SubElement(module, "ADDRESSBLOCKS")
     block = ElementTree.SubElement(
         blocks,
         "ADDRESSBLOCK",
         ACCESS="read-write",
-        INTERFACE=_CONTROL,
+        INTERFACE=CONTROL,
         NAME="Reg",
         RANGE=str(WINDOW),
         USAGE="register",
@@ -154,19 +192,38 @@ def _core(modules: ElementTree.Element, board: Board) -> None:
     registers = ElementTree.SubElement(block, "REGISTERS")
     for register in REGISTERS:
         _register(registers, register)
-    _parameters(module, {"C_S_AXI_CTRL_DATA_WIDTH": 32, "C_S_AXI_CTRL_ADDR_WIDTH": 16})
+    _parameters(module, _core_parameters(names))
     ports = ElementTree.SubElement(module, "PORTS")
-    _port(ports, "ap_clk", "I", "clk", [(PROCESSING_SYSTEM, "FCLK_CLK0")])
-    _port(ports, "ap_rst_n", "I", "rst", [(PROCESSING_SYSTEM, "FCLK_RESET0_N")])
-    _port(ports, _INTERRUPT, "O", "INTERRUPT", [(PROCESSING_SYSTEM, "IRQ_F2P")])
+    frequency = str(round(clock.mhz * 1e6))
+    clocked = [(PROCESSING_SYSTEM, FABRIC_CLOCK)]
+    _port(ports, CLOCK, "I", "clk", clocked, CLKFREQUENCY=frequency)
+    _port(ports, RESET, "I", "rst", [(PROCESSING_SYSTEM, FABRIC_RESET)], POLARITY="ACTIVE_LOW")
+    wire = [(PROCESSING_SYSTEM, FABRIC_INTERRUPT)]
+    _port(ports, INTERRUPT, "O", "INTERRUPT", wire, SENSITIVITY="LEVEL_HIGH")
     buses = ElementTree.SubElement(module, "BUSINTERFACES")
-    _bus(buses, _CONTROL, "SLAVE")
+    _bus(buses, CONTROL, "SLAVE", 32)
     memory = ElementTree.SubElement(module, "MEMORYMAP")
-    for master in _MASTERS:
-        _bus(buses, master, "MASTER")
+    for master in names:
+        _bus(buses, master, "MASTER", MASTER_DATA_BITS)
         size = board.ddr.size_mib << 20
         interface = board.port.interface
-        _range(memory, PROCESSING_SYSTEM, 0, size, master, interface, "HP0_DDR_LOWOCM", "MEMORY")
+        region = f"{interface.removeprefix('S_AXI_')}_DDR_LOWOCM"
+        _range(memory, PROCESSING_SYSTEM, 0, size, master, interface, region, "MEMORY")
+
+
+def _core_parameters(names: tuple[str, ...]) -> dict[str, object]:
+    """Those of a core from Vitis HLS, by the names of its ports."""
+    control = f"C_{CONTROL.upper()}"
+    parameters: dict[str, object] = {
+        f"{control}_ADDR_WIDTH": CONTROL_ADDRESS_BITS,
+        f"{control}_DATA_WIDTH": 32,
+    }
+    for master in names:
+        parameters[f"C_{master.upper()}_ADDR_WIDTH"] = MASTER_ADDRESS_BITS
+        parameters[f"C_{master.upper()}_DATA_WIDTH"] = MASTER_DATA_BITS
+    parameters[f"{control}_BASEADDR"] = f"0x{CORE_ADDRESS:08X}"
+    parameters[f"{control}_HIGHADDR"] = f"0x{CORE_ADDRESS + WINDOW - 1:08X}"
+    return parameters
 
 
 def _register(registers: ElementTree.Element, register: Register) -> None:
@@ -242,11 +299,12 @@ def _port(
         ElementTree.SubElement(parent, "CONNECTION", INSTANCE=instance, PORT=other)
 
 
-def _bus(buses: ElementTree.Element, name: str, kind: str) -> None:
+def _bus(buses: ElementTree.Element, name: str, kind: str, width: int) -> None:
     bus = ElementTree.SubElement(
         buses,
         "BUSINTERFACE",
         BUSNAME=name,
+        DATAWIDTH=str(width),
         NAME=name,
         TYPE=kind,
         VLNV="xilinx.com:interface:aximm:1.0",
@@ -264,13 +322,14 @@ def _range(
     block: str,
     kind: str,
 ) -> None:
+    prefix = f"C_{slave.upper()}" if kind == "REGISTER" else "C"
     ElementTree.SubElement(
         memory,
         "MEMRANGE",
         ADDRESSBLOCK=block,
-        BASENAME="C_BASEADDR",
+        BASENAME=f"{prefix}_BASEADDR",
         BASEVALUE=f"0x{base:08X}",
-        HIGHNAME="C_HIGHADDR",
+        HIGHNAME=f"{prefix}_HIGHADDR",
         HIGHVALUE=f"0x{base + size - 1:08X}",
         INSTANCE=instance,
         IS_DATA="TRUE",

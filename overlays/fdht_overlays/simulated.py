@@ -158,7 +158,9 @@ def write_simulated_overlay(
         write_bitfile(
             temporary / manifest.bitstream, simulated_bitfile(design.design_id, header_part)
         )
-        (temporary / manifest.handoff).write_text(hwh_text(board, clock), encoding="utf-8")
+        (temporary / manifest.handoff).write_text(
+            hwh_text(board, clock, loadable=manifest.weights is not None), encoding="utf-8"
+        )
         save_golden(temporary / manifest.golden, design.golden)
         for name, path in design.files.items():
             shutil.copyfile(path, temporary / name)

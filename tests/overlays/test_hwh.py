@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from amaranth.lib import wiring
 
 from fdht_hls.registers import BY_NAME, REGISTERS, VLNV, WINDOW
 from fdht_models.errors import ConfigError
+from fdht_overlays import design
 from fdht_overlays.boards import get_board
 from fdht_overlays.hwh import CORE, CORE_ADDRESS, fabric_clock, write_hwh
 
@@ -28,6 +30,21 @@ def test_pynq_finds_the_core(parsed):
     assert core["phys_addr"] == CORE_ADDRESS == 0x43C0_0000
     assert core["addr_range"] == WINDOW
     assert set(parsed.ip_dict) == {CORE, "processing_system7_0"}
+
+
+def test_ports_have_the_names_that_the_core_gives_them(parsed):
+    from fdht_hls.rtl import core as rtl
+    from fdht_hls.rtl.bus import Full, flat_ports
+    from fdht_hls.rtl.control import ADDRESS_BITS
+
+    assert rtl.CONTROL == design.CONTROL
+    assert design.masters(loadable=False) == (rtl.FRAMES, rtl.RESULTS)
+    assert design.masters(loadable=True) == (rtl.FRAMES, rtl.RESULTS, rtl.WEIGHTS)
+    assert ADDRESS_BITS == design.CONTROL_ADDRESS_BITS
+    ports = flat_ports(rtl.FRAMES, Full(), wiring.Out)
+    assert ports[f"{rtl.FRAMES}_ARADDR"].shape == design.MASTER_ADDRESS_BITS
+    assert ports[f"{rtl.FRAMES}_RDATA"].shape == design.MASTER_DATA_BITS
+    assert parsed.ip_dict[CORE]["mem_id"] == rtl.CONTROL
 
 
 def test_pynq_finds_every_register_with_its_fields(parsed):

@@ -93,7 +93,7 @@ def tiny(request: pytest.FixtureRequest) -> Core:
 @settings(max_examples=5, deadline=None)
 def test_the_search_finds_what_trying_everything_finds(data, seed):
     shape = data.draw(st.sampled_from(TINY))
-    core = Core(build_network(shape, seed), engine=Engine(streamed_units=data.draw(st.booleans())))
+    core = Core(build_network(shape, seed), engine=Engine(int8_pairs=data.draw(st.booleans())))
     generator = np.random.default_rng(seed)
     schedules = every_schedule(core)
     # Limits that bind: those of a design drawn by chance.

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,9 @@ BUILD_TIMEOUT = 1800.0
 #: Clocks of reset before the first call.
 RESET_CLOCKS = 4
 PROGRAM, LOG = "simulate", "build.log"
-_HARNESS, _BUS = "fdht_rtl_harness.cpp", "fdht_rtl_bus.h"
+_HARNESS = "fdht_rtl_harness.cpp"
+#: The models of memories and masters, for any bench.
+BUS_HEADER = "fdht_rtl_bus.h"
 _TEMPLATES = Path(__file__).parents[2] / "templates"
 #: A probe is read as one number.
 _MOST_STAGES = 64
@@ -89,18 +91,47 @@ def build_simulator(
         raise ToolError(
             f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
         )
-    verilator = find_verilator()
     sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces, WEIGHTS in verilog)}
+    flags = ("--trace-fst",) if traces else ()
+    program, fresh = compile_program(TOP, sources, cache, flags=flags, quick=quick, timeout=timeout)
+    return Simulator(program, stages, traces, fresh)
+
+
+def compile_program(
+    top: str,
+    sources: Mapping[str, str],
+    cache: Path,
+    *,
+    flags: tuple[str, ...] = (),
+    quick: bool = False,
+    timeout: float = BUILD_TIMEOUT,
+) -> tuple[Path, bool]:
+    """Compiles Verilog with its test bench, unless the cache has it.
+
+    Args:
+        top: name of the top level.
+        sources: texts by file name: `<top>.v`, one that ends in `.cpp`, and headers.
+        cache: directory of compiled programs, each in one named by its digest.
+        flags: further ones for Verilator.
+        quick: compile fast rather than run fast.
+        timeout: seconds.
+
+    Returns:
+        (the program, whether it was compiled just now).
+
+    Raises:
+        As `build_simulator`.
+    """
+    verilator = find_verilator()
     level = _QUICK if quick else _FAST
-    flags = (*_FLAGS, *(word for name in _LEVELS for word in ("-MAKEFLAGS", f"{name}={level}")))
-    if traces:
-        flags += ("--trace-fst",)
+    levels = (word for name in _LEVELS for word in ("-MAKEFLAGS", f"{name}={level}"))
+    flags = (*_FLAGS, *levels, *flags, "--top-module", top, "--prefix", f"V{top}")
     target = cache / _digest({**sources, "flags": " ".join(flags), "tool": str(verilator.version)})
     with _locked(cache, target.name):
         fresh = not (target / PROGRAM).is_file()
         if fresh:
             _build_into(target, sources, verilator, flags, timeout)
-    return Simulator(target / PROGRAM, stages, traces, fresh)
+    return target / PROGRAM, fresh
 
 
 def _digest(texts: Mapping[str, str]) -> str:
@@ -140,9 +171,9 @@ def _build_into(
     try:
         for name, text in sources.items():
             (work / name).write_text(text)
-        command = [str(verilator.program), *flags, "--top-module", TOP, "--prefix", f"V{TOP}"]
+        command = [str(verilator.program), *flags]
         command += ["--Mdir", "objects", "-CFLAGS", "-I..", "-o", f"../{PROGRAM}"]
-        command += [f"{TOP}.v", _HARNESS]
+        command += [name for name in sources if not name.endswith(".h")]
         code, log = run_tool("verilator", command, work, timeout, verilator.environment)
         (work / LOG).write_text(log)
         _check(code, log, work / PROGRAM)
@@ -163,14 +194,30 @@ def _check(code: int, log: str, program: Path) -> None:
     )
 
 
-def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
+def render_bench(
+    names: Iterable[str], values: Mapping[str, Any], templates: Path = _TEMPLATES
+) -> dict[str, str]:
+    """Texts of a test bench, by file name.
+
+    Args:
+        names: of the files; the template of each is `<name>.j2`.
+        values: for the templates; `max_burst` is given.
+        templates: where to look first; then here.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader([templates, _TEMPLATES]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    return {
+        name: environment.get_template(f"{name}.j2").render(max_burst=MAX_BURST, **values)
+        for name in names
+    }
+
+
+def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
     values = {
         "top": TOP,
         "stages": stages,
@@ -179,7 +226,6 @@ def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
         "weights": WEIGHTS if loading else None,
         "frames": FRAMES,
         "results": RESULTS,
-        "max_burst": MAX_BURST,
         "reset_clocks": RESET_CLOCKS,
         "offsets": {name: register.offset for name, register in BY_NAME.items()},
         "identity": {register.name: register.offset for register in IDENTITY_REGISTERS},
@@ -187,9 +233,7 @@ def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
         "ap_done": AP_DONE,
         "ap_idle": AP_IDLE,
     }
-    return {
-        name: environment.get_template(f"{name}.j2").render(values) for name in (_HARNESS, _BUS)
-    }
+    return render_bench((_HARNESS, BUS_HEADER), values)
 
 
 def _ports(loading: bool) -> list[dict[str, Any]]:
@@ -232,11 +276,16 @@ def _ports(loading: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _signals(bus: wiring.Signature, channels: tuple[str, ...]) -> list[dict[str, str]]:
-    """Name and C++ type of each signal; Verilator has a type for each size of an integer."""
+def signal_type(bits: int) -> str:
+    """C++ type of a port; Verilator has one for each size of an integer."""
     types = {8: "CData", 16: "SData", 32: "IData", 64: "QData"}
+    return next(types[size] for size in types if bits <= size)
+
+
+def _signals(bus: wiring.Signature, channels: tuple[str, ...]) -> list[dict[str, str]]:
+    """Name and C++ type of each signal."""
     return [
-        {"name": name, "type": next(types[size] for size in types if member.shape <= size)}
+        {"name": name, "type": signal_type(member.shape)}
         for name, member in bus.members.items()
         if _channel(name) in channels
     ]

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from fdht_overlays.open.tools import (
     require_tools,
     tool_versions,
 )
-from tests.overlays.sample_network import sample_network
+from tests.overlays.sample_network import sample_network, write_hls_stage
 
 BOARD = get_board("pynq-z2")
 TOOLS = OpenTools(
@@ -270,6 +271,62 @@ def installed(directory: Path) -> dict[str, str]:
         CHIPDB: str(directory / "chip.bin"),
         DATABASE: str(directory / "db"),
     }
+
+
+STAND_IN = """\
+#!/bin/sh
+if [ "$1" = --version ]; then echo "(Version 0.8.2)"; exit; fi
+case "$0" in
+*nextpnr-xilinx)
+    cp {directory}/given.fasm fdht_shell.fasm
+    printf 'Device utilisation:\\nMax frequency for clock clk\\n' > place-and-route.log ;;
+*fasm2frames) echo frames > fdht_shell.frames ;;
+*) cp {directory}/given.bit fdht_shell.bit ;;
+esac
+"""
+SYNTHESIS = f"""
+open('synthesis.log', 'w').write('End of script')
+open('fdht_shell.json', 'w').write('x')
+open('stat.json', 'w').write({STATISTICS!r})
+"""
+
+
+def test_the_hook_of_the_command_line_runs_all_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: OpenPlan
+):
+    """With programs in the place of the tools: what runs when, and what becomes of it."""
+    environment = installed(tmp_path)
+    for name in PROGRAMS:
+        (tmp_path / name).write_text(STAND_IN.format(directory=tmp_path))
+    (tmp_path / "given.fasm").write_text(FASM)
+    write_bit(tmp_path / "given.bit")
+    build = tmp_path / "build" / "tiny-net"
+    write_hls_stage(build / "hls", sample_network(), b"")
+
+    def without_yosys(*arguments: object, dsp: bool) -> OpenPlan:
+        tools = arguments[3]
+        assert isinstance(tools, OpenTools) and dsp is False
+        steps = flow._steps(BOARD.part.name, tools)
+        synthesis = replace(steps[0], command=(sys.executable, "-c", SYNTHESIS))
+        return replace(plan, steps=(synthesis, *steps[1:]))
+
+    monkeypatch.setattr(overlay, "open_plan", without_yosys)
+    seen: list[str] = []
+    hook = partial(overlay.build_open_overlay, build, BOARD, environment=environment)
+    assert hook(on_step=seen.append) is True
+    assert seen == ["synthesis", "place-and-route", "frames", "bitstream"]
+    manifest = load_manifest(build / "overlay" / "pynq-z2" / "open")
+    assert manifest.tools["fasm2frames"] == "0.8.2"
+    assert manifest.cycles_per_frame.kind == "estimated"
+    assert hook(on_step=seen.append) is False and len(seen) == 4
+    # A bitstream for another device leaves the former overlay as it was.
+    write_bit(tmp_path / "given.bit", "xc7z010clg400-1")
+    (tmp_path / "fasm2frames").write_text(STAND_IN.format(directory=tmp_path).replace("8.2", "8.3"))
+    with pytest.raises(ArtifactError, match="names the part xc7z010clg400-1"):
+        hook()
+    assert load_manifest(build / "overlay" / "pynq-z2" / "open") == manifest
+    with pytest.raises(ToolError, match="flow open: is incomplete"):
+        hook(environment={"PATH": ""})
 
 
 def test_tools_are_found_on_the_path_and_by_variables(tmp_path: Path):

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from fdht_bench import bench, emit
+from fdht_build import register as register_build
 from fdht_hardware import register as register_hardware
 from fdht_models.errors import FdhtError
 
@@ -242,23 +243,6 @@ def convert(
             print(line)
 
 
-@app.command(name="build")
-def build_overlay(
-    experiment: Name,
-    board: BoardName = "sim",
-    build: Build = BUILD,
-    as_json: AsJson = False,
-) -> None:
-    """Builds the overlay of a simulated board."""
-    import fdht_pipeline
-
-    directory, fresh = fdht_pipeline.build(experiment, build, board)
-    if as_json:
-        emit({"directory": str(directory), "fresh": fresh})
-    else:
-        print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
-
-
 @app.command()
 def run(
     experiment: Name,
@@ -304,6 +288,7 @@ def demo(
 
 
 app.add_typer(bench, name="bench")
+register_build(app)
 register_hardware(app)
 
 

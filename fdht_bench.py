@@ -12,6 +12,8 @@ from rich.console import Console
 bench = typer.Typer(no_args_is_help=True, help="Measures, side by side with others.")
 
 BUILD = Path("build")
+#: Columns that a wide table needs where nobody says how wide the output may be.
+_WIDTH = 160
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -108,3 +110,78 @@ def bench_emulation(
         emit(result)
     else:
         Console().print(report(result))
+
+
+@bench.command(name="engine")
+def bench_engine(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="An experiment; may be repeated.")
+    ] = None,
+    cycles: Annotated[bool, typer.Option("--cycles", help="Do not count resources.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only a network of 128 inputs.")] = False,
+    board: Annotated[str, typer.Option(help="For which the tuner chooses.")] = "pynq-z2",
+    build: Annotated[Path, typer.Option("--build", help="Where networks are.")] = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Simulated cycles and counted resources of the RTL; goes on if interrupted."""
+    from fdht_hls.benchmarks import engine
+
+    cases = engine.QUICK_CASES if quick else engine.CASES
+    rows = engine.bench_engine(
+        build / "engine",
+        [case for case in cases if not only or case.experiment in only],
+        lambda name: engine.named_network(name, build),
+        lambda network, port_bytes: _tuned(network, board, port_bytes),
+        resources=not cycles,
+        quick=quick,
+    )
+    if as_json:
+        emit(rows)
+    else:
+        _wide_console().print(engine.engine_table(rows))
+
+
+@bench.command(name="estimate")
+def bench_estimate(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A plan; may be repeated.")
+    ] = None,
+    board: Annotated[str, typer.Option(help="For which the tuner chooses.")] = "pynq-z2",
+    build: Annotated[Path, typer.Option("--build", help="Where networks are.")] = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write estimate.json and estimate.md here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimated cycles and resources beside simulated and counted ones; goes on if interrupted."""
+    from fdht_hls.benchmarks import estimates
+    from fdht_hls.benchmarks.engine import named_network
+
+    result = estimates.bench_estimate(
+        build / "estimate",
+        [plan for plan in estimates.PLANS if not only or plan.name in only],
+        lambda name: named_network(name, build),
+        lambda network, port_bytes: _tuned(network, board, port_bytes),
+    )
+    if output is not None:
+        estimates.write_estimates(result, output)
+    if as_json:
+        emit(result)
+    else:
+        _wide_console().print(estimates.estimate_table(result))
+
+
+def _wide_console() -> Console:
+    """A pipe has no width; a table cut off there would be of no use."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def _tuned(network: Any, board: str, port_bytes: int) -> Any:
+    """The tuner's schedule; the packages below know no boards."""
+    from fdht_hls.estimate import Core
+    from fdht_hls.tuner.tune import tune
+    from fdht_tune import board_budget
+
+    budget = board_budget(board, port_bytes=port_bytes)
+    return tune(Core(network, budget.model, budget.bytes_per_clock), budget).chosen.schedule

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fdht_hls.vitis.project import Target
     from fdht_overlays.boards import Board
 
+PortBits = Annotated[int, typer.Option(help="Width of the port that reads frames: 64, 128 or 256.")]
 #: Characters of a tool's line that are shown while it runs.
 _SHOWN = 90
 
@@ -85,6 +86,7 @@ def cosim(
     schedule: Annotated[
         Path | None, typer.Option(help="Parallelism of the stages; by default as converted.")
     ] = None,
+    port_bits: PortBits = 64,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
     gantt: Annotated[
         Path | None, typer.Option(help="Draw here what the stages do in a frame (.svg, .png).")
@@ -110,10 +112,10 @@ def cosim(
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)
     if gantt is not None:
         picture_format(gantt)  # rather now than after the simulation
-    result = cosim_experiment(directory, frames, schedule, settings)
+    result = cosim_experiment(directory, frames, schedule, settings, port_bits // 8)
     if gantt is not None:
         draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)
-    counted = count_experiment(directory, schedule) if count else None
+    counted = count_experiment(directory, schedule, port_bytes=port_bits // 8) if count else None
     if as_json:
         extra = {"resources": counted.to_json()} if counted else {}
         emit({"experiment": directory.name, **result.to_json(), **extra})
@@ -131,6 +133,7 @@ def resources(
     schedule: Annotated[
         Path | None, typer.Option(help="Parallelism of the stages; by default as converted.")
     ] = None,
+    port_bits: PortBits = 64,
     timeout: Annotated[float, typer.Option(min=1.0, help="Seconds.")] = 7200.0,
     build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
         "build"
@@ -149,7 +152,7 @@ def resources(
             "is not of the 7 series, for which yosys counts", field="board", value=board
         )
     directory = experiment_directory(experiment, build)
-    value = count_experiment(directory, schedule, timeout).to_json()
+    value = count_experiment(directory, schedule, timeout, port_bits // 8).to_json()
     if as_json:
         emit({"experiment": directory.name, **value})
     else:

@@ -38,7 +38,7 @@ def tune(
     ports: Annotated[int, typer.Option(min=1, max=4, help="Memory ports that read frames.")] = 1,
     assume: Annotated[
         list[str] | None,
-        typer.Option(help="gearbox, streamed-units or int8-pairs; may be repeated."),
+        typer.Option(help="int8-pairs; may be repeated."),
     ] = None,
     loadable: Annotated[
         bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")
@@ -62,7 +62,7 @@ def tune(
     from fdht_hls.tuner.stage import network_to_tune
     from fdht_models.errors import ConfigError
 
-    device = _budget(board, budget, port_bytes, ports)
+    device = board_budget(board, budget, port_bytes, ports)
     engine = _engine(assume or [])
     recipe, directory = _experiment(experiment, build)
     if explore and loadable:
@@ -144,8 +144,14 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
-def _budget(board: str, shares: str | None, port_bytes: int | None, ports: int) -> Budget:
-    """A board as the tuner sees it; the packages below know no boards."""
+def board_budget(
+    board: str, shares: str | None = None, port_bytes: int | None = None, ports: int = 1
+) -> Budget:
+    """A board as the tuner sees it; the packages below know no boards.
+
+    Raises:
+        ConfigError: there is no such board, or its port is narrower.
+    """
     from fdht_hls.tuner.budget import Budget, parse_shares
     from fdht_models.errors import ConfigError
     from fdht_models.tensor.quantized import WORD_BYTES

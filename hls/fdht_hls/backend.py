@@ -8,8 +8,16 @@ from typing import Any
 from hls4ml.backends import VitisBackend, VivadoBackend
 from hls4ml.model.flow import get_flow, register_flow
 
-from fdht_hls.code import CellCall, CellConfig, ContractionCall, ContractionConfig
+from fdht_hls.code import (
+    CellCall,
+    CellConfig,
+    ContractionCall,
+    ContractionConfig,
+    HeadCall,
+    HeadConfig,
+)
 from fdht_hls.parsing import ExpandFdhtLstm
+from fdht_hls.streaming import StreamUnits
 from fdht_models.errors import ConversionError
 
 #: Header files of the kernels.
@@ -22,18 +30,23 @@ class FdhtBackend(VitisBackend):
     def __init__(self) -> None:
         # VitisBackend's own constructor would take its name, so the one above it is called.
         super(VivadoBackend, self).__init__(name="FDHT")
-        for template in (ContractionConfig, ContractionCall, CellConfig, CellCall):
+        configurations = (ContractionConfig, CellConfig, HeadConfig)
+        for template in (*configurations, ContractionCall, CellCall, HeadCall):
             self.register_template(template)
         for header in sorted(INCLUDE.glob("*.h")):
             self.register_source(header)
         self.register_pass("expand_fdht_lstm", ExpandFdhtLstm)
+        self.register_pass("stream_units", StreamUnits)
         self._register_layer_attributes()
         self._register_flows()
 
     def _register_flows(self) -> None:
         """Vitis' flow, with the expansion first and our templates and writer last."""
         expand = register_flow(
-            "expand", ["fdht:expand_fdht_lstm"], requires=["convert"], backend=self.name
+            "expand",
+            ["fdht:expand_fdht_lstm", "fdht:stream_units"],
+            requires=["convert"],
+            backend=self.name,
         )
         templates = register_flow(
             "apply_templates",

@@ -16,6 +16,8 @@ from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 def beat_constants(shape: StageShape, schedule: StageSchedule) -> dict[str, int]:
     """The constants of `contraction_config` that a schedule decides."""
     return {
+        "vectors": schedule.vectors,
+        "words_at_once": schedule.words_at_once(shape),
         "vector_parallel": schedule.vector,
         "vector_pieces": vector_length(shape) // schedule.vector,
         "output_parallel": schedule.outputs,
@@ -51,5 +53,5 @@ def beat_weights(
         own["output_pieces"],
         own["output_parallel"],
     ).transpose(0, 1, 3, 2, 4)
-    rows = beats.reshape(-1, schedule.parallel)
+    rows = beats.reshape(-1, schedule.weights_in_beat)
     return QuantizedArray(weights.format, np.ascontiguousarray(rows))

@@ -12,9 +12,9 @@ import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
 from fdht_hls.beats import beat_constants
-from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
 from fdht_hls.schedule import StageSchedule
-from fdht_hls.shapes import collects, emission_order, stage_shape
+from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells import GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -149,6 +149,13 @@ def constant_type(weights: Any) -> str:
     return f"fdht::constant<{precision.width}, {str(bool(precision.signed)).lower()}>::type"
 
 
+def kernel_of(shape: StageShape, schedule: StageSchedule) -> str:
+    """The function of fdht_contraction.h that does a stage."""
+    if shape.fibre:
+        return "contract_fibre"
+    return "contract_mode_groups" if schedule.words_at_once(shape) > 1 else "contract_mode"
+
+
 def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
     """Stages of W_h h with the types of what they emit."""
     lstm: QuantizedRecurrence = node.get_attr("lstm")
@@ -157,19 +164,21 @@ def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
     for position in range(len(path.plan.stages)):
         exact = position == len(path.formats)
         format = lstm.accumulator_format(path, position) if exact else path.formats[position]
+        shape = stage_shape(path, position)
         schedule: StageSchedule = node.get_attr("schedule")[position]
         weights = node.get_weights(hidden_core(position))
         stages.append(
             {
                 **stage_values(lstm, path, position, schedule),
+                "kernel": kernel_of(shape, schedule),
                 "weights": weights.name,
                 "adders": adders_name(weights) if schedule.weights == "adders" else None,
                 "loadable": schedule.weights == "loadable",
                 "weight_extent": extent(weights),
                 "weight_t": constant_type(weights),
                 "result": format.hls_type,
-                "words_out": stage_shape(path, position).words_out,
-                "word_out": stage_shape(path, position).word_out,
+                "words_out": shape.words_out,
+                "word_out": shape.word_out,
             }
         )
     return stages
@@ -207,7 +216,7 @@ class ContractionCall(FunctionCallTemplate):
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
         values = self._default_function_params(node)
-        kernel = "contract_fibre" if node.get_attr("shape").fibre else "contract_mode"
+        kernel = kernel_of(node.get_attr("shape"), node.get_attr("schedule"))
         return (
             f"fdht::{kernel}<{values['config']}>"
             f"({values['input']}, {values['output']}, {node.get_weights('core').name});"
@@ -230,11 +239,48 @@ class CellConfig(LayerConfigTemplate):
             frames=node.get_attr("steps"),
             stateful=node.get_attr("stateful"),
             every_step=node.get_attr("return_sequences"),
+            streamed=node.get_attr("streamed"),
             hidden=recurrence.cell.hidden,
             types={name: constant_type(node.get_weights(name)) for name in node.arrays},
             stages=hidden_stages(node),
             values=cell_values(recurrence),
         )
+
+
+class HeadConfig(LayerConfigTemplate):
+    """`struct configN` of a head."""
+
+    def __init__(self) -> None:
+        super().__init__(FdhtHead)
+
+    def format(self, node: FdhtHead) -> str:
+        """The C++ text."""
+        weights, bias = node.get_attr("dense")
+        result = node.get_attr("logits")
+        product = weights.format.fraction + node.get_attr("lstm").cell.hidden.fraction
+        return render(
+            "head_config.h.j2",
+            name=f"config{node.index}",
+            units=weights.codes.shape[0],
+            classes=weights.codes.shape[1],
+            sum_width=result.width,
+            product_shift=result.fraction - product,
+            bias_shift=result.fraction - bias.format.fraction,
+            types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
+        )
+
+
+class HeadCall(FunctionCallTemplate):
+    """The call of a head."""
+
+    def __init__(self) -> None:
+        super().__init__(FdhtHead, include_header=["nnet_utils/fdht_head.h"])
+
+    def format(self, node: FdhtHead) -> str:
+        """The C++ text."""
+        values = self._default_function_params(node)
+        arrays = ", ".join(node.get_weights(name).name for name in node.ARRAYS)
+        return f"fdht::head<{values['config']}>({values['input']}, {values['output']}, {arrays});"
 
 
 class CellCall(FunctionCallTemplate):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fdht_hls.code import constant_type, extent
-from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
 from fdht_hls.weights import BIAS, HEAD_BIAS, HEAD_WEIGHTS, WeightLayout, WeightTable
 from fdht_models.errors import ConversionError
 
@@ -22,20 +22,13 @@ class LoadedTable:
         variable: its name.
         type: of an entry.
         extent: its sizes, as `[4][8]`.
-        loader: the function of fdht_weights.h that fills it.
         table: of the buffer.
     """
 
     variable: str
     type: str
     extent: str
-    loader: str
     table: WeightTable
-
-    @property
-    def qualifier(self) -> str:
-        """Of the array where frames are processed; layers of hls4ml take theirs without const."""
-        return "const " if self.loader == "load_rows" else ""
 
     def __getattr__(self, name: str) -> Any:
         # Templates read rows, columns, width, signed and first of the table.
@@ -58,25 +51,19 @@ def loaded_tables(model: ModelGraph, layout: WeightLayout) -> list[LoadedTable]:
                 remedy="convert with fdht_hls.model.convert",
             )
         return []
-    return [_loaded(table, arrays | _other_arrays(model)) for table in layout.tables]
+    arrays |= _other_arrays(model)
+    return [_loaded(table, arrays[table.name]) for table in layout.tables]
 
 
-def _loaded(table: WeightTable, arrays: dict[str, Any]) -> LoadedTable:
-    weights = arrays[table.name]
-    if table.name not in (HEAD_WEIGHTS, HEAD_BIAS):
-        return LoadedTable(
-            weights.name, constant_type(weights), extent(weights), "load_rows", table
-        )
+def _loaded(table: WeightTable, weights: Any) -> LoadedTable:
     width = weights.type.precision.width
-    if (width, weights.data.size) != (table.width, table.rows * table.columns):
+    if (width, weights.data.shape) != (table.width, (table.rows, table.columns)):
         raise ConversionError(
-            f"needs {table.rows * table.columns} codes of {table.width} bits to be loadable",
+            f"needs {table.rows} x {table.columns} codes of {table.width} bits to be loadable",
             field=weights.name,
-            value=f"{weights.data.size} of {width} bits",
+            value=f"{' x '.join(map(str, weights.data.shape))} of {width} bits",
         )
-    return LoadedTable(
-        weights.name, weights.type.name, f"[{weights.data.size}]", "load_dense", table
-    )
+    return LoadedTable(weights.name, constant_type(weights), extent(weights), table)
 
 
 def _stage_arrays(model: ModelGraph) -> dict[str, Any]:
@@ -96,19 +83,19 @@ def _other_arrays(model: ModelGraph) -> dict[str, Any]:
     """Arrays of bias and head.
 
     Raises:
-        ConversionError: hls4ml keeps the head's weights in another order.
+        ConversionError: the head is hls4ml's own.
     """
     found = {}
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
             found[BIAS] = layer.get_weights("bias")
+        elif isinstance(layer, FdhtHead):
+            found[HEAD_WEIGHTS] = layer.get_weights("head_weight")
+            found[HEAD_BIAS] = layer.get_weights("head_bias")
         elif layer.class_name == "Dense":
-            if not layer.get_attr("_weights_transposed"):
-                raise ConversionError(
-                    "a loadable head needs the strategy Resource",
-                    field=layer.name,
-                    value=layer.get_attr("strategy"),
-                )
-            found[HEAD_WEIGHTS] = layer.get_weights("weight")
-            found[HEAD_BIAS] = layer.get_weights("bias")
+            raise ConversionError(
+                "a head with loadable weights must keep its sums exactly",
+                field=layer.name,
+                remedy="convert with fdht_hls.model.convert",
+            )
     return found

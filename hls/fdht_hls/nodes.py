@@ -25,7 +25,7 @@ from hls4ml.model.types import (
 
 from fdht_hls.beats import beat_weights
 from fdht_hls.schedule import Schedule, StageSchedule
-from fdht_hls.shapes import emission_order, group_positions, stage_shape
+from fdht_hls.shapes import emission_order, group_positions, stage_shape, update_order
 from fdht_hls.weights import bias_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
@@ -110,6 +110,7 @@ class FdhtCell(Layer):
         Attribute("steps"),
         Attribute("stateful", value_type=bool),
         Attribute("schedule", value_type=tuple),
+        Attribute("streamed", value_type=bool, default=False),
         *(WeightAttribute(name) for name in ARRAYS["gru"]),
         *(TypeAttribute(name) for name in ARRAYS["gru"]),
     )
@@ -118,6 +119,12 @@ class FdhtCell(Layer):
     def arrays(self) -> tuple[str, ...]:
         """Names of this cell's arrays."""
         return self.ARRAYS[self.get_attr("lstm").cell.kind]
+
+    def stream_units(self) -> None:
+        """From now on each unit is a word of the output, in the order of `update_order`."""
+        self.set_attr("streamed", True)
+        lstm: QuantizedRecurrence = self.get_attr("lstm")
+        self.add_output_variable([lstm.units, 1], precision=fixed_type(lstm.cell.hidden))
 
     def initialize(self) -> None:
         """Declares output stream, tables, and the cores of W_h."""
@@ -138,6 +145,29 @@ class FdhtCell(Layer):
             shape = stage_shape(path, position)
             weights = beat_weights(lstm, path, position, shape, self.get_attr("schedule")[position])
             add_codes(self, hidden_core(position), weights)
+
+
+class FdhtHead(Layer):
+    """A dense layer that adds up while its cell updates units; see `fdht_hls.streaming`."""
+
+    #: Its arrays, in the order of its C++ function.
+    ARRAYS: ClassVar[tuple[str, ...]] = ("head_number", "head_weight", "head_bias")
+
+    _expected_attributes = (
+        Attribute("logits", value_type=FixedPoint),
+        Attribute("dense", value_type=tuple),
+        *(WeightAttribute(name) for name in ARRAYS),
+        *(TypeAttribute(name) for name in ARRAYS),
+    )
+
+    def initialize(self) -> None:
+        """Declares output stream and weights, and the order in which units come."""
+        weights, bias = self.get_attr("dense")
+        self.add_output_variable([bias.codes.size], precision=fixed_type(self.get_attr("logits")))
+        order = update_order(self.get_attr("lstm"))
+        add_codes(self, "head_number", order, max(1, int(order.max()).bit_length()))
+        add_codes(self, "head_weight", weights)
+        add_codes(self, "head_bias", QuantizedArray(bias.format, bias.codes[None]))
 
 
 def hidden_core(position: int) -> str:

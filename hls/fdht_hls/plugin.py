@@ -17,10 +17,10 @@ def register(register_backend: Callable[..., None], register_writer: Callable[..
     from hls4ml.model.layers import register_layer
 
     from fdht_hls.backend import FdhtBackend
-    from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtLstm
+    from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, FdhtLstm
     from fdht_hls.writer import FdhtWriter
 
-    layers: tuple[Any, ...] = (FdhtLstm, FdhtContraction, FdhtCell)
+    layers: tuple[Any, ...] = (FdhtLstm, FdhtContraction, FdhtCell, FdhtHead)
     for layer in layers:
         register_layer(layer.__name__, layer)
     register_writer("FDHT", FdhtWriter)

@@ -1,9 +1,9 @@
 """How much each stage of the engine does in a clock: chosen by the tuner, read by every emitter.
 
-A stage's innermost pipelined loop has one turn a vector (`StageShape.turns`). A turn is done in
-`beats` of one clock each; in a beat, `vector` values of the vector meet `outputs` outputs, so that
-`vector` x `outputs` multipliers work. The order of the beats is: vector pieces outside, output
-pieces inside. Needs no hls4ml.
+A stage takes `vectors` vectors of a word of input at once: a turn. A turn is done in `beats` of one
+clock each; in a beat, `vector` values of each of these vectors meet `outputs` outputs, so that
+`vectors` x `vector` x `outputs` multipliers work. The order of the beats is: vector pieces outside,
+output pieces inside. Needs no hls4ml.
 """
 
 from __future__ import annotations
@@ -40,25 +40,37 @@ class StageSchedule:
         multipliers: what they are made of, "dsp" or "lut".
         weights: "constant", "loadable" at run time, or "adders": no multipliers, but shifts and
             adders for constants, where every beat has the same weights; see `weight_rows`.
+        vectors: vectors of a word of input that are worked on at once, with the same weights; one
+            of `vector_counts`.
     """
 
     vector: int
     outputs: int
     multipliers: str = "dsp"
     weights: str = "constant"
+    vectors: int = 1
+
+    @property
+    def weights_in_beat(self) -> int:
+        """Weights of a beat: each is multiplied with a value of every vector."""
+        return self.vector * self.outputs
 
     @property
     def parallel(self) -> int:
         """Multiply-accumulates a clock."""
-        return self.vector * self.outputs
+        return self.vectors * self.weights_in_beat
+
+    def words_at_once(self, shape: StageShape) -> int:
+        """Words of output that a turn completes, if it completes any."""
+        return max(1, self.vectors // shape.lanes)
 
     def beats(self, shape: StageShape) -> int:
         """Clocks of a turn."""
-        return shape.macs_per_turn // self.parallel
+        return shape.macs_per_turn // self.weights_in_beat
 
     def cycles(self, shape: StageShape) -> int:
-        """Clocks that the stage is busy in a frame."""
-        return shape.turns * self.beats(shape)
+        """Clocks that the stage is busy in a frame; a word of output takes one at least."""
+        return max(shape.turns // self.vectors * self.beats(shape), shape.words_out)
 
 
 @dataclass(frozen=True)
@@ -131,12 +143,36 @@ def divisors(number: int) -> tuple[int, ...]:
     return tuple(part for part in range(1, number + 1) if number % part == 0)
 
 
+def vector_counts(shape: StageShape) -> tuple[int, ...]:
+    """How many vectors of a word of input may be worked on at once, ascending.
+
+    They are multiplied with the same weights, so all are of one term; and they are a part of one
+    word of output, or all of several.
+    """
+    if shape.fibre:
+        return (1,)
+    if shape.banks > 1:
+        return divisors(shape.bank_stride)
+    groups = tuple(shape.lanes * count for count in divisors(shape.inner))
+    return tuple(sorted({*divisors(shape.lanes), *groups}))
+
+
 def choices(shape: StageShape) -> tuple[StageSchedule, ...]:
-    """Every parallelism of a stage, fewest multipliers first; of equals the widest vector first."""
+    """What is worth a thought for a stage, fewest multipliers first; of equals the widest vector.
+
+    Several vectors are worked on at once only where one has all the multipliers that it can use: a
+    turn is then one beat.
+    """
+    length = vector_length(shape)
     found = [
         StageSchedule(vector, outputs)
-        for vector in divisors(vector_length(shape))
+        for vector in divisors(length)
         for outputs in divisors(shape.outputs)
+    ]
+    found += [
+        StageSchedule(length, shape.outputs, vectors=vectors)
+        for vectors in vector_counts(shape)
+        if vectors > 1
     ]
     return tuple(sorted(found, key=lambda one: (one.parallel, -one.vector)))
 
@@ -147,19 +183,26 @@ def shapes_of(path: ContractionPath) -> tuple[StageShape, ...]:
 
 
 def frame_cycles(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) -> int:
-    """Clocks in which a memory port delivers a frame, a word a clock and fibre by fibre."""
+    """Clocks in which a memory port delivers a frame: a word a clock, a fibre a clock at most.
+
+    Args:
+        recurrence: whose frames they are.
+        port_bytes: of a word. Fibres that are shorter set the pace themselves.
+    """
     fibres, fibre = frame_modes(recurrence)
-    if fibre % WORD_BYTES:  # fibres that share words are unpacked byte by byte
-        return fibres * fibre
-    return -(-fibres * fibre // port_bytes)
+    return max(fibres, -(-fibres * fibre // port_bytes))
 
 
-def default_schedule(recurrence: QuantizedRecurrence) -> Schedule:
-    """The fewest multipliers with which no stage of W_x x is slower than one memory port.
+def default_schedule(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) -> Schedule:
+    """The fewest multipliers with which no stage of W_x x is slower than the memory port.
 
     A stage that cannot keep up even with all its multipliers gets all of them.
+
+    Args:
+        recurrence: whose stages.
+        port_bytes: bytes that the port delivers in a clock.
     """
-    pace = frame_cycles(recurrence)
+    pace = frame_cycles(recurrence, port_bytes)
 
     def fewest(shape: StageShape) -> StageSchedule:
         every = choices(shape)
@@ -195,6 +238,7 @@ def check_schedule(recurrence: QuantizedRecurrence, schedule: Schedule) -> None:
         for at, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
             _check_divides(f"schedule.{label}.{at}.vector", stage.vector, vector_length(shape))
             _check_divides(f"schedule.{label}.{at}.outputs", stage.outputs, shape.outputs)
+            _check_vectors(f"schedule.{label}.{at}.vectors", stage.vectors, shape)
             if stage.weights == "adders":
                 _check_adders(f"schedule.{label}.{at}", stage, shape)
 
@@ -206,6 +250,17 @@ def _check_divides(field: str, part: int, whole: int) -> None:
             field=field,
             value=part,
             remedy=f"use one of {', '.join(map(str, divisors(whole)))}",
+        )
+
+
+def _check_vectors(field: str, vectors: int, shape: StageShape) -> None:
+    allowed = vector_counts(shape)
+    if vectors not in allowed:
+        raise ConfigError(
+            "must take vectors of one term, and part of a word of output or whole ones",
+            field=field,
+            value=vectors,
+            remedy=f"use one of {', '.join(map(str, allowed))}",
         )
 
 
@@ -238,8 +293,8 @@ def _stage(value: object, path: str) -> StageSchedule:
             value=value,
             remedy=f"give the keys {', '.join(names)}",
         )
-    for name in ("vector", "outputs"):
-        number = value[name]
+    for name in ("vector", "outputs", "vectors"):
+        number = value.get(name, 1)
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise ConfigError(
                 "must be a whole number above 0", field=f"{field}.{name}", value=number

@@ -243,6 +243,15 @@ def group_positions(recurrence: QuantizedRecurrence) -> Codes:
     return order.ravel() if collects(recurrence) else order[:, 0]
 
 
+def update_order(recurrence: QuantizedRecurrence) -> Codes:
+    """Hidden units in the order in which a cell updates them."""
+    if collects(recurrence):
+        return np.arange(recurrence.units, dtype=np.int64)
+    words = group_positions(recurrence)
+    lanes = np.arange(recurrence.units // len(words), dtype=np.int64) * len(words)
+    return (words[:, None] + lanes).ravel()
+
+
 def collects(recurrence: QuantizedRecurrence) -> bool:
     """Does the cell collect a frame's sums before it updates units?"""
     return recurrence.cell.kind != "lstm" or not gates_arrive_together(recurrence)

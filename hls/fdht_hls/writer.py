@@ -200,7 +200,8 @@ def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
 def _streams(model: ModelGraph) -> Iterator[Stream]:
     for layer in model.get_layers():
         # Between processes of ours; hls4ml's own take its own types only.
-        ours = isinstance(layer, FdhtContraction) or layer.class_name == "Input"
+        ours = layer.class_name == "Input" or isinstance(layer, FdhtContraction)
+        ours |= isinstance(layer, FdhtCell) and layer.get_attr("streamed")
         for variable in layer.get_variables():
             _, depth = variable.pragma
             type = variable.type.name

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fdht_hls.weights import LoadableWeights
 from fdht_host._pynq import allocate
 from fdht_host.driver import FdhtLstm, check_identity, clock_of, load_core
+from fdht_host.loading import loadable_weights, send_weights
 from fdht_host.simulator import SimulatedDevice
 from fdht_models.errors import DeviceError, ShapeError
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -163,7 +164,7 @@ class Accelerator:
         try:
             driver = load_core(overlay_directory / manifest.bitstream, device)
             check_identity(driver, manifest, timeout)
-            loadable = _loadable(driver, manifest, overlay_directory, timeout)
+            loadable = loadable_weights(driver, manifest, overlay_directory, timeout)
             accelerator = cls(
                 manifest, driver.device, driver, batch, timeout, owns_device, loadable
             )
@@ -302,12 +303,7 @@ class Accelerator:
         network = source if isinstance(source, QuantizedNetwork) else QuantizedNetwork.load(source)
         words = self.loadable.pack(network)
         with self._exclusive():
-            buffer = allocate(words.shape, np.uint64, target=self.device)
-            try:
-                buffer[:] = words
-                self.driver.load_weights(buffer, self._timeout)
-            finally:
-                buffer.freebuffer()
+            send_weights(self.driver, words, self._timeout)
 
     def _batches(self, frames: Iterable[Frames]) -> Iterator[Frames]:
         waiting: list[Frames] = []
@@ -432,25 +428,3 @@ class Accelerator:
                 field="frames",
                 value=[int(frames.min()), int(frames.max())],
             )
-
-
-def _loadable(
-    driver: FdhtLstm, manifest: OverlayManifest, directory: Path, timeout: float
-) -> LoadableWeights | None:
-    """What weights the core takes, by the file beside the manifest; None: none.
-
-    Raises:
-        ArtifactError: the file is damaged.
-        DeviceError: the core has another layout than the file.
-    """
-    if manifest.weights is None:
-        return None
-    found = LoadableWeights.load(directory / manifest.weights)
-    shown, wanted = driver.identity(timeout).weights_layout, found.layout.digest
-    if shown != wanted:
-        raise DeviceError(
-            f"the core shows {shown:08x}, {manifest.weights} describes {wanted:08x}",
-            field="weights_layout",
-            remedy="build the overlay again",
-        )
-    return found

@@ -51,18 +51,73 @@ def _plain(part: str) -> str:
 
 @dataclass(frozen=True)
 class Port:
-    """The memory port of the processing system that the core's AXI masters use."""
+    """A memory port of the processing system that AXI masters of the logic can use.
+
+    Args:
+        interface: its name on the processing system's block, as `S_AXI_HP0`.
+        width_bits: of its data, at most.
+        protocol: that it speaks.
+        coherent: it sees the processors' caches (HPC).
+    """
 
     interface: str
-    width_bits: int
+    width_bits: Literal[32, 64, 128]
+    protocol: Literal["AXI3", "AXI4"]
+    coherent: bool = False
 
 
 @dataclass(frozen=True)
 class Ddr:
-    """The processing system's memory."""
+    """The processing system's memory.
 
+    Args:
+        kind: `DDR3`, `DDR4`, `LPDDR4`.
+        size_mib: its size.
+        width_bits: of its bus.
+        transfers_mhz: transfers a second on each wire, in millions: twice the clock.
+    """
+
+    kind: str
     size_mib: int
     width_bits: int
+    transfers_mhz: float
+
+    @property
+    def peak_gigabytes_per_second(self) -> float:
+        """What the bus can carry at most; refresh and turns of the bus take some of it away."""
+        return self.width_bits / 8 * self.transfers_mhz / 1000
+
+    @property
+    def arithmetic(self) -> str:
+        """How the peak comes about, for people."""
+        return (
+            f"{self.width_bits} bits / 8 x {self.transfers_mhz:g} million transfers/s "
+            f"= {self.peak_gigabytes_per_second:.3g} GB/s peak"
+        )
+
+
+@dataclass(frozen=True)
+class ProcessingSystem:
+    """How Vivado is told of the board's processing system.
+
+    Args:
+        preset: "board_part": by the board file, which must be installed; "properties": by
+            `properties` alone.
+        reference_mhz: clock that the processing system gets from the board.
+        properties: of the block, without the prefix `CONFIG.`; set after the board file's.
+    """
+
+    preset: Literal["board_part", "properties"]
+    reference_mhz: float
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A PYNQ image for the board: the version of pynq, and who gives it out."""
+
+    version: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -130,10 +185,13 @@ class Board:
         simulated: True if its programmable logic is a simulation.
         clock_mhz: the core's target clock.
         part: the device.
-        port: the memory port.
+        processing_system: how it is set up.
+        ports: memory ports, the one to use first in front.
         ddr: the memory.
         resources: of the programmable logic.
+        board_part: name of the board file, without its version; None where there is none.
         power_sensors: on the board; empty where there are none.
+        images: PYNQ images that serve it.
         power_model: of a simulated board, else None.
         sources: where each fact comes from, by key.
     """
@@ -144,11 +202,14 @@ class Board:
     simulated: bool
     clock_mhz: float
     part: Part
-    port: Port
+    processing_system: ProcessingSystem
+    ports: tuple[Port, ...]
     ddr: Ddr
     resources: Resources
+    board_part: str | None = None
     power_sensors: tuple[PowerSensor, ...] = ()
     power_model: PowerModel | None = None
+    images: tuple[Image, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,6 +219,17 @@ class Board:
                 field="power_model",
                 remedy="set simulated, or remove the table",
             )
+        if not self.ports:
+            raise ConfigError("names no memory port", field="ports", remedy="add one")
+        if self.processing_system.preset == "board_part" and self.board_part is None:
+            raise ConfigError(
+                "is missing, and the preset needs it", field="board_part", remedy="add it"
+            )
+
+    @property
+    def port(self) -> Port:
+        """The memory port that is used first."""
+        return self.ports[0]
 
 
 def load_board(path: Path) -> Board:

@@ -116,6 +116,87 @@ class CycleCount:
 
 
 @dataclass(frozen=True)
+class TimingFacts:
+    """Timing of the whole design after placing and routing, in nanoseconds.
+
+    Args:
+        setup: worst slack against setup.
+        hold: worst slack against hold.
+        pulse: worst slack of pulse widths.
+        failing: endpoints that fail.
+        met: no slack is negative.
+        allowed_failure: it was packaged although it is not met, because the user said so.
+    """
+
+    setup: float
+    hold: float
+    pulse: float
+    failing: int
+    met: bool
+    allowed_failure: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.met and not self.allowed_failure:
+            raise ArtifactError(
+                "is not met, which is no overlay", field="met", value=False, remedy="build again"
+            )
+
+
+@dataclass(frozen=True)
+class PowerFacts:
+    """Vivado's estimate of power on the chip, in watts; nothing was measured.
+
+    Args:
+        total: dynamic and static.
+        dynamic: of what switches.
+        static: of the device.
+        confidence: Low, Medium or High, as Vivado judges it.
+        kind: how it is known.
+    """
+
+    total: float
+    dynamic: float
+    static: float
+    confidence: str
+    kind: Literal["estimated"] = "estimated"
+
+
+@dataclass(frozen=True)
+class ArrayFacts:
+    """An array of constants in the core: its shape and the format of its values."""
+
+    shape: tuple[int, ...]
+    format: Format
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """What the tools said of a real board's overlay.
+
+    Args:
+        core: "hls": C++ through Vitis HLS; "rtl": the project's own Verilog.
+        plan: digest of the build plan.
+        timing: after placing and routing.
+        used: resources of the whole design: lut, ff, dsp, bram36.
+        available: those of the device.
+        power: estimate.
+        arrays: shapes and formats of the cores of the network.
+        checked: steps that compared the core with the reference; empty for "rtl".
+        licences: notes on the licences of what is in the bitstream.
+    """
+
+    core: Literal["hls", "rtl"]
+    plan: str
+    timing: TimingFacts
+    used: Mapping[str, float]
+    available: Mapping[str, float]
+    power: PowerFacts
+    arrays: Mapping[str, ArrayFacts]
+    checked: tuple[str, ...]
+    licences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class OverlayManifest:
     """An overlay.
 
@@ -134,6 +215,7 @@ class OverlayManifest:
         golden: file name of the golden vectors.
         weights: file name of the description of weights that can be loaded; None: none can.
         tools: versions of what built it.
+        build: what the tools said of it; None for a simulated board.
         schema_version: version of this description.
 
     Raises:
@@ -154,6 +236,7 @@ class OverlayManifest:
     golden: str
     weights: str | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
+    build: BuildFacts | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -191,6 +274,11 @@ class OverlayManifest:
     def seconds_per_frame(self) -> float:
         """Time from one frame to the next at the core's clock; of the kind of the cycle count."""
         return self.cycles_per_frame.cycles / (self.clock_mhz * 1e6)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames a second at the core's clock; of the kind of the cycle count."""
+        return 1 / self.seconds_per_frame
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `manifest_from_json` reads back."""

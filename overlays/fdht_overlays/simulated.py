@@ -135,7 +135,7 @@ def write_simulated_overlay(
     """
     _check_simulated(board)
     clock = fabric_clock(board.clock_mhz)
-    tools = {"fdht": _version("fdht"), "numpy": np.__version__}
+    tools = {"fdht": package_version("fdht"), "numpy": np.__version__}
     manifest = OverlayManifest(
         design_id=f"{design.design_id:016x}",
         experiment=design.experiment,
@@ -201,7 +201,8 @@ def _digest(path: Path) -> str:
         ) from error
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """The version of an installed package, or "unknown"."""
     try:
         return version(package)
     except PackageNotFoundError:

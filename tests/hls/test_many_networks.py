@@ -25,6 +25,7 @@ from fdht_hls.schedule import (
     choices,
     default_schedule,
     shapes_of,
+    vector_counts,
     vector_length,
 )
 from fdht_hls.shapes import StageShape, collects
@@ -135,7 +136,13 @@ def any_schedule(draw: st.DrawFn, network: QuantizedNetwork) -> Schedule:
     paths = (network.recurrence.input_path, network.recurrence.hidden_path)
     return Schedule(
         *(
-            tuple(draw(st.sampled_from(choices(shape))) for shape in shapes_of(path))
+            tuple(
+                dataclasses.replace(
+                    draw(st.sampled_from(choices(shape))),
+                    vectors=draw(st.sampled_from(vector_counts(shape))),
+                )
+                for shape in shapes_of(path)
+            )
             for path in paths
         )
     )
@@ -167,13 +174,25 @@ def scheduled(network: QuantizedNetwork, how: str) -> Schedule:
             "odd": odd[-1],
             "vectors only": StageSchedule(vector_length(shape), 1),
             "outputs only": StageSchedule(1, shape.outputs),
+            "all at once": StageSchedule(
+                vector_length(shape), shape.outputs, vectors=vector_counts(shape)[-1]
+            ),
+            "serial, side by side": StageSchedule(1, 1, vectors=_middle(vector_counts(shape))),
         }[how]
 
     paths = (network.recurrence.input_path, network.recurrence.hidden_path)
     return Schedule(*(tuple(choose(shape) for shape in shapes_of(path)) for path in paths))
 
 
-KINDS = ("serial", "parallel", "odd", "vectors only", "outputs only")
+def _middle(counts: Sequence[int]) -> int:
+    """One above 1 if there is one, and not the highest if there are others."""
+    return counts[-2] if len(counts) > 2 else counts[-1]
+
+
+KINDS = (
+    *("serial", "parallel", "odd", "vectors only", "outputs only"),
+    *("all at once", "serial, side by side"),
+)
 #: What takes other loops than a chain: bonds that pass by, terms of a sum, sums in another order.
 LABELS = ("ht-lstm-integrated", "bt-gru-integrated", "kcp-vectors-lstm-integrated")
 
@@ -231,7 +250,7 @@ def sample(tmp_path_factory) -> Callable[[Build], ManyCores]:
 @pytest.mark.parametrize("build", ["native", "exact"])
 def test_every_kind_of_schedule_and_random_networks_are_equal(sample, build):
     many = sample(build)
-    assert len(many.cases) == 6 + 1 + 3
+    assert len(many.cases) == 8 + 1 + 3
     refuse_mismatches(many)
     different = {tuple(stage.parallel for stage in one.schedule.input) for one in many.cases}
     assert len(different) > 6
@@ -270,7 +289,7 @@ def test_hundreds_of_random_networks_are_equal(tmp_path):
 
 def test_the_random_networks_are_of_every_kind():
     """What the tests above rest on."""
-    found = draw_cases(60, derandomize=True)
+    found = draw_cases(100, derandomize=True)
     recurrences = [case.network.recurrence for case in found]
     assert {one.cell.kind for one in recurrences} == {"lstm", "gru"}
     assert {collects(one) for one in recurrences} == {True, False}
@@ -282,3 +301,7 @@ def test_the_random_networks_are_of_every_kind():
     used = [stage for case in found for stage in (*case.schedule.input, *case.schedule.hidden)]
     beats = [one.beats(shape) for one, shape in zip(used, stages, strict=True)]
     assert len(np.unique(beats)) > 5 and 1 in beats
+    # Parts of a word of output, and several words, at once.
+    pairs = list(zip(used, stages, strict=True))
+    assert any(1 < one.vectors <= shape.lanes for one, shape in pairs)
+    assert any(one.words_at_once(shape) > 1 for one, shape in pairs)

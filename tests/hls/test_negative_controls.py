@@ -134,6 +134,8 @@ def test_there_is_an_array_of_each_kind(small):
         "candidate": 1,
         "core": 3,
         "gate": 1,
+        "head_bias": 1,
+        "head_weight": 1,
         "hidden_core_": 3,
         "output": 1,
         "position": 1,

@@ -61,7 +61,7 @@ def test_importing_hls4ml_is_all_it_takes(first):
         "backend": True,
         "writer": "FdhtWriter",
         "handler": "fdht_hls.parsing",
-        "layers": ["FdhtCell", "FdhtContraction", "FdhtLstm"],
+        "layers": ["FdhtCell", "FdhtContraction", "FdhtHead", "FdhtLstm"],
         "heavy": [],
     }
     assert "_WhenConvertersAreThere" not in finders, "it goes when its work is done"

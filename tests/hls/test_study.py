@@ -10,6 +10,7 @@ from fdht_hls.benchmarks.network import CONFIGURATIONS, noise_clips, random_clas
 from fdht_hls.csimulation import compile_library
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.model import conversion_model
+from fdht_hls.schedule import default_schedule, shapes_of
 from fdht_hls.stage import convert_project
 from fdht_models.tensor.quantized import frame_modes
 
@@ -37,6 +38,9 @@ def test_a_configuration_of_the_study_is_equal_three_ways(name, tmp_path):
         found = np.stack([keras.predict_on_batch(value)[0] for value in values])
         np.testing.assert_array_equal(network.logit_format.exact(found), wanted)
 
+    schedule = default_schedule(network.recurrence)
+    stages = zip(schedule.input, shapes_of(network.recurrence.input_path), strict=True)
+    assert all(stage.cycles(shape) <= 7200 for stage, shape in stages), "one port's pace"
     convert_project(model, network, tmp_path / "project", {})
     for build in ("native", "exact"):
         compile_library(tmp_path / "project", tmp_path / f"{build}.so", build)

@@ -145,7 +145,7 @@ def test_all_copies_of_a_batch_are_loaded(small: Converted):
 
 def test_a_buffer_of_another_size_is_refused(small: Converted):
     simulation = CSimulation(small.library("native"))
-    with pytest.raises(DeviceError, match=r"the core takes 75 words of weights"):
+    with pytest.raises(DeviceError, match=r"the core takes 63 words of weights"):
         simulation.load_weights(np.zeros(74, np.uint64))
     simulation.close()
 
@@ -153,7 +153,7 @@ def test_a_buffer_of_another_size_is_refused(small: Converted):
 def test_a_core_with_loadable_weights_is_synthesizable(small: Converted):
     assert lint_project(small.project) == []
     core = (small.project / "firmware" / "fdht_lstm.cpp").read_text()
-    assert "m_axi port=weights offset=slave bundle=gmem_weights depth=75" in core
+    assert "m_axi port=weights offset=slave bundle=gmem_weights depth=63" in core
 
 
 def test_its_test_bench_loads_weights(small: Converted, tmp_path: Path):

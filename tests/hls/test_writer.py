@@ -99,7 +99,7 @@ def test_bursts_fit_the_ports_of_a_zynq_7000(small):
         ("results", "16"),
     ]
     depths = [int(depth) for depth in re.findall(r"HLS STREAM variable=\w+ depth=(\d+)", text)]
-    assert len(depths) == 6 and max(depths) <= 16
+    assert len(depths) == 7 and max(depths) <= 16
 
 
 def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):

@@ -20,13 +20,45 @@ def changed(tmp_path: Path, text: str, old: str, new: str) -> Path:
 
 
 def test_every_board_loads_under_its_file_name():
-    assert set(board_names()) == {"sim", "pynq-z2", "zcu104", "kv260"}
+    assert set(board_names()) == {
+        "sim",
+        "pynq-z1",
+        "pynq-z2",
+        "zcu102",
+        "zcu104",
+        "kv260",
+        "ultra96-v2",
+    }
     for name in board_names():
         board = get_board(name)
         assert board.name == name
         assert board.part.name.startswith(board.part.device)
         assert board.part.package in board.part.name
         assert {"part", "resources", "ddr"} <= set(board.sources)
+        assert board.simulated or {"ports", "processing_system", "images"} <= set(board.sources)
+
+
+@pytest.mark.parametrize(
+    ("board", "peak"),
+    [("pynq-z1", 2.1), ("pynq-z2", 2.1), ("zcu102", 17.072), ("zcu104", 17.072), ("kv260", 19.2),
+     ("ultra96-v2", 4.264)],
+)  # fmt: skip
+def test_the_peak_of_the_memory_comes_with_its_arithmetic(board, peak):
+    ddr = get_board(board).ddr
+    assert ddr.peak_gigabytes_per_second == pytest.approx(peak)
+    assert ddr.arithmetic.startswith(f"{ddr.width_bits} bits / 8 x {ddr.transfers_mhz:g} million")
+
+
+def test_ports_are_those_of_the_family():
+    for name in board_names():
+        board = get_board(name)
+        zynq7000 = board.family == "zynq7000"
+        assert board.port is board.ports[0]
+        assert len({port.interface for port in board.ports}) == len(board.ports)
+        assert {port.protocol for port in board.ports} == {"AXI3" if zynq7000 else "AXI4"}
+        assert {port.width_bits for port in board.ports} == {64 if zynq7000 else 128}
+        for port in board.ports:
+            assert port.coherent == ("HPC" in port.interface)
 
 
 def test_only_simulated_boards_have_modelled_power():
@@ -56,9 +88,13 @@ def test_a_bitstreams_part_is_compared(board, header, matches):
 
 
 def test_an_unknown_board_is_refused_with_near_matches():
-    with pytest.raises(ConfigError, match=r"board = 'pynqz2'.*did you mean 'pynq-z2'\?"):
+    with pytest.raises(
+        ConfigError, match=r"board = 'pynqz2'.*did you mean 'pynq-z2' or 'pynq-z1'\?"
+    ):
         get_board("pynqz2")
-    with pytest.raises(ConfigError, match="choose one of kv260, pynq-z2, sim, zcu104"):
+    with pytest.raises(
+        ConfigError, match="choose one of kv260, pynq-z1, pynq-z2, sim, ultra96-v2, zcu102"
+    ):
         get_board("qqqqq")
 
 
@@ -73,15 +109,30 @@ def test_an_unknown_board_is_refused_with_near_matches():
         ('title = "TUL PYNQ-Z2"', "title = 3", "title = 3: must be of type str"),
         ("simulated = false", "simulated = 0", "simulated = 0: must be of type bool"),
         ("simulated = false", "simulated = true", "power_model: belongs to simulated boards"),
-        ("clock_mhz = 100.0", "clock_mhz = 100.0\nport = 3", "not valid TOML"),
-        ("[port]", "[prot]", "prot: is not a known key; did you mean 'port'"),
+        ("clock_mhz = 100.0", "clock_mhz = 100.0\nclock_mhz = 3", "not valid TOML"),
+        ("[ddr]", "[dr]", "dr: is not a known key; did you mean 'ddr'"),
+        (
+            'interface = "S_AXI_HP1"',
+            'interfase = "S"',
+            r"ports\[1\]\.interfase: is not a known key",
+        ),
+        ("reference_mhz = 50.0", "", r"processing_system\.reference_mhz: is missing"),
+        ('preset = "properties"', 'preset = "file"', r"processing_system\.preset = 'file': is not"),
+        (
+            'preset = "properties"',
+            'preset = "board_part"\nx = 1',
+            r"processing_system\.x: is not a",
+        ),
+        ('version = "3.1"', "version = 3.1", r"images\[1\]\.version = 3\.1: must be of type str"),
+        ("[resources]", "[ressources]", "ressources: is not a known key; did you mean 'res"),
+        ('board_part = "tul', 'board_parts = "tul', "board_parts: is not a known key; did you mea"),
         (
             "[sources]",
             "[[power_sensors]]\nnam = 'x'\n[sources]",
             r"power_sensors\[0\]\.nam: is not",
         ),
         ("[sources]", "[power_sensors]\n[sources]", "power_sensors = {}: must be a list"),
-        ('part = "hls4ml', 'part = 3 # "hls4ml', r"sources\.part = 3: must be of type str"),
+        ('ddr = "TUL', 'ddr = 3 # "TUL', r"sources\.ddr = 3: must be of type str"),
     ],
 )
 def test_a_bad_board_file_is_refused_with_the_dotted_path(tmp_path, old, new, message):
@@ -103,13 +154,24 @@ def test_a_bad_power_model_is_refused_with_the_dotted_path(tmp_path):
 
 def test_a_table_in_the_place_of_a_value_is_refused(tmp_path):
     path = tmp_path / "board.toml"
-    path.write_text(
-        re.sub(r"\[port\]\n.*\n.*\n", "", PYNQ_Z2).replace("[part]", "port = 3\n[part]")
-    )
-    with pytest.raises(ConfigError, match=r"port = 3: must be a table"):
+    text = re.sub(r"\[ddr\]\n(.*\n)*?\n", "", PYNQ_Z2)
+    path.write_text(text.replace("[part]", "ddr = 3\n[part]"))
+    with pytest.raises(ConfigError, match=r"ddr = 3: must be a table"):
         load_board(path)
 
 
 def test_an_unreadable_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         load_board(tmp_path / "none.toml")
+
+
+def test_a_board_without_ports_or_board_file_is_refused(tmp_path):
+    path = tmp_path / "board.toml"
+    text = re.sub(r"\[\[ports\]\]\n(\w.*\n)+", "", PYNQ_Z2)
+    path.write_text("ports = []\n" + text)
+    with pytest.raises(ConfigError, match=r"board\.toml: ports: names no memory port"):
+        load_board(path)
+    text = re.sub("board_part = .*\n", "", (BOARDS_DIRECTORY / "zcu104.toml").read_text())
+    path.write_text(re.sub("board_part = .*\n", "", text, count=1))
+    with pytest.raises(ConfigError, match="board_part: is missing, and the preset needs it"):
+        load_board(path)

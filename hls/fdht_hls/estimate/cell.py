@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.primitives import (
     bram18,
     dsps_of_product,
@@ -43,7 +43,6 @@ def cell_resources(
     recurrence: QuantizedRecurrence,
     hidden: tuple[StageDesign, ...],
     model: ResourceModel,
-    engine: Engine,
 ) -> dict[str, Resources]:
     """What the parts of the cell take, by name, without the stages of W_h h."""
     cell = recurrence.cell
@@ -51,7 +50,7 @@ def cell_resources(
         "tables": tables(cell, model),
         "bias": _bias(recurrence, model),
         "state": _state(cell, model),
-        "words": _hidden_word(cell, model, engine),
+        "fifo": fifo(FIFO_DEPTH, cell.hidden.width, model),
         "sums": _sums(recurrence, model),
         "products": _products(recurrence, model),
         "streams": _streams(recurrence, hidden, model),
@@ -83,19 +82,11 @@ def _bias(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
 
 
 def _state(cell: Cell, model: ResourceModel) -> Resources:
-    """The states h of this step and of the next, and the cell state."""
-    kept = memory(cell.units, cell.hidden.width, model, 2)
+    """The state h, which W_h h has read before the first unit is updated, and the cell state."""
+    kept = memory(cell.units, cell.hidden.width, model)
     if isinstance(cell, LstmCell):
         kept += memory(cell.units, cell.cell.width, model)
     return kept
-
-
-def _hidden_word(cell: Cell, model: ResourceModel, engine: Engine) -> Resources:
-    """What gives h on: one word that holds all of it, or, streamed, a unit after the other."""
-    if engine.streamed_units:
-        return fifo(FIFO_DEPTH, cell.hidden.width, model)
-    word = cell.units * cell.hidden.width
-    return Resources(lut=cell.units, ff=word) + fifo(1, word, model)
 
 
 def _sums(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
@@ -161,10 +152,8 @@ def _streams(
     return taken
 
 
-def head_resources(
-    network: QuantizedNetwork, model: ResourceModel, engine: Engine
-) -> dict[str, Resources]:
-    """A multiplier a class; one unit a clock is selected from the word that holds all of h."""
+def head_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str, Resources]:
+    """A multiplier a class, for the one unit that comes in a clock."""
     hidden, form = network.recurrence.cell.hidden, network.head.weights.format
     units, classes = network.recurrence.units, len(network.classes)
     logit = network.logit_format.width
@@ -174,9 +163,6 @@ def head_resources(
         "accumulators": Resources(
             lut=luts(classes * logit * model.lut_per_clear_bit), ff=2 * classes * logit
         ),
-        "words": Resources()
-        if engine.streamed_units
-        else Resources(lut=select(units, hidden.width, model), ff=units * hidden.width),
         "fifo": fifo(1, classes * logit, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }
@@ -185,13 +171,17 @@ def head_resources(
 def reader_resources(
     recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel
 ) -> dict[str, Resources]:
-    """The read master, the word in which a fibre is put together, and the FIFO behind it."""
-    fibre = frame_modes(recurrence)[1] * recurrence.input_format.width
+    """The read master, the bytes from which fibres are cut, and the FIFO behind them."""
+    length = frame_modes(recurrence)[1]
+    fibre = length * recurrence.input_format.width
+    # A fibre starts at one of so many places; whole words need none but an enable for each byte.
+    places = WORD_BYTES // math.gcd(length, WORD_BYTES)
+    cut = select(places, fibre, model) if places > 1 else length
     ports = max(1, math.ceil(bytes_per_clock / WORD_BYTES))
     master = Resources(model.reader_lut, model.reader_ff, 0, model.reader_bram18)
     return {
         "master": master * ports,
-        "words": Resources(lut=frame_modes(recurrence)[1], ff=fibre + 8 * bytes_per_clock),
+        "words": Resources(lut=cut, ff=fibre + 8 * bytes_per_clock),
         "fifo": fifo(FIFO_DEPTH, fibre, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }

@@ -151,8 +151,6 @@ class Core:
     @cached_property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame."""
-        if self.engine.gearbox:
-            return -(-self.network.frame_bytes // self.bytes_per_clock)
         return frame_cycles(self.network.recurrence, self.bytes_per_clock)
 
     @cached_property
@@ -208,12 +206,7 @@ class Core:
         words = self.network.result_bytes // WORD_BYTES
         # Collected sums are all there before the first unit is updated.
         cell = updated + (recurrence.units + depth if self.collected else 0)
-        if self.engine.streamed_units:
-            head = cell + depth
-        else:
-            # All of h is given on at once; collected, it is put together as units are updated.
-            cell += 0 if self.collected else recurrence.units
-            head = cell + recurrence.units + depth
+        head = cell + depth  # it adds up as units are updated
         return {self._cell_name: cell, "head": head, "write result": head + words + depth}
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:
@@ -236,8 +229,8 @@ class Core:
         loader = {"load weights": {"port": parts.loader_resources(model)}} if self.loadable else {}
         return {
             "read frame": parts.reader_resources(recurrence, self.bytes_per_clock, model),
-            self._cell_name: parts.cell_resources(recurrence, self.hidden, model, self.engine),
-            "head": parts.head_resources(self.network, model, self.engine),
+            self._cell_name: parts.cell_resources(recurrence, self.hidden, model),
+            "head": parts.head_resources(self.network, model),
             "write result": parts.writer_resources(self.network, model),
             "registers": parts.control_resources(model),
             **loader,
@@ -262,7 +255,9 @@ class Core:
         times, finished = self.arrivals, {"read frame": self.last_word}
         rows = []
         for design, chosen in zip(self.input, schedule.input, strict=True):
-            times = stage_times(times, design.shape, chosen.beats(design.shape), self.model)
+            times = stage_times(
+                times, design.shape, chosen.beats(design.shape), self.model, chosen.vectors
+            )
             finished[design.name] = int(times[-1])
             rows.append(self._row(design, chosen))
         rows += [

@@ -84,14 +84,10 @@ class Engine:
     """What an engine does that today's C++ kernels do not; all of it is assumed only if asked for.
 
     Args:
-        gearbox: fibres that share memory words are cut at the pace of the port, not a byte a clock.
-        streamed_units: the cell gives h on unit by unit, and the head adds up meanwhile.
         int8_pairs: two products of 8 bits that share a factor in one DSP slice (WP486); they are
             added in LUT.
     """
 
-    gearbox: bool = False
-    streamed_units: bool = False
     int8_pairs: bool = False
 
 

@@ -144,8 +144,9 @@ def multipliers(
             return Resources(dsp=each * parallel)
         # Two outputs share the value that they are multiplied with; their sums share no adder.
         adders = luts(parallel * design.total.width * model.lut_per_adder_bit)
-        return Resources(lut=adders, ff=adders, dsp=schedule.vector * -(-schedule.outputs // 2))
-    if design.weights == parallel and schedule.weights == "constant":
+        pairs = schedule.vectors * schedule.vector * -(-schedule.outputs // 2)
+        return Resources(lut=adders, ff=adders, dsp=pairs)
+    if design.weights == schedule.weights_in_beat and schedule.weights == "constant":
         taken = luts(parallel * luts_of_constant_product(design.source.width, core, model))
     else:
         adder = design.total.width * model.lut_per_adder_bit
@@ -162,12 +163,13 @@ def adder_resources(
         taken = luts(schedule.parallel * each)
         return Resources(lut=taken, ff=luts(taken * model.ff_per_lut))
     graph = adder_graph(design.kernel, design.source)
-    return Resources(lut=graph.cost, ff=graph.register_bits)
+    return Resources(lut=graph.cost, ff=graph.register_bits) * schedule.vectors
 
 
 def weights(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
-    """Constants, or a memory: one word a clock with a weight for every multiplier."""
-    depth, width = design.weights // schedule.parallel, schedule.parallel * design.core.width
+    """Constants, or a memory: one word a clock with a weight for every multiplier of a vector."""
+    row = schedule.weights_in_beat
+    depth, width = design.weights // row, row * design.core.width
     if schedule.weights == "adders":
         return Resources()
     if schedule.weights == "loadable":
@@ -181,28 +183,34 @@ def accumulators(design: StageDesign, schedule: StageSchedule, model: ResourceMo
     Behind them, a parallel output is rounded, unless it is emitted exactly.
     """
     shape, width = design.shape, design.total.width
-    pieces = shape.outputs // schedule.outputs
-    turn = Resources(ff=shape.outputs * width) if schedule.vector < _length(shape) else Resources()
-    clear = luts(schedule.outputs * width * model.lut_per_clear_bit)
+    outputs, pieces = schedule.vectors * schedule.outputs, shape.outputs // schedule.outputs
+    kept = schedule.vectors * shape.outputs if schedule.vector < _length(shape) else 0
+    turn = Resources(ff=kept * width)
+    clear = luts(outputs * width * model.lut_per_clear_bit)
     rounded = 0 if design.last else rounding(width, design.result.width, model)
-    logic = Resources(lut=clear + schedule.outputs * rounded, ff=schedule.outputs * width)
+    logic = Resources(lut=clear + outputs * rounded, ff=outputs * width)
     if shape.fibre:  # the running turn is all that it adds up
         return turn + logic
-    rows = shape.groups * shape.inner * shape.lanes * pieces
-    return turn + logic + memory(rows, width, model, schedule.outputs)
+    rows = shape.groups * shape.inner * shape.lanes // schedule.vectors * pieces
+    return turn + logic + memory(rows, width, model, outputs)
 
 
 def words(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
     """Registers of the word that is worked on and of the word that is put together.
 
-    A beat's values are selected from the former; each value of the latter has an enable.
+    A beat's values are selected from the former; each value of the latter has an enable. Words that
+    are completed at once wait in a FIFO of their own, from which one after the other is selected.
     """
     shape, width = design.shape, design.source.width
-    arriving, leaving = design.word_in * width, shape.word_out * design.result.width
-    ways = design.word_in // schedule.vector
-    return Resources(
-        lut=select(ways, schedule.vector * width, model) + shape.word_out, ff=arriving + leaving
+    words, taken = schedule.words_at_once(shape), schedule.vectors * schedule.vector
+    arriving, bits = design.word_in * width, shape.word_out * design.result.width
+    found = Resources(
+        lut=select(design.word_in // taken, taken * width, model) + words * shape.word_out,
+        ff=arriving + words * bits,
     )
+    if words > 1:
+        found += fifo(FIFO_DEPTH, words * bits, model) + Resources(lut=select(words, bits, model))
+    return found
 
 
 def _length(shape: StageShape) -> int:

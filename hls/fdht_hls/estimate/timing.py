@@ -31,7 +31,9 @@ def serve(arrivals: Times, clocks: int) -> Times:
     return np.maximum.accumulate(arrivals - index * clocks) + index * clocks
 
 
-def stage_times(arrivals: Times, shape: StageShape, beats: int, model: ResourceModel) -> Times:
+def stage_times(
+    arrivals: Times, shape: StageShape, beats: int, model: ResourceModel, vectors: int = 1
+) -> Times:
     """When each word of output leaves a stage.
 
     Args:
@@ -39,14 +41,19 @@ def stage_times(arrivals: Times, shape: StageShape, beats: int, model: ResourceM
         shape: the stage's loops.
         beats: clocks of a turn.
         model: its pipeline depth is used.
+        vectors: vectors of a turn.
     """
-    vector_group = shape.lanes * beats
-    begin = serve(arrivals, shape.inner * vector_group)
+    # A turn completes a part of a word of output, or several words, which leave a word a clock.
+    words = max(1, vectors // shape.lanes)
+    series = max(1, shape.lanes // vectors) * beats
+    begin = serve(arrivals, shape.inner // words * series)
     mode = 1 if shape.fibre else shape.mode
     # Words leave while the last value of the mode passes, one for every group of vectors.
     last = begin.reshape(shape.outer, mode, shape.groups)[:, -1, :]
-    leaving = vector_group * np.arange(1, shape.inner + 1, dtype=np.int64)
-    return (last[:, :, None] + leaving + model.pipeline_depth).ravel()
+    number = np.arange(shape.inner, dtype=np.int64)
+    leaving = series * (number // words + 1)
+    times: Times = (last[:, :, None] + leaving + model.pipeline_depth).ravel()
+    return times if words == 1 else serve(times, 1)
 
 
 def chain_times(
@@ -55,5 +62,5 @@ def chain_times(
     """The same behind several stages."""
     times = arrivals
     for shape, schedule in stages:
-        times = stage_times(times, shape, schedule.beats(shape), model)
+        times = stage_times(times, shape, schedule.beats(shape), model, schedule.vectors)
     return times

@@ -10,9 +10,9 @@
 // in which data arrive (outer products), so no transpose memory exists: the transposition is in
 // the order of the loops. A stage sums exactly and rounds once, when its mode has passed.
 //
-// A turn of a stage takes a vector to `outputs` sums. It is done in beats of one clock: in a beat
-// `vector_parallel` values of the vector meet `output_parallel` outputs. Pieces of the vector are
-// the outer loop, pieces of the outputs the inner one.
+// A turn of a stage takes `vectors` vectors to `outputs` sums each. It is done in beats of one clock:
+// in a beat `vector_parallel` values of each vector meet `output_parallel` outputs. Pieces of the
+// vector are the outer loop, pieces of the outputs the inner one.
 namespace fdht {
 
 // Reference for the generated configurations.
@@ -29,6 +29,8 @@ struct contraction_config {
     static const unsigned banks = 1;       // terms of a sum, each with weights of its own
     static const unsigned bank_stride = 1; // lanes between one term and the next
     static const unsigned low = 1;         // lanes that end before the opened bonds do
+    static const unsigned vectors = 1;         // vectors of a word that are worked on at once
+    static const unsigned words_at_once = 1;   // words of output that they complete at once
     static const unsigned vector_parallel = 1; // values of a vector in a beat
     static const unsigned vector_pieces = 1;   // beats' worth of values in a vector
     static const unsigned output_parallel = 1; // outputs that each of them meets in a beat
@@ -58,7 +60,7 @@ template <typename CONFIG_T> struct emit<CONFIG_T, false> {
     }
 };
 
-// One beat: all products of `vector_parallel` values, from word[first] on, with `output_parallel`
+// One beat of a vector: all products of `vector_parallel` values, from word[first] on, with `output_parallel`
 // outputs, summed over the values. `weights` is what one read gives.
 template <typename CONFIG_T, class data_T>
 void multiply(const data_T &word, unsigned first, const typename CONFIG_T::weight_t weights[],
@@ -161,10 +163,10 @@ void accumulate(bool first_piece, bool last_piece, bool first_of_mode, const sum
     }
 }
 
-// Puts one beat's finished sums into a word of output. In it, bonds that live longer come first, so
-// that those which the next stage sums are the innermost.
+// Puts one beat's finished sums of a vector into a word of output, which starts at out[start]. In it,
+// bonds that live longer come first, so that those which the next stage sums are the innermost.
 template <typename CONFIG_T, class res_T>
-void place(unsigned lane, unsigned part,
+void place(unsigned start, unsigned lane, unsigned part,
            const typename integer<CONFIG_T::accumulator_width>::type sums[CONFIG_T::output_parallel],
            res_T &out) {
     #pragma HLS INLINE
@@ -174,36 +176,39 @@ void place(unsigned lane, unsigned part,
         const unsigned o = part * CONFIG_T::output_parallel + p;
         const unsigned mode_out = o / CONFIG_T::opened;
         const unsigned bond = (mode_out * high + lane / CONFIG_T::low) * CONFIG_T::opened + o % CONFIG_T::opened;
-        out[bond * CONFIG_T::low + lane % CONFIG_T::low] =
+        out[start + bond * CONFIG_T::low + lane % CONFIG_T::low] =
             emit<CONFIG_T, CONFIG_T::exact>::template value<typename res_T::value_type>(sums[p]);
     }
 }
 
 // Later stages: one word of input holds inner x lanes vectors of length rank_in; each is an outer
-// product with the core's slice for the current value of the mode, and a turn.
+// product with the core's slice for the current value of the mode. `vectors` of them are a turn.
 //   sums[group][inner][lane][o] += sum_r word[inner][lane][r] * weights[i][bank of lane][r][o]
-// A word of output is one group of vectors. `weights` has a row for each beat of a turn, for each
-// value of the mode and each bank.
+// A word of output is one group of vectors; `result` carries `words_at_once` of them in one. All
+// vectors of a turn are of one bank, so `weights` has a row for each beat of a turn, for each value
+// of the mode and each bank.
 template <typename CONFIG_T, class data_T, class res_T>
 void contract_mode(hls::stream<data_T> &data, hls::stream<res_T> &result,
                    const typename CONFIG_T::weight_t
                        weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
                               [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
-    static const unsigned vectors = CONFIG_T::inner * CONFIG_T::lanes;
-    static const unsigned rows = CONFIG_T::groups * vectors * CONFIG_T::output_pieces;
+    static const unsigned turns = CONFIG_T::inner * CONFIG_T::lanes / CONFIG_T::vectors;
+    static const unsigned rows = CONFIG_T::groups * turns * CONFIG_T::output_pieces;
     data_T word;
     res_T out;
-    // Sums of the turn that runs, in registers: taken up again by the next piece of its vector.
-    sum_t turn[CONFIG_T::output_pieces][CONFIG_T::output_parallel];
+    // Sums of the turn that runs, in registers: taken up again by the next piece of its vectors.
+    sum_t turn[CONFIG_T::output_pieces][CONFIG_T::vectors][CONFIG_T::output_parallel];
     #pragma HLS ARRAY_PARTITION variable=turn complete dim=0
     // Sums over the mode, one beat's worth a row. They come from here in the first piece of a
     // vector and return in its last. The same row is read again in the next value of the mode:
-    // output_pieces x ((groups x vectors - 1) x vector_pieces + 1) beats after it was written, which
-    // is at least the number of rows. So either there are several clocks between, or there are so few rows that they are registers (Vitis HLS
-    // partitions arrays of up to 4 by itself: UG1399, config_array_partition -complete_threshold).
-    sum_t sums[rows][CONFIG_T::output_parallel];
+    // output_pieces x ((groups x turns - 1) x vector_pieces + 1) beats after it was written, which is
+    // at least the number of rows. So either there are several clocks between, or there are so few
+    // rows that they are registers (Vitis HLS partitions arrays of up to 4 by itself: UG1399,
+    // config_array_partition -complete_threshold).
+    sum_t sums[rows][CONFIG_T::vectors][CONFIG_T::output_parallel];
     #pragma HLS ARRAY_PARTITION variable=sums complete dim=2
+    #pragma HLS ARRAY_PARTITION variable=sums complete dim=3
     #pragma HLS ARRAY_RESHAPE variable=weights complete dim=2
 Outer:
     for (unsigned outer = 0; outer < CONFIG_T::frames * CONFIG_T::outer; outer++) {
@@ -212,33 +217,40 @@ Outer:
         Groups:
             for (unsigned group = 0; group < CONFIG_T::groups; group++) {
             Turns:
-                for (unsigned vector = 0; vector < vectors; vector++) {
+                for (unsigned number = 0; number < turns; number++) {
                 Vector:
                     for (unsigned piece = 0; piece < CONFIG_T::vector_pieces; piece++) {
                     Outputs:
                         for (unsigned part = 0; part < CONFIG_T::output_pieces; part++) {
                             #pragma HLS PIPELINE II=1
                             // The tool cannot see the distance through six counters.
-                            #pragma HLS DEPENDENCE variable=sums type=inter direction=RAW distance=CONFIG_T::output_pieces*((CONFIG_T::groups*vectors-1)*CONFIG_T::vector_pieces+1) true
+                            #pragma HLS DEPENDENCE variable=sums type=inter direction=RAW distance=CONFIG_T::output_pieces*((CONFIG_T::groups*turns-1)*CONFIG_T::vector_pieces+1) true
+                            const unsigned vector = number * CONFIG_T::vectors;
                             const unsigned lane = vector % CONFIG_T::lanes;
                             const unsigned bank = lane / CONFIG_T::bank_stride % CONFIG_T::banks;
                             const unsigned slice = (i * CONFIG_T::banks + bank) * CONFIG_T::vector_pieces + piece;
-                            const unsigned row = (group * vectors + vector) * CONFIG_T::output_pieces + part;
+                            const unsigned row = (group * turns + number) * CONFIG_T::output_pieces + part;
                             const bool first = piece == 0;
                             const bool last = piece == CONFIG_T::vector_pieces - 1;
-                            if (vector == 0 && first && part == 0) {
+                            const bool complete = last && i == CONFIG_T::mode - 1;
+                            if (number == 0 && first && part == 0) {
                                 word = data.read();
                             }
-                            sum_t products[CONFIG_T::output_parallel];
-                            #pragma HLS ARRAY_PARTITION variable=products complete
-                            beat<CONFIG_T>::products_of(word, vector * CONFIG_T::rank_in + piece * CONFIG_T::vector_parallel,
-                                               weights[slice * CONFIG_T::output_pieces + part], products);
-                            accumulate<CONFIG_T>(first, last, i == 0, products, turn[part], sums[row]);
-                            if (last && i == CONFIG_T::mode - 1) {
-                                place<CONFIG_T>(lane, part, turn[part], out);
-                                if (lane == CONFIG_T::lanes - 1 && part == CONFIG_T::output_pieces - 1) {
-                                    result.write(out);
+                            for (unsigned v = 0; v < CONFIG_T::vectors; v++) {
+                                #pragma HLS UNROLL
+                                sum_t products[CONFIG_T::output_parallel];
+                                #pragma HLS ARRAY_PARTITION variable=products complete
+                                const unsigned value = (vector + v) * CONFIG_T::rank_in + piece * CONFIG_T::vector_parallel;
+                                beat<CONFIG_T>::products_of(word, value, weights[slice * CONFIG_T::output_pieces + part], products);
+                                accumulate<CONFIG_T>(first, last, i == 0, products, turn[part][v], sums[row][v]);
+                                if (complete) {
+                                    const unsigned start = v / CONFIG_T::lanes * CONFIG_T::lanes * CONFIG_T::outputs;
+                                    place<CONFIG_T>(start, lane + v % CONFIG_T::lanes, part, turn[part][v], out);
                                 }
+                            }
+                            if (complete && lane + CONFIG_T::vectors >= CONFIG_T::lanes &&
+                                part == CONFIG_T::output_pieces - 1) {
+                                result.write(out);
                             }
                         }
                     }
@@ -246,6 +258,47 @@ Outer:
             }
         }
     }
+}
+
+// So many words in one.
+template <class word_T, unsigned COUNT> struct several;
+
+template <template <class, unsigned> class array_T, class value_T, unsigned SIZE, unsigned COUNT>
+struct several<array_T<value_T, SIZE>, COUNT> {
+    typedef array_T<value_T, SIZE * COUNT> type;
+};
+
+// Gives words that came as one on, a word a clock.
+template <typename CONFIG_T, class data_T, class res_T>
+void split_words(hls::stream<data_T> &data, hls::stream<res_T> &result) {
+    data_T all;
+Words:
+    for (unsigned word = 0; word < CONFIG_T::frames * CONFIG_T::outer * CONFIG_T::groups * CONFIG_T::inner; word++) {
+        #pragma HLS PIPELINE II=1
+        if (word % CONFIG_T::words_at_once == 0) {
+            all = data.read();
+        }
+        res_T out;
+        for (unsigned i = 0; i < res_T::size; i++) {
+            #pragma HLS UNROLL
+            out[i] = all[word % CONFIG_T::words_at_once * res_T::size + i];
+        }
+        result.write(out);
+    }
+}
+
+// A later stage whose turns are whole groups of vectors, so that each completes several words. They
+// wait in a FIFO while the next sums are added up, and leave a word a clock.
+template <typename CONFIG_T, class data_T, class res_T>
+void contract_mode_groups(hls::stream<data_T> &data, hls::stream<res_T> &result,
+                          const typename CONFIG_T::weight_t
+                              weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
+                                     [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
+    #pragma HLS DATAFLOW
+    hls::stream<typename several<res_T, CONFIG_T::words_at_once>::type> several_words("several_words");
+    #pragma HLS STREAM variable=several_words depth=16
+    contract_mode<CONFIG_T>(data, several_words, weights);
+    split_words<CONFIG_T>(several_words, result);
 }
 
 } // namespace fdht

@@ -17,6 +17,7 @@ struct gru_config {
     static const unsigned rows = 3;     // 3 H
     static const unsigned fibre = 1;    // p_d: hidden units in a word of W_h's input
     static const unsigned stateful = 0; // 1: the state outlives the call
+    static const unsigned streamed = 0; // 1: each unit is a word of the result
     static const int sum_width = 32;    // of the gates' argument
     static const int input_shift = 0;   // exact shifts that align its parts
     static const int hidden_shift = 0;
@@ -100,13 +101,12 @@ Steps:
             const hidden_sum_t rest = (hidden_sum_t(1) << CONFIG_T::gate_fraction) - update;
             const hidden_sum_t sum = scale_up<CONFIG_T::fresh_shift>(hidden_sum_t(rest * fresh)) +
                                      scale_up<CONFIG_T::kept_shift>(hidden_sum_t(update * hidden_sum_t(hidden[unit])));
-            hidden[unit] = round_saturate<CONFIG_T::hidden_sum_width, CONFIG_T::hidden_result_shift,
-                                          CONFIG_T::hidden_width>(sum);
-            out[unit] = from_code<typename res_T::value_type>(hidden[unit]);
+            const hidden_t next = round_saturate<CONFIG_T::hidden_sum_width, CONFIG_T::hidden_result_shift,
+                                                 CONFIG_T::hidden_width>(sum);
+            hidden[unit] = next;
+            give_unit<CONFIG_T>(next, unit, step, out, result);
         }
-        if (CONFIG_T::every_step || step == CONFIG_T::frames - 1) {
-            result.write(out);
-        }
+        give_word<CONFIG_T>(step, out, result);
     }
 }
 

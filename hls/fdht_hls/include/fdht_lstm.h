@@ -17,6 +17,7 @@ struct lstm_config {
     static const unsigned width = 4;    // sums in a word: m_1 = 4 gates x units in a word
     static const unsigned fibre = 1;    // p_d: hidden units in a word of W_h's input
     static const unsigned stateful = 0; // 1: the state outlives the call
+    static const unsigned streamed = 0; // 1: each unit is a word of the result
     static const int sum_width = 32;
     static const int input_shift = 0;  // exact shifts that align the three parts of a sum
     static const int hidden_shift = 0;
@@ -80,7 +81,6 @@ static void lstm_cell(hls::stream<data_T> &projected, hls::stream<res_T> &result
     static const unsigned units_in_word = CONFIG_T::width / 4;
     static hidden_t hidden[CONFIG_T::units];
     static cell_t cell[CONFIG_T::units];
-    hidden_t next[CONFIG_T::units];
 Steps:
     for (unsigned step = 0; step < CONFIG_T::frames; step++) {
         if (starts_from_zero<CONFIG_T>(reset_state, frame, step)) {
@@ -93,7 +93,9 @@ Steps:
         }
         hls::stream<recurrent_word_t> recurrent("recurrent_sums");
         #pragma HLS STREAM variable=recurrent depth=CONFIG_T::groups
+        // From here on nothing reads the former h, so that each unit's new one can take its place.
         start_recurrence<CONFIG_T>(hidden, recurrent, weights...);
+        res_T out;
     Groups:
         for (unsigned group = 0; group < CONFIG_T::groups; group++) {
             const data_T from_input = projected.read();
@@ -110,19 +112,12 @@ Steps:
                     const sum_t biased = sum_t(bias[unit][g]);
                     pre[g] = argument_of<CONFIG_T>(sum_t(code(from_input[at])), sum_t(code(from_hidden[at])), biased);
                 }
-                next[unit] = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);
+                const hidden_t fresh = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);
+                hidden[unit] = fresh;
+                give_unit<CONFIG_T>(fresh, unit, step, out, result);
             }
         }
-        res_T out;
-    Emit:
-        for (unsigned unit = 0; unit < CONFIG_T::units; unit++) {
-            #pragma HLS PIPELINE II=1
-            hidden[unit] = next[unit];
-            out[unit] = from_code<typename res_T::value_type>(next[unit]);
-        }
-        if (CONFIG_T::every_step || step == CONFIG_T::frames - 1) {
-            result.write(out);
-        }
+        give_word<CONFIG_T>(step, out, result);
     }
 }
 

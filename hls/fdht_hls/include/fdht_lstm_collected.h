@@ -49,12 +49,11 @@ Steps:
                 const unsigned at = g * CONFIG_T::units + unit;
                 pre[g] = argument_of<CONFIG_T>(from_input[at], from_hidden[at], sum_t(bias[unit][g]));
             }
-            hidden[unit] = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);
-            out[unit] = from_code<typename res_T::value_type>(hidden[unit]);
+            const hidden_t fresh = update_unit<CONFIG_T>(pre, cell[unit], gate, candidate, output);
+            hidden[unit] = fresh;
+            give_unit<CONFIG_T>(fresh, unit, step, out, result);
         }
-        if (CONFIG_T::every_step || step == CONFIG_T::frames - 1) {
-            result.write(out);
-        }
+        give_word<CONFIG_T>(step, out, result);
     }
 }
 

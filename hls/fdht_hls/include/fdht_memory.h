@@ -16,35 +16,65 @@ typedef ap_uint<64> word_t;
 #endif
 static const unsigned word_bytes = 8;
 
-// Reads frame number `frame` and emits it as fibres of `data_T::size` bytes each. Frames start at
-// word boundaries; a fibre may start anywhere in a word.
-template <unsigned FIBRES, unsigned FRAME_WORDS, class data_T>
-void read_frame(const word_t *frames, unsigned frame, hls::stream<data_T> &fibres) {
+// Reads frame number `frame`, a word a clock. Frames start at word boundaries.
+template <unsigned FRAME_WORDS>
+void read_frame(const word_t *frames, unsigned frame, hls::stream<word_t> &words) {
     const word_t *source = frames + (size_t)frame * FRAME_WORDS;
-    word_t word = 0;
-    unsigned position = 0;
-    unsigned left = 0;
-    data_T out;
-Fibres:
-    for (unsigned fibre = 0; fibre < FIBRES; fibre++) {
-    Bytes:
-        for (unsigned i = 0; i < data_T::size; i++) {
-            #pragma HLS PIPELINE II=1
-            if (left == 0) {
-                word = source[position++];
-                left = word_bytes;
+Words:
+    for (unsigned position = 0; position < FRAME_WORDS; position++) {
+        #pragma HLS PIPELINE II=1
+        words.write(source[position]);
+    }
+}
+
+// The gearbox: cuts the words of a frame into fibres of `data_T::size` bytes, whatever that is; a
+// fibre may start anywhere in a word.
+//
+// In a clock a word is taken if less than a fibre is left, and a fibre leaves if there is one. So
+// it goes at the pace of the words, a word a clock, or, if fibres are shorter than words, at that of
+// the fibres.
+template <unsigned FIBRES, class data_T> void cut_fibres(hls::stream<word_t> &words, hls::stream<data_T> &fibres) {
+    typedef typename data_T::value_type value_t;
+    static const unsigned fibre = data_T::size;
+    static const unsigned frame_words = (FIBRES * fibre + word_bytes - 1) / word_bytes;
+    static const unsigned turns = FIBRES > frame_words ? FIBRES : frame_words;
+    // Words shift through a register, the newest at its end, where the unused bytes lie. They are a
+    // fibre less one byte and a word at most.
+    static const unsigned most = fibre - 1 + word_bytes;
+    static const unsigned kept = (most + word_bytes - 1) / word_bytes * word_bytes;
+    value_t bytes[kept];
+    #pragma HLS ARRAY_PARTITION variable=bytes complete
+    unsigned unused = 0;
+Turns:
+    for (unsigned turn = 0; turn < turns; turn++) {
+        #pragma HLS PIPELINE II=1
+        if (unused < fibre) {
+            const word_t word = words.read();
+            for (unsigned i = 0; i < kept - word_bytes; i++) {
+                #pragma HLS UNROLL
+                bytes[i] = bytes[i + word_bytes];
             }
-            out[i] = from_code<typename data_T::value_type>(word);
-            word >>= 8;
-            left--;
-            if (i == data_T::size - 1) {
-                fibres.write(out);
+            for (unsigned i = 0; i < word_bytes; i++) {
+                #pragma HLS UNROLL
+                bytes[kept - word_bytes + i] = from_code<value_t>(word >> (8 * i));
             }
+            unused += word_bytes;
+        }
+        if (unused >= fibre) {
+            // A fibre starts at one of 8 places; the remainder tells the tool so.
+            const unsigned first = kept - most + (most - unused) % word_bytes;
+            data_T out;
+            for (unsigned i = 0; i < fibre; i++) {
+                #pragma HLS UNROLL
+                out[i] = bytes[first + i];
+            }
+            fibres.write(out);
+            unused -= fibre;
         }
     }
 }
 
-// The same where a fibre is a whole number of words: one word a clock.
+// Both in one where a fibre is a whole number of words: nothing is shifted.
 template <unsigned FIBRES, unsigned FRAME_WORDS, class data_T>
 void read_frame_of_words(const word_t *frames, unsigned frame, hls::stream<data_T> &fibres) {
     static const unsigned words = data_T::size / word_bytes;

@@ -18,6 +18,24 @@ template <typename CONFIG_T> bool starts_from_zero(bool reset_state, unsigned fr
     return step == 0 && ((reset_state && frame == 0) || !CONFIG_T::stateful);
 }
 
+// Gives a unit on, where results of this time step are wanted: at once, as a word of its own, for a
+// head that adds up meanwhile; or in the word that holds all units, which `give_word` writes.
+template <typename CONFIG_T, class hidden_T, class res_T>
+void give_unit(const hidden_T &hidden, unsigned unit, unsigned step, res_T &out, hls::stream<res_T> &result) {
+    #pragma HLS INLINE
+    out[CONFIG_T::streamed ? 0 : unit] = from_code<typename res_T::value_type>(hidden);
+    if (CONFIG_T::streamed && (CONFIG_T::every_step || step == CONFIG_T::frames - 1)) {
+        result.write(out);
+    }
+}
+
+template <typename CONFIG_T, class res_T> void give_word(unsigned step, const res_T &out, hls::stream<res_T> &result) {
+    #pragma HLS INLINE
+    if (!CONFIG_T::streamed && (CONFIG_T::every_step || step == CONFIG_T::frames - 1)) {
+        result.write(out);
+    }
+}
+
 // Sends the hidden state through the contraction of W_h. `weights` are those of its stages that can
 // be loaded.
 template <typename CONFIG_T, class... weights_T>

@@ -45,32 +45,6 @@ Rows:
     }
 }
 
-// The same for a dense layer of hls4ml, whose weights lie in one row: all rows of a column together.
-template <unsigned ROWS, unsigned COLUMNS, int W, bool SIGNED, class code_T>
-void load_dense(const word_t *weights, unsigned first, code_T table[ROWS * COLUMNS]) {
-    static const unsigned in_word = 64 / W;
-    static const unsigned words = (COLUMNS + in_word - 1) / in_word;
-    code_T row[COLUMNS];
-    #pragma HLS ARRAY_PARTITION variable=row complete
-Rows:
-    for (unsigned r = 0; r < ROWS; r++) {
-    Words:
-        for (unsigned position = 0; position < words; position++) {
-            #pragma HLS PIPELINE II=1
-            const word_t word = weights[first + r * words + position];
-            for (unsigned c = 0; c < COLUMNS; c++) {
-                #pragma HLS UNROLL
-                if (c / in_word == position) {
-                    row[c] = from_code<code_T>(code_at<W, SIGNED>(word, c % in_word));
-                }
-                if (position == words - 1) {
-                    table[c * ROWS + r] = row[c];
-                }
-            }
-        }
-    }
-}
-
 } // namespace fdht
 
 #endif

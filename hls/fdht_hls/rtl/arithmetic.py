@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import FixedPoint
 
-#: Summands that are added in one clock.
-_SUMMANDS = 4
+#: Summands that are added in one clock. Of more, yosys would make rows of full adders, which take
+#: two LUTs a bit, where a carry chain takes one.
+_SUMMANDS = 2
 
 
 def code_shape(form: FixedPoint) -> Shape:
@@ -101,7 +102,8 @@ def _saturate(module: Module, value: Any, target: FixedPoint) -> Signal:
 def product(first: Any, second: Any, multipliers: str) -> Any:
     """First x second, made of DSP slices ("dsp") or of adders ("lut").
 
-    Operands and product must be registers for a tool to put them into a DSP slice.
+    A constant may be second; it takes fewer adders then. Operands and product must be registers
+    for a tool to put them into a DSP slice.
 
     Raises:
         ConfigError: there is no such kind of multiplier.
@@ -110,17 +112,76 @@ def product(first: Any, second: Any, multipliers: str) -> Any:
         return first * second
     if multipliers == "lut":
         first, second = Value.cast(first), Value.cast(second)
-        return _shift_add(*((first, second) if len(first) >= len(second) else (second, first)))
+        if isinstance(second, Const):
+            return _constant_product(first, second.value)
+        return _booth(*((first, second) if len(first) >= len(second) else (second, first)))
     raise ConfigError("is no kind of multiplier", field="multipliers", value=multipliers)
 
 
-def _shift_add(value: Value, by: Value) -> Value:
-    """Sums shifted copies of a value: one for each bit of `by`, the sign's subtracted."""
-    copies = [Mux(by[place], value << place, 0) for place in range(len(by))]
-    if by.shape().signed:
-        copies[-1] = -copies[-1]
-    width = len(value) + len(by) + int(not (value.shape().signed or by.shape().signed))
-    return balanced_sum(copies)[:width].as_signed()
+def _signed(value: Value) -> Value:
+    return value if value.shape().signed else Cat(value, Const(0, 1)).as_signed()
+
+
+def _booth(value: Value, by: Value) -> Value:
+    """A product as a chain of adders, one for each two bits of `by` (Booth's recoding, radix 4).
+
+    A digit of -2 to 2 selects 0, the value or its double, perhaps inverted; this and the addition
+    fit one LUT a bit, whose other input is the sum so far. What makes a negative of an inverted
+    value, a one at its lowest place, is where the sum starts.
+    """
+    value, by = _signed(value), _signed(by)
+    digits = -(-len(by) // 2)
+    bits = [Const(0, 1), *(by[min(place, len(by) - 1)] for place in range(2 * digits))]
+    ones = [bit for digit in range(digits) for bit in (bits[2 * digit + 2], Const(0, 1))]
+    total: Value = Cat(*ones[:-1])
+    for digit in range(digits):
+        low, middle, high = bits[2 * digit : 2 * digit + 3]
+        once, twice = middle ^ low, (middle & low & ~high) | (~middle & ~low & high)
+        chosen = Mux(once, value, Mux(twice, value << 1, 0))
+        inverted = Value.cast(chosen) ^ high.replicate(len(value) + 1).as_signed()
+        total = _add_above(total, inverted, 2 * digit)
+    return total.as_signed()
+
+
+def _constant_product(value: Value, factor: int) -> Value:
+    """A product as a chain of adders, one a digit of the factor that is not 0 but for the first.
+
+    The factor is written with the digits -1, 0 and 1, of which no two neighbours differ from 0
+    (canonical signed digits): a third of them on average.
+    """
+    value = _signed(value)
+    total, negative, base = None, False, 0
+    for shift, minus in _signed_digits(factor):
+        if total is None:
+            total, negative, base = value, minus, shift
+            continue
+        distance = shift - base
+        if negative and not minus:
+            total, negative = (value << distance) - total, False
+        else:
+            total = _add_above(total, value, distance, subtract=minus and not negative)
+    if total is None:
+        return Const(0, 1).as_signed()
+    return (-total if negative else total) << base
+
+
+def _signed_digits(factor: int) -> list[tuple[int, bool]]:
+    """(place, is it -1) of each digit that is not 0, the lowest first."""
+    found, place = [], 0
+    while factor:
+        if factor & 1:
+            minus = factor & 3 == 3
+            found.append((place, minus))
+            factor += 1 if minus else -1
+        factor, place = factor >> 1, place + 1
+    return found
+
+
+def _add_above(total: Value, value: Value, place: int, *, subtract: bool = False) -> Value:
+    """Total +- (value << place); the bits below that place need no adder."""
+    upper = total >> place
+    upper = upper - value if subtract else upper + value
+    return Cat(total[:place], upper).as_signed()
 
 
 def balanced_sum(values: Sequence[Any]) -> Value:
@@ -141,7 +202,7 @@ def tree_clocks(count: int) -> int:
 
 
 def pipelined_sum(module: Module, values: Sequence[Any], width: int) -> Any:
-    """The sum of values, with a register behind every two levels of adders.
+    """The sum of values, with a register behind every adder.
 
     Args:
         module: gets the adders.

@@ -14,18 +14,22 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.rtl.bus import ADDRESS_BITS, MAX_BURST, Full, burst_length, drive_burst_kind, is_error
 from fdht_models.tensor.quantized import WORD_BYTES
 
-#: Words that may be asked for and not yet used: 16 bursts, which one 36 kbit memory block holds and
-#: which cover a latency of about 240 clocks.
+#: Words that may be asked for and not yet used: 16 bursts, which one 36 kbit memory block holds for
+#: each 64 bits of a word and which cover a latency of about 240 clocks.
 READ_AHEAD = 256
 #: Bursts of results whose response may be outstanding.
 _WRITES_AHEAD = 8
 _COUNT_BITS = 32
-_ADDRESS_LOW = (WORD_BYTES - 1).bit_length()
 
 
-def memory_word(is_signed: bool) -> data.ArrayLayout:
-    """A 64-bit word of input: 8 values, the lowest byte first."""
-    return data.ArrayLayout(signed(8) if is_signed else unsigned(8), WORD_BYTES)
+def memory_word(is_signed: bool, word_bytes: int = WORD_BYTES) -> data.ArrayLayout:
+    """A word of input: a value a byte, the lowest byte first."""
+    return data.ArrayLayout(signed(8) if is_signed else unsigned(8), word_bytes)
+
+
+def _low_bits(bus: wiring.PureInterface) -> int:
+    """Bits of an address below that of a word."""
+    return (len(bus.WSTRB) - 1).bit_length()
 
 
 class FrameReader(wiring.Component):
@@ -34,11 +38,12 @@ class FrameReader(wiring.Component):
     Args:
         frame_words: memory words of a frame.
         is_signed: values are signed.
+        word_bytes: bytes of a memory word, which the bus moves in a clock.
 
     Attributes:
         bus: the AXI4 port; its write channels stay silent.
         words: the frames' words, whole frames only.
-        start: reads `count` frames at `address` (bytes, a multiple of 8); given while `idle`.
+        start: reads `count` frames at `address` (a multiple of `word_bytes`); given while `idle`.
         stop: hand on no frame that has not begun yet.
         first: the word that `words` offers is of the first frame since `start`.
         entered: the first word of a frame is handed on in this clock.
@@ -47,12 +52,12 @@ class FrameReader(wiring.Component):
         idle: nothing is asked for, and nothing is left to hand on.
     """
 
-    def __init__(self, frame_words: int, is_signed: bool) -> None:
-        self._frame_words = frame_words
+    def __init__(self, frame_words: int, is_signed: bool, word_bytes: int = WORD_BYTES) -> None:
+        self._frame_words, self._word_bytes = frame_words, word_bytes
         super().__init__(
             {
-                "bus": Out(Full()),
-                "words": Out(stream.Signature(memory_word(is_signed))),
+                "bus": Out(Full(word_bytes)),
+                "words": Out(stream.Signature(memory_word(is_signed, word_bytes))),
                 "start": In(1),
                 "address": In(ADDRESS_BITS),
                 "count": In(_COUNT_BITS),
@@ -70,7 +75,7 @@ class FrameReader(wiring.Component):
         m = Module()
         # A word and whether it came with an error.
         m.submodules.ahead = ahead = fifo.SyncFIFOBuffered(
-            width=8 * WORD_BYTES + 1, depth=READ_AHEAD
+            width=8 * self._word_bytes + 1, depth=READ_AHEAD
         )
         left = Signal()
         m.d.comb += left.eq(ahead.r_rdy & ahead.r_en)
@@ -89,7 +94,8 @@ class FrameReader(wiring.Component):
         """The address channel; returns whether anything is to be asked for or outstanding."""
         bus = self.bus
         drive_burst_kind(m, bus, "AR")
-        position = Signal(ADDRESS_BITS - _ADDRESS_LOW)  # of the next burst, in words
+        low = _low_bits(bus)
+        position = Signal(ADDRESS_BITS - low)  # of the next burst, in words
         frames = Signal(_COUNT_BITS)
         words = Signal(range(self._frame_words + 1), init=self._frame_words)  # of this frame
         free = Signal(range(READ_AHEAD + 1), init=READ_AHEAD)
@@ -106,7 +112,7 @@ class FrameReader(wiring.Component):
         with m.If(asks):
             m.d.sync += [
                 bus.ARVALID.eq(1),
-                bus.ARADDR[_ADDRESS_LOW:].eq(position),
+                bus.ARADDR[low:].eq(position),
                 bus.ARLEN.eq(length - 1),
                 position.eq(position + length),
                 words.eq(Mux(ends, self._frame_words, words - length)),
@@ -118,7 +124,7 @@ class FrameReader(wiring.Component):
         with m.Elif(stopping & ~begun & ~asks):
             m.d.sync += frames.eq(0)
         with m.If(self.start):
-            m.d.sync += [position.eq(self.address[_ADDRESS_LOW:]), frames.eq(self.count)]
+            m.d.sync += [position.eq(self.address[low:]), frames.eq(self.count)]
         return (frames != 0) | (free != READ_AHEAD)
 
     def _hand_on(self, m: Module, ahead: fifo.SyncFIFOBuffered) -> None:
@@ -214,7 +220,8 @@ class ResultWriter(wiring.Component):
         """The address and data channels; returns (a burst begins, its length)."""
         bus = self.bus
         drive_burst_kind(m, bus, "AW")
-        position = Signal(ADDRESS_BITS - _ADDRESS_LOW)  # of the next burst, in words
+        low = _low_bits(bus)
+        position = Signal(ADDRESS_BITS - low)  # of the next burst, in words
         beats = Signal(range(MAX_BURST + 1))  # of this burst that are left
         begins, length = Signal(), Signal(range(MAX_BURST + 1))
         m.d.comb += [
@@ -232,14 +239,14 @@ class ResultWriter(wiring.Component):
         with m.If(begins):
             m.d.sync += [
                 bus.AWVALID.eq(1),
-                bus.AWADDR[_ADDRESS_LOW:].eq(position),
+                bus.AWADDR[low:].eq(position),
                 bus.AWLEN.eq(length - 1),
                 beats.eq(length),
                 position.eq(position + length),
                 words.eq(words - length),
             ]
         with m.If(self.start):
-            m.d.sync += position.eq(self.address[_ADDRESS_LOW:])
+            m.d.sync += position.eq(self.address[low:])
         return begins, length
 
     def _confirm(self, m: Module) -> fifo.SyncFIFO:

@@ -17,7 +17,6 @@ MAX_BURST = 16
 BOUNDARY = 4096
 ADDRESS_BITS = 64
 
-_SIZE = Const((WORD_BYTES - 1).bit_length(), 3)
 _INCR = Const(1, 2)
 #: "Normal non-cacheable bufferable", as Vitis HLS has it.
 _CACHE = Const(0b0011, 4)
@@ -72,23 +71,27 @@ def _address_channel(prefix: str) -> dict[str, wiring.Member]:
 
 
 class Full(wiring.Signature):
-    """AXI4 with words of 64 bits."""
+    """AXI4.
 
-    def __init__(self) -> None:
+    Args:
+        word_bytes: bytes of a word of data.
+    """
+
+    def __init__(self, word_bytes: int = WORD_BYTES) -> None:
         super().__init__(
             {
                 **_address_channel("AW"),
                 "WVALID": Out(1),
                 "WREADY": In(1),
-                "WDATA": Out(8 * WORD_BYTES),
-                "WSTRB": Out(WORD_BYTES),
+                "WDATA": Out(8 * word_bytes),
+                "WSTRB": Out(word_bytes),
                 "WLAST": Out(1),
                 "WID": Out(1),
                 "WUSER": Out(1),
                 **_address_channel("AR"),
                 "RVALID": In(1),
                 "RREADY": Out(1),
-                "RDATA": In(8 * WORD_BYTES),
+                "RDATA": In(8 * word_bytes),
                 "RLAST": In(1),
                 "RID": In(1),
                 "RUSER": In(1),
@@ -107,7 +110,8 @@ def drive_burst_kind(m: Module, bus: wiring.PureInterface, prefix: str) -> None:
 
     The other signals of the channel keep their initial 0: one ID, no lock, no quality of service.
     """
-    for name, value in (("SIZE", _SIZE), ("BURST", _INCR), ("CACHE", _CACHE)):
+    size = Const((len(bus.WSTRB) - 1).bit_length(), 3)
+    for name, value in (("SIZE", size), ("BURST", _INCR), ("CACHE", _CACHE)):
         m.d.comb += getattr(bus, prefix + name).eq(value)
 
 
@@ -119,7 +123,8 @@ def is_error(response: Signal) -> Value:
 def burst_length(word_address: Value, words_left: Value) -> Value:
     """Words of the next burst: to the next multiple of `MAX_BURST` words, or to the end.
 
-    Bursts that end at such multiples never cross `BOUNDARY`, which is one of them.
+    Bursts that end at such multiples never cross `BOUNDARY`, which is one of them for words of up
+    to 256 bytes.
     """
     to_boundary = Const(MAX_BURST, 5) - word_address[: (MAX_BURST - 1).bit_length()]
     return Mux(words_left < to_boundary, words_left, to_boundary)[:5]

@@ -21,7 +21,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import code_shape, packed, raw
-from fdht_hls.shapes import collects, emission_order, group_positions
+from fdht_hls.shapes import collects, emission_order, update_order
 from fdht_hls.weights import WeightLayout, bias_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
@@ -97,11 +97,7 @@ class CellParameters:
     @cached_property
     def order(self) -> Codes:
         """Hidden units in the order in which they are updated."""
-        if self.collects:
-            return np.arange(self.units, dtype=np.int64)
-        words = group_positions(self.recurrence)
-        lanes = np.arange(self.units_in_word, dtype=np.int64) * len(words)
-        return (words[:, None] + lanes).ravel()
+        return update_order(self.recurrence)
 
     @property
     def number(self) -> Shape:

@@ -33,7 +33,7 @@ from fdht_hls.rtl.arithmetic import (
     round_saturate,
     tree_clocks,
 )
-from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.rtl.queue import Split, WordQueue
 from fdht_hls.rtl.walk import Loops, Walk
 from fdht_hls.schedule import StageSchedule, vector_length
 from fdht_hls.shapes import StageShape, stage_shape
@@ -79,6 +79,21 @@ class StageParameters:
     def word_out(self) -> data.ArrayLayout:
         """A word of output."""
         return data.ArrayLayout(code_shape(self.result), self.shape.word_out)
+
+    @property
+    def words_at_once(self) -> int:
+        """Words of output that are completed at once."""
+        return self.schedule.words_at_once(self.shape)
+
+    def operands(self, part: int) -> list[list[int]]:
+        """Where in a word of input the values of a beat are, by vector; see `Loops.slices`."""
+        length, taken = vector_length(self.shape), self.schedule.vector
+        turn, piece = divmod(part, length // taken)
+        first = turn * self.schedule.vectors
+        starts = (
+            (first + number) * length + piece * taken for number in range(self.schedule.vectors)
+        )
+        return [list(range(start, start + taken)) for start in starts]
 
 
 def stage_parameters(
@@ -132,7 +147,7 @@ class ContractionStage(wiring.Component):
             "blocked": Out(1),
         }
         if loadable:
-            width = own.weights.format.width * own.schedule.parallel
+            width = own.weights.format.width * own.schedule.weights_in_beat
             ports |= {
                 "load_enable": In(1),
                 "load_row": In(range(self.loops.weight_rows)),
@@ -144,18 +159,22 @@ class ContractionStage(wiring.Component):
         """Builds the logic."""
         module = Module()
         module.submodules.walk = walk = Walk(self.loops)
-        self._issue(module, walk)
+        # Words that are completed at once share a place in the queue.
+        places, freed = -(-self.depth // self.own.words_at_once), Signal()
+        self._issue(module, walk, places, freed)
         sums = self._multiply(module, walk)
         # Operands and products are a register each; adders have registers of their own.
         adders = self.own.adders
         clocks = 1 + (adders.clocks if adders else 1 + tree_clocks(self.own.schedule.vector))
         totals = self._accumulate(module, walk, sums, clocks)
-        self._emit(module, walk, totals, clocks + 1)
+        queue = self._emit(module, walk, totals, clocks + 1, places)
+        module.d.comb += freed.eq(queue.valid & queue.ready)
+        self._give(module, queue)
         return module
 
-    def _issue(self, module: Module, walk: Walk) -> None:
-        """Issues a beat when it can; counts the words that there is room for."""
-        space = Signal(range(self.depth + 1), init=self.depth)
+    def _issue(self, module: Module, walk: Walk, places: int, freed: Signal) -> None:
+        """Issues a beat when it can; counts the completed turns that there is room for."""
+        space = Signal(range(places + 1), init=places)
         room = ~walk.completes | (space != 0)
         module.d.comb += [
             walk.advance.eq(self.words.valid & room),
@@ -165,37 +184,42 @@ class ContractionStage(wiring.Component):
             self.blocked.eq(self.words.valid & ~room),
         ]
         taken = walk.advance & walk.completes
-        module.d.sync += space.eq(space - taken + (self.result.valid & self.result.ready))
+        module.d.sync += space.eq(space - taken + freed)
 
     def _multiply(self, module: Module, walk: Walk) -> list[Any]:
-        """Sums over the values of a beat, one an output."""
-        own = self.own
-        vector, outputs = own.schedule.vector, own.schedule.outputs
+        """Sums over the values of a beat, one an output of each vector."""
+        own, outputs = self.own, self.own.schedule.outputs
         weights = self._weights(module, walk)
-        values = [
-            Signal(code_shape(own.source), reset_less=True, name="operand") for _ in range(vector)
+        vectors = [
+            [Signal(code_shape(own.source), reset_less=True, name="operand") for _ in places]
+            for places in own.operands(0)
         ]
         with module.Switch(walk.slice):
             for at in range(self.loops.slices):
                 with module.Case(at):
-                    module.d.sync += [
-                        value.eq(self.words.payload[at * vector + place])
-                        for place, value in enumerate(values)
-                    ]
+                    for values, places in zip(vectors, own.operands(at), strict=True):
+                        module.d.sync += [
+                            value.eq(self.words.payload[place])
+                            for value, place in zip(values, places, strict=True)
+                        ]
         if own.adders:
-            return add_constants(module, own.adders, values)
-        sums = []
-        for output in range(outputs):
-            products = [
-                bounded(
-                    module,
-                    product(value, weights[place * outputs + output], own.schedule.multipliers),
-                    own.total.width,
-                )
-                for place, value in enumerate(values)
+            return [
+                total for values in vectors for total in add_constants(module, own.adders, values)
             ]
-            sums.append(pipelined_sum(module, products, own.total.width))
-        return sums
+        return [
+            self._dot(module, values, weights[output::outputs])
+            for values in vectors
+            for output in range(outputs)
+        ]
+
+    def _dot(self, module: Module, values: list[Signal], weights: list[Any]) -> Any:
+        """The sum over the values of a beat for one output."""
+        own = self.own
+        products = [
+            bounded(module, product(value, weight, own.schedule.multipliers), own.total.width)
+            for value, weight in zip(values, weights, strict=True)
+        ]
+        return pipelined_sum(module, products, own.total.width)
 
     def _weights(self, module: Module, walk: Walk) -> list[Any]:
         """The weights of a beat, a clock after it was issued."""
@@ -203,7 +227,7 @@ class ContractionStage(wiring.Component):
         rows = own.weights.codes
         if len(rows) == 1 and not self.loadable:
             return [Const(int(code), shape) for code in rows[0]]
-        layout = data.ArrayLayout(shape, own.schedule.parallel)
+        layout = data.ArrayLayout(shape, own.schedule.weights_in_beat)
         module.submodules.weights = memory = Memory(
             shape=unsigned(layout.size),
             depth=max(2, len(rows)),
@@ -261,8 +285,10 @@ class ContractionStage(wiring.Component):
         ]
         return read.data
 
-    def _emit(self, module: Module, walk: Walk, totals: list[Signal], clocks: int) -> None:
-        """Rounds sums and puts them into words; they come `clocks` after their beat."""
+    def _emit(
+        self, module: Module, walk: Walk, totals: list[Signal], clocks: int, places: int
+    ) -> Any:
+        """Rounds sums, `clocks` after their beat, and puts them into words in a queue."""
         own = self.own
         results = totals
         if own.result != own.total:
@@ -273,7 +299,9 @@ class ContractionStage(wiring.Component):
                 module.d.sync += register.eq(rounded)
                 results.append(register)
             clocks += 1
-        module.submodules.queue = queue = WordQueue(own.word_out, self.depth)
+        layout = data.ArrayLayout(code_shape(own.result), own.words_at_once * own.shape.word_out)
+        word = Signal(layout, name="words")
+        module.submodules.queue = queue = WordQueue(unsigned(len(Value.cast(word))), places)
         done = delay(module, walk.advance & walk.last, clocks, init=0)
         slot = delay(module, walk.slot, clocks)
         for place, (at, output) in enumerate(placement(own.shape, own.schedule)):
@@ -282,24 +310,43 @@ class ContractionStage(wiring.Component):
                 entry = Signal(code_shape(own.result), reset_less=True, name="placed")
                 with module.If(done & (slot == at)):
                     module.d.sync += entry.eq(results[output])
-            module.d.comb += queue.words.payload[place].eq(entry)
+            module.d.comb += word[place].eq(entry)
         complete = walk.advance & walk.completes
+        module.d.comb += queue.words.payload.eq(Value.cast(word))
         module.d.comb += queue.words.valid.eq(delay(module, complete, clocks, init=0))
-        wiring.connect(module, wiring.flipped(self.result), queue.result)
+        return queue.result
+
+    def _give(self, module: Module, queue: Any) -> None:
+        """Gives on what is in the queue, a word a clock."""
+        if self.own.words_at_once > 1:
+            module.submodules.split = split = Split(self.own.word_out, self.own.words_at_once)
+            wiring.connect(module, queue, split.words)
+            queue = split.result
+        module.d.comb += [
+            self.result.valid.eq(queue.valid),
+            Value.cast(self.result.payload).eq(Value.cast(queue.payload)),
+            queue.ready.eq(self.result.ready),
+        ]
 
 
 def placement(shape: StageShape, schedule: StageSchedule) -> list[tuple[int, int]]:
-    """For each place in a word of output: (slot in which it is filled, output of that beat).
+    """For each place in a word of output: (slot in which it is filled, which sum of that beat).
+
+    Words that are completed at once come one behind the other.
 
     Bonds that live longer come first in a word, so that those which the next stage sums are the
     innermost; see `place` in fdht_contraction.h.
     """
     found: dict[int, tuple[int, int]] = {}
     high, parts = shape.lanes // shape.low, shape.outputs // schedule.outputs
-    for lane in range(shape.lanes):
+    words = schedule.words_at_once(shape)
+    for vector in range(words * shape.lanes):
+        word, lane = divmod(vector, shape.lanes)
+        turn, number = divmod(vector, schedule.vectors)
         for output in range(shape.outputs):
             mode, opened = divmod(output, shape.opened)
             bond = (mode * high + lane // shape.low) * shape.opened + opened
             part, within = divmod(output, schedule.outputs)
-            found[bond * shape.low + lane % shape.low] = (lane * parts + part, within)
-    return [found[place] for place in range(shape.word_out)]
+            place = word * shape.word_out + bond * shape.low + lane % shape.low
+            found[place] = (turn * parts + part, number * schedule.outputs + within)
+    return [found[place] for place in range(words * shape.word_out)]

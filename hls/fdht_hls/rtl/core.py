@@ -16,6 +16,7 @@ memory answers with an error, no frame is processed until weights were loaded wi
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
@@ -28,9 +29,13 @@ from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.loading import WeightLoader
 from fdht_hls.weights import WeightLayout
+from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 TOP = "fdht_lstm"
+#: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
+#: much as one, two or four ports of a Zynq-7000 deliver.
+PORT_BYTES = (8, 16, 32)
 CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_results"
 #: Only where weights can be loaded.
 WEIGHTS = "m_axi_gmem_weights"
@@ -42,6 +47,7 @@ class EnginePorts(Protocol):
     """What the core needs of an engine, an Amaranth component.
 
     Attributes:
+        word_bytes: bytes of a memory word, which are those of the port that reads frames.
         words: stream of memory words in, whole frames.
         logits: stream of results out, one a frame.
         reset_state: the frame whose first word is taken in this clock starts from a zero state.
@@ -49,6 +55,7 @@ class EnginePorts(Protocol):
         busy, starved, blocked: a bit a stage: it works, waits for input, waits for room behind it.
     """
 
+    word_bytes: int
     words: Any
     logits: Any
     reset_state: Any
@@ -67,6 +74,9 @@ class Core(wiring.Component):
         probes: also bring out what each stage does, as ports `probe_busy`, `probe_starved` and
             `probe_blocked`, for simulations.
         layout: of weights that the engine can load, through its port `load`.
+
+    Raises:
+        ConfigError: the engine's words are none that a port moves, or frames do not start at them.
     """
 
     def __init__(
@@ -79,13 +89,14 @@ class Core(wiring.Component):
     ) -> None:
         self._network, self._engine, self._layout = network, engine, layout
         self._probes = PROBES if probes else ()
+        check_port(network, engine.word_bytes)
         super().__init__(
             {
                 "ap_clk": In(1),
                 "ap_rst_n": In(1),
                 "interrupt": Out(1),
                 **flat_ports(CONTROL, Lite(ADDRESS_BITS), In),
-                **flat_ports(FRAMES, Full(), Out),
+                **flat_ports(FRAMES, Full(engine.word_bytes), Out),
                 **flat_ports(RESULTS, Full(), Out),
                 **(flat_ports(WEIGHTS, Full(), Out) if layout else {}),
                 **{f"probe_{name}": Out(len(engine.stages)) for name in self._probes},
@@ -102,7 +113,9 @@ class Core(wiring.Component):
             identity_of(network, self._layout), loading=self._layout is not None
         )
         m.submodules.reader = reader = FrameReader(
-            network.frame_bytes // WORD_BYTES, network.input_format.signed
+            network.frame_bytes // self._engine.word_bytes,
+            network.input_format.signed,
+            self._engine.word_bytes,
         )
         m.submodules.writer = writer = ResultWriter(
             len(network.classes), network.result_bytes // WORD_BYTES
@@ -194,6 +207,26 @@ class Core(wiring.Component):
         with m.Elif(entered):
             m.d.sync += stale.eq(0)
         return stale
+
+
+def check_port(network: QuantizedNetwork, port_bytes: int) -> None:
+    """Refuses a width of the port that reads frames.
+
+    Raises:
+        ConfigError: there is no such port, or frames would not start at its words.
+    """
+    if port_bytes not in PORT_BYTES:
+        widths = ", ".join(str(8 * width) for width in PORT_BYTES)
+        raise ConfigError(
+            "is no width of a port", field="port bits", value=8 * port_bytes, remedy=f"use {widths}"
+        )
+    if network.frame_bytes % port_bytes:
+        raise ConfigError(
+            f"does not divide a frame of {network.frame_bytes} bytes; frames start at words",
+            field="port bits",
+            value=8 * port_bytes,
+            remedy=f"use {8 * math.gcd(network.frame_bytes, port_bytes)}",
+        )
 
 
 def identity_of(network: QuantizedNetwork, layout: WeightLayout | None = None) -> dict[str, int]:

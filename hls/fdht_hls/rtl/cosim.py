@@ -66,6 +66,7 @@ class Cosim:
     Args:
         comparison: with the reference.
         frames: simulated.
+        bytes_per_clock: that the port for frames moves.
         latency, jitter, back_pressure, seed: of the memory.
         clocks: simulated in all.
         cycles_per_frame: between two results in the steady state.
@@ -81,6 +82,7 @@ class Cosim:
 
     comparison: Comparison
     frames: int
+    bytes_per_clock: int
     latency: int
     jitter: int
     back_pressure: float
@@ -102,7 +104,6 @@ class Cosim:
         return {
             "kind": KIND,
             "ports": 1,
-            "bytes_per_clock": WORD_BYTES,
             "compared": comparison["compared"],
             "mismatches": comparison["mismatches"],
             **value,
@@ -117,6 +118,7 @@ def cosim(
     settings: RunSettings,
     build_timeout: float = BUILD_TIMEOUT,
     *,
+    port_bytes: int = WORD_BYTES,
     quick: bool = False,
 ) -> Cosim:
     """Simulates a clip in two calls and compares it with the reference.
@@ -128,10 +130,11 @@ def cosim(
         cache: directory of compiled cores.
         settings: what stands around the core.
         build_timeout: seconds for compiling.
+        port_bytes: bytes that the port for frames moves in a clock.
         quick: see `build_simulator`.
 
     Raises:
-        ConfigError: too few frames, or the schedule is of another network.
+        ConfigError: too few frames, the schedule is of another network, or the port does not suit.
         DeviceError: the core broke a rule of AXI.
         DeviceTimeoutError: it did not end in time.
         EqualityError: an integer differs.
@@ -141,11 +144,12 @@ def cosim(
         raise ConfigError(
             f"a steady state needs {LEAST_FRAMES} frames or more", field="frames", value=len(frames)
         )
-    verilog, stages = emit_for_simulation(network, schedule)
+    verilog, stages = emit_for_simulation(network, schedule, port_bytes)
     simulator = build_simulator(
         verilog,
         stages,
         cache,
+        port_bytes=port_bytes,
         traces=settings.trace is not None,
         quick=quick,
         timeout=build_timeout,
@@ -155,13 +159,13 @@ def cosim(
     logits, outcome = simulate_stream(simulator, network, frames, pieces, noted)
     comparison = compare(reference_logits(network, frames[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
-    return _figures(network, stages, len(frames), comparison, outcome, settings)
+    return _figures(network, port_bytes, stages, comparison, outcome, settings)
 
 
 def _figures(
     network: QuantizedNetwork,
+    port_bytes: int,
     stages: tuple[str, ...],
-    frames: int,
     comparison: Comparison,
     outcome: Outcome,
     settings: RunSettings,
@@ -169,11 +173,12 @@ def _figures(
     call = outcome.calls[-1]
     results = call.times[:, 2]
     cycles = float(results[-1] - results[0]) / (len(results) - 1)
-    io_limit = network.frame_bytes // WORD_BYTES
+    io_limit = network.frame_bytes // port_bytes
     loads = _loads(stages, call)
     return Cosim(
         comparison=comparison,
-        frames=frames,
+        frames=_FIRST_CALL + len(call.times),
+        bytes_per_clock=port_bytes,
         latency=settings.latency,
         jitter=settings.jitter,
         back_pressure=settings.back_pressure,
@@ -230,13 +235,18 @@ def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
 
 def _limit(loads: Sequence[StageLoad], cycles: float, io_limit: int, settings: RunSettings) -> str:
     """What sets the pace."""
-    slowest = max(loads, key=lambda load: load.busy)
     if io_limit >= _SETS_PACE * cycles:
         return "memory port"
-    if slowest.busy >= _SETS_PACE * cycles:
-        return slowest.name
+    # Shares of time: the reader is ahead of the stages, so that windows are not frames yet.
+    busiest = max(loads, key=_busy_share)
+    if _busy_share(busiest) >= _SETS_PACE:
+        return busiest.name
     held_up = settings.back_pressure or settings.latency or settings.jitter
     return "memory" if held_up else "recurrence"
+
+
+def _busy_share(load: StageLoad) -> float:
+    return load.busy / max(1.0, load.busy + load.starved + load.blocked)
 
 
 def report_lines(result: Cosim) -> list[str]:

@@ -55,6 +55,40 @@ class WordQueue(wiring.Component):
         return module
 
 
+class Split(wiring.Component):
+    """Words that come as one, the first lowest, leave one by one.
+
+    Args:
+        shape: of a word.
+        count: words that come as one.
+
+    Attributes:
+        words: stream of so many words.
+        result: stream of words.
+    """
+
+    def __init__(self, shape: Any, count: int) -> None:
+        self.count, self._width = count, Shape.cast(shape).width
+        super().__init__(
+            {
+                "words": In(stream.Signature(unsigned(count * self._width))),
+                "result": Out(stream.Signature(shape)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        module = Module()
+        given = self.result.valid & self.result.ready
+        number = _position(module, given, self.count, "number")
+        module.d.comb += [
+            self.result.valid.eq(self.words.valid),
+            Value.cast(self.result.payload).eq(self.words.payload.word_select(number, self._width)),
+            self.words.ready.eq(given & (number == self.count - 1)),
+        ]
+        return module
+
+
 def _position(module: Module, advance: Any, depth: int, name: str) -> Signal:
     position = Signal(range(depth), name=name)
     with module.If(advance):

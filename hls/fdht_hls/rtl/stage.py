@@ -14,20 +14,23 @@ from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_models.artifacts import read_json, write_json
-from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 REPORT = "report.json"
 #: Where compiled cores are kept, and counted ones.
 _COSIM, _RESOURCES = "cosim", "resources"
 
 
-def load_design(directory: Path, schedule: Path | None) -> tuple[QuantizedNetwork, Schedule]:
+def load_design(
+    directory: Path, schedule: Path | None, port_bytes: int = WORD_BYTES
+) -> tuple[QuantizedNetwork, Schedule]:
     """The network of an experiment, and the parallelism of its stages.
 
     Args:
         directory: build/<name>.
         schedule: a file of `Schedule.to_json`; by default that of the conversion, or else
-            `default_schedule`.
+            `default_schedule`; a port other than of 8 bytes has the latter.
+        port_bytes: bytes that the port for frames moves in a clock.
 
     Raises:
         ArtifactError: the network or the schedule is missing or damaged.
@@ -37,8 +40,8 @@ def load_design(directory: Path, schedule: Path | None) -> tuple[QuantizedNetwor
     trained = directory / "model" / "network.json"
     network = QuantizedNetwork.load(converted if converted.is_file() else trained)
     chosen = schedule or directory / "hls" / "schedule.json"
-    if schedule is None and not chosen.is_file():
-        return network, default_schedule(network.recurrence)
+    if schedule is None and not (chosen.is_file() and port_bytes == WORD_BYTES):
+        return network, default_schedule(network.recurrence, port_bytes)
     found = Schedule.from_json(read_json(chosen))
     check_schedule(network.recurrence, found)
     return network, found
@@ -59,34 +62,48 @@ def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) 
 
 
 def cosim_experiment(
-    directory: Path, frames: int, schedule: Path | None, settings: RunSettings
+    directory: Path,
+    frames: int,
+    schedule: Path | None,
+    settings: RunSettings,
+    port_bytes: int = WORD_BYTES,
 ) -> Cosim:
     """Simulates a clip of a trained experiment; writes cosim/report.json.
 
     Raises:
         As `load_design`, `clip_of` and `cosim`.
     """
-    network, chosen = load_design(directory, schedule)
+    network, chosen = load_design(directory, schedule, port_bytes)
     clip = clip_of(directory, network, frames, settings.seed)
-    result = cosim(network, chosen, clip, directory / _COSIM, settings)
+    result = cosim(network, chosen, clip, directory / _COSIM, settings, port_bytes=port_bytes)
     report = {"experiment": network.name, "schedule": chosen.to_json(), **result.to_json()}
     write_json(directory / _COSIM / REPORT, report)
     return result
 
 
 def count_experiment(
-    directory: Path, schedule: Path | None, timeout: float = SYNTHESIS_TIMEOUT
+    directory: Path,
+    schedule: Path | None,
+    timeout: float = SYNTHESIS_TIMEOUT,
+    port_bytes: int = WORD_BYTES,
 ) -> Resources:
     """Resources of an experiment's core; counted once for the same Verilog.
 
     Raises:
         As `load_design`, `emit_verilog` and `count_resources`.
     """
-    network, chosen = load_design(directory, schedule)
-    version = check_yosys()
-    verilog = emit_verilog(network, chosen)
-    key = hashlib.sha256(f"{version}\0{verilog}".encode()).hexdigest()[:24]
-    work = directory / _RESOURCES / key
+    network, chosen = load_design(directory, schedule, port_bytes)
+    return count_once(emit_verilog(network, chosen, port_bytes), directory / _RESOURCES, timeout)
+
+
+def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) -> Resources:
+    """Resources of a core; what the cache has is not counted again.
+
+    Raises:
+        As `count_resources`.
+    """
+    key = hashlib.sha256(f"{check_yosys()}\0{verilog}".encode()).hexdigest()[:24]
+    work = cache / key
     if not (work / REPORT).is_file():
         found = count_resources(verilog, work, timeout)
         write_json(work / REPORT, found.to_json())

@@ -22,34 +22,36 @@ class Loops:
     Attributes:
         mode: values of the mode that is summed word by word.
         groups: words of input for each of them.
-        inner: words of output that a word of input adds to.
-        lanes: vectors of each.
+        inner: turns, or series of turns, that each complete words of output.
+        lanes: turns of each.
         banks: terms of a sum, each with weights of its own.
-        bank_stride: lanes between one term and the next.
+        bank_stride: turns between one term and the next.
         pieces: beats' worth of values in a vector.
         parts: beats' worth of outputs.
     """
 
     def __init__(self, shape: StageShape, schedule: StageSchedule) -> None:
         self.mode = 1 if shape.fibre else shape.mode
-        self.groups, self.inner, self.lanes = shape.groups, shape.inner, shape.lanes
-        self.banks, self.bank_stride = shape.banks, shape.bank_stride
+        self.groups, self.inner = shape.groups, shape.inner // schedule.words_at_once(shape)
+        self.lanes = max(1, shape.lanes // schedule.vectors)
+        self.banks = shape.banks
+        self.bank_stride = shape.bank_stride // schedule.vectors if shape.banks > 1 else 1
         self.pieces = vector_length(shape) // schedule.vector
         self.parts = shape.outputs // schedule.outputs
 
     @property
     def beats(self) -> int:
-        """Beats of a turn: of one vector."""
+        """Beats of a turn: of the vectors that are worked on at once."""
         return self.pieces * self.parts
 
     @property
     def slices(self) -> int:
-        """Slices of a word of input, each of which is a beat's operand."""
+        """Parts of a word of input, each of which is a beat's operand."""
         return self.inner * self.lanes * self.pieces
 
     @property
     def slots(self) -> int:
-        """Beats in which a word of output is filled."""
+        """Beats in which a word of output, or several at once, is filled."""
         return self.lanes * self.parts
 
     @property
@@ -73,14 +75,14 @@ class Walk(wiring.Component):
 
     Attributes:
         advance: input: the beat is done.
-        slice: which slice of the word is multiplied.
+        slice: which part of the word is multiplied.
         weight: row of weights.
         row: row of sums.
-        slot: place in the word of output.
+        slot: place in what a series of turns completes.
         first: sums start here.
         last: sums are complete.
         word_last: the word of input is used up.
-        completes: a word of output is complete.
+        completes: words of output are complete.
     """
 
     def __init__(self, loops: Loops) -> None:

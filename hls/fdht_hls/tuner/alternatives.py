@@ -28,25 +28,25 @@ def cost(resources: Resources, cycles: int = 0) -> Points:
 
 @dataclass(frozen=True)
 class StageOptions:
-    """Schedules of a stage that are fast enough; of those with equal beats none beats another.
+    """Schedules of a stage that are fast enough; of those of equal pace none beats another.
 
     Args:
-        schedules: the schedules, by beats.
-        beats: clocks of a turn with each.
+        schedules: the schedules, by pace.
+        paces: of each, clocks and vectors of a turn [count, 2].
         costs: what each costs [count, 5].
     """
 
     schedules: tuple[StageSchedule, ...]
-    beats: Places
+    paces: Places
     costs: Points
 
     def all(self) -> Alternatives:
         """All of them."""
         return Alternatives(self.costs, np.arange(len(self.schedules), dtype=np.int64)[:, None])
 
-    def with_beats(self, beats: int) -> Alternatives:
-        """Those of a turn of so many clocks."""
-        return self.all().only(np.flatnonzero(self.beats == beats))
+    def with_pace(self, pace: Places) -> Alternatives:
+        """Those of a turn of so many clocks and vectors."""
+        return self.all().only(np.flatnonzero((self.paces == pace).all(axis=1)))
 
 
 def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
@@ -58,7 +58,7 @@ def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
         if core.stage_cycles(design, choice) <= cycles
         for option in kinds(core, design, choice)
     ]
-    beats = np.array([one.beats(shape) for one in every], np.intp)
+    paces = np.array([(one.beats(shape), one.vectors) for one in every], np.intp).reshape(-1, 2)
     costs = np.array(
         [
             cost(
@@ -71,11 +71,11 @@ def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
     ).reshape(-1, 5)
     kept = [
         place
-        for same in np.unique(beats)
-        for group in [np.flatnonzero(beats == same)]
+        for same in np.unique(paces, axis=0)
+        for group in [np.flatnonzero((paces == same).all(axis=1))]
         for place in group[nondominated(costs[group][:, ALL_RESOURCES])]
     ]
-    return StageOptions(tuple(every[place] for place in kept), beats[kept], costs[kept])
+    return StageOptions(tuple(every[place] for place in kept), paces[kept], costs[kept])
 
 
 def kinds(core: Core, design: StageDesign, choice: StageSchedule) -> list[StageSchedule]:

@@ -94,8 +94,6 @@ def lines(tuning: Tuning, source: str) -> Iterator[str]:
         f"{budget.bytes_per_clock} bytes a clock from memory"
     )
     assumed = {
-        "gearbox": "fibres that share memory words are cut at the pace of the port",
-        "streamed_units": "the cell gives h on unit by unit, and the head adds up meanwhile",
         "int8_pairs": "two 8-bit products in a DSP slice",
     }
     for name, text in assumed.items():

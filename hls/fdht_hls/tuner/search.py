@@ -101,7 +101,7 @@ class _Search:
     def run(self) -> list[Design]:
         """See `search`."""
         stages = (*self.input, *self.hidden)
-        if any(not len(options.beats) for options in stages):
+        if any(not len(options.paces) for options in stages):
             return []
         if max(self.core.fixed_cycles().values()) > self.limits.cycles:
             return []
@@ -134,7 +134,7 @@ class _Search:
         return found
 
     def _designs(self, recurrences: Alternatives) -> Iterator[tuple[Points, Alternatives]]:
-        """Objectives (latency, DSP, LUT, ..) of designs, for each combination of beats of W_x x."""
+        """Objectives (latency, DSP, LUT, ..) of designs, for each combination of paces of W_x x."""
         clocks = recurrences.costs[:, CYCLES]
         cache: dict[int, Alternatives] = {}
         for times, input_stages in self._walk(0, self.core.arrivals, None):
@@ -158,11 +158,12 @@ class _Search:
             yield times, before
             return
         shape, options = self.core.input[stage].shape, self.input[stage]
-        for beats in map(int, np.unique(options.beats)):
-            own = options.with_beats(beats)
+        for pace in np.unique(options.paces, axis=0):
+            own = options.with_pace(pace)
             kept = self._kept(own if before is None else before.joined(own), self.columns)
             if len(kept):
-                after = stage_times(times, shape, beats, self.core.model)
+                beats, vectors = map(int, pace)
+                after = stage_times(times, shape, beats, self.core.model, vectors)
                 yield from self._walk(stage + 1, after, kept)
 
     def _design(self, picks: Points, costs: Points) -> Design:

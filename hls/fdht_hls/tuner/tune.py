@@ -209,7 +209,7 @@ def _remedy(core: Core, name: str) -> str:
     if name != "read frame":
         return "another order or factorisation (--explore)"
     if core.port_cycles > -(-core.network.frame_bytes // core.bytes_per_clock):
-        return "a last input mode that is a whole number of 8-byte words"
+        return "a longer last input mode: a fibre takes a clock at least"
     return "more or wider memory ports"
 
 

@@ -22,8 +22,9 @@ _CONTRACTION = re.compile(r"contract_(?:fibre|mode)_(?:.*_)?config(\d+)(?:_(?!st
 #: Functions of the core with one instance each, and their stages; see fdht_lstm.cpp.j2.
 _SINGLE = (
     (re.compile(r"read_frame(?:_of_words)?(?:_|$)"), "read frame"),
+    (re.compile(r"cut_fibres(?:_|$)"), "cut fibres"),
     (re.compile(r"(lstm|gru)_cell(?:_collected)?(?:_|$)"), "{} cell"),
-    (re.compile(r"dense(?:_|$)"), "head"),
+    (re.compile(r"(?:head|dense)(?:_|$)"), "head"),
     (re.compile(r"write_result(?:_|$)"), "write result"),
 )
 

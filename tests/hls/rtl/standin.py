@@ -15,12 +15,13 @@ class ChecksumEngine(wiring.Component):
 
     stages = ("sum", "state")
 
-    def __init__(self, network: QuantizedNetwork) -> None:
-        self._words = network.frame_bytes // WORD_BYTES
+    def __init__(self, network: QuantizedNetwork, word_bytes: int = WORD_BYTES) -> None:
+        self.word_bytes = word_bytes
+        self._words = network.frame_bytes // word_bytes
         self._classes = len(network.classes)
         super().__init__(
             {
-                "words": In(stream.Signature(memory_word(network.input_format.signed))),
+                "words": In(stream.Signature(memory_word(network.input_format.signed, word_bytes))),
                 "logits": Out(stream.Signature(data.ArrayLayout(signed(32), self._classes))),
                 "reset_state": In(1),
                 "busy": Out(2),
@@ -33,7 +34,7 @@ class ChecksumEngine(wiring.Component):
         m = Module()
         position, total, state = Signal(range(self._words)), Signal(signed(32)), Signal(signed(32))
         zero = Signal()
-        word = sum((self.words.payload[at] for at in range(WORD_BYTES)), start=Value.cast(0))
+        word = sum((self.words.payload[at] for at in range(self.word_bytes)), start=Value.cast(0))
         first = position == 0
         moves = Signal()
         m.d.comb += [

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Shape, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, signed
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +66,22 @@ def test_products_are_exact(kind, signs, widths):
     module, result = Module(), Signal(signed(sum(widths) + 2))
     module.d.comb += result.eq(product(first, second, kind))
     assert results_of(module, [first, second], pairs, result) == [a * b for a, b in pairs]
+
+
+@pytest.mark.parametrize("signed_value", [True, False])
+def test_products_with_constants_are_exact(signed_value):
+    value = Signal(Shape(5, signed_value))
+    codes = range(-16, 16) if signed_value else range(32)
+    module, results = Module(), []
+    for factor in range(-40, 41):
+        results.append(Signal(signed(12)))
+        factor_code = Const(factor, signed(7))
+        module.d.comb += results[-1].eq(product(value, factor_code, "lut"))
+    found = results_of(module, [value], [[code] for code in codes], Cat(*results))
+    mask = (1 << 12) - 1
+    for code, word in zip(codes, found, strict=True):
+        wanted = [(code * factor) & mask for factor in range(-40, 41)]
+        assert [(word >> (12 * at)) & mask for at in range(81)] == wanted
 
 
 def test_multipliers_of_another_kind_are_refused():

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from fdht_hls.rtl.contraction import ContractionStage, stage_parameters
 from fdht_hls.rtl.path import PathEngine, path_parameters
-from fdht_hls.schedule import StageSchedule, choices, default_schedule, shapes_of, vector_length
+from fdht_hls.schedule import (
+    StageSchedule,
+    choices,
+    default_schedule,
+    shapes_of,
+    vector_counts,
+    vector_length,
+)
 from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.rtl.simulation import run_stream, values_of, words_of
@@ -45,6 +54,16 @@ def test_each_stage_is_the_reference(label):
         before = wanted[own.name]
 
 
+def every_schedule(shape, kind):
+    """All that is allowed, be it worth a thought or not."""
+    single = [choice for choice in choices(shape) if choice.vectors == 1]
+    return [
+        dataclasses.replace(choice, multipliers=kind, vectors=vectors)
+        for choice in single
+        for vectors in vector_counts(shape)
+    ]
+
+
 @pytest.mark.parametrize("kind", ["dsp", "lut"])
 @pytest.mark.parametrize("position", [0, 1])
 def test_every_parallelism_of_a_stage_is_equal(position, kind):
@@ -52,14 +71,33 @@ def test_every_parallelism_of_a_stage_is_equal(position, kind):
     recurrence = network.recurrence
     path, frames = recurrence.input_path, random_frames(network, 2)
     results = results_of_stages(network, frames)
-    shape = shapes_of(path)[position]
-    for choice in choices(shape):
-        schedule = StageSchedule(choice.vector, choice.outputs, kind)
+    for schedule in every_schedule(shapes_of(path)[position], kind):
         own = stage_parameters(recurrence, path, position, schedule)
         before = results[f"input.{path.plan.stages[position - 1].core}"] if position else frames
         found = run_stage(own, before)
         wanted = results[own.name].reshape(found.shape)
         np.testing.assert_array_equal(found, wanted, str(schedule))
+
+
+@pytest.mark.parametrize("label", ["ht-lstm", "tr-lstm", "tucker-lstm", "kcp-vectors-lstm"])
+def test_several_vectors_at_once_are_equal(label):
+    """Parts of a word of output, whole ones, and several, with gaps behind them."""
+    network = build_network(SHAPES[label])
+    recurrence = network.recurrence
+    path, frames = recurrence.input_path, random_frames(network, 2)
+    results, before, met = results_of_stages(network, frames), frames, set()
+    for position, shape in enumerate(shapes_of(path)):
+        for vectors in vector_counts(shape)[1:]:
+            schedule = StageSchedule(vector_length(shape), shape.outputs, vectors=vectors)
+            own = stage_parameters(recurrence, path, position, schedule)
+            words = words_of(before, own.source.width, own.word_in.length)
+            count = len(frames) * shape.words_out
+            taken = run_stream(ContractionStage(own), words, count, (None, position + 1))
+            found = values_of(taken.words, own.word_out)
+            np.testing.assert_array_equal(found, results[own.name].reshape(found.shape), own.name)
+            met.add("several" if own.words_at_once > 1 else "part")
+        before = results[f"input.{path.plan.stages[position].core}"]
+    assert met
 
 
 @pytest.mark.parametrize("seeds", [(None, None), (1, None), (None, 2), (3, 4)])
@@ -103,7 +141,7 @@ def test_weights_can_be_loaded_at_run_time():
         for one in (network, other)
     )
     stage = ContractionStage(own, loadable=True)
-    rows = words_of(loaded.weights.codes, own.weights.format.width, own.schedule.parallel)
+    rows = words_of(loaded.weights.codes, own.weights.format.width, own.schedule.weights_in_beat)
     ready = []
 
     async def load(ctx):

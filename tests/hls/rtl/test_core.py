@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import pywellen
 
 from fdht_hls.csimulation import Identity
-from fdht_hls.rtl.core import Core, identity_of
+from fdht_hls.rtl.core import Core, check_port, identity_of
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.simulation import (
     RunSettings,
@@ -64,7 +66,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Standin:
     core = Core(network, ChecksumEngine(network), probes=True)
     verilog = verilog_of(TamperedCore(core))
     cache = tmp_path_factory.mktemp("cores")
-    simulator = build_simulator(verilog, ChecksumEngine.stages, cache, quick=True)
+    simulator = build_simulator(verilog, ChecksumEngine.stages, cache, traces=True, quick=True)
     assert simulator.fresh
     return Standin(network, simulator, verilog, cache)
 
@@ -228,7 +230,9 @@ def test_addresses_outside_the_memory_end_the_call(standin: Standin):
 
 
 def test_the_same_verilog_is_compiled_once(standin: Standin):
-    again = build_simulator(standin.verilog, ChecksumEngine.stages, standin.cache, quick=True)
+    again = build_simulator(
+        standin.verilog, ChecksumEngine.stages, standin.cache, traces=True, quick=True
+    )
     assert not again.fresh
     assert again.program == standin.simulator.program
 
@@ -258,12 +262,88 @@ def test_timeline_has_a_letter_a_clock(standin: Standin):
 def test_waveforms_need_a_core_that_writes_them(standin: Standin, tmp_path: Path):
     with pytest.raises(ConfigError, match="was not compiled to write waveforms"):
         simulate_stream(
-            standin.simulator,
+            replace(standin.simulator, traces=False),
             standin.network,
             standin.frames,
             pieces(FRAMES),
             RunSettings(trace=tmp_path / "a.fst"),
         )
+
+
+@pytest.mark.parametrize(
+    "port_bytes", [16, pytest.param(32, marks=pytest.mark.slow)], ids=lambda size: f"{8 * size}"
+)
+def test_wider_ports_for_frames(port_bytes: int, standin: Standin):
+    """Results, a word a clock without a gap, errors of the memory, and bursts at 4 KB."""
+    network = standin.network
+    verilog = verilog_of(Core(network, ChecksumEngine(network, port_bytes), probes=True))
+    simulator = build_simulator(
+        verilog, ChecksumEngine.stages, standin.cache, port_bytes=port_bytes, quick=True
+    )
+    for settings in (RunSettings(), RunSettings(latency=40), BUSY):
+        for offset in (0, 4096 - 2 * port_bytes):
+            logits, outcome = simulate_stream(
+                simulator, network, standin.frames, pieces(1, 5, 3), settings, offset
+            )
+            np.testing.assert_array_equal(logits, standin.logits)
+    _, outcome = simulate_stream(simulator, network, standin.frames, pieces(FRAMES), RunSettings())
+    ends = outcome.calls[0].times[:, 1]
+    assert (ends[-1] - ends[0]) / (FRAMES - 1) == network.frame_bytes / port_bytes
+    layout = Layout(network, FRAMES)
+    bad = layout.frames + 4 * network.frame_bytes + 24  # not at the start of a word
+    image = layout.image(standin.frames)
+    outcome = run_calls(
+        simulator,
+        network,
+        image,
+        [layout.call(0, FRAMES, True)],
+        replace(BUSY, bad_reads=(bad,)),
+    )
+    assert outcome.calls[0].identity.frames_done == 4
+
+
+@pytest.mark.parametrize(
+    ("port_bytes", "message"),
+    [
+        (4, "port bits = 32: is no width of a port; use 64, 128, 256"),
+        (32, "port bits = 256: does not divide a frame of 24 bytes.*; use 64"),
+    ],
+)
+def test_ports_that_do_not_suit(port_bytes: int, message: str):
+    with pytest.raises(ConfigError, match=message):
+        check_port(SimpleNamespace(frame_bytes=24), port_bytes)
+
+
+def test_waveforms_hold_every_clock(standin: Standin, tmp_path: Path):
+    """Read by the library that Surfer is built on: names, and each word on the results' port."""
+    trace = tmp_path / "wave.fst"
+    settings = replace(BUSY, trace=trace)
+    logits, outcome = simulate_stream(
+        standin.simulator, standin.network, standin.frames, pieces(FRAMES), settings
+    )
+    waves = pywellen.Waveform(str(trace))
+    assert waves.file_format == "FST"
+    found = {variable.full_name: variable for variable in waves.all_vars()}
+    assert {"TOP.fdht_lstm.ap_clk", "TOP.fdht_lstm.probe_busy"} <= set(found)
+    port = "TOP.m_axi_gmem_results_W"
+    valid, ready, words = (found[port + name].signal for name in ("VALID", "READY", "DATA"))
+    # Two times a clock; signals before the rising edge are at the first.
+    moved = [
+        words.value_at(2 * clock)
+        for clock in range(outcome.clocks)
+        if valid.value_at(2 * clock) and ready.value_at(2 * clock)
+    ]
+    written = np.array([int(word) for word in moved], np.uint64).view(np.int32).reshape(FRAMES, -1)
+    np.testing.assert_array_equal(written[:, : logits.shape[1]], logits)
+
+
+def test_waveforms_of_a_run_that_ends_badly(standin: Standin, tmp_path: Path):
+    settings = replace(BUSY, trace=tmp_path / "wave.fst", timeout_clocks=200)
+    with pytest.raises(DeviceTimeoutError, match="the call did not end"):
+        simulate_stream(
+            standin.simulator, standin.network, standin.frames, pieces(FRAMES), settings
+        )
+    assert len(list(pywellen.Waveform(str(settings.trace)).all_vars())) > 100
 
 
 @pytest.mark.parametrize(

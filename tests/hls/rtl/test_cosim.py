@@ -12,7 +12,8 @@ import pytest
 from fdht_hls.csimulation import CSimulation
 from fdht_hls.equality import corner_frames
 from fdht_hls.rtl import cosim as cosim_module
-from fdht_hls.rtl.cosim import Timeline, cosim, recurrent_latency, report_lines
+from fdht_hls.rtl.cosim import StageLoad, Timeline, cosim, recurrent_latency, report_lines
+from fdht_hls.rtl.cosim import _limit as limit
 from fdht_hls.rtl.emit import emit_for_simulation, emit_verilog
 from fdht_hls.rtl.gantt import draw_gantt, shares
 from fdht_hls.rtl.simulation import RunSettings, build_simulator, run_calls
@@ -142,6 +143,16 @@ def test_recurrent_latency_is_what_the_windows_show():
     assert recurrent_latency(stages, np.array([[idle] * 5, window, window])) == 30 + 8 + 11
     assert recurrent_latency(stages, np.array([[idle] * 5, [idle] * 5])) is None
     assert recurrent_latency(("input.C1",), np.array([[idle], [idle]])) is None
+
+
+def test_what_sets_the_pace():
+    """A stage that is always busy, also where windows are shorter than frames."""
+    loads = [StageLoad("a", 200, 0, 100), StageLoad("b", 290, 10, 0), StageLoad("cell", 20, 280, 0)]
+    assert limit(loads, 512, 128, RunSettings()) == "b"
+    assert limit(loads, 130, 128, RunSettings()) == "memory port"
+    idle = [StageLoad("a", 100, 200, 0)]
+    assert limit(idle, 512, 128, RunSettings()) == "recurrence"
+    assert limit(idle, 512, 128, RunSettings(latency=400)) == "memory"
 
 
 def test_shares_add_up():

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_hls.rtl.engine import Engine
-from fdht_hls.schedule import Schedule, StageSchedule, choices, default_schedule, shapes_of
+from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, vector_counts
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.networks import CLASSIFIERS, streams_of
@@ -33,8 +35,12 @@ def random_schedule(recurrence, seed: int) -> Schedule:
 
     def draw(shape):
         every = choices(shape)
-        own = every[generator.integers(len(every))]
-        return StageSchedule(own.vector, own.outputs, ("dsp", "lut")[generator.integers(2)])
+        own, counts = every[generator.integers(len(every))], vector_counts(shape)
+        return dataclasses.replace(
+            own,
+            multipliers=("dsp", "lut")[generator.integers(2)],
+            vectors=counts[generator.integers(len(counts))],
+        )
 
     return Schedule(
         *(

@@ -31,7 +31,7 @@ def test_tune_as_json(tmp_path, capsys):
     ("options", "message"),
     [
         (["--board", "pynq-z9"], "pynq-z2"),
-        (["--assume", "gearboxes"], "did you mean 'gearbox'"),
+        (["--assume", "int8-pair"], "did you mean 'int8-pairs'"),
         (["--budget", "7"], "budget = '7': must be a part of the device"),
         (["--port-bytes", "16"], "a port of pynq-z2 delivers 8 bytes a clock"),
         (["--frames-per-second", "20000"], "read frame takes 7,240"),

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_hls.estimate import Core, Engine, Resources
-from fdht_hls.schedule import MULTIPLIERS, Schedule, StageSchedule, choices
+from fdht_hls.schedule import Schedule, choices
+from fdht_hls.tuner.alternatives import kinds
 from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.search import Limits, search
 from fdht_models.tensor.recurrent import fdht_shape
@@ -48,11 +49,7 @@ def test_nondominated_points_are_those_that_no_other_beats(points):
 def every_schedule(core: Core) -> list[Schedule]:
     """All there are."""
     stages = [
-        [
-            StageSchedule(one.vector, one.outputs, kind)
-            for one in choices(design.shape)
-            for kind in MULTIPLIERS
-        ]
+        [kind for one in choices(design.shape) for kind in kinds(core, design, one)]
         for design in (*core.input, *core.hidden)
     ]
     count = len(core.input)
@@ -96,7 +93,7 @@ def tiny(request: pytest.FixtureRequest) -> Core:
 @settings(max_examples=5, deadline=None)
 def test_the_search_finds_what_trying_everything_finds(data, seed):
     shape = data.draw(st.sampled_from(TINY))
-    core = Core(build_network(shape, seed), engine=Engine(streamed_units=data.draw(st.booleans())))
+    core = Core(build_network(shape, seed), engine=Engine(int8_pairs=data.draw(st.booleans())))
     generator = np.random.default_rng(seed)
     schedules = every_schedule(core)
     # Limits that bind: those of a design drawn by chance.

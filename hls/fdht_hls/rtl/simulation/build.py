@@ -22,6 +22,7 @@ from fdht_hls.rtl.control import ADDRESS_BITS
 from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP, WEIGHTS
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.tensor.quantized import WORD_BYTES
 
 #: Seconds that Verilator and g++ may take.
 BUILD_TIMEOUT = 1800.0
@@ -31,6 +32,8 @@ PROGRAM, LOG = "simulate", "build.log"
 _HARNESS = "fdht_rtl_harness.cpp"
 #: The models of memories and masters, for any bench.
 BUS_HEADER = "fdht_rtl_bus.h"
+#: What Verilator's writer of waveforms asks for; its package does not bring the libraries.
+_LIBRARIES = {"lz4.h": "fdht_rtl_lz4.h", "zlib.h": "fdht_rtl_zlib.h"}
 _TEMPLATES = Path(__file__).parents[2] / "templates"
 #: A probe is read as one number.
 _MOST_STAGES = 64
@@ -69,6 +72,7 @@ def build_simulator(
     stages: tuple[str, ...],
     cache: Path,
     *,
+    port_bytes: int = WORD_BYTES,
     traces: bool = False,
     quick: bool = False,
     timeout: float = BUILD_TIMEOUT,
@@ -79,6 +83,7 @@ def build_simulator(
         verilog: of `Core` with probes.
         stages: names of the engine's stages.
         cache: directory of compiled cores, each in one named by its digest.
+        port_bytes: bytes of a word of the port that reads frames.
         traces: be able to write waveforms, which makes it slower.
         quick: compile fast rather than run fast, for small networks.
         timeout: seconds.
@@ -91,8 +96,9 @@ def build_simulator(
         raise ToolError(
             f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
         )
-    sources = {f"{TOP}.v": verilog, **_bench(len(stages), traces, WEIGHTS in verilog)}
-    flags = ("--trace-fst",) if traces else ()
+    sources = {f"{TOP}.v": verilog, **_bench(len(stages), port_bytes, traces, WEIGHTS in verilog)}
+    # Without the libraries that the makefiles of Verilator would link with.
+    flags = ("--trace-fst", "-MAKEFLAGS", "LDLIBS=-pthread") if traces else ()
     program, fresh = compile_program(TOP, sources, cache, flags=flags, quick=quick, timeout=timeout)
     return Simulator(program, stages, traces, fresh)
 
@@ -217,15 +223,16 @@ def render_bench(
     }
 
 
-def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
+def _bench(stages: int, port_bytes: int, traces: bool, loading: bool) -> dict[str, str]:
     values = {
         "top": TOP,
         "stages": stages,
         "trace": traces,
-        "ports": _ports(loading),
+        "ports": _ports(port_bytes, loading),
         "weights": WEIGHTS if loading else None,
         "frames": FRAMES,
         "results": RESULTS,
+        "port_bytes": port_bytes,
         "reset_clocks": RESET_CLOCKS,
         "offsets": {name: register.offset for name, register in BY_NAME.items()},
         "identity": {register.name: register.offset for register in IDENTITY_REGISTERS},
@@ -233,17 +240,22 @@ def _bench(stages: int, traces: bool, loading: bool) -> dict[str, str]:
         "ap_done": AP_DONE,
         "ap_idle": AP_IDLE,
     }
-    return render_bench((_HARNESS, BUS_HEADER), values)
+    libraries = render_bench(_LIBRARIES.values(), {}) if traces else {}
+    return {
+        **render_bench((_HARNESS, BUS_HEADER), values),
+        **{name: libraries[template] for name, template in _LIBRARIES.items() if traces},
+    }
 
 
-def _ports(loading: bool) -> list[dict[str, Any]]:
+def _ports(port_bytes: int, loading: bool) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
     memory = "plan.memory, plan.settings, random_, {}{{this}}"
+    frames, results = Full(port_bytes), Full()
     weights = {
         "type": "WeightsPort",
         "prefix": WEIGHTS,
         "side": "weights_",
-        "model": "ReadSide<WeightsPort, OnWeightWord>",
+        "model": f"ReadSide<WeightsPort, {WORD_BYTES}, OnWeightWord>",
         "signals": _signals(Full(), ("AR", "R")),
         "arguments": memory.format("OnWeightWord"),
     }
@@ -260,8 +272,8 @@ def _ports(loading: bool) -> list[dict[str, Any]]:
             "type": "FramesPort",
             "prefix": FRAMES,
             "side": "frames_",
-            "model": "ReadSide<FramesPort, OnFrameWord>",
-            "signals": _signals(Full(), ("AR", "R")),
+            "model": f"ReadSide<FramesPort, {port_bytes}, OnFrameWord>",
+            "signals": _signals(frames, ("AR", "R")),
             "arguments": memory.format("OnFrameWord"),
         },
         {
@@ -269,17 +281,11 @@ def _ports(loading: bool) -> list[dict[str, Any]]:
             "prefix": RESULTS,
             "side": "results_",
             "model": "WriteSide<ResultsPort, OnResultWord>",
-            "signals": _signals(Full(), ("AW", "W", "B")),
+            "signals": _signals(results, ("AW", "W", "B")),
             "arguments": memory.format("OnResultWord"),
         },
         *([weights] if loading else []),
     ]
-
-
-def signal_type(bits: int) -> str:
-    """C++ type of a port; Verilator has one for each size of an integer."""
-    types = {8: "CData", 16: "SData", 32: "IData", 64: "QData"}
-    return next(types[size] for size in types if bits <= size)
 
 
 def _signals(bus: wiring.Signature, channels: tuple[str, ...]) -> list[dict[str, str]]:
@@ -289,6 +295,15 @@ def _signals(bus: wiring.Signature, channels: tuple[str, ...]) -> list[dict[str,
         for name, member in bus.members.items()
         if _channel(name) in channels
     ]
+
+
+def signal_type(bits: int) -> str:
+    """C++ type of a port.
+
+    Verilator has one for each size of an integer, and words of 32 bits for wider ones.
+    """
+    types = {8: "CData", 16: "SData", 32: "IData", 64: "QData"}
+    return next((types[size] for size in types if bits <= size), f"VlWide<{-(-bits // 32)}>")
 
 
 def _channel(signal: str) -> str:

@@ -1,0 +1,310 @@
+"""The command `fdht build`: overlays of simulated and real boards, and what would fit where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from fdht_models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fdht_overlays.boards import Board
+    from fdht_overlays.plan.plan import BuildPlan
+    from fdht_overlays.plan.running import Progress as StepProgress
+
+#: Characters of a tool's line that are shown while it runs.
+_SHOWN = 70
+#: Columns of tables where standard output is no terminal.
+_WIDTH = 150
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command()(build)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Where a real board's overlay is built, and how long that may take."""
+
+    archive: Path | None
+    results: Path | None
+    host: str | None
+    timeout: float | None
+
+
+def build(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="EXPERIMENT", help="Its name, or a TOML file; several with --estimate."
+        ),
+    ] = None,
+    board: Annotated[str, typer.Option(help="A board's name; 'sim' is simulated.")] = "sim",
+    flow: Annotated[
+        str | None,
+        typer.Option(
+            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+        ),
+    ] = None,
+    core: Annotated[
+        str, typer.Option(help="'hls': C++ through Vitis HLS; 'rtl': the project's own Verilog.")
+    ] = "hls",
+    clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
+    cosim: Annotated[
+        bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
+    ] = True,
+    allow_timing_failure: Annotated[
+        bool, typer.Option("--allow-timing-failure", help="Package what misses its clock.")
+    ] = False,
+    archive: Annotated[
+        Path | None, typer.Option(help="Only write the plan here (.tar.gz), to build elsewhere.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--import", help="Take the results of such a build.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Build over SSH on [user@]host[:port].")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1.0, help="Seconds a step; with --host, in all.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Build nothing: what would fit, and how fast.")
+    ] = False,
+    all_boards: Annotated[
+        bool, typer.Option("--all-boards", help="With --estimate: all boards.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
+    ] = None,
+    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
+        "build"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
+    from fdht_overlays.boards import get_board
+    from fdht_overlays.plan.vitis import Options
+
+    if estimate or all_boards:
+        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        return
+    if plot is not None:
+        raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
+    if len(experiments or []) != 1:
+        raise ConfigError(
+            "must be one", field="EXPERIMENT", value=experiments or None, remedy="or use --estimate"
+        )
+    asked = _Asked(archive, results, host, timeout)
+    found = get_board(board)
+    _check_flow(found, flow, asked)
+    name = (experiments or [""])[0]
+    if found.simulated:
+        _simulated(name, build, board, as_json)
+        return
+    if flow == "open":
+        _open(name, build, found, as_json)
+        return
+    options = Options(core, clock, cosim, allow_timing_failure)
+    _real(name, build, found, options, asked, as_json)
+
+
+def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
+    from fdht_overlays.manifest import SIMULATION_FLOW
+    from fdht_overlays.open.flow import FLOW as OPEN
+    from fdht_overlays.plan.vitis import FLOW
+
+    flows = (SIMULATION_FLOW,) if board.simulated else (FLOW, OPEN)
+    if flow not in (None, *flows):
+        raise ConfigError(
+            f"is not for {board.title}",
+            field="flow",
+            value=flow,
+            remedy=f"use {' or '.join(flows)}",
+        )
+    given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
+    chosen = [name for name, value in given.items() if value is not None]
+    if board.simulated and chosen:
+        raise ConfigError("has no effect for a simulated board", field=chosen[0])
+    if flow == OPEN and chosen:
+        raise ConfigError("has no effect with --flow open, which runs here", field=chosen[0])
+    if len(chosen) > 1:
+        raise ConfigError(f"cannot go with --{chosen[1]}", field=chosen[0])
+
+
+def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
+    import fdht_pipeline
+    from fdht_bench import emit
+
+    directory, fresh = fdht_pipeline.build(name, build, board)
+    if as_json:
+        emit({"directory": str(directory), "fresh": fresh})
+    else:
+        print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
+
+
+def _open(name: str, build: Path, board: Board, as_json: bool) -> None:
+    from fdht_bench import emit
+    from fdht_models.artifacts import read_json
+    from fdht_overlays.open.flow import FLOW
+    from fdht_overlays.open.overlay import REPORT, build_open_overlay
+    from fdht_pipeline import experiment_directory
+
+    directory = experiment_directory(name, build)
+    with Console(stderr=True, highlight=False).status("open flow") as status:
+        fresh = build_open_overlay(directory, board, on_step=status.update)
+    overlay = directory / "overlay" / board.name / FLOW
+    if as_json:
+        report = read_json(overlay / REPORT)
+        emit({"directory": str(overlay), "fresh": fresh, "report": report})
+        return
+    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    print("experimental, and not run on hardware: see docs/open-flow.md")
+
+
+def _real(name: str, build: Path, board: Board, options: Any, asked: _Asked, as_json: bool) -> None:
+    from fdht_bench import emit
+    from fdht_overlays.manifest import load_manifest
+    from fdht_overlays.plan.archive import write_archive
+    from fdht_overlays.plan.collect import collect
+    from fdht_overlays.plan.summary import summary_json, summary_table
+    from fdht_overlays.plan.vitis import FLOW, vitis_plan
+    from fdht_pipeline import experiment_directory
+
+    directory = experiment_directory(name, build)
+    plan = vitis_plan(directory, board, options)
+    if asked.archive is not None:
+        write_archive(plan, asked.archive)
+        told = {"archive": str(asked.archive), "plan": plan.digest, "files": len(plan.files)}
+        if as_json:
+            emit(told)
+        else:
+            print("\n".join(_archive_lines(plan, asked.archive, name, board)))
+        return
+    work = directory / "work" / board.name / f"{FLOW}-{options.core}"
+    _bring_up_to_date(plan, work, asked)
+    overlay = directory / "overlay" / board.name / FLOW
+    fresh = collect(plan, work, directory / "hls", overlay, board)
+    manifest = load_manifest(overlay)
+    if as_json:
+        told = {"directory": str(overlay), "fresh": fresh}
+        emit({**told, **summary_json(manifest, directory / "hls")})
+        return
+    _console().print(summary_table(manifest, directory / "hls"))
+    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    print("not run on hardware: copy that directory to the board, see docs/board-user.md")
+
+
+def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
+    from fdht_overlays.plan.archive import import_results
+    from fdht_overlays.plan.remote import parse_host, run_remotely
+    from fdht_overlays.plan.running import run_plan
+
+    if asked.results is not None:
+        import_results(plan, asked.results, work)
+        return
+    with _shown(plan) as show:
+        if asked.host is not None:
+            run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
+        else:
+            run_plan(plan, work, show, asked.timeout)
+
+
+def _archive_lines(plan: BuildPlan, path: Path, name: str, board: Board) -> list[str]:
+    tools = sorted({" or ".join(step.programs) for step in plan.steps})
+    core = f" --core {plan.facts['core']}" if plan.facts["core"] != "hls" else ""
+    return [
+        f"{path}: {len(plan.files)} files, {len(plan.steps)} steps, needs {', '.join(tools)}",
+        f"there:  tar xzf {path.name} && sh {plan.name}/build.sh",
+        f"then:   fdht build {name} --board {board.name}{core} --import results.tar.gz",
+    ]
+
+
+def _estimate(
+    experiments: list[str],
+    board: str,
+    estimate: bool,
+    all_boards: bool,
+    plot: Path | None,
+    build: Path,
+    as_json: bool,
+) -> None:
+    from fdht_bench import emit
+    from fdht_overlays.boards import board_names, get_board
+    from fdht_overlays.whatif import draw, table, what_if, zoo_names
+
+    if not estimate:
+        raise ConfigError(
+            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+        )
+    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
+    real = [one for one in boards if not one.simulated or not all_boards]
+    rows = what_if(experiments or zoo_names(), real, build)
+    if plot is not None:
+        draw(rows, plot)
+    if as_json:
+        emit([row.to_json() for row in rows])
+        return
+    console = _console()
+    console.print(table(rows))
+    if plot is not None:
+        print(plot)
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    # A pipe has no width; a table cut off there would be of no use.
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
+class _Steps:
+    """All steps as one bar, with the phase of the one that runs and its last line."""
+
+    def __init__(self, progress: Progress, plan: BuildPlan) -> None:
+        self._progress, self._plan = progress, plan
+        self._task: TaskID | None = None
+
+    def __call__(self, found: StepProgress) -> None:
+        """Shows how far a step is."""
+        names = [step.name for step in self._plan.steps]
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task("", total=len(names), line="")
+        part = max(found.done - 0.5, 0) / found.total if found.total else 0.0
+        label = f"{found.step}{': ' + found.label if found.label else ''}"
+        self._progress.update(
+            self._task,
+            description=label,
+            completed=names.index(found.step) + part,
+            line=found.line.strip()[:_SHOWN],
+        )
+
+    def close(self) -> None:
+        """Removes the bar."""
+        if self._task is not None:
+            self._progress.stop()
+
+
+@contextmanager
+def _shown(plan: BuildPlan) -> Iterator[_Steps]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        # What a tool writes is no markup of ours.
+        TextColumn("{task.fields[line]}", markup=False),
+    )
+    console = Console(stderr=True, highlight=False)
+    # Where nobody watches, the log says it all, and errors stay one line.
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown = _Steps(progress, plan)
+    try:
+        yield shown
+    finally:
+        shown.close()

@@ -1,0 +1,274 @@
+"""`fdht bench engine`: cycles and resources of the core in RTL, for several networks and ports.
+
+Cycles are simulated on the Verilog that yosys then counts. Each simulation and each count is kept
+under the digest of its Verilog, so that an interrupted benchmark goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from fdht_hls.benchmarks.progress import steps_shown
+from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
+from fdht_hls.rtl.cosim import KIND as SIMULATED
+from fdht_hls.rtl.cosim import cosim
+from fdht_hls.rtl.emit import emit_verilog
+from fdht_hls.rtl.simulation.runner import RunSettings
+from fdht_hls.rtl.stage import count_once
+from fdht_hls.rtl.synthesis import KIND as COUNTED
+from fdht_hls.rtl.synthesis import Resources
+from fdht_hls.schedule import Schedule, default_schedule
+from fdht_models.artifacts import read_json, write_json
+from fdht_models.errors import ConfigError
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+from fdht_models.tensor.recurrent import fdht_shape
+
+#: The experiment whose figures lead.
+DEFAULT = "motion-fdht-lstm"
+#: Clocks until the memory answers.
+LATENCIES = (0, 40)
+#: Frames of a simulation: two fill the pipeline, the rest are the steady state.
+FRAMES = 7
+#: A network that compiles in seconds, for a look at the benchmark itself.
+QUICK = "quick"
+_QUICK_SHAPE = fdht_shape((4, 4, 8), (8, 2, 2), (2, 4), 2, 2)
+
+#: A network, and the kind of its weights.
+Workload = tuple[QuantizedNetwork, str]
+#: The parallelism of a network for a port of so many bytes a clock.
+Scheduler = Callable[[QuantizedNetwork, int], Schedule]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One design.
+
+    Args:
+        experiment: of the network: an experiment, one of `STUDY`, or `QUICK`.
+        port_bytes: that the port for frames moves in a clock.
+        tuned: with the tuner's schedule for a board; otherwise the fewest multipliers that keep
+            the port's pace.
+    """
+
+    experiment: str
+    port_bytes: int = WORD_BYTES
+    tuned: bool = False
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.experiment}{', tuned' if self.tuned else ''}, {8 * self.port_bytes} bits"
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A core: its network, the parallelism of its stages, and the bytes of its port for frames."""
+
+    network: QuantizedNetwork
+    schedule: Schedule
+    port_bytes: int = WORD_BYTES
+
+    @cached_property
+    def verilog(self) -> str:
+        """Of the core, which names results that are kept."""
+        return emit_verilog(self.network, self.schedule, self.port_bytes)
+
+
+CASES = (
+    Case(DEFAULT, tuned=True),
+    Case(DEFAULT),
+    Case("B"),
+    Case("A0"),
+    Case("C", 16),
+    Case("C", 32),
+    Case(DEFAULT, 16),
+)
+QUICK_CASES = (Case(QUICK), Case(QUICK, 16))
+
+
+def named_network(name: str, build: Path) -> Workload:
+    """The network of a case: trained if it is there, or else of the same shape and random.
+
+    Raises:
+        ConfigError: there is neither an experiment nor a configuration of that name.
+    """
+    from fdht_hls.benchmarks.random_networks import with_random_codes
+    from fdht_hls.tuner.untrained import untrained_network
+    from fdht_models.experiment import load_experiment
+
+    if name == QUICK:
+        return random_network(QUICK, _QUICK_SHAPE, classes=3), "random"
+    if name in STUDY:
+        return random_network(f"study-{name}", STUDY[name]), "random"
+    trained = build / name / "model" / "network.json"
+    if trained.is_file():
+        return QuantizedNetwork.load(trained), "trained"
+    return with_random_codes(untrained_network(load_experiment(name))), "random"
+
+
+def simulate_once(
+    design: Design,
+    latency: int,
+    directory: Path,
+    *,
+    frames: int = FRAMES,
+    quick: bool = False,
+) -> dict[str, Any]:
+    """The report of a simulation with random frames; taken from the directory if it is there.
+
+    Args:
+        design: what is simulated.
+        latency: clocks until the memory answers.
+        directory: of all that is kept.
+        frames: simulated.
+        quick: compile fast rather than run fast.
+
+    Raises:
+        As `cosim`.
+    """
+    key = hashlib.sha256(f"{latency}\0{frames}\0{design.verilog}".encode()).hexdigest()[:24]
+    kept = directory / "simulated" / f"{key}.json"
+    if not kept.is_file():
+        result = cosim(
+            design.network,
+            design.schedule,
+            random_frames(design.network, frames),
+            directory / "cores",
+            RunSettings(latency=latency),
+            port_bytes=design.port_bytes,
+            quick=quick,
+        )
+        write_json(kept, result.to_json())
+    found: dict[str, Any] = read_json(kept)
+    return found
+
+
+def bench_engine(
+    directory: Path,
+    cases: Sequence[Case],
+    networks: Callable[[str], Workload],
+    scheduler: Scheduler,
+    *,
+    latencies: Sequence[int] = LATENCIES,
+    resources: bool = True,
+    quick: bool = False,
+) -> list[dict[str, Any]]:
+    """Simulates all cases, then counts their resources.
+
+    Args:
+        directory: of compiled cores and of all results; goes on from what is there.
+        cases: designs.
+        networks: a network by its name.
+        scheduler: of the cases that are tuned.
+        latencies: of the memory; each is a row.
+        resources: count them, too; it takes minutes a case.
+        quick: compile fast rather than run fast.
+
+    Returns:
+        A row a case and latency: `experiment`, `weights`, `schedule`, `ports`, `bytes_per_clock`,
+        `memory_latency`, `cycles_per_frame`, `io_limit`, `limited_by`, `last_pixel_to_result`,
+        `recurrent_latency`, `mismatches`, `lut` (with those used as memory), `dsp`, `bram36` (None
+        if not counted), and the kinds of these figures.
+
+    Raises:
+        ConfigError: no cases.
+        As `cosim` and `count_resources`.
+    """
+    if not cases:
+        raise ConfigError("names no design", field="only")
+    rows, designs = [], []
+    with steps_shown(len(cases) * (len(latencies) + resources)) as advance:
+        for case in cases:
+            network, weights = networks(case.experiment)
+            schedule = (scheduler if case.tuned else _default)(network, case.port_bytes)
+            design = Design(network, schedule, case.port_bytes)
+            designs.append(design)
+            for latency in latencies:
+                advance(f"simulates {case.label}, memory latency {latency}")
+                report = simulate_once(design, latency, directory, quick=quick)
+                rows.append(_row(case, weights, latency, report))
+                advance(None)
+        for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
+            if not resources:
+                break
+            advance(f"synthesises {case.label}")
+            counted = _resource_row(count_once(design.verilog, directory / "resources"))
+            for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
+                row.update(counted)
+            advance(None)
+    return rows
+
+
+def _default(network: QuantizedNetwork, port_bytes: int) -> Schedule:
+    return default_schedule(network.recurrence, port_bytes)
+
+
+def _row(case: Case, weights: str, latency: int, report: Mapping[str, Any]) -> dict[str, Any]:
+    taken = ("cycles_per_frame", "io_limit", "limited_by", "last_pixel_to_result")
+    return {
+        "experiment": case.experiment,
+        "weights": weights,
+        "schedule": "tuned" if case.tuned else "default",
+        "ports": 1,
+        "bytes_per_clock": case.port_bytes,
+        "memory_latency": latency,
+        **{name: report[name] for name in (*taken, "recurrent_latency", "mismatches")},
+        **dict.fromkeys(("lut", "dsp", "bram36")),
+        "kind": {"cycles": SIMULATED, "resources": None},
+    }
+
+
+def _resource_row(found: Resources) -> dict[str, Any]:
+    return {
+        "lut": found.lut + found.lutram,
+        "dsp": found.dsp,
+        "bram36": found.bram36,
+        "kind": {"cycles": SIMULATED, "resources": COUNTED},
+    }
+
+
+def engine_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows for people."""
+    table = Table(title="The engine in RTL (cycles: simulated; resources: counted by yosys)")
+    for name in (
+        "experiment",
+        "schedule",
+        "bytes a clock",
+        "memory latency",
+        "cycles a frame",
+        "I/O limit",
+        "limited by",
+        "last pixel to result",
+        "recurrent latency",
+        "mismatches",
+        "LUT",
+        "DSP",
+        "BRAM36",
+    ):
+        table.add_column(
+            name, justify="left" if name in ("experiment", "schedule", "limited by") else "right"
+        )
+    for row in rows:
+        counted = [row[name] for name in ("lut", "dsp", "bram36")]
+        recurrent = row["recurrent_latency"]
+        table.add_row(
+            row["experiment"],
+            row["schedule"],
+            str(row["bytes_per_clock"]),
+            str(row["memory_latency"]),
+            f"{row['cycles_per_frame']:,.0f}",
+            f"{row['io_limit']:,}",
+            row["limited_by"],
+            f"{row['last_pixel_to_result']:,}",
+            "overlaps" if recurrent is None else f"{recurrent:,}",
+            str(row["mismatches"]),
+            *("-" if value is None else f"{value:,g}" for value in counted),
+        )
+    return table

@@ -1,0 +1,99 @@
+"""Records of finished steps: `inputs DIGEST`, then a line of `sha256sum` for each output.
+
+build.sh writes the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from fdht_models.artifacts import digest_file, write_text
+from fdht_models.errors import ArtifactError
+from fdht_overlays.plan.plan import RECORDS, BuildPlan, Step
+
+
+def inputs_digest(plan: BuildPlan, step: Step, directory: Path) -> str:
+    """What a step reads: its files and the records of the steps before it."""
+    digest = hashlib.sha256()
+    for path in (step.script, *step.inputs):
+        digest.update(f"{plan.digests[path]}  {path}\n".encode())
+    for other in step.after:
+        before = _path(directory, other)
+        digest.update(before.read_bytes() if before.is_file() else b"")
+    return digest.hexdigest()
+
+
+def is_done(plan: BuildPlan, step: Step, directory: Path) -> bool:
+    """Was the step done with these inputs, and are its outputs there?"""
+    path = _path(directory, step.name)
+    if not path.is_file():
+        return False
+    wanted = f"inputs {inputs_digest(plan, step, directory)}"
+    if path.read_text(errors="replace").split("\n", 1)[0] != wanted:
+        return False
+    return all(_found(directory, pattern) for pattern in step.outputs)
+
+
+def all_outputs(step: Step, directory: Path) -> list[Path]:
+    """Files that the step wrote, in the order of its patterns.
+
+    Raises:
+        ArtifactError: a pattern matches nothing.
+    """
+    found = []
+    for pattern in step.outputs:
+        matches = _found(directory, pattern)
+        if not matches:
+            raise ArtifactError(
+                "was not written", field=f"step {step.name}: {pattern}", remedy=f"see {step.log}"
+            )
+        found += matches
+    return found
+
+
+def forget(step: Step, directory: Path) -> None:
+    """Removes a step's record: it is being done again."""
+    _path(directory, step.name).unlink(missing_ok=True)
+
+
+def record(plan: BuildPlan, step: Step, directory: Path) -> None:
+    """Notes that a step is done.
+
+    Raises:
+        ArtifactError: an output is missing, or the record cannot be written.
+    """
+    lines = [f"inputs {inputs_digest(plan, step, directory)}"]
+    lines += [
+        f"{digest_file(path)}  {path.relative_to(directory)}"
+        for path in all_outputs(step, directory)
+    ]
+    write_text(_path(directory, step.name), "\n".join(lines) + "\n")
+
+
+def recorded_outputs(step: Step, directory: Path) -> dict[str, str]:
+    """Digests of a step's outputs as they were recorded, by path.
+
+    Raises:
+        ArtifactError: there is no record, or it is damaged.
+    """
+    path = _path(directory, step.name)
+    try:
+        lines = path.read_text().splitlines()[1:]
+        pairs = [line.split("  ", 1) for line in lines]
+        return {name: digest for digest, name in pairs}
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            "is not finished, or its record is damaged",
+            field=f"step {step.name}",
+            remedy="run the build again; it goes on from there",
+        ) from error
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / RECORDS / name
+
+
+def _found(directory: Path, pattern: str) -> list[Path]:
+    # Sorted as the shell sorts in the C locale: by bytes.
+    return sorted(path for path in directory.glob(pattern) if path.exists())

@@ -1,0 +1,128 @@
+"""Runs a plan on this machine, one step after the other; finished ones are not repeated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdht_hls.process import run_logged
+from fdht_hls.vitis.project import only_run, unwritable
+from fdht_models.errors import ToolError
+from fdht_overlays.plan.checking import check_step
+from fdht_overlays.plan.plan import LOGS, BuildPlan, Step
+from fdht_overlays.plan.record import all_outputs, forget, is_done, record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a step is.
+
+    Args:
+        step: its name.
+        label: the phase of its log; empty where it tells none.
+        done: phases that began.
+        total: phases in all.
+        line: the last line of the log.
+    """
+
+    step: str
+    label: str
+    done: int
+    total: int
+    line: str
+
+
+Show = Callable[[Progress], None]
+
+
+class Phases:
+    """Follows a step's log through its phases."""
+
+    def __init__(self, step: Step, show: Show) -> None:
+        self._step, self._show = step, show
+        self._done, self._label = 0, ""
+
+    def line(self, text: str) -> None:
+        """Takes a line of the log and shows how far the step is."""
+        for index, phase in enumerate(self._step.phases):
+            # Phases do not go back: a later step of the tool may print an earlier one's words.
+            if index >= self._done and phase.text in text:
+                self._done, self._label = index + 1, phase.label
+                break
+        total = len(self._step.phases)
+        self._show(Progress(self._step.name, self._label, self._done, total, text))
+
+
+def missing_program(step: Step) -> str | None:
+    """What the step needs and this machine does not have; None if all is there."""
+    if any(shutil.which(program) for program in step.programs):
+        return None
+    return " or ".join(step.programs)
+
+
+def run_plan(
+    plan: BuildPlan, directory: Path, show: Show | None = None, timeout: float | None = None
+) -> list[str]:
+    """Writes the plan into a directory and does what is not done yet.
+
+    Args:
+        plan: the plan.
+        directory: of the plan; may hold finished steps.
+        show: is told how far each step is.
+        timeout: seconds for each step, in place of the plan's.
+
+    Returns:
+        Steps that were done now.
+
+    Raises:
+        ToolError: a program is missing, failed, or did not end in time.
+        EqualityError: the core's results differ from the reference.
+        ArtifactError: a step did not write what it should, or the disk is full.
+    """
+    fresh: list[str] = []
+    with only_run(directory):
+        plan.write(directory)
+        _refuse_missing_programs(plan, directory)
+        for step in plan.steps:
+            if is_done(plan, step, directory):
+                continue
+            forget(step, directory)
+            _run_step(step, directory, show or _silent, timeout or step.timeout)
+            record(plan, step, directory)
+            fresh.append(step.name)
+    return fresh
+
+
+def _refuse_missing_programs(plan: BuildPlan, directory: Path) -> None:
+    """Before the first step, not after hours."""
+    for step in plan.steps:
+        missing = missing_program(step)
+        if missing is not None and not is_done(plan, step, directory):
+            raise ToolError(
+                "is not on the PATH",
+                field=missing,
+                remedy=f"step {step.name} needs it: source its settings64.sh, use --host, or "
+                "--archive to build elsewhere (fdht doctor shows what is found)",
+            )
+
+
+def _run_step(step: Step, directory: Path, show: Show, timeout: float) -> None:
+    log = directory / step.log
+    phases = Phases(step, show)
+    try:
+        (directory / LOGS).mkdir(parents=True, exist_ok=True)
+        code = run_logged(("sh", step.script), directory, log, timeout, phases.line)
+        text = log.read_text(errors="replace")
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    except ToolError as error:
+        # The program is called sh; the user knows the step.
+        raise ToolError(error.problem, field=f"step {step.name}", remedy=error.remedy) from error
+    check_step(step, text, code, str(log))
+    all_outputs(step, directory)
+
+
+def _silent(progress: Progress) -> None:
+    pass

@@ -1,0 +1,103 @@
+"""What a build says at its end: the clock, what it takes of the board, and how fast it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from fdht_models.artifacts import read_json
+from fdht_models.errors import ArtifactError
+from fdht_overlays.manifest import BuildFacts, OverlayManifest
+
+REPORTED = "reported by Vivado after placing and routing"
+#: How people call the resources.
+_NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM (36 kbit)", "dsp": "DSP"}
+
+
+def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
+    """All figures of the table, each with its kind; the estimate of `fdht convert` beside.
+
+    Raises:
+        ArtifactError: the overlay is a simulated board's, which no tool reported on.
+    """
+    build = _build(manifest)
+    estimated = _estimate(hls)
+    resources = {
+        name: {
+            "used": build.used[name],
+            "available": build.available[name],
+            "share": build.used[name] / build.available[name],
+            "kind": REPORTED,
+            "estimated": estimated.get("resources", {}).get(name),
+        }
+        for name in _NAMES
+    }
+    cycles = manifest.cycles_per_frame
+    return {
+        "clock": {
+            "mhz": manifest.clock_mhz,
+            "met": build.timing.met,
+            "slack_ns": min(build.timing.setup, build.timing.hold, build.timing.pulse),
+            "allowed_failure": build.timing.allowed_failure,
+            "kind": REPORTED,
+        },
+        "resources": resources,
+        "frames_per_second": {
+            "value": manifest.frames_per_second,
+            "cycles": cycles.cycles,
+            "kind": cycles.kind,
+            "estimated": manifest.clock_mhz * 1e6 / estimated["cycles_per_frame"]
+            if estimated.get("cycles_per_frame")
+            else None,
+        },
+        "power_watts": {"value": build.power.total, "confidence": build.power.confidence,
+                        "kind": "estimated by Vivado"},
+        "measured_on_hardware": False,
+    }  # fmt: skip
+
+
+def summary_table(manifest: OverlayManifest, hls: Path) -> Table:
+    """The same for people."""
+    value = summary_json(manifest, hls)
+    table = Table(title=f"{manifest.experiment} on {manifest.board} ({_build(manifest).core})")
+    for name in ("", "report", "of the board's", "estimate", "kind of the report"):
+        table.add_column(name, justify="right" if name in ("report", "estimate") else "left")
+    clock, rate, power = value["clock"], value["frames_per_second"], value["power_watts"]
+    met = "met" if clock["met"] else "MISSED, and that was allowed"
+    table.add_row(
+        "clock", f"{clock['mhz']:g} MHz", f"{met}, slack {clock['slack_ns']:g} ns", "", REPORTED
+    )
+    for name, title in _NAMES.items():
+        row = value["resources"][name]
+        of = f"{row['share']:.1%} of {row['available']:,g}"
+        table.add_row(title, f"{row['used']:,g}", of, _plain(row["estimated"]), row["kind"])
+    cycles = f"{rate['cycles']:,} cycles a frame"
+    table.add_row(
+        "frames/s", f"{rate['value']:,.0f}", cycles, _plain(rate["estimated"]), rate["kind"]
+    )
+    table.add_row(
+        "power on chip",
+        f"{power['value']:g} W",
+        f"confidence {power['confidence']}",
+        "",
+        power["kind"],
+    )
+    return table
+
+
+def _plain(number: float | None) -> str:
+    return "" if number is None else f"{number:,.0f}"
+
+
+def _build(manifest: OverlayManifest) -> BuildFacts:
+    if manifest.build is None:
+        raise ArtifactError("holds no report of a tool", field="overlay", value=manifest.flow)
+    return manifest.build
+
+
+def _estimate(hls: Path) -> Mapping[str, Any]:
+    value = read_json(hls / "estimate.json")
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,94 @@
+"""The Tcl of a build, rendered from `fdht_overlays/tcl`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from fdht_hls.registers import REGISTERS, Register
+from fdht_overlays.vivado.design import CONTROL_CELL, CORE_CELL, RESET_CELL, BlockDesign
+
+#: Steps that Vivado does, each a call of its own; `package` only for the core in RTL.
+VIVADO_STEPS = ("package", "design", "synthesis", "implementation", "bitstream")
+#: Vivado releases that the commands are taken from: 2022.2 and later.
+LEAST_VERSION = "2022.2"
+#: Where the packaged core lies below the plan's directory; Vitis HLS calls the folder in the
+#: middle `solution` in projects and `hls` in components.
+REPOSITORIES: Mapping[str, str] = {"hls": "core/fdht_core/*/impl/ip", "rtl": "core/ip"}
+_TEMPLATES = Path(__file__).parent.parent / "tcl"
+#: Most processes that Vivado starts at once in a run.
+_JOBS = 4
+
+
+def vivado_scripts(
+    design: BlockDesign, name: str, *, allow_timing_failure: bool = False
+) -> dict[str, str]:
+    """The scripts of Vivado's steps by file name.
+
+    Args:
+        design: the block design.
+        name: of the experiment.
+        allow_timing_failure: go on to the bitstream where the clock is missed.
+    """
+    vendor, library, ip_name, version = design.core.vlnv.split(":")
+    values = {
+        "design": design,
+        "name": name,
+        "allow_timing_failure": allow_timing_failure,
+        "least_version": LEAST_VERSION,
+        "jobs": _JOBS,
+        "vendor": vendor,
+        "library": library,
+        "ip_name": ip_name,
+        "ip_version": version,
+        "registers": [word for register in REGISTERS for word in _words(register)],
+        "repository": REPOSITORIES[design.core.kind],
+        "preset": int(design.board.processing_system.preset == "board_part"),
+        "cells": {"core": CORE_CELL, "reset": RESET_CELL, "control": CONTROL_CELL},
+    }
+    return {f"{step}.tcl": render(step, values) for step in ("common", *steps_of(design))}
+
+
+def steps_of(design: BlockDesign) -> tuple[str, ...]:
+    """Vivado's steps for a design."""
+    return VIVADO_STEPS if design.core.kind == "rtl" else VIVADO_STEPS[1:]
+
+
+def core_scripts(design: BlockDesign, steps: tuple[str, ...]) -> dict[str, str]:
+    """The scripts beside `build_core.tcl`, by file name: a step of Vitis HLS each."""
+    scripts = {f"{step}.tcl": render("core_step", {"step": step}) for step in steps}
+    return {**scripts, "settings.tcl": render("core_settings", {"design": design})}
+
+
+def render(name: str, values: Mapping[str, Any]) -> str:
+    """A template of `fdht_overlays/tcl`, filled in."""
+    return _environment().get_template(f"{name}.tcl.j2").render(values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+
+
+def _words(register: Register) -> list[Register]:
+    """A register of 64 bits as two, with the names that Vitis gives them."""
+    if register.width == 32:
+        return [register]
+    return [
+        Register(
+            f"{register.name}_{word + 1}",
+            register.offset + 4 * word,
+            register.access,
+            32,
+            register.description,
+        )
+        for word in range(2)
+    ]

@@ -1,0 +1,111 @@
+"""Schedules: what a stage may do in a clock, what the default is, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fdht_hls.schedule import (
+    Schedule,
+    StageSchedule,
+    check_schedule,
+    choices,
+    default_schedule,
+    frame_cycles,
+    shapes_of,
+    vector_counts,
+)
+from fdht_hls.shapes import StageShape
+from fdht_models.errors import ConfigError
+from fdht_models.tensor.recurrent import fdht_shape
+from tests.hls.test_shapes import STUDY
+from tests.models.format_cases import SHAPES
+from tests.models.strategies import build_network
+
+SHAPE = StageShape(
+    outer=2,
+    mode=3,
+    groups=2,
+    inner=6,
+    lanes=4,
+    rank_in=2,
+    outputs=4,
+    opened=2,
+    banks=1,
+    bank_stride=1,
+    low=1,
+    fibre=False,
+)
+
+
+def test_vectors_at_once_are_part_of_a_word_of_output_or_whole_words():
+    assert vector_counts(SHAPE) == (1, 2, 4, 8, 12, 24)
+
+
+def test_vectors_at_once_are_of_one_term():
+    terms = dataclasses.replace(SHAPE, banks=2, bank_stride=2)
+    assert vector_counts(terms) == (1, 2)
+    assert vector_counts(dataclasses.replace(terms, bank_stride=1)) == (1,)
+
+
+def test_a_fibre_is_a_vector_of_its_own():
+    shape = dataclasses.replace(SHAPE, fibre=True, inner=1, lanes=1, rank_in=1)
+    assert vector_counts(shape) == (1,)
+
+
+@pytest.mark.parametrize("label", SHAPES)
+def test_cycles_are_the_products_by_the_multipliers_unless_words_are_many(label):
+    recurrence = build_network(SHAPES[label]).recurrence
+    for shape in shapes_of(recurrence.input_path):
+        for choice in choices(shape):
+            busy = shape.turns * shape.macs_per_turn // choice.parallel
+            assert choice.cycles(shape) == max(busy, shape.words_out)
+            assert choice.parallel == choice.vectors * choice.vector * choice.outputs
+
+
+def test_several_vectors_are_thought_of_only_where_a_turn_is_a_beat():
+    several = [choice for choice in choices(SHAPE) if choice.vectors > 1]
+    assert {choice.vectors for choice in several} == {2, 4, 8, 12, 24}
+    assert {choice.beats(SHAPE) for choice in several} == {1}
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_every_stage_of_the_study_keeps_up_with_one_port(name):
+    recurrence = build_network(STUDY[name][0]).recurrence
+    schedule, pace = default_schedule(recurrence), frame_cycles(recurrence)
+    assert pace == 7200
+    for stage, shape in zip(schedule.input, shapes_of(recurrence.input_path), strict=True):
+        assert stage.cycles(shape) <= pace
+
+
+def test_a_frame_takes_as_long_as_its_words_or_its_fibres():
+    long, short = (fdht_shape((3, 4, last), (8, 2, 2), (4, 2), 2, 3) for last in (9, 3))
+    assert frame_cycles(build_network(long).recurrence) == 14
+    assert frame_cycles(build_network(long).recurrence, 16) == 12
+    assert frame_cycles(build_network(short).recurrence) == 12
+
+
+def test_a_schedule_goes_through_json():
+    recurrence = build_network(STUDY["A0"][0]).recurrence
+    schedule = default_schedule(recurrence)
+    assert schedule.input[1].vectors == 2
+    assert Schedule.from_json(schedule.to_json()) == schedule
+    check_schedule(recurrence, schedule)
+
+
+def test_vectors_that_share_no_word_are_refused():
+    recurrence = build_network(STUDY["A0"][0]).recurrence
+    schedule = default_schedule(recurrence)
+    stages = (schedule.input[0], StageSchedule(4, 16, vectors=3), *schedule.input[2:])
+    with pytest.raises(ConfigError) as caught:
+        check_schedule(recurrence, dataclasses.replace(schedule, input=stages))
+    assert caught.value.field == "schedule.input.1.vectors"
+    assert "use one of 1, 2, 4" in str(caught.value)
+
+
+@pytest.mark.parametrize("vectors", [0, -1, True, "2", 1.0])
+def test_vectors_that_are_no_count_are_refused(vectors):
+    entry = {"vector": 1, "outputs": 1, "vectors": vectors}
+    with pytest.raises(ConfigError, match=r"schedule\.input\.0\.vectors"):
+        Schedule.from_json({"input": [entry], "hidden": []})

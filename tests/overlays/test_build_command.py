@@ -1,0 +1,137 @@
+"""The command `fdht build` for real boards, from the front door, with stand-ins for the tools."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+import fdht
+from tests.overlays.plan.tools import make_tools, write_conversion
+from tests.overlays.vivado.running import needs_tcl
+
+
+@pytest.fixture
+def build(tmp_path):
+    write_conversion(tmp_path / "build" / "tiny-net")
+    (tmp_path / "build" / "tiny-net" / "model").mkdir()
+    return tmp_path / "build"
+
+
+def run(capsys, *arguments):
+    code = fdht.main(["build", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def mistake(capsys, *arguments):
+    code, out, error = run(capsys, *arguments)
+    assert (code, out, error.count("\n")) == (2, "", 1), error
+    return error
+
+
+@needs_tcl
+def test_an_overlay_is_built_and_the_table_says_what_it_is(capsys, tmp_path, build, monkeypatch):
+    make_tools(tmp_path / "tools", monkeypatch)
+    given = ("tiny-net", "--board", "pynq-z2", "--build", build, "--no-cosim")
+    code, out, _ = run(capsys, *given)
+    assert code == 0
+    for text in ("100 MHz", "met, slack 0.013 ns", "29,073", "54.6% of 53,200", "200,000",
+                 "estimated by Vivado", "not run on hardware", "(built)"):  # fmt: skip
+        assert text in out, text
+    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "vitis" / "tiny-net.bit").is_file()
+    code, out, _ = run(capsys, *given, "--json")
+    value = json.loads(out)
+    assert (code, value["fresh"], value["clock"]["met"]) == (0, False, True)
+
+
+@needs_tcl
+def test_a_failure_is_one_line_and_exit_code_2(capsys, tmp_path, build, monkeypatch):
+    tools = make_tools(tmp_path / "tools", monkeypatch)
+    tools.set(stats={"WNS": "-0.2", "WHS": "0", "TPWS": "0"})
+    line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--build", build, "--no-cosim")
+    assert "does not meet its timing: timing not met: WNS is -0.2 ns" in line
+    assert not (build / "tiny-net" / "overlay").exists()
+
+
+def test_without_the_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--build", build)
+    assert "vitis-run or vitis_hls: is not on the PATH" in line
+    assert "--archive" in line
+
+
+def test_without_the_open_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
+    assert "nextpnr-xilinx" in line and "docs/open-flow.md" in line
+    assert not (build / "tiny-net" / "overlay").exists()
+
+
+@needs_tcl
+def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkeypatch):
+    archive = tmp_path / "plan.tar.gz"
+    given = ("tiny-net", "--board", "pynq-z2", "--build", build, "--no-cosim")
+    code, out, _ = run(capsys, *given, "--archive", archive)
+    assert code == 0 and "7 steps, needs vitis-run or vitis_hls, vivado" in out
+    first = archive.read_bytes()
+    run(capsys, *given, "--archive", archive)
+    assert archive.read_bytes() == first
+    make_tools(tmp_path / "tools", monkeypatch)
+    subprocess.run(["tar", "xzf", archive], cwd=tmp_path, check=True)
+    there = tmp_path / "tiny-net-pynq-z2-vitis-hls"
+    subprocess.run(["sh", there / "build.sh"], cwd=tmp_path, check=True, capture_output=True)
+    code, out, _ = run(capsys, *given, "--import", there / "results.tar.gz", "--json")
+    assert code == 0 and json.loads(out)["resources"]["lut"]["used"] == 29073
+    # Another clock is another plan.
+    line = mistake(capsys, *given, "--clock", "90", "--import", there / "results.tar.gz")
+    assert "is stale: it was built from another plan" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--board", "pynq-z2", "--flow", "csim"), "flow = 'csim': is not for TUL PYNQ-Z2"),
+        (("--board", "sim", "--flow", "vitis"), "flow = 'vitis': is not for Simulated"),
+        (("--board", "kv260", "--flow", "open"), "use --flow vitis, or --board pynq-z1 or pynq-z2"),
+        (
+            ("--board", "pynq-z2", "--flow", "open", "--archive", "x"),
+            "archive: has no effect with --flow open",
+        ),
+        (("--board", "sim", "--archive", "x"), "archive: has no effect for a simulated board"),
+        (("--board", "kv260", "--archive", "x", "--host", "y"), "archive: cannot go with --host"),
+        (("--board", "kv260", "--core", "vhdl"), "core = 'vhdl': must be hls or rtl"),
+        (("--board", "kv260", "--clock", "0"), "clock = 0.0: must lie between 1 and 1000 MHz"),
+        (("--board", "kv26"), "board = 'kv26': is not a known board; did you mean 'kv260'?"),
+        (("--board", "kv260", "--host", "a b"), "host = 'a b': must be [user@]host[:port]"),
+        (("--plot", "x.svg"), "plot = 'x.svg': belongs to --estimate"),
+        (("--all-boards",), "all-boards: builds nothing; add --estimate"),
+        (("more", "--board", "kv260"), "EXPERIMENT = ['tiny-net', 'more']: must be one"),
+    ],
+)  # fmt: skip
+def test_a_misused_option_is_one_line(capsys, build, arguments, message):
+    assert message in mistake(capsys, "tiny-net", *arguments, "--build", build)
+
+
+def test_an_experiment_that_is_not_converted_says_what_comes_first(capsys, tmp_path):
+    line = mistake(capsys, "motion", "--board", "pynq-z2", "--build", tmp_path)
+    assert "run the stage before this one" in line
+
+
+def test_no_experiment_is_one_line(capsys, tmp_path):
+    assert "EXPERIMENT: must be one" in mistake(capsys, "--build", tmp_path)
+
+
+def test_estimates_need_no_tool_and_no_build(capsys, tmp_path):
+    given = ("motion", "tie-ucf11", "--all-boards", "--estimate", "--build", tmp_path / "none")
+    code, out, _ = run(capsys, *given, "--plot", tmp_path / "plot.svg")
+    assert code == 0
+    for board in ("kv260", "pynq-z1", "pynq-z2", "ultra96-v2", "zcu102", "zcu104"):
+        assert board in out
+    assert "no recurrence" in out and "estimated" in out
+    assert (tmp_path / "plot.svg").read_text().startswith("<?xml")
+    code, out, _ = run(capsys, *given, "--json")
+    rows = json.loads(out)
+    assert (code, len(rows)) == (0, 12)
+    assert {row["kind"] for row in rows} == {"estimated"}

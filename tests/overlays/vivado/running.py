@@ -1,0 +1,81 @@
+"""Runs scripts of a design under the stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fdht_overlays.boards import get_board
+from fdht_overlays.vivado.design import MASTERS, BlockDesign, Master, block_design, core_names
+from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
+from tests.overlays.vivado.model import Effects, Vivado
+from tests.overlays.vivado.packager import component_xml
+from tests.overlays.vivado.session import BACKENDS, Session
+
+needs_tcl = pytest.mark.skipif(
+    not BACKENDS,
+    reason="NOT TESTED: the scripts for Vivado; neither tkinter nor tclsh is there "
+    "(apt-get install tcl)",
+)
+#: Board files as a Vivado has them that got all of them.
+BOARD_PARTS = (
+    "xilinx.com:zcu102:part0:3.4",
+    "xilinx.com:zcu104:part0:1.1",
+    "xilinx.com:kv260_som:part0:1.4",
+    "avnet.com:ultra96v2:part0:1.2",
+)
+#: The ports of the core in RTL; see fdht_hls.rtl.core.
+_SIGNALS = ("AWVALID", "AWADDR", "WDATA", "ARVALID", "RDATA")
+
+
+def design_of(board: str, core: str, masters: tuple[Master, ...] = MASTERS) -> BlockDesign:
+    return block_design(get_board(board), core_names(core, masters))
+
+
+def write_plan(directory: Path, design: BlockDesign, **options: bool) -> Path:
+    """The scripts of Vivado's steps, and a core as the step before leaves it."""
+    for name, text in vivado_scripts(design, "small", **options).items():
+        path = directory / "vivado" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    masters = [master.name for master in design.core.masters]
+    core = directory / "core"
+    core.mkdir()
+    if design.core.kind == "rtl":
+        names = [f"{bus}_{name}" for bus in ("s_axi_control", *masters) for name in _SIGNALS]
+        ports = ", ".join(["ap_clk", "ap_rst_n", "interrupt", *names])
+        (core / "fdht_lstm.v").write_text(f"module fdht_lstm({ports});\nendmodule\n")
+    else:
+        path = core / "fdht_core" / "solution" / "impl" / "ip" / "component.xml"
+        path.parent.mkdir(parents=True)
+        parts = zip(
+            ("vendor", "library", "name", "version"), design.core.vlnv.split(":"), strict=True
+        )
+        path.write_text(component_xml(dict(parts), "hls", masters))
+    return directory
+
+
+def run_step(
+    directory: Path, step: str, effects: Effects, backend: str | None = None
+) -> tuple[int, list[str], Vivado]:
+    """Runs one step: exit code, output, and the session."""
+    lines: list[str] = []
+    vivado = Vivado(effects, lines.append)
+    session = Session(vivado.call, backend)
+    session.output = lines
+    code = session.source(directory / "vivado" / f"{step}.tcl")
+    return code, lines, vivado
+
+
+def run_all(
+    directory: Path, design: BlockDesign, effects: Effects, backend: str | None = None
+) -> list[str]:
+    """Runs all steps up to the first that fails; returns the output."""
+    output = []
+    for step in steps_of(design):
+        code, lines, _ = run_step(directory, step, effects, backend)
+        output += lines
+        if code:
+            break
+    return output

@@ -249,3 +249,18 @@ def test_another_core_is_refused(tmp_path):
     path.write_text(path.read_text().replace("fdht_lstm", "other"))
     code, output, _ = run_step(tmp_path, "design", effects())
     assert code == 1 and "the packaged core is not fdht:hls:fdht_lstm:1.0" in output[-1]
+
+
+def test_the_verilog_that_we_emit_is_packaged(tmp_path):
+    pytest.importorskip("amaranth", reason="NOT TESTED: packaging real Verilog; no amaranth")
+    from fdht_hls.rtl.emit import emit_verilog
+    from fdht_hls.schedule import default_schedule
+    from tests.overlays.sample_network import sample_network
+
+    design = design_of("pynq-z2", "rtl")
+    write_plan(tmp_path, design)
+    network = sample_network()
+    verilog = emit_verilog(network, default_schedule(network.recurrence))
+    (tmp_path / "core" / "fdht_lstm.v").write_text(verilog)
+    output = run_all(tmp_path, design, effects())
+    assert output[-1] == "FDHT: bitstream ended", output[-3:]

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fdht_hls.estimate.cell import products_of, tables
-from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.estimate.model import Engine, ResourceModel
 from fdht_hls.estimate.primitives import bram18, dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts, total
-from fdht_hls.estimate.stage import StageDesign, stage_designs
+from fdht_hls.estimate.stage import StageDesign, multipliers, stage_designs
 from fdht_hls.estimate.timing import Times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule, vector_length
 from fdht_hls.shapes import collects, emission_order
@@ -144,7 +144,7 @@ def recurrent_clocks(network: QuantizedNetwork, schedule: Sequence[StageSchedule
     for design, own in zip(stages, schedule, strict=True):
         levels = math.ceil(math.log2(own.vector)) if own.vector > 1 else 0
         depth = ResourceModel(pipeline_depth=_STAGE_CLOCKS + levels - int(design.last))
-        times = stage_times(times, design.shape, own.beats(design.shape), depth)
+        times = stage_times(times, design.shape, own.beats(design.shape), depth, own.vectors)
     word = int(emission_order(recurrence.hidden_path).shape[1])
     behind = _UPDATE_CLOCKS[recurrence.cell.kind] + _STATE_CLOCKS
     if collects(recurrence):
@@ -173,17 +173,23 @@ def stage_parts(
         depth: words that the queue holds.
         codes: its weights; None: any.
     """
-    shape, vector, outputs = design.shape, schedule.vector, schedule.outputs
-    rows = design.weights // schedule.parallel
-    slots = shape.lanes * (shape.outputs // outputs)
-    ways = design.word_in // vector
-    logic = _select(ways, vector * design.source.width)
+    shape, vector = design.shape, schedule.vector
+    # Vectors of a beat share its weights, but nothing else.
+    outputs = schedule.vectors * schedule.outputs
+    rows = design.weights // schedule.weights_in_beat
+    slots = max(1, shape.lanes * shape.outputs // outputs)
+    taken = vector * schedule.vectors
+    logic = _select(design.word_in // taken, taken * design.source.width)
     logic += _products(design, schedule, rows, model, codes)
     accumulates = rows > 1 and (not shape.fibre or vector < vector_length(shape))
     if shape.fibre:
         kept = shape.outputs // outputs if vector < vector_length(shape) else 0
     else:
-        kept = shape.groups * shape.inner * slots if shape.mode > 1 else 0
+        kept = (
+            shape.groups * shape.inner * shape.lanes * shape.outputs // outputs
+            if shape.mode > 1
+            else 0
+        )
         if shape.mode == 1 and vector < vector_length(shape):
             kept = shape.outputs // outputs
     if kept and accumulates:
@@ -196,9 +202,10 @@ def stage_parts(
     each = dsps_of_product(
         design.source.width + int(not design.source.signed), design.core.width, ResourceModel()
     )
-    dsp = each * schedule.parallel if schedule.multipliers == "dsp" else 0
+    in_dsp = schedule.multipliers == "dsp" and schedule.weights != "adders"
+    dsp = each * schedule.parallel if in_dsp else 0
     return Resources(lut=luts(logic + memory), dsp=dsp) + rom_parts(
-        rows, schedule.parallel * design.core.width, model
+        rows, schedule.weights_in_beat * design.core.width, model
     )
 
 
@@ -212,22 +219,23 @@ def _products(
     """Multipliers made of LUTs, and the adders of a vector's products."""
     source = design.source.width + int(not design.source.signed)
     core, parallel = design.core.width, schedule.parallel
+    outputs = schedule.vectors * schedule.outputs
+    if schedule.weights == "adders":
+        return float(multipliers(design, schedule, ResourceModel(), Engine()).lut)
     if schedule.multipliers == "dsp":
         # The adder behind two DSP slices is part of one of them.
         pairs = -(-schedule.vector // 2)
-        return schedule.outputs * _adders(pairs, source + core + 1, design.total.width)
+        return outputs * _adders(pairs, source + core + 1, design.total.width)
     if rows > 1:
         # Booth's recoding: a row of adders for two bits of the narrower operand.
         wide, narrow = max(source, core), min(source, core)
-        sums = schedule.outputs * _adders(schedule.vector, source + core, design.total.width)
+        sums = outputs * _adders(schedule.vector, source + core, design.total.width)
         return sums + parallel * -(-narrow // 2) * (wide + 1)
     digits, bits = core / 3 + 1 / 9, float(core)
     if codes is not None and codes.any():
         digits = float(np.mean([_digits(int(code)) for code in codes.ravel()]))
         bits = 1 + math.log2(1 + float(np.abs(codes).mean()))
-    sums = schedule.outputs * _adders(
-        schedule.vector, math.ceil(source - 1 + bits), design.total.width
-    )
+    sums = outputs * _adders(schedule.vector, math.ceil(source - 1 + bits), design.total.width)
     return sums + parallel * max(0.0, digits - 1) * (source + 1) * model.constant_bit
 
 

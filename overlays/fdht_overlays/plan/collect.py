@@ -18,6 +18,7 @@ from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
 from fdht_hls.vitis.log import bench_runs
 from fdht_hls.vitis.tool import version_in
+from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.artifacts import digest_file, is_current, new_stage, read_manifest
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -102,6 +103,8 @@ def collect(plan: BuildPlan, work: Path, hls: Path, directory: Path, board: Boar
         shutil.copyfile(results.bitstream, temporary / manifest.bitstream)
         shutil.copyfile(results.handoff, temporary / manifest.handoff)
         shutil.copyfile(hls / NETWORK, temporary / NETWORK)
+        if manifest.weights is not None:
+            shutil.copyfile(hls / WEIGHTS_FILE, temporary / manifest.weights)
         save_golden(temporary / manifest.golden, design.golden)
         (temporary / "reports").mkdir()
         for name, path in results.reports.items():
@@ -239,6 +242,7 @@ def _manifest(
         bitstream=f"{network.name}.bit",
         handoff=f"{network.name}.hwh",
         golden="golden.npz",
+        weights=WEIGHTS_FILE if facts["weights"] else None,
         tools=_tools(work, core),
         build=build,
     )

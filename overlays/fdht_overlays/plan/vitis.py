@@ -11,12 +11,13 @@ from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.project import TOP, source_files
 from fdht_hls.vitis.runner import TIMEOUTS
 from fdht_hls.vitis.tool import SPELLINGS
+from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.artifacts import digest_file, digest_of, read_manifest
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import Board
 from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step
-from fdht_overlays.vivado.design import BlockDesign, block_design, core_names
+from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
 from fdht_overlays.vivado.scripts import REPOSITORIES, core_scripts, steps_of, vivado_scripts
 
 FLOW = "vitis"
@@ -123,7 +124,8 @@ def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
     hls = directory / "hls"
     read_manifest(hls, "hls")
     network = QuantizedNetwork.load(hls / "network.json")
-    design = block_design(board, core_names(options.core), options.clock_mhz)
+    masters = masters_of((hls / WEIGHTS_FILE).is_file())
+    design = block_design(board, core_names(options.core, masters), options.clock_mhz)
     core = _core_files(directory, design, options)
     scripts = vivado_scripts(
         design, network.name, allow_timing_failure=options.allow_timing_failure
@@ -143,6 +145,7 @@ def _facts(
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
         "network": digest_file(hls / "network.json"),
+        "weights": digest_file(hls / WEIGHTS_FILE) if design.core.loadable else None,
         "board": board.name,
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),

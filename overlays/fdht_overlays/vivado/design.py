@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from fdht_hls.registers import VLNV, WINDOW
 from fdht_models.errors import ConfigError
 from fdht_overlays.boards import Board, Port
+from fdht_overlays.design import MASTER_DATA_BITS, WEIGHTS_MASTER
+from fdht_overlays.design import masters as master_names
 from fdht_overlays.vivado.system import SYSTEMS, PortNames, SystemNames
 
 #: Instances of the block design.
@@ -33,7 +35,7 @@ class Master:
     """
 
     name: str
-    data_bits: int = 64
+    data_bits: int = MASTER_DATA_BITS
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,23 @@ class CoreNames:
     reset: str = "ap_rst_n"
     interrupt: str = "interrupt"
 
+    @property
+    def loadable(self) -> bool:
+        """Its weights can be loaded, by a master and registers of their own."""
+        return any(master.name == WEIGHTS_MASTER for master in self.masters)
+
     def space(self, master: Master) -> str:
         """Name of a master's address space below the core's cell."""
         return self.space_prefix + master.name
 
 
-#: The masters of every core today. Loadable weights add a third, `m_axi_gmem_weights`.
-MASTERS = (Master("m_axi_gmem_frames"), Master("m_axi_gmem_results"))
+def masters_of(loadable: bool) -> tuple[Master, ...]:
+    """The masters of a core, with or without weights that can be loaded."""
+    return tuple(Master(name) for name in master_names(loadable))
+
+
+#: The masters of a core whose weights are constants.
+MASTERS = masters_of(False)
 SPACE_PREFIXES = {"hls": "Data_", "rtl": ""}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from fdht_hls.registers import REGISTERS, Register
+from fdht_hls.registers import REGISTERS, Register, present
 from fdht_overlays.vivado.design import CONTROL_CELL, CORE_CELL, RESET_CELL, BlockDesign
 
 #: Steps that Vivado does, each a call of its own; `package` only for the core in RTL.
@@ -45,7 +45,11 @@ def vivado_scripts(
         "library": library,
         "ip_name": ip_name,
         "ip_version": version,
-        "registers": [word for register in REGISTERS for word in _words(register)],
+        "registers": [
+            word
+            for register in present(REGISTERS, design.core.loadable)
+            for word in _words(register)
+        ],
         "repository": REPOSITORIES[design.core.kind],
         "preset": int(design.board.processing_system.preset == "board_part"),
         "cells": {"core": CORE_CELL, "reset": RESET_CELL, "control": CONTROL_CELL},

@@ -10,6 +10,8 @@ import time
 import numpy as np
 import pytest
 
+from fdht_hls.registers import VLNV
+from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -23,6 +25,7 @@ from fdht_overlays.plan.summary import summary_json
 from tests.hls.vitis.standin import LOGS
 from tests.overlays.plan.test_plan import small
 from tests.overlays.plan.tools import bitstream, make_tools, plan_of, write_conversion
+from tests.overlays.vivado.packager import component_xml
 from tests.overlays.vivado.running import needs_tcl
 from tests.overlays.vivado.test_reports import LICENCE, PLACE
 
@@ -381,6 +384,20 @@ def test_with_co_simulation_the_clocks_are_simulated(tmp_path, tools, experiment
     manifest = load_manifest(gather(tmp_path, experiment, plan)[0])
     assert (manifest.cycles_per_frame.cycles, manifest.cycles_per_frame.kind) == (97, "simulated")
     assert manifest.build.checked == ("csim", "cosim")
+
+
+def test_weights_that_can_be_loaded_have_a_port_and_their_description(tmp_path, tools, experiment):
+    without = plan_of(experiment, cosim=False)
+    (experiment / "hls" / WEIGHTS_FILE).write_text("{}")
+    plan = plan_of(experiment, cosim=False)
+    assert plan.digest != without.digest
+    masters = [f"m_axi_gmem_{name}" for name in ("frames", "results", "weights")]
+    parts = dict(zip(("vendor", "library", "name", "version"), VLNV.split(":"), strict=True))
+    tools.core("export", "files/impl/ip/component.xml", component_xml(parts, "hls", masters))
+    assert run_plan(plan, tmp_path / "work") == STEPS
+    overlay, _ = gather(tmp_path, experiment, plan)
+    assert load_manifest(overlay).weights == WEIGHTS_FILE
+    assert (overlay / WEIGHTS_FILE).is_file()
 
 
 def test_the_summary_has_the_estimate_beside_the_report(tmp_path, experiment, finished, plan):

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from fdht_hls.registers import REGISTERS, VLNV
+from fdht_hls.registers import REGISTERS, VLNV, present
 from fdht_models.errors import ConfigError
 from fdht_overlays.boards import board_names, get_board
-from fdht_overlays.vivado.design import MASTERS, Master, block_design, core_names
+from fdht_overlays.vivado.design import MASTERS, Master, block_design, core_names, masters_of
 from fdht_overlays.vivado.scripts import steps_of
 from tests.overlays.vivado.model import Effects
 from tests.overlays.vivado.running import (
@@ -24,7 +24,7 @@ from tests.overlays.vivado.session import BACKENDS
 
 pytestmark = needs_tcl
 BOARDS = [name for name in board_names() if not get_board(name).simulated]
-THREE = (*MASTERS, Master("m_axi_gmem_weights"))
+THREE = masters_of(True)
 
 
 def effects(**changes) -> Effects:
@@ -215,14 +215,18 @@ def test_a_failed_run_without_a_log_says_its_status(tmp_path):
     assert output[-1] == "ERROR: [FDHT] implementation: ended with 'place_design ERROR'"
 
 
-def test_the_packaged_core_has_the_drivers_name_and_all_registers(tmp_path):
-    design = design_of("zcu102", "rtl")
+@pytest.mark.parametrize("loadable", [False, True])
+def test_the_packaged_core_has_the_drivers_name_and_its_registers(tmp_path, loadable):
+    design = design_of("zcu102", "rtl", masters_of(loadable))
     code, output, vivado = run_step(write_plan(tmp_path, design), "package", effects())
     assert code == 0, output
-    assert (tmp_path / "core" / "ip" / "component.xml").read_text().count("m_axi_gmem") == 2
+    component = (tmp_path / "core" / "ip" / "component.xml").read_text()
+    assert component.count("m_axi_gmem") == 2 + loadable
     added = [call.split()[1] for call in vivado.calls if call.startswith("ipx::add_register")]
-    assert len(added) == sum(register.width // 32 for register in REGISTERS)
+    wanted = present(REGISTERS, loadable)
+    assert len(added) == sum(register.width // 32 for register in wanted)
     assert {"frames_1", "frames_2", "CTRL", "frames_done"} <= set(added)
+    assert ("load_weights" in added) is loadable
     assert VLNV == "fdht:hls:fdht_lstm:1.0"
 
 

@@ -11,6 +11,7 @@ the result is kept beside da4ml.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -184,13 +185,16 @@ def _solved(content: bytes, shape: tuple[int, int], source: FixedPoint) -> Adder
     if not kernel.any():
         return AdderGraph((), (Output(None),) * shape[1], 0)
     try:
-        found = solver(
-            kernel.astype(np.float32),
-            qintervals=bounds,
-            hard_dc=_EXTRA_DEPTH,
-            adder_size=1,
-            carry_size=-1,
-        )
+        # What numba warns of while it compiles da4ml concerns no user.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = solver(
+                kernel.astype(np.float32),
+                qintervals=bounds,
+                hard_dc=_EXTRA_DEPTH,
+                adder_size=1,
+                carry_size=-1,
+            )
     except Exception as error:  # compiled code raises what it likes
         raise ToolError(
             f"failed ({type(error).__name__}: {error})", field="da4ml", remedy=_REMEDY

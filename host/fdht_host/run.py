@@ -147,8 +147,7 @@ def find_overlay(experiment_directory: Path, board: Board) -> Path:
             "holds no overlay",
             field=str(root),
             remedy=f"run fdht build {name} --board {board.name}"
-            if board.simulated
-            else "copy one for this board there; this version builds those of simulated boards",
+            + ("" if board.simulated else ", or copy one for this board there"),
         )
     return built[0]
 

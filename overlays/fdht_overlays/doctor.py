@@ -82,6 +82,7 @@ PARTS = (
         any_of=True,
     ),
     Part("flow vitis: bitstream", "overlay", (Need("vivado", "program", _VITIS),)),
+    Part("build over SSH", "fdht build --host", _packages("remote", "asyncssh")),
     Part(
         "flow open",
         "overlay for PYNQ-Z1 and PYNQ-Z2, experimental",

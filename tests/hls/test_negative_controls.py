@@ -135,6 +135,7 @@ def test_there_is_an_array_of_each_kind(small):
         "core": 3,
         "gate": 1,
         "head_bias": 1,
+        "head_number": 1,
         "head_weight": 1,
         "hidden_core_": 3,
         "output": 1,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 
 import pytest
@@ -9,11 +10,15 @@ from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, new_stage
 from fdht_models.errors import ArtifactError
 from fdht_overlays.manifest import (
+    ArrayFacts,
+    BuildFacts,
     CycleCount,
     Format,
     InputLayout,
     OverlayManifest,
+    PowerFacts,
     ResultLayout,
+    TimingFacts,
     load_manifest,
     manifest_from_json,
 )
@@ -147,3 +152,56 @@ def test_another_stage_is_refused(tmp_path):
 def test_no_directory_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_manifest(tmp_path / "none")
+
+
+FACTS = BuildFacts(
+    "hls",
+    "0" * 64,
+    TimingFacts(0.4, 0.02, 3.7, 0, True),
+    {"lut": 20_000, "ff": 30_000.0, "dsp": 100, "bram36": 10.5},
+    {"lut": 53_200, "ff": 106_400, "dsp": 220, "bram36": 140},
+    PowerFacts(1.9, 1.7, 0.2, "Medium"),
+    {"C1": ArrayFacts((4, 8, 2), Format(6, 5, True))},
+    ("csim", "cosim"),
+    ("a note",),
+)
+
+
+def with_facts(change=lambda value: None):
+    value = dataclasses.replace(WHOLE, build=FACTS).to_json()
+    change(value["build"])
+    return manifest_from_json(json.loads(json.dumps(value)))
+
+
+def test_what_the_tools_said_survives_json():
+    assert with_facts() == dataclasses.replace(WHOLE, build=FACTS)
+    assert WHOLE.build is None and with_facts().frames_per_second == pytest.approx(100e6 / 7232)
+
+
+def test_a_missed_clock_must_be_allowed_by_name():
+    def miss(build):
+        build["timing"] |= {"met": False, "setup": -0.1}
+
+    with pytest.raises(ArtifactError, match=r"build\.timing\.met.*is not met, which is no overlay"):
+        with_facts(miss)
+
+    def allow(build):
+        miss(build)
+        build["timing"]["allowed_failure"] = True
+
+    assert not with_facts(allow).build.timing.met
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda build: build.update(core="vhdl"), r"build\.core = 'vhdl': is not allowed"),
+        (lambda build: build.update(tool=1), r"build\.tool: is not a known key"),
+        (lambda build: build["power"].update(kind="measured"), r"power\.kind = 'measured': is not"),
+        (lambda build: build["arrays"]["C1"].pop("shape"), r"arrays\.C1\.shape: is missing"),
+        (lambda build: build["used"].update(lut="many"), r"used\.lut = 'many': must be of type"),
+    ],
+)
+def test_a_bad_report_in_it_is_refused_with_the_dotted_path(change, message):
+    with pytest.raises(ArtifactError, match=message):
+        with_facts(change)

@@ -51,12 +51,10 @@ class TamperedCore(wiring.Component):
         fault, flips = self._fault(m), Signal(8)
         m.d.wires += flips.eq(flips + 1)
         changed = self._outputs(flips)
-        stopped = fault == FAULTS.index("stops reading")
         for name, member in self.signature.members.items():
             inner, outer = getattr(self._core, name), getattr(self, name)
             if member.flow == In:
-                held_back = name == f"{FRAMES}_RVALID"
-                m.d.comb += inner.eq(outer & ~stopped if held_back else outer)
+                m.d.comb += inner.eq(Mux(self._held_back(name, fault, flips), 0, outer))
                 continue
             value = inner
             for number, label in enumerate(FAULTS):
@@ -80,6 +78,15 @@ class TamperedCore(wiring.Component):
         with m.If(answered & (address == upper)):
             m.d.wires += fault.eq(data[SHIFT - 32 :])
         return fault
+
+    def _held_back(self, name: str, fault: Signal, flips: Signal) -> Any:
+        """Is an input kept from the core? A request that is hidden must not pass for answered."""
+        hidden = {
+            f"{FRAMES}_RVALID": (fault == FAULTS.index("stops reading")),
+            f"{FRAMES}_ARREADY": (fault == FAULTS.index("drops ARVALID")) & ~flips[0],
+            f"{RESULTS}_AWREADY": (fault == FAULTS.index("drops AWVALID")) & ~flips[0],
+        }
+        return hidden.get(name, Const(0))
 
     def _outputs(self, flips: Signal) -> dict[tuple[str, str], Any]:
         def port(name: str) -> Any:

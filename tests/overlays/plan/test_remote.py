@@ -30,6 +30,7 @@ class Server:
         self.key, self.client = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         self.port = 0
         self.commands: list[str] = []
+        self._children: list[asyncio.subprocess.Process] = []
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -68,6 +69,12 @@ class Server:
         await self._stopped.wait()
         server.close()
         await server.wait_closed()
+        # What a lost connection left behind must not outlive the loop.
+        for child in self._children:
+            if child.returncode is None:
+                child.kill()
+        if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(rest, timeout=10)
 
     async def _process(self, process) -> None:
         self.commands.append(process.command)
@@ -78,6 +85,7 @@ class Server:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        self._children.append(child)
         feed = asyncio.ensure_future(self._feed(process.stdin, child.stdin))
         await asyncio.gather(
             self._pump(child.stdout, process.stdout), self._pump(child.stderr, process.stderr)

@@ -382,6 +382,8 @@ class Vivado:
 
     def _launch_runs(self, call: Call) -> None:
         project, run = self._need_project(call.command), self._run(call.command, call.arguments[0])
+        if run == "synth_1" and "-to_step" in call.options:
+            raise RefusalError("launch_runs: '-to_step' is for implementation only (UG835)")
         step = call.options.get("-to_step", _STEPS[run][-1])
         if step not in _STEPS[run]:
             raise RefusalError(f"launch_runs: {run} has no step '{step}'")

@@ -206,9 +206,13 @@ MISTAKES = {
         "design+synthesis", "pynq-z2", "fdht_run synth_1 synth_design",
         "fdht_run synth_1 synth_design; fdht_run synth_1 synth_design",
         "synth_1 has run; reset it first"),
-    "a step that a run does not have": (
+    "a last step of a synthesis": (
         "design+synthesis", "pynq-z2", "fdht_run synth_1 synth_design",
-        "fdht_run synth_1 route_design", "synth_1 has no step 'route_design'"),
+        "fdht_run synth_1 synth_design -to_step synth_design",
+        "'-to_step' is for implementation only (UG835)"),
+    "a step that a run does not have": (
+        "design+synthesis+implementation", "pynq-z2", "-to_step route_design",
+        "-to_step write_device_image", "impl_1 has no step 'write_device_image'"),
     "placing before synthesis": (
         "design+implementation", "pynq-z2", "", "", "impl_1 before synth_1"),
     "a report of nothing": (

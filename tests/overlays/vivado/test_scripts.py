@@ -156,14 +156,14 @@ def test_the_newest_board_file_is_taken_and_none_is_needed_for_the_zynq_7000(tmp
     assert BOARD_PARTS and not any("pynq" in part for part in BOARD_PARTS)
 
 
-@pytest.mark.parametrize("version", ["2019.2", "2022.1", "2021.1.1"])
+@pytest.mark.parametrize("version", ["2019.2", "2022.1", "2021.1.1", "unknown"])
 def test_an_old_vivado_is_refused(tmp_path, version):
     design = design_of("pynq-z2", "hls")
     output = run_all(write_plan(tmp_path, design), design, effects(version=version))
     assert output[-1].startswith(f"ERROR: [FDHT] Vivado {version} is too old; 2022.2 or later")
 
 
-@pytest.mark.parametrize("version", ["2022.2", "2023.2.1", "2024.1.2", "2025.2"])
+@pytest.mark.parametrize("version", ["2022.2", "2023.2.1", "2024.1.2", "2024.2_AR0001", "2025.2"])
 def test_newer_ones_are_taken(tmp_path, version):
     design = design_of("pynq-z2", "hls")
     assert run_all(write_plan(tmp_path, design), design, effects(version=version))[-1].endswith(
@@ -249,3 +249,18 @@ def test_another_core_is_refused(tmp_path):
     path.write_text(path.read_text().replace("fdht_lstm", "other"))
     code, output, _ = run_step(tmp_path, "design", effects())
     assert code == 1 and "the packaged core is not fdht:hls:fdht_lstm:1.0" in output[-1]
+
+
+def test_the_verilog_that_we_emit_is_packaged(tmp_path):
+    pytest.importorskip("amaranth", reason="NOT TESTED: packaging real Verilog; no amaranth")
+    from fdht_hls.rtl.emit import emit_verilog
+    from fdht_hls.schedule import default_schedule
+    from tests.overlays.sample_network import sample_network
+
+    design = design_of("pynq-z2", "rtl")
+    write_plan(tmp_path, design)
+    network = sample_network()
+    verilog = emit_verilog(network, default_schedule(network.recurrence))
+    (tmp_path / "core" / "fdht_lstm.v").write_text(verilog)
+    output = run_all(tmp_path, design, effects())
+    assert output[-1] == "FDHT: bitstream ended", output[-3:]

@@ -192,8 +192,8 @@ def test_every_shape_has_an_untrained_network(label):
 def test_the_untrained_network_has_the_experiment_s_widths():
     network = untrained_network(load_experiment("motion"))
     assert network.recurrence.inputs == 57_600 and network.recurrence.units == 128
-    assert {core.format.width for core in network.recurrence.cores.values()} == {8}
-    assert {form.width for form in network.recurrence.input_path.formats} == {12}
+    assert {core.format.width for core in network.recurrence.cores.values()} == {7}
+    assert {form.width for form in network.recurrence.input_path.formats} == {10}
 
 
 def test_a_trained_network_is_preferred(tmp_path):

@@ -188,7 +188,7 @@ def _figures(
         io_limit=io_limit,
         last_pixel_to_result=int((results - call.times[:, 1]).max()),
         recurrent_latency=recurrent_latency(stages, call.activity),
-        limited_by=_limit(loads, cycles, io_limit, settings),
+        limited_by=_limit(stages, call, cycles, io_limit, settings),
         stages=loads,
         timeline=Timeline(
             stages, outcome.timeline, int(call.times[-1, 1]) - outcome.timeline_start
@@ -233,20 +233,19 @@ def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
     return max(found)
 
 
-def _limit(loads: Sequence[StageLoad], cycles: float, io_limit: int, settings: RunSettings) -> str:
+def _limit(
+    stages: Sequence[str], call: CallOutcome, cycles: float, io_limit: int, settings: RunSettings
+) -> str:
     """What sets the pace."""
     if io_limit >= _SETS_PACE * cycles:
         return "memory port"
-    # Shares of time: the reader is ahead of the stages, so that windows are not frames yet.
-    busiest = max(loads, key=_busy_share)
-    if _busy_share(busiest) >= _SETS_PACE:
-        return busiest.name
+    # Over the whole call, for the reader runs ahead: the first windows hold work of later frames.
+    busy = call.activity[:, :, _BUSY].sum(axis=0) / len(call.activity)
+    busiest = int(busy.argmax())
+    if busy[busiest] >= _SETS_PACE * cycles:
+        return stages[busiest]
     held_up = settings.back_pressure or settings.latency or settings.jitter
     return "memory" if held_up else "recurrence"
-
-
-def _busy_share(load: StageLoad) -> float:
-    return load.busy / max(1.0, load.busy + load.starved + load.blocked)
 
 
 def report_lines(result: Cosim) -> list[str]:

@@ -31,6 +31,9 @@ from fdht_hls.tuner.alternatives import (
 )
 from fdht_hls.tuner.pareto import Points, nondominated
 
+#: Latency, DSP and LUT.
+_OBJECTIVES = 3
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -114,7 +117,9 @@ class _Search:
         objectives = np.concatenate([rows for rows, _ in found])
         picks = np.concatenate([kept.picks for _, kept in found])
         costs = np.concatenate([kept.costs for _, kept in found]) + self.fixed
-        return [self._design(picks[at], costs[at]) for at in nondominated(objectives)]
+        # All of them keep the limits: what only takes fewer flip-flops is no better.
+        front = nondominated(objectives[:, :_OBJECTIVES])
+        return [self._design(picks[at], costs[at]) for at in front]
 
     def _kept(self, every: Alternatives, columns: Sequence[int]) -> Alternatives:
         """The cheapest within the limits."""

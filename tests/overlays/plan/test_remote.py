@@ -73,6 +73,9 @@ class Server:
         for child in self._children:
             if child.returncode is None:
                 child.kill()
+            await child.wait()
+            # Its own children may hold its pipes open.
+            child._transport.close()
         if rest := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(rest, timeout=10)
 

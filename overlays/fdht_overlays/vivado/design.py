@@ -17,12 +17,20 @@ from dataclasses import dataclass
 from fdht_hls.registers import VLNV, WINDOW
 from fdht_models.errors import ConfigError
 from fdht_overlays.boards import Board, Port
-from fdht_overlays.design import MASTER_DATA_BITS, WEIGHTS_MASTER
+from fdht_overlays.design import (
+    CLOCK,
+    CONTROL,
+    CORE,
+    INTERRUPT,
+    MASTER_DATA_BITS,
+    RESET,
+    WEIGHTS_MASTER,
+)
 from fdht_overlays.design import masters as master_names
 from fdht_overlays.vivado.system import SYSTEMS, PortNames, SystemNames
 
 #: Instances of the block design.
-CORE_CELL, RESET_CELL, CONTROL_CELL = "fdht_lstm_0", "reset_0", "control_0"
+CORE_CELL, RESET_CELL, CONTROL_CELL = CORE, "reset_0", "control_0"
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,11 @@ class CoreNames:
     kind: str
     space_prefix: str
     masters: tuple[Master, ...]
-    control: str = "s_axi_control"
+    control: str = CONTROL
     vlnv: str = VLNV
-    clock: str = "ap_clk"
-    reset: str = "ap_rst_n"
-    interrupt: str = "interrupt"
+    clock: str = CLOCK
+    reset: str = RESET
+    interrupt: str = INTERRUPT
 
     @property
     def loadable(self) -> bool:

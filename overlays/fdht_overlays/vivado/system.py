@@ -11,6 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fdht_overlays.boards import Board, Port
+from fdht_overlays.design import (
+    CONTROL_MASTER,
+    CORE_ADDRESS,
+    FABRIC_CLOCK,
+    FABRIC_INTERRUPT,
+    FABRIC_RESET,
+    PROCESSING_SYSTEM,
+)
 
 
 @dataclass(frozen=True)
@@ -135,14 +143,14 @@ def _zynqmp_port(board: Board, port: Port, bits: int) -> PortNames:
 SYSTEMS: Mapping[str, SystemNames] = {
     "zynq7000": SystemNames(
         "processing_system7",
-        "processing_system7_0",
+        PROCESSING_SYSTEM,
         ("FIXED_IO", "DDR"),
-        "M_AXI_GP0",
-        "M_AXI_GP0_ACLK",
-        0x43C0_0000,
-        "FCLK_CLK0",
-        "FCLK_RESET0_N",
-        "IRQ_F2P",
+        CONTROL_MASTER,
+        f"{CONTROL_MASTER}_ACLK",
+        CORE_ADDRESS,
+        FABRIC_CLOCK,
+        FABRIC_RESET,
+        FABRIC_INTERRUPT,
         _zynq7000_properties,
         _zynq7000_port,
     ),

@@ -17,10 +17,10 @@ from fdht_hls.equality import Comparison, compare, reference_logits, refuse_mism
 from fdht_hls.rtl.emit import emit_for_simulation
 from fdht_hls.rtl.simulation.build import BUILD_TIMEOUT, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
-from fdht_hls.schedule import Schedule
+from fdht_hls.schedule import Schedule, shapes_of
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork, QuantizedRecurrence
 
 #: Kind of these figures, for whoever shows them.
 KIND = "simulated"
@@ -30,6 +30,8 @@ LEAST_FRAMES = 5
 _FIRST_CALL = 2
 #: What takes this share of the time sets the pace.
 _SETS_PACE = 0.9
+#: Clocks of a frame by stage.
+Busy = dict[str, float]
 #: A stage's part of `CallOutcome.activity`.
 _BUSY, _STARVED, _BLOCKED, _FIRST_BUSY, _LAST_BUSY = range(5)
 
@@ -159,11 +161,12 @@ def cosim(
     logits, outcome = simulate_stream(simulator, network, frames, pieces, noted)
     comparison = compare(reference_logits(network, frames[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
-    return _figures(network, port_bytes, stages, comparison, outcome, settings)
+    return _figures(network, schedule, port_bytes, stages, comparison, outcome, settings)
 
 
 def _figures(
     network: QuantizedNetwork,
+    schedule: Schedule,
     port_bytes: int,
     stages: tuple[str, ...],
     comparison: Comparison,
@@ -188,7 +191,7 @@ def _figures(
         io_limit=io_limit,
         last_pixel_to_result=int((results - call.times[:, 1]).max()),
         recurrent_latency=recurrent_latency(stages, call.activity),
-        limited_by=_limit(stages, call, cycles, io_limit, settings),
+        limited_by=_limit(_busy(loads, network.recurrence, schedule), cycles, io_limit, settings),
         stages=loads,
         timeline=Timeline(
             stages, outcome.timeline, int(call.times[-1, 1]) - outcome.timeline_start
@@ -233,17 +236,26 @@ def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
     return max(found)
 
 
-def _limit(
-    stages: Sequence[str], call: CallOutcome, cycles: float, io_limit: int, settings: RunSettings
-) -> str:
+def _busy(loads: Sequence[StageLoad], recurrence: QuantizedRecurrence, schedule: Schedule) -> Busy:
+    """Clocks of a frame in which each stage works.
+
+    What a stage of W_x x does in a frame is known. Windows would not show it: the reader runs
+    ahead, so that they are shorter than frames until it is held up.
+    """
+    names = [load.name for load in loads if load.name.startswith("input.")]
+    stages = zip(names, schedule.input, shapes_of(recurrence.input_path), strict=True)
+    return {load.name: load.busy for load in loads} | {
+        name: float(stage.cycles(shape)) for name, stage, shape in stages
+    }
+
+
+def _limit(busy: Busy, cycles: float, io_limit: int, settings: RunSettings) -> str:
     """What sets the pace."""
     if io_limit >= _SETS_PACE * cycles:
         return "memory port"
-    # Over the whole call, for the reader runs ahead: the first windows hold work of later frames.
-    busy = call.activity[:, :, _BUSY].sum(axis=0) / len(call.activity)
-    busiest = int(busy.argmax())
+    busiest = max(busy, key=lambda name: busy[name])
     if busy[busiest] >= _SETS_PACE * cycles:
-        return stages[busiest]
+        return busiest
     held_up = settings.back_pressure or settings.latency or settings.jitter
     return "memory" if held_up else "recurrence"
 

@@ -13,12 +13,13 @@ from fdht_hls.csimulation import CSimulation
 from fdht_hls.equality import corner_frames
 from fdht_hls.rtl import cosim as cosim_module
 from fdht_hls.rtl.cosim import StageLoad, Timeline, cosim, recurrent_latency, report_lines
+from fdht_hls.rtl.cosim import _busy as busy_of
 from fdht_hls.rtl.cosim import _limit as limit
 from fdht_hls.rtl.emit import emit_for_simulation, emit_verilog
 from fdht_hls.rtl.gantt import draw_gantt, shares
 from fdht_hls.rtl.simulation import RunSettings, build_simulator, run_calls
 from fdht_hls.rtl.simulation.runner import Layout
-from fdht_hls.schedule import default_schedule
+from fdht_hls.schedule import default_schedule, shapes_of
 from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
@@ -146,13 +147,22 @@ def test_recurrent_latency_is_what_the_windows_show():
 
 
 def test_what_sets_the_pace():
-    """A stage that is always busy, also where windows are shorter than frames."""
-    loads = [StageLoad("a", 200, 0, 100), StageLoad("b", 290, 10, 0), StageLoad("cell", 20, 280, 0)]
-    assert limit(loads, 512, 128, RunSettings()) == "b"
-    assert limit(loads, 130, 128, RunSettings()) == "memory port"
-    idle = [StageLoad("a", 100, 200, 0)]
-    assert limit(idle, 512, 128, RunSettings()) == "recurrence"
-    assert limit(idle, 512, 128, RunSettings(latency=400)) == "memory"
+    busy = {"input.C2": 200.0, "input.C1": 500.0, "cell": 20.0}
+    assert limit(busy, 512, 128, RunSettings()) == "input.C1"
+    assert limit(busy, 130, 128, RunSettings()) == "memory port"
+    assert limit(busy, 900, 128, RunSettings()) == "recurrence"
+    assert limit(busy, 900, 128, RunSettings(latency=400)) == "memory"
+
+
+def test_windows_that_are_shorter_than_frames_do_not_hide_a_slow_stage(network: QuantizedNetwork):
+    """The reader is frames ahead: in a window a stage works for but a part of its frame."""
+    recurrence, schedule = network.recurrence, default_schedule(network.recurrence)
+    names = [f"input.{core}" for core in recurrence.input_path.cores]
+    loads = [*(StageLoad(name, 1.0, 0.0, 0.0) for name in names), StageLoad("cell", 8.0, 0.0, 0.0)]
+    found = busy_of(loads, recurrence, schedule)
+    shapes = shapes_of(recurrence.input_path)
+    wanted = [stage.cycles(shape) for stage, shape in zip(schedule.input, shapes, strict=True)]
+    assert found == {**dict(zip(names, wanted, strict=True)), "cell": 8.0}
 
 
 def test_shares_add_up():

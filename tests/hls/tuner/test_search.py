@@ -90,7 +90,7 @@ def tiny(request: pytest.FixtureRequest) -> Core:
 
 
 @given(st.data(), SEEDS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_the_search_finds_what_trying_everything_finds(data, seed):
     shape = data.draw(st.sampled_from(TINY))
     core = Core(build_network(shape, seed), engine=Engine(int8_pairs=data.draw(st.booleans())))

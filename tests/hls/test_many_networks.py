@@ -279,7 +279,7 @@ def test_a_wrong_weight_is_caught(sample):
 def test_hundreds_of_random_networks_are_equal(tmp_path):
     """Others in every run; a failure says how to make its network again."""
     found = draw_cases(HUNDREDS)
-    # Hypothesis ends early where it draws what it had before.
+    # Some are drawn more than once.
     assert len(found) >= HUNDREDS * 2 / 3
     for start in range(0, len(found), TOGETHER):
         directory = tmp_path / str(start)

@@ -147,15 +147,18 @@ def _console() -> Console:
 def board_budget(
     board: str, shares: str | None = None, port_bytes: int | None = None, ports: int = 1
 ) -> Budget:
-    """A board as the tuner sees it; the packages below know no boards.
+    """A board as the tuner sees it, with what is asked for.
 
     Raises:
         ConfigError: there is no such board, or its port is narrower.
     """
-    from fdht_hls.tuner.budget import Budget, parse_shares
+    from dataclasses import replace
+
+    from fdht_hls.tuner.budget import parse_shares
     from fdht_models.errors import ConfigError
     from fdht_models.tensor.quantized import WORD_BYTES
     from fdht_overlays.boards import get_board
+    from fdht_overlays.budget import budget_of
 
     found = get_board(board)
     widest = found.port.width_bits // 8
@@ -166,18 +169,11 @@ def board_budget(
             value=port_bytes,
             remedy=f"use {widest}, or more --ports",
         )
-    device = found.resources
-    return Budget(
-        found.name,
-        device.lut,
-        device.ff,
-        device.dsp,
-        device.bram36,
-        found.clock_mhz,
-        port_bytes or WORD_BYTES,
-        ports,
-        found.family,
-        parse_shares(shares),
+    return replace(
+        budget_of(found),
+        port_bytes=port_bytes or WORD_BYTES,
+        ports=ports,
+        shares=parse_shares(shares),
     )
 
 

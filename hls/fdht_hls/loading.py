@@ -30,10 +30,6 @@ class LoadedTable:
     extent: str
     table: WeightTable
 
-    def __getattr__(self, name: str) -> Any:
-        # Templates read rows, columns, width, signed and first of the table.
-        return getattr(object.__getattribute__(self, "table"), name)
-
 
 def loaded_tables(model: ModelGraph, layout: WeightLayout) -> list[LoadedTable]:
     """The arrays of a graph that a layout fills, in its order.

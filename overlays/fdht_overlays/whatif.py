@@ -17,14 +17,15 @@ from rich.table import Table
 
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.schedule import Schedule, StageSchedule, choices
-from fdht_hls.tuner.budget import SHARES, Budget
+from fdht_hls.tuner.budget import SHARES
 from fdht_hls.tuner.stage import network_to_tune
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
 from fdht_overlays.boards import Board
+from fdht_overlays.budget import budget_of
 
 #: Slowest pace that is tried, as a multiple of the port's.
 _SLOWEST = 64
@@ -138,7 +139,7 @@ class _Paced:
 
 
 def _row(name: str, source: str, paced: _Paced, board: Board) -> Row:
-    budget = _budget(board)
+    budget = budget_of(board)
     least = paced.core.port_cycles
     factor, found = 1, paced.at(least)
     while budget.strain(found.resources) > 1 and factor < _SLOWEST:
@@ -152,21 +153,6 @@ def _row(name: str, source: str, paced: _Paced, board: Board) -> Row:
     limiting = scarce if factor > 1 else found.limited_by
     share = _memory_share(paced.core.network, rate, board)
     return Row(name, board.name, source, True, rate, found.cycles_per_frame, limiting, used, share)
-
-
-def _budget(board: Board) -> Budget:
-    device = board.resources
-    return Budget(
-        board.name,
-        device.lut,
-        device.ff,
-        device.dsp,
-        device.bram36,
-        board.clock_mhz,
-        WORD_BYTES,
-        1,
-        board.family,
-    )
 
 
 def _memory_share(network: QuantizedNetwork, rate: float, board: Board) -> float:

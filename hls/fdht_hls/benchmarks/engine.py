@@ -16,7 +16,8 @@ from typing import Any
 from rich.table import Table
 
 from fdht_hls.benchmarks.progress import steps_shown
-from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
+from fdht_hls.benchmarks.random_networks import random_frames, random_network
+from fdht_hls.benchmarks.study import STUDY
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.emit import emit_verilog

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.benchmarks.study import CLASSES, MODES, RANK
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
 from fdht_models.layers.lstm import FDHTLSTM
@@ -17,24 +18,17 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.calibrate import choose_formats
 from fdht_models.training.models import HEAD, HEAD_FORMATS, LSTM
 
-#: Arguments of the layer for the configurations of the architecture study, all of 57,600 inputs.
+#: Arguments of the layer for the configurations of the architecture study.
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     name: {
         "input_modes": inputs,
         "output_modes": outputs,
         "hidden_box": box,
-        "leaf_rank": 4,
-        "inner_rank": 4,
+        "leaf_rank": RANK,
+        "inner_rank": RANK,
     }
-    for name, inputs, outputs, box in (
-        ("A0", (8, 20, 20, 18), (16, 4, 4, 4), (8, 4, 8)),
-        ("B", (10, 12, 20, 24), (16, 8, 4, 2), (8, 4, 8)),
-        ("C", (10, 12, 20, 24), (32, 8, 4, 1), (8, 4, 8)),
-        ("E", (8, 10, 10, 9, 8), (16, 4, 4, 2, 2), (4, 4, 4, 4)),
-    )
+    for name, (inputs, outputs, box) in MODES.items()
 }
-#: Labels of UCF11, whose frames have this size.
-CLASSES = 11
 _CLIPS, _FRAMES = 2, 6
 
 

@@ -12,23 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.benchmarks.study import CLASSES
 from fdht_hls.tuner.untrained import network_of
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
-from fdht_models.tensor.recurrent import RecurrentShape, fdht_shape
-
-#: Labels of UCF11, whose frames have 57,600 values.
-CLASSES = 11
-#: The architecture study's configurations.
-STUDY: dict[str, RecurrentShape] = {
-    name: fdht_shape(inputs, outputs, (8, 4, 8), 4, 4)
-    for name, inputs, outputs in (
-        ("A0", (8, 20, 20, 18), (16, 4, 4, 4)),
-        ("B", (10, 12, 20, 24), (16, 8, 4, 2)),
-        ("C", (10, 12, 20, 24), (32, 8, 4, 1)),
-    )
-}
+from fdht_models.tensor.recurrent import RecurrentShape
 
 
 def random_network(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fdht_hls.estimate import Core
 from fdht_hls.tuner.budget import SHARES, Budget
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import Board
+from fdht_overlays.budget import budget_of
 from fdht_overlays.open.flow import CLOCK_MHZ, MOST_DSP
 
 #: Part of the device's LUTs, by the estimate. The largest design that was placed and routed took
@@ -16,17 +19,8 @@ LUT_SHARE = 0.25
 
 def open_budget(board: Board) -> Budget:
     """What a design of the open flow may take of a board."""
-    resources = board.resources
-    return Budget(
-        board.name,
-        resources.lut,
-        resources.ff,
-        resources.dsp,
-        resources.bram36,
-        CLOCK_MHZ,
-        family=board.family,
-        shares={**SHARES, "lut": LUT_SHARE, "dsp": MOST_DSP / resources.dsp},
-    )
+    shares = {**SHARES, "lut": LUT_SHARE, "dsp": MOST_DSP / board.resources.dsp}
+    return replace(budget_of(board), clock_mhz=CLOCK_MHZ, shares=shares)
 
 
 def choose_schedule(network: QuantizedNetwork, board: Board) -> Tuning:

@@ -12,7 +12,8 @@ import pytest
 import fdht
 from fdht_hls.benchmarks import engine
 from fdht_hls.benchmarks.engine import CASES, QUICK, QUICK_CASES, Case, named_network
-from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
+from fdht_hls.benchmarks.random_networks import random_frames, random_network
+from fdht_hls.benchmarks.study import STUDY
 from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import default_schedule
 from fdht_models.errors import ConfigError, ToolError

@@ -13,7 +13,8 @@ import fdht
 from fdht_hls.benchmarks import estimates
 from fdht_hls.benchmarks.engine import named_network
 from fdht_hls.benchmarks.estimates import PLANS, TINY, Plan, bench_estimate
-from fdht_hls.benchmarks.random_networks import STUDY, random_network
+from fdht_hls.benchmarks.random_networks import random_network
+from fdht_hls.benchmarks.study import STUDY
 from fdht_hls.estimate.rtl import RtlModel, estimate_rtl, rom_parts
 from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import Schedule, default_schedule

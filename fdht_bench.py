@@ -132,6 +132,7 @@ def bench_engine(
         [case for case in cases if not only or case.experiment in only],
         lambda name: engine.named_network(name, build),
         lambda network, port_bytes: _tuned(network, board, port_bytes),
+        board=_board_budget(board),
         resources=not cycles,
         quick=quick,
     )
@@ -158,7 +159,7 @@ def bench_estimate(
     from fdht_hls.benchmarks.engine import named_network
 
     result = estimates.bench_estimate(
-        build / "estimate",
+        build / "engine",
         [plan for plan in estimates.PLANS if not only or plan.name in only],
         lambda name: named_network(name, build),
         lambda network, port_bytes: _tuned(network, board, port_bytes),
@@ -178,10 +179,20 @@ def _wide_console() -> Console:
 
 
 def _tuned(network: Any, board: str, port_bytes: int) -> Any:
-    """The tuner's schedule; the packages below know no boards."""
+    """The tuner's schedule for what is asked of a core; the packages below know no boards."""
+    from fdht_hls.benchmarks.engine import LATENCY, PACE
     from fdht_hls.estimate import Core
     from fdht_hls.tuner.tune import tune
+    from fdht_models.tensor.quantized import WORD_BYTES
+
+    # A wider port is as much as several of the board's.
+    ports = max(1, port_bytes // WORD_BYTES)
+    budget = _board_budget(board, ports)
+    core = Core(network, budget.model, budget.bytes_per_clock)
+    return tune(core, budget, budget.rate_at(PACE) * ports, LATENCY).chosen.schedule
+
+
+def _board_budget(board: str, ports: int = 1) -> Any:
     from fdht_tune import board_budget
 
-    budget = board_budget(board, port_bytes=port_bytes)
-    return tune(Core(network, budget.model, budget.bytes_per_clock), budget).chosen.schedule
+    return board_budget(board, ports=ports)

@@ -2,6 +2,9 @@
 
 Cycles are simulated on the Verilog that yosys then counts. Each simulation and each count is kept
 under the digest of its Verilog, so that an interrupted benchmark goes on where it stopped.
+
+Designs that a user would build have the tuner's schedule for a board; only they are counted. The
+default schedule, all of whose multipliers are DSP slices, is simulated; what it takes is estimated.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from rich.table import Table
 from fdht_hls.benchmarks.progress import steps_shown
 from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.emit import emit_verilog
@@ -26,13 +30,17 @@ from fdht_hls.rtl.stage import count_once
 from fdht_hls.rtl.synthesis import KIND as COUNTED
 from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import Schedule, default_schedule
+from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 
 #: The experiment whose figures lead.
-DEFAULT = "motion-fdht-lstm"
+DEFAULT = "motion"
+#: What is asked of tuned designs: clocks a frame for each 8 bytes that the port moves in a clock,
+#: and clocks from the last pixel to the result.
+PACE, LATENCY = 7350, 650
 #: Clocks until the memory answers.
 LATENCIES = (0, 40)
 #: Frames of a simulation: two fill the pipeline, the rest are the steady state.
@@ -54,8 +62,8 @@ class Case:
     Args:
         experiment: of the network: an experiment, one of `STUDY`, or `QUICK`.
         port_bytes: that the port for frames moves in a clock.
-        tuned: with the tuner's schedule for a board; otherwise the fewest multipliers that keep
-            the port's pace.
+        tuned: with the tuner's schedule for a board, and counted; otherwise with the fewest
+            multipliers that keep the port's pace, all of them DSP slices.
     """
 
     experiment: str
@@ -84,6 +92,9 @@ class Design:
 
 CASES = (
     Case(DEFAULT, tuned=True),
+    Case("B", tuned=True),
+    Case("A0", tuned=True),
+    Case("C", 16, tuned=True),
     Case(DEFAULT),
     Case("B"),
     Case("A0"),
@@ -91,7 +102,7 @@ CASES = (
     Case("C", 32),
     Case(DEFAULT, 16),
 )
-QUICK_CASES = (Case(QUICK), Case(QUICK, 16))
+QUICK_CASES = (Case(QUICK, tuned=True), Case(QUICK, 16))
 
 
 def named_network(name: str, build: Path) -> Workload:
@@ -157,17 +168,19 @@ def bench_engine(
     networks: Callable[[str], Workload],
     scheduler: Scheduler,
     *,
+    board: Budget,
     latencies: Sequence[int] = LATENCIES,
     resources: bool = True,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
-    """Simulates all cases, then counts their resources.
+    """Simulates all cases, then counts the resources of those that are tuned.
 
     Args:
         directory: of compiled cores and of all results; goes on from what is there.
         cases: designs.
         networks: a network by its name.
         scheduler: of the cases that are tuned.
+        board: into which designs have to fit.
         latencies: of the memory; each is a row.
         resources: count them, too; it takes minutes a case.
         quick: compile fast rather than run fast.
@@ -175,8 +188,9 @@ def bench_engine(
     Returns:
         A row a case and latency: `experiment`, `weights`, `schedule`, `ports`, `bytes_per_clock`,
         `memory_latency`, `cycles_per_frame`, `io_limit`, `limited_by`, `last_pixel_to_result`,
-        `recurrent_latency`, `mismatches`, `lut` (with those used as memory), `dsp`, `bram36` (None
-        if not counted), and the kinds of these figures.
+        `recurrent_latency`, `mismatches`, `lut` (with those used as memory), `dsp`, `bram36`, the
+        part of `board` that each takes in `used`, `fits` within the shares of it that a design may
+        take, and the kinds of these figures: resources that were not counted are estimated.
 
     Raises:
         ConfigError: no cases.
@@ -197,12 +211,14 @@ def bench_engine(
                 rows.append(_row(case, weights, latency, report))
                 advance(None)
         for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
-            if not resources:
-                break
             advance(f"synthesises {case.label}")
-            counted = _resource_row(count_once(design.verilog, directory / "resources"))
+            if resources and case.tuned:
+                found = _counted(count_once(design.verilog, directory / "resources"))
+            else:
+                found = _estimated(design)
             for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
-                row.update(counted)
+                row.update(_resource_row(found, board))
+                row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
             advance(None)
     return rows
 
@@ -221,23 +237,47 @@ def _row(case: Case, weights: str, latency: int, report: Mapping[str, Any]) -> d
         "bytes_per_clock": case.port_bytes,
         "memory_latency": latency,
         **{name: report[name] for name in (*taken, "recurrent_latency", "mismatches")},
-        **dict.fromkeys(("lut", "dsp", "bram36")),
-        "kind": {"cycles": SIMULATED, "resources": None},
     }
 
 
-def _resource_row(found: Resources) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Taken:
+    """What a design takes, and how that is known."""
+
+    lut: int
+    dsp: int
+    bram36: float
+    kind: str
+
+
+def _counted(found: Resources) -> _Taken:
+    return _Taken(found.lut + found.lutram, found.dsp, found.bram36, COUNTED)
+
+
+def _estimated(design: Design) -> _Taken:
+    found = estimate_rtl(design.network, design.schedule, design.port_bytes)
+    own = found.resources
+    return _Taken(own.lut, own.dsp, own.bram36, found.kind)
+
+
+def _resource_row(found: _Taken, board: Budget) -> dict[str, Any]:
+    taken: dict[str, Any] = {name: getattr(found, name) for name in ("lut", "dsp", "bram36")}
+    used = {name: amount / getattr(board, name) for name, amount in taken.items()}
     return {
-        "lut": found.lut + found.lutram,
-        "dsp": found.dsp,
-        "bram36": found.bram36,
-        "kind": {"cycles": SIMULATED, "resources": COUNTED},
+        **taken,
+        "board": board.name,
+        "used": {name: round(part, 4) for name, part in used.items()},
+        "fits": all(part <= board.shares[name] for name, part in used.items()),
     }
+
+
+#: Columns of words.
+_LEFT = ("experiment", "schedule", "limited by", "resources", "fits")
 
 
 def engine_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The rows for people."""
-    table = Table(title="The engine in RTL (cycles: simulated; resources: counted by yosys)")
+    table = Table(title="The engine in RTL (cycles: simulated)")
     for name in (
         "experiment",
         "schedule",
@@ -249,15 +289,14 @@ def engine_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         "last pixel to result",
         "recurrent latency",
         "mismatches",
+        "resources",
         "LUT",
         "DSP",
         "BRAM36",
+        "fits",
     ):
-        table.add_column(
-            name, justify="left" if name in ("experiment", "schedule", "limited by") else "right"
-        )
+        table.add_column(name, justify="left" if name in _LEFT else "right")
     for row in rows:
-        counted = [row[name] for name in ("lut", "dsp", "bram36")]
         recurrent = row["recurrent_latency"]
         table.add_row(
             row["experiment"],
@@ -270,6 +309,8 @@ def engine_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['last_pixel_to_result']:,}",
             "overlaps" if recurrent is None else f"{recurrent:,}",
             str(row["mismatches"]),
-            *("-" if value is None else f"{value:,g}" for value in counted),
+            row["kind"]["resources"],
+            *(f"{row[name]:,g} ({row['used'][name]:.0%})" for name in ("lut", "dsp", "bram36")),
+            f"{row['board']}: {'yes' if row['fits'] else 'no'}",
         )
     return table

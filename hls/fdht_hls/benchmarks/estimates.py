@@ -22,7 +22,13 @@ from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.stage import count_once
 from fdht_hls.rtl.synthesis import KIND as COUNTED
 from fdht_hls.rtl.synthesis import Resources
-from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
+from fdht_hls.schedule import (
+    Schedule,
+    default_schedule,
+    shapes_of,
+    vector_counts,
+    vector_length,
+)
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.errors import ConfigError
 from fdht_models.sections import QuantizationSettings
@@ -51,6 +57,9 @@ class Plan:
         shape: modes and ranks; None: the default experiment, with the tuner's schedule.
         widths: bits of all numbers.
         multipliers: of W_x x, and of W_h h, "dsp" or "lut".
+        first: the weights of the first stage of W_x x; adders take a whole turn in a clock.
+        weights: those of all other stages.
+        vectors: that the stages of W_x x behind the first take at once, where they can.
         pace: clocks of a frame that the schedule is made for, as a multiple of the port's.
         port_bytes: that the port for frames moves in a clock.
         classes: logits.
@@ -60,6 +69,9 @@ class Plan:
     shape: RecurrentShape | None
     widths: QuantizationSettings | None = None
     multipliers: tuple[str, str] = ("dsp", "dsp")
+    first: str = "constant"
+    weights: str = "constant"
+    vectors: int = 1
     pace: int = 1
     port_bytes: int = WORD_BYTES
     classes: int = 5
@@ -74,18 +86,33 @@ class Plan:
 
     def _schedule(self, network: QuantizedNetwork) -> Schedule:
         # A port of fewer bytes a clock leaves the stages as much more time.
-        own = default_schedule(network.recurrence, max(1, self.port_bytes // self.pace))
-
-        def made(stages: Sequence[StageSchedule], kind: str) -> tuple[StageSchedule, ...]:
-            return tuple(replace(stage, multipliers=kind) for stage in stages)
-
-        return Schedule(made(own.input, self.multipliers[0]), made(own.hidden, self.multipliers[1]))
+        recurrence = network.recurrence
+        own = default_schedule(recurrence, max(1, self.port_bytes // self.pace))
+        of_input, of_hidden = self.multipliers
+        first, *others = shapes_of(recurrence.input_path)
+        start = replace(own.input[0], multipliers=of_input, weights=self.first)
+        if self.first == "adders":
+            start = replace(start, vector=vector_length(first), outputs=first.outputs)
+        rest = [
+            replace(
+                stage,
+                multipliers=of_input,
+                weights=self.weights,
+                vectors=self.vectors if 1 < self.vectors in vector_counts(shape) else stage.vectors,
+            )
+            for stage, shape in zip(own.input[1:], others, strict=True)
+        ]
+        hidden = [
+            replace(stage, multipliers=of_hidden, weights=self.weights) for stage in own.hidden
+        ]
+        return Schedule((start, *rest), tuple(hidden))
 
 
 _NARROW = QuantizationSettings(
     cores=6, intermediates=9, preactivation=8, gate=8, candidate=8, output=8, cell=10, hidden=7
 )
 _SMALL = fdht_shape((8, 8, 16), (16, 2, 2), (4, 4), 3, 3)
+_TRAIN = RecurrentShape(TensorTrain((4, 4)), (8, 8, 16), (16, 2, 2), (4, 4))
 #: The tiny one is that of the fast tests.
 TINY = Plan("fdht-tiny", fdht_shape((4, 4, 8), (8, 2, 2), (2, 4), 2, 2), classes=3)
 PLANS = (
@@ -96,7 +123,7 @@ PLANS = (
     Plan("fdht-narrow", _SMALL, _NARROW),
     Plan("fdht-slow", _SMALL, multipliers=("lut", "dsp"), pace=4),
     Plan("fdht-128-bits", fdht_shape((8, 8, 8, 16), (16, 2, 2, 1), (2, 2, 4), 3, 3), port_bytes=16),
-    Plan("tt", RecurrentShape(TensorTrain((4, 4)), (8, 8, 16), (16, 2, 2), (4, 4))),
+    Plan("tt", _TRAIN),
     Plan("ht", RecurrentShape(HierarchicalTucker(3, 3), (8, 8, 16), (16, 2, 2), (4, 4))),
     Plan("tr-gru", RecurrentShape(TensorRing(2), (8, 8, 16), (12, 4), (4, 4), "gru")),
     Plan("bt", RecurrentShape(BlockTerm(2, 2), (8, 8, 16), (16, 2, 2), (4, 4))),
@@ -105,6 +132,12 @@ PLANS = (
         "kcp-lut",
         RecurrentShape(KroneckerCp(2, 2), (8, 8, 16), (16, 2, 2), (4, 4)),
         multipliers=("lut", "dsp"),
+    ),
+    Plan("fdht-vectors", _SMALL, multipliers=("lut", "dsp"), vectors=2),
+    Plan("fdht-adders", _SMALL, first="adders"),
+    Plan("fdht-loadable", _SMALL, first="loadable", weights="loadable"),
+    Plan(
+        "tt-loadable-lut", _TRAIN, multipliers=("lut", "dsp"), first="loadable", weights="loadable"
     ),
 )
 

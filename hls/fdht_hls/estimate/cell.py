@@ -31,7 +31,7 @@ from fdht_models.tensor.quantized import (
 )
 
 #: Reads of each truth table in a clock, by kind of cell: the gates' one serves them all.
-_READS = {
+TABLE_READS = {
     "lstm": {"gate": 3, "candidate": 1, "output": 1},
     "gru": {"gate": 2, "candidate": 1},
 }
@@ -63,7 +63,7 @@ def tables(cell: Cell, model: ResourceModel) -> Resources:
     taken = Resources()
     for name, argument in cell.arguments.items():
         depth, width = 1 << argument.width, getattr(cell, name).format.width
-        reads = _READS[cell.kind][name]
+        reads = TABLE_READS[cell.kind][name]
         if is_block_ram(depth, width, model):
             taken += Resources(bram18=bram18(depth, width)) * -(-reads // _PORTS)
         else:

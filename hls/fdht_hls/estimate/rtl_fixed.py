@@ -1,0 +1,138 @@
+"""What the parts of the RTL take that have no parallelism to choose: ports, cell, head, loader."""
+
+from __future__ import annotations
+
+import math
+
+from fdht_hls.estimate.cell import TABLE_READS, products_of
+from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.estimate.primitives import dsps_of_product
+from fdht_hls.estimate.resources import Resources, luts
+from fdht_hls.estimate.rtl_memory import (
+    RtlModel,
+    bits_of,
+    queue,
+    rom_parts,
+    select,
+    table_parts,
+)
+from fdht_hls.schedule import shapes_of, vector_length
+from fdht_hls.shapes import collects, emission_order
+from fdht_hls.weights import WeightLayout, bias_rows
+from fdht_models.tensor.cells import LstmCell
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
+from fdht_models.tensor.quantized import (
+    LOGIT_BYTES,
+    WORD_BYTES,
+    QuantizedNetwork,
+    QuantizedRecurrence,
+    frame_modes,
+)
+
+
+def fixed_parts(
+    network: QuantizedNetwork, port_bytes: int, model: RtlModel, layout: WeightLayout | None = None
+) -> dict[str, Resources]:
+    """What has no parallelism to choose; with a layout, bias and head can be loaded."""
+    recurrence = network.recurrence
+    fibre = frame_modes(recurrence)[1] * recurrence.input_format.width
+    levels = 1 + (port_bytes - 1) // math.gcd(port_bytes, fibre // 8)
+    words = network.result_bytes // WORD_BYTES
+    found = {
+        "control": Resources(lut=model.control),
+        "reader": _reader(port_bytes, model),
+        "gearbox": Resources(lut=luts(select(levels, fibre)) + fibre + queue(4, fibre)),
+        "cell": _cell(network, model, layout is not None),
+        "head": _head(network, model, layout is not None),
+        "writer": Resources(lut=model.writer + 8 * WORD_BYTES * words),
+    }
+    if layout:
+        tables = Resources(lut=model.loader + len(layout.tables) * model.loaded_table)
+        found["loader"] = _reader(WORD_BYTES, model) + tables
+    return found
+
+
+def _reader(port_bytes: int, model: RtlModel) -> Resources:
+    """A port that reads, and the words that it asked for ahead."""
+    return Resources(lut=model.reader, bram18=2 * -(-port_bytes // WORD_BYTES))
+
+
+def _signed_width(form: FixedPoint) -> int:
+    """Bits as a signed number."""
+    return form.width + int(not form.signed)
+
+
+def _cell(network: QuantizedNetwork, model: RtlModel, loadable: bool) -> Resources:
+    """Front, update and state."""
+    recurrence, cell = network.recurrence, network.recurrence.cell
+    dsp = sum(
+        dsps_of_product(_signed_width(first), _signed_width(second), ResourceModel())
+        for first, second in products_of(cell)
+    )
+    # The state of an LSTM, or a copy of a GRU's h, and h in words for W_h h.
+    kept = queue(cell.units, (cell.cell if isinstance(cell, LstmCell) else cell.hidden).width)
+    fibre = vector_length(shapes_of(recurrence.hidden_path)[0])
+    kept += fibre * queue(cell.units // fibre, cell.hidden.width)
+    found = Resources(lut=luts(_front(recurrence) + kept + model.front), dsp=dsp)
+    found += _update(recurrence, model)
+    rows, form = bias_rows(recurrence).codes, cell.bias.format
+    found += _unit_rows(rows, form.width, model, loadable)
+    for name, argument in cell.arguments.items():
+        table = getattr(cell, name)
+        bits = bits_of(table.codes[:, None], table.format.width)
+        readers = TABLE_READS[cell.kind][name]
+        found += rom_parts(1 << argument.width, table.format.width, model, bits, readers)
+    return found
+
+
+def _front(recurrence: QuantizedRecurrence) -> float:
+    """What brings the sums of a unit together."""
+    cell, paths = recurrence.cell, (recurrence.input_path, recurrence.hidden_path)
+    gates = len(cell.gates)
+    widths = [recurrence.accumulator_format(path, -1).width for path in paths]
+    lanes = [int(emission_order(path).shape[1]) for path in paths]
+    if not collects(recurrence):
+        return select(lanes[0] // gates, gates * sum(widths))
+    selected = sum(select(ways, width) for ways, width in zip(lanes, widths, strict=True))
+    return selected + gates * sum(queue(cell.units, width) for width in widths)
+
+
+def _update(recurrence: QuantizedRecurrence, model: RtlModel) -> Resources:
+    """Sums and rounding of a unit's arguments and of its new state."""
+    cell, sums = recurrence.cell, recurrence.sums
+    each = sums["preactivation"].width * model.argument_bit
+    each += cell.preactivation.width * model.rounding_bit
+    found = len(cell.gates) * each
+    for name, form in sums.items():
+        if name == "preactivation":
+            continue
+        # A sum is named after what it is rounded to, but a GRU's candidate is an argument.
+        result = cell.preactivation if name == "candidate" else getattr(cell, name)
+        found += result.width * model.rounding_bit
+        # What a GRU's reset gate multiplies, and an LSTM's new h, are no sums.
+        summed = name != "recurrent" and (name, cell.kind) != ("hidden", "lstm")
+        found += form.width * summed
+    return Resources(lut=luts(found))
+
+
+def _unit_rows(codes: Codes, width: int, model: RtlModel, loadable: bool) -> Resources:
+    """A memory with a row a hidden unit."""
+    rows, columns = codes.shape
+    if not loadable:
+        return rom_parts(rows, columns * width, model, bits_of(codes, width))
+    # Rows are loaded in the natural order of units and read in that of updates.
+    place = rom_parts(rows, max(1, (rows - 1).bit_length()), model)
+    return table_parts(rows, columns * width, model) + place
+
+
+def _head(network: QuantizedNetwork, model: RtlModel, loadable: bool) -> Resources:
+    """A multiplier a class that adds up what it multiplies, and a queue of results."""
+    classes, cell, head = len(network.classes), network.recurrence.cell, network.head
+    width = head.weights.format.width
+    each = dsps_of_product(cell.hidden.width, width, ResourceModel())
+    results = queue(2, 8 * LOGIT_BYTES * classes)
+    # Half of a constant's bits are 0 and need nothing.
+    bias = network.logit_format.width if loadable else head.bias.format.width / 2
+    return Resources(lut=luts(results + classes * bias), dsp=classes * each) + _unit_rows(
+        head.weights.codes, width, model, loadable
+    )

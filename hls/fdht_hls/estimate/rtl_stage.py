@@ -1,0 +1,129 @@
+"""What a contraction stage of the RTL takes, module by module of `fdht_hls.rtl.contraction`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.primitives import dsps_of_product
+from fdht_hls.estimate.resources import Resources, luts
+from fdht_hls.estimate.rtl_memory import (
+    RtlModel,
+    bits_of,
+    queue,
+    rom_parts,
+    select,
+    single_port,
+    table_parts,
+)
+from fdht_hls.estimate.stage import StageDesign, multipliers
+from fdht_hls.schedule import StageSchedule, vector_length
+from fdht_models.tensor.fixedpoint import Codes
+
+#: Words of a queue between two stages; see `fdht_hls.rtl.contraction`.
+QUEUE_WORDS = 16
+
+
+def stage_parts(
+    design: StageDesign,
+    schedule: StageSchedule,
+    model: RtlModel,
+    depth: int = QUEUE_WORDS,
+    codes: Codes | None = None,
+) -> Resources:
+    """A contraction stage and the queue behind it.
+
+    Args:
+        design: the stage.
+        schedule: its parallelism.
+        model: coefficients.
+        depth: words that the queue holds.
+        codes: its weights, a row a beat; None: any.
+    """
+    shape, vector = design.shape, schedule.vector
+    # Vectors of a beat share its weights, but nothing else.
+    outputs = schedule.vectors * schedule.outputs
+    output_parts = shape.outputs // schedule.outputs
+    slots = max(1, shape.lanes // schedule.vectors) * output_parts
+    words = schedule.words_at_once(shape)
+    taken = vector * schedule.vectors
+    logic = select(design.word_in // taken, taken * design.source.width)
+    logic += _products(design, schedule, model, codes)
+    if not shape.fibre and shape.mode > 1:
+        kept = shape.groups * shape.inner // words * slots
+    else:
+        kept = output_parts if vector < vector_length(shape) else 0
+    if kept:
+        logic += outputs * design.total.width
+    if not design.last:
+        logic += outputs * design.result.width * model.rounding_bit
+    logic += model.stage + slots * model.slot
+    memory = single_port(kept, outputs * design.total.width)
+    word = shape.word_out * design.result.width
+    # Words that are completed at once share a place, and are given on one by one.
+    memory += queue(-(-depth // words), words * word)
+    logic += select(words, word)
+    each = dsps_of_product(
+        design.source.width + int(not design.source.signed), design.core.width, ResourceModel()
+    )
+    in_dsp = schedule.multipliers == "dsp" and schedule.weights != "adders"
+    dsp = each * schedule.parallel if in_dsp else 0
+    own = Resources(lut=luts(logic + memory), dsp=dsp)
+    return own + _stage_weights(design, schedule, model, codes)
+
+
+def _stage_weights(
+    design: StageDesign, schedule: StageSchedule, model: RtlModel, codes: Codes | None
+) -> Resources:
+    """The memory of a stage's weights."""
+    if schedule.weights == "adders":
+        return Resources()
+    rows = design.weights // schedule.weights_in_beat
+    width = schedule.weights_in_beat * design.core.width
+    if schedule.weights == "loadable":
+        return table_parts(rows, width, model)
+    return rom_parts(rows, width, model, bits_of(codes, design.core.width))
+
+
+def _products(
+    design: StageDesign, schedule: StageSchedule, model: RtlModel, codes: Codes | None
+) -> float:
+    """Multipliers made of LUTs, and the adders of a vector's products."""
+    source = design.source.width + int(not design.source.signed)
+    core, parallel = design.core.width, schedule.parallel
+    outputs = schedule.vectors * schedule.outputs
+    exact = design.source.width + core
+    if schedule.weights == "adders":
+        return float(multipliers(design, schedule, ResourceModel(), Engine()).lut)
+    if schedule.multipliers == "dsp":
+        # The adder behind two DSP slices is part of one of them.
+        pairs = -(-schedule.vector // 2)
+        return outputs * _adders(pairs, exact + 1, design.total.width)
+    if design.weights > schedule.weights_in_beat or schedule.weights == "loadable":
+        # Booth's recoding: a row of adders for two bits of the narrower operand.
+        wide, narrow = max(source, core), min(source, core)
+        sums = outputs * _adders(schedule.vector, exact, design.total.width)
+        return sums + parallel * -(-narrow // 2) * (wide + 1)
+    digits, bits = core / 3 + 1 / 9, float(core)
+    if codes is not None and codes.any():
+        digits = float(np.mean([_digits(int(code)) for code in codes.ravel()]))
+        bits = 1 + math.log2(1 + float(np.abs(codes).mean()))
+    sums = outputs * _adders(schedule.vector, math.ceil(source - 1 + bits), design.total.width)
+    return sums + parallel * max(0.0, digits - 1) * (source + 1) * model.constant_bit
+
+
+def _adders(terms: int, width: int, most: int) -> int:
+    """Bits of the adders that sum terms of so many bits, two by two."""
+    bits = 0
+    while terms > 1:
+        width = min(width + 1, most)
+        bits += terms // 2 * width
+        terms = -(-terms // 2)
+    return bits
+
+
+def _digits(factor: int) -> int:
+    """Signed digits of a constant that are not 0: a product takes an adder less than that."""
+    return (abs(factor) ^ (3 * abs(factor))).bit_count()

@@ -13,8 +13,9 @@ from fdht_hls.rtl.cosim import KIND, Timeline
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ConfigError, ToolError
 
-#: Intervals along the time axis at most; each shows shares of its clocks.
-_INTERVALS = 400
+#: Intervals along the time axis at most; each shows shares of its clocks. Shorter ones would beat
+#: with the turns of a stage, which take some 20 clocks.
+_INTERVALS = 200
 _STATES = {"b": ("busy", "#2a78b5"), "o": ("blocked", "#c8442b"), "s": ("starved", "#dddddd")}
 _FORMATS = ("svg", "png", "pdf")
 
@@ -56,6 +57,8 @@ def picture_format(path: Path) -> str:
 def draw_gantt(timeline: Timeline, title: str, path: Path) -> None:
     """Draws a row a stage, in which the height of a colour is its share of the time.
 
+    Rows run downwards, as data do; in each, what a stage is busy with stands on its lower edge.
+
     Raises:
         ArtifactError: the file cannot be written.
         ConfigError: its name ends in no format of pictures, or nothing was noted.
@@ -75,9 +78,9 @@ def draw_gantt(timeline: Timeline, title: str, path: Path) -> None:
     axes = figure.subplots()
     for row, states in enumerate(timeline.states):
         edges, found = shares(states)
-        below = np.full(len(edges) - 1, row + 0.1)
+        below = np.full(len(edges) - 1, row + 0.9)
         for letter, (label, colour) in _STATES.items():
-            above = below + 0.8 * found[letter]
+            above = below - 0.8 * found[letter]
             axes.fill_between(
                 edges,
                 np.append(below, below[-1]),
@@ -89,12 +92,22 @@ def draw_gantt(timeline: Timeline, title: str, path: Path) -> None:
             )
             below = above
     axes.axvline(timeline.last_word, color="black", linewidth=0.8, linestyle="--")
-    axes.text(timeline.last_word, -0.15, "last pixel ", ha="right", va="bottom", fontsize=8)
+    axes.annotate(
+        "last pixel",
+        (timeline.last_word, 0),
+        (0, 2),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+    )
     axes.set_yticks(np.arange(stages) + 0.5, timeline.stages)
-    axes.set_ylim(stages, -0.3)
+    axes.set_ylim(stages, 0)
     axes.set_xlim(0, len(timeline.states[0]))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel(f"clocks since the frame's first word ({KIND})")
-    axes.set_title(title)
+    axes.set_title(f"{title}; height: share of the time", loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", ncols=len(_STATES), frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)

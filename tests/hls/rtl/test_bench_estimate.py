@@ -11,20 +11,22 @@ import pytest
 
 import fdht
 from fdht_hls.benchmarks import estimates
-from fdht_hls.benchmarks.engine import named_network
+from fdht_hls.benchmarks.engine import Workload, named_network
 from fdht_hls.benchmarks.estimates import PLANS, TINY, Plan, bench_estimate
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.benchmarks.study import STUDY
-from fdht_hls.estimate.rtl import RtlModel, estimate_rtl, rom_parts
-from fdht_hls.rtl.synthesis import Resources
+from fdht_hls.estimate.resources import Resources
+from fdht_hls.estimate.rtl import estimate_rtl
+from fdht_hls.estimate.rtl_memory import RtlModel, rom_parts, table_parts
+from fdht_hls.rtl.synthesis import Resources as Counted
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: What yosys and Verilator found for `TINY` when the estimate was calibrated.
-TINY_CYCLES, TINY_COUNTED = 90.25, Resources(3185, 701, 3271, 74, 3.0, 4, 449)
+TINY_CYCLES, TINY_COUNTED = 90.25, Counted(3185, 701, 3271, 74, 3.0, 4, 449)
 
 
-def stand_ins(monkeypatch: pytest.MonkeyPatch, cycles: float, counted: Resources) -> None:
+def stand_ins(monkeypatch: pytest.MonkeyPatch, cycles: float, counted: Counted) -> None:
     report = {"cycles_per_frame": cycles, "limited_by": "recurrence", "mismatches": 0}
     monkeypatch.setattr(estimates, "simulate_once", lambda *_, **__: report)
     monkeypatch.setattr(estimates, "count_once", lambda *_: counted)
@@ -36,6 +38,10 @@ def compared(tmp_path: Path) -> dict[str, object]:
 
 def no_tuner(network: QuantizedNetwork, port_bytes: int) -> Schedule:
     raise AssertionError("only the default experiment is tuned")
+
+
+def no_networks(name: str) -> Workload:
+    raise AssertionError("only the default experiment has a name")
 
 
 def test_a_tiny_plan_is_within_what_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -66,7 +72,7 @@ def test_an_estimate_that_is_off_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     cycles: float,
-    counted: Resources,
+    counted: Counted,
     figure: str,
 ):
     stand_ins(monkeypatch, cycles, counted)
@@ -102,6 +108,10 @@ def test_ten_plans_that_differ():
     assert len({plan.shape.format.name for plan in designs}) >= 6
     assert {plan.port_bytes for plan in designs} == {8, 16}
     assert {kind for plan in designs for kind in plan.multipliers} == {"dsp", "lut"}
+    schedules = [plan.design(no_networks, no_tuner).schedule for plan in designs]
+    kinds = {stage.weights for schedule in schedules for stage in schedule.stages}
+    assert kinds == {"constant", "loadable", "adders"}
+    assert {stage.vectors for schedule in schedules for stage in schedule.stages} >= {1, 2}
 
 
 @pytest.mark.parametrize(
@@ -139,9 +149,35 @@ def test_few_rows_of_constants_have_few_columns():
     model = RtlModel()
     assert rom_parts(1, 500, model).lut == 0
     assert rom_parts(3, 500, model).lut == 8
-    assert rom_parts(32, 100, model).lut == 85
-    assert rom_parts(128, 10, model).lut == 26
-    assert rom_parts(1024, 10, model).bram18 == 1
+    # What yosys counts for 32 x 100 and 128 x 40 random bits: a LUT for 64 rows of a column.
+    assert rom_parts(32, 100, model).lut == 100
+    assert rom_parts(128, 40, model).lut == 80
+    assert rom_parts(256, 20, model).lut == 80
+
+
+def test_constants_are_counted_on_their_contents():
+    """Columns that are alike are made once, and those that never change not at all."""
+    model, bits = RtlModel(), np.zeros((32, 6), np.int64)
+    bits[::2, 1] = bits[::2, 2] = bits[::3, 3] = bits[:, 4] = 1
+    assert rom_parts(32, 6, model, bits).lut == 2
+    deep = np.zeros((256, 2), np.int64)
+    deep[:64, 0] = np.arange(64) % 2
+    assert rom_parts(256, 2, model, deep).lut == 1
+
+
+def test_tables_become_block_ram_where_yosys_weighs_so():
+    """A 64th of a bit for constants, whoever reads them; 129 for 18 kbit of block RAM."""
+    model = RtlModel()
+    assert rom_parts(1024, 10, model) == Resources(bram18=1)
+    assert rom_parts(1024, 10, model, readers=2) == Resources(bram18=1)
+    # Three readers would need two blocks: 160 against 258. yosys counted 597 LUTs, of which 515
+    # hold constants.
+    assert rom_parts(1024, 10, model, readers=3) == Resources(lut=510)
+    assert rom_parts(4096, 10, model) == Resources(bram18=3)
+    # With a port for writing: 8 for each RAM32M of 6 bits or RAM64M of 3.
+    assert table_parts(32, 96, model) == Resources(lut=64)
+    assert table_parts(512, 36, model) == Resources(bram18=1)
+    assert table_parts(1, 6, model) == Resources(lut=4)
 
 
 def test_weights_decide_what_constant_products_take():

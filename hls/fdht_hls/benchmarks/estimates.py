@@ -219,9 +219,7 @@ def _row(
         "inputs": design.network.inputs,
         "units": design.network.recurrence.units,
         "bytes_per_clock": design.port_bytes,
-        "multipliers": {"input": plan.multipliers[0], "hidden": plan.multipliers[1]}
-        if plan.shape
-        else "tuned",
+        "schedule": design.schedule.to_json(),
         "limited_by": {"estimated": found.limited_by, "simulated": simulated["limited_by"]},
         "mismatches": simulated["mismatches"],
         "estimated": estimated,
@@ -246,14 +244,18 @@ _COLUMNS = (
     "off",
     "DSP: estimated",
     "counted",
+    "BRAM36: estimated",
+    "counted",
 )
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     cells = [row["plan"], f"{row['inputs']:,}", str(row["units"])]
-    for name in ("cycles", "lut", "dsp"):
-        cells += [f"{row['estimated'][name]:,}", f"{row['found'][name]:,.0f}"]
-        cells += [f"{row['off'][name]:+.1%}"] if name != "dsp" else []
+    for name in ("cycles", "lut", "dsp", "bram36"):
+        # Frames whose pace is not a whole number of clocks; half a block RAM is one of 18 kbit.
+        found = row["found"][name] if name == "bram36" else round(row["found"][name])
+        cells += [f"{row['estimated'][name]:,g}", f"{found:,g}"]
+        cells += [f"{row['off'][name]:+.1%}"] if name in ("cycles", "lut") else []
     return cells
 
 

@@ -97,7 +97,7 @@ def _rom_luts(rows: int, width: int, bits: Codes | None) -> int:
     selectors = -(-(-(-pieces // 4) - 1) // 3)
     if bits is None:
         # Few rows have few different columns.
-        return luts(min(width * (pieces + selectors), 2.0**rows))
+        return luts(min(width * (pieces + selectors), 2.0 ** min(rows, _ROWS)))
     padded = np.zeros((pieces * _ROWS, width), bits.dtype)
     padded[:rows] = bits
     found = 0

@@ -12,7 +12,14 @@ import pytest
 import fdht
 from fdht_hls.benchmarks import estimates
 from fdht_hls.benchmarks.engine import Workload, named_network
-from fdht_hls.benchmarks.estimates import PLANS, TINY, Plan, bench_estimate
+from fdht_hls.benchmarks.estimates import (
+    CYCLES_WITHIN,
+    PLANS,
+    RESOURCES_WITHIN,
+    TINY,
+    Plan,
+    bench_estimate,
+)
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.benchmarks.study import STUDY
 from fdht_hls.estimate.resources import Resources
@@ -58,6 +65,32 @@ def test_a_tiny_plan_is_within_what_is_asked(tmp_path: Path, monkeypatch: pytest
         "cycles": "simulated",
         "resources": "synthesised (yosys)",
     }
+
+
+#: What Verilator and yosys 0.64 found for small plans: cycles, LUT with LUTRAM, DSP48E1, BRAM36.
+FOUND = {
+    "fdht-tiny": (90.25, 3886, 74, 3),
+    "fdht-dsp": (128, 5140, 98, 3),
+    "fdht-lut": (128, 9744, 8, 3),
+    "fdht-narrow": (128, 4281, 98, 1),
+    "fdht-slow": (512, 5632, 20, 3),
+    "bt": (256, 5057, 109, 3),
+    "cp": (384, 5548, 80, 3),
+    "kcp-lut": (256, 6220, 15, 3),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_small_plans_are_within_what_is_asked(name: str):
+    """Against figures that were kept; the slow test finds them anew."""
+    plan = next(one for one in PLANS if one.name == name)
+    design = plan.design(no_networks, no_tuner)
+    found = estimate_rtl(design.network, design.schedule, design.port_bytes)
+    cycles, lut, dsp, bram36 = FOUND[name]
+    assert found.cycles_per_frame == pytest.approx(cycles, rel=CYCLES_WITHIN)
+    assert found.resources.lut == pytest.approx(lut, rel=RESOURCES_WITHIN)
+    assert found.resources.dsp == pytest.approx(dsp, rel=RESOURCES_WITHIN)
+    assert found.resources.bram36 == bram36
 
 
 @pytest.mark.parametrize(

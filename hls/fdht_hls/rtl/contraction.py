@@ -72,13 +72,13 @@ class StageParameters:
     @property
     def word_in(self) -> data.ArrayLayout:
         """A word of input."""
-        values = self.shape.inner * self.shape.lanes * vector_length(self.shape)
-        return data.ArrayLayout(code_shape(self.source), values)
+        return data.ArrayLayout(code_shape(self.source), self.shape.word_in)
 
     @property
     def word_out(self) -> data.ArrayLayout:
-        """A word of output."""
-        return data.ArrayLayout(code_shape(self.result), self.shape.word_out)
+        """A word of output, or several that leave as one."""
+        values = self.shape.words_joined * self.shape.word_out
+        return data.ArrayLayout(code_shape(self.result), values)
 
     @property
     def words_at_once(self) -> int:
@@ -90,17 +90,21 @@ class StageParameters:
         length, taken = vector_length(self.shape), self.schedule.vector
         turn, piece = divmod(part, length // taken)
         first = turn * self.schedule.vectors
-        starts = (
-            (first + number) * length + piece * taken for number in range(self.schedule.vectors)
-        )
-        return [list(range(start, start + taken)) for start in starts]
+        return [
+            self.shape.places(first + number)[piece * taken : (piece + 1) * taken]
+            for number in range(self.schedule.vectors)
+        ]
 
 
 def stage_parameters(
-    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
+    recurrence: QuantizedRecurrence,
+    path: ContractionPath,
+    position: int,
+    schedule: StageSchedule,
+    fibres: int = 1,
 ) -> StageParameters:
-    """What a stage of a path is made of."""
-    shape = stage_shape(path, position)
+    """What a stage of a path is made of; `fibres` come into the path in a word."""
+    shape = stage_shape(path, position, fibres)
     total = recurrence.accumulator_format(path, position)
     label = "input" if path is recurrence.input_path else "hidden"
     return StageParameters(
@@ -111,7 +115,7 @@ def stage_parameters(
         total,
         path.formats[position] if position < len(path.formats) else total,
         beat_weights(recurrence, path, position, shape, schedule),
-        stage_adders(recurrence, path, position, schedule)
+        stage_adders(recurrence, path, position, shape, schedule)
         if schedule.weights == "adders"
         else None,
     )
@@ -317,9 +321,10 @@ class ContractionStage(wiring.Component):
         return queue.result
 
     def _give(self, module: Module, queue: Any) -> None:
-        """Gives on what is in the queue, a word a clock."""
-        if self.own.words_at_once > 1:
-            module.submodules.split = split = Split(self.own.word_out, self.own.words_at_once)
+        """Gives on what is in the queue, a word a clock, or those that leave as one."""
+        count = self.own.words_at_once // self.own.shape.words_joined
+        if count > 1:
+            module.submodules.split = split = Split(self.own.word_out, count)
             wiring.connect(module, queue, split.words)
             queue = split.result
         module.d.comb += [

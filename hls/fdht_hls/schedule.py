@@ -3,8 +3,8 @@
 A stage takes `vectors` vectors of a word of input at once: a turn. A turn is done in `beats` of one
 clock each; in a beat, `vector` values of each of these vectors meet `outputs` outputs, so that
 `vectors` x `vector` x `outputs` multipliers work. The order of the beats is: vector pieces outside,
-output pieces inside. In a first stage that takes fibres, `vectors` also says how many of them come in
-a word, and the second stage takes a word of what became of them. Needs no hls4ml.
+output pieces inside. In a first stage that takes fibres, `vectors` also says how many of them come
+in a word, and the second stage takes a word of what became of them. Needs no hls4ml.
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ class Schedule:
     def stages(self) -> tuple[StageSchedule, ...]:
         """All stages."""
         return (*self.input, *self.hidden)
+
+    @property
+    def fibres(self) -> tuple[int, int]:
+        """Fibres that come into W_x x, and into W_h h, in a word."""
+        return self.input[0].vectors, self.hidden[0].vectors
 
     @property
     def loadable(self) -> bool:

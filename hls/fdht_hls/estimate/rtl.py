@@ -118,7 +118,8 @@ def estimate_rtl(
         ("input", recurrence.input_path, schedule.input),
         ("hidden", recurrence.hidden_path, schedule.hidden),
     ):
-        for at, design in enumerate(stage_designs(recurrence, path, label)):
+        fibres = chosen[0].vectors
+        for at, design in enumerate(stage_designs(recurrence, path, label, fibres)):
             name = f"{label}.{path.plan.stages[at].core}"
             clocks[name] = chosen[at].cycles(design.shape)
             # A whole frame's words of W_h h wait for the next frame's of W_x x.
@@ -128,7 +129,7 @@ def estimate_rtl(
             parts[name] = stage_parts(design, chosen[at], model, depth, codes)
     clocks["recurrence"] = recurrent_clocks(network, schedule.hidden)
     slowest = max(clocks, key=lambda name: clocks[name])
-    parts |= fixed_parts(network, port_bytes, model)
+    parts |= fixed_parts(network, port_bytes, model, schedule.fibres[0])
     return RtlEstimate(clocks[slowest], slowest, clocks["recurrence"], parts)
 
 
@@ -138,7 +139,7 @@ def estimate_rtl(
 def recurrent_clocks(network: QuantizedNetwork, schedule: Sequence[StageSchedule]) -> int:
     """From a complete h to the next, if only W_h h has to be waited for."""
     recurrence = network.recurrence
-    stages = stage_designs(recurrence, recurrence.hidden_path, "hidden")
+    stages = stage_designs(recurrence, recurrence.hidden_path, "hidden", schedule[0].vectors)
     words = recurrence.units // stages[0].word_in
     times: Times = np.arange(words, dtype=np.int64)
     for design, own in zip(stages, schedule, strict=True):
@@ -177,13 +178,14 @@ def stage_parts(
     # Vectors of a beat share its weights, but nothing else.
     outputs = schedule.vectors * schedule.outputs
     rows = design.weights // schedule.weights_in_beat
-    slots = max(1, shape.lanes * shape.outputs // outputs)
+    output_parts = shape.outputs // schedule.outputs
+    slots = max(1, shape.lanes // schedule.vectors) * output_parts
     taken = vector * schedule.vectors
     logic = _select(design.word_in // taken, taken * design.source.width)
     logic += _products(design, schedule, rows, model, codes)
     accumulates = rows > 1 and (not shape.fibre or vector < vector_length(shape))
     if shape.fibre:
-        kept = shape.outputs // outputs if vector < vector_length(shape) else 0
+        kept = output_parts if vector < vector_length(shape) else 0
     else:
         kept = (
             shape.groups * shape.inner * shape.lanes * shape.outputs // outputs
@@ -191,14 +193,14 @@ def stage_parts(
             else 0
         )
         if shape.mode == 1 and vector < vector_length(shape):
-            kept = shape.outputs // outputs
+            kept = output_parts
     if kept and accumulates:
         logic += outputs * design.total.width
     if not design.last:
         logic += outputs * design.result.width * model.rounding_bit
     logic += model.stage + slots * model.slot
     memory = _single_port(kept, outputs * design.total.width)
-    memory += _queue(depth, shape.word_out * design.result.width)
+    memory += _queue(depth, design.word_out * design.result.width)
     each = dsps_of_product(
         design.source.width + int(not design.source.signed), design.core.width, ResourceModel()
     )
@@ -286,11 +288,11 @@ def _queue(depth: int, width: int) -> int:
 
 
 def fixed_parts(
-    network: QuantizedNetwork, port_bytes: int, model: RtlModel
+    network: QuantizedNetwork, port_bytes: int, model: RtlModel, fibres: int = 1
 ) -> dict[str, Resources]:
-    """What has no parallelism to choose."""
+    """What has no parallelism to choose; the gearbox gives `fibres` as one."""
     recurrence = network.recurrence
-    fibre = frame_modes(recurrence)[1] * recurrence.input_format.width
+    fibre = fibres * frame_modes(recurrence)[1] * recurrence.input_format.width
     levels = 1 + (port_bytes - 1) // math.gcd(port_bytes, fibre // 8)
     words = network.result_bytes // WORD_BYTES
     return {

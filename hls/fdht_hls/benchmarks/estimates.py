@@ -96,6 +96,7 @@ PLANS = (
     Plan("fdht-narrow", _SMALL, _NARROW),
     Plan("fdht-slow", _SMALL, multipliers=("lut", "dsp"), pace=4),
     Plan("fdht-128-bits", fdht_shape((8, 8, 8, 16), (16, 2, 2, 1), (2, 2, 4), 3, 3), port_bytes=16),
+    Plan("fdht-256-bits", fdht_shape((8, 8, 8, 16), (16, 2, 2, 1), (2, 2, 4), 3, 3), port_bytes=32),
     Plan("tt", RecurrentShape(TensorTrain((4, 4)), (8, 8, 16), (16, 2, 2), (4, 4))),
     Plan("ht", RecurrentShape(HierarchicalTucker(3, 3), (8, 8, 16), (16, 2, 2), (4, 4))),
     Plan("tr-gru", RecurrentShape(TensorRing(2), (8, 8, 16), (12, 4), (4, 4), "gru")),

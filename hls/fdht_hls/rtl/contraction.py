@@ -85,6 +85,11 @@ class StageParameters:
         """Words of output that are completed at once."""
         return self.schedule.words_at_once(self.shape)
 
+    @property
+    def words_split(self) -> int:
+        """Of these, those that leave one by one."""
+        return self.words_at_once // self.shape.words_joined
+
     def operands(self, part: int) -> list[list[int]]:
         """Where in a word of input the values of a beat are, by vector; see `Loops.slices`."""
         length, taken = vector_length(self.shape), self.schedule.vector
@@ -163,8 +168,9 @@ class ContractionStage(wiring.Component):
         """Builds the logic."""
         module = Module()
         module.submodules.walk = walk = Walk(self.loops)
-        # Words that are completed at once share a place in the queue.
-        places, freed = -(-self.depth // self.own.words_at_once), Signal()
+        # Words that are completed at once share a place in the queue. Those that also leave as one
+        # count as one: a stage may complete them every clock.
+        places, freed = -(-self.depth // self.own.words_split), Signal()
         self._issue(module, walk, places, freed)
         sums = self._multiply(module, walk)
         # Operands and products are a register each; adders have registers of their own.
@@ -322,9 +328,8 @@ class ContractionStage(wiring.Component):
 
     def _give(self, module: Module, queue: Any) -> None:
         """Gives on what is in the queue, a word a clock, or those that leave as one."""
-        count = self.own.words_at_once // self.own.shape.words_joined
-        if count > 1:
-            module.submodules.split = split = Split(self.own.word_out, count)
+        if self.own.words_split > 1:
+            module.submodules.split = split = Split(self.own.word_out, self.own.words_split)
             wiring.connect(module, queue, split.words)
             queue = split.result
         module.d.comb += [

@@ -13,8 +13,8 @@ from fdht_hls.schedule import default_schedule
 from tests.hls.test_shapes import STUDY
 from tests.models.strategies import build_network, random_frames
 
-#: Most clocks a frame by bytes a clock, of which the port needs 7,200, 3,600 and 1,800; and from the
-#: last pixel to the result.
+#: Most clocks a frame by bytes a clock, of which the port needs 7,200, 3,600 and 1,800; and from
+#: the last pixel to the result.
 MOST_CYCLES, MOST_LATENCY = {8: 7350, 16: 3700, 32: 1900}, 650
 
 

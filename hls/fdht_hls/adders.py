@@ -21,7 +21,7 @@ import numpy as np
 
 from fdht_hls.beats import beat_weights
 from fdht_hls.schedule import StageSchedule
-from fdht_hls.shapes import stage_shape
+from fdht_hls.shapes import StageShape
 from fdht_models.errors import ConversionError, ToolError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
@@ -150,14 +150,18 @@ def _terms(node: Node) -> tuple[Term, Term]:
 
 
 def stage_adders(
-    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
+    recurrence: QuantizedRecurrence,
+    path: ContractionPath,
+    position: int,
+    shape: StageShape,
+    schedule: StageSchedule,
 ) -> AdderGraph:
     """The graph of a stage whose beats all have the same weights.
 
     Raises:
         As `adder_graph`.
     """
-    weights = beat_weights(recurrence, path, position, stage_shape(path, position), schedule)
+    weights = beat_weights(recurrence, path, position, shape, schedule)
     kernel = weights.codes[0].reshape(-1, schedule.outputs)
     return adder_graph(kernel, recurrence.stage_input_format(path, position))
 

@@ -44,7 +44,8 @@ def beat_weights(
     Returns:
         [mode x banks x vector pieces x output pieces, vector x outputs of a beat].
     """
-    weights = stage_weights(recurrence, path, position)
+    together = 1 if shape.fibre else shape.together
+    weights = stage_weights(recurrence, path, position, together)
     own = beat_constants(shape, schedule)
     beats = weights.codes.reshape(
         -1,

@@ -102,13 +102,27 @@ def chosen_schedule(model: ModelGraph, recurrence: QuantizedRecurrence) -> Sched
 
     Raises:
         ConfigError: it is of another network.
+        ConversionError: it takes several fibres at once.
     """
     given = model.config.get_config_value("Schedule")
     if given is None:
         return default_schedule(recurrence)
     schedule = Schedule.from_json(given)
     check_schedule(recurrence, schedule)
+    _refuse_fibres_at_once(schedule)
     return schedule
+
+
+def _refuse_fibres_at_once(schedule: Schedule) -> None:
+    """Raises ConversionError where a path's first stage takes several fibres: RTL alone does."""
+    for label, stages in (("input", schedule.input), ("hidden", schedule.hidden)):
+        if stages[0].vectors > 1:
+            raise ConversionError(
+                "the core in C++ takes fibres one by one; its port of 8 bytes brings no more",
+                field=f"schedule.{label}.0.vectors",
+                value=stages[0].vectors,
+                remedy="use 1 here, or the core in RTL (fdht cosim)",
+            )
 
 
 class ExpandFdhtLstm(OptimizerPass):

@@ -3,7 +3,8 @@
 A stage takes `vectors` vectors of a word of input at once: a turn. A turn is done in `beats` of one
 clock each; in a beat, `vector` values of each of these vectors meet `outputs` outputs, so that
 `vectors` x `vector` x `outputs` multipliers work. The order of the beats is: vector pieces outside,
-output pieces inside. Needs no hls4ml.
+output pieces inside. In a first stage that takes fibres, `vectors` also says how many of them come
+in a word, and the second stage takes a word of what became of them. Needs no hls4ml.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from fdht_hls.shapes import StageShape, stage_shape
+from fdht_hls.shapes import StageShape, divisors, fibre_counts, stage_shape
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
@@ -41,7 +42,7 @@ class StageSchedule:
         weights: "constant", "loadable" at run time, or "adders": no multipliers, but shifts and
             adders for constants, where every beat has the same weights; see `weight_rows`.
         vectors: vectors of a word of input that are worked on at once, with the same weights; one
-            of `vector_counts`.
+            of `vector_counts`. In a path's first stage these are fibres; one of `fibre_counts`.
     """
 
     vector: int
@@ -70,7 +71,8 @@ class StageSchedule:
 
     def cycles(self, shape: StageShape) -> int:
         """Clocks that the stage is busy in a frame; a word of output takes one at least."""
-        return max(shape.turns // self.vectors * self.beats(shape), shape.words_out)
+        given = shape.words_out // shape.words_joined
+        return max(shape.turns // self.vectors * self.beats(shape), given)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class Schedule:
     def stages(self) -> tuple[StageSchedule, ...]:
         """All stages."""
         return (*self.input, *self.hidden)
+
+    @property
+    def fibres(self) -> tuple[int, int]:
+        """Fibres that come into W_x x, and into W_h h, in a word."""
+        return self.input[0].vectors, self.hidden[0].vectors
 
     @property
     def loadable(self) -> bool:
@@ -138,19 +145,14 @@ def weight_rows(shape: StageShape, schedule: StageSchedule) -> int:
     return slices * pieces * (shape.outputs // schedule.outputs)
 
 
-def divisors(number: int) -> tuple[int, ...]:
-    """All divisors, ascending."""
-    return tuple(part for part in range(1, number + 1) if number % part == 0)
-
-
 def vector_counts(shape: StageShape) -> tuple[int, ...]:
     """How many vectors of a word of input may be worked on at once, ascending.
 
     They are multiplied with the same weights, so all are of one term; and they are a part of one
-    word of output, or all of several.
+    word of output, or all of several. Of fibres it is always the whole word.
     """
     if shape.fibre:
-        return (1,)
+        return (shape.together,)
     if shape.banks > 1:
         return divisors(shape.bank_stride)
     groups = tuple(shape.lanes * count for count in divisors(shape.inner))
@@ -161,48 +163,64 @@ def choices(shape: StageShape) -> tuple[StageSchedule, ...]:
     """What is worth a thought for a stage, fewest multipliers first; of equals the widest vector.
 
     Several vectors are worked on at once only where one has all the multipliers that it can use: a
-    turn is then one beat.
+    turn is then one beat. Fibres that come in a word are always worked on at once.
     """
-    length = vector_length(shape)
+    length, least = vector_length(shape), vector_counts(shape)[0]
     found = [
-        StageSchedule(vector, outputs)
+        StageSchedule(vector, outputs, vectors=least)
         for vector in divisors(length)
         for outputs in divisors(shape.outputs)
     ]
     found += [
         StageSchedule(length, shape.outputs, vectors=vectors)
         for vectors in vector_counts(shape)
-        if vectors > 1
+        if vectors > least
     ]
     return tuple(sorted(found, key=lambda one: (one.parallel, -one.vector)))
 
 
-def shapes_of(path: ContractionPath) -> tuple[StageShape, ...]:
-    """Shapes of all stages of a path."""
-    return tuple(stage_shape(path, position) for position in range(len(path.plan.stages)))
+def shapes_of(path: ContractionPath, fibres: int = 1) -> tuple[StageShape, ...]:
+    """Shapes of all stages of a path into which so many fibres come in a word."""
+    return tuple(stage_shape(path, position, fibres) for position in range(len(path.plan.stages)))
 
 
-def frame_cycles(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) -> int:
-    """Clocks in which a memory port delivers a frame: a word a clock, a fibre a clock at most.
+def frame_cycles(
+    recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES, fibres: int = 1
+) -> int:
+    """Clocks in which a memory port delivers a frame: a word a clock, so many fibres at most.
 
     Args:
         recurrence: whose frames they are.
         port_bytes: of a word. Fibres that are shorter set the pace themselves.
+        fibres: that the first stage takes in a clock.
     """
-    fibres, fibre = frame_modes(recurrence)
-    return max(fibres, -(-fibres * fibre // port_bytes))
+    count, fibre = frame_modes(recurrence)
+    return max(count // fibres, -(-count * fibre // port_bytes))
+
+
+def fibres_for(recurrence: QuantizedRecurrence, port_bytes: int) -> int:
+    """Fewest fibres in a word with which the first stage keeps up with a port, or comes closest.
+
+    One for a port of 8 bytes, which is all that the core in C++ has: it takes fibres one by one.
+    """
+    if port_bytes <= WORD_BYTES:
+        return 1
+    every = fibre_counts(recurrence.input_path)
+    return min(every, key=lambda fibres: frame_cycles(recurrence, port_bytes, fibres))
 
 
 def default_schedule(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYTES) -> Schedule:
     """The fewest multipliers with which no stage of W_x x is slower than the memory port.
 
-    A stage that cannot keep up even with all its multipliers gets all of them.
+    A stage that cannot keep up even with all its multipliers gets all of them. Fibres come one by
+    one if that is fast enough.
 
     Args:
         recurrence: whose stages.
         port_bytes: bytes that the port delivers in a clock.
     """
-    pace = frame_cycles(recurrence, port_bytes)
+    fibres = fibres_for(recurrence, port_bytes)
+    pace = frame_cycles(recurrence, port_bytes, fibres)
 
     def fewest(shape: StageShape) -> StageSchedule:
         every = choices(shape)
@@ -213,7 +231,7 @@ def default_schedule(recurrence: QuantizedRecurrence, port_bytes: int = WORD_BYT
         return next(one for one in every if one.beats(shape) <= _MOST_HIDDEN_BEATS)
 
     return Schedule(
-        tuple(fewest(shape) for shape in shapes_of(recurrence.input_path)),
+        tuple(fewest(shape) for shape in shapes_of(recurrence.input_path, fibres)),
         tuple(patient(shape) for shape in shapes_of(recurrence.hidden_path)),
     )
 
@@ -228,13 +246,15 @@ def check_schedule(recurrence: QuantizedRecurrence, schedule: Schedule) -> None:
         ("input", schedule.input, recurrence.input_path),
         ("hidden", schedule.hidden, recurrence.hidden_path),
     ):
-        shapes = shapes_of(path)
-        if len(stages) != len(shapes):
+        count = len(path.plan.stages)
+        if len(stages) != count:
             raise ConfigError(
-                f"has {len(stages)} stages; the network has {len(shapes)}",
+                f"has {len(stages)} stages; the network has {count}",
                 field=f"schedule.{label}",
                 remedy="tune this network: fdht tune",
             )
+        _check_fibres(f"schedule.{label}.0.vectors", stages[0].vectors, path)
+        shapes = shapes_of(path, stages[0].vectors)
         for at, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
             _check_divides(f"schedule.{label}.{at}.vector", stage.vector, vector_length(shape))
             _check_divides(f"schedule.{label}.{at}.outputs", stage.outputs, shape.outputs)
@@ -250,6 +270,17 @@ def _check_divides(field: str, part: int, whole: int) -> None:
             field=field,
             value=part,
             remedy=f"use one of {', '.join(map(str, divisors(whole)))}",
+        )
+
+
+def _check_fibres(field: str, fibres: int, path: ContractionPath) -> None:
+    allowed = fibre_counts(path)
+    if fibres not in allowed:
+        raise ConfigError(
+            "must take fibres that the second stage sums",
+            field=field,
+            value=fibres,
+            remedy=f"use one of {', '.join(map(str, allowed))}",
         )
 
 

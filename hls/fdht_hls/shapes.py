@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,7 +33,10 @@ class StageShape:
         banks: terms of a sum, each with weights of its own.
         bank_stride: lanes between one term and the next.
         low: lanes of bonds that end before the opened ones do.
-        fibre: a word of input is a whole fibre of the mode, which is summed in one turn.
+        fibre: vectors are fibres of the mode, each of which is summed in one turn.
+        together: fibres that pass the first two stages side by side. The first takes a word of so
+            many; the second a word of what became of them, as one vector: they are values of the
+            mode that it sums, so that `mode` is so many times shorter and `rank_in` longer.
     """
 
     outer: int
@@ -48,11 +51,33 @@ class StageShape:
     bank_stride: int
     low: int
     fibre: bool
+    together: int = 1
 
     @property
     def words_out(self) -> int:
         """Words of output in a frame."""
         return self.outer * self.groups * self.inner
+
+    @property
+    def words_joined(self) -> int:
+        """Words of output that leave as one."""
+        return self.together if self.fibre else 1
+
+    @property
+    def word_in(self) -> int:
+        """Values in a word of input."""
+        return self.inner * self.lanes * (self.mode if self.fibre else self.rank_in)
+
+    def places(self, vector: int) -> list[int]:
+        """Where in a word of input the values of a vector are."""
+        if self.fibre:
+            return list(range(vector * self.mode, (vector + 1) * self.mode))
+        bonds, vectors = self.rank_in // self.together, self.inner * self.lanes
+        return [
+            (value * vectors + vector) * bonds + bond
+            for value in range(self.together)
+            for bond in range(bonds)
+        ]
 
     @property
     def word_out(self) -> int:
@@ -126,8 +151,13 @@ def bonds_of(path: ContractionPath) -> set[str]:
     return every - {*plan.inputs, *plan.outputs}
 
 
-def stage_shape(path: ContractionPath, position: int) -> StageShape:
+def stage_shape(path: ContractionPath, position: int, fibres: int = 1) -> StageShape:
     """Loops of a stage of a plan.
+
+    Args:
+        path: W_x x or W_h h.
+        position: of the stage in it.
+        fibres: that come in a word; one of `fibre_counts`.
 
     Raises:
         ConversionError: data do not arrive in an order in which they can be streamed.
@@ -145,7 +175,7 @@ def stage_shape(path: ContractionPath, position: int) -> StageShape:
     inner = size([index for index in own.done if index in before])
     shared = [place for place, index in enumerate(own.lanes) if index in stage.core_indices]
     after = own.lanes[shared[-1] + 1 :] if shared else []
-    return StageShape(
+    shape = StageShape(
         outer=size(own.coming),
         mode=size([index for index in own.modes if index not in vector]),
         groups=size(own.done) // inner,
@@ -159,6 +189,28 @@ def stage_shape(path: ContractionPath, position: int) -> StageShape:
         low=_low(path, position, own),
         fibre=fibre,
     )
+    if fibre:
+        return replace(shape, outer=shape.outer // fibres, inner=fibres, together=fibres)
+    together = fibres if position == 1 else 1
+    return replace(
+        shape, mode=shape.mode // together, rank_in=shape.rank_in * together, together=together
+    )
+
+
+def fibre_counts(path: ContractionPath) -> tuple[int, ...]:
+    """How many fibres may come in a word, ascending.
+
+    The second stage sums what became of them in one turn, so they are values of its mode. A first
+    stage that sums several modes takes its fibres one by one.
+    """
+    if len(path.plan.stages) < 2 or not stage_shape(path, 0).fibre:
+        return (1,)
+    return divisors(stage_shape(path, 1).mode)
+
+
+def divisors(number: int) -> tuple[int, ...]:
+    """All divisors, ascending."""
+    return tuple(part for part in range(1, number + 1) if number % part == 0)
 
 
 def _banks(path: ContractionPath, position: int, own: _Indices, shared: list[int]) -> int:
@@ -192,16 +244,28 @@ def _low(path: ContractionPath, position: int, own: _Indices) -> int:
 
 
 def stage_weights(
-    lstm: QuantizedRecurrence, path: ContractionPath, position: int
+    lstm: QuantizedRecurrence, path: ContractionPath, position: int, together: int = 1
 ) -> QuantizedArray:
-    """A stage's core in the order of its loops: [mode][bank][rank_in][outputs]."""
+    """A stage's core in the order of its loops: [mode][bank][rank_in][outputs].
+
+    Args:
+        lstm: holds the cores.
+        path: W_x x or W_h h.
+        position: of the stage in it.
+        together: values of the mode that are summed as one vector; see `StageShape`.
+    """
     stage = path.plan.stages[position]
     own = _indices(path, position)
     core = lstm.core_of(path, position)
     terms = [index for index in own.lanes if index in stage.core_indices]
     order = (*own.modes, *terms, *own.bonds, *own.opened_modes, *own.opened_bonds)
     axes = [stage.core_indices.index(index) for index in order]
-    return QuantizedArray(core.format, np.ascontiguousarray(core.codes.transpose(axes)).ravel())
+    codes = core.codes.transpose(axes)
+    banks = math.prod(stage.sizes[index] for index in terms)
+    inside = math.prod(codes.shape[len(own.modes) + len(terms) :])
+    # Values of the mode that are summed as one vector count as bonds.
+    codes = codes.reshape(-1, together, banks, inside).transpose(0, 2, 1, 3)
+    return QuantizedArray(core.format, np.ascontiguousarray(codes).ravel())
 
 
 def emission_order(path: ContractionPath) -> Codes:

@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.beats import beat_weights
-from fdht_hls.schedule import Schedule
-from fdht_hls.shapes import stage_shape
+from fdht_hls.schedule import Schedule, shapes_of
 from fdht_models.artifacts import digest_of, read_json, write_json
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError
 from fdht_models.tensor.arrays import QuantizedArray
@@ -188,9 +187,9 @@ def unpack_weights(network: QuantizedNetwork, schedule: Schedule, words: Words) 
         },
     )
     for label, path, stages in _paths(network, schedule):
-        for position, stage in enumerate(stages):
+        shapes = shapes_of(path, stages[0].vectors)
+        for position, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
             if stage.weights == "loadable":
-                shape = stage_shape(path, position)
                 places = beat_weights(numbered, path, position, shape, stage).codes
                 cores[path.cores[position]].flat[places] = found[f"{label}.{position}"]
     bias = found[BIAS].T.ravel()
@@ -227,9 +226,9 @@ def _arrays(network: QuantizedNetwork, schedule: Schedule) -> Iterator[tuple[str
     """Loadable tables in the buffer's order, each as codes [rows, columns]."""
     recurrence = network.recurrence
     for label, path, stages in _paths(network, schedule):
-        for position, stage in enumerate(stages):
+        shapes = shapes_of(path, stages[0].vectors)
+        for position, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
             if stage.weights == "loadable":
-                shape = stage_shape(path, position)
                 yield (
                     f"{label}.{position}",
                     beat_weights(recurrence, path, position, shape, stage),

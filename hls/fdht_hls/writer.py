@@ -23,6 +23,7 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     present,
 )
+from fdht_hls.shapes import stage_shape
 from fdht_hls.weights import WeightLayout
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
@@ -193,7 +194,8 @@ def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
         path = recurrence.hidden_path if inner else recurrence.input_path
         for position, stage, name in stages:
             if stage.weights == "adders":
-                graph = stage_adders(recurrence, path, position, stage)
+                shape = stage_shape(path, position)
+                graph = stage_adders(recurrence, path, position, shape, stage)
                 yield layer.get_weights(name).name, graph
 
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.benchmarks.random_networks import random_network
+from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
 from fdht_hls.estimate import FAMILIES, Core, Engine, ResourceModel, estimate
 from fdht_hls.estimate.primitives import (
     bram18,
@@ -31,7 +33,7 @@ from fdht_hls.schedule import (
     shapes_of,
     vector_counts,
 )
-from fdht_hls.shapes import StageShape, collects
+from fdht_hls.shapes import StageShape, collects, fibre_counts
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.test_shapes import STUDY
@@ -134,6 +136,17 @@ def test_fibres_shorter_than_a_word_are_read_one_a_clock():
     network = build_network(fdht_shape((3, 4, 3), (8, 2, 2), (4, 2), 2, 3))
     assert estimate(network).stages[0].cycles == 12 + 40
     assert estimate(network, bytes_per_clock=16).stages[0].cycles == 12 + 40
+
+
+def test_several_fibres_are_read_and_worked_on_at_once():
+    network = random_network("C", CONFIGURATIONS["C"])
+    schedule = default_schedule(network.recurrence, 32)
+    found = estimate(network, schedule, bytes_per_clock=32)
+    assert (found.limited_by, found.cycles_per_frame) == ("read frame", 1800 + 40)
+    single = estimate(network, default_schedule(network.recurrence), bytes_per_clock=32)
+    assert single.stages[0].cycles == 2400 + 40
+    assert found.stages[0].resources.lut > single.stages[0].resources.lut
+    assert sum(stage.macs for stage in found.stages) == network.macs
 
 
 def test_more_ports_read_faster_and_take_more():
@@ -239,8 +252,10 @@ def beat_by_beat(arrivals: list[int], shape: StageShape, beats: int, vectors: in
                 if value == mode - 1:
                     leaving.append(clock)
     assert not waiting
-    # Words that are complete at once leave one by one.
-    if vectors > shape.lanes:
+    # Words that are complete at once leave one by one, but for those of fibres.
+    if shape.fibre:
+        leaving = leaving[:: shape.together]
+    elif vectors > shape.lanes:
         for at in range(1, len(leaving)):
             leaving[at] = max(leaving[at], leaving[at - 1] + 1)
     return leaving
@@ -251,7 +266,8 @@ def beat_by_beat(arrivals: list[int], shape: StageShape, beats: int, vectors: in
 def test_words_leave_when_a_clocked_stage_would_let_them_go(shape, beats, cycles, seed):
     path = build_network(shape, seed).recurrence.input_path
     generator = np.random.default_rng(seed)
-    for stage in shapes_of(path):
+    counts = fibre_counts(path)
+    for stage in shapes_of(path, counts[generator.integers(len(counts))]):
         mode = 1 if stage.fibre else stage.mode
         steps = generator.integers(0, cycles, stage.outer * mode * stage.groups)
         arrivals = np.cumsum(steps)

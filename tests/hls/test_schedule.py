@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,
@@ -15,8 +16,9 @@ from fdht_hls.schedule import (
     frame_cycles,
     shapes_of,
     vector_counts,
+    vector_length,
 )
-from fdht_hls.shapes import StageShape
+from fdht_hls.shapes import StageShape, fibre_counts
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.test_shapes import STUDY
@@ -52,6 +54,65 @@ def test_vectors_at_once_are_of_one_term():
 def test_a_fibre_is_a_vector_of_its_own():
     shape = dataclasses.replace(SHAPE, fibre=True, inner=1, lanes=1, rank_in=1)
     assert vector_counts(shape) == (1,)
+    assert {choice.vectors for choice in choices(shape)} == {1}
+    pairs = dataclasses.replace(shape, inner=2, together=2)
+    assert vector_counts(pairs) == (2,)
+    assert {choice.vectors for choice in choices(pairs)} == {2}
+
+
+@pytest.mark.parametrize(
+    ("label", "counts"),
+    [("tt-lstm", (1, 2, 4)), ("tr-lstm", (1, 3)), ("dense-lstm", (1,)), ("cp-gru", (1, 2, 4))],
+)
+def test_fibres_at_once_are_values_of_the_mode_that_the_second_stage_sums(label, counts):
+    assert fibre_counts(build_network(SHAPES[label]).recurrence.input_path) == counts
+
+
+@pytest.mark.parametrize("name", ["B", "C"])
+@pytest.mark.parametrize(("port_bytes", "fibres", "pace"), [(16, 1, 3600), (32, 2, 1800)])
+def test_the_study_keeps_up_with_two_ports_and_with_four(name, port_bytes, fibres, pace):
+    recurrence = build_network(CONFIGURATIONS[name]).recurrence
+    schedule = default_schedule(recurrence, port_bytes)
+    check_schedule(recurrence, schedule)
+    assert schedule.fibres == (fibres, 1)
+    shapes = shapes_of(recurrence.input_path, fibres)
+    for stage, shape in zip(schedule.input, shapes, strict=True):
+        assert stage.cycles(shape) <= pace
+
+
+def test_short_fibres_come_one_by_one_unless_the_port_is_wide():
+    """The core in C++ has a port of 8 bytes and the same schedule."""
+    recurrence = build_network(fdht_shape((3, 4, 3), (8, 2, 2), (4, 2), 2, 3)).recurrence
+    assert default_schedule(recurrence).fibres == (1, 1)
+    assert default_schedule(recurrence, 16).fibres == (4, 1)
+
+
+@pytest.mark.parametrize(("label", "allowed"), [("input", "1, 2, 4"), ("hidden", "1, 2")])
+def test_fibres_that_are_summed_apart_are_refused(label, allowed):
+    recurrence = build_network(SHAPES["tt-lstm-integrated"]).recurrence
+    schedule = default_schedule(recurrence)
+    first, *others = getattr(schedule, label)
+    wrong = dataclasses.replace(
+        schedule, **{label: (dataclasses.replace(first, vectors=3), *others)}
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_schedule(recurrence, wrong)
+    assert caught.value.field == f"schedule.{label}.0.vectors"
+    assert f"must take fibres that the second stage sums; use one of {allowed}" in str(caught.value)
+
+
+def test_the_second_stage_s_vector_is_that_of_all_fibres_at_once():
+    recurrence = build_network(SHAPES["tt-lstm-integrated"]).recurrence
+    schedule = default_schedule(recurrence)
+    shape = shapes_of(recurrence.input_path, 2)[1]
+    whole = StageSchedule(vector_length(shape), 1)
+    first = dataclasses.replace(schedule.input[0], vectors=2)
+    check_schedule(
+        recurrence, dataclasses.replace(schedule, input=(first, whole, *schedule.input[2:]))
+    )
+    alone = dataclasses.replace(schedule, input=(schedule.input[0], whole, *schedule.input[2:]))
+    with pytest.raises(ConfigError, match=r"schedule\.input\.1\.vector = .*must divide"):
+        check_schedule(recurrence, alone)
 
 
 @pytest.mark.parametrize("label", SHAPES)
@@ -84,6 +145,8 @@ def test_a_frame_takes_as_long_as_its_words_or_its_fibres():
     assert frame_cycles(build_network(long).recurrence) == 14
     assert frame_cycles(build_network(long).recurrence, 16) == 12
     assert frame_cycles(build_network(short).recurrence) == 12
+    assert frame_cycles(build_network(short).recurrence, 8, 2) == 6
+    assert frame_cycles(build_network(short).recurrence, 8, 4) == 5
 
 
 def test_a_schedule_goes_through_json():

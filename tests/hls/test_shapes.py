@@ -13,6 +13,7 @@ from fdht_hls.shapes import (
     StageShape,
     collects,
     emission_order,
+    fibre_counts,
     group_positions,
     stage_shape,
     stage_weights,
@@ -91,27 +92,41 @@ def usual_trees(modes: int) -> tuple[Tree, Tree]:
 @settings(max_examples=60)
 def test_loops_do_the_plan_s_work_in_any_shape(shape):
     for plan in (shape.input_plan, shape.hidden_plan):
-        stages = shapes_of(plan)
-        words = plan.input_size // plan.input_shape[-1]
-        for position, (stage, own) in enumerate(zip(plan.stages, stages, strict=True)):
-            assert own.turns * own.macs_per_turn == stage.macs
-            assert own.groups * own.inner * own.word_out == plan.accumulators(position)
-            assert own.outer * own.groups * (1 if own.fibre else own.mode) == words, "words in"
-            assert own.words_out * own.word_out == math.prod(stage.output_shape)
-            assert own.fibre == (position == 0)
-            words = own.words_out
+        for fibres in fibre_counts(path_of(plan)):
+            loops_do_the_work(plan, fibres)
+
+
+def loops_do_the_work(plan: ContractionPlan, fibres: int) -> None:
+    values = plan.input_size
+    for position, stage in enumerate(plan.stages):
+        own = stage_shape(path_of(plan), position, fibres)
+        joined = fibres if position == 0 else 1
+        assert own.turns * own.macs_per_turn == stage.macs
+        assert own.groups * own.inner * own.word_out == joined * plan.accumulators(position)
+        words = own.outer * own.groups * (1 if own.fibre else own.mode)
+        assert words * own.word_in == values, "what comes in"
+        places = [place for at in range(own.inner * own.lanes) for place in own.places(at)]
+        assert sorted(places) == list(range(own.word_in)), "each value is of one vector"
+        values = own.words_out * own.word_out
+        assert values == math.prod(stage.output_shape)
+        assert own.fibre == (position == 0)
+        assert own.words_joined == joined
 
 
 # Order ------------------------------------------------------------------------------------------
 
 
-def streamed(lstm: QuantizedRecurrence, path: ContractionPath, position: int, words: list) -> list:
+def streamed(
+    lstm: QuantizedRecurrence, path: ContractionPath, position: int, words: list, fibres: int = 1
+) -> list:
     """A stage as its C++ loops run, word by word: exact sums."""
-    shape = stage_shape(path, position)
-    codes = stage_weights(lstm, path, position).codes
+    shape = stage_shape(path, position, fibres)
+    together = fibres if position == 1 else 1
+    codes = stage_weights(lstm, path, position, together).codes
     source = iter(words)
     if shape.fibre:
-        return [word @ codes.reshape(shape.mode, shape.outputs) for word in source]
+        kernel = codes.reshape(shape.mode, shape.outputs)
+        return [(word.reshape(fibres, shape.mode) @ kernel).ravel() for word in source]
     weights = codes.reshape(shape.mode, shape.banks, shape.rank_in, shape.outputs)
     vectors = shape.inner * shape.lanes
     emitted = []
@@ -119,7 +134,8 @@ def streamed(lstm: QuantizedRecurrence, path: ContractionPath, position: int, wo
         sums = np.zeros((shape.groups, vectors, shape.outputs), np.int64)
         for index in range(shape.mode):
             for group in range(shape.groups):
-                word = next(source).reshape(vectors, shape.rank_in)
+                word = next(source).reshape(together, vectors, -1)  # a fibre behind the other
+                word = word.transpose(1, 0, 2).reshape(vectors, shape.rank_in)
                 for vector in range(vectors):
                     bank = vector % shape.lanes // shape.bank_stride % shape.banks
                     sums[group, vector] += word[vector] @ weights[index, bank]
@@ -158,28 +174,27 @@ def test_stages_emit_in_the_order_in_which_the_next_reads(shape, label):
     model = ReferenceModel(network, lambda name, codes: seen.setdefault(name, []).append(codes))
     frames = random_frames(network, 3)
     model.run(frames)
-    read = frames[2:].astype(np.int64) if label == "input" else seen["hidden"][1][None]
+    before = frames[2:].astype(np.int64) if label == "input" else seen["hidden"][1][None]
     for position, stage in enumerate(path.plan.stages):
-        words = list(read.reshape(-1, stage_word(path, position)))
-        sums = np.concatenate(streamed(lstm, path, position, words))
+        results = []
+        for fibres in fibre_counts(path) if position < 2 else (1,):
+            words = list(before.reshape(-1, stage_shape(path, position, fibres).word_in))
+            results.append(np.concatenate(streamed(lstm, path, position, words, fibres)))
+        sums = results[0]
+        for side_by_side in results[1:]:
+            np.testing.assert_array_equal(side_by_side, sums, f"stage {position}")
         if position < len(path.formats):
             total = lstm.accumulator_format(path, position)
             sums = path.formats[position].requantize(sums, total.fraction)
         batches = seen[f"{label}.{stage.core}"]
-        read = batches[0][2:] if label == "input" else batches[2]
-        np.testing.assert_array_equal(sums, read.ravel(), f"stage {position}")
+        before = batches[0][2:] if label == "input" else batches[2]
+        np.testing.assert_array_equal(sums, before.ravel(), f"stage {position}")
         assert len(np.unique(sums)) > min(3, sums.size - 1), "a dead stage proves nothing"
     # What the last stage emits, put in the order of W's rows.
     rows = emission_order(path).ravel()
     assert sorted(rows) == list(range(len(shape.gates) * shape.units))
-    wanted = read[0].transpose(path.plan.output_permutation).ravel()
+    wanted = before[0].transpose(path.plan.output_permutation).ravel()
     np.testing.assert_array_equal(sums, wanted[rows])
-
-
-def stage_word(path: ContractionPath, position: int) -> int:
-    """Values in a word of a stage's input."""
-    shape = stage_shape(path, position)
-    return shape.mode if shape.fibre else shape.inner * shape.lanes * shape.rank_in
 
 
 def test_a_group_holds_all_gates_of_its_units():

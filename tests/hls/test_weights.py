@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.beats import beat_weights
-from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
+from fdht_hls.schedule import Schedule, StageSchedule, choices, default_schedule, shapes_of
 from fdht_hls.shapes import stage_shape
 from fdht_hls.weights import (
     HEADER_WORDS,
@@ -28,6 +28,11 @@ from tests.hls.random_networks import CLASSES, NARROW, SMALL, random_network
 FIRST, SECOND = (random_network(seed, widths=NARROW) for seed in (1, 2))
 CONSTANT = default_schedule(FIRST.recurrence)
 ALL = CONSTANT.with_weights("loadable")
+#: Two fibres at once: a row of the second stage has weights for both.
+PAIRS = Schedule(
+    tuple(choices(shape)[-1] for shape in shapes_of(FIRST.recurrence.input_path, 2)),
+    CONSTANT.hidden,
+).with_weights("loadable")
 SOME = Schedule((CONSTANT.input[0], *ALL.input[1:]), ALL.hidden)
 
 
@@ -79,7 +84,8 @@ def test_every_code_is_where_the_layout_says():
 
 
 def test_what_is_packed_is_unpacked():
-    for network, schedule in ((SECOND, ALL), (FIRST, SOME)):
+    assert PAIRS.fibres == (2, 1) and pack_weights(SECOND, PAIRS).size > 0
+    for network, schedule in ((SECOND, ALL), (FIRST, SOME), (SECOND, PAIRS)):
         found = unpack_weights(FIRST, schedule, pack_weights(network, schedule))
         assert replace(found, name=network.name).to_json() == network.to_json()
 

@@ -23,6 +23,7 @@ from fdht_hls.registers import (
     REGISTERS,
     present,
 )
+from fdht_hls.schedule import Schedule, choices, shapes_of
 from fdht_models.errors import ConversionError
 from fdht_models.kerasapi import keras, legacy_keras
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -193,6 +194,26 @@ def test_a_layer_called_like_a_port_is_refused(write, name):
 def test_results_wider_than_their_place_are_refused(write):
     with pytest.raises(ConversionError, match="a result holds 32 bits"):
         write(fibre_model(SMALL), result="fixed<33,10>")
+
+
+@pytest.mark.parametrize("label", ["input", "hidden"])
+def test_several_fibres_at_once_are_refused(write, label):
+    """The core in RTL alone takes them."""
+    recurrence = SMALL.network.recurrence
+    paths = {"input": recurrence.input_path, "hidden": recurrence.hidden_path}
+    fibres = {name: 2 if name == label else 1 for name in paths}
+    schedule = Schedule(
+        **{
+            name: tuple(choices(shape)[0] for shape in shapes_of(path, fibres[name]))
+            for name, path in paths.items()
+        }
+    )
+    message = (
+        rf"schedule\.{label}\.0\.vectors = '?2'?: the core in C\+\+ takes fibres one by one; .*"
+        r"use 1 here, or the core in RTL"
+    )
+    with pytest.raises(ConversionError, match=message):
+        write(fibre_model(SMALL), schedule=schedule.to_json())
 
 
 def test_several_outputs_are_refused(write):

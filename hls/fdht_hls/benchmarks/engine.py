@@ -98,6 +98,8 @@ CASES = (
     Case(DEFAULT),
     Case("B"),
     Case("A0"),
+    Case("B", 16),
+    Case("B", 32),
     Case("C", 16),
     Case("C", 32),
     Case(DEFAULT, 16),

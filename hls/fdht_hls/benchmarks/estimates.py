@@ -89,7 +89,7 @@ class Plan:
         recurrence = network.recurrence
         own = default_schedule(recurrence, max(1, self.port_bytes // self.pace))
         of_input, of_hidden = self.multipliers
-        first, *others = shapes_of(recurrence.input_path)
+        first, *others = shapes_of(recurrence.input_path, own.input[0].vectors)
         start = replace(own.input[0], multipliers=of_input, weights=self.first)
         if self.first == "adders":
             start = replace(start, vector=vector_length(first), outputs=first.outputs)
@@ -123,6 +123,7 @@ PLANS = (
     Plan("fdht-narrow", _SMALL, _NARROW),
     Plan("fdht-slow", _SMALL, multipliers=("lut", "dsp"), pace=4),
     Plan("fdht-128-bits", fdht_shape((8, 8, 8, 16), (16, 2, 2, 1), (2, 2, 4), 3, 3), port_bytes=16),
+    Plan("fdht-256-bits", fdht_shape((8, 8, 8, 16), (16, 2, 2, 1), (2, 2, 4), 3, 3), port_bytes=32),
     Plan("tt", _TRAIN),
     Plan("ht", RecurrentShape(HierarchicalTucker(3, 3), (8, 8, 16), (16, 2, 2), (4, 4))),
     Plan("tr-gru", RecurrentShape(TensorRing(2), (8, 8, 16), (12, 4), (4, 4), "gru")),

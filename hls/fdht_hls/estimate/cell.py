@@ -169,10 +169,17 @@ def head_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str,
 
 
 def reader_resources(
-    recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel
+    recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel, fibres: int = 1
 ) -> dict[str, Resources]:
-    """The read master, the bytes from which fibres are cut, and the FIFO behind them."""
-    length = frame_modes(recurrence)[1]
+    """The read master, the bytes from which fibres are cut, and the FIFO behind them.
+
+    Args:
+        recurrence: whose frames are read.
+        bytes_per_clock: of the ports.
+        model: coefficients.
+        fibres: that leave as one.
+    """
+    length = fibres * frame_modes(recurrence)[1]
     fibre = length * recurrence.input_format.width
     # A fibre starts at one of so many places; whole words need none but an enable for each byte.
     places = WORD_BYTES // math.gcd(length, WORD_BYTES)

@@ -113,7 +113,12 @@ def estimate(
     """
     schedule = schedule or default_schedule(network.recurrence)
     core = Core(
-        network, model or ResourceModel(), bytes_per_clock, engine or Engine(), schedule.loadable
+        network,
+        model or ResourceModel(),
+        bytes_per_clock,
+        engine or Engine(),
+        schedule.loadable,
+        schedule.fibres,
     )
     return core.estimate(schedule)
 
@@ -128,6 +133,7 @@ class Core:
         bytes_per_clock: what the memory ports deliver in a clock.
         engine: what it does beyond today's kernels.
         loadable: weights can be loaded at run time.
+        fibres: that come into W_x x, and into W_h h, in a word.
     """
 
     network: QuantizedNetwork
@@ -135,28 +141,29 @@ class Core:
     bytes_per_clock: int = WORD_BYTES
     engine: Engine = field(default_factory=Engine)
     loadable: bool = False
+    fibres: tuple[int, int] = (1, 1)
 
     @cached_property
     def input(self) -> tuple[StageDesign, ...]:
         """Stages of W_x x."""
         recurrence = self.network.recurrence
-        return stage_designs(recurrence, recurrence.input_path, "W_x")
+        return stage_designs(recurrence, recurrence.input_path, "W_x", self.fibres[0])
 
     @cached_property
     def hidden(self) -> tuple[StageDesign, ...]:
         """Stages of W_h h."""
         recurrence = self.network.recurrence
-        return stage_designs(recurrence, recurrence.hidden_path, "W_h")
+        return stage_designs(recurrence, recurrence.hidden_path, "W_h", self.fibres[1])
 
     @cached_property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame."""
-        return frame_cycles(self.network.recurrence, self.bytes_per_clock)
+        return frame_cycles(self.network.recurrence, self.bytes_per_clock, self.fibres[0])
 
     @cached_property
     def arrivals(self) -> Times:
-        """When each fibre of a frame has been read."""
-        fibres = frame_modes(self.network.recurrence)[0]
+        """When each fibre of a frame, or so many that come in a word, has been read."""
+        fibres = frame_modes(self.network.recurrence)[0] // self.fibres[0]
         return reader_times(fibres, self.port_cycles, self.model)
 
     @property
@@ -228,7 +235,9 @@ class Core:
         recurrence, model = self.network.recurrence, self.model
         loader = {"load weights": {"port": parts.loader_resources(model)}} if self.loadable else {}
         return {
-            "read frame": parts.reader_resources(recurrence, self.bytes_per_clock, model),
+            "read frame": parts.reader_resources(
+                recurrence, self.bytes_per_clock, model, self.fibres[0]
+            ),
             self._cell_name: parts.cell_resources(recurrence, self.hidden, model),
             "head": parts.head_resources(self.network, model),
             "write result": parts.writer_resources(self.network, model),

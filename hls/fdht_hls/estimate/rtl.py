@@ -80,7 +80,8 @@ def estimate_rtl(
         ("input", recurrence.input_path, schedule.input),
         ("hidden", recurrence.hidden_path, schedule.hidden),
     ):
-        for at, design in enumerate(stage_designs(recurrence, path, label)):
+        fibres = chosen[0].vectors
+        for at, design in enumerate(stage_designs(recurrence, path, label, fibres)):
             name = f"{label}.{path.plan.stages[at].core}"
             clocks[name] = chosen[at].cycles(design.shape)
             # A whole frame's words of W_h h wait for the next frame's of W_x x.
@@ -90,14 +91,15 @@ def estimate_rtl(
             parts[name] = stage_parts(design, chosen[at], model, depth, weights)
     clocks["recurrence"] = recurrent_clocks(network, schedule.hidden)
     slowest = max(clocks, key=lambda name: clocks[name])
-    parts |= fixed_parts(network, port_bytes, model, weight_layout(network, schedule))
+    layout = weight_layout(network, schedule)
+    parts |= fixed_parts(network, port_bytes, model, layout, schedule.fibres[0])
     return RtlEstimate(clocks[slowest], slowest, clocks["recurrence"], parts)
 
 
 def recurrent_clocks(network: QuantizedNetwork, schedule: Sequence[StageSchedule]) -> int:
     """From a complete h to the next, if only W_h h has to be waited for."""
     recurrence = network.recurrence
-    stages = stage_designs(recurrence, recurrence.hidden_path, "hidden")
+    stages = stage_designs(recurrence, recurrence.hidden_path, "hidden", schedule[0].vectors)
     words = recurrence.units // stages[0].word_in
     times: Times = np.arange(words, dtype=np.int64)
     for design, own in zip(stages, schedule, strict=True):

@@ -31,11 +31,23 @@ from fdht_models.tensor.quantized import (
 
 
 def fixed_parts(
-    network: QuantizedNetwork, port_bytes: int, model: RtlModel, layout: WeightLayout | None = None
+    network: QuantizedNetwork,
+    port_bytes: int,
+    model: RtlModel,
+    layout: WeightLayout | None = None,
+    fibres: int = 1,
 ) -> dict[str, Resources]:
-    """What has no parallelism to choose; with a layout, bias and head can be loaded."""
+    """What has no parallelism to choose.
+
+    Args:
+        network: what the core computes.
+        port_bytes: bytes that the port for frames moves in a clock.
+        model: coefficients.
+        layout: of weights that can be loaded, those of bias and head among them.
+        fibres: that the gearbox gives as one.
+    """
     recurrence = network.recurrence
-    fibre = frame_modes(recurrence)[1] * recurrence.input_format.width
+    fibre = fibres * frame_modes(recurrence)[1] * recurrence.input_format.width
     levels = 1 + (port_bytes - 1) // math.gcd(port_bytes, fibre // 8)
     words = network.result_bytes // WORD_BYTES
     found = {

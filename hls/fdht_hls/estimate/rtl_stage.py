@@ -47,12 +47,12 @@ def stage_parts(
     outputs = schedule.vectors * schedule.outputs
     output_parts = shape.outputs // schedule.outputs
     slots = max(1, shape.lanes // schedule.vectors) * output_parts
-    words = schedule.words_at_once(shape)
+    at_once = schedule.words_at_once(shape)
     taken = vector * schedule.vectors
     logic = select(design.word_in // taken, taken * design.source.width)
     logic += _products(design, schedule, model, codes)
     if not shape.fibre and shape.mode > 1:
-        kept = shape.groups * shape.inner // words * slots
+        kept = shape.groups * shape.inner // at_once * slots
     else:
         kept = output_parts if vector < vector_length(shape) else 0
     if kept:
@@ -61,8 +61,9 @@ def stage_parts(
         logic += outputs * design.result.width * model.rounding_bit
     logic += model.stage + slots * model.slot
     memory = single_port(kept, outputs * design.total.width)
-    word = shape.word_out * design.result.width
-    # Words that are completed at once share a place, and are given on one by one.
+    # Words that are completed at once share a place; they are given on one by one, but for those of
+    # fibres, which the second stage takes as one.
+    words, word = at_once // shape.words_joined, design.word_out * design.result.width
     memory += queue(-(-depth // words), words * word)
     logic += select(words, word)
     each = dsps_of_product(

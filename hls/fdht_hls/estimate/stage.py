@@ -61,8 +61,12 @@ class StageDesign:
     @property
     def word_in(self) -> int:
         """Values in a word of input."""
-        shape = self.shape
-        return shape.mode if shape.fibre else shape.inner * shape.lanes * shape.rank_in
+        return self.shape.word_in
+
+    @property
+    def word_out(self) -> int:
+        """Values in a word of output, or in several that leave as one."""
+        return self.shape.words_joined * self.shape.word_out
 
     @property
     def macs(self) -> int:
@@ -71,34 +75,36 @@ class StageDesign:
 
 
 def stage_designs(
-    recurrence: QuantizedRecurrence, path: ContractionPath, label: str
+    recurrence: QuantizedRecurrence, path: ContractionPath, label: str, fibres: int = 1
 ) -> tuple[StageDesign, ...]:
-    """The stages of a path; `label` is W_x or W_h."""
+    """The stages of a path; `label` is W_x or W_h, and `fibres` come into it in a word."""
     return tuple(
-        _design(recurrence, path, position, f"{label} {core}")
+        _design(recurrence, path, position, f"{label} {core}", fibres)
         for position, core in enumerate(path.cores)
     )
 
 
 def _design(
-    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, name: str
+    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, name: str, fibres: int
 ) -> StageDesign:
+    shape = stage_shape(path, position, fibres)
     total = recurrence.accumulator_format(path, position)
     last = position == len(path.formats)
     return StageDesign(
         name,
-        stage_shape(path, position),
+        shape,
         recurrence.stage_input_format(path, position),
         recurrence.core_of(path, position).format,
         total,
         total if last else path.formats[position],
         last,
-        _kernel(recurrence, path, position),
+        _kernel(recurrence, path, position, shape),
     )
 
 
-def _kernel(recurrence: QuantizedRecurrence, path: ContractionPath, position: int) -> Codes | None:
-    shape = stage_shape(path, position)
+def _kernel(
+    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, shape: StageShape
+) -> Codes | None:
     whole = StageSchedule(vector_length(shape), shape.outputs)
     if weight_rows(shape, whole) > 1:
         return None
@@ -115,7 +121,7 @@ def stage_resources(
         "weights": weights(design, schedule, model),
         "accumulators": accumulators(design, schedule, model),
         "words": words(design, schedule, model),
-        "fifo": fifo(FIFO_DEPTH, design.shape.word_out * design.result.width, model),
+        "fifo": fifo(FIFO_DEPTH, design.word_out * design.result.width, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }
 
@@ -202,10 +208,11 @@ def words(design: StageDesign, schedule: StageSchedule, model: ResourceModel) ->
     are completed at once wait in a FIFO of their own, from which one after the other is selected.
     """
     shape, width = design.shape, design.source.width
-    words, taken = schedule.words_at_once(shape), schedule.vectors * schedule.vector
-    arriving, bits = design.word_in * width, shape.word_out * design.result.width
+    words = schedule.words_at_once(shape) // shape.words_joined
+    taken = schedule.vectors * schedule.vector
+    arriving, bits = design.word_in * width, design.word_out * design.result.width
     found = Resources(
-        lut=select(design.word_in // taken, taken * width, model) + words * shape.word_out,
+        lut=select(design.word_in // taken, taken * width, model) + words * design.word_out,
         ff=arriving + words * bits,
     )
     if words > 1:

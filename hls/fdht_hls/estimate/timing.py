@@ -43,17 +43,18 @@ def stage_times(
         model: its pipeline depth is used.
         vectors: vectors of a turn.
     """
-    # A turn completes a part of a word of output, or several words, which leave a word a clock.
+    # A turn completes a part of a word of output, or several words, which leave a word a clock
+    # or, those of fibres, as one.
     words = max(1, vectors // shape.lanes)
     series = max(1, shape.lanes // vectors) * beats
     begin = serve(arrivals, shape.inner // words * series)
     mode = 1 if shape.fibre else shape.mode
     # Words leave while the last value of the mode passes, one for every group of vectors.
     last = begin.reshape(shape.outer, mode, shape.groups)[:, -1, :]
-    number = np.arange(shape.inner, dtype=np.int64)
+    number = np.arange(shape.inner // shape.words_joined, dtype=np.int64)
     leaving = series * (number // words + 1)
     times: Times = (last[:, :, None] + leaving + model.pipeline_depth).ravel()
-    return times if words == 1 else serve(times, 1)
+    return times if words == shape.words_joined else serve(times, 1)
 
 
 def chain_times(

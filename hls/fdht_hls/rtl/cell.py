@@ -65,7 +65,7 @@ class RecurrentCell(wiring.Component):
         """Builds the logic."""
         own, module = self.own, Module()
         front = CollectedFront(own) if own.collects else DirectFront(own)
-        update, state = _update(own), HiddenState(own)
+        update, state = _update(own), HiddenState(own, self.hidden[0].shape.word_in)
         # Room for a whole frame's sums, so that they are ready when the next frame's come.
         path = PathEngine(self.hidden, self.hidden[-1].shape.words_out, "hidden", own.layout)
         module.submodules.front, module.submodules.update = front, update

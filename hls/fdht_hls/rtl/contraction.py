@@ -72,35 +72,44 @@ class StageParameters:
     @property
     def word_in(self) -> data.ArrayLayout:
         """A word of input."""
-        values = self.shape.inner * self.shape.lanes * vector_length(self.shape)
-        return data.ArrayLayout(code_shape(self.source), values)
+        return data.ArrayLayout(code_shape(self.source), self.shape.word_in)
 
     @property
     def word_out(self) -> data.ArrayLayout:
-        """A word of output."""
-        return data.ArrayLayout(code_shape(self.result), self.shape.word_out)
+        """A word of output, or several that leave as one."""
+        values = self.shape.words_joined * self.shape.word_out
+        return data.ArrayLayout(code_shape(self.result), values)
 
     @property
     def words_at_once(self) -> int:
         """Words of output that are completed at once."""
         return self.schedule.words_at_once(self.shape)
 
+    @property
+    def words_split(self) -> int:
+        """Of these, those that leave one by one."""
+        return self.words_at_once // self.shape.words_joined
+
     def operands(self, part: int) -> list[list[int]]:
         """Where in a word of input the values of a beat are, by vector; see `Loops.slices`."""
         length, taken = vector_length(self.shape), self.schedule.vector
         turn, piece = divmod(part, length // taken)
         first = turn * self.schedule.vectors
-        starts = (
-            (first + number) * length + piece * taken for number in range(self.schedule.vectors)
-        )
-        return [list(range(start, start + taken)) for start in starts]
+        return [
+            self.shape.places(first + number)[piece * taken : (piece + 1) * taken]
+            for number in range(self.schedule.vectors)
+        ]
 
 
 def stage_parameters(
-    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
+    recurrence: QuantizedRecurrence,
+    path: ContractionPath,
+    position: int,
+    schedule: StageSchedule,
+    fibres: int = 1,
 ) -> StageParameters:
-    """What a stage of a path is made of."""
-    shape = stage_shape(path, position)
+    """What a stage of a path is made of; `fibres` come into the path in a word."""
+    shape = stage_shape(path, position, fibres)
     total = recurrence.accumulator_format(path, position)
     label = "input" if path is recurrence.input_path else "hidden"
     return StageParameters(
@@ -111,7 +120,7 @@ def stage_parameters(
         total,
         path.formats[position] if position < len(path.formats) else total,
         beat_weights(recurrence, path, position, shape, schedule),
-        stage_adders(recurrence, path, position, schedule)
+        stage_adders(recurrence, path, position, shape, schedule)
         if schedule.weights == "adders"
         else None,
     )
@@ -159,8 +168,9 @@ class ContractionStage(wiring.Component):
         """Builds the logic."""
         module = Module()
         module.submodules.walk = walk = Walk(self.loops)
-        # Words that are completed at once share a place in the queue.
-        places, freed = -(-self.depth // self.own.words_at_once), Signal()
+        # Words that are completed at once share a place in the queue. Those that also leave as one
+        # count as one: a stage may complete them every clock.
+        places, freed = -(-self.depth // self.own.words_split), Signal()
         self._issue(module, walk, places, freed)
         sums = self._multiply(module, walk)
         # Operands and products are a register each; adders have registers of their own.
@@ -317,9 +327,9 @@ class ContractionStage(wiring.Component):
         return queue.result
 
     def _give(self, module: Module, queue: Any) -> None:
-        """Gives on what is in the queue, a word a clock."""
-        if self.own.words_at_once > 1:
-            module.submodules.split = split = Split(self.own.word_out, self.own.words_at_once)
+        """Gives on what is in the queue, a word a clock, or those that leave as one."""
+        if self.own.words_split > 1:
+            module.submodules.split = split = Split(self.own.word_out, self.own.words_split)
             wiring.connect(module, queue, split.words)
             queue = split.result
         module.d.comb += [

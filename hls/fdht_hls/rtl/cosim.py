@@ -243,7 +243,8 @@ def _busy(loads: Sequence[StageLoad], recurrence: QuantizedRecurrence, schedule:
     ahead, so that they are shorter than frames until it is held up.
     """
     names = [load.name for load in loads if load.name.startswith("input.")]
-    stages = zip(names, schedule.input, shapes_of(recurrence.input_path), strict=True)
+    shapes = shapes_of(recurrence.input_path, schedule.input[0].vectors)
+    stages = zip(names, schedule.input, shapes, strict=True)
     return {load.name: load.busy for load in loads} | {
         name: float(stage.cycles(shape)) for name, stage, shape in stages
     }

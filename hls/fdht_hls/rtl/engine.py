@@ -19,11 +19,11 @@ from fdht_hls.rtl.head import DenseHead, logits_layout
 from fdht_hls.rtl.loading import load_port
 from fdht_hls.rtl.path import PathEngine, path_parameters
 from fdht_hls.rtl.queue import WordQueue
-from fdht_hls.schedule import Schedule, check_schedule, vector_length
+from fdht_hls.schedule import Schedule, check_schedule
 from fdht_hls.weights import weight_layout
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
-#: Fibres between gearbox and first stage; frames whose start waits for the cell to see it.
+#: Words of fibres between gearbox and first stage; frames whose start waits for the cell to see it.
 _FIBRES, _FRAMES = 4, 16
 
 
@@ -80,7 +80,7 @@ class Engine(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         module = Module()
-        fibre = vector_length(self._input[0].shape)
+        fibre = self._input[0].shape.word_in  # or several, side by side
         gearbox = Gearbox(fibre, self.network.inputs // fibre, self._byte, self.word_bytes)
         fibres = WordQueue(gearbox.result.payload.shape(), _FIBRES)
         path = PathEngine(self._input, layout=self.layout)

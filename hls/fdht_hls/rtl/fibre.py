@@ -1,7 +1,7 @@
 """Gearbox: memory words into whole fibres.
 
 Frames start at a word; fibres start anywhere in one. A word a clock is taken as long as fibres are
-taken, whatever the length of a fibre.
+taken, whatever the length of a fibre. Several fibres that are worked on side by side are one here.
 """
 
 from __future__ import annotations

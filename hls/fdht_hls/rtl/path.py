@@ -26,7 +26,8 @@ def path_parameters(
 ) -> tuple[StageParameters, ...]:
     """What the stages of a path are made of."""
     return tuple(
-        stage_parameters(recurrence, path, position, own) for position, own in enumerate(schedule)
+        stage_parameters(recurrence, path, position, own, schedule[0].vectors)
+        for position, own in enumerate(schedule)
     )
 
 
@@ -40,7 +41,7 @@ class PathEngine(wiring.Component):
         layout: of weights that can be loaded; then there is a port `load`.
 
     Attributes:
-        words: stream of vectors of the last mode.
+        words: stream of vectors of the last mode, as many in a word as the first stage takes.
         result: stream of words of exact sums.
         busy: a bit a stage; see `ContractionStage`.
         starved: likewise.

@@ -14,8 +14,6 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import code_shape, delay, packed
 from fdht_hls.rtl.cell_ports import CellParameters, rom
-from fdht_hls.schedule import vector_length
-from fdht_hls.shapes import stage_shape
 
 
 class HiddenState(wiring.Component):
@@ -23,16 +21,16 @@ class HiddenState(wiring.Component):
 
     Args:
         own: what the cell is made of.
+        fibre: hidden units in a word of what the first stage of W_h h reads.
 
     Attributes:
         unit: units with their new hidden code.
         words: stream of what the first stage of W_h h reads.
     """
 
-    def __init__(self, own: CellParameters) -> None:
-        self.own = own
+    def __init__(self, own: CellParameters, fibre: int) -> None:
+        self.own, self.fibre = own, fibre
         hidden = code_shape(own.recurrence.cell.hidden)
-        self.fibre = vector_length(stage_shape(own.recurrence.hidden_path, 0))
         self.layout = data.ArrayLayout(hidden, self.fibre)
         super().__init__({"unit": In(own.unit), "words": Out(stream.Signature(self.layout))})
 

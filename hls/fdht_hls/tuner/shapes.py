@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
-from fdht_hls.schedule import divisors
+from fdht_hls.shapes import divisors
 from fdht_models.errors import FdhtError
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings

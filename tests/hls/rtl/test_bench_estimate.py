@@ -139,7 +139,7 @@ def test_ten_plans_that_differ():
     assert len({plan.name for plan in PLANS}) == len(PLANS)
     assert {plan.shape.cell for plan in designs} == {"lstm", "gru"}
     assert len({plan.shape.format.name for plan in designs}) >= 6
-    assert {plan.port_bytes for plan in designs} == {8, 16}
+    assert {plan.port_bytes for plan in designs} == {8, 16, 32}
     assert {kind for plan in designs for kind in plan.multipliers} == {"dsp", "lut"}
     schedules = [plan.design(no_networks, no_tuner).schedule for plan in designs]
     kinds = {stage.weights for schedule in schedules for stage in schedule.stages}
@@ -152,6 +152,8 @@ def test_ten_plans_that_differ():
     [
         ("B", 8, 7200, "memory port", 1319),
         ("C", 16, 3600, "memory port", 814),
+        ("B", 32, 1800, "memory port", 1319),
+        ("C", 32, 1800, "memory port", 814),
     ],
 )
 def test_full_size_cycles(

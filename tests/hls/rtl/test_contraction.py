@@ -17,6 +17,7 @@ from fdht_hls.schedule import (
     vector_counts,
     vector_length,
 )
+from fdht_hls.shapes import fibre_counts
 from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.rtl.simulation import run_stream, values_of, words_of
@@ -98,6 +99,67 @@ def test_several_vectors_at_once_are_equal(label):
             met.add("several" if own.words_at_once > 1 else "part")
         before = results[f"input.{path.plan.stages[position].core}"]
     assert met
+
+
+@pytest.mark.parametrize("label", ["ht-lstm", "tr-lstm", "cp-gru"])
+def test_several_fibres_at_once_are_equal(label):
+    """The first stage, and the second, which sums what became of them as one vector."""
+    network = build_network(SHAPES[label])
+    recurrence = network.recurrence
+    path, frames = recurrence.input_path, random_frames(network, 2)
+    results = results_of_stages(network, frames)
+    counts = fibre_counts(path)
+    assert len(counts) > 1
+    for fibres in counts[1:]:
+        before = frames
+        for position, shape in enumerate(shapes_of(path, fibres)[:2]):
+            every = choices(shape)
+            assert all(one.vectors == fibres for one in every) or position
+            for schedule in (every[len(every) // 2], every[-1]):
+                own = stage_parameters(recurrence, path, position, schedule, fibres)
+                assert own.word_in.length == shape.word_in
+                words = words_of(before, own.source.width, own.word_in.length)
+                count = len(frames) * shape.words_out // shape.words_joined
+                taken = run_stream(ContractionStage(own), words, count, (None, position + 1))
+                found = values_of(taken.words, own.word_out)
+                wanted = results[own.name].reshape(found.shape)
+                np.testing.assert_array_equal(found, wanted, f"{own.name}, {schedule}")
+            before = results[own.name]
+
+
+def test_fibres_at_once_can_be_adders():
+    network = build_network()
+    recurrence = network.recurrence
+    path, frames = recurrence.input_path, random_frames(network, 2)
+    shape = shapes_of(path, 2)[0]
+    schedule = StageSchedule(vector_length(shape), shape.outputs, weights="adders", vectors=2)
+    own = stage_parameters(recurrence, path, 0, schedule, 2)
+    words = words_of(frames, own.source.width, own.word_in.length)
+    taken = run_stream(ContractionStage(own), words, shape.words_out)
+    found = values_of(taken.words, own.word_out)
+    np.testing.assert_array_equal(
+        found, results_of_stages(network, frames)[own.name].reshape(found.shape)
+    )
+
+
+def test_a_path_takes_several_fibres_a_clock():
+    """Twelve fibres of a frame in three clocks, because all stages keep up."""
+    network = build_network(fdht_shape((3, 4, 5), (8, 2, 1), (2, 2), 2, 2))
+    recurrence = network.recurrence
+    path, frames = recurrence.input_path, random_frames(network, 6)
+    stages = path_parameters(
+        recurrence,
+        path,
+        [choices(shape)[-1] for shape in shapes_of(path, 4)],
+    )
+    assert [stage.schedule.cycles(stage.shape) for stage in stages] == [3, 3, 3]
+    words = words_of(frames, 8, stages[0].word_in.length)
+    count = stages[-1].shape.words_out
+    taken = run_stream(PathEngine(stages), words, 6 * count)
+    found = values_of(taken.words, stages[-1].word_out)
+    wanted = results_of_stages(network, frames)[stages[-1].name]
+    np.testing.assert_array_equal(found, wanted.reshape(found.shape))
+    np.testing.assert_array_equal(np.diff(taken.clocks[count - 1 :: count])[1:], 3)
 
 
 @pytest.mark.parametrize("seeds", [(None, None), (1, None), (None, 2), (3, 4)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.csimulation import CSimulation
 from fdht_hls.equality import corner_frames
 from fdht_hls.rtl import cosim as cosim_module
@@ -23,6 +24,7 @@ from fdht_hls.schedule import default_schedule, shapes_of
 from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
+from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.conftest import Converted
 from tests.hls.networks import CLASSIFIERS
 
@@ -66,6 +68,21 @@ def test_a_clip_equals_the_reference(network: QuantizedNetwork, cache: Path, tmp
     picture = tmp_path / "gantt.svg"
     draw_gantt(quiet.timeline, "a frame", picture)
     assert "input.C3" in picture.read_text() or "<path" in picture.read_text()
+
+
+def test_several_fibres_at_once_behind_a_port_of_256_bits(cache: Path):
+    """Fibres of 4 bytes, four a clock: 16 of them keep the first stage busy for 4 clocks."""
+    network = random_network("wide", fdht_shape((4, 4, 4), (8, 2, 1), (2, 2), 2, 2), classes=2)
+    schedule = default_schedule(network.recurrence, 32)
+    assert schedule.fibres == (4, 1)
+    frames = random_frames(network, 12)
+    for settings in (RunSettings(), BUSY):
+        result = cosim(network, schedule, frames, cache, settings, port_bytes=32, quick=True)
+        assert result.comparison.compared == 12 * 2
+        assert result.comparison.mismatches == 0
+        assert result.io_limit == 2
+        busy = {load.name: load.busy for load in result.stages}
+        assert busy["input.C3"] == pytest.approx(4, abs=0.5)
 
 
 def test_registers_and_results_equal_the_c_simulation(

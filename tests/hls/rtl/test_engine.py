@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, vector_counts
+from fdht_hls.shapes import fibre_counts
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.networks import CLASSIFIERS, streams_of
@@ -30,7 +31,7 @@ USUAL = (
 
 
 def random_schedule(recurrence, seed: int) -> Schedule:
-    """Any parallelism of each stage, any multipliers."""
+    """Any parallelism of each stage, any fibres at once, any multipliers."""
     generator = np.random.default_rng(seed)
 
     def draw(shape):
@@ -42,12 +43,12 @@ def random_schedule(recurrence, seed: int) -> Schedule:
             vectors=counts[generator.integers(len(counts))],
         )
 
-    return Schedule(
-        *(
-            tuple(draw(shape) for shape in shapes_of(path))
-            for path in (recurrence.input_path, recurrence.hidden_path)
-        )
-    )
+    def stages(path):
+        counts = fibre_counts(path)
+        fibres = counts[generator.integers(len(counts))]
+        return tuple(draw(shape) for shape in shapes_of(path, fibres))
+
+    return Schedule(stages(recurrence.input_path), stages(recurrence.hidden_path))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -69,6 +70,21 @@ def test_gaps_change_nothing(seeds):
 def test_formats_are_equal(label):
     network = build_network(SHAPES[label])
     assert_equal_to_reference(network, random_frames(network, 3))
+
+
+@pytest.mark.parametrize("label", ["ht-lstm-integrated", "tr-gru-integrated", "bt-lstm"])
+def test_several_fibres_at_once_on_both_paths_are_equal(label):
+    network = build_network(SHAPES[label])
+    paths = (network.recurrence.input_path, network.recurrence.hidden_path)
+    most = [fibre_counts(path)[-1] for path in paths]
+    assert most[0] > 1
+    schedule = Schedule(
+        *(
+            tuple(choices(shape)[-1] for shape in shapes_of(path, fibres))
+            for path, fibres in zip(paths, most, strict=True)
+        )
+    )
+    assert_equal_to_reference(network, random_frames(network, 3), schedule, (1, None))
 
 
 @pytest.mark.slow

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fdht_hls.rtl import contraction, engine, lstm, walk
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.queue import WordQueue
-from fdht_hls.shapes import stage_shape
+from fdht_hls.schedule import choices, default_schedule, shapes_of
+from fdht_hls.shapes import StageShape, stage_shape
 from tests.hls.rtl import simulation
 from tests.hls.rtl.simulation import StalledError, assert_equal_to_reference
 from tests.models.format_cases import SHAPES
@@ -78,6 +81,30 @@ def test_a_wrong_bank_is_caught(monkeypatch):
     monkeypatch.setattr(walk.Loops, "__init__", swapped)
     with pytest.raises(AssertionError, match="Arrays are not equal"):
         compare(label)
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_fibres_that_change_places_are_caught(stage, monkeypatch):
+    """In the word of the first stage, and in that of the second, which meets each with its own
+    weights."""
+    network = build_network(SHAPES["ht-lstm-integrated"])
+    frames = random_frames(network, 3)
+    path, usual = network.recurrence.input_path, default_schedule(network.recurrence)
+    stages = tuple(choices(shape)[-1] for shape in shapes_of(path, 2))
+    schedule = replace(usual, input=stages)
+    assert_equal_to_reference(network, frames, schedule)
+    right = StageShape.places
+
+    def swapped(self, vector):
+        places = right(self, vector)
+        if self.together != 2 or self.fibre == bool(stage):
+            return places
+        half = self.word_in // 2
+        return [(place + half) % self.word_in for place in places]
+
+    monkeypatch.setattr(StageShape, "places", swapped)
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        assert_equal_to_reference(network, frames, schedule)
 
 
 def test_a_bias_of_another_gate_is_caught(monkeypatch):

@@ -33,6 +33,16 @@ def test_fibres_are_those_of_the_frames(fibre, fibres, seeds):
     np.testing.assert_array_equal(found, sent)
 
 
+@pytest.mark.parametrize("word_bytes", [16, 32])
+@pytest.mark.parametrize("together", [2, 3])
+def test_several_fibres_side_by_side_at_the_pace_of_a_wide_port(word_bytes, together):
+    """As one long fibre: fibres of 24 bytes at more than one a clock."""
+    sent, found, taken = fibres_of(24 * together, 4, word_bytes)
+    np.testing.assert_array_equal(found, sent)
+    frames = np.diff(taken.clocks[3::4])
+    np.testing.assert_array_equal(frames, -(-24 * together * 4 // word_bytes))
+
+
 @pytest.mark.parametrize("word_bytes", [8, 16])
 @pytest.mark.parametrize(("fibre", "fibres"), [(24, 6), (18, 8), (20, 6), (9, 16)])
 def test_a_word_is_taken_in_every_clock(fibre, fibres, word_bytes):

@@ -68,7 +68,7 @@ def test_interrupted_workers_end_and_leave_whole_shards(
         started.append(popen(*arguments, **keywords))
         return started[-1]
 
-    monkeypatch.setattr(workers.subprocess, "Popen", spawn)
+    monkeypatch.setattr(subprocess, "Popen", spawn)
     begun = 0
 
     def tick(self: object, task: object, steps: float = 1) -> None:
@@ -122,7 +122,7 @@ def test_a_worker_that_dies_names_the_clip(
     def spawn(arguments: list[str], **keywords: object) -> subprocess.Popen[bytes]:
         return popen([sys.executable, "-c", script], **keywords)
 
-    monkeypatch.setattr(workers.subprocess, "Popen", spawn)
+    monkeypatch.setattr(subprocess, "Popen", spawn)
     request = FolderRequest("ucf11", root, **SIZE)
     with pytest.raises(DataError, match=r"biking/v_biking_01_01.*decoder crashed"):
         load_folder(request, "train", tmp_path / "cache", workers=2)

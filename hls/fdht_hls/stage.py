@@ -12,7 +12,6 @@ import platform
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from fdht_models.artifacts import (
 from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, FdhtError
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
+from fdht_models.versions import package_versions
 
 STAGE = "hls"
 NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
@@ -111,7 +111,7 @@ def convert_stage(
     }
     if not is_current(directory, STAGE, inputs):
         compiler()
-        tools = {name: version(name) for name in ("hls4ml", "qkeras", "tensorflow", "numpy")}
+        tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
             _write(model_directory, temporary, extra, settings or {}, progress or _silent, schedule)
         fresh = True

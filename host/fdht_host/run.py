@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from fdht_models.data import source_of
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.versions import package_versions
 from fdht_overlays.boards import Board, get_board
 
 #: The source that stands for the experiment's own test set.
@@ -121,7 +121,7 @@ def run_stage(
             "frames": frames,
             "machine": platform.machine(),
             "python": platform.python_version(),
-            "versions": _versions(),
+            "versions": package_versions("fdht", "pynq", "numpy", "av"),
             "sources": list(settings.sources),
             "videos": [video.to_json() for video in videos[1:]],
         },
@@ -309,8 +309,3 @@ def _clip_frames(experiment_directory: Path) -> int:
     """Frames of the clips that the experiment was trained on."""
     data = _experiment(experiment_directory)["data"]
     return source_of(data).steps
-
-
-def _versions() -> dict[str, str]:
-    installed = {distribution.metadata["Name"].lower() for distribution in distributions()}
-    return {name: version(name) for name in ("fdht", "pynq", "numpy", "av") if name in installed}

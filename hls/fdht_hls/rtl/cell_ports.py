@@ -20,7 +20,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.rtl.arithmetic import code_shape, packed, raw
+from fdht_hls.rtl.arithmetic import code_shape, packed, raw, registered
 from fdht_hls.shapes import collects, emission_order, update_order
 from fdht_hls.weights import WeightLayout, bias_rows
 from fdht_models.errors import ConversionError
@@ -174,6 +174,11 @@ def front_ports(own: CellParameters) -> dict[str, Any]:
     }
 
 
+#: Clocks from the bits of an argument to what a truth table says of them: the table may become a
+#: memory block, whose output comes late, so that a register follows it.
+TABLE_CLOCKS = 2
+
+
 def rom(module: Module, name: str, rows: list[int], shape: Any, address: Any) -> Any:
     """A constant memory, read in a clock: the row of `address`, a clock later."""
     memory = Memory(shape=unsigned(Shape.cast(shape).width), depth=max(2, len(rows)), init=rows)
@@ -186,7 +191,7 @@ def rom(module: Module, name: str, rows: list[int], shape: Any, address: Any) ->
 def tables(
     module: Module, name: str, table: QuantizedArray, addresses: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Reads of one truth table by the bits of their arguments, a clock later."""
+    """Reads of one truth table by the bits of their arguments, `TABLE_CLOCKS` later."""
     shape = code_shape(table.format)
     memory = Memory(
         shape=unsigned(shape.width),
@@ -198,7 +203,7 @@ def tables(
     for reader, address in addresses.items():
         read = memory.read_port()
         module.d.comb += read.addr.eq(address)
-        found[reader] = _seen_as(shape, read.data)
+        found[reader] = _seen_as(shape, registered(module, read.data, reader))
     return found
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.rtl.arithmetic import code_shape, delay, packed
+from fdht_hls.rtl.arithmetic import code_shape, delay, packed, registered
 from fdht_hls.rtl.cell_ports import CellParameters, front_ports, rom
 from fdht_models.tensor.quantized import ContractionPath
+
+#: Clocks from a sum that is taken to its write.
+_STORED = 2
 
 
 class Collector(wiring.Component):
@@ -52,12 +55,12 @@ class Collector(wiring.Component):
         rows, length = own.arrival.size, self.words.payload.shape().length
         place, count = Signal(range(length)), Signal(range(rows))
         take, last = Signal(), count == rows - 1
-        # All sums have been sent to their places when `full` is set, and lie there a clock later.
+        # All sums are on their way when `full` is set, and lie in their places two clocks later.
         full, last_place = Signal(), place == length - 1
         module.d.comb += [
             take.eq(self.words.valid & ~full),
             self.words.ready.eq(take & last_place),
-            self.complete.eq(full & delay(module, full, 1, init=0)),
+            self.complete.eq(full & delay(module, full, _STORED, init=0)),
         ]
         with module.If(take):
             module.d.sync += [
@@ -72,7 +75,7 @@ class Collector(wiring.Component):
             for at in range(length):
                 with module.Case(at):
                     module.d.sync += entry.eq(self.words.payload[at])
-        self._store(module, delay(module, take, 1, init=0), count, entry)
+        self._store(module, delay(module, take, _STORED, init=0), count, entry)
         return module
 
     def _store(self, module: Module, valid: Any, count: Signal, entry: Signal) -> None:
@@ -81,7 +84,11 @@ class Collector(wiring.Component):
         order = own.arrival.ravel()
         width = max(own.number.width, (own.gates - 1).bit_length())
         table = packed(list(zip(order % own.units, order // own.units, strict=True)), width)
-        target = rom(module, "row", table, data.ArrayLayout(unsigned(width), 2), count)
+        layout = data.ArrayLayout(unsigned(width), 2)
+        # Memory blocks may be at both sides of it.
+        found = rom(module, "row", table, layout, count)
+        target = layout(registered(module, Value.cast(found), "target"))
+        entry = registered(module, entry, "stored")
         for gate in range(own.gates):
             memory = Memory(shape=unsigned(self.form.width), depth=max(2, own.units), init=[])
             module.submodules[f"gate_{gate}"] = memory

@@ -173,9 +173,10 @@ class ContractionStage(wiring.Component):
         places, freed = -(-self.depth // self.own.words_split), Signal()
         self._issue(module, walk, places, freed)
         sums = self._multiply(module, walk)
-        # Operands and products are a register each; adders have registers of their own.
+        # Products are a register each; adders have registers of their own.
         adders = self.own.adders
-        clocks = 1 + (adders.clocks if adders else 1 + tree_clocks(self.own.schedule.vector))
+        behind = adders.clocks if adders else 1 + tree_clocks(self.own.schedule.vector)
+        clocks = self._read_clocks + behind
         totals = self._accumulate(module, walk, sums, clocks)
         queue = self._emit(module, walk, totals, clocks + 1, places)
         module.d.comb += freed.eq(queue.valid & queue.ready)
@@ -212,6 +213,9 @@ class ContractionStage(wiring.Component):
                             value.eq(self.words.payload[place])
                             for value, place in zip(values, places, strict=True)
                         ]
+        vectors = [
+            [delay(module, value, self._read_clocks - 1) for value in values] for values in vectors
+        ]
         if own.adders:
             return [
                 total for values in vectors for total in add_constants(module, own.adders, values)
@@ -231,8 +235,17 @@ class ContractionStage(wiring.Component):
         ]
         return pipelined_sum(module, products, own.total.width)
 
+    @property
+    def _read_clocks(self) -> int:
+        """Clocks from a beat's issue to its operands and weights.
+
+        Weights may come from a memory block, and then registers are all that is at its ports.
+        """
+        constant = self.own.adders or (len(self.own.weights.codes) == 1 and not self.loadable)
+        return 1 if constant else 3
+
     def _weights(self, module: Module, walk: Walk) -> list[Any]:
-        """The weights of a beat, a clock after it was issued."""
+        """The weights of a beat, `_read_clocks` after it was issued."""
         own, shape = self.own, code_shape(self.own.weights.format)
         rows = own.weights.codes
         if len(rows) == 1 and not self.loadable:
@@ -251,8 +264,8 @@ class ContractionStage(wiring.Component):
                 write.data.eq(self.load_weights),
             ]
         read = memory.read_port()
-        module.d.comb += read.addr.eq(walk.weight)
-        return list(layout(read.data))
+        module.d.comb += read.addr.eq(delay(module, walk.weight, 1))
+        return list(layout(delay(module, read.data, 1)))
 
     def _accumulate(self, module: Module, walk: Walk, sums: list[Any], clocks: int) -> list[Signal]:
         """Sums over the mode, one clock later; `sums` come `clocks` after their beat."""

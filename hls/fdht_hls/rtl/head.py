@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,7 @@ from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 #: Results that the head holds: one that is being read, and one that a frame may complete.
 _DEPTH = 2
 #: Clocks from the last unit to the logits.
-_CLOCKS = 3
+_CLOCKS = 4
 
 
 def logits_layout(network: QuantizedNetwork) -> data.ArrayLayout:
@@ -86,9 +86,11 @@ class DenseHead(wiring.Component):
         order = self.own.order.tolist()
         load = self._row(HEAD_WEIGHTS)
         weights = unit_rows(module, "weights", rows, layout, self.unit.number, order, load)
-        hidden = registered(module, self.unit.hidden, "hidden")
-        first = delay(module, self.unit.number == 0, 2)
-        valid = delay(module, self.unit.valid, 2, init=0)
+        # They may come from a memory block, and nothing but a register is to follow that.
+        weights = layout(registered(module, Value.cast(weights), "weights"))
+        hidden = delay(module, self.unit.hidden, 2)
+        first = delay(module, self.unit.number == 0, 3)
+        valid = delay(module, self.unit.valid, 3, init=0)
         fraction = self.own.recurrence.cell.hidden.fraction + head.weights.format.fraction
         shifts = (total.fraction - fraction, total.fraction - head.bias.format.fraction)
         found = []

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, registered, round_saturate
-from fdht_hls.rtl.cell_ports import CellParameters, tables
+from fdht_hls.rtl.cell_ports import TABLE_CLOCKS, CellParameters, tables
 from fdht_hls.rtl.loading import load_port, row_of, unit_rows
 from fdht_hls.weights import BIAS
 from fdht_models.tensor.cells import LstmCell
 
+#: Clocks from a unit's sums to the three parts of an argument.
+PARTS = 2
 #: Clocks from a unit's sums to its new hidden code.
-_ARGUMENTS, _GATES, _STATE, _RESULT = 3, 4, 7, 10
+_ARGUMENTS, _GATES, _STATE, _RESULT = 4, 6, 9, 13
 
 
 class LstmUpdate(wiring.Component):
@@ -48,7 +50,7 @@ class LstmUpdate(wiring.Component):
         arguments = gate_arguments(module, self.own, self, range(4))
         squashed = self._state(module, arguments)
         cell, total = self.cell, self.own.recurrence.sums["hidden"]
-        open_gate = delay(module, squashed.pop("open"), _STATE + 1 - _GATES)
+        open_gate = delay(module, squashed.pop("open"), _STATE + TABLE_CLOCKS - _GATES)
         product = registered(module, open_gate * squashed["output"], "emitted")
         result = round_saturate(module, product, total.fraction, cell.hidden)
         module.d.comb += self.unit.hidden.eq(registered(module, result, "hidden"))
@@ -88,8 +90,9 @@ class LstmUpdate(wiring.Component):
             self._write.addr.eq(delay(module, self.sums.number, _STATE)),
             self._write.en.eq(delay(module, self.sums.valid, _STATE, init=0)),
         ]
-        zero = delay(module, self.sums.zero, _GATES)
-        return Mux(zero, 0, read.data.as_signed() if shape.signed else read.data)
+        zero = delay(module, self.sums.zero, _GATES - 1)
+        former = Mux(zero, 0, read.data.as_signed() if shape.signed else read.data)
+        return registered(module, former, "former")
 
 
 def gate_arguments(module: Module, own: CellParameters, update: Any, gates: Any) -> list[Signal]:
@@ -112,21 +115,26 @@ def sum_and_round(module: Module, own: CellParameters, parts: tuple[Any, ...]) -
 
 
 def summands(module: Module, sums: Any, gate: int) -> tuple[Signal, Signal]:
-    """(W_x x, W_h h) of a gate, a clock later."""
-    recurrent = sums.recurrent[gate]
+    """(W_x x, W_h h) of a gate, `PARTS` clocks later.
+
+    The sums may come straight from memory blocks, and nothing but a register is to follow those.
+    """
+    recurrent = delay(module, sums.recurrent[gate], PARTS - 1)
+    zero = delay(module, sums.zero, PARTS - 1)
     return (
-        registered(module, sums.projected[gate], "projected"),
-        registered(module, Mux(sums.zero, 0, recurrent), "recurrent"),
+        delay(module, sums.projected[gate], PARTS),
+        registered(module, Mux(zero, 0, recurrent), "recurrent"),
     )
 
 
 def bias_of(module: Module, own: CellParameters, update: Any) -> Any:
-    """The bias of all gates of a unit of an update, a clock later."""
+    """The bias of all gates of a unit of an update, `PARTS` clocks later."""
     shape = data.ArrayLayout(code_shape(own.recurrence.cell.bias.format), own.gates)
     table = own.layout.table(BIAS) if own.layout else None
     load = row_of(update.load, own.layout, table) if own.layout and table else None
     rows, order = own.bias_rows(), own.order.tolist()
-    return unit_rows(module, "bias", rows, shape, update.sums.number, order, load)
+    found = unit_rows(module, "bias", rows, shape, update.sums.number, order, load)
+    return shape(delay(module, Value.cast(found), PARTS - 1))
 
 
 def forward(module: Module, sums: Any, unit: Any, clocks: int) -> None:

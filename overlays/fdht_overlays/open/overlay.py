@@ -32,11 +32,13 @@ from fdht_overlays.open.flow import (
     FEATURES,
     FLOW,
     MOST_DSP,
+    PLACE_LOG,
     STATISTICS,
     OpenPlan,
     check_board,
     open_plan,
 )
+from fdht_overlays.open.placed import check_clock, read_placed
 from fdht_overlays.open.running import run_plan
 from fdht_overlays.open.tools import require_tools, tool_versions
 from fdht_overlays.simulated import design_of_network
@@ -151,7 +153,7 @@ def examine(plan: OpenPlan, board: Board, work: Path) -> dict[str, Any]:
 
     Raises:
         ArtifactError: the bitstream is damaged or for another device.
-        ToolError: the design is too large.
+        ToolError: the design is too large, or too slow.
     """
     used = read_statistics((work / STATISTICS).read_text())
     for name, most in (
@@ -169,10 +171,13 @@ def examine(plan: OpenPlan, board: Board, work: Path) -> dict[str, Any]:
             )
     facts = check_bitstream(work / BITSTREAM, board.part)
     features = count_features((work / FEATURES).read_text())
+    placed = read_placed((work / PLACE_LOG).read_text(errors="replace"))
+    check_clock(placed, CLOCK_MHZ)
     return {
         "plan": {**plan.facts},
         "resources": used.to_json(),
         "bitstream": facts.to_json(),
+        "placed": placed.to_json(),
         "features": {"kind": "decoded", **features},
     }
 

@@ -33,6 +33,7 @@ from fdht_overlays.open.simulation import (
     build_shell_simulator,
 )
 from fdht_overlays.open.tools import OpenTools
+from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.open.test_shell import at, logits, wait
 
 EXPERIMENT = "motion-fdht-lstm"
@@ -72,6 +73,11 @@ def schedule(network: QuantizedNetwork):
     return choose_schedule(network, BOARD).chosen.schedule
 
 
+@pytest.fixture(scope="module")
+def with_slices(network: QuantizedNetwork):
+    return choose_schedule(network, BOARD, dsp=True).chosen.schedule
+
+
 @pytest.mark.slow
 def test_the_choice_keeps_to_the_budget(network: QuantizedNetwork):
     tuning = choose_schedule(network, BOARD)
@@ -79,6 +85,7 @@ def test_the_choice_keeps_to_the_budget(network: QuantizedNetwork):
     assert tuning.chosen.resources.dsp <= limits.dsp <= 30
     assert tuning.chosen.resources.lut <= limits.lut
     assert tuning.budget.clock_mhz == 50.0
+    assert {stage.multipliers for stage in tuning.chosen.schedule.stages} == {"lut"}
     # Faster than any camera, at half the clock and a tenth of the multipliers.
     assert tuning.budget.rate_at(tuning.chosen.cycles) > 120
 
@@ -148,10 +155,10 @@ def check_registers_around_ps7(module: dict[str, Any]) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("dsp", [False, True])
 def test_the_whole_shell_is_synthesised(
-    network: QuantizedNetwork, schedule, tmp_path: Path, dsp: bool
+    network: QuantizedNetwork, schedule, with_slices, tmp_path: Path, dsp: bool
 ):
     tools = OpenTools(sys.executable, *["none"] * 5)
-    plan = open_plan(network, schedule, BOARD, tools, dsp=dsp)
+    plan = open_plan(network, with_slices if dsp else schedule, BOARD, tools, dsp=dsp)
     for name, text in plan.files.items():
         (tmp_path / name).write_text(text)
     run_step(plan.steps[0], tmp_path)
@@ -159,7 +166,9 @@ def test_the_whole_shell_is_synthesised(
     assert used.dsp == 0 if not dsp else 0 < used.dsp <= 30
     assert used.lut + used.lutram < 0.4 * BOARD.resources.lut
     assert used.bram36 < 10
-    check_registers_around_ps7(json.loads((tmp_path / NETLIST).read_text())["modules"][TOP])
+    module = json.loads((tmp_path / NETLIST).read_text())["modules"][TOP]
+    check_registers_around_ps7(module)
+    assert dsp or not logic_at_ports(module)
     # Nothing that nextpnr-xilinx refuses.
     cells = (tmp_path / STATISTICS).read_text()
     for refused in ("RAM32X1S", "RAM64X1S", "RAM128X1S", "RAM256X1S", "$scopeinfo"):

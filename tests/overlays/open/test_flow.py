@@ -199,11 +199,19 @@ def test_features_are_counted():
         "lutram": 1,
         "ff": 2,
         "carry": 1,
+        "slice": 2,
         "ramb18": 2,
         "dsp": 1,
     }
 
 
+#: Of a whole run of nextpnr-xilinx.
+PLACED = """\
+Info: Device utilisation:
+Info: \t          SLICE_LUTX: 16402/106400    15%
+Info:     iter=5 wires=416252 overused=0 overuse=0 archfail=0
+Info: Max frequency for clock 'clk': 89.81 MHz (PASS at 50.00 MHz)
+"""
 STATISTICS = '{"design": {"num_cells_by_type": {"LUT6": 9000, "FDRE": 6000, "RAMB36E1": 2}}}'
 
 
@@ -214,6 +222,7 @@ def work(tmp_path: Path) -> Path:
     (directory / "stat.json").write_text(STATISTICS)
     (directory / "fdht_shell.fasm").write_text(FASM)
     (directory / "synthesis.log").write_text("End of script")
+    (directory / "place-and-route.log").write_text(PLACED)
     write_bit(directory / "fdht_shell.bit")
     return directory
 
@@ -233,6 +242,7 @@ def test_what_the_tools_left_becomes_an_overlay(plan: OpenPlan, work: Path, tmp_
     report = read_json(target / overlay.REPORT)
     assert report["features"]["kind"] == "decoded" and report["resources"]["lut"] == 9000
     assert report["bitstream"]["idcode"] == "0x03727093"
+    assert report["placed"]["max_mhz"] == 89.81
     assert (target / "synthesis.log").is_file()
 
 
@@ -250,6 +260,14 @@ def test_a_design_that_is_too_large_is_no_overlay(
     (work / "stat.json").write_text(f'{{"design": {{"num_cells_by_type": {{{cells}}}}}}}')
     cycles = CycleCount(1000, "estimated")
     with pytest.raises(ToolError, match=message):
+        overlay.package(plan, sample_network(), cycles, BOARD, work, tmp_path / "o", {}, {})
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_design_that_is_too_slow_is_no_overlay(plan: OpenPlan, work: Path, tmp_path: Path):
+    (work / "place-and-route.log").write_text(PLACED.replace("89.81", "45.12"))
+    with pytest.raises(ToolError, match=r"reaches 45.12 of 50 MHz"):
+        cycles = CycleCount(1000, "estimated")
         overlay.package(plan, sample_network(), cycles, BOARD, work, tmp_path / "o", {}, {})
     assert not (tmp_path / "o").exists()
 
@@ -277,7 +295,7 @@ if [ "$1" = --version ]; then echo "(Version 0.8.2)"; exit; fi
 case "$0" in
 *nextpnr-xilinx)
     cp {directory}/given.fasm fdht_shell.fasm
-    printf 'Device utilisation:\\nMax frequency for clock clk\\n' > place-and-route.log ;;
+    cp {directory}/given.log place-and-route.log ;;
 *fasm2frames) echo frames > fdht_shell.frames ;;
 *) cp {directory}/given.bit fdht_shell.bit ;;
 esac
@@ -297,6 +315,7 @@ def test_the_hook_of_the_command_line_runs_all_steps(
     for name in PROGRAMS:
         (tmp_path / name).write_text(STAND_IN.format(directory=tmp_path))
     (tmp_path / "given.fasm").write_text(FASM)
+    (tmp_path / "given.log").write_text(PLACED)
     write_bit(tmp_path / "given.bit")
     build = tmp_path / "build" / "tiny-net"
     write_hls_stage(build / "hls", sample_network(), b"")

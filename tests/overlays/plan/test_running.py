@@ -206,11 +206,11 @@ def test_a_path_out_of_the_directory_is_refused(tmp_path, plan):
 def test_a_missing_tool_is_named_before_anything_runs(tmp_path, tools, plan):
     (tools.programs / "vivado").unlink()
     with pytest.raises(
-        ToolError, match=r"vivado: is not on the PATH; step design needs it: .*--arc"
+        ToolError, match=r"vivado: is missing on this machine; step design needs vivado: .*--arc"
     ):
         run_plan(plan, tmp_path / "work")
     (tools.programs / "vitis_hls").unlink()
-    with pytest.raises(ToolError, match="vitis-run or vitis_hls: is not on the PATH"):
+    with pytest.raises(ToolError, match="vitis-run or vitis_hls, vivado: are missing on this"):
         run_plan(plan, tmp_path / "work")
     assert not (tmp_path / "work" / "logs").exists()
 
@@ -259,7 +259,7 @@ def test_a_killed_run_says_so(tmp_path):
     ("script", "message"),
     [
         (b"cp a.txt out.txt\n", "ended without saying 'done'"),
-        (b"echo done\n", r"step one: out\.txt: was not written; see logs/one\.log"),
+        (b"echo done\n", r"step one: out\.txt: was not written, or is empty; see logs/one"),
         (b"echo done; exit 3\n", "ended with exit code 3 and no error line"),
         (b"cp a.txt out.txt; echo done; echo 'ERROR: [X 1] y'\n", r"failed: ERROR: \[X 1\] y"),
     ],

@@ -40,7 +40,7 @@ def test_an_overlay_is_built_and_the_table_says_what_it_is(capsys, tmp_path, bui
     for text in ("100 MHz", "met, slack 0.013 ns", "29,073", "54.6% of 53,200", "200,000",
                  "estimated by Vivado", "not run on hardware", "(built)"):  # fmt: skip
         assert text in out, text
-    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "vitis" / "tiny-net.bit").is_file()
+    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "vitis-hls" / "tiny-net.bit").is_file()
     code, out, _ = run(capsys, *given, "--json")
     value = json.loads(out)
     assert (code, value["fresh"], value["clock"]["met"]) == (0, False, True)
@@ -95,10 +95,7 @@ def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkey
         (("--board", "pynq-z2", "--flow", "csim"), "flow = 'csim': is not for TUL PYNQ-Z2"),
         (("--board", "sim", "--flow", "vitis"), "flow = 'vitis': is not for Simulated"),
         (("--board", "kv260", "--flow", "open"), "use --flow vitis, or --board pynq-z1 or pynq-z2"),
-        (
-            ("--board", "pynq-z2", "--flow", "open", "--archive", "x"),
-            "archive: has no effect with --flow open",
-        ),
+        (("--board", "pynq-z2", "--flow", "open", "--core", "hls"), "core = 'hls': is not for"),
         (("--board", "sim", "--archive", "x"), "archive: has no effect for a simulated board"),
         (("--board", "kv260", "--archive", "x", "--host", "y"), "archive: cannot go with --host"),
         (("--board", "kv260", "--core", "vhdl"), "core = 'vhdl': must be hls or rtl"),

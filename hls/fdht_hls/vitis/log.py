@@ -22,9 +22,7 @@ LICENCE = (
     r"license was not found|[Ll]icen[cs]e (?:checkout|check|error|feature)|[Nn]o valid license"
     r"|Common 17-345|[Ff]ailed to (?:get|obtain|check ?out) (?:a |the )?license"
 )
-LICENCE_REMEDY = (
-    "see the Vivado License Manager; the free edition serves only some devices (UG973)"
-)
+LICENCE_REMEDY = "see the Vivado License Manager; the free edition serves only some devices (UG973)"
 #: What the test bench prints; see fdht_testbench.cpp.j2.
 _BENCH = re.compile(
     r"^\s*(\d+) frames in calls of (\d+) and (\d+), (\d+) words differ of (\d+)\s*$", re.MULTILINE

@@ -17,6 +17,11 @@ _CLOCK = re.compile(
     r"\((?:PASS|FAIL) at (?P<target>\d+(?:\.\d+)?) MHz\)"
 )
 
+#: A row of what nextpnr has packed (common/design_utils.cc).
+_PLACED = re.compile(
+    r"^Info:\s+(?P<name>\w+):\s+(?P<used>\d+)/\s*(?P<there>\d+)\s+\d+%", re.MULTILINE
+)
+
 #: What a sentence tells of the cause, first match first.
 CAUSES: Sequence[Cause] = (
     Cause(
@@ -60,7 +65,7 @@ class Clock:
 
 def versions_in(text: str) -> dict[str, str]:
     """Versions of tools that a step's log names, by tool."""
-    return {name: version for name, version in _VERSION.findall(text)}
+    return dict(_VERSION.findall(text))
 
 
 def slowest_clock(log: str, source: str) -> Clock:
@@ -82,3 +87,12 @@ def slowest_clock(log: str, source: str) -> Clock:
     if not clocks:
         raise ArtifactError("tells no maximal frequency", field=source, remedy="build again")
     return min(clocks.values(), key=lambda clock: clock.slack)
+
+
+def placed_cells(log: str) -> dict[str, dict[str, int]]:
+    """What nextpnr packed, by its names of sites: `used` of `available`; carry chains and all."""
+    return {
+        found["name"]: {"used": int(found["used"]), "available": int(found["there"])}
+        for found in _PLACED.finditer(log)
+        if int(found["used"])
+    }

@@ -10,7 +10,6 @@ from fdht_overlays.vivado.log import CAUSES as VIVADO_CAUSES
 from fdht_overlays.vivado.log import VITIS_HLS, VIVADO
 
 
-
 def check_step(step: Step, text: str, exit_code: int, log: str) -> None:
     """Refuses a step that did not do its work.
 

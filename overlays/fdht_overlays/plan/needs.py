@@ -48,9 +48,7 @@ class Need:
         for form, texts in ((_KEY, (self.key,)), (_PLACE, self.places), (_REMEDY, (self.remedy,))):
             for text in texts:
                 if not form.fullmatch(text):
-                    raise ConfigError(
-                        "cannot be in a plan", field=f"need {self.name}", value=text
-                    )
+                    raise ConfigError("cannot be in a plan", field=f"need {self.name}", value=text)
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,8 @@ def find(need: Need, environment: Mapping[str, str]) -> Found:
 
 def _existing(named: str, environment: Mapping[str, str]) -> str | None:
     if Path(named).is_file():
-        return str(Path(named).resolve())
+        # Not resolved: of a link, the name may be what matters.
+        return str(Path.cwd() / named)
     return shutil.which(named, path=environment.get("PATH", ""))
 
 

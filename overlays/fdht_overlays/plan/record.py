@@ -46,7 +46,9 @@ def all_outputs(step: Step, directory: Path) -> list[Path]:
         matches = _found(directory, pattern)
         if not matches:
             raise ArtifactError(
-                "was not written, or is empty", field=f"step {step.name}: {pattern}", remedy=f"see {step.log}"
+                "was not written, or is empty",
+                field=f"step {step.name}: {pattern}",
+                remedy=f"see {step.log}",
             )
         found += matches
     return found

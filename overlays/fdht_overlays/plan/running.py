@@ -99,7 +99,7 @@ def _refuse_what_is_missing(
         need.key: (need, step.name, found.tried)
         for step in reversed(plan.steps)
         if not is_done(plan, step, directory)
-        for need in step.needs
+        for need in reversed(step.needs)
         if (found := find(need, environment)).path is None
     }
     if not lacking:
@@ -123,9 +123,7 @@ def _run_step(
     phases = Phases(step, show)
     try:
         (directory / LOGS).mkdir(parents=True, exist_ok=True)
-        code = run_logged(
-            ("sh", step.script), directory, log, timeout, phases.line, environment
-        )
+        code = run_logged(("sh", step.script), directory, log, timeout, phases.line, environment)
         text = log.read_text(errors="replace")
     except OSError as error:
         raise unwritable(directory, error) from error

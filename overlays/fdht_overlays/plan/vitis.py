@@ -24,7 +24,9 @@ from fdht_overlays.vivado.scripts import REPOSITORIES, core_scripts, steps_of, v
 
 FLOW = "vitis"
 CORES = ("hls", "rtl")
-_VIVADO = Need("vivado", "vivado", ("vivado",), "source the settings64.sh of Vivado 2022.2 or later")
+_VIVADO = Need(
+    "vivado", "vivado", ("vivado",), "source the settings64.sh of Vivado 2022.2 or later"
+)
 _VITIS_HLS = Need(
     "vitis_hls",
     " or ".join(SPELLINGS),

@@ -99,7 +99,7 @@ def test_results_are_brought_back(tmp_path, built, experiment, plan):
     import_results(plan, archive, tmp_path / "here")
     overlay = tmp_path / "overlay"
     board = get_board("pynq-z2")
-    assert collect(plan, tmp_path / "here", experiment / "hls", overlay, board)
+    assert collect(plan, tmp_path / "here", experiment, overlay, board)
     assert load_manifest(overlay).build.plan == plan.digest
 
 
@@ -234,7 +234,7 @@ def test_each_failure_is_one_line_and_nothing_is_an_overlay(
         run_plan(plan, tmp_path / "work")
     assert "\n" not in str(caught.value)
     with pytest.raises(ArtifactError):
-        collect(plan, tmp_path / "work", experiment / "hls", tmp_path / "overlay",
+        collect(plan, tmp_path / "work", experiment, tmp_path / "overlay",
                 get_board("pynq-z2"))  # fmt: skip
     assert not (tmp_path / "overlay").exists()
 
@@ -350,7 +350,7 @@ def finished(tmp_path, built, plan):
 
 def gather(tmp_path, experiment, plan, board="pynq-z2"):
     overlay = tmp_path / "overlay"
-    fresh = collect(plan, tmp_path / "work", experiment / "hls", overlay, get_board(board))
+    fresh = collect(plan, tmp_path / "work", experiment, overlay, get_board(board))
     return overlay, fresh
 
 

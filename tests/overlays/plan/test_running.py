@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
+from fdht_models.artifacts import write_json
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -26,7 +28,7 @@ from tests.hls.vitis.standin import LOGS
 from tests.overlays.plan.test_plan import small
 from tests.overlays.plan.tools import bitstream, make_tools, plan_of, write_conversion
 from tests.overlays.vivado.packager import component_xml
-from tests.overlays.vivado.running import needs_tcl
+from tests.overlays.vivado.running import MASTERS, needs_tcl, rtl_core
 from tests.overlays.vivado.test_reports import LICENCE, PLACE
 
 pytestmark = needs_tcl
@@ -495,3 +497,41 @@ def test_an_ultrascale_board_goes_the_same_way(tmp_path, tools, experiment):
     assert run_plan(plan, tmp_path / "work") == STEPS
     overlay, _ = gather(tmp_path, experiment, plan, "kv260")
     assert load_manifest(overlay).clock_mhz == 200.0
+
+
+# --- the core in RTL ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("known", "cycles"), [(True, (4321, "simulated")), (False, (500, "est"))])
+def test_clocks_of_our_verilog_are_those_of_its_simulation(
+    tmp_path, tools, experiment, monkeypatch, known, cycles
+):
+    verilog = rtl_core([master.name for master in MASTERS])
+    monkeypatch.setattr("fdht_hls.rtl.emit.emit_verilog", lambda *given: verilog)
+    digest = hashlib.sha256(verilog.encode()).hexdigest() if known else "0" * 64
+    report = {"verilog": digest, "mismatches": 0, "cycles_per_frame": 4321.4}
+    write_json(experiment / "cosim" / "report.json", report)
+    plan = plan_of(experiment, core="rtl")
+    assert plan.facts["variant"] == "vitis-rtl"
+    assert run_plan(plan, tmp_path / "work") == ["package", *STEPS[3:]]
+    manifest = load_manifest(gather(tmp_path, experiment, plan)[0])
+    found = manifest.cycles_per_frame
+    assert found.cycles == cycles[0] and found.kind.startswith(cycles[1])
+    assert manifest.build.checked == (("fdht cosim",) if known else ())
+    kind = summary_json(manifest, experiment / "hls")["frames_per_second"]["kind"]
+    assert kind == found.kind
+
+
+# --- licences ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_licence_that_vitis_hls_lacks_has_its_remedy(tmp_path, tools, plan, ended):
+    # The tool may go on to the end of the script after its error, with exit code 0.
+    text = f"ERROR: [HLS 200-1715] Encountered problem during source synthesis\n{LICENCE}\n"
+    tools.core("csynth", "log", text + (LOGS["csynth"] if ended else ""))
+    said = (
+        r"Vitis HLS csynth: has no licence: .* A valid license was not found.*License Manager; the"
+    )
+    with pytest.raises(ToolError, match=said):
+        run_plan(plan, tmp_path / "work")

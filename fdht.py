@@ -258,6 +258,9 @@ def run(
     ] = None,
     resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
     energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
+    overlay: Annotated[
+        str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Streams clips and videos through a board, classifies, measures, and reports."""
@@ -265,7 +268,7 @@ def run(
     from fdht_host.run import TEST_SET, RunSettings
 
     settings = RunSettings(
-        source or [TEST_SET], clips, seed, clip_frames, resize, energy, build / "data"
+        source or [TEST_SET], clips, seed, clip_frames, resize, energy, build / "data", overlay
     )
     directory, report = fdht_pipeline.run(experiment, build, board, settings)
     if as_json:

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import fdht
+from tests.overlays.open.tools import make_open_tools, place_log
 from tests.overlays.plan.tools import make_tools, write_conversion
 from tests.overlays.vivado.running import needs_tcl
 
@@ -65,7 +66,8 @@ def test_without_the_tools_it_says_what_is_missing(capsys, tmp_path, build, monk
 def test_without_the_open_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
-    assert "nextpnr-xilinx" in line and "docs/open-flow.md" in line
+    assert "nextpnr-xilinx, chip database, fasm2frames, xc7frames2bit, database of" in line
+    assert "docs/open-flow.md" in line and "--archive" in line
     assert not (build / "tiny-net" / "overlay").exists()
 
 
@@ -87,6 +89,29 @@ def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkey
     # Another clock is another plan.
     line = mistake(capsys, *given, "--clock", "90", "--import", there / "results.tar.gz")
     assert "is stale: it was built from another plan" in line
+
+
+def test_the_open_flow_goes_the_same_ways(capsys, tmp_path, build, monkeypatch):
+    tools = make_open_tools(tmp_path / "tools", monkeypatch)
+    archive = tmp_path / "plan.tar.gz"
+    given = ("tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
+    code, out, _ = run(capsys, *given, "--archive", archive)
+    assert code == 0 and "4 steps, needs yosys, nextpnr-xilinx, chip database" in out
+    assert "fdht build tiny-net --board pynq-z2 --flow open --import results.tar.gz" in out
+    subprocess.run(["tar", "xzf", archive], cwd=tmp_path, check=True)
+    there = tmp_path / "tiny-net-pynq-z2-open"
+    tools.set("nextpnr-xilinx", log=place_log(49.0))
+    subprocess.run(["sh", there / "build.sh"], cwd=tmp_path, check=True, capture_output=True)
+    results = there / "results.tar.gz"
+    line = mistake(capsys, *given, "--import", results)
+    assert "the clock reaches 49 MHz of 50 MHz (nextpnr-xilinx's figure, no sign-off)" in line
+    assert not (build / "tiny-net" / "overlay").exists()
+    code, out, _ = run(capsys, *given, "--import", results, "--allow-timing-failure")
+    for text in ("MISSED, and that was allowed", "9,000", "16.9% of 53,200", "synthesised (yosys)",
+                 "no sign-off", "experimental (docs/open-flow.md)", "(built)"):  # fmt: skip
+        assert text in out, text
+    assert code == 0
+    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "open" / "tiny-net.bit").is_file()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,12 +18,13 @@ from fdht_overlays import doctor
 from fdht_overlays.boards import get_board
 from fdht_overlays.open import flow
 from fdht_overlays.open.check import IDCODES, check_bitstream, count_features
-from fdht_overlays.open.flow import open_plan
-from fdht_overlays.open.log import placed_cells, slowest_clock
+from fdht_overlays.open.flow import STATISTICS, open_plan
+from fdht_overlays.open.log import placed_cells, slowest_clock, versions_in
 from fdht_overlays.open.tools import found_tool, needs
 from fdht_overlays.plan.archive import archive_bytes
 from fdht_overlays.plan.needs import find
 from fdht_overlays.plan.plan import BuildPlan
+from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.tools import (
     FASM,
     VARIABLES,
@@ -243,6 +245,22 @@ def test_features_are_counted():
         "ramb18": 2,
         "dsp": 1,
     }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_real_yosys_does_the_first_step(plan: BuildPlan, tmp_path: Path):
+    """The shell around a small core; its progress is seen while it runs."""
+    seen: list[str] = []
+    first = BuildPlan(plan.name, plan.facts, plan.files, plan.steps[:1])
+    assert run_plan(first, tmp_path, lambda found: seen.append(found.label)) == ["synthesis"]
+    labels = [label for label in dict.fromkeys(seen) if label]
+    assert labels == ["elaborating", "mapping memories", "mapping logic", "writing the netlist"]
+    log = (tmp_path / "logs" / "synthesis.log").read_text()
+    assert versions_in(log) == {"yosys": "0.64"} and "End of script" in log
+    cells = json.loads((tmp_path / STATISTICS).read_text())["design"]["num_cells_by_type"]
+    assert cells["PS7"] == 1 and "$scopeinfo" not in cells
+    assert run_plan(first, tmp_path) == []
 
 
 @pytest.mark.parametrize("words", [32, 64, 128, 256])

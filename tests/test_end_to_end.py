@@ -11,8 +11,14 @@ import pytest
 
 import fdht
 import fdht_pipeline
+from fdht_hls.equality import corner_frames, prove
+from fdht_hls.rtl.cosim import cosim
+from fdht_hls.rtl.simulation import RunSettings
+from fdht_hls.rtl.stage import clip_of, load_design
+from fdht_hls.stage import EXACT_LIBRARY, LIBRARY
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.training import restore
 
 RECIPE = """
 description = "a small recipe for the tests"
@@ -74,6 +80,26 @@ def test_conversion_proves_equality_on_ten_thousand_integers(build):
     for pair in ("keras_reference", "reference_csim_exact", "reference_csim"):
         assert equality[pair]["compared"] >= 10_000
         assert equality[pair]["mismatches"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
+    """A clip of the data and one of corner cases, the same frames through all four."""
+    model, hls = build / "small/model", build / "small/hls"
+    network, schedule = load_design(build / "small", None)
+    clip = clip_of(build / "small", network, 24, seed=17)
+    streams = np.stack([clip, corner_frames(network, len(clip))])
+    libraries = {"csim": hls / LIBRARY, "csim_exact": hls / EXACT_LIBRARY}
+    keras = restore(model, return_sequences=True, stateful=True, batch=len(streams))
+    results = prove(network, keras, libraries, streams, lambda *_: None)
+    assert {name: (one.compared, one.mismatches) for name, one in results.items()} == dict.fromkeys(
+        ("keras_reference", "reference_csim", "reference_csim_exact"), (2 * 24 * 11, 0)
+    )
+    for stream in streams:
+        rtl = cosim(network, schedule, stream, build / "cores", RunSettings())
+        assert (rtl.comparison.compared, rtl.comparison.mismatches) == (24 * 11, 0)
+        assert rtl.cycles_per_frame <= 7350 and rtl.last_pixel_to_result <= 650
 
 
 def test_the_identity_is_one_from_training_to_board(build):

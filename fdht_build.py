@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_overlays.boards import Board
@@ -188,6 +188,7 @@ def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
     from fdht_overlays.plan.vitis import vitis_plan
 
+    _refuse_without(directory, "converted", "convert", "hls/manifest.json")
     plan = vitis_plan(directory, board, options)
 
     def package(work: Path, overlay: Path) -> bool:
@@ -204,6 +205,7 @@ def _open_work(
     from fdht_overlays.open.overlay import collect_open
 
     check_board(board)
+    _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
     network, schedule = load_design(directory, None)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
@@ -220,6 +222,16 @@ def _open_work(
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
     return _Work(plan, directory, board, package, note)
+
+
+def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
+    """Refuses an experiment for which an earlier command is due."""
+    if not any((directory / file).is_file() for file in files):
+        raise ArtifactError(
+            f"has not been {done}",
+            field=str(directory),
+            remedy=f"run fdht {command} {directory.name} first",
+        )
 
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:

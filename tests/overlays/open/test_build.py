@@ -131,7 +131,8 @@ def test_all_that_is_missing_is_named_before_anything_runs(
     assert not (tmp_path / "work" / "logs").exists()
     done = by_hand(tmp_path / "work")
     assert done.returncode == 1 and "FDHT: step" not in done.stdout
-    assert "place-and-route: nextpnr-xilinx is missing here: install the openXC7" in done.stdout
+    assert "ERROR: [FDHT] nextpnr-xilinx is missing here: install the openXC7" in done.stdout
+    assert "; database of Project X-Ray is missing here: " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -377,7 +378,7 @@ def test_another_machine_builds_it(plan: BuildPlan, tools: OpenTools, tmp_path: 
         run_remotely(plan, tmp_path / "work", server.host(), seen.append)
         tools.program("xc7frames2bit").unlink()
         (next((tmp_path / "home" / "fdht-build").iterdir()) / "records" / "bitstream").unlink()
-        with pytest.raises(ToolError, match="bitstream: xc7frames2bit is missing here: install"):
+        with pytest.raises(ToolError, match="failed: xc7frames2bit is missing here: install"):
             run_remotely(plan, tmp_path / "other", server.host())
     finally:
         server.stop()

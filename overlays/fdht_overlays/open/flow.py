@@ -169,7 +169,7 @@ def _steps() -> tuple[Step, ...]:
             (FEATURES,),
             (FEATURES,),
             14400.0,
-            ("Device utilisation:", "Max frequency for clock"),
+            ("Device utilisation:", "Routing complete.", "Running post-routing legalisation"),
         ),
         _step(
             "frames",

@@ -10,6 +10,8 @@ from fdht_models.errors import ArtifactError
 from fdht_overlays.plan.failure import GENERAL, Cause
 
 _VERSION = re.compile(r"^FDHT: ([a-z][\w-]*) (\S+)$", re.MULTILINE)
+#: Nothing before it is a figure of the routed design.
+_ROUTED = "Routing complete."
 #: nextpnr's figure (common/timing.cc of nextpnr-xilinx e22bcf69): once after placing, as an
 #: estimate, and again after routing, there as a warning if it is missed.
 _CLOCK = re.compile(
@@ -78,15 +80,14 @@ def slowest_clock(log: str, source: str) -> Clock:
     Raises:
         ArtifactError: it names none.
     """
-    # A later figure of the same clock takes the place of an earlier one.
-    clocks = {
-        found["name"]: Clock(found["name"], float(found["mhz"]), float(found["target"]))
-        for found in _CLOCK.finditer(log)
+    clocks = [
+        Clock(found["name"], float(found["mhz"]), float(found["target"]))
+        for found in _CLOCK.finditer(log.rpartition(_ROUTED)[2] if _ROUTED in log else "")
         if float(found["mhz"]) > 0
-    }
+    ]
     if not clocks:
         raise ArtifactError("tells no maximal frequency", field=source, remedy="build again")
-    return min(clocks.values(), key=lambda clock: clock.slack)
+    return min(clocks, key=lambda clock: clock.slack)
 
 
 def placed_cells(log: str) -> dict[str, dict[str, int]]:

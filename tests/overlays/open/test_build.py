@@ -98,7 +98,9 @@ def test_progress_is_seen_while_a_step_runs(plan: BuildPlan, tools, tmp_path: Pa
     run_plan(plan, tmp_path / "work", seen.append)
     assert list(dict.fromkeys(one.step for one in seen)) == ["synthesis", *STEPS[1:]]
     labels = [one.label for one in seen if one.step == "place-and-route"]
-    assert list(dict.fromkeys(labels)) == ["", "packing", "placing", "routing"]
+    assert list(dict.fromkeys(labels)) == [
+        "", "packing", "placing", "routing", "checking the routes"
+    ]  # fmt: skip
     # yosys writes into a file, which is shown as it grows.
     assert "mapping logic" in [one.label for one in seen if one.step == "synthesis"]
 
@@ -146,7 +148,7 @@ def test_all_that_is_missing_is_named_before_anything_runs(
         ("nextpnr-xilinx", {"log": "ERROR: no such chip", "code": 255}, "failed: ERROR: no such"),
         ("nextpnr-xilinx", {"log": place_log() + "ERROR: but it went on"}, "ERROR: but it went"),
         ("nextpnr-xilinx", {"log": "Info: Device utilisation:"},
-         "ended without saying 'Max frequency for clock'"),
+         "ended without saying 'Routing complete.'; its last line: Info: Device utilisation:"),
         ("nextpnr-xilinx", {"code": 3}, "ended with exit code 3 and no error line; its last line"),
         ("nextpnr-xilinx", {"output": None}, "place-and-route: results/fdht_shell.fasm: was not"),
         ("nextpnr-xilinx", {"output": "/dev/null"}, "was not written, or is empty"),
@@ -233,7 +235,7 @@ def test_what_the_tools_left_becomes_an_overlay(plan: BuildPlan, tools: OpenTool
     assert len(load_golden(overlay, manifest).frames) > 0
     report = json.loads((overlay / "reports" / "examination.json").read_text())
     assert report["features"]["kind"] == "decoded" and report["resources"]["lut"] == 9000
-    assert report["placed"]["SLICE_LUTX"]["used"] == 19000
+    assert report["placed"]["SLICE_LUTX"]["used"] == 16402
     assert report["bitstream"]["idcode"] == "0x03727093"
 
 

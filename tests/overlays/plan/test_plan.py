@@ -152,6 +152,27 @@ def test_what_a_shell_would_misread_is_refused(files, changes, message):
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": "a b"},
+        {"key": "A"},
+        {"places": ("a b",)},
+        {"places": ("$(x)",)},
+        {"places": ("$lower",)},
+        {"places": ("$A/../b c",)},
+        {"remedy": 'a "quote"'},
+        {"remedy": "$(x)"},
+        {"remedy": "a\nb"},
+    ],
+)
+def test_a_need_that_a_shell_would_misread_is_refused(changes):
+    plain = {"key": "a", "name": "A", "places": ("a", "$A", "$A/b/c.txt"), "remedy": "get 'it'"}
+    Need(**plain)
+    with pytest.raises(ConfigError, match=r"need A = .*: cannot be in a plan"):
+        Need(**{**plain, **changes})
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"core": "vhdl"}, "core = 'vhdl': must be hls or rtl"),

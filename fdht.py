@@ -261,14 +261,30 @@ def run(
     overlay: Annotated[
         str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXPERIMENT_OR_FILE",
+            help="Load its weights first: a trained experiment, or a network.json.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Streams clips and videos through a board, classifies, measures, and reports."""
     import fdht_pipeline
     from fdht_host.run import TEST_SET, RunSettings
 
+    network = None if weights is None else fdht_pipeline.weights_file(weights, build)
     settings = RunSettings(
-        source or [TEST_SET], clips, seed, clip_frames, resize, energy, build / "data", overlay
+        source or [TEST_SET],
+        clips,
+        seed,
+        clip_frames,
+        resize,
+        energy,
+        build / "data",
+        weights=network,
+        overlay=overlay,
     )
     directory, report = fdht_pipeline.run(experiment, build, board, settings)
     if as_json:

@@ -178,6 +178,28 @@ def build_into(directory: Path, board_name: str) -> tuple[Path, bool]:
     return overlay, build_simulated_overlay(directory / "hls", overlay, board)
 
 
+def weights_file(name: str, build_directory: Path) -> Path:
+    """The network whose weights are to be loaded: a file, or what training an experiment gave.
+
+    Args:
+        name: of a JSON file, or of an experiment as the commands take it.
+        build_directory: where experiments are built.
+
+    Raises:
+        ConfigError: there is neither; ArtifactError: the experiment is not trained.
+    """
+    path = Path(name)
+    if path.suffix != ".json":
+        path = experiment_directory(name, build_directory) / "model" / "network.json"
+    if not path.is_file():
+        raise ArtifactError(
+            "is not there",
+            field=str(path),
+            remedy="name a network.json" if str(path) == name else f"run fdht train {name}",
+        )
+    return path
+
+
 def run(
     name: str, build_directory: Path, board: str, settings: RunSettings
 ) -> tuple[Path, dict[str, Any]]:
@@ -282,6 +304,8 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
             f"{'reference = board':<30}{board['compared']} integers, "
             f"{board['mismatches']} mismatches  counted"
         )
+    if report["provenance"]["weights"]["file"] is not None:
+        lines.append(f"{'weights loaded from':<30}{report['provenance']['weights']['file']}")
     video = report["video"]
     if video["file"] is not None:
         right = (

@@ -17,6 +17,7 @@ from fdht_hls.nodes import (
     fixed_type,
     stage_attributes,
 )
+from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -24,6 +25,10 @@ from fdht_models.tensor.quantized import QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
+
+#: What the core's top function and its loop call something else: ports and variables. hls4ml names
+#: the first stream as the user named the input layer.
+TAKEN_NAMES = {*BY_NAME, "frame", "done", "stale", "weights_id", "frame_memory_words"}
 
 
 def parse_layer(
@@ -130,7 +135,10 @@ class ExpandFdhtLstm(OptimizerPass):
                 remedy="convert the model from its quantised input on (codes / 2**fraction)",
             )
         schedule = chosen_schedule(model, lstm)
-        source.get_output_variable().type.precision = fixed_type(lstm.input_format)
+        frame = source.get_output_variable()
+        frame.type.precision = fixed_type(lstm.input_format)
+        if frame.name in TAKEN_NAMES:
+            frame.name += "_stream"
         previous = node.inputs[0]
         for position, core in enumerate(lstm.input_path.cores):
             name = f"{node.name}_{core}"

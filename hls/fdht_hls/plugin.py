@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
@@ -16,9 +17,10 @@ def register(register_backend: Callable[..., None], register_writer: Callable[..
     """Registers writer, backend, layers and handler; hls4ml calls it once, when it is imported."""
     from hls4ml.model.layers import register_layer
 
-    from fdht_hls.backend import FdhtBackend
-    from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, FdhtLstm
-    from fdht_hls.writer import FdhtWriter
+    with _whole_modules():
+        from fdht_hls.backend import FdhtBackend
+        from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, FdhtLstm
+        from fdht_hls.writer import FdhtWriter
 
     layers: tuple[Any, ...] = (FdhtLstm, FdhtContraction, FdhtCell, FdhtHead)
     for layer in layers:
@@ -27,6 +29,28 @@ def register(register_backend: Callable[..., None], register_writer: Callable[..
     register_backend("FDHT", FdhtBackend)
     if not register_handler():
         sys.meta_path.insert(0, _WhenConvertersAreThere())
+
+
+@contextmanager
+def _whole_modules() -> Iterator[None]:
+    """Lets our modules be imported whole, also if one of them is what imported hls4ml.
+
+    That one is only half there: what it defines below its imports is missing. So it is put aside,
+    and a fresh one is made of it. `sys.modules` then holds the fresh one, and an import gives what
+    `sys.modules` holds at its end (see importlib's reference on modules that replace themselves).
+    """
+    half = {
+        name: module
+        for name, module in sys.modules.items()
+        if name.startswith("fdht_hls.") and getattr(module.__spec__, "_initializing", False)
+    }
+    for name in half:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        for name, module in half.items():
+            sys.modules.setdefault(name, module)
 
 
 def register_handler() -> bool:

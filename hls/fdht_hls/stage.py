@@ -12,13 +12,13 @@ import platform
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fdht_hls.csimulation import compile_library, compiler, pack_frames
+from fdht_hls.dependencies import sources_digest
 from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.lint import check_synthesizable
@@ -38,6 +38,7 @@ from fdht_models.artifacts import (
 from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, FdhtError
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
+from fdht_models.versions import package_versions
 
 STAGE = "hls"
 NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
@@ -111,7 +112,7 @@ def convert_stage(
     }
     if not is_current(directory, STAGE, inputs):
         compiler()
-        tools = {name: version(name) for name in ("hls4ml", "qkeras", "tensorflow", "numpy")}
+        tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
             _write(model_directory, temporary, extra, settings or {}, progress or _silent, schedule)
         fresh = True
@@ -123,10 +124,8 @@ def convert_stage(
 
 
 def source_digest() -> str:
-    """Digest of this package's own code and templates: another version converts anew."""
-    package = Path(__file__).parent
-    files = sorted(path for path in package.rglob("*") if path.suffix in {".py", ".h", ".j2"})
-    return digest_of({str(path.relative_to(package)): digest_file(path) for path in files})
+    """Digest of what a conversion depends on in this package: another version converts anew."""
+    return sources_digest(__name__, Path(__file__).parent)
 
 
 def _write(

@@ -145,14 +145,6 @@ def core_values(
             field=result.name,
             value=str(result.type.precision),
         )
-    names = {variable.name for layer in model.get_layers() for variable in layer.get_variables()}
-    if taken := names & set(BY_NAME):
-        raise ConversionError(
-            "is the name of a port of the core",
-            field="layer name",
-            value=", ".join(sorted(taken)),
-            remedy="rename the layer",
-        )
     _, fibres, fibre = frame.shape
     part = model.config.get_config_value("Part")
     return {

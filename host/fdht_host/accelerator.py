@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fdht_hls.weights import LoadableWeights
-from fdht_host._pynq import allocate
-from fdht_host.driver import FdhtLstm, check_identity, clock_of, load_core
+from fdht_host.calls import CallPipeline, Frames, Logits, PhaseTimes
+from fdht_host.driver import FdhtLstm, check_identity, load_core
 from fdht_host.loading import loadable_weights, send_weights
 from fdht_host.simulator import SimulatedDevice
 from fdht_models.errors import DeviceError, ShapeError
@@ -24,72 +20,19 @@ from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import SIMULATION_FLOW, OverlayManifest, load_manifest
 
-Frames = npt.NDArray[Any]
-Logits = npt.NDArray[np.int64]
-
 #: Frames a call, unless the caller says otherwise.
 DEFAULT_BATCH = 32
-#: Logits are int32 in memory.
-_LOGIT_BYTES = 4
-
-
-@dataclass
-class PhaseTimes:
-    """Where the host's time went, in seconds of the machine's clock.
-
-    Phases overlap the core's work where they can, so their sum may exceed the time that passed.
-
-    Args:
-        pack: copying frames into buffers.
-        transfer: flushing and invalidating caches.
-        compute: waiting for the core.
-        unpack: copying logits out of buffers.
-        frames: frames processed.
-        calls: calls of the core.
-    """
-
-    pack: float = 0.0
-    transfer: float = 0.0
-    compute: float = 0.0
-    unpack: float = 0.0
-    frames: int = 0
-    calls: int = 0
-
-    @property
-    def total(self) -> float:
-        """Sum of the phases."""
-        return self.pack + self.transfer + self.compute + self.unpack
-
-
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """A buffer for frames, uint8[batch, frame_bytes], one for results, int32[batch, words]."""
-
-    frames: Any
-    results: Any
-
-
-@dataclass(frozen=True)
-class _Running:
-    """A call on its way."""
-
-    pair: _Pair
-    count: int
-    #: When it should end, by the device's clock.
-    due: float
 
 
 class Accelerator:
     """An overlay on a board, real or simulated.
 
-    Use `open`. Two pairs of buffers alternate, so that frames are packed and logits unpacked
-    while the core runs.
+    Use `open`.
 
     Attributes:
         manifest: of the overlay.
         device: the pynq device.
         driver: the core's driver.
-        times: where the host's time went since the overlay was opened.
         loadable: what weights the core takes; None: it holds its own for good.
     """
 
@@ -103,27 +46,10 @@ class Accelerator:
         owns_device: bool = False,
         loadable: LoadableWeights | None = None,
     ) -> None:
-        if batch < 1:
-            raise ShapeError("must be at least 1", field="batch", value=batch)
         self.manifest, self.device, self.driver = manifest, device, driver
-        self.times, self.loadable = PhaseTimes(), loadable
+        self.loadable = loadable
         self._timeout, self._owns_device = timeout, owns_device
-        self._clock = clock_of(device)
-        self._frames_done = driver.identity(timeout).frames_done
-        self._reset_pending = False
-        self._streaming = False
-        self._closed = False
-        shapes = (
-            ((batch, manifest.input.frame_bytes), np.uint8),
-            ((batch, manifest.results.result_bytes // _LOGIT_BYTES), np.int32),
-        )
-        self._pairs = tuple(
-            _Pair(*(allocate(shape, dtype, target=device) for shape, dtype in shapes))
-            for _ in range(2)
-        )
-        for pair in self._pairs:
-            # The padding behind a frame's values stays zero for good.
-            pair.frames[:] = 0
+        self._calls = CallPipeline(manifest, device, driver, batch, timeout)
 
     @classmethod
     def open(
@@ -181,15 +107,16 @@ class Accelerator:
         """True on a simulated board: its times are not those of hardware."""
         return self.manifest.flow == SIMULATION_FLOW
 
+    @property
+    def times(self) -> PhaseTimes:
+        """Where the host's time went since the overlay was opened and tested."""
+        return self._calls.times
+
     def close(self) -> None:
         """Frees the buffers; a second call does nothing."""
-        if self._closed:
+        if self._calls.closed:
             return
-        self._closed = True
-        for pair in self._pairs:
-            pair.frames.freebuffer()
-            pair.results.freebuffer()
-        self._pairs = ()
+        self._calls.close()
         if self._owns_device:
             self.device.close()
 
@@ -226,9 +153,9 @@ class Accelerator:
                 value=f"{frames.dtype}{list(frames.shape)}",
             )
         self._check(frames)
-        batch = self._batch()
+        batch = self._calls.batch
         pieces = (frames[start : start + batch] for start in range(0, len(frames), batch))
-        logits = list(self._pipeline(pieces, reset))
+        logits = list(self._calls.run(pieces, reset))
         return np.concatenate(
             [np.empty((0, len(self.manifest.results.classes)), np.int64), *logits]
         )
@@ -249,7 +176,7 @@ class Accelerator:
             ShapeError: a frame has a wrong shape, type or range.
             DeviceError: the core fails; DeviceTimeoutError: it does not end.
         """
-        for logits in self._pipeline(self._batches(frames), reset):
+        for logits in self._calls.run(self._batches(frames), reset):
             yield from logits
 
     def self_test(self, overlay_directory: Path) -> int:
@@ -276,7 +203,7 @@ class Accelerator:
                 field="self test",
                 remedy="do not use this board's results; build and load the overlay again",
             )
-        self.times = PhaseTimes()
+        self._calls.times = PhaseTimes()
         return int(logits.size)
 
     def load_weights(self, source: QuantizedNetwork | Path) -> None:
@@ -302,7 +229,7 @@ class Accelerator:
             )
         network = source if isinstance(source, QuantizedNetwork) else QuantizedNetwork.load(source)
         words = self.loadable.pack(network)
-        with self._exclusive():
+        with self._calls.exclusive():
             send_weights(self.driver, words, self._timeout)
 
     def _batches(self, frames: Iterable[Frames]) -> Iterator[Frames]:
@@ -317,92 +244,11 @@ class Accelerator:
             self._check(frame[None])
             # Copied: a source may use one array for all its frames.
             waiting.append(frame.copy())
-            if len(waiting) == self._batch():
+            if len(waiting) == self._calls.batch:
                 yield np.stack(waiting)
                 waiting = []
         if waiting:
             yield np.stack(waiting)
-
-    def _pipeline(self, batches: Iterable[Frames], reset: bool) -> Generator[Logits, None, None]:
-        """Runs batches; each is packed, and the logits before it unpacked, while the core runs."""
-        running: _Running | None = None
-        with self._exclusive():
-            # Kept for the next call if there is no frame to carry it.
-            self._reset_pending = self._reset_pending or reset
-            try:
-                for turn, batch in enumerate(batches):
-                    pair = self._pairs[turn % 2]
-                    self._pack(pair, batch)
-                    finished, running = running, None
-                    if finished is not None:
-                        self._finish(finished)
-                    running = self._start(pair, len(batch))
-                    if finished is not None:
-                        yield self._unpack(finished)
-                if running is not None:
-                    finished, running = running, None
-                    self._finish(finished)
-                    yield self._unpack(finished)
-            finally:
-                if running is not None:
-                    # Given up early: let the core end before anyone touches its buffers.
-                    self._finish(running)
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        if self._closed or self._streaming:
-            raise DeviceError(
-                "is closed" if self._closed else "has a stream that is not finished",
-                field="accelerator",
-                remedy="open the overlay again" if self._closed else "exhaust or close it first",
-            )
-        self._streaming = True
-        try:
-            yield
-        finally:
-            self._streaming = False
-
-    def _pack(self, pair: _Pair, batch: Frames) -> None:
-        started = time.perf_counter()
-        pair.frames[: len(batch), : self.manifest.input.size] = batch.view(np.uint8)
-        self.times.pack += time.perf_counter() - started
-
-    def _start(self, pair: _Pair, count: int) -> _Running:
-        started = time.perf_counter()
-        pair.frames[:count].flush()
-        self.times.transfer += time.perf_counter() - started
-        self.driver.start(
-            pair.frames.device_address,
-            pair.results.device_address,
-            count,
-            self._reset_pending,
-        )
-        self._reset_pending = False
-        due = self._clock.monotonic() + count * self.manifest.seconds_per_frame
-        return _Running(pair, count, due)
-
-    def _finish(self, call: _Running) -> None:
-        started = time.perf_counter()
-        self.driver.wait(self._timeout, max(0.0, call.due - self._clock.monotonic()))
-        self._frames_done = self.driver.check_progress(self._frames_done, call.count)
-        waited = time.perf_counter()
-        call.pair.results[: call.count].invalidate()
-        self.times.compute += waited - started
-        self.times.transfer += time.perf_counter() - waited
-        self.times.frames += call.count
-        self.times.calls += 1
-
-    def _unpack(self, call: _Running) -> Logits:
-        started = time.perf_counter()
-        words = np.asarray(call.pair.results)[: call.count, : len(self.manifest.results.classes)]
-        logits = words.astype(np.int64)
-        self.times.unpack += time.perf_counter() - started
-        return logits
-
-    def _batch(self) -> int:
-        if not self._pairs:
-            raise DeviceError("is closed", field="accelerator", remedy="open the overlay again")
-        return int(self._pairs[0].frames.shape[0])
 
     def _expected(self, first: str) -> str:
         return f"{self.manifest.input.dtype}[{first}{self.manifest.input.size}]"

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,6 +33,7 @@ from fdht_models.data import source_of
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.versions import package_versions
 from fdht_overlays.boards import Board, get_board
 
 #: The source that stands for the experiment's own test set.
@@ -60,6 +60,8 @@ class RunSettings:
         resize: resize videos of another size; False refuses them.
         energy: measure energy.
         cache: directory for generated clips.
+        weights: `network.json` of a network whose weights are loaded into the core first; None
+            takes those that it was built with.
         overlay: which of several overlays for the board; None: see `find_overlay`.
     """
 
@@ -70,6 +72,7 @@ class RunSettings:
     resize: bool = True
     energy: bool = True
     cache: Path | None = None
+    weights: Path | None = None
     overlay: str | None = None
 
 
@@ -95,24 +98,27 @@ def run_stage(
     network = QuantizedNetwork.load(overlay / "network.json")
     started = datetime.now(timezone.utc)
     with Accelerator.open(overlay) as accelerator:
+        if settings.weights is not None:
+            network = QuantizedNetwork.load(settings.weights)
+            accelerator.load_weights(network)
         tests, videos = _stream(experiment_directory, accelerator, network, settings, progress)
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
         throughput = _throughput(accelerator, tests, videos)
         frames = accelerator.times.frames
         energy = _energy(accelerator, board, network, progress) if settings.energy else None
         clock = accelerator.manifest.clock_mhz
-        identity = accelerator.manifest.design_id
+        identity, name = accelerator.manifest.design_id, accelerator.manifest.experiment
     cpu = _cpu_energy(network, progress) if settings.energy else None
     report = build_report(
-        experiment=network.name,
+        experiment=name,
         board={
             "name": board.name,
             "title": board.title,
             "simulated": board.simulated,
             "clock_mhz": clock,
         },
-        accuracy=_accuracy(experiment_directory, network, tests),
-        equality=_equality(experiment_directory, identity, tests, videos),
+        accuracy=_accuracy(experiment_directory, network, tests, settings.weights is None),
+        equality=_equality(experiment_directory, f"{network.design_id:016x}", tests, videos),
         parameters=_metrics(experiment_directory).get("parameters"),
         latency=_latency(experiment_directory, clock),
         throughput=throughput,
@@ -122,10 +128,14 @@ def run_stage(
         provenance={
             "started": started.isoformat(timespec="seconds"),
             "design_id": identity,
+            "weights": {
+                "id": f"{network.design_id:016x}",
+                "file": None if settings.weights is None else str(settings.weights),
+            },
             "frames": frames,
             "machine": platform.machine(),
             "python": platform.python_version(),
-            "versions": _versions(),
+            "versions": package_versions("fdht", "pynq", "numpy", "av"),
             "sources": list(settings.sources),
             "videos": [video.to_json() for video in videos[1:]],
         },
@@ -133,7 +143,7 @@ def run_stage(
     directory = experiment_directory / "run" / started.strftime("%Y%m%dT%H%M%SZ")
     with new_stage(directory, "run", {"overlay": identity}) as (temporary, extra):
         write_report(temporary, report)
-        extra["experiment"] = network.name
+        extra["experiment"] = name
     return directory, report
 
 
@@ -251,9 +261,10 @@ def _cpu_energy(network: QuantizedNetwork, progress: Progress) -> EnergyResult:
 
 
 def _accuracy(
-    experiment_directory: Path, network: QuantizedNetwork, tests: ClipRun | None
+    experiment_directory: Path, network: QuantizedNetwork, tests: ClipRun | None, as_built: bool
 ) -> dict[str, Any]:
-    metrics = _metrics(experiment_directory).get("accuracy", {})
+    # What training measured is of the weights that it gave.
+    metrics = _metrics(experiment_directory).get("accuracy", {}) if as_built else {}
     section = {key: metrics.get(key) for key in ("float", "single_frame")}
     section["chance"] = 1 / len(network.classes)
     if tests is not None:
@@ -330,8 +341,3 @@ def _clip_frames(experiment_directory: Path) -> int:
     """Frames of the clips that the experiment was trained on."""
     data = _experiment(experiment_directory)["data"]
     return source_of(data).steps
-
-
-def _versions() -> dict[str, str]:
-    installed = {distribution.metadata["Name"].lower() for distribution in distributions()}
-    return {name: version(name) for name in ("fdht", "pynq", "numpy", "av") if name in installed}

@@ -9,13 +9,16 @@ directory as it was.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,10 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 _FORMER = ".former"
 _PIECE = 1 << 20
+#: Seconds in which a new temporary directory is locked by its owner.
+_LOCKED_BY = 60.0
+#: Seconds after the last change when, on a disk that knows no locks, it belongs to nobody.
+_ABANDONED_AFTER = 24 * 3600.0
 #: Errors of the medium, which come without a file name when a stream is flushed.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
@@ -164,31 +171,76 @@ def new_stage(
     temporary: Path | None = None
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        temporary.chmod(0o755)
-        yield temporary, extra
-        files = {
-            str(path.relative_to(temporary)): digest_file(path)
-            for path in sorted(temporary.rglob("*"))
-            if path.is_file()
-        }
-        manifest = {
-            "schema": SCHEMA_VERSION,
-            "stage": stage,
-            "inputs": dict(inputs),
-            "tools": dict(tools or {}),
-            **extra,
-            "files": files,
-        }
-        write_json(temporary / MANIFEST, manifest)
-        _swap(temporary, directory)
+        with temporary_sibling(directory) as temporary:
+            yield temporary, extra
+            files = {
+                str(path.relative_to(temporary)): digest_file(path)
+                for path in sorted(temporary.rglob("*"))
+                if path.is_file()
+            }
+            manifest = {
+                "schema": SCHEMA_VERSION,
+                "stage": stage,
+                "inputs": dict(inputs),
+                "tools": dict(tools or {}),
+                **extra,
+                "files": files,
+            }
+            write_json(temporary / MANIFEST, manifest)
+            _swap(temporary, directory)
     except OSError as error:
         if temporary is not None and not _is_about_writing(error, temporary, directory):
             raise
         raise _unwritable(directory, error) from error
+
+
+@contextmanager
+def temporary_sibling(directory: Path) -> Iterator[Path]:
+    """Yields a new directory beside another, to be renamed to it; removes what is left of it.
+
+    Its owner holds a lock on it, which the system frees if the owner is killed; the next call for
+    the same `directory` then removes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    _remove_abandoned(directory)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        temporary.chmod(0o755)
+        yield temporary
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Removes temporary siblings whose owners were killed."""
+    name = re.compile(re.escape(f".{directory.name}.") + "[a-z0-9_]{8}")  # as tempfile names them
+    with suppress(OSError):
+        for place in directory.parent.iterdir():
+            if name.fullmatch(place.name) and _is_abandoned(place):
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_abandoned(place: Path) -> bool:
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False  # it is no directory, or went just now
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return time.time() - place.stat().st_mtime > _LOCKED_BY
+    except BlockingIOError:
+        return False
+    except OSError:
+        last = max((path.lstat().st_mtime for path in place.rglob("*")), default=0.0)
+        return time.time() - max(last, place.stat().st_mtime) > _ABANDONED_AFTER
+    finally:
+        os.close(handle)
 
 
 def _swap(new: Path, final: Path) -> None:

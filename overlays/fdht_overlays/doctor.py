@@ -8,15 +8,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fdht_models.versions import package_version, version_text
 from fdht_overlays.open.tools import found_tool
 from fdht_overlays.open.tools import needs as open_tools
-
-#: Seconds that a program may take to tell its version.
-_TIMEOUT = 20
 
 
 @dataclass(frozen=True)
@@ -149,10 +146,7 @@ def _look(need: Need) -> Finding:
 
 
 def _package(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return package_version(name)
 
 
 def _file(name: str) -> str | None:
@@ -173,10 +167,8 @@ def _program(name: str) -> str | None:
     if path is None:
         return None
     try:
-        done = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=False
-        )
+        said = version_text(path)
     except (OSError, subprocess.TimeoutExpired):
         return f"at {path} (does not tell its version)"
-    match = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    match = re.search(r"\d+\.\d+(\.\d+)?", said)
     return match.group() if match else f"at {path}"

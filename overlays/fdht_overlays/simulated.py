@@ -5,11 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
@@ -17,6 +14,7 @@ from fdht_models.artifacts import digest_file, digest_of, is_current, new_stage,
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
 from fdht_overlays.boards import Board
 from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
@@ -135,7 +133,7 @@ def write_simulated_overlay(
     """
     _check_simulated(board)
     clock = fabric_clock(board.clock_mhz)
-    tools = {"fdht": package_version("fdht"), "numpy": np.__version__}
+    tools = {"fdht": "unknown", **package_versions("fdht", "numpy")}
     manifest = OverlayManifest(
         design_id=f"{design.design_id:016x}",
         experiment=design.experiment,
@@ -199,11 +197,3 @@ def _digest(path: Path) -> str:
             value=error.strerror,
             remedy="run fdht convert again",
         ) from error
-
-
-def package_version(package: str) -> str:
-    """The version of an installed package, or "unknown"."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-# First, so that hls4ml loads our plug-in, and not one of its modules halfway.
 import hls4ml
 import numpy as np
 import pytest

@@ -29,6 +29,8 @@ def interpreter(*arguments: str) -> str:
 _REPORT = """
 import json, sys
 import hls4ml
+from fdht_hls.backend import FdhtBackend
+from fdht_hls.nodes import FdhtCell
 from hls4ml.converters.keras_v2_to_hls import layer_handlers
 from hls4ml.model.layers import layer_map
 print(json.dumps({
@@ -36,6 +38,8 @@ print(json.dumps({
     "writer": type(hls4ml.writer.get_writer("FDHT")).__name__,
     "handler": layer_handlers["QFDHTLSTM"].__module__,
     "layers": sorted(name for name in layer_map if name.startswith("Fdht")),
+    "ours": type(hls4ml.backends.get_backend("FDHT")) is FdhtBackend
+    and layer_map["FdhtCell"] is FdhtCell,
     "heavy": sorted({"tensorflow", "keras", "tf_keras", "qkeras"} & set(sys.modules)),
     "finders": [type(finder).__name__ for finder in sys.meta_path],
 }))
@@ -51,6 +55,12 @@ print(json.dumps({
         "import hls4ml.model.graph",
         "import fdht_hls.plugin",
         "import fdht_hls.stage, fdht_hls.estimate, fdht_hls.csimulation",
+        "import fdht_hls.backend",
+        "from fdht_hls.nodes import FdhtLstm",
+        "from fdht_hls.streaming import StreamUnits",
+        pytest.param("import fdht_hls.code", marks=pytest.mark.slow),
+        pytest.param("import fdht_hls.parsing", marks=pytest.mark.slow),
+        pytest.param("import fdht_hls.writer", marks=pytest.mark.slow),
     ],
 )
 def test_importing_hls4ml_is_all_it_takes(first):
@@ -62,6 +72,7 @@ def test_importing_hls4ml_is_all_it_takes(first):
         "writer": "FdhtWriter",
         "handler": "fdht_hls.parsing",
         "layers": ["FdhtCell", "FdhtContraction", "FdhtHead", "FdhtLstm"],
+        "ours": True,
         "heavy": [],
     }
     assert "_WhenConvertersAreThere" not in finders, "it goes when its work is done"

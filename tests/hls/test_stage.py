@@ -201,21 +201,6 @@ def test_other_templates_convert_anew(hls, trained, no_compiler, monkeypatch):
         convert_stage(trained, hls)
 
 
-def test_the_sources_are_part_of_the_digest(monkeypatch, tmp_path):
-    package = tmp_path / "fdht_hls"
-    (package / "include").mkdir(parents=True)
-    for name in ("stage.py", "include/kernel.h", "include/core.j2", "notes.txt"):
-        (package / name).write_text("a")
-    monkeypatch.setattr(stage, "__file__", str(package / "stage.py"))
-    digests = [stage.source_digest()]
-    for name in ("stage.py", "include/kernel.h", "include/core.j2"):
-        (package / name).write_text("b")
-        digests.append(stage.source_digest())
-    assert len(set(digests)) == 4
-    (package / "notes.txt").write_text("b")
-    assert stage.source_digest() == digests[-1]
-
-
 @pytest.mark.slow
 def test_a_mismatch_leaves_no_new_directory(hls, trained, monkeypatch):
     """The whole conversion, but with a core in whose C++ a row of a table is off by one."""

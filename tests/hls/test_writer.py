@@ -13,11 +13,13 @@ import hls4ml
 import numpy as np
 import pytest
 
+import fdht_hls
+from fdht_hls.csimulation import CSimulation, compile_library, simulate
+from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.model import HEAD, convert, hls_config
-from fdht_hls.parsing import parse_layer
+from fdht_hls.parsing import TAKEN_NAMES, parse_layer
 from fdht_hls.registers import (
     ARGUMENT_REGISTERS,
-    BY_NAME,
     CONTROL_REGISTERS,
     IDENTITY_REGISTERS,
     REGISTERS,
@@ -182,12 +184,31 @@ def test_our_own_conversion_refuses_a_sequence(tmp_path):
 # What is refused ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["frames", "results", "frame_count", "frames_done"])
-def test_a_layer_called_like_a_port_is_refused(write, name):
-    assert name in BY_NAME
-    message = f"layer name = '{name}': is the name of a port of the core; rename the layer"
-    with pytest.raises(ConversionError, match=message):
-        write(fibre_model(SMALL, input_name=name))
+@pytest.mark.parametrize("name", ["gates", "frames", "weights"])
+def test_an_input_may_be_called_like_a_port(write, name):
+    """Its stream then gets a name of its own."""
+    project = write(fibre_model(SMALL, input_name=name))
+    text = (project / "firmware" / "fdht_lstm.cpp").read_text()
+    (stream,) = re.findall(rf"hls::stream<[^>]*input_t>::type> ({name}\w*)\(", text)
+    assert stream == (name if name == "gates" else f"{name}_stream")
+
+
+def test_every_variable_of_the_core_is_taken():
+    """A template that gets another variable needs another entry."""
+    text = (Path(fdht_hls.__file__).parent / "templates" / "fdht_lstm.cpp.j2").read_text()
+    types = r"(?:unsigned|bool|ap_uint<32>|fdht::word_t|hls::stream<fdht::word_t>)"
+    variables = set(re.findall(rf"{types} \*?([a-z_]\w*)\b", text))
+    assert variables >= {"frames", "frame", "done", "stale", "frame_memory_words"}
+    assert variables <= TAKEN_NAMES
+
+
+@pytest.mark.parametrize("name", ["frames", "frame", "done"])
+def test_such_a_core_compiles_and_is_equal(write, tmp_path, name):
+    project = write(fibre_model(SMALL, input_name=name))
+    compile_library(project, tmp_path / "core.so", "native")
+    frames = corner_frames(SMALL.network, 20)
+    found = simulate(CSimulation(tmp_path / "core.so"), SMALL.network, frames, reset=True)
+    np.testing.assert_array_equal(found, reference_logits(SMALL.network, frames[None])[0])
 
 
 def test_results_wider_than_their_place_are_refused(write):

@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from fdht_host.accelerator import Accelerator, PhaseTimes
+from fdht_host.accelerator import Accelerator
+from fdht_host.calls import PhaseTimes
 from fdht_host.simulator import ReferenceEngine, SimulatedDevice
 from fdht_models.artifacts import MANIFEST
 from fdht_models.errors import (

@@ -19,6 +19,7 @@ from fdht_host.power import (
     SimulatedMeter,
     find_meter,
     rapl_meter,
+    sampling,
 )
 from fdht_host.power.finding import search_meter
 from fdht_host.power.hwmon import hwmon_meter
@@ -280,17 +281,42 @@ def test_starting_twice() -> None:
     meter.stop()
 
 
-def test_an_unknown_sensor_is_characterised() -> None:
-    begin = time.monotonic()
+MILLISECOND = SECOND // 1000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that goes on by a millisecond whenever the sampling looks at it: no load matters."""
+    found = SimpleNamespace(now=0)
+
+    def look() -> int:
+        found.now += MILLISECOND
+        return found.now
+
+    monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic_ns=look))
+    return found
+
+
+@pytest.mark.parametrize("held_up", [False, True])
+def test_an_unknown_sensor_is_characterised(clock: SimpleNamespace, held_up: bool) -> None:
+    pauses = iter([0] * 50 + [500 * MILLISECOND] * held_up)
 
     def read() -> float:
-        return 5.0 + 0.25 * (int((time.monotonic() - begin) / 0.02) % 3)
+        clock.now += next(pauses, 0)  # another program has the processor
+        return 5.0 + 0.25 * (clock.now // (20 * MILLISECOND) % 3)
 
     interval, step = characterise(read)
-    assert interval == pytest.approx(0.02, rel=0.5)
+    # A change is seen at the next look, and each is two: for the loop and for the time stamp.
+    assert interval == pytest.approx(0.02, abs=0.002)
     assert step == 0.25
-    with pytest.raises(MeasurementError, match="update interval is unknown"):
+
+
+def test_a_sensor_without_changes_has_no_known_interval(clock: SimpleNamespace) -> None:
+    with pytest.raises(
+        MeasurementError, match=r"changed 0 times in 0\.05 s, so its update interval"
+    ):
         characterise(lambda: 1.0, seconds=0.05)
+    assert clock.now >= 50 * MILLISECOND
 
 
 # RAPL ---------------------------------------------------------------------------------------------

@@ -96,3 +96,8 @@ def write_sphere(path: Path, samples: np.ndarray, rate: int = 16_000) -> Path:
     header = "".join(f"{field}\n" for field in fields).encode()
     path.write_bytes(header.ljust(1024, b" ") + samples.astype("<i2").tobytes())
     return path
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """Temporary directories and files."""
+    return [path for path in cache.rglob("*") if path.name.startswith(".")]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -361,6 +364,82 @@ def test_a_failing_second_rename_puts_the_old_directory_back(stage, monkeypatch)
     monkeypatch.undo()
     assert stage.is_dir()
     assert contents(stage) == before
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fdht_models.artifacts import new_stage
+
+with new_stage(Path(sys.argv[1]), "model", {}) as (temporary, _):
+    (temporary / "half").write_text("half")
+    print(temporary, flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def owner(tmp_path):
+    """A process that is at work on `tmp_path`/stage, and its temporary directory, an hour old."""
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "stage")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        temporary = Path(process.stdout.readline().strip())
+        past = time.time() - 3600
+        os.utime(temporary, (past, past))
+        yield process, temporary
+        process.kill()
+
+
+def kill(process):
+    process.communicate("now\n", timeout=60)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path, owner):
+    process, temporary = owner
+    make(tmp_path / "stage")
+    assert (temporary / "half").is_file(), "its owner is at work on it"
+    kill(process)
+    make(tmp_path / "other")
+    assert temporary.is_dir(), "it is of another artefact"
+    os.utime(temporary)
+    make(tmp_path / "stage")
+    assert temporary.is_dir(), "its owner may not have locked it yet"
+    os.utime(temporary, (0, 0))
+    make(tmp_path / "stage")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "stage"]
+
+
+def test_on_a_disk_without_locks_it_goes_after_a_day(tmp_path, owner, monkeypatch):
+    process, temporary = owner
+    kill(process)
+
+    def refuse(handle, operation):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(artifacts.fcntl, "flock", refuse)
+    for hours, there in ((23, True), (25, False)):
+        past = time.time() - 3600 * hours
+        for path in (temporary / "half", temporary):
+            os.utime(path, (past, past))
+        make(tmp_path / "stage")
+        assert temporary.exists() is there
+
+
+def test_nothing_else_of_such_a_name_is_removed(tmp_path):
+    kept = [".stage.former.zip", ".stage.notes", ".stage.backups9x", ".other.abcdefgh", "stage.x"]
+    for name in kept:
+        (tmp_path / name).mkdir()
+    (tmp_path / ".stage.a_file_x").write_text("no directory")
+    (tmp_path / ".stage.abcdefgh").symlink_to(tmp_path / "stage.x")
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0), follow_symlinks=False)
+    before = {path.name for path in tmp_path.iterdir()}
+    make(tmp_path / "stage")
+    assert {path.name for path in tmp_path.iterdir()} == {*before, "stage"}
 
 
 def test_numbers_of_numpy_are_refused_rather_than_misread(tmp_path):

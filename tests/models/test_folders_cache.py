@@ -22,32 +22,7 @@ from fdht_models.data.folders import index as index_module
 from fdht_models.data.folders.decoding import read_video
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.errors import ArtifactError, DataError
-from tests.models.folders_samples import SIZE, random_frames, ucf11, write_video
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    ucf11(tmp_path / "UCF11")
-    return tmp_path / "UCF11"
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keys of the clips that were decoded in this process; shards of four clips."""
-    keys: list[str] = []
-
-    def read(request: FolderRequest, clip: Clip) -> object:
-        keys.append(clip.key)
-        return read_video(request, clip)
-
-    monkeypatch.setattr(shards, "read_video", read)
-    monkeypatch.setitem(shards._CLIPS, "video", 4)
-    return keys
-
-
-def leftovers(cache: Path) -> list[Path]:
-    """Temporary directories and files."""
-    return [path for path in cache.rglob("*") if path.name.startswith(".")]
+from tests.models.folders_samples import SIZE, leftovers, random_frames, write_video
 
 
 def directory_of(cache: Path, split: str = "train") -> Path:

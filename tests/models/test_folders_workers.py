@@ -10,34 +10,8 @@ import numpy as np
 import pytest
 
 from fdht_models.data.folders import Clip, FolderRequest, load_folder, shards, workers
-from fdht_models.data.folders.decoding import read_video
 from fdht_models.errors import DataError
-from tests.models.folders_samples import SIZE, ucf11
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    ucf11(tmp_path / "UCF11")
-    return tmp_path / "UCF11"
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keys of the clips that were decoded in this process; shards of four clips."""
-    keys: list[str] = []
-
-    def read(request: FolderRequest, clip: Clip) -> object:
-        keys.append(clip.key)
-        return read_video(request, clip)
-
-    monkeypatch.setattr(shards, "read_video", read)
-    monkeypatch.setitem(shards._CLIPS, "video", 4)
-    return keys
-
-
-def leftovers(cache: Path) -> list[Path]:
-    """Temporary directories and files."""
-    return [path for path in cache.rglob("*") if path.name.startswith(".")]
+from tests.models.folders_samples import SIZE, leftovers
 
 
 def test_workers_give_the_same_bytes(
@@ -68,7 +42,7 @@ def test_interrupted_workers_end_and_leave_whole_shards(
         started.append(popen(*arguments, **keywords))
         return started[-1]
 
-    monkeypatch.setattr(workers.subprocess, "Popen", spawn)
+    monkeypatch.setattr(subprocess, "Popen", spawn)
     begun = 0
 
     def tick(self: object, task: object, steps: float = 1) -> None:
@@ -100,7 +74,14 @@ def test_a_worker_that_hangs_is_given_up(
         shards.Shard(tmp_path / f"shard{number}", {"content": str(number)}, (clip,))
         for number, clip in enumerate(clips)
     ]
-    monkeypatch.setattr(workers, "_SILENT_SECONDS", 5.0)
+    listen = workers._Worker.listen
+
+    def impatiently(worker: workers._Worker) -> tuple[int, bool]:
+        heard = listen(worker)
+        worker.deadline = time.monotonic() + 1  # not before: a busy machine starts slowly
+        return heard
+
+    monkeypatch.setattr(workers._Worker, "listen", impatiently)
     monkeypatch.setattr(workers, "_END_SECONDS", 0.5)
     begin = time.monotonic()
     with pytest.raises(DataError, match=r"biking/\d.*longer than"):
@@ -122,7 +103,7 @@ def test_a_worker_that_dies_names_the_clip(
     def spawn(arguments: list[str], **keywords: object) -> subprocess.Popen[bytes]:
         return popen([sys.executable, "-c", script], **keywords)
 
-    monkeypatch.setattr(workers.subprocess, "Popen", spawn)
+    monkeypatch.setattr(subprocess, "Popen", spawn)
     request = FolderRequest("ucf11", root, **SIZE)
     with pytest.raises(DataError, match=r"biking/v_biking_01_01.*decoder crashed"):
         load_folder(request, "train", tmp_path / "cache", workers=2)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from fdht_models.benchmarks.contestants import Contestant, Workload
 from fdht_models.benchmarks.machine import cores
 from fdht_models.errors import ToolError
+from fdht_models.versions import package_versions
 
 _RATE, _SEED = 1e-3, 0
 
@@ -90,7 +90,7 @@ def _tensorflow_step(contestant: Contestant, workload: Workload) -> TrainingStep
         lambda: float(step(clips, labels)),
         model.count_params(),
         tf.config.threading.get_intra_op_parallelism_threads() or cores(),
-        {name: version(name) for name in ("tensorflow", "tf_keras")},
+        package_versions("tensorflow", "tf_keras"),
     )
 
 
@@ -134,7 +134,7 @@ def _pytorch_step(contestant: Contestant, workload: Workload) -> TrainingStep:
         step,
         sum(weight.numel() for weight in weights),
         torch.get_num_threads(),
-        {name: version(name) for name in ("torch", "tednet")},
+        package_versions("torch", "tednet"),
     )
 
 

@@ -7,21 +7,19 @@ answers each with a line of JSON, and ends when its input does.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from typing import IO, Any
+from typing import Any
 
 from fdht_models.benchmarks.contestants import Contestant, Workload
 from fdht_models.benchmarks.steps import TrainingStep, build_step
 from fdht_models.errors import FdhtError
+from fdht_models.workers import answer_pipe, error_message, say
 
 
 def main() -> None:
     """Builds the contestant, then runs its rounds until the input ends."""
-    # Whatever a library prints goes to standard error, so that the pipe holds our lines only.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as pipe:
-        os.dup2(2, 1)
+    with answer_pipe() as pipe:
         lines = iter(sys.stdin)
         order = json.loads(next(lines))
         try:
@@ -29,12 +27,11 @@ def main() -> None:
                 Contestant.from_json(order["contestant"]), Workload(**order["workload"])
             )
             loss = step.run()  # traces the graph and makes the optimiser's slots
-            _say(pipe, _ready(step, loss))
+            say(pipe, _ready(step, loss))
             for line in lines:
-                _say(pipe, {"seconds": timed(step, json.loads(line)["steps"])})
+                say(pipe, {"seconds": timed(step, json.loads(line)["steps"])})
         except FdhtError as error:
-            fields = {"problem": error.problem, "field": error.field, "remedy": error.remedy}
-            _say(pipe, {"error": type(error).__name__, **fields})
+            say(pipe, error_message(error))
 
 
 def timed(step: TrainingStep, steps: int) -> list[float]:
@@ -55,11 +52,6 @@ def _ready(step: TrainingStep, loss: float) -> dict[str, Any]:
         "versions": step.versions,
         "first_loss": loss,
     }
-
-
-def _say(pipe: IO[str], message: dict[str, Any]) -> None:
-    pipe.write(json.dumps(message) + "\n")
-    pipe.flush()
 
 
 if __name__ == "__main__":

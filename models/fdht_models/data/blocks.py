@@ -5,29 +5,23 @@ Clip i depends on its own seed alone, so the blocks are the same whoever generat
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.types import DataSet
 from fdht_models.errors import DataError
+from fdht_models.workers import ONE_THREAD, WorkerProcess, module_command
 
 _BLOCK_BYTES = 4 << 20
 # Below this, a worker takes longer to start than to work: 250 clips of `motion`, 2 seconds.
 _PARALLEL_BYTES = 100 << 20
 _DEFAULT_WORKERS = 2
 _TIMEOUT_SECONDS = 120.0  # without a byte from a worker
-_END_SECONDS = 10.0  # from killing a worker to its end
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,7 @@ def generate_blocks(request: Request, workers: int | None = None) -> Iterator[ND
 
     Raises:
         DataError: a package is missing, or a worker failed or was silent for two minutes.
+        ToolError: a worker cannot be started.
     """
     if workers is None:
         large = request.clips * request.clip_bytes >= _PARALLEL_BYTES
@@ -102,64 +97,38 @@ def _generate_in_workers(
 
 
 class _Worker:
-    """One worker process and the pipe that its clips come through."""
+    """One worker process, and what comes through its pipe."""
 
     def __init__(self, request: Request, ranges: list[tuple[int, int]]) -> None:
-        order = {
-            "name": request.data_set.name,
-            "split": request.split,
-            "seed": request.seed,
-            "steps": request.steps,
-            "blocks": ranges,
-        }
-        # One thread each: the matrices are tiny, and the processes are what runs in parallel.
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "fdht_models.data.worker", json.dumps(order)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env=environment,
-                bufsize=0,
+        self._process = WorkerProcess(module_command("fdht_models.data.worker"), ONE_THREAD)
+        # What it says instead of clips tells why it ended.
+        with suppress(OSError):
+            self._process.send(
+                {
+                    "name": request.data_set.name,
+                    "split": request.split,
+                    "seed": request.seed,
+                    "steps": request.steps,
+                    "blocks": ranges,
+                }
             )
-        except OSError as error:
-            self._errors.close()
-            raise DataError(f"a worker process could not be started ({error})") from error
-        assert self._process.stdout is not None
-        self._pipe: IO[bytes] = self._process.stdout
 
     def read_into(self, view: memoryview) -> None:
         """Fills `view` from the pipe."""
         while view:
-            ready, _, _ = select.select([self._pipe], [], [], _TIMEOUT_SECONDS)
-            if not ready:
+            if not self._process.answers_within(_TIMEOUT_SECONDS):
                 raise DataError(
                     f"a worker process was silent for {_TIMEOUT_SECONDS:.0f} s",
                     remedy="use one worker",
                 )
-            received = os.readv(self._pipe.fileno(), [view])
+            received = os.readv(self._process.answers.fileno(), [view])
             if received == 0:
                 raise DataError(
-                    f"a worker process failed ({self._last_error()})",
+                    f"a worker process failed ({self._process.last_words()})",
                     remedy="use one worker to see where",
                 )
             view = view[received:]
 
-    def _last_error(self) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self._process.poll()}"
-
     def close(self) -> None:
         """Ends the process, which may have more to write if the caller broke off."""
-        self._pipe.close()
-        self._errors.close()
-        self._process.kill()
-        self._process.wait(timeout=_END_SECONDS)
+        self._process.close(patience=0)

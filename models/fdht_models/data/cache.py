@@ -6,7 +6,6 @@ could differ in one byte have different names, so nothing here ever grows stale.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from fdht_models.artifacts import digest_of, is_current, new_stage
 from fdht_models.data.blocks import Request
 from fdht_models.data.types import ClipSet
+from fdht_models.versions import package_versions
 
 _STAGE = "clips"
 _FRAMES, _LABELS = "frames.bin", "labels.npy"
@@ -41,7 +41,7 @@ def cache_inputs(request: Request) -> dict[str, Any]:
         "seed": request.seed,
         "steps": request.steps,
         "sources": dict(data_set.sources(request.split)),
-        "packages": {tool: importlib.metadata.version(tool) for tool in tools},
+        "packages": package_versions(*tools),
     }
 
 

@@ -1,36 +1,31 @@
 """A process that generates blocks of clips and writes their bytes to its standard output.
 
-Run as `python -m fdht_models.data.worker REQUEST`, REQUEST being JSON; see `blocks.py`. A fresh
-interpreter, not a fork: the parent may have TensorFlow's threads running, and forking those can
-deadlock; and not `multiprocessing` either, which would run the user's own script once more.
+Run as `python -m fdht_models.data.worker`; see `blocks.py`. The first line of its standard input
+says which clips.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from fdht_models.data.catalogue import get_dataset
+from fdht_models.workers import answer_pipe, write_all
 
 
-def main(request: str) -> None:
+def main() -> None:
     """Writes the clips of each requested block [first, last), one after the other."""
-    # Whatever a library prints goes to standard error, so that the pipe holds frames only.
-    with os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
-        os.dup2(2, 1)
-        order = json.loads(request)
+    with answer_pipe() as pipe:
+        order = json.loads(sys.stdin.readline())
         data_set = get_dataset(order["name"])
         for first, last in order["blocks"]:
             for index in range(first, last):
                 frames, _ = data_set.generate(order["split"], order["seed"], index, order["steps"])
-                view = frames.data.cast("B")
-                while view:
-                    view = view[pipe.write(view) :]
+                write_all(pipe, frames.data.cast("B"))
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1])
+        main()
     except BrokenPipeError:  # the parent needs no more
         sys.exit(1)

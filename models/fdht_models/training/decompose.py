@@ -8,8 +8,6 @@ Training goes on from its weights with `train_stage(..., start="decomposed")`. N
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +41,7 @@ from fdht_models.training.checkpoint import EXPERIMENT, WEIGHTS
 from fdht_models.training.display import Display
 from fdht_models.training.models import HEAD, LSTM, Weights, float_classifier, weights_of
 from fdht_models.training.tensorize import DenseLayer, assign, load_dense
+from fdht_models.versions import package_versions
 
 #: Name of the stage and its directory, and its file of errors.
 STAGE, ERRORS = "decomposed", "errors.json"
@@ -203,7 +202,5 @@ def _model_inputs(experiment: Experiment) -> dict[str, Any]:
 
 
 def _tools() -> dict[str, str]:
-    names = ["tensorflow", "tf_keras", "numpy"]
-    if importlib.util.find_spec("tensorly") is not None:  # not every format needs it
-        names.append("tensorly")
-    return {name: importlib.metadata.version(name) for name in names}
+    # Not every format needs tensorly.
+    return package_versions("tensorflow", "tf_keras", "numpy", "tensorly")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 import signal
 import threading
@@ -50,6 +49,7 @@ from fdht_models.training.models import (
     weights_of,
 )
 from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
+from fdht_models.versions import package_versions
 
 METRICS, HISTORY = "metrics.json", "history.json"
 #: Beside the stage's directory: where an interrupted training goes on from, TensorBoard's events.
@@ -277,8 +277,7 @@ def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict
 
 
 def _tools() -> dict[str, str]:
-    names = ("tensorflow", "tf_keras", "qkeras", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
+    return package_versions("tensorflow", "tf_keras", "qkeras", "numpy")
 
 
 @contextmanager

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from fdht_hls.registers import VLNV
 from fdht_hls.simulated import simulated_core
 from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.artifacts import digest_of, is_current, new_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.versions import package_versions
 from fdht_overlays.golden import save_golden
 from fdht_overlays.manifest import (
     STAGE,
@@ -28,7 +27,7 @@ from fdht_overlays.manifest import (
     OverlayManifest,
 )
 from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.simulated import design_of_network, package_version
+from fdht_overlays.simulated import design_of_network
 
 NETWORK = "network.json"
 #: Below the overlay: what the tools reported.
@@ -98,11 +97,7 @@ def write_overlay(
         handoff=f"{network.name}.hwh",
         golden="golden.npz",
         weights=None if finished.weights is None else WEIGHTS_FILE,
-        tools={
-            **finished.tools,
-            "fdht": package_version("fdht"),
-            "numpy": np.__version__,
-        },
+        tools={**finished.tools, "fdht": "unknown", **package_versions("fdht", "numpy")},
         build=finished.build,
     )
     with new_stage(directory, STAGE, inputs, manifest.tools) as (temporary, extra):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,9 @@ def need(command: str, kind: str, word: str) -> str:
     if not separator or found != kind:
         raise RefusalError(f"{command}: '{word}' is no object of kind {kind}")
     return name
+
+
+def tcl_words(text: str) -> list[str]:
+    """Words of a Tcl list that has braces and quotes, but no nesting."""
+    found = re.findall(r"\{([^{}]*)\}|\"([^\"]*)\"|(\S+)", text)
+    return [next((part for part in parts if part), "") for parts in found]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
 from fdht_hls.rtl.control import ADDRESS_BITS
 from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP, WEIGHTS
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
+from fdht_models.artifacts import temporary_sibling
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import WORD_BYTES
 
@@ -172,9 +172,7 @@ def _build_into(
     timeout: float,
 ) -> None:
     """In a directory of its own, of which only the program and the sources are kept."""
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    work.chmod(0o755)
-    try:
+    with temporary_sibling(target) as work:
         for name, text in sources.items():
             (work / name).write_text(text)
         command = [str(verilator.program), *flags]
@@ -186,8 +184,6 @@ def _build_into(
         shutil.rmtree(work / "objects")
         shutil.rmtree(target, ignore_errors=True)
         work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check(code: int, log: str, program: Path) -> None:

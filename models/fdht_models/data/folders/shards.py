@@ -6,7 +6,6 @@ and where one file changed only its shard is decoded again.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from fdht_models.data.folders.speech import SpeechReader
 from fdht_models.data.folders.types import SPEECH, SPIKES, VECTORS, VIDEO, Clip
 from fdht_models.data.folders.vectors import read_features
 from fdht_models.errors import DataError
+from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
@@ -201,7 +201,7 @@ def _check_readable(path: Path) -> None:
 
 def _tools(kind: str) -> dict[str, Any]:
     # Another version may decode, resize or round otherwise.
-    tools: dict[str, Any] = {"numpy": importlib.metadata.version("numpy")}
+    tools: dict[str, Any] = dict(package_versions("numpy"))
     if kind in (SPIKES, VECTORS):
         return tools
     library = av()

@@ -1,0 +1,172 @@
+"""Worker processes: a fresh interpreter that runs a module of ours, and the pipes to and from it.
+
+Neither forks, since the parent may have TensorFlow's threads running and forking those can
+deadlock, nor `multiprocessing`, which would run the user's own script once more. Orders go to the
+worker's standard input as lines of JSON; answers are lines of JSON too, or bytes.
+
+The first half is the parent's side, the second the worker's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from fdht_models import errors
+from fdht_models.errors import DataError, FdhtError, ToolError
+
+#: Environment of a worker that computes in one thread, since the processes run in parallel.
+ONE_THREAD: Mapping[str, str] = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_DYING_SECONDS = 5.0  # from the end of its answers, or from being killed, to the end of a process
+_PIECE = 1 << 16
+
+
+class WorkerProcess:
+    """A worker process as its parent sees it.
+
+    Args:
+        command: such as `module_command(...)`.
+        environment: variables beside those of this process.
+        own_session: Ctrl-C reaches the parent only, which then ends it.
+
+    Attributes:
+        answers: the worker's standard output, unbuffered.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        own_session: bool = False,
+    ) -> None:
+        paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close()
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**os.environ, **paths, **environment},
+                bufsize=0,
+                start_new_session=own_session,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise ToolError(f"a worker process could not be started ({error})") from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._orders: IO[bytes] = self._process.stdin
+        self.answers: IO[bytes] = self._process.stdout
+        self._heard = b""
+
+    def send(self, order: Any) -> None:
+        """Sends a line of JSON; an OSError means that the worker has ended."""
+        say(self._orders, order)
+
+    def answers_within(self, seconds: float) -> bool:
+        """Waits until there is something to read, or its end; False if there is neither."""
+        return bool(select.select([self.answers], [], [], max(0.0, seconds))[0])
+
+    def receive(self) -> list[dict[str, Any]]:
+        """The messages that came since the last call; waits for the next bytes.
+
+        Raises:
+            EOFError: the worker has ended.
+        """
+        received = os.read(self.answers.fileno(), _PIECE)
+        if not received:
+            raise EOFError
+        *lines, self._heard = (self._heard + received).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def last_words(self) -> str:
+        """Why a worker ended: the last line that it wrote to standard error, or its exit code."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_DYING_SECONDS)
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit code {self._process.poll()}"
+
+    def terminate(self) -> None:
+        """Asks the process to end, without waiting for it."""
+        self._process.terminate()
+        self._close_orders()
+
+    def close(self, patience: float) -> bool:
+        """Closes the pipes and waits for the process to end, then kills it.
+
+        Args:
+            patience: seconds to wait.
+
+        Returns:
+            True if the process ended by itself.
+        """
+        self._close_orders()
+        self.answers.close()
+        try:
+            self._process.wait(timeout=max(0.0, patience))
+            ended = True
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=_DYING_SECONDS)
+            ended = False
+        self._errors.close()
+        return ended
+
+    def _close_orders(self) -> None:
+        with suppress(OSError):
+            self._orders.close()
+
+
+def module_command(module: str) -> tuple[str, ...]:
+    """The command that runs a module in an interpreter like this one."""
+    return (sys.executable, "-m", module)
+
+
+def error_of(message: Mapping[str, Any], field: str | None = None) -> FdhtError:
+    """The error that `error_message` described; `field` where that has none."""
+    kind = getattr(errors, str(message["error"]), DataError)
+    found: FdhtError = kind(
+        message["problem"], field=message["field"] or field, remedy=message["remedy"]
+    )
+    return found
+
+
+# The worker's side ------------------------------------------------------------------------------
+
+
+@contextmanager
+def answer_pipe() -> Iterator[IO[bytes]]:
+    """The pipe to the parent; what a library prints goes to standard error from now on."""
+    with os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
+        os.dup2(2, 1)
+        yield pipe
+
+
+def say(pipe: IO[bytes], message: Any) -> None:
+    """Writes a line of JSON."""
+    write_all(pipe, json.dumps(message).encode() + b"\n")
+
+
+def write_all(pipe: IO[bytes], data: bytes | memoryview) -> None:
+    """Writes to an unbuffered pipe, which may take less than all at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+def error_message(error: FdhtError) -> dict[str, Any]:
+    """An error as a message; the inverse of `error_of`."""
+    fields = {"problem": error.problem, "field": error.field, "remedy": error.remedy}
+    return {"error": type(error).__name__, **fields}

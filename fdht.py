@@ -258,6 +258,9 @@ def run(
     ] = None,
     resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
     energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
+    overlay: Annotated[
+        str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -281,6 +284,7 @@ def run(
         energy,
         build / "data",
         weights=network,
+        overlay=overlay,
     )
     directory, report = fdht_pipeline.run(experiment, build, board, settings)
     if as_json:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_overlays.boards import Board
     from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.running import Progress as StepProgress
+    from fdht_overlays.plan.vitis import Options
 
 #: Characters of a tool's line that are shown while it runs.
 _SHOWN = 70
@@ -55,8 +56,12 @@ def build(
         ),
     ] = None,
     core: Annotated[
-        str, typer.Option(help="'hls': C++ through Vitis HLS; 'rtl': the project's own Verilog.")
-    ] = "hls",
+        str | None,
+        typer.Option(
+            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
+            "which --flow open always takes."
+        ),
+    ] = None,
     clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
     cosim: Annotated[
         bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
@@ -89,7 +94,9 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
+    import fdht_pipeline
     from fdht_overlays.boards import get_board
+    from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import Options
 
     if estimate or all_boards:
@@ -108,16 +115,21 @@ def build(
     if found.simulated:
         _simulated(name, build, board, as_json)
         return
-    if flow == "open":
-        _open(name, build, found, as_json)
-        return
-    options = Options(core, clock, cosim, allow_timing_failure)
-    _real(name, build, found, options, asked, as_json)
+    directory = fdht_pipeline.experiment_directory(name, build)
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        work = _open_work(directory, found, clock, allow_timing_failure)
+    else:
+        work = _vitis_work(
+            directory, found, Options(core or "hls", clock, cosim, allow_timing_failure)
+        )
+    _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
 
 
 def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
     from fdht_overlays.manifest import SIMULATION_FLOW
-    from fdht_overlays.open.flow import FLOW as OPEN
+    from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import FLOW
 
     flows = (SIMULATION_FLOW,) if board.simulated else (FLOW, OPEN)
@@ -132,8 +144,6 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
     chosen = [name for name, value in given.items() if value is not None]
     if board.simulated and chosen:
         raise ConfigError("has no effect for a simulated board", field=chosen[0])
-    if flow == OPEN and chosen:
-        raise ConfigError("has no effect with --flow open, which runs here", field=chosen[0])
     if len(chosen) > 1:
         raise ConfigError(f"cannot go with --{chosen[1]}", field=chosen[0])
 
@@ -149,56 +159,108 @@ def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
         print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
 
 
-def _open(name: str, build: Path, board: Board, as_json: bool) -> None:
-    from fdht_bench import emit
-    from fdht_models.artifacts import read_json
-    from fdht_overlays.open.flow import FLOW
-    from fdht_overlays.open.overlay import REPORT, build_open_overlay
-    from fdht_pipeline import experiment_directory
+@dataclass(frozen=True)
+class _Work:
+    """A plan, where it is run, and how its results become an overlay.
 
-    directory = experiment_directory(name, build)
-    with Console(stderr=True, highlight=False).status("open flow") as status:
-        fresh = build_open_overlay(directory, board, on_step=status.update)
-    overlay = directory / "overlay" / board.name / FLOW
-    if as_json:
-        report = read_json(overlay / REPORT)
-        emit({"directory": str(overlay), "fresh": fresh, "report": report})
-        return
-    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
-    print("experimental, and not run on hardware: see docs/open-flow.md")
+    Args:
+        plan: what to run.
+        directory: build/<name>.
+        board: the board.
+        package: called with the directories of the plan and of the overlay; False if the overlay
+            was there already.
+        note: for the last line.
+    """
+
+    plan: BuildPlan
+    directory: Path
+    board: Board
+    package: Callable[[Path, Path], bool]
+    note: str
+
+    @property
+    def variant(self) -> str:
+        """The part of paths that keeps flows and cores apart."""
+        return str(self.plan.facts["variant"])
 
 
-def _real(name: str, build: Path, board: Board, options: Any, asked: _Asked, as_json: bool) -> None:
+def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
+    from fdht_overlays.plan.collect import collect
+    from fdht_overlays.plan.vitis import vitis_plan
+
+    _refuse_without(directory, "converted", "convert", "hls/manifest.json")
+    plan = vitis_plan(directory, board, options)
+
+    def package(work: Path, overlay: Path) -> bool:
+        return collect(plan, work, directory, overlay, board)
+
+    return _Work(plan, directory, board, package, "not run on hardware")
+
+
+def _open_work(
+    directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
+) -> _Work:
+    from fdht_hls.rtl.stage import load_design
+    from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
+    from fdht_overlays.open.overlay import collect_open
+
+    check_board(board)
+    _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
+    network, schedule = load_design(directory, None)
+    plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
+
+    def package(work: Path, overlay: Path) -> bool:
+        return collect_open(
+            plan,
+            network,
+            work,
+            directory,
+            overlay,
+            board,
+            allow_timing_failure=allow_timing_failure,
+        )
+
+    note = "experimental (docs/open-flow.md), and not run on hardware"
+    return _Work(plan, directory, board, package, note)
+
+
+def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
+    """Refuses an experiment for which an earlier command is due."""
+    if not any((directory / file).is_file() for file in files):
+        raise ArtifactError(
+            f"has not been {done}",
+            field=str(directory),
+            remedy=f"run fdht {command} {directory.name} first",
+        )
+
+
+def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
     from fdht_bench import emit
     from fdht_overlays.manifest import load_manifest
     from fdht_overlays.plan.archive import write_archive
-    from fdht_overlays.plan.collect import collect
     from fdht_overlays.plan.summary import summary_json, summary_table
-    from fdht_overlays.plan.vitis import FLOW, vitis_plan
-    from fdht_pipeline import experiment_directory
 
-    directory = experiment_directory(name, build)
-    plan = vitis_plan(directory, board, options)
+    plan = work.plan
     if asked.archive is not None:
         write_archive(plan, asked.archive)
         told = {"archive": str(asked.archive), "plan": plan.digest, "files": len(plan.files)}
         if as_json:
             emit(told)
         else:
-            print("\n".join(_archive_lines(plan, asked.archive, name, board)))
+            print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
-    work = directory / "work" / board.name / f"{FLOW}-{options.core}"
-    _bring_up_to_date(plan, work, asked)
-    overlay = directory / "overlay" / board.name / FLOW
-    fresh = collect(plan, work, directory / "hls", overlay, board)
+    place = work.directory / "work" / work.board.name / work.variant
+    _bring_up_to_date(plan, place, asked)
+    overlay = work.directory / "overlay" / work.board.name / work.variant
+    fresh = work.package(place, overlay)
     manifest = load_manifest(overlay)
     if as_json:
         told = {"directory": str(overlay), "fresh": fresh}
-        emit({**told, **summary_json(manifest, directory / "hls")})
+        emit({**told, **summary_json(manifest, work.directory / "hls")})
         return
-    _console().print(summary_table(manifest, directory / "hls"))
+    _console().print(summary_table(manifest, work.directory / "hls"))
     print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
-    print("not run on hardware: copy that directory to the board, see docs/board-user.md")
+    print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 
 def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
@@ -216,13 +278,24 @@ def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
             run_plan(plan, work, show, asked.timeout)
 
 
-def _archive_lines(plan: BuildPlan, path: Path, name: str, board: Board) -> list[str]:
-    tools = sorted({" or ".join(step.programs) for step in plan.steps})
-    core = f" --core {plan.facts['core']}" if plan.facts["core"] != "hls" else ""
+def _again(
+    name: str, board: Board, work: _Work, core: str | None, clock: float | None, cosim: bool
+) -> str:
+    """The command that takes the results of this very plan."""
+    words = ["fdht build", name, "--board", board.name, "--flow", str(work.plan.facts["flow"])]
+    words += ["--core", core] if core is not None else []
+    words += ["--clock", f"{clock:g}"] if clock is not None else []
+    words += [] if cosim else ["--no-cosim"]
+    words += ["--allow-timing-failure"] if work.plan.facts.get("allow_timing_failure") else []
+    return " ".join([*words, "--import results.tar.gz"])
+
+
+def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
+    tools = ", ".join(need.name for need in plan.needs)
     return [
-        f"{path}: {len(plan.files)} files, {len(plan.steps)} steps, needs {', '.join(tools)}",
-        f"there:  tar xzf {path.name} && sh {plan.name}/build.sh",
-        f"then:   fdht build {name} --board {board.name}{core} --import results.tar.gz",
+        f"{path}: {len(plan.files)} files, {len(plan.steps)} steps, needs {tools}",
+        f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
+        f"then here:  {again}",
     ]
 
 

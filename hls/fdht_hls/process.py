@@ -54,6 +54,7 @@ def run_logged(
     log: Path,
     timeout: float,
     show: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
 ) -> int:
     """The same for a program that runs for long: its output is seen as it comes.
 
@@ -63,6 +64,7 @@ def run_logged(
         log: file that all output is written to.
         timeout: seconds.
         show: called with each line.
+        environment: of the program; by default this process's own.
 
     Returns:
         The exit code.
@@ -78,7 +80,7 @@ def run_logged(
             stream.flush()
             show(line.rstrip("\n"))
 
-        return _run(Path(command[0]).name, command, directory, timeout, keep, remedy)
+        return _run(Path(command[0]).name, command, directory, timeout, keep, remedy, environment)
 
 
 def _run(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,6 +40,8 @@ from fdht_overlays.boards import Board, get_board
 TEST_SET = "test"
 #: Frames that an energy window runs again and again; bounded by a board's memory.
 _ENERGY_BLOCK = 32
+#: Directories of overlays that nobody would choose before others: the experimental flow's.
+_LAST_CHOICE = ("open",)
 
 #: Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -60,6 +62,7 @@ class RunSettings:
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None
             takes those that it was built with.
+        overlay: which of several overlays for the board; None: see `find_overlay`.
     """
 
     sources: Sequence[str]
@@ -70,6 +73,7 @@ class RunSettings:
     energy: bool = True
     cache: Path | None = None
     weights: Path | None = None
+    overlay: str | None = None
 
 
 def run_stage(
@@ -90,7 +94,7 @@ def run_stage(
         FdhtError: something is missing, refused or fails; nothing is written then.
     """
     board = get_board(board_name)
-    overlay = find_overlay(experiment_directory, board)
+    overlay = find_overlay(experiment_directory, board, settings.overlay)
     network = QuantizedNetwork.load(overlay / "network.json")
     started = datetime.now(timezone.utc)
     with Accelerator.open(overlay) as accelerator:
@@ -143,14 +147,23 @@ def run_stage(
     return directory, report
 
 
-def find_overlay(experiment_directory: Path, board: Board) -> Path:
+def find_overlay(experiment_directory: Path, board: Board, wanted: str | None = None) -> Path:
     """The overlay of an experiment for a board.
 
+    Args:
+        experiment_directory: build/<name>.
+        board: the board.
+        wanted: the name of its directory; None takes the only one, or of several one that a
+            vendor's tools made rather than an experimental one.
+
     Raises:
-        ArtifactError: none has been built.
+        ArtifactError: none has been built, or not the one that is wanted.
     """
     root = experiment_directory / "overlay" / board.name
-    built = sorted(path.parent for path in root.glob("*/manifest.json"))
+    paths = (path.parent for path in root.glob("*/manifest.json"))
+    built = sorted(paths, key=lambda path: (path.name in _LAST_CHOICE, path.name))
+    if built and wanted is not None:
+        built = [path for path in built if path.name == wanted] or _refuse(root, wanted, built)
     if not built:
         name = experiment_directory.name
         raise ArtifactError(
@@ -160,6 +173,14 @@ def find_overlay(experiment_directory: Path, board: Board) -> Path:
             + ("" if board.simulated else ", or copy one for this board there"),
         )
     return built[0]
+
+
+def _refuse(root: Path, wanted: str, built: Sequence[Path]) -> NoReturn:
+    raise ArtifactError(
+        "was not built",
+        field=str(root / wanted),
+        remedy=f"use one of {', '.join(path.name for path in built)}",
+    )
 
 
 def _stream(

@@ -18,6 +18,8 @@ from fdht_overlays._schema import build_record
 
 STAGE = "overlay"
 SCHEMA_VERSION = 1
+#: How a vendor's figures of a design are known.
+REPORTED = "reported by Vivado after placing and routing"
 #: Name of the flow that makes overlays for a simulated board from the C simulation.
 SIMULATION_FLOW = "csim"
 
@@ -121,25 +123,40 @@ class TimingFacts:
 
     Args:
         setup: worst slack against setup.
-        hold: worst slack against hold.
-        pulse: worst slack of pulse widths.
-        failing: endpoints that fail.
+        hold: worst slack against hold; None: the tool does not say.
+        pulse: worst slack of pulse widths; None: the tool does not say.
+        failing: endpoints that fail; None: the tool does not say.
         met: no slack is negative.
         allowed_failure: it was packaged although it is not met, because the user said so.
+        by: the tool that says so.
+        sign_off: the tool times all ports and corners, so that a clock that is met will work.
     """
 
     setup: float
-    hold: float
-    pulse: float
-    failing: int
+    hold: float | None
+    pulse: float | None
+    failing: int | None
     met: bool
     allowed_failure: bool = False
+    by: str = "Vivado"
+    sign_off: bool = True
 
     def __post_init__(self) -> None:
         if not self.met and not self.allowed_failure:
             raise ArtifactError(
                 "is not met, which is no overlay", field="met", value=False, remedy="build again"
             )
+
+    @property
+    def worst(self) -> float:
+        """The least slack that is known."""
+        known = (self.setup, self.hold, self.pulse)
+        return min(slack for slack in known if slack is not None)
+
+    @property
+    def kind(self) -> str:
+        """How the slack is known."""
+        return REPORTED if self.sign_off else f"{self.by}'s figure, no sign-off"
 
 
 @dataclass(frozen=True)
@@ -179,10 +196,12 @@ class BuildFacts:
         timing: after placing and routing.
         used: resources of the whole design: lut, ff, dsp, bram36.
         available: those of the device.
-        power: estimate.
+        power: estimate; None: the tools make none.
         arrays: shapes and formats of the cores of the network.
-        checked: steps that compared the core with the reference; empty for "rtl".
+        checked: runs that compared the core with the reference: steps of Vitis HLS, or
+            `fdht cosim` of this very Verilog.
         licences: notes on the licences of what is in the bitstream.
+        counted: how `used` is known.
     """
 
     core: Literal["hls", "rtl"]
@@ -190,10 +209,11 @@ class BuildFacts:
     timing: TimingFacts
     used: Mapping[str, float]
     available: Mapping[str, float]
-    power: PowerFacts
+    power: PowerFacts | None
     arrays: Mapping[str, ArrayFacts]
     checked: tuple[str, ...]
     licences: tuple[str, ...]
+    counted: str = REPORTED
 
 
 @dataclass(frozen=True)

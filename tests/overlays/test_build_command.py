@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import fdht
+from tests.overlays.open.tools import make_open_tools, place_log
 from tests.overlays.plan.tools import make_tools, write_conversion
 from tests.overlays.vivado.running import needs_tcl
 
@@ -40,7 +41,7 @@ def test_an_overlay_is_built_and_the_table_says_what_it_is(capsys, tmp_path, bui
     for text in ("100 MHz", "met, slack 0.013 ns", "29,073", "54.6% of 53,200", "200,000",
                  "estimated by Vivado", "not run on hardware", "(built)"):  # fmt: skip
         assert text in out, text
-    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "vitis" / "tiny-net.bit").is_file()
+    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "vitis-hls" / "tiny-net.bit").is_file()
     code, out, _ = run(capsys, *given, "--json")
     value = json.loads(out)
     assert (code, value["fresh"], value["clock"]["met"]) == (0, False, True)
@@ -58,14 +59,15 @@ def test_a_failure_is_one_line_and_exit_code_2(capsys, tmp_path, build, monkeypa
 def test_without_the_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--build", build)
-    assert "vitis-run or vitis_hls: is not on the PATH" in line
+    assert "vitis-run or vitis_hls, vivado: are missing on this machine" in line
     assert "--archive" in line
 
 
 def test_without_the_open_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
-    assert "nextpnr-xilinx" in line and "docs/open-flow.md" in line
+    assert "nextpnr-xilinx, chip database, fasm2frames, xc7frames2bit, database of" in line
+    assert "docs/open-flow.md" in line and "--archive" in line
     assert not (build / "tiny-net" / "overlay").exists()
 
 
@@ -89,16 +91,36 @@ def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkey
     assert "is stale: it was built from another plan" in line
 
 
+def test_the_open_flow_goes_the_same_ways(capsys, tmp_path, build, monkeypatch):
+    tools = make_open_tools(tmp_path / "tools", monkeypatch)
+    archive = tmp_path / "plan.tar.gz"
+    given = ("tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
+    code, out, _ = run(capsys, *given, "--archive", archive)
+    assert code == 0 and "4 steps, needs yosys, nextpnr-xilinx, chip database" in out
+    assert "fdht build tiny-net --board pynq-z2 --flow open --import results.tar.gz" in out
+    subprocess.run(["tar", "xzf", archive], cwd=tmp_path, check=True)
+    there = tmp_path / "tiny-net-pynq-z2-open"
+    tools.set("nextpnr-xilinx", log=place_log(49.0))
+    subprocess.run(["sh", there / "build.sh"], cwd=tmp_path, check=True, capture_output=True)
+    results = there / "results.tar.gz"
+    line = mistake(capsys, *given, "--import", results)
+    assert "the clock reaches 49 MHz of 50 MHz (nextpnr-xilinx's figure, no sign-off)" in line
+    assert not (build / "tiny-net" / "overlay").exists()
+    code, out, _ = run(capsys, *given, "--import", results, "--allow-timing-failure")
+    for text in ("MISSED, and that was allowed", "9,000", "16.9% of 53,200", "synthesised (yosys)",
+                 "no sign-off", "experimental (docs/open-flow.md)", "(built)"):  # fmt: skip
+        assert text in out, text
+    assert code == 0
+    assert (build / "tiny-net" / "overlay" / "pynq-z2" / "open" / "tiny-net.bit").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--board", "pynq-z2", "--flow", "csim"), "flow = 'csim': is not for TUL PYNQ-Z2"),
         (("--board", "sim", "--flow", "vitis"), "flow = 'vitis': is not for Simulated"),
         (("--board", "kv260", "--flow", "open"), "use --flow vitis, or --board pynq-z1 or pynq-z2"),
-        (
-            ("--board", "pynq-z2", "--flow", "open", "--archive", "x"),
-            "archive: has no effect with --flow open",
-        ),
+        (("--board", "pynq-z2", "--flow", "open", "--core", "hls"), "core = 'hls': is not for"),
         (("--board", "sim", "--archive", "x"), "archive: has no effect for a simulated board"),
         (("--board", "kv260", "--archive", "x", "--host", "y"), "archive: cannot go with --host"),
         (("--board", "kv260", "--core", "vhdl"), "core = 'vhdl': must be hls or rtl"),
@@ -115,8 +137,10 @@ def test_a_misused_option_is_one_line(capsys, build, arguments, message):
 
 
 def test_an_experiment_that_is_not_converted_says_what_comes_first(capsys, tmp_path):
-    line = mistake(capsys, "motion", "--board", "pynq-z2", "--build", tmp_path)
-    assert "run the stage before this one" in line
+    given = ("motion", "--board", "pynq-z2", "--build", tmp_path)
+    assert "has not been converted; run fdht convert motion first" in mistake(capsys, *given)
+    line = mistake(capsys, *given, "--flow", "open")
+    assert "has not been trained; run fdht train motion first" in line
 
 
 def test_no_experiment_is_one_line(capsys, tmp_path):

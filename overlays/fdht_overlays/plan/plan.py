@@ -14,9 +14,12 @@ import jinja2
 
 from fdht_models.artifacts import canonical_json, write_bytes
 from fdht_models.errors import ConfigError
+from fdht_overlays.plan.needs import Need, shell_places
 
 #: The plan itself, the program that runs it by hand, and what that leaves.
 PLAN, SCRIPT, RESULTS, DIGESTS = "plan.json", "build.sh", "results.tar.gz", "results.sha256"
+#: What finds the programs, in the shell.
+NEEDS = "needs.sh"
 #: Digests of the plan's files, in the form of `sha256sum`.
 PLAN_DIGESTS = "plan.sha256"
 RECORDS, LOGS, STEPS = "records", "logs", "steps"
@@ -41,10 +44,11 @@ class Step:
 
     Args:
         name: of the step.
-        programs: any one of them is needed on the PATH.
+        tool: that it runs, as people call it.
+        needs: what must be there on the machine that runs it.
         inputs: files of the plan that it reads.
         after: steps whose results it reads.
-        outputs: patterns of files that must be there afterwards.
+        outputs: patterns of files that must be there afterwards, and not be empty.
         returns: patterns of files that belong to the result.
         timeout: seconds.
         success: texts that its log must have.
@@ -52,7 +56,8 @@ class Step:
     """
 
     name: str
-    programs: tuple[str, ...]
+    tool: str
+    needs: tuple[Need, ...]
     inputs: tuple[str, ...]
     after: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -136,6 +141,11 @@ class BuildPlan:
         """SHA-256 of `document`."""
         return hashlib.sha256(self.document).hexdigest()
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What all steps need, each once, in their order."""
+        return tuple({need.key: need for step in self.steps for need in step.needs}.values())
+
     def step(self, name: str) -> Step:
         """A step by its name.
 
@@ -147,7 +157,12 @@ class BuildPlan:
     def contents(self) -> Iterator[tuple[str, bytes]]:
         """All files of the plan's directory, sorted: its own, and those that describe it."""
         digests = "".join(f"{digest}  {path}\n" for path, digest in self.digests.items())
-        made = {PLAN: self.document, SCRIPT: self._script(), PLAN_DIGESTS: digests.encode()}
+        made = {
+            PLAN: self.document,
+            SCRIPT: self._rendered(SCRIPT),
+            NEEDS: self._rendered(NEEDS),
+            PLAN_DIGESTS: digests.encode(),
+        }
         everything = {**self.files, **made}
         yield from ((path, everything[path]) for path in sorted(everything))
 
@@ -163,14 +178,16 @@ class BuildPlan:
             if not target.is_file() or target.read_bytes() != data:
                 write_bytes(target, data)
 
-    def _script(self) -> bytes:
+    def _rendered(self, name: str) -> bytes:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_TEMPLATES),
             undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
             keep_trailing_newline=True,
         )
-        text = environment.get_template("build.sh.j2").render(
+        text = environment.get_template(f"{name}.j2").render(
             plan=self,
+            needs=[(need, shell_places(need)) for need in self.needs],
             names={
                 "plan": PLAN,
                 "digests": PLAN_DIGESTS,
@@ -178,6 +195,13 @@ class BuildPlan:
                 "result_digests": DIGESTS,
                 "records": RECORDS,
                 "logs": LOGS,
+                "needs": NEEDS,
             },
         )
         return text.encode()
+
+
+def plan_name(experiment: str, board: str, variant: str) -> str:
+    """The name of a plan: an experiment's as a part of a directory's that every shell takes."""
+    plain = "".join(character if character.isalnum() else "-" for character in experiment)
+    return f"{plain}-{board}-{variant}"

@@ -46,7 +46,9 @@ def all_outputs(step: Step, directory: Path) -> list[Path]:
         matches = _found(directory, pattern)
         if not matches:
             raise ArtifactError(
-                "was not written", field=f"step {step.name}: {pattern}", remedy=f"see {step.log}"
+                "was not written, or is empty",
+                field=f"step {step.name}: {pattern}",
+                remedy=f"see {step.log}",
             )
         found += matches
     return found
@@ -96,4 +98,6 @@ def _path(directory: Path, name: str) -> Path:
 
 def _found(directory: Path, pattern: str) -> list[Path]:
     # Sorted as the shell sorts in the C locale: by bytes.
-    return sorted(path for path in directory.glob(pattern) if path.exists())
+    found = sorted(path for path in directory.glob(pattern) if path.exists())
+    # A tool that ended half-way, or on a full disk, leaves empty files.
+    return [] if any(path.is_file() and not path.stat().st_size for path in found) else found

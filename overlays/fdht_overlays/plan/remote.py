@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ConfigError, ToolError
 from fdht_overlays.plan.archive import archive_bytes, import_results
+from fdht_overlays.plan.failure import decisive_line
 from fdht_overlays.plan.plan import RESULTS, BuildPlan
 from fdht_overlays.plan.running import Phases, Show
-from fdht_overlays.vivado.log import decisive_line
 
 if TYPE_CHECKING:
     import asyncssh

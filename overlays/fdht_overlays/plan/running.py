@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from fdht_hls.process import run_logged
 from fdht_hls.vitis.project import only_run, unwritable
 from fdht_models.errors import ToolError
 from fdht_overlays.plan.checking import check_step
+from fdht_overlays.plan.needs import find, resolved, step_environment
 from fdht_overlays.plan.plan import LOGS, BuildPlan, Step
 from fdht_overlays.plan.record import all_outputs, forget, is_done, record
 
@@ -55,13 +56,6 @@ class Phases:
         self._show(Progress(self._step.name, self._label, self._done, total, text))
 
 
-def missing_program(step: Step) -> str | None:
-    """What the step needs and this machine does not have; None if all is there."""
-    if any(shutil.which(program) for program in step.programs):
-        return None
-    return " or ".join(step.programs)
-
-
 def run_plan(
     plan: BuildPlan, directory: Path, show: Show | None = None, timeout: float | None = None
 ) -> list[str]:
@@ -77,43 +71,59 @@ def run_plan(
         Steps that were done now.
 
     Raises:
-        ToolError: a program is missing, failed, or did not end in time.
+        ToolError: a program or file is missing, or it failed, or did not end in time.
         EqualityError: the core's results differ from the reference.
         ArtifactError: a step did not write what it should, or the disk is full.
     """
     fresh: list[str] = []
     with only_run(directory):
         plan.write(directory)
-        _refuse_missing_programs(plan, directory)
+        environment = step_environment(os.environ)
+        _refuse_what_is_missing(plan, directory, environment)
+        environment |= resolved(plan.needs, environment)
         for step in plan.steps:
             if is_done(plan, step, directory):
                 continue
             forget(step, directory)
-            _run_step(step, directory, show or _silent, timeout or step.timeout)
+            _run_step(step, directory, show or _silent, timeout or step.timeout, environment)
             record(plan, step, directory)
             fresh.append(step.name)
     return fresh
 
 
-def _refuse_missing_programs(plan: BuildPlan, directory: Path) -> None:
-    """Before the first step, not after hours."""
-    for step in plan.steps:
-        missing = missing_program(step)
-        if missing is not None and not is_done(plan, step, directory):
-            raise ToolError(
-                "is not on the PATH",
-                field=missing,
-                remedy=f"step {step.name} needs it: source its settings64.sh, use --host, or "
-                "--archive to build elsewhere (fdht doctor shows what is found)",
-            )
+def _refuse_what_is_missing(
+    plan: BuildPlan, directory: Path, environment: Mapping[str, str]
+) -> None:
+    """Before the first step, not after hours; all of it is named at once."""
+    lacking = {
+        need.key: (need, step.name, found.tried)
+        for step in reversed(plan.steps)
+        if not is_done(plan, step, directory)
+        for need in reversed(step.needs)
+        if (found := find(need, environment)).path is None
+    }
+    if not lacking:
+        return
+    # From behind, so that the first step that needs it is told; named from the front.
+    need, step, tried = list(lacking.values())[-1]
+    names = ", ".join(one.name for one, _, _ in reversed(lacking.values()))
+    raise ToolError(
+        "is missing on this machine" if len(lacking) == 1 else "are missing on this machine",
+        field=names,
+        value=tried,
+        remedy=f"step {step} needs {need.name}: {need.remedy}; or use --host, or --archive to "
+        "build elsewhere (fdht doctor shows what is found)",
+    )
 
 
-def _run_step(step: Step, directory: Path, show: Show, timeout: float) -> None:
+def _run_step(
+    step: Step, directory: Path, show: Show, timeout: float, environment: Mapping[str, str]
+) -> None:
     log = directory / step.log
     phases = Phases(step, show)
     try:
         (directory / LOGS).mkdir(parents=True, exist_ok=True)
-        code = run_logged(("sh", step.script), directory, log, timeout, phases.line)
+        code = run_logged(("sh", step.script), directory, log, timeout, phases.line, environment)
         text = log.read_text(errors="replace")
     except OSError as error:
         raise unwritable(directory, error) from error

@@ -12,7 +12,6 @@ from fdht_models.artifacts import read_json
 from fdht_models.errors import ArtifactError
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
 
-REPORTED = "reported by Vivado after placing and routing"
 #: How people call the resources.
 _NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM (36 kbit)", "dsp": "DSP"}
 
@@ -30,7 +29,7 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
             "used": build.used[name],
             "available": build.available[name],
             "share": build.used[name] / build.available[name],
-            "kind": REPORTED,
+            "kind": build.counted,
             "estimated": estimated.get("resources", {}).get(name),
         }
         for name in _NAMES
@@ -40,9 +39,9 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
         "clock": {
             "mhz": manifest.clock_mhz,
             "met": build.timing.met,
-            "slack_ns": min(build.timing.setup, build.timing.hold, build.timing.pulse),
+            "slack_ns": build.timing.worst,
             "allowed_failure": build.timing.allowed_failure,
-            "kind": REPORTED,
+            "kind": build.timing.kind,
         },
         "resources": resources,
         "frames_per_second": {
@@ -53,8 +52,11 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
             if estimated.get("cycles_per_frame")
             else None,
         },
-        "power_watts": {"value": build.power.total, "confidence": build.power.confidence,
-                        "kind": "estimated by Vivado"},
+        "power_watts": None if build.power is None else {
+            "value": build.power.total,
+            "confidence": build.power.confidence,
+            "kind": "estimated by Vivado",
+        },
         "measured_on_hardware": False,
     }  # fmt: skip
 
@@ -62,14 +64,14 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
 def summary_table(manifest: OverlayManifest, hls: Path) -> Table:
     """The same for people."""
     value = summary_json(manifest, hls)
-    table = Table(title=f"{manifest.experiment} on {manifest.board} ({_build(manifest).core})")
+    made = f"{manifest.flow}, core in {_build(manifest).core}"
+    table = Table(title=f"{manifest.experiment} on {manifest.board} ({made})")
     for name in ("", "report", "of the board's", "estimate", "kind of the report"):
         table.add_column(name, justify="right" if name in ("report", "estimate") else "left")
     clock, rate, power = value["clock"], value["frames_per_second"], value["power_watts"]
     met = "met" if clock["met"] else "MISSED, and that was allowed"
-    table.add_row(
-        "clock", f"{clock['mhz']:g} MHz", f"{met}, slack {clock['slack_ns']:g} ns", "", REPORTED
-    )
+    slack = f"{met}, slack {clock['slack_ns']:g} ns"
+    table.add_row("clock", f"{clock['mhz']:g} MHz", slack, "", clock["kind"])
     for name, title in _NAMES.items():
         row = value["resources"][name]
         of = f"{row['share']:.1%} of {row['available']:,g}"
@@ -78,13 +80,9 @@ def summary_table(manifest: OverlayManifest, hls: Path) -> Table:
     table.add_row(
         "frames/s", f"{rate['value']:,.0f}", cycles, _plain(rate["estimated"]), rate["kind"]
     )
-    table.add_row(
-        "power on chip",
-        f"{power['value']:g} W",
-        f"confidence {power['confidence']}",
-        "",
-        power["kind"],
-    )
+    if power is not None:
+        sure = f"confidence {power['confidence']}"
+        table.add_row("power on chip", f"{power['value']:g} W", sure, "", power["kind"])
     return table
 
 
@@ -99,5 +97,7 @@ def _build(manifest: OverlayManifest) -> BuildFacts:
 
 
 def _estimate(hls: Path) -> Mapping[str, Any]:
-    value = read_json(hls / "estimate.json")
+    # The open flow needs no conversion, and so there may be no estimate.
+    path = hls / "estimate.json"
+    value = read_json(path) if path.is_file() else {}
     return value if isinstance(value, dict) else {}

@@ -16,12 +16,23 @@ from fdht_models.artifacts import digest_file, digest_of, read_manifest
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import Board
-from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step
+from fdht_overlays.plan.needs import Need
+from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
+from fdht_overlays.vivado.log import VITIS_HLS, VIVADO
 from fdht_overlays.vivado.scripts import REPOSITORIES, core_scripts, steps_of, vivado_scripts
 
 FLOW = "vitis"
 CORES = ("hls", "rtl")
+_VIVADO = Need(
+    "vivado", "vivado", ("vivado",), "source the settings64.sh of Vivado 2022.2 or later"
+)
+_VITIS_HLS = Need(
+    "vitis_hls",
+    " or ".join(SPELLINGS),
+    tuple(SPELLINGS),
+    "source the settings64.sh of Vitis 2022.2 or later",
+)
 #: Steps of Vitis HLS, and those without its long simulation of the Verilog.
 CORE_STEPS = ("csim", "csynth", "cosim", "export")
 #: Seconds that Vivado's steps may take.
@@ -101,6 +112,11 @@ class Options:
             )
 
     @property
+    def variant(self) -> str:
+        """The flow with its core: what has directories of its own."""
+        return f"{FLOW}-{self.core}"
+
+    @property
     def core_steps(self) -> tuple[str, ...]:
         """Steps of Vitis HLS."""
         if self.core == "rtl":
@@ -134,7 +150,7 @@ def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
     names = (*options.core_steps, *steps_of(design))
     files |= {f"{STEPS}/{name}.sh": _command(name, options).encode() for name in names}
     steps = tuple(_step(name, sorted(core), options) for name in names)
-    name = f"{_plain(network.name)}-{board.name}-{FLOW}-{options.core}"
+    name = plan_name(network.name, board.name, options.variant)
     return BuildPlan(name, _facts(hls, network, board, design, options), files, steps)
 
 
@@ -150,6 +166,7 @@ def _facts(
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),
         "flow": FLOW,
+        "variant": options.variant,
         **asdict(options),
         "clock_mhz": design.clock_mhz,
     }
@@ -197,10 +214,10 @@ def _step(name: str, core: list[str], options: Options) -> Step:
         report = _REPORTS.get(name)
         after = () if name in ("csim", "csynth") else ("csynth",)
         wrote = () if report is None else (report,)
-        return _made(name, tuple(SPELLINGS), inputs, after, wrote, wrote, TIMEOUTS[name])
+        return _made(name, _VITIS_HLS, inputs, after, wrote, wrote, TIMEOUTS[name])
     inputs = ("vivado/common.tcl", f"vivado/{name}.tcl")
     if name == "package":
-        return _made(name, ("vivado",), (*inputs, *core), (), ("core/ip/component.xml",))
+        return _made(name, _VIVADO, (*inputs, *core), (), ("core/ip/component.xml",))
     before = {
         "design": "package" if options.core == "rtl" else "export",
         "synthesis": "design",
@@ -208,12 +225,12 @@ def _step(name: str, core: list[str], options: Options) -> Step:
         "bitstream": "implementation",
     }[name]
     outputs = RESULTS.get(name, ("project/fdht.xpr",))
-    return _made(name, ("vivado",), inputs, (before,), outputs, RESULTS.get(name, ()))
+    return _made(name, _VIVADO, inputs, (before,), outputs, RESULTS.get(name, ()))
 
 
 def _made(
     name: str,
-    programs: tuple[str, ...],
+    need: Need,
     inputs: tuple[str, ...],
     after: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -223,9 +240,5 @@ def _made(
     phases = tuple(Phase(text, label) for text, label in _PHASES.get(name, ()))
     seconds = _TIMEOUTS[name] if timeout is None else timeout
     success = (end_marker(name),)
-    return Step(name, programs, inputs, after, outputs, returns, seconds, success, phases)
-
-
-def _plain(name: str) -> str:
-    """An experiment's name as part of a directory's that every shell takes."""
-    return "".join(character if character.isalnum() else "-" for character in name)
+    tool = VITIS_HLS if need is _VITIS_HLS else VIVADO
+    return Step(name, tool, (need,), inputs, after, outputs, returns, seconds, success, phases)

@@ -62,6 +62,33 @@ def test_an_error_of_the_tool_is_quoted_whatever_the_exit_code(line, exit_code):
         check("csim", text, exit_code)
 
 
+#: As a user of Vitis HLS reported it in 2023: ultrazohm/ultrazohm_sw, issue 291.
+LICENCE = (
+    "ERROR: [Common 17-345] A valid license was not found for feature 'Synthesis' and/or device "
+    "'xcvu11p'. Please run the Vivado License Manager for assistance in determining"
+)
+
+
+@pytest.mark.parametrize("before", ["", "ERROR: [HLS 200-1715] Encountered problem\n"])
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_missing_licence_is_told_with_its_remedy(before, exit_code):
+    with pytest.raises(ToolError) as caught:
+        check("csynth", f"INFO: one\n{before}{LICENCE}\n{GOOD['csynth']}", exit_code)
+    assert str(caught.value) == (
+        f"vitis_hls csynth: has no licence: {LICENCE}; see the Vivado License Manager; the free "
+        "edition serves only some devices (UG973); see x.log"
+    )
+
+
+def test_a_licence_that_was_found_is_no_failure():
+    line = "INFO: [Common 17-349] Got license for feature 'Synthesis' and/or device 'xc7z020'"
+    assert check("csynth", f"{line}\n{GOOD['csynth']}") == []
+    # Nor is its mention the cause of another one.
+    text = f"WARNING: license feature soon expires\nERROR: [HLS 200-1715] x\n{GOOD['csynth']}"
+    with pytest.raises(ToolError, match=r"failed: ERROR: .HLS 200-1715. x; see x\.log"):
+        check("csynth", text)
+
+
 @pytest.mark.parametrize(
     "line",
     [

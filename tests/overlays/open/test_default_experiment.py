@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -25,14 +24,14 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.boards import get_board
 from fdht_overlays.open.choice import choose_schedule, open_budget
 from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
-from fdht_overlays.open.running import run_step
 from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.simulation import (
     SimulatedSystem,
     SystemSettings,
     build_shell_simulator,
 )
-from fdht_overlays.open.tools import OpenTools
+from fdht_overlays.plan.plan import BuildPlan
+from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.open.test_shell import at, logits, wait
 
@@ -157,11 +156,8 @@ def check_registers_around_ps7(module: dict[str, Any]) -> None:
 def test_the_whole_shell_is_synthesised(
     network: QuantizedNetwork, schedule, with_slices, tmp_path: Path, dsp: bool
 ):
-    tools = OpenTools(sys.executable, *["none"] * 5)
-    plan = open_plan(network, with_slices if dsp else schedule, BOARD, tools, dsp=dsp)
-    for name, text in plan.files.items():
-        (tmp_path / name).write_text(text)
-    run_step(plan.steps[0], tmp_path)
+    plan = open_plan(network, with_slices if dsp else schedule, BOARD, dsp=dsp)
+    run_plan(BuildPlan(plan.name, plan.facts, plan.files, plan.steps[:1]), tmp_path)
     used = read_statistics((tmp_path / STATISTICS).read_text())
     assert used.dsp == 0 if not dsp else 0 < used.dsp <= 30
     assert used.lut + used.lutram < 0.4 * BOARD.resources.lut

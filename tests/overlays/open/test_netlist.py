@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import pytest
 from fdht_hls.schedule import default_schedule
 from fdht_overlays.boards import get_board
 from fdht_overlays.open.flow import NETLIST, open_plan
-from fdht_overlays.open.running import run_step
 from fdht_overlays.open.shell import TOP
-from fdht_overlays.open.tools import OpenTools
+from fdht_overlays.plan.plan import BuildPlan
+from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.sample_network import sample_network
 
@@ -79,12 +78,9 @@ def test_a_slice_behind_another_needs_its_register(registers: str, found: set[st
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("dsp", [False, True])
 def test_the_small_shell_has_registers_around_its_blocks(dsp: bool, tmp_path: Path):
-    network, tools = sample_network(), OpenTools(sys.executable, *["none"] * 5)
-    schedule = default_schedule(network.recurrence)
-    plan = open_plan(network, schedule, get_board("pynq-z2"), tools, dsp=dsp)
-    for name, text in plan.files.items():
-        (tmp_path / name).write_text(text)
-    run_step(plan.steps[0], tmp_path)
+    network = sample_network()
+    plan = open_plan(network, default_schedule(network.recurrence), get_board("pynq-z2"), dsp=dsp)
+    run_plan(BuildPlan(plan.name, plan.facts, plan.files, plan.steps[:1]), tmp_path)
     module = json.loads((tmp_path / NETLIST).read_text())["modules"][TOP]
     kinds = {one["type"] for one in module["cells"].values()}
     assert "RAMB36E1" in kinds and ("DSP48E1" in kinds) is dsp

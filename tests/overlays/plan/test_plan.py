@@ -14,17 +14,20 @@ import pytest
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_overlays.boards import board_names, get_board
 from fdht_overlays.plan.archive import archive_bytes, write_archive
+from fdht_overlays.plan.needs import Need
 from fdht_overlays.plan.plan import PLAN, BuildPlan, Step
 from fdht_overlays.plan.vitis import Options, vitis_plan
 from tests.overlays.plan.tools import plan_of, write_conversion
 
+SHELL = Need("shell", "a shell", ("sh",), "install one")
 REAL = [name for name in board_names() if not get_board(name).simulated]
 
 
 def small(files=None, **changes) -> BuildPlan:
     step = {
         "name": "one",
-        "programs": ("sh",),
+        "tool": "Vivado",
+        "needs": (SHELL,),
         "inputs": ("a.txt",),
         "after": (),
         "outputs": ("out.txt",),
@@ -56,7 +59,7 @@ def test_the_core_in_rtl_takes_the_place_of_vitis(converted, monkeypatch):
     monkeypatch.setattr("fdht_hls.rtl.emit.emit_verilog", lambda *given: "module fdht_lstm();")
     plan = plan_of(converted, core="rtl")
     assert [step.name for step in plan.steps][:2] == ["package", "design"]
-    assert {program for step in plan.steps for program in step.programs} == {"vivado"}
+    assert [need.name for need in plan.needs] == ["vivado"]
     assert plan.files["core/fdht_lstm.v"] == b"module fdht_lstm();"
     assert plan.step("package").inputs[-1] == "core/fdht_lstm.v"
     assert plan.step("design").after == ("package",)
@@ -93,7 +96,7 @@ def test_the_archive_has_no_times_and_no_owners(converted, tmp_path):
     assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
     assert {(entry.mtime, entry.uid, entry.uname) for entry in entries} == {(0, 0, "")}
     names = {entry.name.removeprefix(plan.name + "/") for entry in entries}
-    assert names == {*plan.files, "plan.json", "plan.sha256", "build.sh"}
+    assert names == {*plan.files, "plan.json", "plan.sha256", "build.sh", "needs.sh"}
     assert {entry.mode for entry in entries if entry.name.endswith(".sh")} == {0o755}
 
 
@@ -124,7 +127,7 @@ def test_writing_again_leaves_unchanged_files_alone(tmp_path):
 
 def test_the_shell_script_is_one_for_every_shell(converted, tmp_path):
     plan_of(converted).write(tmp_path)
-    for path in [tmp_path / "build.sh", *(tmp_path / "steps").iterdir()]:
+    for path in [tmp_path / "build.sh", tmp_path / "needs.sh", *(tmp_path / "steps").iterdir()]:
         done = subprocess.run(["sh", "-n", str(path)], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -146,6 +149,27 @@ def test_the_shell_script_is_one_for_every_shell(converted, tmp_path):
 def test_what_a_shell_would_misread_is_refused(files, changes, message):
     with pytest.raises(ConfigError, match=message):
         small(files, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": "a b"},
+        {"key": "A"},
+        {"places": ("a b",)},
+        {"places": ("$(x)",)},
+        {"places": ("$lower",)},
+        {"places": ("$A/../b c",)},
+        {"remedy": 'a "quote"'},
+        {"remedy": "$(x)"},
+        {"remedy": "a\nb"},
+    ],
+)
+def test_a_need_that_a_shell_would_misread_is_refused(changes):
+    plain = {"key": "a", "name": "A", "places": ("a", "$A", "$A/b/c.txt"), "remedy": "get 'it'"}
+    Need(**plain)
+    with pytest.raises(ConfigError, match=r"need A = .*: cannot be in a plan"):
+        Need(**{**plain, **changes})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
+from fdht_models.artifacts import write_json
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -26,7 +28,7 @@ from tests.hls.vitis.standin import LOGS
 from tests.overlays.plan.test_plan import small
 from tests.overlays.plan.tools import bitstream, make_tools, plan_of, write_conversion
 from tests.overlays.vivado.packager import component_xml
-from tests.overlays.vivado.running import needs_tcl
+from tests.overlays.vivado.running import MASTERS, needs_tcl, rtl_core
 from tests.overlays.vivado.test_reports import LICENCE, PLACE
 
 pytestmark = needs_tcl
@@ -99,7 +101,7 @@ def test_results_are_brought_back(tmp_path, built, experiment, plan):
     import_results(plan, archive, tmp_path / "here")
     overlay = tmp_path / "overlay"
     board = get_board("pynq-z2")
-    assert collect(plan, tmp_path / "here", experiment / "hls", overlay, board)
+    assert collect(plan, tmp_path / "here", experiment, overlay, board)
     assert load_manifest(overlay).build.plan == plan.digest
 
 
@@ -206,11 +208,11 @@ def test_a_path_out_of_the_directory_is_refused(tmp_path, plan):
 def test_a_missing_tool_is_named_before_anything_runs(tmp_path, tools, plan):
     (tools.programs / "vivado").unlink()
     with pytest.raises(
-        ToolError, match=r"vivado: is not on the PATH; step design needs it: .*--arc"
+        ToolError, match=r"vivado: is missing on this machine; step design needs vivado: .*--arc"
     ):
         run_plan(plan, tmp_path / "work")
     (tools.programs / "vitis_hls").unlink()
-    with pytest.raises(ToolError, match="vitis-run or vitis_hls: is not on the PATH"):
+    with pytest.raises(ToolError, match="vitis-run or vitis_hls, vivado: are missing on this"):
         run_plan(plan, tmp_path / "work")
     assert not (tmp_path / "work" / "logs").exists()
 
@@ -234,7 +236,7 @@ def test_each_failure_is_one_line_and_nothing_is_an_overlay(
         run_plan(plan, tmp_path / "work")
     assert "\n" not in str(caught.value)
     with pytest.raises(ArtifactError):
-        collect(plan, tmp_path / "work", experiment / "hls", tmp_path / "overlay",
+        collect(plan, tmp_path / "work", experiment, tmp_path / "overlay",
                 get_board("pynq-z2"))  # fmt: skip
     assert not (tmp_path / "overlay").exists()
 
@@ -259,7 +261,7 @@ def test_a_killed_run_says_so(tmp_path):
     ("script", "message"),
     [
         (b"cp a.txt out.txt\n", "ended without saying 'done'"),
-        (b"echo done\n", r"step one: out\.txt: was not written; see logs/one\.log"),
+        (b"echo done\n", r"step one: out\.txt: was not written, or is empty; see logs/one"),
         (b"echo done; exit 3\n", "ended with exit code 3 and no error line"),
         (b"cp a.txt out.txt; echo done; echo 'ERROR: [X 1] y'\n", r"failed: ERROR: \[X 1\] y"),
     ],
@@ -350,7 +352,7 @@ def finished(tmp_path, built, plan):
 
 def gather(tmp_path, experiment, plan, board="pynq-z2"):
     overlay = tmp_path / "overlay"
-    fresh = collect(plan, tmp_path / "work", experiment / "hls", overlay, get_board(board))
+    fresh = collect(plan, tmp_path / "work", experiment, overlay, get_board(board))
     return overlay, fresh
 
 
@@ -495,3 +497,41 @@ def test_an_ultrascale_board_goes_the_same_way(tmp_path, tools, experiment):
     assert run_plan(plan, tmp_path / "work") == STEPS
     overlay, _ = gather(tmp_path, experiment, plan, "kv260")
     assert load_manifest(overlay).clock_mhz == 200.0
+
+
+# --- the core in RTL ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("known", "cycles"), [(True, (4321, "simulated")), (False, (500, "est"))])
+def test_clocks_of_our_verilog_are_those_of_its_simulation(
+    tmp_path, tools, experiment, monkeypatch, known, cycles
+):
+    verilog = rtl_core([master.name for master in MASTERS])
+    monkeypatch.setattr("fdht_hls.rtl.emit.emit_verilog", lambda *given: verilog)
+    digest = hashlib.sha256(verilog.encode()).hexdigest() if known else "0" * 64
+    report = {"verilog": digest, "mismatches": 0, "cycles_per_frame": 4321.4}
+    write_json(experiment / "cosim" / "report.json", report)
+    plan = plan_of(experiment, core="rtl")
+    assert plan.facts["variant"] == "vitis-rtl"
+    assert run_plan(plan, tmp_path / "work") == ["package", *STEPS[3:]]
+    manifest = load_manifest(gather(tmp_path, experiment, plan)[0])
+    found = manifest.cycles_per_frame
+    assert found.cycles == cycles[0] and found.kind.startswith(cycles[1])
+    assert manifest.build.checked == (("fdht cosim",) if known else ())
+    kind = summary_json(manifest, experiment / "hls")["frames_per_second"]["kind"]
+    assert kind == found.kind
+
+
+# --- licences ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_licence_that_vitis_hls_lacks_has_its_remedy(tmp_path, tools, plan, ended):
+    # The tool may go on to the end of the script after its error, with exit code 0.
+    text = f"ERROR: [HLS 200-1715] Encountered problem during source synthesis\n{LICENCE}\n"
+    tools.core("csynth", "log", text + (LOGS["csynth"] if ended else ""))
+    said = (
+        r"Vitis HLS csynth: has no licence: .* A valid license was not found.*License Manager; the"
+    )
+    with pytest.raises(ToolError, match=said):
+        run_plan(plan, tmp_path / "work")

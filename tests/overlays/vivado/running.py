@@ -33,6 +33,13 @@ def design_of(board: str, core: str, masters: tuple[Master, ...] = MASTERS) -> B
     return block_design(get_board(board), core_names(core, masters))
 
 
+def rtl_core(masters: list[str]) -> str:
+    """A core in Verilog, of which there are only the ports."""
+    names = [f"{bus}_{name}" for bus in ("s_axi_control", *masters) for name in _SIGNALS]
+    ports = ", ".join(["ap_clk", "ap_rst_n", "interrupt", *names])
+    return f"module fdht_lstm({ports});\nendmodule\n"
+
+
 def write_plan(directory: Path, design: BlockDesign, **options: bool) -> Path:
     """The scripts of Vivado's steps, and a core as the step before leaves it."""
     for name, text in vivado_scripts(design, "small", **options).items():
@@ -43,9 +50,7 @@ def write_plan(directory: Path, design: BlockDesign, **options: bool) -> Path:
     core = directory / "core"
     core.mkdir()
     if design.core.kind == "rtl":
-        names = [f"{bus}_{name}" for bus in ("s_axi_control", *masters) for name in _SIGNALS]
-        ports = ", ".join(["ap_clk", "ap_rst_n", "interrupt", *names])
-        (core / "fdht_lstm.v").write_text(f"module fdht_lstm({ports});\nendmodule\n")
+        (core / "fdht_lstm.v").write_text(rtl_core(masters))
     else:
         path = core / "fdht_core" / "solution" / "impl" / "ip" / "component.xml"
         path.parent.mkdir(parents=True)

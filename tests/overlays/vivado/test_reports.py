@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fdht_models.errors import ArtifactError
-from fdht_overlays.vivado.log import decisive_line, failure, version_of
+from fdht_overlays.plan.failure import decisive_line, failure
+from fdht_overlays.vivado.log import CAUSES, version_of
 from fdht_overlays.vivado.reports import read_power, read_timing, read_utilisation
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -168,11 +169,11 @@ PLACE = (
         ("ERROR: [Synth 8-439] module 'x' not found", 1, r"failed: ERROR: \[Synth 8-439\] module"),
         ("Phase 1", -9, r"was killed \(SIGKILL\); often for lack of memory; the same command"),
         ("Phase 1", 143, r"was killed \(SIGTERM\); the same command goes on"),
-        ("Phase 1", 3, "ended with exit code 3 and no error line; see the.log"),
+        ("Phase 1", 3, "exit code 3 and no error line; its last line: Phase 1; see the.log"),
     ],
 )  # fmt: skip
 def test_a_failure_is_one_line_with_the_decisive_sentence(text, code, message):
-    error = failure("synthesis", text, code, "the.log")
+    error = failure("synthesis", text, code, "the.log", "Vivado", CAUSES)
     with pytest.raises(type(error), match=message):
         raise error
     assert "\n" not in str(error) and str(error).endswith("see the.log")

@@ -1,0 +1,33 @@
+"""Figures of simulated cores, found again for the very same Verilog; needs no Amaranth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fdht_models.artifacts import read_json
+from fdht_models.errors import ArtifactError
+
+#: Of `fdht cosim`, in build/<name>: its directory, its report, and the report's digest (SHA-256) of
+#: the Verilog of the core, without the probes of the simulation.
+COSIM, REPORT, DIGEST = "cosim", "report.json", "verilog"
+
+
+def simulated_core(directory: Path, digest: str) -> Mapping[str, Any] | None:
+    """The report of `fdht cosim` on a core.
+
+    Args:
+        directory: build/<name>.
+        digest: SHA-256 of the core's Verilog.
+
+    Returns:
+        The report; None where there is none, or one of another core, or one with differences.
+    """
+    try:
+        report = read_json(directory / COSIM / REPORT)
+    except ArtifactError:
+        return None
+    if not isinstance(report, dict) or report.get(DIGEST) != digest or report.get("mismatches"):
+        return None
+    return report if isinstance(report.get("cycles_per_frame"), int | float) else None

@@ -1,0 +1,144 @@
+"""From what a flow's tools left to an overlay: written whole or not at all.
+
+Nothing is called an overlay before all of it was checked; the flows do that, and hand it over as
+`Finished`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from fdht_hls.registers import VLNV
+from fdht_hls.simulated import simulated_core
+from fdht_hls.weights import WEIGHTS_FILE
+from fdht_models.artifacts import digest_of, is_current, new_stage
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.versions import package_versions
+from fdht_overlays.golden import save_golden
+from fdht_overlays.manifest import (
+    STAGE,
+    ArrayFacts,
+    BuildFacts,
+    CycleCount,
+    Format,
+    OverlayManifest,
+)
+from fdht_overlays.plan.plan import BuildPlan
+from fdht_overlays.simulated import design_of_network
+
+NETWORK = "network.json"
+#: Below the overlay: what the tools reported.
+REPORTS = "reports"
+WEIGHTS_LICENCE = "The weights are in the bitstream: the terms of their training data apply."
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a flow's tools left, read and checked.
+
+    Args:
+        bitstream: the `.bit` file.
+        handoff: the `.hwh` file.
+        build: what the tools said.
+        cycles: clocks of a frame.
+        tools: versions.
+        weights: description of weights that can be loaded, or None.
+        reports: of the tools, by file name.
+    """
+
+    bitstream: bytes = field(repr=False)
+    handoff: bytes = field(repr=False)
+    build: BuildFacts
+    cycles: CycleCount
+    tools: Mapping[str, str]
+    weights: bytes | None = field(repr=False)
+    reports: Mapping[str, bytes] = field(repr=False)
+
+
+def write_overlay(
+    plan: BuildPlan, network: QuantizedNetwork, finished: Finished, directory: Path
+) -> bool:
+    """Writes the stage directory of an overlay.
+
+    Args:
+        plan: that was run.
+        network: the integers.
+        finished: what came of it.
+        directory: stage directory to write, `build/<name>/overlay/<board>/<variant>`.
+
+    Returns:
+        False if the overlay was there already.
+
+    Raises:
+        ArtifactError: it cannot be written.
+    """
+    inputs = {
+        "plan": plan.digest,
+        "build": digest_of([asdict(finished.build), asdict(finished.cycles)]),
+        **{name: _digest(data) for name, data in _files(network.name, finished).items()},
+    }
+    if is_current(directory, STAGE, inputs):
+        return False
+    design = design_of_network(network, finished.cycles, {})
+    manifest = OverlayManifest(
+        design_id=f"{network.design_id:016x}",
+        experiment=network.name,
+        board=plan.facts["board"],
+        flow=plan.facts["flow"],
+        vlnv=VLNV,
+        clock_mhz=plan.facts["clock_mhz"],
+        input=design.input,
+        results=design.results,
+        cycles_per_frame=finished.cycles,
+        bitstream=f"{network.name}.bit",
+        handoff=f"{network.name}.hwh",
+        golden="golden.npz",
+        weights=None if finished.weights is None else WEIGHTS_FILE,
+        tools={**finished.tools, "fdht": "unknown", **package_versions("fdht", "numpy")},
+        build=finished.build,
+    )
+    with new_stage(directory, STAGE, inputs, manifest.tools) as (temporary, extra):
+        extra["overlay"] = manifest.to_json()
+        (temporary / REPORTS).mkdir()
+        for name, data in _files(network.name, finished).items():
+            (temporary / name).write_bytes(data)
+        network.save(temporary / NETWORK)
+        save_golden(temporary / manifest.golden, design.golden)
+    return True
+
+
+def array_facts(network: QuantizedNetwork) -> dict[str, ArrayFacts]:
+    """Shapes and formats of the cores of a network."""
+    return {
+        name: ArrayFacts(tuple(array.codes.shape), Format(**array.format.to_json()))
+        for name, array in network.recurrence.cores.items()
+    }
+
+
+def simulated_cycles(directory: Path, digest: str) -> CycleCount | None:
+    """Clocks of a frame that `fdht cosim` counted on this very Verilog, if it did.
+
+    Args:
+        directory: build/<name>.
+        digest: SHA-256 of the core's Verilog.
+    """
+    report = simulated_core(directory, digest)
+    return None if report is None else CycleCount(round(report["cycles_per_frame"]), "simulated")
+
+
+def _files(name: str, finished: Finished) -> dict[str, bytes]:
+    reports = {f"{REPORTS}/{report}": data for report, data in finished.reports.items()}
+    weights = {} if finished.weights is None else {WEIGHTS_FILE: finished.weights}
+    return {
+        f"{name}.bit": finished.bitstream,
+        f"{name}.hwh": finished.handoff,
+        **weights,
+        **reports,
+    }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -170,6 +170,7 @@ class _Work:
         package: called with the directories of the plan and of the overlay; False if the overlay
             was there already.
         note: for the last line.
+        schedule: for the line before; None: it is the conversion's as a matter of course.
     """
 
     plan: BuildPlan
@@ -177,6 +178,7 @@ class _Work:
     board: Board
     package: Callable[[Path, Path], bool]
     note: str
+    schedule: str | None = None
 
     @property
     def variant(self) -> str:
@@ -201,12 +203,15 @@ def _open_work(
     directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
     from fdht_hls.rtl.stage import load_design
-    from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
+    from fdht_overlays.open.choice import schedule_of_flow
+    from fdht_overlays.open.flow import CLOCK_MHZ, FLOW, SCHEDULE, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
 
     check_board(board)
     _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
-    network, schedule = load_design(directory, None)
+    network, converted = load_design(directory, None)
+    with Console(stderr=True).status("chooses a schedule", spinner="line"):
+        schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     def package(work: Path, overlay: Path) -> bool:
@@ -221,7 +226,9 @@ def _open_work(
         )
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
-    return _Work(plan, directory, board, package, note)
+    whose = "that of the conversion" if schedule == converted else "chosen for this flow"
+    told = f"schedule: {whose}; {directory / 'work' / board.name / FLOW / SCHEDULE}"
+    return _Work(plan, directory, board, package, note, told)
 
 
 def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
@@ -260,6 +267,8 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         return
     _console().print(summary_table(manifest, work.directory / "hls"))
     print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    if work.schedule is not None:
+        print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import fdht
+from fdht_hls.schedule import default_schedule
+from fdht_models.artifacts import read_json, write_json
 from tests.overlays.open.tools import make_open_tools, place_log
 from tests.overlays.plan.tools import make_tools, write_conversion
+from tests.overlays.sample_network import sample_network
 from tests.overlays.vivado.running import needs_tcl
 
 
@@ -108,10 +112,25 @@ def test_the_open_flow_goes_the_same_ways(capsys, tmp_path, build, monkeypatch):
     assert not (build / "tiny-net" / "overlay").exists()
     code, out, _ = run(capsys, *given, "--import", results, "--allow-timing-failure")
     for text in ("MISSED, and that was allowed", "9,000", "16.9% of 53,200", "synthesised (yosys)",
-                 "no sign-off", "experimental (docs/open-flow.md)", "(built)"):  # fmt: skip
+                 "no sign-off", "experimental (docs/open-flow.md)", "(built)",
+                 "schedule: chosen for this flow; "):  # fmt: skip
         assert text in out, text
     assert code == 0
     assert (build / "tiny-net" / "overlay" / "pynq-z2" / "open" / "tiny-net.bit").is_file()
+
+
+def test_the_open_flow_keeps_the_schedule_that_was_converted(capsys, tmp_path, build, monkeypatch):
+    make_open_tools(tmp_path / "tools", monkeypatch)
+    schedule = default_schedule(sample_network().recurrence).to_json()
+    schedule["input"][0]["multipliers"] = "lut"
+    write_json(build / "tiny-net" / "hls" / "schedule.json", schedule)
+    given = ("tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
+    code, out, _ = run(capsys, *given)
+    assert code == 0
+    told = next(line for line in out.splitlines() if line.startswith("schedule: "))
+    start, _, place = told.partition("; ")
+    assert start == "schedule: that of the conversion"
+    assert read_json(Path(place)) == schedule
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fdht_hls.estimate import Core
-from fdht_hls.schedule import Schedule
+from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import SHARES, Budget
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_models.errors import ConfigError
@@ -51,6 +51,25 @@ def choose_schedule(network: QuantizedNetwork, board: Board, *, dsp: bool = Fals
             remedy="tune it for less: fdht tune --explore",
         )
     return replace(tuning, chosen=min(own, key=lambda one: (one.cycles, one.resources.lut)))
+
+
+def schedule_of_flow(network: QuantizedNetwork, converted: Schedule, board: Board) -> Schedule:
+    """The schedule that an overlay gets: one that somebody chose, or else the flow's own choice.
+
+    The default schedule keeps the memory port's pace with a hundred and more multipliers, which
+    this flow neither places as DSP slices nor has room for in LUTs.
+
+    Args:
+        network: the integers.
+        converted: the schedule of the conversion.
+        board: PYNQ-Z1 or PYNQ-Z2.
+
+    Raises:
+        ConfigError: as `choose_schedule`.
+    """
+    if converted != default_schedule(network.recurrence):
+        return converted
+    return choose_schedule(network, board).chosen.schedule
 
 
 def _without_slices(schedule: Schedule) -> bool:

@@ -10,6 +10,7 @@ which later versions call silent junk. So the flow uses no DSP slice unless it i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +44,8 @@ FEATURES, FRAMES, BITSTREAM = (f"results/{TOP}.{kind}" for kind in ("fasm", "fra
 PLACE_AND_ROUTE = "place-and-route"
 _VERILOG, _CONSTRAINTS = f"{TOP}.v", f"{TOP}.xdc"
 _SCRIPT, _LUTRAM = "fdht_synthesis.ys", "fdht_lutram.v"
+#: Beside the tools' files, for `fdht cosim --schedule`.
+SCHEDULE = "schedule.json"
 _TEMPLATES = Path(__file__).with_name("templates")
 #: Words of the tools' logs and what they mean: yosys 0.64, nextpnr-xilinx e22bcf69.
 _PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -120,6 +123,7 @@ def open_plan(
     }
     files = _files(verilog, board.part.name, clock, dsp)
     name = plan_name(network.name, board.name, FLOW)
+    files[SCHEDULE] = json.dumps(facts["schedule"], indent=1) + "\n"
     return BuildPlan(name, facts, {path: text.encode() for path, text in files.items()}, _steps())
 
 

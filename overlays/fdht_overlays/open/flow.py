@@ -2,10 +2,12 @@
 
     yosys -> nextpnr-xilinx -> fasm2frames -> xc7frames2bit
 
-Two habits of these tools are met here, both seen in the source of nextpnr-xilinx (openXC7, commit
+Three habits of these tools are met here, all seen in the source of nextpnr-xilinx (openXC7, commit
 e22bcf69): it refuses memories of LUTs with a single port, so that the synthesis makes dual-port
-ones of them; and it leaves the INMODE, ALUMODE and OPMODE pins of a DSP slice at the wrong level,
-which later versions call silent junk. So the flow uses no DSP slice unless it is told to.
+ones of them; it puts shift registers, which always shift, into slices of memories, which share
+their write enable, and then its router never ends, so that the synthesis makes none; and it leaves
+the INMODE, ALUMODE and OPMODE pins of a DSP slice at the wrong level, which later versions call
+silent junk. So the flow uses no DSP slice unless it is told to.
 """
 
 from __future__ import annotations

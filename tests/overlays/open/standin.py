@@ -1,7 +1,8 @@
 """Stand-ins for the open tools: strict about their arguments, and told by a file what to do.
 
 Run as `python standin.py PROGRAM ARGUMENTS...`. The variable STANDIN_OPEN names a JSON object:
-PROGRAM -> {"log": text, "code": int, "output": file to copy, "sleep": seconds, "kill": bool}.
+PROGRAM -> {"log": text, "code": int, "output": file to copy, "process": file for its number,
+"sleep": seconds, "kill": bool}.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def main(name: str, arguments: list[str]) -> int:
     if name == "fasm2frames" and not Path(given["db_root"], given["part"], "part.yaml").is_file():
         parser.error("the database has no such part")
     say(effects["log"], Path(given["l"]) if "l" in given else None)
+    if effects.get("process"):
+        Path(effects["process"]).write_text(str(os.getpid()))
     time.sleep(effects.get("sleep", 0))
     if effects.get("kill"):
         os.kill(os.getpid(), signal.SIGKILL)

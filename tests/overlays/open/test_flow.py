@@ -84,7 +84,7 @@ def test_no_dsp_slice_unless_asked_for(plan: BuildPlan):
     script = plan.files["fdht_synthesis.ys"].decode()
     assert script.count("-nodsp") == 2
     assert "-nodsp" not in flow._files("module", "part", 50.0, dsp=True)["fdht_synthesis.ys"]
-    assert "delete t:$scopeinfo" in script
+    assert "delete t:$scopeinfo" in script and script.count("-nosrl") == 2
 
 
 def test_equal_plans_have_equal_bytes_and_no_path_of_this_machine(plan: BuildPlan, tmp_path: Path):

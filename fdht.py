@@ -20,6 +20,7 @@ from fdht_bench import bench, emit
 from fdht_build import register as register_build
 from fdht_hardware import register as register_hardware
 from fdht_models.errors import FdhtError
+from fdht_models.interruption import termination_as_interrupt
 
 #: Public name -> module that defines it.
 _NAMES = {
@@ -78,7 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; a user's mistake is one line on standard error and exit code 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        stopped = app(arguments, standalone_mode=False)
+        with termination_as_interrupt():
+            stopped = app(arguments, standalone_mode=False)
     except FdhtError as error:
         print(f"fdht: {error}", file=sys.stderr)
         return USER_ERROR

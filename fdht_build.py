@@ -204,8 +204,9 @@ def _open_work(
 ) -> _Work:
     from fdht_hls.rtl.stage import load_design
     from fdht_overlays.open.choice import schedule_of_flow
-    from fdht_overlays.open.flow import CLOCK_MHZ, FLOW, SCHEDULE, check_board, open_plan
+    from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
+    from fdht_overlays.open.tools import FLOW
 
     check_board(board)
     _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")

@@ -55,6 +55,7 @@ def run_logged(
     timeout: float,
     show: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
+    lock: int | None = None,
 ) -> int:
     """The same for a program that runs for long: its output is seen as it comes.
 
@@ -65,6 +66,7 @@ def run_logged(
         timeout: seconds.
         show: called with each line.
         environment: of the program; by default this process's own.
+        lock: file descriptor that the program gets, too; see `only_run`.
 
     Returns:
         The exit code.
@@ -80,7 +82,8 @@ def run_logged(
             stream.flush()
             show(line.rstrip("\n"))
 
-        return _run(Path(command[0]).name, command, directory, timeout, keep, remedy, environment)
+        name = Path(command[0]).name
+        return _run(name, command, directory, timeout, keep, remedy, environment, lock)
 
 
 def _run(
@@ -91,6 +94,7 @@ def _run(
     take: Callable[[str], object],
     remedy: str,
     environment: Mapping[str, str] | None = None,
+    lock: int | None = None,
 ) -> int:
     """Runs a program; `take` gets each line, with its end."""
     try:
@@ -105,6 +109,7 @@ def _run(
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=() if lock is None else (lock,),
         )
     except OSError as error:
         raise ToolError(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -131,6 +137,78 @@ def test_the_open_flow_keeps_the_schedule_that_was_converted(capsys, tmp_path, b
     start, _, place = told.partition("; ")
     assert start == "schedule: that of the conversion"
     assert read_json(Path(place)) == schedule
+
+
+@contextmanager
+def running_build(tmp_path: Path, build: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`fdht build` in a process of its own, and the process that stands for nextpnr-xilinx."""
+    told = tmp_path / "process"
+    arguments = ["build", "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", str(build)]
+    script = f"import sys, fdht; sys.exit(fdht.main({arguments}))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(fdht.__file__).parent,
+    )
+    try:
+        end = time.monotonic() + 120
+        while not (told.is_file() and told.read_text()):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        yield process, int(told.read_text())
+    finally:
+        process.kill()
+        if process.stderr is not None:
+            process.stderr.close()
+        process.wait(timeout=60)
+
+
+def lives(process: int) -> bool:
+    """A zombie does not: whoever adopted it may reap it late."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_ended(process: int) -> None:
+    end = time.monotonic() + 30
+    while lives(process):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_build_that_is_ended_takes_its_tool_with_it(tmp_path, build, monkeypatch, number):
+    tools = make_open_tools(tmp_path / "tools", monkeypatch)
+    tools.set("nextpnr-xilinx", sleep=300, process=str(tmp_path / "process"))
+    with running_build(tmp_path, build) as (process, tool):
+        assert lives(tool)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error.count("\n")) == (130, 1)
+    assert "interrupted; the same command goes on from here" in error
+    wait_until_ended(tool)
+    assert not (build / "tiny-net" / "overlay").exists()
+
+
+def test_a_tool_that_outlives_its_build_keeps_others_out(capsys, tmp_path, build, monkeypatch):
+    tools = make_open_tools(tmp_path / "tools", monkeypatch)
+    tools.set("nextpnr-xilinx", sleep=300, process=str(tmp_path / "process"))
+    given = ("tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
+    with running_build(tmp_path, build) as (process, tool):
+        process.kill()
+        process.wait(timeout=60)
+        try:
+            assert lives(tool)
+            tools.set("nextpnr-xilinx", sleep=0, process=None)
+            assert "is in use by another run; wait for it, or end it" in mistake(capsys, *given)
+        finally:
+            os.kill(tool, signal.SIGKILL)
+    wait_until_ended(tool)
+    code, out, _ = run(capsys, *given)
+    assert code == 0 and "(built)" in out
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,12 @@ def source_digest(project: Path) -> str:
 
 
 @contextmanager
-def only_run(directory: Path) -> Iterator[None]:
+def only_run(directory: Path) -> Iterator[int]:
     """Keeps a second run out of a directory while the first one works there.
+
+    Yields:
+        The lock's file descriptor, for `run_logged`: a program that has it keeps the lock even if
+        this process is killed and the program goes on.
 
     Raises:
         ArtifactError: there is another run, or the directory cannot be written.
@@ -140,13 +144,15 @@ def only_run(directory: Path) -> Iterator[None]:
         raise unwritable(directory, error) from error
     with lock:
         try:
-            # Ends with the process, however that ends.
+            # Ends with the last process that has it, however that ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ArtifactError(
-                "is in use by another run", field=str(directory), remedy="wait for it, or end it"
+                "is in use by another run",
+                field=str(directory),
+                remedy=f"wait for it, or end it (fuser {path} names its processes)",
             ) from error
-        yield
+        yield lock.fileno()
 
 
 def unwritable(path: Path, error: OSError) -> ArtifactError:

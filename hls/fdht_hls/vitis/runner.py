@@ -89,6 +89,7 @@ class _Run:
     timeout: float | None
     inputs: dict[str, Any]
     tool: Tool | None = None
+    lock: int | None = None
     fresh: list[str] = field(default_factory=list)
 
     @property
@@ -157,7 +158,7 @@ def synthesize(
     )
     if not all(run.current(step) for step in steps):
         run.tool = find_tool()
-        with only_run(run.directory):
+        with only_run(run.directory) as run.lock:
             for step in STEPS:
                 if step in steps:
                     _bring_up_to_date(run, step)
@@ -198,6 +199,7 @@ def _perform(run: _Run, step: str) -> None:
             log,
             run.timeout or TIMEOUTS[step],
             lambda line: run.progress(step, line),
+            lock=run.lock,
         )
     except OSError as error:
         raise unwritable(workspace.directory, error) from error

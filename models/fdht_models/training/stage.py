@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from fdht_models.artifacts import (
 )
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path
+from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
@@ -125,7 +123,7 @@ def train_stage(
     logs = directory / LOGS if tensorboard else None
     key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
     around = Surroundings(display, devices, working, key, logs)
-    with _termination_as_interrupt():
+    with termination_as_interrupt():
         # All of them, from a checkpoint too: the single-frame classifiers are fitted to the clips
         # that the network was trained on. With fewer they look weaker than they are.
         train = experiment.source.load("train", cache, progress=devices.is_chief)
@@ -278,20 +276,3 @@ def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict
 
 def _tools() -> dict[str, str]:
     return package_versions("tensorflow", "tf_keras", "qkeras", "numpy")
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Lets SIGTERM end a training as Ctrl-C does: the terminal restored, nothing half-written."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)

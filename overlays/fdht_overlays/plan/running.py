@@ -76,7 +76,7 @@ def run_plan(
         ArtifactError: a step did not write what it should, or the disk is full.
     """
     fresh: list[str] = []
-    with only_run(directory):
+    with only_run(directory) as lock:
         plan.write(directory)
         environment = step_environment(os.environ)
         _refuse_what_is_missing(plan, directory, environment)
@@ -85,7 +85,8 @@ def run_plan(
             if is_done(plan, step, directory):
                 continue
             forget(step, directory)
-            _run_step(step, directory, show or _silent, timeout or step.timeout, environment)
+            patience = timeout or step.timeout
+            _run_step(step, directory, show or _silent, patience, environment, lock)
             record(plan, step, directory)
             fresh.append(step.name)
     return fresh
@@ -117,13 +118,19 @@ def _refuse_what_is_missing(
 
 
 def _run_step(
-    step: Step, directory: Path, show: Show, timeout: float, environment: Mapping[str, str]
+    step: Step,
+    directory: Path,
+    show: Show,
+    timeout: float,
+    environment: Mapping[str, str],
+    lock: int,
 ) -> None:
     log = directory / step.log
     phases = Phases(step, show)
     try:
         (directory / LOGS).mkdir(parents=True, exist_ok=True)
-        code = run_logged(("sh", step.script), directory, log, timeout, phases.line, environment)
+        command = ("sh", step.script)
+        code = run_logged(command, directory, log, timeout, phases.line, environment, lock)
         text = log.read_text(errors="replace")
     except OSError as error:
         raise unwritable(directory, error) from error

@@ -253,46 +253,34 @@ def check_schedule(recurrence: QuantizedRecurrence, schedule: Schedule) -> None:
                 field=f"schedule.{label}",
                 remedy="tune this network: fdht tune",
             )
-        _check_fibres(f"schedule.{label}.0.vectors", stages[0].vectors, path)
+        _check_one_of(
+            f"schedule.{label}.0.vectors",
+            stages[0].vectors,
+            fibre_counts(path),
+            "must take fibres that the second stage sums",
+        )
         shapes = shapes_of(path, stages[0].vectors)
         for at, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
             _check_divides(f"schedule.{label}.{at}.vector", stage.vector, vector_length(shape))
             _check_divides(f"schedule.{label}.{at}.outputs", stage.outputs, shape.outputs)
-            _check_vectors(f"schedule.{label}.{at}.vectors", stage.vectors, shape)
+            _check_one_of(
+                f"schedule.{label}.{at}.vectors",
+                stage.vectors,
+                vector_counts(shape),
+                "must take vectors of one term, and part of a word of output or whole ones",
+            )
             if stage.weights == "adders":
                 _check_adders(f"schedule.{label}.{at}", stage, shape)
 
 
 def _check_divides(field: str, part: int, whole: int) -> None:
-    if whole % part:
-        raise ConfigError(
-            f"must divide {whole}",
-            field=field,
-            value=part,
-            remedy=f"use one of {', '.join(map(str, divisors(whole)))}",
-        )
+    _check_one_of(field, part, divisors(whole), f"must divide {whole}")
 
 
-def _check_fibres(field: str, fibres: int, path: ContractionPath) -> None:
-    allowed = fibre_counts(path)
-    if fibres not in allowed:
-        raise ConfigError(
-            "must take fibres that the second stage sums",
-            field=field,
-            value=fibres,
-            remedy=f"use one of {', '.join(map(str, allowed))}",
-        )
-
-
-def _check_vectors(field: str, vectors: int, shape: StageShape) -> None:
-    allowed = vector_counts(shape)
-    if vectors not in allowed:
-        raise ConfigError(
-            "must take vectors of one term, and part of a word of output or whole ones",
-            field=field,
-            value=vectors,
-            remedy=f"use one of {', '.join(map(str, allowed))}",
-        )
+def _check_one_of(field: str, value: int, allowed: Sequence[int], rule: str) -> None:
+    if value not in allowed:
+        remedy = f"use one of {', '.join(map(str, allowed))}"
+        raise ConfigError(rule, field=field, value=value, remedy=remedy)
 
 
 def _check_adders(field: str, stage: StageSchedule, shape: StageShape) -> None:

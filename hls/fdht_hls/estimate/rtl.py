@@ -21,7 +21,7 @@ from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.rtl_fixed import fixed_parts
 from fdht_hls.estimate.rtl_memory import RtlModel
-from fdht_hls.estimate.rtl_stage import QUEUE_WORDS, stage_parts
+from fdht_hls.estimate.rtl_stage import QUEUE_WORDS, stage_parts, weights_from_memory
 from fdht_hls.estimate.stage import stage_designs
 from fdht_hls.estimate.timing import Times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule
@@ -29,10 +29,11 @@ from fdht_hls.shapes import collects, emission_order
 from fdht_hls.weights import weight_layout
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
-#: Clocks behind a beat until the next stage has its sums, beside the levels of adders.
-_STAGE_CLOCKS = 4
+#: Clocks behind a beat until the next stage has its sums, beside the levels of adders; and those
+#: of the registers around the memory of its weights.
+_STAGE_CLOCKS, _WEIGHT_CLOCKS = 4, 2
 #: Clocks of an update, by kind of cell; and between a frame's last unit and the first word of h.
-_UPDATE_CLOCKS, _STATE_CLOCKS = {"lstm": 10, "gru": 11}, 2
+_UPDATE_CLOCKS, _STATE_CLOCKS = {"lstm": 13, "gru": 14}, 2
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def recurrent_clocks(network: QuantizedNetwork, schedule: Sequence[StageSchedule
     times: Times = np.arange(words, dtype=np.int64)
     for design, own in zip(stages, schedule, strict=True):
         levels = math.ceil(math.log2(own.vector)) if own.vector > 1 else 0
-        depth = ResourceModel(pipeline_depth=_STAGE_CLOCKS + levels - int(design.last))
+        own_clocks = _STAGE_CLOCKS + (_WEIGHT_CLOCKS if weights_from_memory(design, own) else 0)
+        depth = ResourceModel(pipeline_depth=own_clocks + levels - int(design.last))
         times = stage_times(times, design.shape, own.beats(design.shape), depth, own.vectors)
     word = int(emission_order(recurrence.hidden_path).shape[1])
     behind = _UPDATE_CLOCKS[recurrence.cell.kind] + _STATE_CLOCKS

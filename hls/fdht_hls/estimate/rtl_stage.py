@@ -50,6 +50,9 @@ def stage_parts(
     at_once = schedule.words_at_once(shape)
     taken = vector * schedule.vectors
     logic = select(design.word_in // taken, taken * design.source.width)
+    if weights_from_memory(design, schedule) and schedule.multipliers == "lut":
+        # Operands wait for the weights in shift registers, a LUT a bit; a DSP slice has its own.
+        logic += taken * design.source.width
     logic += _products(design, schedule, model, codes)
     if not shape.fibre and shape.mode > 1:
         kept = shape.groups * shape.inner // at_once * slots
@@ -73,6 +76,12 @@ def stage_parts(
     dsp = each * schedule.parallel if in_dsp else 0
     own = Resources(lut=luts(logic + memory), dsp=dsp)
     return own + _stage_weights(design, schedule, model, codes)
+
+
+def weights_from_memory(design: StageDesign, schedule: StageSchedule) -> bool:
+    """Beats differ in their weights, which have registers before and behind their memory."""
+    rows = design.weights // schedule.weights_in_beat
+    return schedule.weights == "loadable" or (schedule.weights == "constant" and rows > 1)
 
 
 def _stage_weights(
@@ -102,7 +111,7 @@ def _products(
         # The adder behind two DSP slices is part of one of them.
         pairs = -(-schedule.vector // 2)
         return outputs * _adders(pairs, exact + 1, design.total.width)
-    if design.weights > schedule.weights_in_beat or schedule.weights == "loadable":
+    if weights_from_memory(design, schedule):
         # Booth's recoding: a row of adders for two bits of the narrower operand.
         wide, narrow = max(source, core), min(source, core)
         sums = outputs * _adders(schedule.vector, exact, design.total.width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,6 +192,7 @@ def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.vitis import vitis_plan
 
     _refuse_without(directory, "converted", "convert", "hls/manifest.json")
+    _warn_if_too_large(directory, board)
     plan = vitis_plan(directory, board, options)
 
     def package(work: Path, overlay: Path) -> bool:
@@ -230,6 +232,22 @@ def _open_work(
     whose = "that of the conversion" if schedule == converted else "chosen for this flow"
     told = f"schedule: {whose}; {directory / 'work' / board.name / FLOW / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
+
+
+def _warn_if_too_large(directory: Path, board: Board) -> None:
+    """An estimate can be wrong, so it refuses nothing; but the tools take hours to find out."""
+    from fdht_hls.tuner.stage import SCHEDULE
+    from fdht_overlays.plan.summary import beyond_board
+
+    beyond = beyond_board(directory / "hls", board)
+    if beyond is not None:
+        tune = f"fdht tune {directory.name} --board {board.name}"
+        schedule = directory / "tune" / board.name / SCHEDULE
+        print(
+            f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
+            f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
+            file=sys.stderr,
+        )
 
 
 def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:

@@ -81,6 +81,18 @@ def test_without_the_open_tools_it_says_what_is_missing(capsys, tmp_path, build,
     assert not (build / "tiny-net" / "overlay").exists()
 
 
+def test_what_is_estimated_to_be_too_large_is_told_before_hours_of_tools(capsys, tmp_path, build):
+    given = ("tiny-net", "--board", "pynq-z2", "--build", build, "--archive", tmp_path / "x.tar.gz")
+    assert run(capsys, *given)[2] == ""
+    path = build / "tiny-net" / "hls" / "estimate.json"
+    estimate = read_json(path)
+    write_json(path, {**estimate, "resources": {"lut": 9000, "ff": 110_000, "dsp": 344}})
+    code, _, error = run(capsys, *given)
+    assert (code, error.count("\n")) == (0, 1)
+    assert "estimated to take 110,000 of 106,400 FF, 344 of 220 DSP of TUL PYNQ-Z2; " in error
+    assert f"--schedule {build}/tiny-net/tune/pynq-z2/schedule.json" in error
+
+
 @needs_tcl
 def test_an_archive_goes_out_and_results_come_in(capsys, tmp_path, build, monkeypatch):
     archive = tmp_path / "plan.tar.gz"

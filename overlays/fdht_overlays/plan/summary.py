@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from fdht_models.artifacts import read_json
 from fdht_models.errors import ArtifactError
+from fdht_overlays.boards import Board
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
 
 #: How people call the resources.
@@ -23,7 +25,7 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
         ArtifactError: the overlay is a simulated board's, which no tool reported on.
     """
     build = _build(manifest)
-    estimated = _estimate(hls)
+    estimated = conversion_estimate(hls)
     resources = {
         name: {
             "used": build.used[name],
@@ -96,8 +98,28 @@ def _build(manifest: OverlayManifest) -> BuildFacts:
     return manifest.build
 
 
-def _estimate(hls: Path) -> Mapping[str, Any]:
-    # The open flow needs no conversion, and so there may be no estimate.
+def conversion_estimate(hls: Path) -> Mapping[str, Any]:
+    """What `fdht convert` estimated; empty where there was no conversion, as in the open flow.
+
+    Raises:
+        ArtifactError: the file is no JSON.
+    """
     path = hls / "estimate.json"
     value = read_json(path) if path.is_file() else {}
     return value if isinstance(value, dict) else {}
+
+
+def beyond_board(hls: Path, board: Board) -> str | None:
+    """What is estimated to take more than a board has, such as "344 of 220 DSP"; None: nothing.
+
+    Raises:
+        ArtifactError: the estimate is no JSON.
+    """
+    taken = conversion_estimate(hls).get("resources", {})
+    there = asdict(board.resources)
+    found = [
+        f"{taken[name]:,g} of {there[name]:,g} {label}"
+        for name, label in _NAMES.items()
+        if name in taken and taken[name] > there[name]
+    ]
+    return ", ".join(found) or None

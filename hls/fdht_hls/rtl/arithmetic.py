@@ -179,6 +179,9 @@ def _signed_digits(factor: int) -> list[tuple[int, bool]]:
 
 def _add_above(total: Value, value: Value, place: int, *, subtract: bool = False) -> Value:
     """Total +- (value << place); the bits below that place need no adder."""
+    if len(total) < place:
+        # A slice ends with its value: what is missing below that place are signs.
+        total = Cat(total, total[-1].replicate(place - len(total))).as_signed()
     upper = total >> place
     upper = upper - value if subtract else upper + value
     return Cat(total[:place], upper).as_signed()

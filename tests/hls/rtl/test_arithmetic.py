@@ -68,20 +68,28 @@ def test_products_are_exact(kind, signs, widths):
     assert results_of(module, [first, second], pairs, result) == [a * b for a, b in pairs]
 
 
+#: All small ones, and those whose digits lie farther apart than a value is wide.
+FACTORS = (
+    *range(-40, 41),
+    *(sign * ((1 << high) + low) for sign in (-1, 1) for high in (7, 9) for low in (-9, -1, 1, 8)),
+)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
 @pytest.mark.parametrize("signed_value", [True, False])
-def test_products_with_constants_are_exact(signed_value):
-    value = Signal(Shape(5, signed_value))
-    codes = range(-16, 16) if signed_value else range(32)
+def test_products_with_constants_are_exact(signed_value, width):
+    value, bits = Signal(Shape(width, signed_value)), 18
+    codes = range(-(1 << width - 1), 1 << width - 1) if signed_value else range(1 << width)
     module, results = Module(), []
-    for factor in range(-40, 41):
-        results.append(Signal(signed(12)))
-        factor_code = Const(factor, signed(7))
+    for factor in FACTORS:
+        results.append(Signal(signed(bits)))
+        factor_code = Const(factor, signed(11))
         module.d.comb += results[-1].eq(product(value, factor_code, "lut"))
     found = results_of(module, [value], [[code] for code in codes], Cat(*results))
-    mask = (1 << 12) - 1
+    mask = (1 << bits) - 1
     for code, word in zip(codes, found, strict=True):
-        wanted = [(code * factor) & mask for factor in range(-40, 41)]
-        assert [(word >> (12 * at)) & mask for at in range(81)] == wanted
+        wanted = [(code * factor) & mask for factor in FACTORS]
+        assert [(word >> (bits * at)) & mask for at in range(len(FACTORS))] == wanted
 
 
 def test_multipliers_of_another_kind_are_refused():

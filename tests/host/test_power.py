@@ -218,7 +218,10 @@ def test_sampling_reads_at_a_steady_pace() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "power fast"]
 
 
-def test_a_sensor_that_dies_raises_when_stopped() -> None:
+@pytest.mark.parametrize("before_start_returns", [False, True])
+def test_a_sensor_that_dies_raises_when_stopped(
+    before_start_returns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = iter([1.0, 1.0])
 
     def read() -> float:
@@ -226,6 +229,15 @@ def test_a_sensor_that_dies_raises_when_stopped() -> None:
             return value
         raise OSError(5, "Input/output error")
 
+    class Hurried(threading.Thread):
+        """Runs to its end before whoever started it goes on."""
+
+        def start(self) -> None:
+            super().start()
+            self.join(10)
+
+    if before_start_returns:
+        monkeypatch.setattr(sampling.threading, "Thread", Hurried)
     meter = SamplingMeter(fast_sensor(), read)
     meter.start()
     wait_for(lambda: meter._recording.error is not None)

@@ -60,7 +60,9 @@ class SamplingMeter:
             self._thread = None
             recording.end.set()
             raise self._error(f"did not answer within {self._timeout:g} s")
-        if recording.error is not None:
+        # Only the first reading is judged here: a sensor that dies just after it is reported by
+        # `stop`, however late this thread comes to look.
+        if not recording.values:
             self._thread = None
             raise self._error(f"failed ({recording.error})") from recording.error
 

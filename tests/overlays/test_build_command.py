@@ -156,7 +156,9 @@ def running_build(tmp_path: Path, build: Path) -> Iterator[tuple[subprocess.Pope
     """`fdht build` in a process of its own, and the process that stands for nextpnr-xilinx."""
     told = tmp_path / "process"
     arguments = ["build", "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", str(build)]
-    script = f"import sys, fdht; sys.exit(fdht.main({arguments}))"
+    # As in a terminal, also where these tests run in the background or under nohup.
+    signals = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"import signal, sys, fdht; {signals}; sys.exit(fdht.main({arguments}))"
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         stderr=subprocess.PIPE,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from fdht_models.errors import ToolError
+from fdht_models.interruption import interrupts_held_back
 
 #: Seconds between a polite request to end and the end.
 _GRACE = 5.0
@@ -97,8 +98,33 @@ def _run(
     lock: int | None = None,
 ) -> int:
     """Runs a program; `take` gets each line, with its end."""
+    process: subprocess.Popen[str] | None = None
     try:
-        process = subprocess.Popen(
+        # An interruption between the start and the assignment would leave it running for ever.
+        with interrupts_held_back():
+            process = _start(name, command, directory, environment, lock)
+            lines = _listen(process)
+        _follow(process, lines, time.monotonic() + timeout, take)
+    except TimeoutError as error:
+        raise ToolError(
+            f"did not finish within {timeout:g} s", field=name, remedy=remedy
+        ) from error
+    finally:
+        # Also after a normal end: simulators that it started must not outlive it.
+        if process is not None:
+            _end_group(process)
+    return process.returncode
+
+
+def _start(
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str] | None,
+    lock: int | None,
+) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
             command,
             cwd=directory,
             env=None if environment is None else dict(environment),
@@ -115,23 +141,22 @@ def _run(
         raise ToolError(
             f"cannot be started ({error.strerror or error})", field=name, value=command[0]
         ) from error
-    try:
-        _follow(process, time.monotonic() + timeout, take)
-    except TimeoutError as error:
-        raise ToolError(
-            f"did not finish within {timeout:g} s", field=name, remedy=remedy
-        ) from error
-    finally:
-        # Also after a normal end: simulators that it started must not outlive it.
-        _end_group(process)
-    return process.returncode
 
 
-def _follow(process: subprocess.Popen[str], deadline: float, take: Callable[[str], object]) -> None:
-    """Passes lines on until the program has ended, not until all its children have."""
+def _listen(process: subprocess.Popen[str]) -> queue.Queue[str | None]:
+    """What the program writes, line by line, and None in the end."""
     lines: queue.Queue[str | None] = queue.Queue()
-    thread = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
-    thread.start()
+    threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
+    return lines
+
+
+def _follow(
+    process: subprocess.Popen[str],
+    lines: queue.Queue[str | None],
+    deadline: float,
+    take: Callable[[str], object],
+) -> None:
+    """Passes lines on until the program has ended, not until all its children have."""
     while True:
         if time.monotonic() > deadline:
             raise TimeoutError
@@ -160,17 +185,29 @@ def _pump(stream: IO[str] | None, lines: queue.Queue[str | None]) -> None:
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    """Ends whatever is left of the process group, and reaps the program."""
+    """Ends whatever is left of the process group, and reaps the program.
+
+    Who is interrupted meanwhile does not want to wait: then it is killed at once.
+    """
+    interruption: KeyboardInterrupt | None = None
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signal_number)
         except (ProcessLookupError, PermissionError):
             break  # nobody is left
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=_GRACE)
-        if process.returncode is not None and not _group_lives(process.pid):
+        except subprocess.TimeoutExpired:
+            continue
+        except KeyboardInterrupt as error:
+            interruption = error
+            continue
+        if not _group_lives(process.pid):
             break
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_GRACE)
+    if interruption is not None:
+        raise interruption
 
 
 def _group_lives(group: int) -> bool:

@@ -1,4 +1,4 @@
-"""Signals that end a command, taken as Ctrl-C is."""
+"""Signals that end a command: taken as Ctrl-C is, and held back while they would do harm."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 #: What `kill`, and a terminal or a connection that closes, send.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -33,3 +34,27 @@ def termination_as_interrupt() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Holds Ctrl-C, SIGTERM and SIGHUP back until the block has ended; then they take effect.
+
+    For a few moments, in which an exception from nowhere would lose something: a program that has
+    started, but that nobody has got hold of yet.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python calls handlers in the main thread only
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
+    handlers = {number: handler for number, handler in former.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda *signal_and_frame: came.append(signal_and_frame))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for received, frame in came:
+        handlers[signal.Signals(received)](received, frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -108,6 +109,43 @@ def test_an_interruption_ends_the_program_and_is_passed_on(tmp_path, interruptib
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "sleep 600 & echo $! > pid; wait")
+    thread.join()
+    assert ended(child(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_an_interruption_at_the_start_ends_the_program_too(tmp_path, monkeypatch, interruptible):
+    started: list[subprocess.Popen[str]] = []
+
+    class Interrupted(subprocess.Popen):
+        """Runs, but nobody has got hold of it when Ctrl-C comes."""
+
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "sleep 600")
+    assert ended(started[0].pid)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_who_interrupts_twice_does_not_wait(tmp_path, monkeypatch, interruptible):
+    def interrupt() -> None:
+        child(tmp_path)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+
+    monkeypatch.setattr("fdht_hls.process._GRACE", 100.0)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", 600)
+    assert time.monotonic() - start < 60
     thread.join()
     assert ended(child(tmp_path))
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from fdht_models.interruption import SIGNALS, termination_as_interrupt
+from fdht_models.interruption import SIGNALS, interrupts_held_back, termination_as_interrupt
 
 
 @pytest.fixture(autouse=True)
 def defaults() -> Iterator[None]:
     """As in a terminal, also where these tests run in the background or under nohup."""
     former = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    former[signal.SIGINT] = signal.getsignal(signal.SIGINT)
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
@@ -50,3 +51,46 @@ def test_other_threads_leave_signals_alone():
     thread.start()
     thread.join(10)
     assert found == [signal.SIG_DFL]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *SIGNALS])
+def test_what_comes_while_it_is_held_back_takes_effect_later(number: signal.Signals):
+    done = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with termination_as_interrupt():
+        with pytest.raises(KeyboardInterrupt), interrupts_held_back():
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+            done.append(number)
+        handlers = [signal.getsignal(each) for each in SIGNALS]
+    assert done == [number]
+    # What it was before is what it is again: an interruption.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert all(callable(handler) for handler in handlers)
+
+
+def test_what_is_ignored_is_not_held_back():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interrupts_held_back():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_an_error_while_interrupts_are_held_back_leaves_all_as_it_was():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(ValueError), interrupts_held_back():
+        raise ValueError
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_threads_hold_nothing_back():
+    seen = []
+
+    def run() -> None:
+        with interrupts_held_back():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]

@@ -163,10 +163,13 @@ def _follow(
         try:
             line = lines.get(timeout=_POLL)
         except queue.Empty:
-            # A child may hold the pipe open after the end of the program itself.
-            if process.poll() is not None:
-                return
-            continue
+            if process.poll() is None:
+                continue
+            # Either a child holds the pipe open after the end of the program itself, or the
+            # machine is so busy that its last lines are still under way.
+            _end_group(process)
+            _take_the_rest(lines, take)
+            return
         if line is None:
             break
         take(line)
@@ -174,6 +177,17 @@ def _follow(
         process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired as error:
         raise TimeoutError from error
+
+
+def _take_the_rest(lines: queue.Queue[str | None], take: Callable[[str], object]) -> None:
+    """Passes on what is still under way; a process in a session of its own may never end."""
+    end = time.monotonic() + _GRACE
+    with contextlib.suppress(queue.Empty):
+        while (left := end - time.monotonic()) > 0:
+            line = lines.get(timeout=left)
+            if line is None:
+                return
+            take(line)
 
 
 def _pump(stream: IO[str] | None, lines: queue.Queue[str | None]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls import process
 from fdht_hls.process import run_logged
 from fdht_models.errors import ToolError
 
@@ -62,6 +63,32 @@ def test_the_log_grows_while_the_program_runs(tmp_path):
     assert seen == ["a\n", "a\nb\n"]
 
 
+def test_the_last_lines_are_kept_however_late_they_come(tmp_path, monkeypatch):
+    pump = process._pump
+
+    def late(*arguments) -> None:
+        time.sleep(3 * process._POLL)
+        pump(*arguments)
+
+    monkeypatch.setattr(process, "_pump", late)
+    assert run(tmp_path, "echo error; echo why; exit 3") == (3, ["error", "why"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sessions of Unix")
+def test_a_child_in_a_session_of_its_own_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_GRACE", 0.5)
+    script = "import os; os.setsid(); print(os.getpid(), file=open('pid', 'w'), flush=True); "
+    script += "os.execvp('sleep', ['sleep', '600'])"
+    until_it_runs = "while [ ! -s pid ]; do sleep 0.05; done; echo b"
+    start = time.monotonic()
+    try:
+        code, shown = run(tmp_path, f'echo a; "{sys.executable}" -c "{script}" & {until_it_runs}')
+        assert (code, shown) == (0, ["a", "b"])
+        assert time.monotonic() - start < 60
+    finally:
+        os.kill(child(tmp_path), signal.SIGKILL)
+
+
 def test_bytes_that_are_no_text_do_no_harm(tmp_path):
     code, shown = run(tmp_path, r"printf '\377\376 x\n'")
     assert code == 0 and shown[0].endswith(" x")
@@ -86,7 +113,7 @@ def test_a_time_out_counts_while_lines_keep_coming(tmp_path):
 
 
 def test_a_program_that_ignores_the_request_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("fdht_hls.process._GRACE", 0.3)
+    monkeypatch.setattr(process, "_GRACE", 0.3)
     with pytest.raises(ToolError, match="did not finish within"):
         run(tmp_path, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", 0.5)
     assert ended(child(tmp_path))
@@ -139,7 +166,7 @@ def test_who_interrupts_twice_does_not_wait(tmp_path, monkeypatch, interruptible
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.5)
 
-    monkeypatch.setattr("fdht_hls.process._GRACE", 100.0)
+    monkeypatch.setattr(process, "_GRACE", 100.0)
     thread = threading.Thread(target=interrupt)
     thread.start()
     start = time.monotonic()

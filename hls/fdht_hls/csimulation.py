@@ -12,7 +12,6 @@ import _ctypes
 import ctypes
 import shutil
 import struct
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.process import run_tool
 from fdht_hls.registers import IDENTITY_REGISTERS
 from fdht_models.errors import ArtifactError, DeviceError, ToolError
 from fdht_models.tensor.fixedpoint import Codes
@@ -94,22 +94,10 @@ def compile_library(project: Path, library: Path, build: Build) -> None:
         *("-Ifirmware/ap_types", "-Ifirmware", "-I."),
         *(*_SOURCES, "-o", str(library.resolve())),
     ]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=project,
-            capture_output=True,
-            text=True,
-            timeout=COMPILE_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(
-            f"did not finish within {COMPILE_TIMEOUT} s", field="g++", remedy="free the machine"
-        ) from error
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        decisive = next((line for line in lines if "error" in line), "no message")
+    # With its children: g++ leaves the work to a process of its own, which would go on without it.
+    code, said = run_tool("g++", command, project, COMPILE_TIMEOUT)
+    if code:
+        decisive = next((line for line in said.splitlines() if "error" in line), "no message")
         raise ToolError(f"failed: {decisive}", field="g++", value=str(project))
 
 

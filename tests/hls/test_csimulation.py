@@ -26,6 +26,7 @@ from fdht_hls.registers import ABI_VERSION, IDENTITY_REGISTERS
 from fdht_models.errors import ArtifactError, DeviceError, ToolError
 from tests.hls.conftest import Converted
 from tests.hls.networks import streams_of
+from tests.hls.programs import process_ended
 from tests.models.strategies import build_network
 
 NOTHING = np.zeros(0, np.uint8)
@@ -324,12 +325,15 @@ def test_the_line_that_decides_is_shown(small, tmp_path):
 def test_a_compiler_that_does_not_end_is_stopped(small, monkeypatch, tmp_path):
     program = tmp_path / "bin" / "g++"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    # Like g++, it leaves the work to a process of its own.
+    child = tmp_path / "child"
+    program.write_text(f"#!/bin/sh\n/bin/sleep 600 &\necho $! > {child}\nwait\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
-    monkeypatch.setattr(csimulation, "COMPILE_TIMEOUT", 0.2)
-    with pytest.raises(ToolError, match=r"g\+\+: did not finish within 0\.2 s"):
+    monkeypatch.setattr(csimulation, "COMPILE_TIMEOUT", 2)
+    with pytest.raises(ToolError, match=r"g\+\+: did not finish within 2 s"):
         compile_library(small.project, tmp_path / "csim.so", "native")
+    assert process_ended(int(child.read_text()))
 
 
 def test_streams_of_tests_differ(small):

@@ -15,6 +15,7 @@ import pytest
 from fdht_hls import process
 from fdht_hls.process import run_logged
 from fdht_models.errors import ToolError
+from tests.hls.programs import process_ended
 
 
 def run(tmp_path: Path, script: str, timeout: float = 30.0) -> tuple[int, list[str]]:
@@ -22,19 +23,6 @@ def run(tmp_path: Path, script: str, timeout: float = 30.0) -> tuple[int, list[s
     shown: list[str] = []
     code = run_logged(["sh", "-c", script], tmp_path, tmp_path / "log", timeout, shown.append)
     return code, shown
-
-
-def ended(pid: int) -> bool:
-    """Has the process ended (or is it a zombie that nobody reaped)?"""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except FileNotFoundError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def child(tmp_path: Path) -> int:
@@ -104,7 +92,7 @@ def test_a_time_out_ends_the_program_and_its_children(tmp_path):
     with pytest.raises(ToolError, match=r"^sh: did not finish within 0\.5 s; raise --timeout; see"):
         run(tmp_path, "sleep 600 & echo $! > pid; wait", 0.5)
     assert time.monotonic() - start < 10
-    assert ended(child(tmp_path))
+    assert process_ended(child(tmp_path))
 
 
 def test_a_time_out_counts_while_lines_keep_coming(tmp_path):
@@ -116,14 +104,14 @@ def test_a_program_that_ignores_the_request_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "_GRACE", 0.3)
     with pytest.raises(ToolError, match="did not finish within"):
         run(tmp_path, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", 0.5)
-    assert ended(child(tmp_path))
+    assert process_ended(child(tmp_path))
 
 
 def test_children_that_are_left_behind_are_ended(tmp_path):
     start = time.monotonic()
     code, _ = run(tmp_path, "sleep 600 & echo $! > pid")
     assert code == 0 and time.monotonic() - start < 10
-    assert ended(child(tmp_path))
+    assert process_ended(child(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -137,7 +125,7 @@ def test_an_interruption_ends_the_program_and_is_passed_on(tmp_path, interruptib
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "sleep 600 & echo $! > pid; wait")
     thread.join()
-    assert ended(child(tmp_path))
+    assert process_ended(child(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -155,7 +143,7 @@ def test_an_interruption_at_the_start_ends_the_program_too(tmp_path, monkeypatch
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "sleep 600")
-    assert ended(started[0].pid)
+    assert process_ended(started[0].pid)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -174,7 +162,7 @@ def test_who_interrupts_twice_does_not_wait(tmp_path, monkeypatch, interruptible
         run(tmp_path, "trap '' TERM; echo $$ > pid; while :; do sleep 0.1; done", 600)
     assert time.monotonic() - start < 60
     thread.join()
-    assert ended(child(tmp_path))
+    assert process_ended(child(tmp_path))
 
 
 def test_a_program_that_cannot_be_started_is_told(tmp_path):

@@ -35,6 +35,7 @@ from tests.overlays.open.tools import (
     place_log,
     write_bit,
 )
+from tests.overlays.plan.tools import by_hand
 from tests.overlays.sample_network import sample_network
 
 BOARD = get_board("pynq-z2")
@@ -58,12 +59,6 @@ def packaged(plan: BuildPlan, tmp_path: Path, **options: bool) -> tuple[OverlayM
         plan, NETWORK, tmp_path / "work", tmp_path / "build", overlay, BOARD, **options
     )
     return load_manifest(overlay), fresh
-
-
-def by_hand(directory: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["sh", "build.sh"], cwd=directory, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 # --- runs ----------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ import pytest
 
 from fdht_models.errors import ArtifactError, ConfigError, ToolError
 from fdht_overlays.plan.remote import Host, parse_host, run_remotely
-from tests.overlays.plan.tools import make_tools, plan_of, write_conversion
 from tests.overlays.vivado.running import needs_tcl
 
 asyncssh = pytest.importorskip(
@@ -114,16 +113,6 @@ def server(tmp_path):
     made = Server(home)
     yield made
     made.stop()
-
-
-@pytest.fixture
-def tools(tmp_path, monkeypatch):
-    return make_tools(tmp_path / "tools", monkeypatch)
-
-
-@pytest.fixture
-def plan(tmp_path):
-    return plan_of(write_conversion(tmp_path / "tiny"), cosim=False)
 
 
 def test_a_plan_runs_there_and_its_results_come_back(tmp_path, server, tools, plan):

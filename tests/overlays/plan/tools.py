@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.overlays.sample_network import ESTIMATE, sample_network
 from tests.overlays.vivado.model import Effects
 from tests.overlays.vivado.running import BOARD_PARTS
 
+#: Of a plan of Vitis HLS and Vivado without co-simulation, in their order.
+STEPS = ["csim", "csynth", "export", "design", "synthesis", "implementation", "bitstream"]
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "overlays" / "vivado" / "samples"
 
@@ -145,3 +148,11 @@ def _path_without_tools() -> str:
 
 def plan_of(directory: Path, board: str = "pynq-z2", **options: object) -> BuildPlan:
     return vitis_plan(directory, get_board(board), Options(**options))  # type: ignore[arg-type]
+
+
+def by_hand(directory: Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Runs a written plan as a user without us does."""
+    return subprocess.run(
+        ["sh", "build.sh"], cwd=directory, capture_output=True, text=True, timeout=timeout,
+        check=False,
+    )  # fmt: skip

@@ -95,7 +95,7 @@ def compile_library(project: Path, library: Path, build: Build) -> None:
         *(*_SOURCES, "-o", str(library.resolve())),
     ]
     # With its children: g++ leaves the work to a process of its own, which would go on without it.
-    code, said = run_tool("g++", command, project, COMPILE_TIMEOUT)
+    code, said = run_tool("g++", command, project, COMPILE_TIMEOUT, remedy="free the machine")
     if code:
         decisive = next((line for line in said.splitlines() if "error" in line), "no message")
         raise ToolError(f"failed: {decisive}", field="g++", value=str(project))

@@ -28,6 +28,7 @@ def run_tool(
     directory: Path,
     timeout: float,
     environment: Mapping[str, str] | None = None,
+    remedy: str = "allow it more time",
 ) -> tuple[int, str]:
     """Runs a program in a process group of its own until it ends.
 
@@ -37,6 +38,7 @@ def run_tool(
         directory: to run in.
         timeout: seconds.
         environment: of the program; by default this process's own.
+        remedy: where it does not end in time.
 
     Returns:
         (exit code, what it wrote on both of its outputs).
@@ -45,7 +47,7 @@ def run_tool(
         ToolError: it cannot be started, or did not end in time.
     """
     said: list[str] = []
-    code = _run(name, command, directory, timeout, said.append, "allow it more time", environment)
+    code = _run(name, command, directory, timeout, said.append, remedy, environment)
     return code, "".join(said)
 
 
@@ -103,7 +105,7 @@ def _run(
         # An interruption between the start and the assignment would leave it running for ever.
         with interrupts_held_back():
             process = _start(name, command, directory, environment, lock)
-            lines = _listen(process)
+            pump, lines = _listen(process)
         _follow(process, lines, time.monotonic() + timeout, take)
     except TimeoutError as error:
         raise ToolError(
@@ -113,6 +115,7 @@ def _run(
         # Also after a normal end: simulators that it started must not outlive it.
         if process is not None:
             _end_group(process)
+    _take_the_rest(pump, lines, take)
     return process.returncode
 
 
@@ -143,11 +146,14 @@ def _start(
         ) from error
 
 
-def _listen(process: subprocess.Popen[str]) -> queue.Queue[str | None]:
-    """What the program writes, line by line, and None in the end."""
+def _listen(
+    process: subprocess.Popen[str],
+) -> tuple[threading.Thread, queue.Queue[str | None]]:
+    """A thread that reads what the program writes, and the lines, with None in the end."""
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
-    return lines
+    pump = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
+    pump.start()
+    return pump, lines
 
 
 def _follow(
@@ -163,13 +169,10 @@ def _follow(
         try:
             line = lines.get(timeout=_POLL)
         except queue.Empty:
-            if process.poll() is None:
-                continue
-            # Either a child holds the pipe open after the end of the program itself, or the
-            # machine is so busy that its last lines are still under way.
-            _end_group(process)
-            _take_the_rest(lines, take)
-            return
+            # A child may hold the pipe open after the end of the program itself.
+            if process.poll() is not None:
+                return
+            continue
         if line is None:
             break
         take(line)
@@ -179,14 +182,15 @@ def _follow(
         raise TimeoutError from error
 
 
-def _take_the_rest(lines: queue.Queue[str | None], take: Callable[[str], object]) -> None:
-    """Passes on what is still under way; a process in a session of its own may never end."""
-    end = time.monotonic() + _GRACE
-    with contextlib.suppress(queue.Empty):
-        while (left := end - time.monotonic()) > 0:
-            line = lines.get(timeout=left)
-            if line is None:
-                return
+def _take_the_rest(
+    pump: threading.Thread, lines: queue.Queue[str | None], take: Callable[[str], object]
+) -> None:
+    """Passes on what was still under way when the program had ended, as on a busy machine."""
+    # Not for ever: a child in a session of its own may hold the pipe open.
+    pump.join(_GRACE)
+    for _ in range(lines.qsize()):
+        line = lines.get()
+        if line is not None:
             take(line)
 
 

@@ -47,8 +47,11 @@ def interrupts_held_back() -> Iterator[None]:
         yield  # Python calls handlers in the main thread only
         return
     came: list[tuple[int, FrameType | None]] = []
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
-    handlers = {number: handler for number, handler in former.items() if callable(handler)}
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, *SIGNALS)
+        if callable(handler := signal.getsignal(number))
+    }
     for number in handlers:
         signal.signal(number, lambda *signal_and_frame: came.append(signal_and_frame))
     try:

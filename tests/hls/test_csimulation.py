@@ -26,8 +26,8 @@ from fdht_hls.registers import ABI_VERSION, IDENTITY_REGISTERS
 from fdht_models.errors import ArtifactError, DeviceError, ToolError
 from tests.hls.conftest import Converted
 from tests.hls.networks import streams_of
-from tests.hls.programs import process_ended
 from tests.models.strategies import build_network
+from tests.programs import process_ended
 
 NOTHING = np.zeros(0, np.uint8)
 
@@ -331,7 +331,7 @@ def test_a_compiler_that_does_not_end_is_stopped(small, monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
     monkeypatch.setattr(csimulation, "COMPILE_TIMEOUT", 2)
-    with pytest.raises(ToolError, match=r"g\+\+: did not finish within 2 s"):
+    with pytest.raises(ToolError, match=r"g\+\+: did not finish within 2 s; free the machine"):
         compile_library(small.project, tmp_path / "csim.so", "native")
     assert process_ended(int(child.read_text()))
 

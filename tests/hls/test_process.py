@@ -15,7 +15,7 @@ import pytest
 from fdht_hls import process
 from fdht_hls.process import run_logged
 from fdht_models.errors import ToolError
-from tests.hls.programs import process_ended
+from tests.programs import process_ended
 
 
 def run(tmp_path: Path, script: str, timeout: float = 30.0) -> tuple[int, list[str]]:

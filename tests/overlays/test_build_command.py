@@ -21,6 +21,7 @@ from tests.overlays.open.tools import make_open_tools, place_log
 from tests.overlays.plan.tools import make_tools, write_conversion
 from tests.overlays.sample_network import sample_network
 from tests.overlays.vivado.running import needs_tcl
+from tests.programs import process_ended, process_lives
 
 
 @pytest.fixture
@@ -178,32 +179,17 @@ def running_build(tmp_path: Path, build: Path) -> Iterator[tuple[subprocess.Pope
         process.wait(timeout=60)
 
 
-def lives(process: int) -> bool:
-    """A zombie does not: whoever adopted it may reap it late."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_ended(process: int) -> None:
-    end = time.monotonic() + 30
-    while lives(process):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_build_that_is_ended_takes_its_tool_with_it(tmp_path, build, monkeypatch, number):
     tools = make_open_tools(tmp_path / "tools", monkeypatch)
     tools.set("nextpnr-xilinx", sleep=300, process=str(tmp_path / "process"))
     with running_build(tmp_path, build) as (process, tool):
-        assert lives(tool)
+        assert process_lives(tool)
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
     assert (process.returncode, error.count("\n")) == (130, 1)
     assert "interrupted; the same command goes on from here" in error
-    wait_until_ended(tool)
+    assert process_ended(tool, 30)
     assert not (build / "tiny-net" / "overlay").exists()
 
 
@@ -215,12 +201,12 @@ def test_a_tool_that_outlives_its_build_keeps_others_out(capsys, tmp_path, build
         process.kill()
         process.wait(timeout=60)
         try:
-            assert lives(tool)
+            assert process_lives(tool)
             tools.set("nextpnr-xilinx", sleep=0, process=None)
             assert "is in use by another run; wait for it, or end it" in mistake(capsys, *given)
         finally:
             os.kill(tool, signal.SIGKILL)
-    wait_until_ended(tool)
+    assert process_ended(tool, 30)
     code, out, _ = run(capsys, *given)
     assert code == 0 and "(built)" in out
 

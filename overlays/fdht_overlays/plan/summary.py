@@ -25,7 +25,7 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
         ArtifactError: the overlay is a simulated board's, which no tool reported on.
     """
     build = _build(manifest)
-    estimated = conversion_estimate(hls)
+    estimated = _estimate(hls)
     resources = {
         name: {
             "used": build.used[name],
@@ -98,7 +98,7 @@ def _build(manifest: OverlayManifest) -> BuildFacts:
     return manifest.build
 
 
-def conversion_estimate(hls: Path) -> Mapping[str, Any]:
+def _estimate(hls: Path) -> Mapping[str, Any]:
     """What `fdht convert` estimated; empty where there was no conversion, as in the open flow.
 
     Raises:
@@ -115,7 +115,7 @@ def beyond_board(hls: Path, board: Board) -> str | None:
     Raises:
         ArtifactError: the estimate is no JSON.
     """
-    taken = conversion_estimate(hls).get("resources", {})
+    taken = _estimate(hls).get("resources", {})
     there = asdict(board.resources)
     found = [
         f"{taken[name]:,g} of {there[name]:,g} {label}"

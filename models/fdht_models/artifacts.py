@@ -26,7 +26,8 @@ from fdht_models.errors import ArtifactError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-_FORMER = ".former"
+#: Ends the name of a directory that is being replaced, or that an interruption left so.
+FORMER = ".former"
 _PIECE = 1 << 20
 #: Seconds in which a new temporary directory is locked by its owner.
 _LOCKED_BY = 60.0
@@ -117,7 +118,7 @@ def read_manifest(directory: Path, stage: str) -> dict[str, Any]:
     Raises:
         ArtifactError: there is none, or it is of another stage or schema version.
     """
-    _recover(directory)
+    recover(directory)
     manifest = read_json(directory / MANIFEST)
     for key, expected in (("stage", stage), ("schema", SCHEMA_VERSION)):
         found = manifest.get(key) if isinstance(manifest, dict) else None
@@ -166,7 +167,7 @@ def new_stage(
         ArtifactError: it cannot be written; what was there before is untouched. Other errors of
             the body, such as a missing program, pass as they are.
     """
-    _recover(directory)
+    recover(directory)
     extra: dict[str, Any] = {}
     temporary: Path | None = None
     try:
@@ -243,19 +244,54 @@ def _is_abandoned(place: Path) -> bool:
         os.close(handle)
 
 
+def recover(directory: Path) -> None:
+    """Ends a swap that was interrupted: puts the former directory back, or removes it.
+
+    It is removed only where its successor is there with a manifest. A swap that is under way is
+    waited for.
+    """
+    former = _former(directory)
+    if not former.is_dir():
+        return
+    with suppress(OSError), _locked(former):  # gone meanwhile, or a disk that is read only
+        if not directory.exists():
+            former.rename(directory)
+        elif (directory / MANIFEST).is_file():
+            shutil.rmtree(former, ignore_errors=True)
+
+
+def _former(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}{FORMER}")
+
+
 def _swap(new: Path, final: Path) -> None:
     # Two renames, not one: Linux cannot replace a non-empty directory. A crash between them
-    # leaves the former directory under a name that `_recover` puts back.
-    former = final.with_name(f".{final.name}{_FORMER}")
+    # leaves the former directory under a name that `recover` puts back.
+    former = _former(final)
     shutil.rmtree(former, ignore_errors=True)
-    if final.exists():
-        final.rename(former)
-    try:
+    if not final.exists():
         new.rename(final)
-    except OSError:
-        _recover(final)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+        return
+    with _locked(final):  # by its inode: `recover` waits for it under its other name
+        final.rename(former)
+        try:
+            new.rename(final)
+        except OSError:
+            if not final.exists():
+                former.rename(final)
+            raise
+        shutil.rmtree(former, ignore_errors=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # some network disks know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _is_about_writing(error: OSError, *places: Path) -> bool:
@@ -266,12 +302,6 @@ def _is_about_writing(error: OSError, *places: Path) -> bool:
         return False
     found = Path(os.fsdecode(error.filename))
     return any(place == found or place in found.parents for place in places)
-
-
-def _recover(directory: Path) -> None:
-    former = directory.with_name(f".{directory.name}{_FORMER}")
-    if former.is_dir() and not directory.exists():
-        former.rename(directory)
 
 
 def _unwritable(path: Path, error: OSError) -> ArtifactError:

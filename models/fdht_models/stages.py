@@ -1,0 +1,215 @@
+"""What one stage reads of another's directory: files that are what the manifest says.
+
+A file of a stage directory is read through `Stage`, which compares it with the digest in the
+manifest first. So what is used belongs together: the network, the figures that were found for it
+and the library that was compiled from it, of one stage at one time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from fdht_models.artifacts import (
+    FORMER,
+    MANIFEST,
+    digest_file,
+    read_json,
+    read_manifest,
+    recover,
+)
+from fdht_models.errors import ArtifactError
+
+#: Digests of files that have not changed since, by path, size and times.
+_digests: dict[tuple[str, int, int, int, int], str] = {}
+#: Seconds after a change in which a second one could leave the file's times as they are.
+_SETTLED_AFTER = 1.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage directory that is read; see `open_stage`.
+
+    Attributes:
+        directory: where it is.
+        name: of the stage.
+        manifest: what it says of itself.
+    """
+
+    directory: Path
+    name: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def design_id(self) -> str | None:
+        """Identity of the network that it is about, 16 hexadecimal digits; None if it says none."""
+        # An overlay's is part of its description.
+        found = self.manifest.get("design_id")
+        found = self.manifest.get(self.name, {}).get("design_id") if found is None else found
+        return None if found is None else str(found)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Digests by file name."""
+        files: Mapping[str, str] = self.manifest["files"]
+        return files
+
+    def holds(self, name: str) -> bool:
+        """Is it one of the files that the stage wrote?"""
+        return name in self.files
+
+    def file(self, name: str) -> Path:
+        """The path of a file that is as the stage wrote it.
+
+        Args:
+            name: relative to the directory.
+
+        Raises:
+            ArtifactError: the stage wrote no such file, or it is gone or another one since.
+        """
+        path = self.directory / name
+        again = f"run the stage {self.name} again"
+        if not self.holds(name):
+            there = "is not among the files that its manifest lists" if path.exists() else None
+            raise ArtifactError(there or "is missing", field=str(path), remedy=again)
+        if not path.is_file():
+            raise ArtifactError("is missing", field=str(path), remedy=again)
+        if _digest(path) != self.files[name]:
+            raise ArtifactError(
+                "differs from its digest in the manifest", field=str(path), remedy=again
+            )
+        return path
+
+    def read_json(self, name: str) -> Any:
+        """The content of a JSON file that is as the stage wrote it.
+
+        Raises:
+            ArtifactError: as `file`, or it is no JSON.
+        """
+        return read_json(self.file(name))
+
+    def check(self, below: str = "") -> None:
+        """Compares all files with their digests, or those below one folder of the directory.
+
+        Raises:
+            ArtifactError: the first that is missing or differs.
+        """
+        for name in self.files:
+            if not below or name.startswith(f"{below}/"):
+                self.file(name)
+
+
+def open_stage(directory: Path, stage: str) -> Stage:
+    """Opens a stage directory to read its files.
+
+    Raises:
+        ArtifactError: there is none, or it is of another stage or schema version.
+    """
+    manifest = read_manifest(directory, stage)
+    files = manifest.get("files")
+    sound = isinstance(files, dict) and all(isinstance(value, str) for value in files.values())
+    if not sound or not isinstance(manifest.get(stage, {}), dict):
+        raise ArtifactError(
+            "lists no digests",
+            field=f"{directory / MANIFEST}: files",
+            remedy=f"run the stage {stage} again",
+        )
+    return Stage(directory, stage, manifest)
+
+
+def find_stage(directory: Path, stage: str) -> Stage | None:
+    """As `open_stage`; None where nothing was written yet.
+
+    Raises:
+        ArtifactError: it is damaged, or of another stage or schema version.
+    """
+    recover(directory)
+    return open_stage(directory, stage) if (directory / MANIFEST).is_file() else None
+
+
+def find_file(directory: Path, stage: str, name: str) -> Path | None:
+    """A file of a stage directory, or None if there is none.
+
+    A directory without a manifest was put together by hand: nothing says what its files should be.
+
+    Raises:
+        ArtifactError: it is not as the stage wrote it.
+    """
+    found = find_stage(directory, stage)
+    path = directory / name
+    if found is not None and (found.holds(name) or path.exists()):
+        return found.file(name)
+    return path if path.is_file() else None
+
+
+def stages_in(root: Path) -> list[Path]:
+    """Directories below `root` that stages wrote, by name.
+
+    Directories that are still being written, and former ones that an interruption left, are none;
+    what an interruption took away is put back.
+    """
+    with suppress(OSError):
+        for former in root.glob(f".*{FORMER}"):
+            recover(root / former.name[1 : -len(FORMER)])
+        return sorted(
+            path
+            for path in root.iterdir()
+            if not path.name.startswith(".") and (path / MANIFEST).is_file()
+        )
+    return []
+
+
+@contextmanager
+def new_directory(parent: Path, name: str) -> Iterator[Path]:
+    """Yields a new, empty directory that is nobody else's: `name`, or `name`-2 if that is taken.
+
+    One that is still empty at the end, since its owner failed, is removed.
+
+    Raises:
+        ArtifactError: it cannot be made.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        directory = next(filter(_made, _names(parent, name)))
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot be made ({error.strerror or error})",
+            field=str(parent / name),
+            remedy="free space or choose another directory",
+        ) from error
+    try:
+        yield directory
+    finally:
+        with suppress(OSError):  # it holds what it was made for
+            directory.rmdir()
+
+
+def _names(parent: Path, name: str) -> Iterator[Path]:
+    yield parent / name
+    yield from (parent / f"{name}-{number}" for number in count(2))
+
+
+def _made(directory: Path) -> bool:
+    # Making a directory is atomic: of two processes one gets it.
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _digest(path: Path) -> str:
+    """`digest_file`, once for each version of a file."""
+    found = path.stat()
+    key = (str(path), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    if key not in _digests:
+        digest = digest_file(path)
+        if time.time() - found.st_ctime < _SETTLED_AFTER:
+            return digest
+        _digests[key] = digest
+    return _digests[key]

@@ -20,6 +20,7 @@ from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
 from fdht_hls.tuner.stage import network_to_tune
 from fdht_models.artifacts import write_bytes
+from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -192,7 +193,6 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise ConfigError("must end in .svg, .png or .pdf", field="plot", value=str(path))
     try:
-        import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ToolError(
@@ -202,7 +202,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
     names = list(dict.fromkeys(row.experiment for row in rows))
     # Equal rows give an equal file.
-    with matplotlib.rc_context({"svg.hashsalt": "fdht"}):
+    with drawing(**{"svg.hashsalt": "fdht"}):
         figure = Figure(figsize=(9, 1.5 + 0.22 * len(names)), layout="constrained")
         axes = figure.subplots()
         for board in dict.fromkeys(row.board for row in rows):
@@ -220,6 +220,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                 markersize=5,
             )
         axes.set_xscale("log")
+        plain_logarithms(axes.xaxis)
         axes.set_yticks(range(len(names)), names, fontsize=7)
         axes.invert_yaxis()
         axes.grid(alpha=0.3)

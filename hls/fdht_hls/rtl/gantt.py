@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fdht_hls.rtl.cosim import KIND, Timeline
 from fdht_models.artifacts import write_bytes
+from fdht_models.drawing import drawing
 from fdht_models.errors import ConfigError, ToolError
 
 #: Intervals along the time axis at most; each shows shares of its clocks. Shorter ones would beat
@@ -73,42 +74,43 @@ def draw_gantt(timeline: Timeline, title: str, path: Path) -> None:
         raise ToolError(
             "is not installed", field="matplotlib", remedy="pip install matplotlib"
         ) from error
-    stages = len(timeline.stages)
-    figure = Figure(figsize=(11, 1.2 + 0.42 * stages), layout="constrained")
-    axes = figure.subplots()
-    for row, states in enumerate(timeline.states):
-        edges, found = shares(states)
-        below = np.full(len(edges) - 1, row + 0.9)
-        for letter, (label, colour) in _STATES.items():
-            above = below - 0.8 * found[letter]
-            axes.fill_between(
-                edges,
-                np.append(below, below[-1]),
-                np.append(above, above[-1]),
-                step="post",
-                color=colour,
-                linewidth=0,
-                label=label if row == 0 else None,
-            )
-            below = above
-    axes.axvline(timeline.last_word, color="black", linewidth=0.8, linestyle="--")
-    axes.annotate(
-        "last pixel",
-        (timeline.last_word, 0),
-        (0, 2),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize=8,
-    )
-    axes.set_yticks(np.arange(stages) + 0.5, timeline.stages)
-    axes.set_ylim(stages, 0)
-    axes.set_xlim(0, len(timeline.states[0]))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlabel(f"clocks since the frame's first word ({KIND})")
-    axes.set_title(f"{title}; height: share of the time", loc="left", fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower right", ncols=len(_STATES), frameon=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    with drawing():
+        stages = len(timeline.stages)
+        figure = Figure(figsize=(11, 1.2 + 0.42 * stages), layout="constrained")
+        axes = figure.subplots()
+        for row, states in enumerate(timeline.states):
+            edges, found = shares(states)
+            below = np.full(len(edges) - 1, row + 0.9)
+            for letter, (label, colour) in _STATES.items():
+                above = below - 0.8 * found[letter]
+                axes.fill_between(
+                    edges,
+                    np.append(below, below[-1]),
+                    np.append(above, above[-1]),
+                    step="post",
+                    color=colour,
+                    linewidth=0,
+                    label=label if row == 0 else None,
+                )
+                below = above
+        axes.axvline(timeline.last_word, color="black", linewidth=0.8, linestyle="--")
+        axes.annotate(
+            "last pixel",
+            (timeline.last_word, 0),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
+        axes.set_yticks(np.arange(stages) + 0.5, timeline.stages)
+        axes.set_ylim(stages, 0)
+        axes.set_xlim(0, len(timeline.states[0]))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xlabel(f"clocks since the frame's first word ({KIND})")
+        axes.set_title(f"{title}; height: share of the time", loc="left", fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside lower right", ncols=len(_STATES), frameon=False)
+        picture = io.BytesIO()
+        figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
     write_bytes(path, picture.getvalue())

@@ -77,9 +77,9 @@ class EnergyResult:
     to about 95 % coverage. All four are None if the kind is "unmeasured" or "refused".
 
     Args:
-        kind: "measured", "modelled", "unmeasured" or "refused" (the difference between active and
-            idle is within the noise, the measurement would need too many frames, or the sensor
-            left gaps).
+        kind: "measured", "modelled", "unmeasured" (there is no sensor, or it failed for good) or
+            "refused" (the difference between active and idle is within the noise, the measurement
+            would need too many frames, or the sensor left gaps).
         explanation: a sentence for people.
         value_mj_per_frame: total, in millijoules.
         net_mj_per_frame: net, in millijoules.
@@ -150,6 +150,7 @@ def _trace_json(trace: PowerTrace) -> dict[str, Any]:
     times, watts = trace.thinned(TRACE_POINTS)
     return {
         "readings": len(trace.watts),
+        "missed": trace.missed,
         "seconds": [round((int(time) - int(times[0])) / NANOSECONDS, 6) for time in times],
         "watts": [round(float(value), 6) for value in watts],
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate
-from fdht_host.energy.results import EnergyResult, EnergySettings, Window
+from fdht_host.energy.results import EnergyResult, EnergySettings, Kind, Window
 from fdht_host.power.meter import NANOSECONDS, PowerMeter, PowerTrace, Sensor
 from fdht_host.power.rapl import POWERCAP, rapl_meter
 from fdht_models.errors import MeasurementError
@@ -66,10 +66,11 @@ def measure(
 
     Returns:
         The result; "refused" where active and idle power differ by no more than the noise, where
-        it would take more frames than the budget, or where the sensor left gaps.
+        it would take more frames than the budget, or where the sensor left gaps; "unmeasured"
+        where the sensor failed for good.
 
     Raises:
-        MeasurementError: the core did not run the frames it was asked to run, or the sensor failed.
+        MeasurementError: the core did not run the frames it was asked to run.
     """
     if meter is None:
         return unmeasured(reason)
@@ -77,19 +78,25 @@ def measure(
     try:
         plan = run.calibrate()
     except OverBudgetError as error:
-        return _refused(str(error), meter.sensor)
-    meter.start()
+        return _without_value("refused", error, meter.sensor)
+    try:
+        meter.start()
+    except MeasurementError as error:
+        return _without_value("unmeasured", error, meter.sensor)
     try:
         markers = run.windows(plan)
     except BaseException:
         with contextlib.suppress(MeasurementError):  # the first error is the one to tell
             meter.stop()
         raise
-    trace = meter.stop()
+    try:
+        trace = meter.stop()
+    except MeasurementError as error:
+        return _without_value("unmeasured", error, meter.sensor)
     try:
         windows = tuple(_window(trace, *marker) for marker in markers)
     except StalledError as error:
-        return _refused(str(error), meter.sensor)
+        return _without_value("refused", error, meter.sensor)
     return _result(windows, trace, run.settings)
 
 
@@ -225,10 +232,16 @@ class _Run:
 
 
 def _window(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Window:
+    """A window's energy, unless readings are missing for more than a quarter of it or at its end.
+
+    Shorter gaps are bridged by a straight line, as any two readings are.
+    """
+    times = trace.timestamps_ns
     gap = trace.longest_gap_ns(start_ns, end_ns)
-    if gap > (end_ns - start_ns) / 4:
+    if gap > (end_ns - start_ns) / 4 or not times[0] <= start_ns < end_ns <= times[-1]:
+        missed = f", {trace.missed} readings having failed," if trace.missed else ""
         raise StalledError(
-            f"gave no reading for {gap / NANOSECONDS:.3g} s of a window of "
+            f"gave no reading for {gap / NANOSECONDS:.3g} s{missed} of a window of "
             f"{(end_ns - start_ns) / NANOSECONDS:.3g} s",
             field=f"sensor {trace.sensor.name}",
             remedy="measure with longer windows, or stop what keeps the processor busy",
@@ -236,8 +249,8 @@ def _window(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Windo
     return Window(start_ns, end_ns, frames, trace.energy(start_ns, end_ns))
 
 
-def _refused(explanation: str, sensor: Sensor) -> EnergyResult:
-    return EnergyResult("refused", explanation, sensor=sensor.name, rails=sensor.rails)
+def _without_value(kind: Kind, reason: MeasurementError, sensor: Sensor) -> EnergyResult:
+    return EnergyResult(kind, str(reason), sensor=sensor.name, rails=sensor.rails)
 
 
 def _result(
@@ -263,6 +276,7 @@ def _result(
             f"Readings of {sensor.name} ({source}) over the rails {', '.join(sensor.rails)}; "
             f"{settings.repeats} idle and {settings.repeats} active windows in random order; "
             "uncertainties at about 95 % coverage."
+            + (f" {trace.missed} readings failed and are bridged." if trace.missed else "")
         ),
         value_mj_per_frame=found.total * 1e3,
         net_mj_per_frame=found.net * 1e3,

@@ -67,6 +67,7 @@ class PowerTrace:
         sensor: what gave them.
         joules: float64[n], the energy since the first reading, where the sensor counts energy
             itself (RAPL); `watts[k]` is then the mean between readings k - 1 and k.
+        missed: readings that failed and are not among the n.
 
     Raises:
         MeasurementError: fewer than two readings, or times that do not rise.
@@ -76,6 +77,7 @@ class PowerTrace:
     watts: npt.NDArray[np.float64]
     sensor: Sensor
     joules: npt.NDArray[np.float64] | None = None
+    missed: int = 0
 
     def __post_init__(self) -> None:
         if len(self.timestamps_ns) < 2 or len(self.timestamps_ns) != len(self.watts):
@@ -120,14 +122,18 @@ class PowerTrace:
     def longest_gap_ns(self, start_ns: int, end_ns: int) -> int:
         """The longest time between two readings that leaves the energy of a window uncertain.
 
-        For a counting sensor only the readings around the two ends matter.
+        For a counting sensor only the readings around the two ends matter. Where readings failed,
+        time before and after the window counts as well: the line that bridges a gap comes from
+        there, and what ran then may have been something else.
         """
         times = self.timestamps_ns
+        after = np.searchsorted(times, [start_ns, end_ns]).clip(1, len(times) - 1)
+        around = int(np.max(times[after] - times[after - 1]))
         if self.joules is not None:
-            after = np.searchsorted(times, [start_ns, end_ns]).clip(1, len(times) - 1)
-            return int(np.max(times[after] - times[after - 1]))
+            return around
         inside = times[(times >= start_ns) & (times <= end_ns)]
-        return int(np.max(np.diff(np.concatenate([[start_ns], inside, [end_ns]]))))
+        within = int(np.max(np.diff(np.concatenate([[start_ns], inside, [end_ns]]))))
+        return max(within, around) if self.missed else within
 
     def thinned(self, points: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Times (ns) and watts of at most `points` points, for a plot: means of neighbours."""
@@ -159,5 +165,5 @@ class PowerMeter(Protocol):
         """Ends recording.
 
         Raises:
-            MeasurementError: the sensor failed meanwhile, hangs, or gave too few readings.
+            MeasurementError: the sensor failed for good, hangs, or gave too few readings.
         """

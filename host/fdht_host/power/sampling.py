@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,16 @@ from fdht_models.errors import MeasurementError
 
 #: Turns time stamps (int64[n], ns) and readings (float64[n]) into a trace.
 ToTrace = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], PowerTrace]
+#: Attempts at the very first reading.
+_FIRST_ATTEMPTS = 3
 
 
 class SamplingMeter:
     """A `PowerMeter` around a function that reads a sensor.
+
+    A reading that fails, as one does now and then on a bus that others use, is left out and
+    counted. What stands in its place is nothing: whether the gap can be bridged is for the rule of
+    energy to say.
 
     Args:
         sensor: what is read.
@@ -26,7 +33,8 @@ class SamplingMeter:
         to_trace: makes the trace of the readings; by default they are watts.
         poll_seconds: time between two readings; by default a quarter of the update interval, so
             that a new value is seen soon after it is there.
-        timeout_seconds: how long a single reading may take.
+        timeout_seconds: how long a single reading may take, and how long the sensor may go on
+            failing before it counts as dead.
     """
 
     def __init__(
@@ -80,26 +88,36 @@ class SamplingMeter:
             raise self._error(f"did not answer within {self._timeout:g} s")
         times = np.array(recording.times, np.int64)
         values = np.array(recording.values, np.float64)
-        return self._to_trace(times, values)
+        return replace(self._to_trace(times, values), missed=recording.missed)
 
     def _run(self, recording: _Recording) -> None:
-        try:
-            due = time.monotonic()
-            while not recording.end.is_set():
-                before = time.monotonic_ns()
+        due = time.monotonic()
+        while not recording.end.is_set():
+            before = time.monotonic_ns()
+            try:
                 value = float(self._read())
                 if not math.isfinite(value):
                     raise ValueError(f"reading is {value}")
+            except Exception as error:  # whatever a sensor raises
+                recording.missed += 1
+                if self._is_dead(recording):
+                    # Reported by start or stop.
+                    recording.error = error
+                    recording.first.set()
+                    return
+            else:
                 # The moment of a reading: the middle of the call that fetched it.
                 recording.times.append((before + time.monotonic_ns()) // 2)
                 recording.values.append(value)
                 recording.first.set()
-                # From due time to due time, so that the pace does not depend on the reading.
-                due = max(due + self._poll, time.monotonic())
-                recording.end.wait(due - time.monotonic())
-        except Exception as error:  # whatever a sensor raises is reported by start or stop
-            recording.error = error
-            recording.first.set()
+            # From due time to due time, so that the pace does not depend on the reading.
+            due = max(due + self._poll, time.monotonic())
+            recording.end.wait(due - time.monotonic())
+
+    def _is_dead(self, recording: _Recording) -> bool:
+        if not recording.times:
+            return recording.missed >= _FIRST_ATTEMPTS
+        return time.monotonic_ns() - recording.times[-1] > self._timeout * NANOSECONDS
 
     def _error(self, problem: str) -> MeasurementError:
         return MeasurementError(problem, field=f"sensor {self.sensor.name}")
@@ -112,6 +130,7 @@ class _Recording:
         self.first = threading.Event()
         self.end = threading.Event()
         self.error: Exception | None = None
+        self.missed = 0
 
 
 def characterise(

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from fdht_models.drawing import drawing
 
 _INK = "#010203"  # becomes currentColor
 _ACCENT = "#3b82f6"
@@ -152,7 +153,7 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 
 def _svg(name: str, size: tuple[float, float], draw: Any, label: str) -> str:
     stream = io.StringIO()
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with drawing(**_STYLE, **{"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         draw(figure.add_subplot())
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})

@@ -6,9 +6,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from fdht_models.drawing import drawing, plain_logarithms
 
 _AXES = (("parameters_lstm", "parameters of the layer"), ("macs_lstm", "MACs a frame"))
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "formats", "font.size": 9}
@@ -16,7 +17,7 @@ _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "formats", "font.size": 9}
 
 def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Accuracy over parameters and over MACs: quantised filled, float hollow; SVG text."""
-    with matplotlib.rc_context(_STYLE):
+    with drawing(**_STYLE):
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), _AXES, strict=True):
             _draw(axes, rows, key)
@@ -38,6 +39,7 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
         name = row["format"] if row["cell"] == "lstm" else f"{row['format']} {row['cell']}"
         axes.annotate(name, (row[key], levels[0]), (5, -3), textcoords="offset points")
     axes.set_xscale("log")
+    plain_logarithms(axes.xaxis)
     axes.margins(x=0.12)  # room for the names
     axes.tick_params(axis="x", which="minor", labelsize=6)
     axes.grid(alpha=0.3)

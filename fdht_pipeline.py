@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, load_experiment
 
@@ -58,7 +59,8 @@ class Bars:
 def bars() -> Iterator[Bars]:
     """Progress bars for the length of a stage."""
     columns = (
-        TextColumn("{task.description}"),
+        # Labels are names of files, which are no markup of ours.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -76,6 +78,7 @@ def experiment_directory(name: str, build: Path) -> Path:
     Raises:
         ConfigError: there is neither.
     """
+    recover(build / name / "model")
     if (build / name / "model").is_dir() or (build / name / "overlay").is_dir():
         return build / name
     return build / load_experiment(name).name
@@ -188,15 +191,21 @@ def weights_file(name: str, build_directory: Path) -> Path:
     Raises:
         ConfigError: there is neither; ArtifactError: the experiment is not trained.
     """
+    from fdht_models.stages import find_file
+
     path = Path(name)
     if path.suffix != ".json":
-        path = experiment_directory(name, build_directory) / "model" / "network.json"
+        model = experiment_directory(name, build_directory) / "model"
+        found = find_file(model, "model", "network.json")
+        if found is None:
+            raise ArtifactError(
+                "is not there",
+                field=str(model / "network.json"),
+                remedy=f"run fdht train {name}",
+            )
+        return found
     if not path.is_file():
-        raise ArtifactError(
-            "is not there",
-            field=str(path),
-            remedy="name a network.json" if str(path) == name else f"run fdht train {name}",
-        )
+        raise ArtifactError("is not there", field=str(path), remedy="name a network.json")
     return path
 
 
@@ -210,12 +219,18 @@ def run(
 def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
     """Runs what is in `directory` on a board."""
     from fdht_host.run import run_stage
+    from fdht_models.stages import find_stage
     from fdht_overlays.boards import get_board
 
-    if get_board(board_name).simulated and (directory / "hls").is_dir():
+    if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
         build_into(directory, board_name)
-    with bars() as progress:
-        return run_stage(directory, board_name, settings, progress)
+    try:
+        with bars() as progress:
+            return run_stage(directory, board_name, settings, progress)
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:
+            _console.print(f"fdht: {interrupt}", markup=False, soft_wrap=True)
+        raise
 
 
 def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]:
@@ -269,7 +284,7 @@ def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:
         "chance": "chance",
     }
     return [
-        f"{text:<30}{accuracy[key]:7.1%}  {'by definition' if key == 'chance' else 'measured'}"
+        f"{text:<30}{accuracy[key]:7.1%}  {'counted' if key == 'chance' else 'measured'}"
         for key, text in names.items()
         if accuracy.get(key) is not None
     ]

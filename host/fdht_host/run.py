@@ -2,46 +2,54 @@
 
 Streams clips and videos through a board, compares every logit with the integer reference, measures
 energy and writes the report. What a board lacks - a test set, the training stage's directory - is
-"not run" in the report.
+"not run" in the report. All sources are looked at before anything runs; whatever fails afterwards
+takes nothing away from what was done until then.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from fdht_host.accelerator import Accelerator
+from fdht_host.choice import find_overlay
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
+from fdht_host.evidence import Evidence, Recipe, gather, recipe_of
+from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
-from fdht_host.report import (
-    Phase,
-    build_report,
-    latency_section,
-    throughput_section,
-    write_report,
+from fdht_host.report import build_report, sound_sections, write_report
+from fdht_host.streams import (
+    ClipRun,
+    VideoRun,
+    confusion,
+    look_at_video,
+    stream_clips,
+    stream_video,
 )
-from fdht_host.streams import ClipRun, VideoRun, confusion, stream_clips, stream_video
-from fdht_models.artifacts import new_stage, read_json, read_manifest
+from fdht_models.artifacts import new_stage
 from fdht_models.data import source_of
+from fdht_models.data.chance import chance_of
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.interruption import interrupts_held_back
+from fdht_models.stages import Stage, new_directory, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
 from fdht_overlays.boards import Board, get_board
+from fdht_overlays.manifest import STAGE as OVERLAY
+from fdht_overlays.manifest import load_manifest
 
 #: The source that stands for the experiment's own test set.
 TEST_SET = "test"
 #: Frames that an energy window runs again and again; bounded by a board's memory.
 _ENERGY_BLOCK = 32
-#: Directories of overlays that nobody would choose before others: the experimental flow's.
-_LAST_CHOICE = ("open",)
 
 #: Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -52,7 +60,7 @@ class RunSettings:
     """What to run.
 
     Args:
-        sources: `TEST_SET`, or paths of videos.
+        sources: `TEST_SET`, or paths of videos; each once.
         clips: test clips; None takes as many as the experiment evaluates.
         seed: of the test clips; None takes the experiment's.
         clip_frames: frames after which the state is reset in a video without labels; None takes
@@ -76,6 +84,16 @@ class RunSettings:
     overlay: str | None = None
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A source that was looked at: `clips` of the test set, or a video's path."""
+
+    name: str
+    clips: Any = None
+    path: Path | None = None
+    clip_frames: int = 0
+
+
 def run_stage(
     experiment_directory: Path, board_name: str, settings: RunSettings, progress: Progress
 ) -> tuple[Path, dict[str, Any]]:
@@ -91,132 +109,204 @@ def run_stage(
         The directory written, and the content of its report.json.
 
     Raises:
-        FdhtError: something is missing, refused or fails; nothing is written then.
+        FdhtError: something is missing, refused or fails. Nothing is written if it does so before
+            the first result; otherwise the report holds all that was done, and why it ended.
+        KeyboardInterrupt: likewise.
     """
     board = get_board(board_name)
     overlay = find_overlay(experiment_directory, board, settings.overlay)
-    network = QuantizedNetwork.load(overlay / "network.json")
-    started = datetime.now(timezone.utc)
+    manifest, stage = load_manifest(overlay), open_stage(overlay, OVERLAY)
+    network = _network(stage.file("network.json"), manifest.design_id, settings.weights)
+    running = f"{network.design_id:016x}"
+    recipe = _recipe(experiment_directory, stage, settings)
+    sources = _look_at(recipe, network, settings)
+    evidence = gather(experiment_directory, stage, manifest, running)
+    started, done = datetime.now(timezone.utc), Outcome()
     with Accelerator.open(overlay) as accelerator:
         if settings.weights is not None:
-            network = QuantizedNetwork.load(settings.weights)
             accelerator.load_weights(network)
-        tests, videos = _stream(experiment_directory, accelerator, network, settings, progress)
+        _stream(accelerator, network, sources, settings.resize, progress, done)
+        if not done.runs:
+            raise done.failures[0][1]
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
-        throughput = _throughput(accelerator, tests, videos)
+        rates = throughput(accelerator.times, done)
         frames = accelerator.times.frames
-        energy = _energy(accelerator, board, network, progress) if settings.energy else None
-        clock = accelerator.manifest.clock_mhz
-        identity, name = accelerator.manifest.design_id, accelerator.manifest.experiment
-    cpu = _cpu_energy(network, progress) if settings.energy else None
-    report = build_report(
-        experiment=name,
-        board={
-            "name": board.name,
-            "title": board.title,
-            "simulated": board.simulated,
-            "clock_mhz": clock,
-        },
-        accuracy=_accuracy(experiment_directory, network, tests, settings.weights is None),
-        equality=_equality(experiment_directory, f"{network.design_id:016x}", tests, videos),
-        parameters=_metrics(experiment_directory).get("parameters"),
-        latency=_latency(experiment_directory, clock),
-        throughput=throughput,
-        energy=None if energy is None else energy.to_json(),
-        cpu_energy=None if cpu is None else cpu.to_json(),
-        video=videos[0].to_json() if videos else None,
-        provenance={
-            "started": started.isoformat(timespec="seconds"),
-            "design_id": identity,
-            "weights": {
-                "id": f"{network.design_id:016x}",
-                "file": None if settings.weights is None else str(settings.weights),
+        if settings.energy:
+            done.energy = done.optional(
+                "energy", lambda: _energy(accelerator, board, network, progress)
+            )
+            done.cpu_energy = done.optional("cpu_energy", lambda: _cpu_energy(network, progress))
+        # Within: that closing the board fails is no reason to lose the report.
+        report = _report(
+            manifest.experiment,
+            {
+                "name": board.name,
+                "title": board.title,
+                "simulated": board.simulated,
+                "clock_mhz": manifest.clock_mhz,
             },
-            "frames": frames,
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-            "versions": package_versions("fdht", "pynq", "numpy", "av"),
-            "sources": list(settings.sources),
-            "videos": [video.to_json() for video in videos[1:]],
-        },
-    )
-    directory = experiment_directory / "run" / started.strftime("%Y%m%dT%H%M%SZ")
-    with new_stage(directory, "run", {"overlay": identity}) as (temporary, extra):
-        write_report(temporary, report)
-        extra["experiment"] = name
+            {
+                "accuracy": _accuracy(evidence, network, done.tests),
+                "equality": _equality(evidence, done),
+                "parameters": evidence.parameters,
+                "latency": evidence.latency,
+                "throughput": rates,
+                "energy": None if done.energy is None else done.energy.to_json(),
+                "cpu_energy": None if done.cpu_energy is None else done.cpu_energy.to_json(),
+                "video": done.videos[0].to_json() if done.videos else None,
+                "provenance": {
+                    "started": started.isoformat(timespec="seconds"),
+                    "design_id": manifest.design_id,
+                    "weights": {
+                        "id": running,
+                        "file": None if settings.weights is None else str(settings.weights),
+                    },
+                    "frames": frames,
+                    "machine": platform.machine(),
+                    "python": platform.python_version(),
+                    "versions": package_versions("fdht", "pynq", "numpy", "av"),
+                    "sources": list(settings.sources),
+                    "videos": [video.to_json() for video in done.videos[1:]],
+                },
+            },
+            _left_out(evidence, recipe),
+            done,
+        )
+        directory = _write(experiment_directory, started, manifest.design_id, report)
+    if done.failures:
+        tell(done.failures[0][1], directory)
     return directory, report
 
 
-def find_overlay(experiment_directory: Path, board: Board, wanted: str | None = None) -> Path:
-    """The overlay of an experiment for a board.
-
-    Args:
-        experiment_directory: build/<name>.
-        board: the board.
-        wanted: the name of its directory; None takes the only one, or of several one that a
-            vendor's tools made rather than an experimental one.
+def _network(built: Path, design_id: str, weights: Path | None) -> QuantizedNetwork:
+    """The network that the core runs.
 
     Raises:
-        ArtifactError: none has been built, or not the one that is wanted.
+        ArtifactError: a file is missing or damaged, or of another network than the overlay.
     """
-    root = experiment_directory / "overlay" / board.name
-    paths = (path.parent for path in root.glob("*/manifest.json"))
-    built = sorted(paths, key=lambda path: (path.name in _LAST_CHOICE, path.name))
-    if built and wanted is not None:
-        built = [path for path in built if path.name == wanted] or _refuse(root, wanted, built)
-    if not built:
-        name = experiment_directory.name
+    network = QuantizedNetwork.load(built)
+    if f"{network.design_id:016x}" != design_id:
         raise ArtifactError(
-            "holds no overlay",
-            field=str(root),
-            remedy=f"run fdht build {name} --board {board.name}"
-            + ("" if board.simulated else ", or copy one for this board there"),
+            f"is of another network than the overlay ({design_id})",
+            field=f"{built}: design",
+            value=f"{network.design_id:016x}",
+            remedy="run fdht build again",
         )
-    return built[0]
+    return network if weights is None else QuantizedNetwork.load(weights)
 
 
-def _refuse(root: Path, wanted: str, built: Sequence[Path]) -> NoReturn:
-    raise ArtifactError(
-        "was not built",
-        field=str(root / wanted),
-        remedy=f"use one of {', '.join(path.name for path in built)}",
+def _left_out(evidence: Evidence, recipe: Recipe | None) -> dict[str, str]:
+    notes = {"test clips": recipe.note} if recipe is not None and recipe.note else {}
+    return {**evidence.left_out, **notes}
+
+
+def _report(
+    experiment: str,
+    board: Mapping[str, Any],
+    sections: Mapping[str, Mapping[str, Any] | None],
+    left_out: Mapping[str, str],
+    done: Outcome,
+) -> dict[str, Any]:
+    """The report; a section that cannot be true is left out with the reason."""
+    kept, unsound = sound_sections(experiment, board, sections)
+    return build_report(
+        experiment=experiment,
+        board=board,
+        **kept,
+        left_out={**left_out, **unsound},
+        failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
     )
 
 
-def _stream(
-    experiment_directory: Path,
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    settings: RunSettings,
-    progress: Progress,
-) -> tuple[ClipRun | None, list[VideoRun]]:
-    tests: ClipRun | None = None
-    videos = []
-    for source in settings.sources:
-        if source == TEST_SET:
-            tests = _test_set(experiment_directory, accelerator, network, settings, progress)
-        else:
-            length = settings.clip_frames
-            if length is None:
-                length = _clip_frames(experiment_directory)
-            videos.append(
-                stream_video(accelerator, network, Path(source), length, settings.resize, progress)
-            )
-    return tests, videos
+def _write(
+    experiment_directory: Path, started: datetime, identity: str, report: Mapping[str, Any]
+) -> Path:
+    """Writes the report into a directory that no other run has."""
+    name = started.strftime("%Y%m%dT%H%M%SZ")
+    with (
+        interrupts_held_back(),
+        new_directory(experiment_directory / "run", name) as directory,
+        new_stage(directory, "run", {"overlay": identity}) as (temporary, extra),
+    ):
+        write_report(temporary, report)
+        extra["experiment"] = report["experiment"]
+    return directory
 
 
-def _test_set(
-    experiment_directory: Path,
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    settings: RunSettings,
-    progress: Progress,
-) -> ClipRun:
-    data = _experiment(experiment_directory)["data"]
+def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | None:
+    """The experiment's data, where a source needs them."""
+    videos = [source for source in settings.sources if source != TEST_SET]
+    if len(videos) < len(settings.sources) or (videos and settings.clip_frames is None):
+        return recipe_of(directory, overlay)
+    return None
+
+
+def _look_at(
+    recipe: Recipe | None, network: QuantizedNetwork, settings: RunSettings
+) -> list[_Source]:
+    """Finds out before anything runs whether each source can be read.
+
+    Raises:
+        FdhtError: one cannot.
+    """
+    if settings.sources.count(TEST_SET) > 1:
+        raise ConfigError("is named twice", field="source", value=TEST_SET)
+    found = []
+    for name in settings.sources:
+        if name == TEST_SET:
+            assert recipe is not None
+            found.append(_Source(name, clips=_test_set(recipe, network, settings)))
+            continue
+        look_at_video(network, Path(name), settings.resize)
+        length = settings.clip_frames
+        if length is None:
+            assert recipe is not None
+            length = source_of(recipe.data).steps
+        found.append(_Source(name, path=Path(name), clip_frames=length))
+    return found
+
+
+def _test_set(recipe: Recipe, network: QuantizedNetwork, settings: RunSettings) -> Any:
     given = {"test_clips": settings.clips or None, "test_seed": settings.seed}
-    data |= {key: value for key, value in given.items() if value is not None}
+    data = {**recipe.data, **{key: value for key, value in given.items() if value is not None}}
     clips = source_of(data).load("test", settings.cache, progress=False)
-    return stream_clips(accelerator, network, clips.frames, clips.labels, progress)
+    if tuple(clips.classes) != tuple(network.classes):
+        raise ConfigError(
+            "has other classes, or another order of them, than the network",
+            field="test set",
+            value=", ".join(clips.classes),
+            remedy="run fdht convert and fdht build again, or give a video",
+        )
+    return clips
+
+
+def _stream(
+    accelerator: Accelerator,
+    network: QuantizedNetwork,
+    sources: Sequence[_Source],
+    resize: bool,
+    progress: Progress,
+    done: Outcome,
+) -> None:
+    """Runs the sources; what of one was run stays in `done` where it fails in the middle."""
+    for source in sources:
+        if done.ended:
+            return
+        run: ClipRun | VideoRun
+        try:
+            if source.path is None:
+                run, clips = ClipRun(), source.clips
+                stream_clips(accelerator, network, clips.frames, clips.labels, progress, run)
+            else:
+                run = VideoRun(source.path)
+                length = source.clip_frames
+                stream_video(accelerator, network, source.path, length, resize, progress, run)
+        except BaseException as error:
+            done.failed(source.name, error)
+        if isinstance(run, VideoRun) and run.frames:
+            done.videos.append(run)
+        elif isinstance(run, ClipRun) and run.frames:
+            done.tests = run
 
 
 def _energy(
@@ -261,15 +351,13 @@ def _cpu_energy(network: QuantizedNetwork, progress: Progress) -> EnergyResult:
 
 
 def _accuracy(
-    experiment_directory: Path, network: QuantizedNetwork, tests: ClipRun | None, as_built: bool
+    evidence: Evidence, network: QuantizedNetwork, tests: ClipRun | None
 ) -> dict[str, Any]:
-    # What training measured is of the weights that it gave.
-    metrics = _metrics(experiment_directory).get("accuracy", {}) if as_built else {}
-    section = {key: metrics.get(key) for key in ("float", "single_frame")}
-    section["chance"] = 1 / len(network.classes)
+    section = dict(evidence.accuracy)
     if tests is not None:
         section |= {
             "quantized": tests.accuracy,
+            "chance": chance_of(tests.labels),
             "clips": len(tests.labels),
             "classes": list(network.classes),
             "confusion": confusion(tests, len(network.classes)),
@@ -277,67 +365,9 @@ def _accuracy(
     return section
 
 
-def _equality(
-    experiment_directory: Path, design_id: str, tests: ClipRun | None, videos: Sequence[VideoRun]
-) -> dict[str, Any]:
-    section: dict[str, Any] = {}
-    hls = experiment_directory / "hls"
-    if (hls / "manifest.json").is_file():
-        manifest = read_manifest(hls, "hls")
-        if manifest.get("design_id") == design_id:
-            proof = read_json(hls / "equality.json")
-            section["keras_reference"] = proof["keras_reference"]
-            section["reference_csim"] = proof["reference_csim_exact"]
-            section["reference_csim_native"] = proof["reference_csim"]
-    runs: list[ClipRun | VideoRun] = [*([tests] if tests else []), *videos]
-    if runs:
-        section["reference_board"] = {
-            "compared": sum(run.compared for run in runs),
-            "mismatches": sum(run.mismatches for run in runs),
-        }
-    return section
-
-
-def _throughput(
-    accelerator: Accelerator, tests: ClipRun | None, videos: Sequence[VideoRun]
-) -> dict[str, Any]:
-    times = accelerator.times
-    phases = {
-        name: Phase(getattr(times, name), times.frames)
-        for name in ("pack", "transfer", "compute", "unpack")
+def _equality(evidence: Evidence, done: Outcome) -> dict[str, Any]:
+    counts = {
+        "compared": sum(run.compared for run in done.runs),
+        "mismatches": sum(run.mismatches for run in done.runs),
     }
-    for name in ("decode", "resize", "feature"):
-        total = sum(getattr(video.times, f"{name}_seconds") for video in videos)
-        phases[name] = Phase(total, sum(video.times.frames for video in videos))
-    runs: list[ClipRun | VideoRun] = [*([tests] if tests else []), *videos]
-    overall = Phase(sum(run.seconds for run in runs), sum(run.frames for run in runs))
-    return throughput_section(phases, overall)
-
-
-def _latency(experiment_directory: Path, clock_mhz: float) -> dict[str, Any] | None:
-    path = experiment_directory / "hls" / "estimate.json"
-    return latency_section(read_json(path), clock_mhz) if path.is_file() else None
-
-
-def _metrics(experiment_directory: Path) -> dict[str, Any]:
-    path = experiment_directory / "model" / "metrics.json"
-    metrics: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return metrics
-
-
-def _experiment(experiment_directory: Path) -> dict[str, Any]:
-    path = experiment_directory / "model" / "experiment.json"
-    if not path.is_file():
-        raise ConfigError(
-            "is not here, so that test clips and clip lengths are not known",
-            field=str(path),
-            remedy="give --clip-frames and a video, or run fdht train",
-        )
-    experiment: dict[str, Any] = read_json(path)
-    return experiment
-
-
-def _clip_frames(experiment_directory: Path) -> int:
-    """Frames of the clips that the experiment was trained on."""
-    data = _experiment(experiment_directory)["data"]
-    return source_of(data).steps
+    return {**evidence.equality, "reference_board": counts}

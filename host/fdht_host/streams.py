@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ Logits = npt.NDArray[np.int64]
 _BLOCK = 64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ClipRun:
-    """A labelled set, run.
+    """A labelled set as far as it was run; grows with every clip.
 
     Args:
         labels: truth, int64[clips].
@@ -37,12 +37,12 @@ class ClipRun:
         seconds: on the host's clock, the comparison left out.
     """
 
-    labels: npt.NDArray[np.int64]
-    predictions: npt.NDArray[np.int64]
-    compared: int
-    mismatches: int
-    frames: int
-    seconds: float
+    labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    predictions: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    compared: int = 0
+    mismatches: int = 0
+    frames: int = 0
+    seconds: float = 0.0
 
     @property
     def accuracy(self) -> float:
@@ -60,16 +60,16 @@ class Segment:
     label: str | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class VideoRun:
-    """A video file, run; see `ClipRun`."""
+    """A video file as far as it was run; see `ClipRun`."""
 
     path: Path
-    segments: Sequence[Segment]
-    compared: int
-    mismatches: int
-    frames: int
-    seconds: float
+    segments: list[Segment] = field(default_factory=list)
+    compared: int = 0
+    mismatches: int = 0
+    frames: int = 0
+    seconds: float = 0.0
     info: dict[str, Any] = field(default_factory=dict)
     times: VideoTimes = field(default_factory=VideoTimes)
 
@@ -94,6 +94,7 @@ def stream_clips(
     frames: npt.NDArray[Any],
     labels: npt.NDArray[np.int64],
     progress: Progress,
+    run: ClipRun | None = None,
 ) -> ClipRun:
     """Runs clips, each from a zero state.
 
@@ -103,21 +104,28 @@ def stream_clips(
         frames: codes [clips, steps, inputs].
         labels: int64[clips].
         progress: told after each clip.
+        run: filled clip by clip, so that something is left where one fails; by default a new one.
+
+    Returns:
+        `run`.
     """
+    run = run or ClipRun()
     reference = ReferenceModel(network)
     predictions = np.empty(len(frames), np.int64)
-    mismatches, seconds = 0, 0.0
     for position, clip in enumerate(frames):
         started = time.perf_counter()
         logits = accelerator.infer(clip, reset=True)
-        seconds += time.perf_counter() - started
+        run.seconds += time.perf_counter() - started
         reference.reset()
-        mismatches += int(np.count_nonzero(logits != reference.run(np.asarray(clip))))
+        mismatches = int(np.count_nonzero(logits != reference.run(np.asarray(clip))))
         predictions[position] = np.argmax(logits[-1])
+        run.mismatches += mismatches
+        run.compared += logits.size
+        run.frames += len(clip)
+        run.labels = np.asarray(labels)[: position + 1]
+        run.predictions = predictions[: position + 1]
         progress("test clips", position + 1, len(frames))
-    count = frames.shape[0] * frames.shape[1]
-    compared = count * len(network.classes)
-    return ClipRun(np.asarray(labels), predictions, compared, mismatches, count, seconds)
+    return run
 
 
 def confusion(run: ClipRun, classes: int) -> list[list[int]]:
@@ -128,22 +136,11 @@ def confusion(run: ClipRun, classes: int) -> list[list[int]]:
     return table
 
 
-def stream_video(
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    path: Path,
-    clip_frames: int,
-    resize: bool,
-    progress: Progress,
-) -> VideoRun:
-    """Runs a video file: decoded frame by frame, resized, turned into features.
-
-    Where labels stand beside it, the state is reset at the start of each labelled clip and of what
-    lies between clips; otherwise every `clip_frames` frames (0: never).
+def look_at_video(network: QuantizedNetwork, path: Path, resize: bool) -> None:
+    """Refuses what `stream_video` would at its first frame.
 
     Raises:
-        ConfigError: the model does not take video.
-        DataError: the video cannot be read, is empty, or has another size with `resize` off.
+        ConfigError, DataError: as `stream_video`.
     """
     if network.feature is None:
         raise ConfigError(
@@ -152,39 +149,73 @@ def stream_video(
             value=path.name,
             remedy="use --source test with this experiment",
         )
+    read_labels(path)
+    for _ in decode(path, *network.frame_shape[:2], strict_size=not resize, limit=1):
+        pass
+
+
+def stream_video(
+    accelerator: Accelerator,
+    network: QuantizedNetwork,
+    path: Path,
+    clip_frames: int,
+    resize: bool,
+    progress: Progress,
+    run: VideoRun | None = None,
+) -> VideoRun:
+    """Runs a video file: decoded frame by frame, resized, turned into features.
+
+    Where labels stand beside it, the state is reset at the start of each labelled clip and of what
+    lies between clips; otherwise every `clip_frames` frames (0: never).
+
+    Args:
+        accelerator: the board.
+        network: what it runs.
+        path: the video.
+        clip_frames: see above.
+        resize: allow another size than the network's.
+        progress: told after each call of the core.
+        run: filled call by call, so that something is left where one fails; by default a new one.
+
+    Returns:
+        `run`.
+
+    Raises:
+        ConfigError: the model does not take video.
+        DataError: the video cannot be read, is empty, or has another size with `resize` off.
+    """
+    look_at_video(network, path, resize)
+    run = run or VideoRun(path)
     info, labels = probe(path), read_labels(path)
+    run.info = info.to_json()
     height, width = network.frame_shape[:2]
-    times = VideoTimes()
-    pictures = decode(path, height, width, strict_size=not resize, times=times)
+    pictures = decode(path, height, width, strict_size=not resize, times=run.times)
     starts = [] if labels is None else [stretch.start for stretch in labels.stretches]
-    stream = features(pictures, network.feature, starts=frozenset(starts), times=times)
-    segments: list[Segment] = []
-    mismatches = frames = 0
-    seconds = 0.0
+    stream = features(pictures, network.feature, starts=frozenset(starts), times=run.times)
     reference = ReferenceModel(network)
-    for length, reset, label in _plan(network.feature, labels, clip_frames):
+    for length, reset, label in _plan(str(network.feature), labels, clip_frames):
         started = time.perf_counter()
         block = _take(stream, length)
         if block is None:
             break
         logits = accelerator.infer(block, reset=reset)
-        seconds += time.perf_counter() - started
+        run.seconds += time.perf_counter() - started
         if reset:
             reference.reset()
-        mismatches += int(np.count_nonzero(logits != reference.run(block)))
+        run.mismatches += int(np.count_nonzero(logits != reference.run(block)))
+        run.compared += logits.size
         predicted = network.classes[int(np.argmax(logits[-1]))]
-        segments.append(Segment(frames, len(block), predicted, label))
-        frames += len(block)
-        progress(path.name, frames, info.frames or 0)
-    if not segments:
+        run.segments.append(Segment(run.frames, len(block), predicted, label))
+        run.frames += len(block)
+        progress(path.name, run.frames, info.frames or 0)
+    if not run.segments:
         raise DataError(
             "has too few frames for a single result",
             field=str(path),
-            value=times.frames,
+            value=run.times.frames,
             remedy="give a longer video",
         )
-    compared = frames * len(network.classes)
-    return VideoRun(path, segments, compared, mismatches, frames, seconds, info.to_json(), times)
+    return run
 
 
 def _plan(

@@ -112,6 +112,8 @@ def build_report(
     cpu_energy: Mapping[str, Any] | None = None,
     video: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    left_out: Mapping[str, str] | None = None,
+    failures: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Returns the content of `report.json`; what is None or left out becomes "not run".
 
@@ -129,6 +131,8 @@ def build_report(
         video: `file`, `frames`, `predictions` (each `start`, `frames`, `predicted`, and `label`
             where it is known); also `correct`, `labelled`, `seconds`.
         provenance: versions, digests, seeds, times: anything JSON-able.
+        left_out: why something is not there that others found out, by section.
+        failures: what ended the run or a part of it, in order: each `part` and `reason`.
 
     Raises:
         ArtifactError: a value that cannot be true or that JSON cannot hold.
@@ -149,6 +153,8 @@ def build_report(
         "experiment": experiment,
         "board": plain(board, "board"),
         "run_on_hardware": False,
+        "left_out": plain(left_out or {}, "left_out"),
+        "failures": plain(failures, "failures"),
     }
     for name, section in given.items():
         report[name] = _section(name, plain(section or {}, name))
@@ -159,6 +165,38 @@ def build_report(
     report["run_on_hardware"] = ran and not board["simulated"]
     validate(report)
     return report
+
+
+def sound_sections(
+    experiment: str, board: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any] | None]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tries each section by itself, so that one that is wrong takes no other with it.
+
+    Args:
+        experiment: as for `build_report`.
+        board: as for `build_report`.
+        sections: its other arguments.
+
+    Returns:
+        The sections that a report can hold, and why the others cannot be held, by name.
+    """
+    reasons = {
+        name: reason
+        for name, section in sections.items()
+        if (reason := _unsound(experiment, board, name, section))
+    }
+    return {name: sections[name] for name in sections if name not in reasons}, reasons
+
+
+def _unsound(
+    experiment: str, board: Mapping[str, Any], name: str, section: Mapping[str, Any] | None
+) -> str | None:
+    given: dict[str, Any] = {name: section}
+    try:
+        build_report(experiment=experiment, board=board, **given)
+    except ArtifactError as error:
+        return str(error)
+    return None
 
 
 def statuses(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -194,8 +232,11 @@ def plain(value: Any, path: str) -> Any:
     Raises:
         ArtifactError: something that JSON cannot hold, NaN and infinity among it.
     """
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        # Names of files may hold bytes that are no text, and no page could be written with them.
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
         return {str(key): plain(item, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -206,7 +247,7 @@ def plain(value: Any, path: str) -> Any:
     if isinstance(value, np.generic):
         return plain(value.item(), path)
     if isinstance(value, PurePath):
-        return str(value)
+        return plain(str(value), path)
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise _invalid(path, value, "cannot be held by JSON")

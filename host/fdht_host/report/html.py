@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ _PAIR_TITLES = {
 }
 
 
+#: In place of a page, or of a figure of it.
+_UNMADE = Markup(
+    "<!doctype html>\n<title>Report</title>\n<p>The page could not be made ({}). "
+    "All figures are in report.json.</p>\n"
+)
+_UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
+#: What people call the sections of which something may be left out.
+_LEFT_OUT = {
+    "accuracy": "Accuracy in training",
+    "parameters": "Parameters",
+    "equality": "Equality in the conversion",
+    "latency": "Estimate of the core",
+}
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of the page: what it is, its value as text, how it came about."""
@@ -38,6 +54,8 @@ class Figure:
 def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
     """Writes `report.json` and `report.html` into a directory.
 
+    A page that cannot be made says why, and `report.json` is there all the same.
+
     Returns:
         Their paths.
 
@@ -45,9 +63,12 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path
         ArtifactError: the report lacks a key, or cannot be written.
     """
     validate(report)
-    page = render(report)
     files = directory / "report.json", directory / "report.html"
     write_json(files[0], report)
+    try:
+        page = render(report)
+    except Exception as error:  # whatever it is, the figures are worth more than their page
+        page = _UNMADE.format(f"{type(error).__name__}: {error}")
     write_text(files[1], page)
     return files
 
@@ -66,7 +87,12 @@ def render(report: Mapping[str, Any]) -> str:
         report=report,
         board=report["board"],
         headline=_headline(report),
-        plots={name: Markup(svg) for name, svg in _plots(report)},
+        plots={name: _drawn(name, draw) for name, draw in _plots(report)},
+        left_out=[
+            (_LEFT_OUT.get(name, name), reason)
+            for name, reason in (report.get("left_out") or {}).items()
+        ],
+        failures=report.get("failures") or [],
         accuracy=_accuracy_rows(report["accuracy"]),
         equality=_equality_rows(report["equality"]),
         parameters=_parameter_rows(report["parameters"]),
@@ -266,7 +292,14 @@ def _clips(video: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _drawn(name: str, draw: Callable[[], str]) -> Markup:
+    try:
+        return Markup(draw())
+    except Exception as error:  # whatever it is, the page is worth more than a figure of it
+        return _UNDRAWN.format(name, f"{type(error).__name__}: {error}")
+
+
+def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     accuracy = report["accuracy"]
     bars = [
         ("quantised", accuracy["quantized"], True),
@@ -276,21 +309,27 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ]
     known = [bar for bar in bars if bar[1] is not None]
     if known:
-        yield "accuracy", figures.accuracy_plot(known)
+        yield "accuracy", lambda: figures.accuracy_plot(known)
     if accuracy.get("confusion"):
-        yield "confusion", figures.confusion_plot(accuracy["confusion"], accuracy["classes"])
+        yield (
+            "confusion",
+            lambda: figures.confusion_plot(accuracy["confusion"], accuracy["classes"]),
+        )
     throughput = report["throughput"]
     phases = [
         (name, throughput[name]["seconds_per_frame"], throughput[name]["kind"]) for name in PHASES
     ]
     ran = [phase for phase in phases if phase[1] is not None]
     if ran:
-        yield "throughput", figures.throughput_plot(ran)
+        yield "throughput", lambda: figures.throughput_plot(ran)
     for name in ("energy", "cpu_energy"):
         energy = report[name]
         if energy.get("trace"):
             kind = (energy.get("sensor_details") or {}).get("kind", energy["kind"])
-            yield name, figures.power_plot(energy["trace"], energy["windows"], kind, name)
+            yield (
+                name,
+                partial(figures.power_plot, energy["trace"], energy["windows"], kind, name),
+            )
 
 
 # How each figure came about -----------------------------------------------------------------------

@@ -1,0 +1,209 @@
+"""What earlier stages found out about a network: taken only where it is of the very one that runs.
+
+Training, conversion and build each leave figures in a directory of their own, and any of them may
+have been done anew since. So each figure is read with its file's digest and with the design that it
+is of; what does not belong is left out, with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fdht_host.report import latency_section
+from fdht_models.artifacts import digest_of, read_json
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.stages import Stage, find_file, find_stage
+from fdht_overlays.manifest import OverlayManifest
+
+#: The experiment's file, as training wrote it and as an overlay carries it.
+EXPERIMENT = "experiment.json"
+_METRICS, _EQUALITY, _ESTIMATE = "metrics.json", "equality.json", "estimate.json"
+#: Pairs of the report, and what the conversion calls them.
+_PAIRS = {
+    "keras_reference": "keras_reference",
+    "reference_csim": "reference_csim_exact",
+    "reference_csim_native": "reference_csim",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Sections of the report that come from earlier stages.
+
+    Args:
+        accuracy: `float`, `single_frame` and `chance` of training.
+        parameters: counts.
+        equality: pairs that the conversion compared.
+        latency: of the core.
+        left_out: why something of a section is not there, by section.
+    """
+
+    accuracy: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    equality: Mapping[str, Any]
+    latency: Mapping[str, Any]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which test clips an experiment has, and how long they are.
+
+    Args:
+        data: section `[data]` of the experiment.
+        note: where it is not certain that it is the overlay's own, why; else empty.
+    """
+
+    data: Mapping[str, Any]
+    note: str = ""
+
+
+def gather(directory: Path, overlay: Stage, manifest: OverlayManifest, running: str) -> Evidence:
+    """Reads what belongs to the network that runs.
+
+    Args:
+        directory: build/<name>, with what is there of `model/` and `hls/`.
+        overlay: that runs.
+        manifest: its description.
+        running: identity of the network whose weights the core has, 16 hexadecimal digits.
+    """
+    left_out: dict[str, str] = {}
+
+    def taken(section: str, read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        try:
+            return read()
+        except ArtifactError as error:
+            left_out[section] = str(error)
+            return {}
+
+    model, hls = directory / "model", directory / "hls"
+    accuracy = taken("accuracy", lambda: _accuracy(_of(model, "model", running)))
+    # Of shapes, which networks that can be loaded into one core share.
+    built = manifest.design_id
+    parameters = taken("parameters", lambda: _parameters(_of(model, "model", built)))
+    equality = taken("equality", lambda: _equality(_of(hls, "hls", running)))
+    estimate = taken("latency", lambda: _estimate(_of(hls, "hls", built), overlay, manifest))
+    latency = _latency(manifest) | dict(estimate)
+    return Evidence(accuracy, parameters, equality, latency, left_out)
+
+
+def recipe_of(directory: Path, overlay: Stage) -> Recipe:
+    """The experiment's data: as the overlay carries it, else as the last training left it.
+
+    Raises:
+        ConfigError: neither is there.
+        ArtifactError: a file is damaged.
+    """
+    if overlay.holds(EXPERIMENT):
+        return Recipe(_data(overlay.read_json(EXPERIMENT), overlay.directory))
+    model = directory / "model"
+    path = find_file(model, "model", EXPERIMENT)
+    if path is None:
+        raise ConfigError(
+            "is not here, so that test clips and clip lengths are not known",
+            field=str(model / EXPERIMENT),
+            remedy="give --clip-frames and a video, or run fdht train",
+        )
+    found = find_stage(model, "model")
+    design = None if found is None else found.design_id
+    note = "" if design == overlay.design_id else f"{path} is of another training than the overlay"
+    return Recipe(_data(read_json(path), model), note)
+
+
+def _data(experiment: Any, directory: Path) -> Mapping[str, Any]:
+    if not isinstance(experiment, Mapping) or not isinstance(experiment.get("data"), Mapping):
+        raise _unusable(directory / EXPERIMENT, "has no section data")
+    data: Mapping[str, Any] = experiment["data"]
+    return data
+
+
+def _of(directory: Path, stage: str, design: str) -> Stage:
+    """A stage directory that is about this design."""
+    found = find_stage(directory, stage)
+    if found is None:
+        raise ArtifactError("is not here", field=str(directory))
+    if found.design_id != design:
+        raise ArtifactError(
+            f"is of another network than {design}, which ran",
+            field=f"{directory}: design",
+            value=found.design_id,
+        )
+    return found
+
+
+def _accuracy(model: Stage) -> dict[str, Any]:
+    scores = _mapping(model, _METRICS, "accuracy")
+    found = {key: scores.get(key) for key in ("float", "single_frame", "chance")}
+    for key, value in found.items():
+        if value is not None and not (_is_number(value) and 0 <= value <= 1):
+            raise _unusable(model.directory / _METRICS, f"accuracy.{key} must be within 0 and 1")
+    return found
+
+
+def _parameters(model: Stage) -> Mapping[str, Any]:
+    return _mapping(model, _METRICS, "parameters")
+
+
+def _equality(hls: Stage) -> dict[str, Any]:
+    proof = _mapping(hls, _EQUALITY)
+    found = {}
+    for pair, name in _PAIRS.items():
+        counts = proof.get(name)
+        if not isinstance(counts, Mapping) or {"compared", "mismatches"} - counts.keys():
+            raise _unusable(hls.directory / _EQUALITY, f"{name} lacks what was compared")
+        found[pair] = counts
+    return found
+
+
+def _estimate(hls: Stage, overlay: Stage, manifest: OverlayManifest) -> dict[str, Any]:
+    """The section `latency`, if it is an estimate of the overlay's own schedule."""
+    value = _mapping(hls, _ESTIMATE)
+    for key in ("cycles_per_frame", "fill_latency_cycles"):
+        if not (_is_number(value.get(key)) and value[key] > 0):
+            raise _unusable(hls.directory / _ESTIMATE, f"{key} must be a positive number")
+    taken = overlay.manifest.get("inputs", {}).get("estimate")
+    cycles = manifest.cycles_per_frame
+    if taken is None:
+        same = (cycles.cycles, cycles.kind) == (value["cycles_per_frame"], "estimated")
+    else:
+        same = taken == digest_of(hls.manifest.get("estimate"))
+    if not same:
+        raise ArtifactError(
+            "is of another conversion than the overlay", field=str(hls.directory / _ESTIMATE)
+        )
+    return latency_section(value, manifest.clock_mhz)
+
+
+def _latency(manifest: OverlayManifest) -> dict[str, Any]:
+    """What the overlay itself says of its pace."""
+    cycles, clock = manifest.cycles_per_frame, manifest.clock_mhz
+    return {
+        "kind": cycles.kind,
+        "cycles_per_frame": cycles.cycles,
+        "clock_mhz": clock,
+        "frames_per_second": clock * 1e6 / cycles.cycles,
+        "frame_microseconds": cycles.cycles / clock,
+    }
+
+
+def _mapping(stage: Stage, name: str, *keys: str) -> Mapping[str, Any]:
+    """A JSON object of a stage's file."""
+    value = stage.read_json(name)
+    for key in (None, *keys):
+        value = value if key is None else value.get(key)
+        if not isinstance(value, Mapping):
+            raise _unusable(stage.directory / name, f"{key or 'the file'} must be an object")
+    found: Mapping[str, Any] = value
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _unusable(path: Path, problem: str) -> ArtifactError:
+    return ArtifactError(problem, field=str(path))

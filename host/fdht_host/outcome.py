@@ -1,0 +1,89 @@
+"""What became of a run: its results so far, what failed, and how that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fdht_host.calls import PhaseTimes
+from fdht_host.energy import EnergyResult, unmeasured
+from fdht_host.report import Phase, throughput_section
+from fdht_host.streams import ClipRun, VideoRun
+from fdht_models.errors import ConfigError, DataError, FdhtError
+
+
+@dataclass
+class Outcome:
+    """What was run so far, and what failed.
+
+    Args:
+        tests: the test set, as far as it was run.
+        videos: likewise.
+        energy: of the board.
+        cpu_energy: of the host's CPU.
+        failures: (what failed, why), in order of time.
+        ended: the board, or the user, wants no more.
+    """
+
+    tests: ClipRun | None = None
+    videos: list[VideoRun] = field(default_factory=list)
+    energy: EnergyResult | None = None
+    cpu_energy: EnergyResult | None = None
+    failures: list[tuple[str, BaseException]] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def runs(self) -> list[ClipRun | VideoRun]:
+        """All that was streamed."""
+        return [*([self.tests] if self.tests else []), *self.videos]
+
+    def failed(self, part: str, error: BaseException) -> None:
+        """Takes note of a failure; after most of them nothing else can be run."""
+        self.failures.append((part, error))
+        self.ended = self.ended or not isinstance(error, ConfigError | DataError)
+
+    def optional(self, part: str, work: Callable[[], EnergyResult]) -> EnergyResult | None:
+        """A part without which the report is worth having: it may fail in any way."""
+        if self.ended:
+            return None
+        try:
+            return work()
+        except KeyboardInterrupt as error:
+            self.failed(part, error)
+            return unmeasured(reason(error))
+        except Exception as error:
+            return unmeasured(reason(error))
+
+
+def tell(error: BaseException, directory: Path) -> NoReturn:
+    """Raises what ended the run, with where the results are."""
+    kept = f"what was run is in {directory / 'report.html'}"
+    if isinstance(error, FdhtError):
+        raise type(error)(
+            error.problem, field=error.field, value=error.value, remedy=kept
+        ) from error
+    if isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt(kept) from error
+    raise error
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, for the report."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return str(error) if isinstance(error, FdhtError) else f"{type(error).__name__}: {error}"
+
+
+def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
+    """Times of the host's phases and of all that was streamed."""
+    phases = {
+        name: Phase(getattr(times, name), times.frames)
+        for name in ("pack", "transfer", "compute", "unpack")
+    }
+    for name in ("decode", "resize", "feature"):
+        total = sum(getattr(video.times, f"{name}_seconds") for video in done.videos)
+        phases[name] = Phase(total, sum(video.times.frames for video in done.videos))
+    overall = Phase(sum(run.seconds for run in done.runs), sum(run.frames for run in done.runs))
+    return throughput_section(phases, overall)

@@ -56,13 +56,14 @@ def bench_formats(
 
     names = tuple(only or formats.EXPERIMENTS) + ((formats.DENSE,) if dense else ())
     experiments = [formats.compared_experiment(name) for name in names]
+    _check_output(output, formats.RESULT)
     result = formats.compare_formats(build / "formats", experiments, build / "data")
-    if output is not None:
-        formats.write_comparison(result, output)
     if as_json:
         emit(result)
     else:
         Console().print(formats.table(result))
+    if output is not None:
+        formats.write_comparison(result, output)
 
 
 @bench.command(name="widths")
@@ -83,16 +84,17 @@ def bench_widths(
     from fdht_models.benchmarks import widths
     from fdht_models.experiment import load_experiment
 
+    _check_output(output, widths.RESULT)
     sweep = widths.Sweep(steps, clips, tolerance)
     result = widths.sweep_widths(
         load_experiment(experiment), build / "widths", sweep, build / "data"
     )
-    if output is not None:
-        widths.write_sweep(result, output)
     if as_json:
         emit(result)
     else:
         Console().print(widths.table(result))
+    if output is not None:
+        widths.write_sweep(result, output)
 
 
 @bench.command(name="emulation")
@@ -158,18 +160,27 @@ def bench_estimate(
     from fdht_hls.benchmarks import estimates
     from fdht_hls.benchmarks.engine import named_network
 
+    _check_output(output, estimates.RESULT)
     result = estimates.bench_estimate(
         build / "engine",
         [plan for plan in estimates.PLANS if not only or plan.name in only],
         lambda name: named_network(name, build),
         lambda network, port_bytes: _tuned(network, board, port_bytes),
     )
-    if output is not None:
-        estimates.write_estimates(result, output)
     if as_json:
         emit(result)
     else:
         _wide_console().print(estimates.estimate_table(result))
+    if output is not None:
+        estimates.write_estimates(result, output)
+
+
+def _check_output(directory: Path | None, file: str) -> None:
+    """Refuses a place that cannot be written before the work, not after it."""
+    from fdht_models.artifacts import check_place
+
+    if directory is not None:
+        check_place(directory / file)
 
 
 def _wide_console() -> Console:

@@ -347,15 +347,14 @@ def _estimate(
     boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
     real = [one for one in boards if not one.simulated or not all_boards]
     rows = what_if(experiments or zoo_names(), real, build)
-    if plot is not None:
-        draw(rows, plot)
     if as_json:
         emit([row.to_json() for row in rows])
-        return
-    console = _console()
-    console.print(table(rows))
+    else:
+        _console().print(table(rows))
     if plot is not None:
-        print(plot)
+        draw(rows, plot)
+        if not as_json:
+            print(plot)
 
 
 def _console() -> Console:

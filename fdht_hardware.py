@@ -106,23 +106,31 @@ def cosim(
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation import RunSettings
     from fdht_hls.rtl.stage import cosim_experiment, count_experiment
+    from fdht_models.artifacts import check_place
     from fdht_pipeline import experiment_directory
 
     directory = experiment_directory(experiment, build)
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)
     if gantt is not None:
         picture_format(gantt)  # rather now than after the simulation
+    for file in (gantt, trace):
+        if file is not None:
+            check_place(file)
     result = cosim_experiment(directory, frames, schedule, settings, port_bits // 8)
-    if gantt is not None:
-        draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)
-    counted = count_experiment(directory, schedule, port_bytes=port_bits // 8) if count else None
-    if as_json:
-        extra = {"resources": counted.to_json()} if counted else {}
-        emit({"experiment": directory.name, **result.to_json(), **extra})
-        return
-    print("\n".join(report_lines(result)))
-    if counted:
-        print(_resource_line(counted.to_json(), None))
+    told = {"experiment": directory.name, **result.to_json()}
+    if not as_json:
+        print("\n".join(report_lines(result)))
+    try:
+        if gantt is not None:
+            draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)
+        if count:
+            counted = count_experiment(directory, schedule, port_bytes=port_bits // 8)
+            told["resources"] = counted.to_json()
+            if not as_json:
+                print(_resource_line(told["resources"], None))
+    finally:  # the simulation has taken its time
+        if as_json:
+            emit(told)
 
 
 def resources(

@@ -106,7 +106,7 @@ def _tune(
     console.print(front_table(tuning))
     console.print(design_table(tuning))
     if not (written / PLOT).is_file():
-        console.print("no plot: matplotlib is not installed; pip install 'fdht[board]' brings it")
+        console.print("no plot could be drawn; pip install 'fdht[board]' brings matplotlib")
     console.print(f"use it: fdht convert {directory.name} --schedule {written / SCHEDULE}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import platform
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,19 +32,19 @@ from fdht_models.artifacts import (
     is_current,
     new_stage,
     read_json,
-    read_manifest,
     write_json,
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, FdhtError
+from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
 STAGE = "hls"
 NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
 EQUALITY, ESTIMATE, PROJECT = "equality.json", "estimate.json", "project"
-SCHEDULE = "schedule.json"
+SCHEDULE, EXPERIMENT = "schedule.json", "experiment.json"
 #: The least number of integers that a proof compares, and the least length of its streams.
 PROOF_INTEGERS, PROOF_FRAMES = 10_000, 60
 #: Seed of the clips in a proof; no training or evaluation uses it.
@@ -101,7 +102,7 @@ def convert_stage(
         EqualityError: an integer differs.
         ToolError: g++ is missing or fails.
     """
-    read_manifest(model_directory, "model")
+    model = open_stage(model_directory, "model")
     inputs = {
         "model": digest_file(model_directory / MANIFEST),
         "settings": digest_of(dict(settings or {})),
@@ -114,7 +115,7 @@ def convert_stage(
         compiler()
         tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
-            _write(model_directory, temporary, extra, settings or {}, progress or _silent, schedule)
+            _write(model, temporary, extra, settings or {}, progress or _silent, schedule)
         fresh = True
     else:
         fresh = False
@@ -129,7 +130,7 @@ def source_digest() -> str:
 
 
 def _write(
-    model_directory: Path,
+    model: Stage,
     directory: Path,
     extra: dict[str, Any],
     settings: Mapping[str, Any],
@@ -138,11 +139,14 @@ def _write(
 ) -> None:
     from fdht_models.training import restore
 
-    network = QuantizedNetwork.load(model_directory / "network.json")
+    network = QuantizedNetwork.load(model.file(NETWORK))
     schedule = schedule or default_schedule(network.recurrence)
     check_schedule(network.recurrence, schedule)
-    streams = proof_streams(model_directory, network)
-    keras = restore(model_directory, return_sequences=True, stateful=True, batch=len(streams))
+    # What takes no time comes first: were it to fail, then not after the proof.
+    paced = estimate(network, schedule).to_json()
+    loadable = LoadableWeights.of(network, schedule)
+    streams = proof_streams(model.directory, network)
+    keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
     convert_project(keras, network, directory / PROJECT, settings, schedule)
     progress("lint", 0, 1)
     check_synthesizable(directory / PROJECT)
@@ -155,11 +159,12 @@ def _write(
     results = prove(network, keras, libraries, streams, progress)
     network.save(directory / NETWORK)
     write_json(directory / SCHEDULE, schedule.to_json())
-    if loadable := LoadableWeights.of(network, schedule):
+    if loadable:
         loadable.save(directory / WEIGHTS_FILE)
     write_json(directory / EQUALITY, equality_report(results, streams))
-    paced = estimate(network, schedule).to_json()
     write_json(directory / ESTIMATE, paced)
+    # An overlay carries it: which clips the network was made for, and how long they are.
+    shutil.copyfile(model.file(EXPERIMENT), directory / EXPERIMENT)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
 
@@ -227,7 +232,7 @@ def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarra
     """
     from fdht_models.data import source_of
 
-    source = source_of(read_json(model_directory / "experiment.json")["data"])
+    source = source_of(open_stage(model_directory, "model").read_json(EXPERIMENT)["data"])
     per_stream = PROOF_FRAMES * len(network.classes)
     count = -(-PROOF_INTEGERS // per_stream)
     cache = model_directory.parent.parent / "data"

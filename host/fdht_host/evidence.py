@@ -18,9 +18,8 @@ from fdht_models.artifacts import digest_of, read_json
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.stages import Stage, find_file, find_stage
 from fdht_overlays.manifest import OverlayManifest
+from fdht_overlays.simulated import EXPERIMENT
 
-#: The experiment's file, as training wrote it and as an overlay carries it.
-EXPERIMENT = "experiment.json"
 _METRICS, _EQUALITY, _ESTIMATE = "metrics.json", "equality.json", "estimate.json"
 #: Pairs of the report, and what the conversion calls them.
 _PAIRS = {

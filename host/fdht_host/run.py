@@ -33,7 +33,7 @@ from fdht_host.streams import (
     stream_clips,
     stream_video,
 )
-from fdht_models.artifacts import new_stage
+from fdht_models.artifacts import check_place, new_stage
 from fdht_models.data import source_of
 from fdht_models.data.chance import chance_of
 from fdht_models.errors import ArtifactError, ConfigError
@@ -48,6 +48,8 @@ from fdht_overlays.manifest import load_manifest
 
 #: The source that stands for the experiment's own test set.
 TEST_SET = "test"
+#: Directory of all reports of an experiment.
+_RUNS = "run"
 #: Frames that an energy window runs again and again; bounded by a board's memory.
 _ENERGY_BLOCK = 32
 
@@ -121,6 +123,7 @@ def run_stage(
     recipe = _recipe(experiment_directory, stage, settings)
     sources = _look_at(recipe, network, settings)
     evidence = gather(experiment_directory, stage, manifest, running)
+    check_place(experiment_directory / _RUNS / "report.json")
     started, done = datetime.now(timezone.utc), Outcome()
     with Accelerator.open(overlay) as accelerator:
         if settings.weights is not None:
@@ -225,7 +228,7 @@ def _write(
     name = started.strftime("%Y%m%dT%H%M%SZ")
     with (
         interrupts_held_back(),
-        new_directory(experiment_directory / "run", name) as directory,
+        new_directory(experiment_directory / _RUNS, name) as directory,
         new_stage(directory, "run", {"overlay": identity}) as (temporary, extra),
     ):
         write_report(temporary, report)

@@ -79,6 +79,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise _unwritable(path, error) from error
 
 
+def check_place(path: Path) -> None:
+    """Finds out whether a file can be written, before the work whose result goes there.
+
+    Raises:
+        ArtifactError: it cannot.
+    """
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 text file atomically; see `write_bytes`."""
     write_bytes(path, text.encode())

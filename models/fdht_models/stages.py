@@ -25,6 +25,8 @@ from fdht_models.artifacts import (
 )
 from fdht_models.errors import ArtifactError
 
+#: What makes a stage.
+_COMMANDS = {"model": "fdht train", "hls": "fdht convert", "overlay": "fdht build"}
 #: Digests of files that have not changed since, by path, size and times.
 _digests: dict[tuple[str, int, int, int, int], str] = {}
 #: Seconds after a change in which a second one could leave the file's times as they are.
@@ -73,10 +75,9 @@ class Stage:
             ArtifactError: the stage wrote no such file, or it is gone or another one since.
         """
         path = self.directory / name
-        again = f"run the stage {self.name} again"
+        again = _again(self.name)
         if not self.holds(name):
-            there = "is not among the files that its manifest lists" if path.exists() else None
-            raise ArtifactError(there or "is missing", field=str(path), remedy=again)
+            raise ArtifactError("is not in the manifest", field=str(path), remedy=again)
         if not path.is_file():
             raise ArtifactError("is missing", field=str(path), remedy=again)
         if _digest(path) != self.files[name]:
@@ -84,6 +85,20 @@ class Stage:
                 "differs from its digest in the manifest", field=str(path), remedy=again
             )
         return path
+
+    def find(self, name: str) -> Path | None:
+        """As `file`; None if there is no such file.
+
+        A file that the manifest does not list was put there by hand: nothing says what it should
+        be.
+
+        Raises:
+            ArtifactError: it is not as the stage wrote it.
+        """
+        if self.holds(name):
+            return self.file(name)
+        path = self.directory / name
+        return path if path.is_file() else None
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file that is as the stage wrote it.
@@ -117,7 +132,7 @@ def open_stage(directory: Path, stage: str) -> Stage:
         raise ArtifactError(
             "lists no digests",
             field=f"{directory / MANIFEST}: files",
-            remedy=f"run the stage {stage} again",
+            remedy=_again(stage),
         )
     return Stage(directory, stage, manifest)
 
@@ -140,11 +155,8 @@ def find_file(directory: Path, stage: str, name: str) -> Path | None:
     Raises:
         ArtifactError: it is not as the stage wrote it.
     """
-    found = find_stage(directory, stage)
-    path = directory / name
-    if found is not None and (found.holds(name) or path.exists()):
-        return found.file(name)
-    return path if path.is_file() else None
+    found = find_stage(directory, stage) or Stage(directory, stage, {"files": {}})
+    return found.find(name)
 
 
 def stages_in(root: Path) -> list[Path]:
@@ -187,6 +199,10 @@ def new_directory(parent: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it holds what it was made for
             directory.rmdir()
+
+
+def _again(stage: str) -> str:
+    return f"run {_COMMANDS.get(stage, f'the stage {stage}')} again"
 
 
 def _names(parent: Path, name: str) -> Iterator[Path]:

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fdht_models.artifacts import MANIFEST, digest_file, read_manifest
+from fdht_models.artifacts import MANIFEST
 from fdht_models.errors import ArtifactError
+from fdht_models.stages import open_stage
 from fdht_overlays._schema import build_record
 
 STAGE = "overlay"
@@ -335,21 +336,11 @@ def load_manifest(directory: Path) -> OverlayManifest:
     Raises:
         ArtifactError: the directory is not an overlay, or a file is missing or damaged.
     """
-    stage = read_manifest(directory, STAGE)
+    stage = open_stage(directory, STAGE)
     source = str(directory / MANIFEST)
-    manifest = manifest_from_json(stage.get("overlay"), source)
-    digests = stage.get("files", {})
+    manifest = manifest_from_json(stage.manifest.get("overlay"), source)
     for name in (manifest.bitstream, manifest.handoff, manifest.golden, manifest.weights):
-        if name is not None and name not in digests:
+        if name is not None and not stage.holds(name):
             raise ArtifactError("lists no digest", field=f"{source}: files", value=name)
-    for name, digest in digests.items():
-        path = directory / name
-        if not path.is_file():
-            raise ArtifactError("is missing", field=str(path), remedy="run fdht build again")
-        if digest_file(path) != digest:
-            raise ArtifactError(
-                "differs from its digest in the manifest",
-                field=str(path),
-                remedy="run fdht build again",
-            )
+    stage.check()
     return manifest

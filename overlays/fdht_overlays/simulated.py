@@ -10,8 +10,9 @@ from typing import Any
 
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_file, digest_of, is_current, new_stage, read_manifest
+from fdht_models.artifacts import digest_file, digest_of, is_current, new_stage
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
@@ -32,6 +33,8 @@ from fdht_overlays.manifest import (
 #: The core, compiled: see the C simulation's entry point `fdht_csim_run`.
 CSIM_LIBRARY = "csim.so"
 NETWORK = "network.json"
+#: Which test clips the network has, and how long they are; an overlay carries it.
+EXPERIMENT = "experiment.json"
 #: Raised when this module writes something else from the same inputs.
 _BUILDER_VERSION = 1
 
@@ -76,17 +79,22 @@ def build_simulated_overlay(hls_directory: Path, directory: Path, board: Board) 
         ArtifactError: an input is missing or damaged, or the overlay cannot be written.
     """
     _check_simulated(board)
-    stage = read_manifest(hls_directory, "hls")
+    stage = open_stage(hls_directory, "hls")
     files = {name: hls_directory / name for name in (CSIM_LIBRARY, NETWORK)}
-    if (hls_directory / WEIGHTS_FILE).is_file():
-        files[WEIGHTS_FILE] = hls_directory / WEIGHTS_FILE
-    estimate = stage.get("estimate")
+    for name in (WEIGHTS_FILE, EXPERIMENT):
+        if (hls_directory / name).is_file():
+            files[name] = hls_directory / name
+    digests = {name: _digest(path) for name, path in files.items()}
+    for name in files:
+        # A library that was damaged since the conversion would end the process that loads it.
+        stage.find(name)
+    estimate = stage.manifest.get("estimate")
     cycles = _cycle_count(estimate, hls_directory)
     inputs = {
         "builder": _BUILDER_VERSION,
         "board": digest_of(asdict(board)),
         "estimate": digest_of(estimate),
-        **{name: _digest(path) for name, path in files.items()},
+        **digests,
     }
     if is_current(directory, STAGE, inputs):
         return False

@@ -33,6 +33,7 @@ from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.errors import ConfigError
+from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 
@@ -121,8 +122,8 @@ def named_network(name: str, build: Path) -> Workload:
         return random_network(QUICK, _QUICK_SHAPE, classes=3), "random"
     if name in STUDY:
         return random_network(f"study-{name}", STUDY[name]), "random"
-    trained = build / name / "model" / "network.json"
-    if trained.is_file():
+    trained = find_file(build / name / "model", "model", "network.json")
+    if trained is not None:
         return QuantizedNetwork.load(trained), "trained"
     return with_random_codes(untrained_network(load_experiment(name))), "random"
 

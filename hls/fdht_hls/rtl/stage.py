@@ -15,8 +15,11 @@ from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, co
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.simulated import COSIM, DIGEST, REPORT
 from fdht_models.artifacts import read_json, write_json
+from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
+#: Which clips a network was made for; in the directories of training and conversion.
+EXPERIMENT = "experiment.json"
 #: Where counted cores are kept; compiled ones are in `COSIM`.
 _RESOURCES = "resources"
 
@@ -36,11 +39,15 @@ def load_design(
         ArtifactError: the network or the schedule is missing or damaged.
         ConfigError: the schedule is of another network.
     """
-    converted = directory / "hls" / "network.json"
-    trained = directory / "model" / "network.json"
-    network = QuantizedNetwork.load(converted if converted.is_file() else trained)
-    chosen = schedule or directory / "hls" / "schedule.json"
-    if schedule is None and not (chosen.is_file() and port_bytes == WORD_BYTES):
+    network = QuantizedNetwork.load(
+        find_file(directory / "hls", "hls", "network.json")
+        or find_file(directory / "model", "model", "network.json")
+        or directory / "model" / "network.json"  # whose absence is told
+    )
+    chosen = schedule
+    if chosen is None and port_bytes == WORD_BYTES:
+        chosen = find_file(directory / "hls", "hls", "schedule.json")
+    if chosen is None:
         return network, default_schedule(network.recurrence, port_bytes)
     found = Schedule.from_json(read_json(chosen))
     check_schedule(network.recurrence, found)
@@ -50,13 +57,18 @@ def load_design(
 def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) -> npt.NDArray[Any]:
     """Consecutive frames of the experiment's data: codes [frames, inputs].
 
+    Of the data that the conversion was made with, or else the last training.
+
     Raises:
-        ArtifactError: the experiment has not been trained.
+        ArtifactError: the experiment has not been trained, or its file is damaged.
         DataError: its data are missing.
     """
     from fdht_models.data import source_of
 
-    source = source_of(read_json(directory / "model" / "experiment.json")["data"])
+    recipe = find_file(directory / "hls", "hls", EXPERIMENT) or find_file(
+        directory / "model", "model", EXPERIMENT
+    )
+    source = source_of(read_json(recipe or directory / "model" / EXPERIMENT)["data"])
     clips = source.streams(1, frames, seed, directory.parent / "data").frames
     return clips[0, :frames].view("int8" if network.input_format.signed else "uint8")
 

@@ -11,14 +11,14 @@ from fdht_models.drawing import drawing
 def plot_front(tuning: Tuning) -> bytes | None:
     """An SVG picture of the front, or None if matplotlib is not installed."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import figure as figures
     except ImportError:
         return None
 
     budget = tuning.budget
     # Text as text, and nothing that differs from run to run.
     with drawing(**{"svg.fonttype": "none", "svg.hashsalt": "fdht"}):
-        figure = Figure(figsize=(7.5, 5), layout="constrained")
+        figure = figures.Figure(figsize=(7.5, 5), layout="constrained")
         axes = figure.add_subplot()
         points = axes.scatter(
             [100 * design.resources.dsp / budget.dsp for design in tuning.front],

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fdht_hls.tuner.plot import plot_front
 from fdht_hls.tuner.tune import Tuning
-from fdht_models.artifacts import digest_of, new_stage, write_bytes, write_json
+from fdht_models.artifacts import digest_of, new_stage, write_json
 from fdht_models.errors import ArtifactError
 from fdht_models.experiment import Experiment
+from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 STAGE = "tune"
@@ -32,13 +34,14 @@ def network_to_tune(directory: Path, experiment: Experiment | None) -> tuple[Qua
     """
     from fdht_hls.tuner.untrained import untrained_network
 
-    path = directory / "model" / "network.json"
-    if path.is_file() or experiment is None:
-        try:
-            return QuantizedNetwork.load(path), TRAINED
-        except ArtifactError:
-            if experiment is None:
-                raise
+    model = directory / "model"
+    try:
+        path = find_file(model, "model", "network.json")
+        if path is not None or experiment is None:
+            return QuantizedNetwork.load(path or model / "network.json"), TRAINED
+    except ArtifactError:
+        if experiment is None:
+            raise
     return untrained_network(experiment), DECLARED
 
 
@@ -62,7 +65,8 @@ def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
 def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> Path:
     """Writes a tuning into `directory`/tune/<board>, atomically; returns that directory.
 
-    The plot needs matplotlib, which the extra `board` installs; without it, it is left out.
+    The plot needs matplotlib, which the extra `board` installs; without it, or where it cannot be
+    drawn, it is left out.
 
     Raises:
         ArtifactError: it cannot be written.
@@ -76,8 +80,9 @@ def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> 
         write_json(temporary / SCHEDULE, tuning.chosen.schedule.to_json())
         write_json(temporary / FRONT, dict(result))
         write_json(temporary / ESTIMATE, tuning.estimate.to_json())
-        picture = plot_front(tuning)
-        if picture is not None:
-            write_bytes(temporary / PLOT, picture)
         extra["kind"] = "estimated"
+        with suppress(Exception):  # the tuning is worth more than its picture
+            picture = plot_front(tuning)
+            if picture is not None:
+                (temporary / PLOT).write_bytes(picture)
     return target

@@ -36,15 +36,14 @@ from fdht_hls.vitis.project import (
 from fdht_hls.vitis.report import cosim_json, csim_json, csynth_json, implementation_json
 from fdht_hls.vitis.tool import Tool, find_tool, version_in
 from fdht_models.artifacts import (
-    digest_file,
     digest_of,
     is_current,
     new_stage,
     read_json,
-    read_manifest,
     write_json,
 )
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork, QuantizedRecurrence
 
 REPORT = "report.json"
@@ -139,19 +138,22 @@ def synthesize(
         ToolError: Vitis HLS is missing, fails, or takes too long; the clock is missed after
             placing and routing.
     """
-    read_manifest(hls_directory, "hls")
+    hls = open_stage(hls_directory, "hls")
+    network = hls.file("network.json")
+    # Not compared: a pragma edited by hand counts, and the tools' results are held against the
+    # reference.
     project = hls_directory / "project"
     target = target or default_target(project)
     run = _Run(
         project=project,
         directory=directory / target.part,
         target=target,
-        recurrence=QuantizedNetwork.load(hls_directory / "network.json").recurrence,
+        recurrence=QuantizedNetwork.load(network).recurrence,
         progress=progress or _silent,
         timeout=timeout,
         inputs={
             "sources": source_digest(project),
-            "network": digest_file(hls_directory / "network.json"),
+            "network": hls.files[network.name],
             "part": target.part,
             "clock_period": target.clock_period,
         },

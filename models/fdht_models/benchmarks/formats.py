@@ -135,14 +135,13 @@ def write_comparison(result: Mapping[str, Any], directory: Path) -> None:
     """Writes the result, a table in Markdown and a plot.
 
     Raises:
-        ToolError: matplotlib is not installed.
+        ToolError: matplotlib is not installed; result and table are written all the same.
         ArtifactError: the directory cannot be written.
     """
-    plot = _plot(result)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / RESULT, result)
     write_text(directory / TABLE, markdown(result))
-    write_text(directory / PLOT, plot)
+    write_text(directory / PLOT, _plot(result))
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

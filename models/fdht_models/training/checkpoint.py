@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.artifacts import digest_of, read_json, read_manifest
+from fdht_models.artifacts import digest_of
 from fdht_models.data import FOLDER_KEYS
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
+from fdht_models.stages import open_stage
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
@@ -142,21 +143,21 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
     Raises:
         ArtifactError: the model is missing, or was itself started from a checkpoint.
     """
-    manifest = read_manifest(model_directory, STAGE)
-    if manifest["inputs"]["start"] != "scratch":
+    stage = open_stage(model_directory, STAGE)
+    if stage.manifest["inputs"]["start"] != "scratch":
         raise ArtifactError(
             "was not trained from scratch",
             field=str(model_directory),
-            value=manifest["inputs"]["start"],
+            value=stage.manifest["inputs"]["start"],
             remedy="run fdht train without --start",
         )
-    experiment = Experiment.from_json(read_json(model_directory / EXPERIMENT))
-    formats = formats_of(QuantizedNetwork.load(model_directory / NETWORK))
+    experiment = Experiment.from_json(stage.read_json(EXPERIMENT))
+    formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
     note = {
         "recipe": recipe_digest(experiment),
         "formats": {name: format.to_json() for name, format in formats.items()},
     }
     path = path or checkpoint_path(experiment.name)
-    arrays = read_arrays(model_directory / WEIGHTS)
+    arrays = read_arrays(stage.file(WEIGHTS))
     write_arrays(path, {"note": np.array(json.dumps(note)), **arrays})
     return path

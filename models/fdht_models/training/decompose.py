@@ -21,12 +21,12 @@ from fdht_models.artifacts import (
     is_current,
     new_stage,
     read_json,
-    read_manifest,
     write_json,
 )
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras, tf
+from fdht_models.stages import open_stage
 from fdht_models.tensor.decompose import Fitting
 from fdht_models.tensor.decompose.recurrent import (
     CellDecomposition,
@@ -133,7 +133,8 @@ def decomposed_weights(experiment: Experiment, directory: Path) -> tuple[Weights
     """
     source = directory / STAGE
     try:
-        inputs = read_manifest(source, STAGE)["inputs"]
+        stage = open_stage(source, STAGE)
+        inputs, weights = stage.manifest["inputs"], stage.file(WEIGHTS)
     except ArtifactError as error:
         raise ArtifactError(
             error.problem,
@@ -147,7 +148,7 @@ def decomposed_weights(experiment: Experiment, directory: Path) -> tuple[Weights
             field=str(source),
             remedy="run fdht decompose again",
         )
-    return read_arrays(source / WEIGHTS), digest_file(source / WEIGHTS)
+    return read_arrays(weights), stage.files[WEIGHTS]
 
 
 def _decomposed(cell: DenseCell, shape: RecurrentShape, fitting: Fitting) -> CellDecomposition:

@@ -23,6 +23,12 @@ class PhaseLog:
     Event files can only be added to. So a phase's log is begun anew from the history that the
     training keeps, and a resumed training shows every epoch once.
 
+    That it can be written is found out before the first epoch. Where it no longer can be later on,
+    the training goes on without it.
+
+    Attributes:
+        failure: why it ended early; None if it did not.
+
     Args:
         directory: of this phase's events; None: nothing is written.
         rate: (epochs done) -> learning rate.
@@ -32,6 +38,7 @@ class PhaseLog:
         self._directory = directory
         self._rate = rate
         self._writer: Any = None
+        self.failure: str | None = None
 
     def begin(self, history: Sequence[dict[str, Any]], seconds: Sequence[float]) -> None:
         """Writes the epochs that are done.
@@ -46,16 +53,14 @@ class PhaseLog:
             self._directory.mkdir(parents=True)
             self._writer = tf.summary.create_file_writer(str(self._directory))
         except (OSError, tf.errors.OpError) as error:
-            raise self._unwritable(error) from error
+            raise self._unwritable(str(error)) from error
         for row, time in zip(history, seconds, strict=True):
             self.epoch(row, time)
+        if self.failure is not None:
+            raise self._unwritable(self.failure)
 
     def epoch(self, row: dict[str, Any], seconds: float) -> None:
-        """Writes an epoch, `seconds` being those of one step.
-
-        Raises:
-            ArtifactError: it cannot be written.
-        """
+        """Writes an epoch, `seconds` being those of one step."""
         if self._writer is None:
             return
         number = row["epoch"]
@@ -67,16 +72,23 @@ class PhaseLog:
                     tf.summary.scalar(name, value)
             self._writer.flush()
         except (OSError, tf.errors.OpError) as error:
-            raise self._unwritable(error) from error
+            self._writer, self.failure = None, _first_line(str(error))
 
     def close(self) -> None:
         """Ends the file."""
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        except (OSError, tf.errors.OpError) as error:
+            self.failure = _first_line(str(error))
 
-    def _unwritable(self, error: Exception) -> ArtifactError:
+    def _unwritable(self, reason: str) -> ArtifactError:
         return ArtifactError(
-            f"cannot be written ({str(error).splitlines()[0][:200]})",
+            f"cannot be written ({_first_line(reason)})",
             field=str(self._directory),
             remedy="free space, choose another directory, or train without tensorboard",
         )
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or ["no message"])[0][:200]

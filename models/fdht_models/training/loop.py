@@ -156,6 +156,8 @@ def fit(
             if after_epoch is not None:
                 after_epoch(row)
         log.close()
+    if log.failure is not None:
+        display.say(f"TensorBoard's events are incomplete: {log.failure}")
     if phase.patience:
         _restore_best(model, course, devices)
         report.best(course.best_epoch, len(course.history))

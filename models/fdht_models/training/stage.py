@@ -14,13 +14,13 @@ from fdht_models.artifacts import (
     is_current,
     new_stage,
     read_json,
-    read_manifest,
     write_json,
 )
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
+from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
 from fdht_models.training.checkpoint import (
@@ -127,6 +127,8 @@ def train_stage(
         # All of them, from a checkpoint too: the single-frame classifiers are fitted to the clips
         # that the network was trained on. With fewer they look weaker than they are.
         train = experiment.source.load("train", cache, progress=devices.is_chief)
+        # Before the training, which is of no use if they cannot be read.
+        test = experiment.source.load("test", cache) if devices.is_chief else None
         if start == "checkpoint":
             trained = from_checkpoint(experiment, train, count, around)
         else:
@@ -134,7 +136,7 @@ def train_stage(
 
         def finish() -> dict[str, Any]:
             network = _export(experiment, trained.quantized_model, train.classes)
-            test = experiment.source.load("test", cache)
+            assert test is not None
             models = (trained.float_model, trained.quantized_model)
             metrics = evaluate(experiment, models, network, (train, test), display, baselines)
             metrics["start"] = {"from": start, "steps": count or None}
@@ -171,9 +173,9 @@ def restore(
         ArtifactError: the directory is missing or damaged.
     """
     directory = Path(directory)
-    read_manifest(directory, STAGE)
-    experiment = Experiment.from_json(read_json(directory / EXPERIMENT))
-    formats = formats_of(QuantizedNetwork.load(directory / NETWORK))
+    stage = open_stage(directory, STAGE)
+    experiment = Experiment.from_json(stage.read_json(EXPERIMENT))
+    formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
     model = quantized_classifier(
         experiment,
         formats,
@@ -182,7 +184,7 @@ def restore(
         batch=batch,
         steps=steps,
     )
-    weights = unpack_weights(read_arrays(directory / WEIGHTS), QUANTIZED)
+    weights = unpack_weights(read_arrays(stage.file(WEIGHTS)), QUANTIZED)
     set_weights(model, weights, str(directory / WEIGHTS))
     return model
 

@@ -15,8 +15,9 @@ from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
 from fdht_hls.simulated import COSIM, REPORT
 from fdht_hls.weights import LoadableWeights
-from fdht_models.artifacts import canonical_json
+from fdht_models.artifacts import canonical_json, digest_of
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.stages import find_stage
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board
@@ -28,6 +29,7 @@ from fdht_overlays.open.flow import (
     FEATURES,
     MOST_DSP,
     PLACE_AND_ROUTE,
+    SCHEDULE,
     STATISTICS,
 )
 from fdht_overlays.open.log import versions_in
@@ -41,6 +43,7 @@ from fdht_overlays.plan.package import (
 )
 from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.record import recorded_outputs
+from fdht_overlays.simulated import EXPERIMENT
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"
@@ -103,8 +106,25 @@ def collect_open(
             EXAMINATION: _examination(plan, work, used, facts, placed),
             log.name: _read(log).encode(),
         },
+        *_of_conversion(experiment, network, schedule),
     )
     return write_overlay(plan, network, finished, directory)
+
+
+def _of_conversion(
+    experiment: Path, network: QuantizedNetwork, schedule: Schedule
+) -> tuple[bytes | None, str | None]:
+    """What the conversion, if there was one, says of this network and this schedule.
+
+    Returns:
+        The experiment's file, and the digest of the estimate if it is of this schedule.
+    """
+    hls = find_stage(experiment / "hls", "hls")
+    if hls is None or hls.design_id != f"{network.design_id:016x}":
+        return None, None
+    recipe = hls.file(EXPERIMENT).read_bytes() if hls.holds(EXPERIMENT) else None
+    same = hls.holds(SCHEDULE) and hls.read_json(SCHEDULE) == schedule.to_json()
+    return recipe, digest_of(hls.manifest.get("estimate")) if same else None
 
 
 def _resources(work: Path, board: Board) -> Resources:

@@ -13,8 +13,9 @@ from fdht_hls.vitis.log import bench_runs
 from fdht_hls.vitis.project import TOP
 from fdht_hls.vitis.tool import version_in
 from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import read_manifest
+from fdht_models.artifacts import digest_of
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board
@@ -29,6 +30,7 @@ from fdht_overlays.plan.package import (
 )
 from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.record import recorded_outputs
+from fdht_overlays.simulated import EXPERIMENT
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,
@@ -77,8 +79,8 @@ def collect(plan: BuildPlan, work: Path, experiment: Path, directory: Path, boar
         ArtifactError: a result is missing, damaged, or of something else.
     """
     results = _read(plan, work, board)
-    hls = experiment / "hls"
-    network = QuantizedNetwork.load(hls / NETWORK)
+    hls = open_stage(experiment / "hls", "hls")
+    network = QuantizedNetwork.load(hls.file(NETWORK))
     cycles, checked = _cycles(plan, work, experiment)
     finished = Finished(
         results.bitstream.read_bytes(),
@@ -86,10 +88,17 @@ def collect(plan: BuildPlan, work: Path, experiment: Path, directory: Path, boar
         _build_facts(plan, work, network, results, checked),
         cycles,
         _tools(work, plan.facts["core"]),
-        (hls / WEIGHTS_FILE).read_bytes() if plan.facts["weights"] else None,
+        _contents(hls, WEIGHTS_FILE) if plan.facts["weights"] else None,
         {name: path.read_bytes() for name, path in results.reports.items()},
+        _contents(hls, EXPERIMENT),
+        digest_of(hls.manifest.get("estimate")),
     )
     return write_overlay(plan, network, finished, directory)
+
+
+def _contents(stage: Stage, name: str) -> bytes | None:
+    path = stage.find(name)
+    return None if path is None else path.read_bytes()
 
 
 def _read(plan: BuildPlan, work: Path, board: Board) -> _Results:
@@ -178,7 +187,7 @@ def _cycles(plan: BuildPlan, work: Path, experiment: Path) -> tuple[CycleCount, 
         simulated = _cosim_cycles(work)
     if simulated is not None:
         return simulated, compared
-    estimate = read_manifest(experiment / "hls", "hls")["estimate"]
+    estimate = open_stage(experiment / "hls", "hls").manifest["estimate"]
     return CycleCount(estimate["cycles_per_frame"], "estimated"), compared
 
 

@@ -27,7 +27,7 @@ from fdht_overlays.manifest import (
     OverlayManifest,
 )
 from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.simulated import design_of_network
+from fdht_overlays.simulated import EXPERIMENT, design_of_network
 
 NETWORK = "network.json"
 #: Below the overlay: what the tools reported.
@@ -47,6 +47,8 @@ class Finished:
         tools: versions.
         weights: description of weights that can be loaded, or None.
         reports: of the tools, by file name.
+        experiment: the experiment's file, which says how long its clips are, or None.
+        estimate: digest of the conversion's estimate, if that is of this very core; or None.
     """
 
     bitstream: bytes = field(repr=False)
@@ -56,6 +58,8 @@ class Finished:
     tools: Mapping[str, str]
     weights: bytes | None = field(repr=False)
     reports: Mapping[str, bytes] = field(repr=False)
+    experiment: bytes | None = field(default=None, repr=False)
+    estimate: str | None = None
 
 
 def write_overlay(
@@ -78,6 +82,7 @@ def write_overlay(
     inputs = {
         "plan": plan.digest,
         "build": digest_of([asdict(finished.build), asdict(finished.cycles)]),
+        "estimate": finished.estimate,
         **{name: _digest(data) for name, data in _files(network.name, finished).items()},
     }
     if is_current(directory, STAGE, inputs):
@@ -131,11 +136,11 @@ def simulated_cycles(directory: Path, digest: str) -> CycleCount | None:
 
 def _files(name: str, finished: Finished) -> dict[str, bytes]:
     reports = {f"{REPORTS}/{report}": data for report, data in finished.reports.items()}
-    weights = {} if finished.weights is None else {WEIGHTS_FILE: finished.weights}
+    given = {WEIGHTS_FILE: finished.weights, EXPERIMENT: finished.experiment}
     return {
         f"{name}.bit": finished.bitstream,
         f"{name}.hwh": finished.handoff,
-        **weights,
+        **{file: data for file, data in given.items() if data is not None},
         **reports,
     }
 

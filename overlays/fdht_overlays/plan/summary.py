@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fdht_models.artifacts import read_json
 from fdht_models.errors import ArtifactError
+from fdht_models.stages import find_stage
 from fdht_overlays.boards import Board
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
 
@@ -101,11 +102,13 @@ def _build(manifest: OverlayManifest) -> BuildFacts:
 def _estimate(hls: Path) -> Mapping[str, Any]:
     """What `fdht convert` estimated; empty where there was no conversion, as in the open flow.
 
-    Raises:
-        ArtifactError: the file is no JSON.
+    And where its file is damaged: it stands beside figures that are there without it.
     """
-    path = hls / "estimate.json"
-    value = read_json(path) if path.is_file() else {}
+    try:
+        found = find_stage(hls, "hls")
+        value = found.read_json("estimate.json") if found is not None else {}
+    except ArtifactError:
+        return {}
     return value if isinstance(value, dict) else {}
 
 
@@ -115,7 +118,10 @@ def beyond_board(hls: Path, board: Board) -> str | None:
     Raises:
         ArtifactError: the estimate is no JSON.
     """
-    taken = _estimate(hls).get("resources", {})
+    # Not compared with its digest: it refuses nothing, and no figure comes from it.
+    path = hls / "estimate.json"
+    value = read_json(path) if path.is_file() else {}
+    taken = value.get("resources", {}) if isinstance(value, dict) else {}
     there = asdict(board.resources)
     found = [
         f"{taken[name]:,g} of {there[name]:,g} {label}"

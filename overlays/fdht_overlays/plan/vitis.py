@@ -12,8 +12,9 @@ from fdht_hls.vitis.project import TOP, source_files
 from fdht_hls.vitis.runner import TIMEOUTS
 from fdht_hls.vitis.tool import SPELLINGS
 from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_file, digest_of, read_manifest
+from fdht_models.artifacts import digest_file, digest_of
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import Board
 from fdht_overlays.plan.needs import Need
@@ -138,9 +139,9 @@ def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
         ConversionError, ToolError: the Verilog cannot be made.
     """
     hls = directory / "hls"
-    read_manifest(hls, "hls")
-    network = QuantizedNetwork.load(hls / "network.json")
-    masters = masters_of((hls / WEIGHTS_FILE).is_file())
+    stage = open_stage(hls, "hls")
+    network = QuantizedNetwork.load(stage.file("network.json"))
+    masters = masters_of(stage.find(WEIGHTS_FILE) is not None)
     design = block_design(board, core_names(options.core, masters), options.clock_mhz)
     core = _core_files(directory, design, options)
     scripts = vivado_scripts(
@@ -151,17 +152,17 @@ def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
     files |= {f"{STEPS}/{name}.sh": _command(name, options).encode() for name in names}
     steps = tuple(_step(name, sorted(core), options) for name in names)
     name = plan_name(network.name, board.name, options.variant)
-    return BuildPlan(name, _facts(hls, network, board, design, options), files, steps)
+    return BuildPlan(name, _facts(stage, network, board, design, options), files, steps)
 
 
 def _facts(
-    hls: Path, network: QuantizedNetwork, board: Board, design: BlockDesign, options: Options
+    hls: Stage, network: QuantizedNetwork, board: Board, design: BlockDesign, options: Options
 ) -> dict[str, Any]:
     return {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
-        "network": digest_file(hls / "network.json"),
-        "weights": digest_file(hls / WEIGHTS_FILE) if design.core.loadable else None,
+        "network": hls.files["network.json"],
+        "weights": digest_file(hls.directory / WEIGHTS_FILE) if design.core.loadable else None,
         "board": board.name,
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),
@@ -181,6 +182,8 @@ def _core_files(directory: Path, design: BlockDesign, options: Options) -> dict[
 
         network, schedule = load_design(directory, None)
         return {f"core/{TOP}.v": emit_verilog(network, schedule).encode()}
+    # What is built is what was proven equal: all of the project that the tools read.
+    open_stage(directory / "hls", "hls").check("project")
     project = directory / "hls" / "project"
     files = {f"core/{path.relative_to(project)}": _contents(path) for path in source_files(project)}
     scripts = core_scripts(design, options.core_steps)

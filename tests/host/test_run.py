@@ -54,8 +54,10 @@ def write_overlay(build: Path, *, loadable: bool) -> None:
         design_of_network(FIRST, CycleCount(100, "estimated"), files), experiment="first"
     )
     write_simulated_overlay(design, root / "overlay" / "sim" / "csim", get_board("sim"), {})
-    write_json(root / "model" / "experiment.json", {"data": {}})
-    write_json(root / "model" / "metrics.json", {"accuracy": {"float": 0.5, "single_frame": 0.25}})
+    with new_stage(root / "model", "model", {}) as (directory, extra):
+        extra["design_id"] = f"{FIRST.design_id:016x}"
+        write_json(directory / "experiment.json", {"data": {}})
+        write_json(directory / "metrics.json", {"accuracy": {"float": 0.5, "single_frame": 0.25}})
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Path
     engine = lambda *_: ReferenceEngine(FIRST, SCHEDULE if loadable else None)  # noqa: E731
     device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
-    clips = SimpleNamespace(frames=CLIPS, labels=labels_of(SECOND))
+    clips = SimpleNamespace(frames=CLIPS, labels=labels_of(SECOND), classes=FIRST.classes)
     source = SimpleNamespace(load=lambda *_, **__: clips)
     monkeypatch.setattr(fdht_host.run, "source_of", lambda data: source)
     return tmp_path

@@ -1,0 +1,98 @@
+"""A build directory whose overlay is run on a simulated board, with the reference as its core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fdht_host.accelerator
+from fdht_host import video
+from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.engine import ReferenceEngine
+from fdht_host.video.labels import write_labels
+from fdht_models.artifacts import digest_file, new_stage, write_json
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_overlays.boards import get_board
+from fdht_overlays.simulated import build_simulated_overlay
+from tests.overlays.sample_network import sample_network
+
+#: Of a seed whose weights tell one noise from another.
+NETWORK = sample_network(seed=7)
+OTHER = sample_network(seed=8)
+ESTIMATE = {
+    "kind": "estimated",
+    "cycles_per_frame": 500,
+    "fill_latency_cycles": 70,
+    "limited_by": "read frame",
+}
+PROOF = {"compared": 7, "mismatches": 0}
+METRICS = {
+    "accuracy": {"float": 0.5, "single_frame": 0.25, "chance": 0.375},
+    "parameters": {"lstm": 100, "dense_lstm": 4000},
+}
+DATA = {"set": "motion", "test_clips": 4, "test_seed": 3}
+
+
+def write_model(directory: Path, network: QuantizedNetwork = NETWORK, **metrics: Any) -> Path:
+    """What training leaves, as far as a run needs it."""
+    with new_stage(directory, "model", {}) as (temporary, extra):
+        extra["design_id"] = f"{network.design_id:016x}"
+        network.save(temporary / "network.json")
+        write_json(temporary / "metrics.json", {**METRICS, **metrics})
+        write_json(temporary / "experiment.json", {"data": DATA})
+    return directory
+
+
+def write_hls(
+    directory: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True, **estimate: Any
+) -> Path:
+    """What conversion leaves, as far as build and run need it."""
+    with new_stage(directory, "hls", {}) as (temporary, extra):
+        extra["design_id"] = f"{network.design_id:016x}"
+        extra["estimate"] = {**ESTIMATE, **estimate}
+        network.save(temporary / "network.json")
+        write_json(temporary / "estimate.json", {**ESTIMATE, **estimate, "stages": []})
+        pairs = ("keras_reference", "reference_csim", "reference_csim_exact")
+        write_json(temporary / "equality.json", dict.fromkeys(pairs, PROOF))
+        (temporary / "csim.so").write_bytes(b"replaced by the reference")
+        if carried:
+            write_json(temporary / "experiment.json", {"data": DATA})
+    return directory
+
+
+def write_build(build: Path, *, carried: bool = True) -> Path:
+    """build/tiny-net: trained, converted and built for `sim`."""
+    directory = build / "tiny-net"
+    write_model(directory / "model")
+    hls = write_hls(directory / "hls", carried=carried)
+    build_simulated_overlay(hls, directory / "overlay" / "sim" / "csim", get_board("sim"))
+    return directory
+
+
+def reference_as_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated boards run the integer reference of `NETWORK`."""
+    engine = lambda *_: ReferenceEngine(NETWORK)  # noqa: E731
+    device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
+    monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
+
+
+def write_video(path: Path, frames: int = 40, labelled: bool = False) -> Path:
+    """Coarse noise; with labels, of clips of ten frames."""
+    coarse = np.random.default_rng(7).integers(0, 256, (frames, 4, 5, 3)).astype(np.uint8)
+    video.encode(path, coarse.repeat(6, axis=1).repeat(6, axis=2), 25)
+    if labelled:
+        clips = [video.Clip(start, 10, 0) for start in range(0, frames, 10)]
+        write_labels(path, clips, NETWORK.classes, frames, digest_file(path))
+    return path
+
+
+def damaged(path: Path) -> Path:
+    """The same video, with bytes in its middle overwritten."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = bytes(4000)
+    path.write_bytes(bytes(data))
+    return path

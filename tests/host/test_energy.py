@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -283,6 +284,57 @@ def test_a_sensor_that_stalls_is_noticed() -> None:
     assert result.kind == "refused"
     assert no_values(result)
     assert "sensor model: gave no reading for" in result.explanation
+
+
+def measured_without(bench: Bench, first: float, share: float) -> EnergyResult:
+    """Measures with a meter whose readings fail in a part of the recording."""
+    inner = bench.meter()
+
+    class Missing:
+        sensor = bench.sensor
+        start = staticmethod(inner.start)
+
+        def stop(self) -> PowerTrace:
+            whole = inner.stop()
+            place = np.arange(len(whole.watts)) / len(whole.watts)
+            keep = (place < first) | (place >= first + share)
+            kept = PowerTrace(whole.timestamps_ns[keep], whole.watts[keep], whole.sensor)
+            return replace(kept, missed=int(np.count_nonzero(~keep)))
+
+    return measure(bench.run_frames, lambda: bench.count, Missing(), bench.clock)
+
+
+@pytest.mark.parametrize("first", [0.1, 0.31, 0.5, 0.87])
+def test_failed_readings_are_bridged_where_they_are_few(first: float) -> None:
+    bench = Bench(noise_watts=0.001)
+    result = measured_without(bench, first, 0.006)
+    assert result.kind == "modelled"
+    assert abs(result.net_mj_per_frame - bench.true_net_mj) <= result.net_uncertainty_mj
+    assert result.to_json()["trace"]["missed"] > 0
+    assert "readings failed and are bridged" in result.explanation
+
+
+def test_failed_readings_at_the_end_or_for_long_give_no_figure() -> None:
+    for first, share in ((0.3, 0.1), (0.9, 0.2)):
+        result = measured_without(Bench(), first, share)
+        assert result.kind == "refused"
+        assert no_values(result)
+        assert "readings having failed" in result.explanation
+
+
+@pytest.mark.parametrize("when", ["start", "stop"])
+def test_a_sensor_that_fails_for_good_leaves_the_energy_unmeasured(when: str) -> None:
+    bench = Bench()
+    inner = bench.meter()
+
+    def fails() -> PowerTrace:
+        raise MeasurementError("failed (Input/output error)", field="sensor model")
+
+    meter = SimpleNamespace(**{"sensor": bench.sensor, "start": inner.start, when: fails})
+    result = measure(bench.run_frames, lambda: bench.count, meter, bench.clock)
+    assert (result.kind, result.sensor) == ("unmeasured", "model")
+    assert no_values(result)
+    assert result.explanation == "sensor model: failed (Input/output error)"
 
 
 # No figure ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -497,3 +498,48 @@ def test_the_simulated_board_is_modelled() -> None:
     search = search_meter(board("sim"))
     assert search.meter is None
     assert "simulated board only" in search.reason
+
+
+# Readings that fail -------------------------------------------------------------------------------
+
+
+def failing(numbers: set[int]) -> Callable[[], float]:
+    """Counts its calls; those of these numbers fail."""
+    count = itertools.count()
+
+    def read() -> float:
+        number = next(count)
+        if number in numbers:
+            raise OSError(5, "Input/output error")
+        return float(number)
+
+    return read
+
+
+@pytest.mark.parametrize("numbers", [{3}, {0}, {4, 5, 9}])
+def test_a_reading_that_fails_is_left_out_and_counted(numbers: set[int]) -> None:
+    result = record(SamplingMeter(fast_sensor(), failing(numbers)), 20)
+    assert result.missed == len(numbers)
+    # What stands in its place is nothing: no value is made up.
+    expected = [float(number) for number in range(len(result.watts) + len(numbers))]
+    np.testing.assert_array_equal(
+        result.watts, [value for value in expected if value not in numbers]
+    )
+    assert len(result.timestamps_ns) == len(result.watts)
+
+
+def test_a_sensor_that_goes_on_failing_counts_as_dead() -> None:
+    meter = SamplingMeter(fast_sensor(), failing(set(range(3, 10_000))), timeout_seconds=0.05)
+    meter.start()
+    wait_for(lambda: meter._recording.error is not None)
+    assert meter._recording.missed > 3
+    with pytest.raises(MeasurementError, match=r"sensor fast: failed .*Input/output error"):
+        meter.stop()
+
+
+def test_a_gap_of_failed_readings_counts_from_one_reading_to_the_next() -> None:
+    """The line that bridges it begins before the window."""
+    whole = trace([0, 20, 30, 40, 100], [1] * 5)
+    window = (10**16 + 15 * SECOND, 10**16 + 38 * SECOND)
+    assert whole.longest_gap_ns(*window) == 10 * SECOND
+    assert replace(whole, missed=1).longest_gap_ns(*window) == 20 * SECOND

@@ -21,6 +21,7 @@ from fdht_host.report import (
     figures,
     latency_section,
     render,
+    sound_sections,
     statuses,
     throughput_section,
     validate,
@@ -344,6 +345,73 @@ def test_everything_is_escaped() -> None:
     text = render(report)
     assert "<script" not in text
     assert evil in Page(text).text
+
+
+def test_names_are_no_mathematics() -> None:
+    """matplotlib would read what is between two dollar signs, and fail where it is none."""
+    classes = ["$x_{$", r"\$a$$\frac", "<b>$</b>", "line\nbreak", "_^{}%&~#"]
+    accuracy = {
+        **sections()["accuracy"],
+        "classes": classes,
+        "confusion": np.eye(5, dtype=int).tolist(),
+    }
+    report = build_report(
+        experiment="$e^{$", board=SIMULATED, **{**sections(), "accuracy": accuracy}
+    )
+    text = render(report)
+    assert "could not be drawn" not in text
+    # matplotlib notes each text that it draws in a comment: as it is.
+    assert "<!-- $x_{$ -->" in text
+
+
+def test_a_figure_that_cannot_be_drawn_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> str:
+        raise ValueError("no <room>")
+
+    monkeypatch.setattr(figures, "confusion_plot", fails)
+    text = render(build_report(experiment="demo", board=SIMULATED, **sections()))
+    assert "The figure confusion could not be drawn (ValueError: no &lt;room&gt;)" in text
+    assert 'aria-label="Accuracy: bars"' in text
+
+
+def test_a_page_that_cannot_be_made_leaves_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no page")
+
+    monkeypatch.setattr("fdht_host.report.html.render", fails)
+    report = build_report(experiment="demo", board=SIMULATED, **sections())
+    data, page = write_report(tmp_path, report)
+    assert json.loads(data.read_text()) == report
+    assert "ValueError: no page" in page.read_text()
+
+
+def test_what_was_left_out_and_what_failed_is_told() -> None:
+    report = build_report(
+        experiment="demo",
+        board=SIMULATED,
+        **sections(),
+        left_out={"accuracy": "of <another> network"},
+        failures=[{"part": "v.mkv", "reason": "is damaged"}],
+    )
+    page = Page(render(report))
+    assert "of <another> network" in page.text
+    assert "v.mkv" in page.text
+    assert "is damaged" in page.text
+
+
+def test_bytes_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    video = {**sections()["video"], "file": "a\udcff.mkv"}
+    report = build_report(experiment="demo", board=SIMULATED, **{**sections(), "video": video})
+    assert "a\\udcff.mkv" in write_report(tmp_path, report)[1].read_text()
+
+
+def test_a_section_that_is_wrong_takes_no_other_with_it() -> None:
+    given = {**sections(), "accuracy": {"quantized": 7.0}}
+    kept, reasons = sound_sections("demo", SIMULATED, given)
+    assert reasons == {"accuracy": "report.json: accuracy.quantized = 7.0: must be within 0 and 1"}
+    assert kept.keys() == given.keys() - {"accuracy"}
 
 
 def test_a_page_of_a_run_that_did_nothing() -> None:

@@ -65,7 +65,9 @@ def bars() -> Iterator[Bars]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    shown = Bars(Progress(*columns, console=_console, transient=True))
+    # Where nobody watches, bars would leave an empty line before an error's.
+    hidden = not _console.is_terminal
+    shown = Bars(Progress(*columns, console=_console, transient=True, disable=hidden))
     try:
         yield shown
     finally:

@@ -89,10 +89,8 @@ def write_video(path: Path, frames: int = 40, labelled: bool = False) -> Path:
     return path
 
 
-def damaged(path: Path) -> Path:
-    """The same video, with bytes in its middle overwritten."""
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 4000] = bytes(4000)
-    path.write_bytes(bytes(data))
+def cut_short(path: Path) -> Path:
+    """The same video without its last part, as after a download that broke off."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
     return path

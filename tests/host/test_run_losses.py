@@ -11,7 +11,7 @@ import pytest
 import fdht
 import fdht_host.run
 from fdht_models.errors import DeviceError
-from tests.host.builds import damaged, reference_as_core, write_build, write_video
+from tests.host.builds import cut_short, reference_as_core, write_build, write_video
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_source_of_another_size_is_refused_before_anything_runs(directory, tmp
 
 def test_damage_in_the_middle_leaves_what_was_streamed(directory, tmp_path, capsys):
     first = write_video(tmp_path / "first.mkv")
-    broken = damaged(write_video(tmp_path / "broken.mkv", 400))
+    broken = cut_short(write_video(tmp_path / "broken.mkv", 400))
     last = write_video(tmp_path / "last.mkv")
     assert run(directory, first, broken, last) == 2
     error = capsys.readouterr().err
@@ -158,10 +158,10 @@ def test_two_runs_in_one_second_have_a_report_each(directory, tmp_path, monkeypa
 
 
 def test_a_name_that_is_markup_or_no_text_is_only_a_name(directory, tmp_path):
-    path = write_video(tmp_path / "plain.mkv").rename(tmp_path / "[/red]$x_{$\udcff.mkv")
+    path = write_video(tmp_path / "plain.mkv").rename(tmp_path / "[red]$x_{$\udcff.mkv")
     assert run(directory, path) == 0
     (report,) = reports(directory)
-    assert report["video"]["file"] == "[/red]$x_{$\\udcff.mkv"
+    assert report["video"]["file"] == "[red]$x_{$\\udcff.mkv"
 
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_runs(directory, tmp_path, capsys):

@@ -100,6 +100,19 @@ def test_a_missing_input_is_refused_and_the_old_overlay_stays(overlay, hls, name
     load_manifest(overlay)
 
 
+@pytest.mark.parametrize("name", ["csim.so", "network.json"])
+def test_a_damaged_input_is_refused_and_the_old_overlay_stays(overlay, hls, name):
+    """A damaged library would end the process that loads it."""
+    data = bytearray((hls / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (hls / name).write_bytes(data)
+    with pytest.raises(
+        ArtifactError, match=rf"{name}: differs from its digest.*run fdht convert again"
+    ):
+        build_simulated_overlay(hls, overlay, get_board("sim"))
+    load_manifest(overlay)
+
+
 @pytest.mark.parametrize("estimate", [None, {}, {"cycles_per_frame": 3}])
 def test_a_missing_estimate_is_refused(tmp_path, hls, estimate):
     manifest = json.loads((hls / MANIFEST).read_text())

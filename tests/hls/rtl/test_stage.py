@@ -11,7 +11,7 @@ import pytest
 import fdht
 from fdht_hls.rtl.stage import load_design
 from fdht_hls.schedule import Schedule, default_schedule
-from fdht_models.artifacts import write_json
+from fdht_models.artifacts import new_stage, write_json
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.networks import CLASSIFIERS
@@ -45,6 +45,20 @@ def test_schedules_by_preference(trained: Path, network: QuantizedNetwork, tmp_p
     assert load_design(trained, None)[1] == patient(network)
     write_json(tmp_path / "own.json", default_schedule(network.recurrence).to_json())
     assert load_design(trained, tmp_path / "own.json")[1] == default_schedule(network.recurrence)
+
+
+@pytest.mark.parametrize("name", ["network.json", "schedule.json"])
+def test_what_changed_since_the_conversion_is_refused(
+    tmp_path: Path, network: QuantizedNetwork, name: str
+):
+    with new_stage(tmp_path / "hls", "hls", {}) as (directory, _):
+        network.save(directory / "network.json")
+        write_json(directory / "schedule.json", patient(network).to_json())
+    assert load_design(tmp_path, None)[1] == patient(network)
+    with (tmp_path / "hls" / name).open("a") as stream:
+        stream.write(" ")
+    with pytest.raises(ArtifactError, match=rf"{name}: differs from its digest"):
+        load_design(tmp_path, None)
 
 
 def test_a_schedule_of_another_network(trained: Path, network: QuantizedNetwork, tmp_path: Path):

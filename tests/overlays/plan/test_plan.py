@@ -190,6 +190,14 @@ def test_what_is_not_converted_is_refused(tmp_path):
         vitis_plan(tmp_path, get_board("pynq-z2"), Options())
 
 
+@pytest.mark.parametrize("name", ["network.json", "project/fdht_testbench.cpp"])
+def test_what_changed_since_the_proof_is_not_built(converted, name):
+    with (converted / "hls" / name).open("a") as stream:
+        stream.write(" ")
+    with pytest.raises(ArtifactError, match=rf"{name}: differs from its digest.*convert again"):
+        vitis_plan(converted, get_board("pynq-z2"), Options())
+
+
 def test_a_source_that_is_missing_is_named(converted):
     (converted / "hls" / "project" / "fdht_testbench.cpp").unlink()
     with pytest.raises(ArtifactError, match=r"fdht_testbench\.cpp: is missing; run fdht convert"):

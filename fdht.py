@@ -106,7 +106,7 @@ def zoo(as_json: AsJson = False) -> None:
     if as_json:
         emit(rows())
     else:
-        Console().print(table(rows()))
+        Console(markup=False).print(table(rows()))
 
 
 def _recipe(name: str, data_root: Path | None) -> Any:
@@ -167,7 +167,7 @@ def _folds(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(result)
     else:
-        Console().print(table(result))
+        Console(markup=False).print(table(result))
 
 
 @app.command()
@@ -190,7 +190,7 @@ def search(
     else:
         from fdht_models.training.search import table
 
-        Console().print(table(result))
+        Console(markup=False).print(table(result))
 
 
 @app.command(name="decompose")
@@ -217,7 +217,7 @@ def decompose_layer(
     if as_json:
         emit(result)
         return
-    Console().print(table(result))
+    Console(markup=False).print(table(result))
     for note in result["notes"]:
         print(f"note: {note}")
     print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")

@@ -36,7 +36,7 @@ def bench_train(
     if as_json:
         emit(result)
     else:
-        Console().print(report(result))
+        Console(markup=False).print(report(result))
 
 
 @bench.command(name="formats")
@@ -61,7 +61,7 @@ def bench_formats(
     if as_json:
         emit(result)
     else:
-        Console().print(formats.table(result))
+        Console(markup=False).print(formats.table(result))
     if output is not None:
         formats.write_comparison(result, output)
 
@@ -92,7 +92,7 @@ def bench_widths(
     if as_json:
         emit(result)
     else:
-        Console().print(widths.table(result))
+        Console(markup=False).print(widths.table(result))
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -111,7 +111,7 @@ def bench_emulation(
     if as_json:
         emit(result)
     else:
-        Console().print(report(result))
+        Console(markup=False).print(report(result))
 
 
 @bench.command(name="engine")
@@ -185,8 +185,8 @@ def _check_output(directory: Path | None, file: str) -> None:
 
 def _wide_console() -> Console:
     """A pipe has no width; a table cut off there would be of no use."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH)
+    console = Console(markup=False)
+    return console if console.is_terminal else Console(width=_WIDTH, markup=False)
 
 
 def _tuned(network: Any, board: str, port_bytes: int) -> Any:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -252,6 +253,8 @@ def _warn_if_too_large(directory: Path, board: Board) -> None:
 
 def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
     """Refuses an experiment for which an earlier command is due."""
+    for stage in ("model", "hls"):
+        recover(directory / stage)
     if not any((directory / file).is_file() for file in files):
         raise ArtifactError(
             f"has not been {done}",
@@ -358,9 +361,9 @@ def _estimate(
 
 
 def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=False, markup=False)
     # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
 
 
 class _Steps:

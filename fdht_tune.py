@@ -139,9 +139,9 @@ def _explore(
 
 
 def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=False, markup=False)
     # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
 
 
 def board_budget(
@@ -197,12 +197,14 @@ def _engine(assumed: list[str]) -> Engine:
 
 def _experiment(name: str, build: Path) -> tuple[Experiment | None, Path]:
     """The experiment, or None if only a build of that name is there; and its directory."""
+    from fdht_models.artifacts import recover
     from fdht_models.errors import ConfigError
     from fdht_models.experiment import load_experiment
 
     try:
         recipe = load_experiment(name)
     except ConfigError:
+        recover(build / name / "model")
         if (build / name / "model").is_dir():
             return None, build / name
         raise

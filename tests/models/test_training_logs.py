@@ -76,3 +76,19 @@ def test_a_directory_that_cannot_be_written_ends_in_one_line(tmp_path: Path) -> 
     blocked.write_text("not a directory")
     with pytest.raises(ArtifactError, match=r"cannot be written .* train without tensorboard"):
         fit(model(), clips(), PHASE, DISPLAY, logs=blocked)
+
+
+def test_events_that_can_no_longer_be_written_end_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scalar = tf.summary.scalar
+
+    def full(name: str, value: float) -> None:
+        if len(events(tmp_path).get("loss", ())):
+            raise OSError(28, "No space left on device")
+        scalar(name, value)
+
+    monkeypatch.setattr(tf.summary, "scalar", full)
+    history = fit(model(), clips(), PHASE, DISPLAY, logs=tmp_path)
+    assert len(history) == PHASE.epochs
+    assert len(events(tmp_path)["loss"]) == 1

@@ -18,7 +18,7 @@ import pytest
 
 from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.data import load_clips
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.experiment import Experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -369,3 +369,37 @@ def test_accuracy_and_confusion_of_known_logits() -> None:
         "classes": ["a", "b"],
         "matrix": [[1, 0], [1, 2]],
     }
+
+
+def test_baselines_that_fail_cost_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise MemoryError("no room for a forest")
+
+    monkeypatch.setattr(evaluate, "single_frame_baseline", fails)
+    scores = train(tmp_path / "small")["accuracy"]
+    assert scores["single_frame_failure"] == "MemoryError: no room for a forest"
+    assert "single_frame" not in scores
+    assert 0 < scores["chance"] < 1
+    assert QuantizedNetwork.load(tmp_path / "small" / "model" / "network.json").classes
+
+
+def test_test_clips_that_cannot_be_read_are_told_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = type(EXPERIMENT.source)
+    load = source.load
+
+    def fails(self: Any, split: str, *given: Any, **named: Any) -> Any:
+        if split == "test":
+            raise DataError("is damaged", field="test")
+        return load(self, split, *given, **named)
+
+    def unwanted(*_: Any) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(source, "load", fails)
+    monkeypatch.setattr(stage, "from_scratch", unwanted)
+    with pytest.raises(DataError, match="test: is damaged"):
+        train(tmp_path / "small")

@@ -8,34 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from fdht_models.errors import ConfigError, near_matches
 
 Section = TypeVar("Section")
 
+_REMEDY = "change it in the experiment"
 
-def whole(least: int, most: int) -> Callable[[object, str], int]:
-    """A check for whole numbers from `least` to `most`."""
+
+def whole(least: int, most: int, remedy: str | None = _REMEDY) -> Callable[[object, str], int]:
+    """A check for whole numbers from `least` to `most`, also those of NumPy."""
 
     def check(value: object, path: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _refusal(f"must be a whole number from {least} to {most}", path, value)
-        return value
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, Integral)
+            or not least <= int(value) <= most
+        ):
+            raise _refusal(f"must be a whole number from {least} to {most}", path, value, remedy)
+        return int(value)
 
     return check
 
 
-def number(above: float, most: float) -> Callable[[object, str], float]:
-    """A check for real numbers greater than `above` and at most `most`."""
+def number(
+    above: float, most: float, remedy: str | None = _REMEDY
+) -> Callable[[object, str], float]:
+    """A check for real numbers greater than `above` and at most `most`, also those of NumPy.
+
+    What is no number of either (NaN) lies nowhere, so it is refused.
+    """
 
     def check(value: object, path: str) -> float:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not above < value <= most
-        ):
-            raise _refusal(f"must be a number above {above:g} and at most {most:g}", path, value)
+        if isinstance(value, bool) or not isinstance(value, Real) or not above < value <= most:
+            problem = f"must be a number above {above:g} and at most {most:g}"
+            raise _refusal(problem, path, value, remedy)
         return float(value)
 
     return check
@@ -91,5 +100,7 @@ def read_section(section: type[Section], table: object, path: str) -> Section:
     return section(**values)
 
 
-def _refusal(problem: str, path: str, value: object) -> ConfigError:
-    return ConfigError(problem, field=path, value=value, remedy="change it in the experiment")
+def _refusal(problem: str, path: str, value: object, remedy: str | None = _REMEDY) -> ConfigError:
+    # An error without a value names none: None is one.
+    none = ", not None" if value is None else ""
+    return ConfigError(problem + none, field=path, value=value, remedy=remedy)

@@ -42,7 +42,9 @@ def number(
     """
 
     def check(value: object, path: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, Real) or not above < value <= most:
+        # A type checker knows nothing of Real that compares.
+        real: Any = value
+        if isinstance(value, bool) or not isinstance(value, Real) or not above < real <= most:
             problem = f"must be a number above {above:g} and at most {most:g}"
             raise _refusal(problem, path, value, remedy)
         return float(value)

@@ -22,6 +22,7 @@ from fdht_hls.registers import (
 from fdht_host import board
 from fdht_host._pynq import DefaultIP, Device
 from fdht_host.loaded import Loaded, use_of
+from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
 
@@ -165,12 +166,15 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         """Waits until the core is idle.
 
         Args:
-            timeout: seconds after which to give up.
+            timeout: seconds after which to give up; 0 for a single look.
             expected: seconds that the call should take: slept through before the first look.
 
         Raises:
+            ConfigError: the time-out is no time.
             DeviceTimeoutError: the core did not end in time.
         """
+        if timeout != 0:
+            timeout = seconds(timeout, "timeout")
         deadline = self._clock.monotonic() + timeout
         self._clock.sleep(min(expected, timeout))
         self._poll(deadline, f"within {timeout:g} s")

@@ -6,14 +6,17 @@ from somewhere below. A time that is not a number would make every wait endless:
 
 from __future__ import annotations
 
-import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from fdht_models.errors import ConfigError
 from fdht_models.settings import number, whole
+
+Checked = TypeVar("Checked")
 
 #: Seconds that anything may be waited for: a year.
 LONGEST_SECONDS = 366 * 86_400.0
@@ -26,7 +29,16 @@ def seconds(value: object, field: str) -> float:
     Raises:
         ConfigError: it is none; names the field.
     """
-    return number(0.0, LONGEST_SECONDS, "give a number of seconds")(value, field)
+    return _checked(number(0.0, LONGEST_SECONDS), value, field, "give a number of seconds")
+
+
+def positive(value: object, field: str) -> float:
+    """A number above 0 that is finite.
+
+    Raises:
+        ConfigError: it is none; names the field.
+    """
+    return _checked(number(0.0, sys.float_info.max), value, field, "give a finite number above 0")
 
 
 def count(value: object, field: str, least: int = 1, most: int = _MOST) -> int:
@@ -35,7 +47,7 @@ def count(value: object, field: str, least: int = 1, most: int = _MOST) -> int:
     Raises:
         ConfigError: it is none, or out of range; names the field.
     """
-    return whole(least, most, None)(value, field)
+    return _checked(whole(least, most), value, field, None)
 
 
 def flag(value: object, field: str) -> bool:
@@ -44,27 +56,40 @@ def flag(value: object, field: str) -> bool:
     Raises:
         ConfigError: it is neither; names the field.
     """
-    if not isinstance(value, bool | np.bool_):
-        raise ConfigError(
-            "must be True or False", field=field, value=_shown(value), remedy="pass one of them"
-        )
-    return bool(value)
+
+    def check(given: object, name: str) -> bool:
+        if not isinstance(given, bool):
+            raise ConfigError("must be True or False", field=name)
+        return given
+
+    return _checked(check, value, field, None)
 
 
-def path(value: Any, field: str) -> Path:
+def path(value: object, field: str) -> Path:
     """A path, as such or as text.
 
     Raises:
         ConfigError: it is none; names the field.
     """
-    if not isinstance(value, str | os.PathLike) or not (isinstance(found := os.fspath(value), str)):
-        raise ConfigError(
-            "must be a path", field=field, value=_shown(value), remedy="pass a pathlib.Path"
-        )
-    return Path(found)
+
+    def check(given: object, name: str) -> Path:
+        if not isinstance(given, str | Path) or not str(given) or "\0" in str(given):
+            raise ConfigError("must be a path", field=name)
+        return Path(given)
+
+    return _checked(check, value, field, "pass a pathlib.Path")
 
 
-def _shown(value: object) -> str:
-    """What a value is, where its contents would be too long for a line."""
-    short = value is None or isinstance(value, str | int | float)
-    return str(value) if short else type(value).__name__
+def _checked(
+    check: Callable[[object, str], Checked], value: object, field: str, remedy: str | None
+) -> Checked:
+    """Applies a check of settings to an argument, which no experiment holds."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    try:
+        return check(plain, field)
+    except ConfigError as error:
+        # An error without a value names none: None is one. Long ones are no help.
+        short = plain is None or isinstance(plain, str | int | float)
+        shown = plain if short else type(plain).__name__
+        problem = error.problem + (", not None" if value is None else "")
+        raise ConfigError(problem, field=field, value=shown, remedy=remedy) from None

@@ -8,45 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from fdht_models.errors import ConfigError, near_matches
 
 Section = TypeVar("Section")
 
-_REMEDY = "change it in the experiment"
 
-
-def whole(least: int, most: int, remedy: str | None = _REMEDY) -> Callable[[object, str], int]:
-    """A check for whole numbers from `least` to `most`, also those of NumPy."""
+def whole(least: int, most: int) -> Callable[[object, str], int]:
+    """A check for whole numbers from `least` to `most`."""
 
     def check(value: object, path: str) -> int:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, Integral)
-            or not least <= int(value) <= most
-        ):
-            raise _refusal(f"must be a whole number from {least} to {most}", path, value, remedy)
-        return int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise _refusal(f"must be a whole number from {least} to {most}", path, value)
+        return value
 
     return check
 
 
-def number(
-    above: float, most: float, remedy: str | None = _REMEDY
-) -> Callable[[object, str], float]:
-    """A check for real numbers greater than `above` and at most `most`, also those of NumPy.
-
-    What is no number of either (NaN) lies nowhere, so it is refused.
-    """
+def number(above: float, most: float) -> Callable[[object, str], float]:
+    """A check for real numbers greater than `above` and at most `most`."""
 
     def check(value: object, path: str) -> float:
-        # A type checker knows nothing of Real that compares.
-        real: Any = value
-        if isinstance(value, bool) or not isinstance(value, Real) or not above < real <= most:
-            problem = f"must be a number above {above:g} and at most {most:g}"
-            raise _refusal(problem, path, value, remedy)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not above < value <= most
+        ):
+            raise _refusal(f"must be a number above {above:g} and at most {most:g}", path, value)
         return float(value)
 
     return check
@@ -102,7 +91,5 @@ def read_section(section: type[Section], table: object, path: str) -> Section:
     return section(**values)
 
 
-def _refusal(problem: str, path: str, value: object, remedy: str | None = _REMEDY) -> ConfigError:
-    # An error without a value names none: None is one.
-    none = ", not None" if value is None else ""
-    return ConfigError(problem + none, field=path, value=value, remedy=remedy)
+def _refusal(problem: str, path: str, value: object) -> ConfigError:
+    return ConfigError(problem, field=path, value=value, remedy="change it in the experiment")

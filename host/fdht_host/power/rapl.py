@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fdht_host.power.hwmon import folders_in, number_in
 from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
 from fdht_host.power.sampling import SamplingMeter
+from fdht_models.arguments import seconds
 from fdht_models.errors import MeasurementError
 
 POWERCAP = Path("/sys/class/powercap")
@@ -112,6 +113,7 @@ def rapl_meter(root: Path = POWERCAP, poll_seconds: float = _POLL_SECONDS) -> Sa
     Raises:
         MeasurementError: there is no RAPL, or it cannot be read.
     """
+    poll_seconds = seconds(poll_seconds, "poll_seconds")
     domains = find_domains(root)
     sensor = Sensor(
         name="RAPL",

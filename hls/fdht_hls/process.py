@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from fdht_models.arguments import seconds
 from fdht_models.errors import ToolError
 from fdht_models.interruption import interrupts_held_back
 
@@ -44,6 +45,7 @@ def run_tool(
         (exit code, what it wrote on both of its outputs).
 
     Raises:
+        ConfigError: the time-out is no time.
         ToolError: it cannot be started, or did not end in time.
     """
     said: list[str] = []
@@ -75,6 +77,7 @@ def run_logged(
         The exit code.
 
     Raises:
+        ConfigError: the time-out is no time.
         ToolError: it cannot be started, or did not end in time.
     """
     remedy = f"raise --timeout; see {log}"
@@ -100,6 +103,7 @@ def _run(
     lock: int | None = None,
 ) -> int:
     """Runs a program; `take` gets each line, with its end."""
+    timeout = seconds(timeout, f"timeout of {name}")
     process: subprocess.Popen[str] | None = None
     try:
         # An interruption between the start and the assignment would leave it running for ever.

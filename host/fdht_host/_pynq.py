@@ -7,6 +7,7 @@ here, once.
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -30,19 +31,36 @@ with warnings.catch_warnings():
     except ImportError:
         from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser
 
+    try:
+        from pynq.pl_server.embedded_device import EmbeddedDevice
+    except ImportError:
+        # A pynq without boards of its own kind notes nothing for other programs either.
+        EmbeddedDevice = None
+
 if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
     # numpy 2 gave ndarray a read-only attribute `device`; a class attribute shadows it, so that
     # PynqBuffer can set its own again.
     PynqBuffer.device = None
 
+
+def state_file(device: object) -> Path | None:
+    """Where pynq notes what is loaded into a real board, for all programs; None: nowhere."""
+    if EmbeddedDevice is None or not isinstance(device, EmbeddedDevice):
+        return None
+    # pynq.pl_server.global_state._get_state_path, with the tag that EmbeddedDevice gives.
+    return Path(pynq.pl_server.__file__).parent / "global_pl_state_.json"
+
+
 __all__ = [
     "Clocks",
     "DefaultIP",
     "Device",
+    "EmbeddedDevice",
     "Metadata",
     "Overlay",
     "PynqBuffer",
     "RuntimeMetadataParser",
     "allocate",
     "pynq",
+    "state_file",
 ]

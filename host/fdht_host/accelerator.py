@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.weights import LoadableWeights
-from fdht_host.calls import CallPipeline, Frames, Logits, PhaseTimes
+from fdht_host.calls import CallPipeline, Frames, Logits, PhaseTimes, Work
 from fdht_host.driver import FdhtLstm, check_identity, load_core
-from fdht_host.loading import loadable_weights, send_weights
+from fdht_host.loaded import Loaded
+from fdht_host.loading import loadable_weights
 from fdht_host.simulator import SimulatedDevice
-from fdht_models.errors import DeviceError, ShapeError
+from fdht_models.arguments import count, flag, path, seconds
+from fdht_models.errors import ConfigError, DeviceError, ShapeError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
@@ -39,17 +43,17 @@ class Accelerator:
     def __init__(
         self,
         manifest: OverlayManifest,
-        device: Any,
         driver: FdhtLstm,
+        loaded: Loaded,
         batch: int,
         timeout: float,
         owns_device: bool = False,
         loadable: LoadableWeights | None = None,
     ) -> None:
-        self.manifest, self.device, self.driver = manifest, device, driver
+        self.manifest, self.device, self.driver = manifest, driver.device, driver
         self.loadable = loadable
-        self._timeout, self._owns_device = timeout, owns_device
-        self._calls = CallPipeline(manifest, device, driver, batch, timeout)
+        self._loaded, self._owns_device = loaded, owns_device
+        self._calls = CallPipeline(manifest, driver, loaded, batch, timeout)
 
     @classmethod
     def open(
@@ -63,42 +67,47 @@ class Accelerator:
     ) -> Accelerator:
         """Loads an overlay and checks that it is the one that the manifest describes.
 
+        One accelerator at a time uses a device: the one before refuses to go on, in one line.
+
         Args:
             overlay_directory: what `fdht build` wrote.
             device: a pynq device; None: a new simulated board for a simulated overlay, otherwise
                 the board that pynq finds.
             batch: frames a call of the core.
             timeout: seconds that one call may take.
-            self_test: run the golden vectors; takes a few frames' time.
+            self_test: run the golden vectors; takes a few frames' time. The state is zero after it.
 
         Raises:
+            ConfigError: an argument has an impossible value.
             ArtifactError: the overlay is incomplete or damaged.
-            DeviceError: there is no board, the overlay is for another one, the core's identity
-                differs from the manifest, or the self test fails.
+            DeviceError: there is no board, the overlay is for another one, there is no memory for
+                its buffers, the core's identity differs from the manifest, or the self test fails.
         """
+        overlay_directory = path(overlay_directory, "overlay_directory")
+        batch, timeout = count(batch, "batch"), seconds(timeout, "timeout")
+        self_test = flag(self_test, "self_test")
         manifest = load_manifest(overlay_directory)
         simulated = manifest.flow == SIMULATION_FLOW
-        owns_device = device is None and simulated
-        if owns_device:
-            device = SimulatedDevice(get_board(manifest.board))
-        elif simulated and device is not None and not isinstance(device, SimulatedDevice):
+        if simulated and device is not None and not isinstance(device, SimulatedDevice):
             raise DeviceError(
                 "is for a simulated board",
                 field=str(overlay_directory),
                 remedy="build a bitstream for this board",
             )
+        owned = SimulatedDevice(get_board(manifest.board)) if device is None and simulated else None
+        accelerator: Accelerator | None = None
         try:
-            driver = load_core(overlay_directory / manifest.bitstream, device)
+            driver, loaded = load_core(overlay_directory / manifest.bitstream, owned or device)
             check_identity(driver, manifest, timeout)
             loadable = loadable_weights(driver, manifest, overlay_directory, timeout)
-            accelerator = cls(
-                manifest, driver.device, driver, batch, timeout, owns_device, loadable
-            )
+            accelerator = cls(manifest, driver, loaded, batch, timeout, owned is not None, loadable)
             if self_test:
                 accelerator.self_test(overlay_directory)
         except BaseException:
-            if owns_device:
-                device.close()
+            if accelerator is not None:
+                accelerator.close()
+            elif owned is not None:
+                owned.close()
             raise
         return accelerator
 
@@ -113,11 +122,13 @@ class Accelerator:
         return self._calls.times
 
     def close(self) -> None:
-        """Frees the buffers; a second call does nothing."""
-        if self._calls.closed:
-            return
+        """Frees the buffers, once the core has ended; a second call does nothing.
+
+        A stream that is not finished is given up, and refuses to go on.
+        """
         self._calls.close()
-        if self._owns_device:
+        # Not from under another accelerator that was opened on this one's device.
+        if self._owns_device and self._loaded.held:
             self.device.close()
 
     def __enter__(self) -> Accelerator:
@@ -142,10 +153,14 @@ class Accelerator:
             Logit codes, int64[n, classes].
 
         Raises:
+            ConfigError: `reset` is neither True nor False.
             ShapeError: wrong shape, type or range.
-            DeviceError: the core fails; DeviceTimeoutError: it does not end.
+            DeviceError: the device holds another overlay or other weights by now, the state is to
+                be continued although the call before did not end, or the core fails;
+                DeviceTimeoutError: it does not end.
         """
-        frames = np.asarray(frames)
+        reset = flag(reset, "reset")
+        frames = _array(frames, "frames")
         if frames.ndim != 2:
             raise ShapeError(
                 f"expected {self._expected('n, ')}",
@@ -160,10 +175,13 @@ class Accelerator:
             [np.empty((0, len(self.manifest.results.classes)), np.int64), *logits]
         )
 
-    def stream(self, frames: Iterable[Frames], *, reset: bool = True) -> Iterator[Logits]:
+    def stream(
+        self, frames: Iterable[Frames], *, reset: bool = True
+    ) -> Generator[Logits, None, None]:
         """Processes frames as they come; the core works while the next ones are made and packed.
 
-        A generator that is given up early has processed up to two batches more than it yielded.
+        A generator that is given up early has processed up to two batches more than it yielded, so
+        the next call must reset the state.
 
         Args:
             frames: each uint8 or int8 [size].
@@ -173,14 +191,30 @@ class Accelerator:
             Logit codes of each frame, int64[classes].
 
         Raises:
+            ConfigError: `frames` cannot be iterated, or `reset` is neither True nor False.
             ShapeError: a frame has a wrong shape, type or range.
-            DeviceError: the core fails; DeviceTimeoutError: it does not end.
+            DeviceError: as in `infer`; DeviceTimeoutError: the core does not end.
         """
-        for logits in self._calls.run(self._batches(frames), reset):
-            yield from logits
+        reset = flag(reset, "reset")
+        if not isinstance(frames, Iterable):
+            raise ConfigError(
+                "must be an iterable of frames", field="frames", value=type(frames).__name__
+            )
+        # The generator must be known to the calls: as long as it is under way, they are.
+        consumer: list[Work] = []
+        stream = self._stream(frames, reset, consumer)
+        consumer.append(weakref.ref(stream))
+        return stream
+
+    def _stream(
+        self, frames: Iterable[Frames], reset: bool, consumer: Sequence[Work]
+    ) -> Generator[Logits, None, None]:
+        with closing(self._calls.run(self._batches(frames), reset, consumer[0])) as batches:
+            for logits in batches:
+                yield from logits
 
     def self_test(self, overlay_directory: Path) -> int:
-        """Runs the golden vectors; leaves some LSTM state, so reset the next call.
+        """Runs the golden vectors; the next frame starts from a zero state.
 
         They are of the weights that the core was built with: after `load_weights`, load those
         first.
@@ -204,6 +238,7 @@ class Accelerator:
                 remedy="do not use this board's results; build and load the overlay again",
             )
         self._calls.times = PhaseTimes()
+        self._calls.restart_state()
         return int(logits.size)
 
     def load_weights(self, source: QuantizedNetwork | Path) -> None:
@@ -214,12 +249,14 @@ class Accelerator:
         is processed with `reset=False`.
 
         Args:
-            source: the network, or its `network.json`.
+            source: the network, or the path of its `network.json`.
 
         Raises:
             ArtifactError: the file is missing or damaged.
-            ConfigError: the network differs in more than its weights; names the first field.
-            DeviceError: the core takes no weights, or did not load them.
+            ConfigError: it is neither, or the network differs in more than its weights; names the
+                first field.
+            DeviceError: the core takes no weights, did not load them, or is in use; what it then
+                holds the next call compares.
         """
         if self.loadable is None:
             raise DeviceError(
@@ -227,14 +264,17 @@ class Accelerator:
                 field=self.manifest.experiment,
                 remedy="convert it with a schedule of fdht tune --loadable, and build it again",
             )
-        network = source if isinstance(source, QuantizedNetwork) else QuantizedNetwork.load(source)
-        words = self.loadable.pack(network)
-        with self._calls.exclusive():
-            send_weights(self.driver, words, self._timeout)
+        network = (
+            source
+            if isinstance(source, QuantizedNetwork)
+            else QuantizedNetwork.load(path(source, "source"))
+        )
+        self._calls.load_weights(self.loadable.pack(network))
 
     def _batches(self, frames: Iterable[Frames]) -> Iterator[Frames]:
         waiting: list[Frames] = []
-        for frame in map(np.asarray, frames):
+        for given in frames:
+            frame = _array(given, "frame")
             if frame.ndim != 1:
                 raise ShapeError(
                     f"expected {self._expected('')}",
@@ -274,3 +314,10 @@ class Accelerator:
                 field="frames",
                 value=[int(frames.min()), int(frames.max())],
             )
+
+
+def _array(frames: object, field: str) -> Frames:
+    try:
+        return np.asarray(frames)
+    except (ValueError, TypeError) as error:  # lists of unequal lengths, and the like
+        raise ShapeError(f"is no array ({error})", field=field) from error

@@ -1,23 +1,37 @@
-"""Calls of the core in sequence, while frames are packed and logits unpacked beside them."""
+"""Calls of the core in sequence, while frames are packed and logits unpacked beside them.
+
+Ctrl-C, or a failure of pynq, may come at any line. So nothing that a later call relies on is left
+to be put right on the way out: what could be wrong is noted *before* it becomes so - a call before
+it is started, the state as unknown before the first frame of a sequence - and the next call looks
+at the notes and at the core before it touches a buffer.
+"""
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_host._pynq import allocate
+from fdht_hls.weights import Words
+from fdht_host import board
 from fdht_host.driver import FdhtLstm, clock_of
-from fdht_models.errors import DeviceError, ShapeError
+from fdht_host.loaded import Call, Loaded, check_shown
+from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
 
 Frames = npt.NDArray[Any]
 Logits = npt.NDArray[np.int64]
+
+#: A generator; weak, since its frame refers to what refers to it.
+Work = weakref.ref[Generator[Any, None, None]]
 
 #: Logits are int32 in memory.
 _LOGIT_BYTES = 4
@@ -69,6 +83,17 @@ class _Running:
     due: float
 
 
+class _State(Enum):
+    """What the next frame continues."""
+
+    #: The last frame of the last sequence; of the first one, zero.
+    KEPT = "kept"
+    #: A zero state, as soon as there is a frame to carry the reset.
+    ZERO = "zero"
+    #: A sequence that did not end: nobody knows how many of its frames the core has seen.
+    UNKNOWN = "unknown"
+
+
 class CallPipeline:
     """Buffers and calls of a core whose identity has been checked.
 
@@ -77,146 +102,283 @@ class CallPipeline:
 
     Args:
         manifest: of the overlay.
-        device: the pynq device that holds the buffers.
         driver: of the core.
-        batch: frames a call.
+        loaded: the overlay.
+        batch: frames a call, at least 1.
         timeout: seconds that one call may take.
 
     Attributes:
         times: where the host's time went.
 
     Raises:
-        ShapeError: a batch has no frame.
-        DeviceError: the core does not tell its identity.
+        DeviceError: the core does not tell its identity, or there is no memory for the buffers.
     """
 
     def __init__(
-        self, manifest: OverlayManifest, device: Any, driver: FdhtLstm, batch: int, timeout: float
+        self,
+        manifest: OverlayManifest,
+        driver: FdhtLstm,
+        loaded: Loaded,
+        batch: int,
+        timeout: float,
     ) -> None:
-        if batch < 1:
-            raise ShapeError("must be at least 1", field="batch", value=batch)
+        self.batch = batch
         self.times = PhaseTimes()
-        self._manifest, self._driver, self._timeout = manifest, driver, timeout
-        self._clock = clock_of(device)
-        self._frames_done = driver.identity(timeout).frames_done
-        self._reset_pending = False
-        self._running = False
-        shapes = (
-            ((batch, manifest.input.frame_bytes), np.uint8),
-            ((batch, manifest.results.result_bytes // _LOGIT_BYTES), np.int32),
-        )
-        self._pairs = tuple(
-            _Pair(*(allocate(shape, dtype, target=device) for shape, dtype in shapes))
-            for _ in range(2)
-        )
-        for pair in self._pairs:
-            # The padding behind a frame's values stays zero for good.
-            pair.frames[:] = 0
-
-    @property
-    def closed(self) -> bool:
-        """Are the buffers freed?"""
-        return not self._pairs
-
-    @property
-    def batch(self) -> int:
-        """Frames a call.
-
-        Raises:
-            DeviceError: it is closed.
-        """
-        if self.closed:
-            raise DeviceError("is closed", field="accelerator", remedy="open the overlay again")
-        return int(self._pairs[0].frames.shape[0])
+        self._manifest, self._driver, self._loaded = manifest, driver, loaded
+        self._timeout = timeout
+        self._clock = clock_of(driver.device)
+        identity = driver.identity(timeout)
+        self._frames_done, self._weights_id = identity.frames_done, identity.weights_id
+        self._state = _State.KEPT
+        #: What runs, or waits for its consumer.
+        self._work: Work | None = None
+        self._claims = 0
+        self._closed = False
+        self._buffers: list[Any] = []
+        self._pairs: tuple[_Pair, ...] = ()
+        try:
+            self._pairs = tuple(self._allocate_pair() for _ in range(2))
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Frees the buffers; a second call does nothing."""
-        for pair in self._pairs:
-            pair.frames.freebuffer()
-            pair.results.freebuffer()
+        """Frees the buffers, once the core has ended its call; a second call does nothing.
+
+        Those of a call that does not end in its time stay with the device until it loads another
+        overlay: the core might write to them.
+        """
+        self._closed = True
+        kept: tuple[Any, ...] = ()
+        if self._loaded.held:
+            with suppress(DeviceError):
+                self._settle()
+            call = self._loaded.use.call
+            kept = call.buffers if call else ()
+        while self._buffers:
+            if any(self._buffers[-1] is buffer for buffer in kept):
+                self._loaded.use.orphans.append(self._buffers[-1])
+            else:
+                board.free(self._buffers[-1])
+            self._buffers.pop()
         self._pairs = ()
 
-    def run(self, batches: Iterable[Frames], reset: bool) -> Generator[Logits, None, None]:
+    def restart_state(self) -> None:
+        """Lets the next frame start from a zero state, whatever its call says."""
+        self._state = _State.ZERO
+
+    def run(
+        self, batches: Iterable[Frames], reset: bool, consumer: Work | None = None
+    ) -> Generator[Logits, None, None]:
         """Runs batches; each is packed, and the logits before it unpacked, while the core runs.
 
         Args:
             batches: codes [n, size] that the core takes, n up to `batch`.
             reset: start from a zero state.
+            consumer: the generator that asks for the logits and ends with them; None: whoever
+                does asks for all at once.
 
         Yields:
             Logit codes of each batch, int64[n, classes].
 
         Raises:
-            DeviceError: it is closed or running, or the core fails; DeviceTimeoutError: it does not
-                end.
+            DeviceError: it is closed or running, the device holds something else by now, the state
+                to continue is not known, or the core fails; DeviceTimeoutError: it does not end.
         """
-        running: _Running | None = None
-        with self.exclusive():
-            # Kept for the next call if there is no frame to carry it.
-            self._reset_pending = self._reset_pending or reset
-            try:
-                for turn, batch in enumerate(batches):
-                    pair = self._pairs[turn % 2]
-                    self._pack(pair, batch)
-                    finished, running = running, None
-                    if finished is not None:
-                        self._finish(finished)
-                    running = self._start(pair, len(batch))
-                    if finished is not None:
-                        yield self._unpack(finished)
-                if running is not None:
-                    finished, running = running, None
-                    self._finish(finished)
-                    yield self._unpack(finished)
-            finally:
-                if running is not None:
-                    # Given up early: let the core end before anyone touches its buffers.
-                    self._finish(running)
+        work = self._run(batches, reset)
+        self._claim(consumer or weakref.ref(work))
+        return work
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Keeps others from calling the core meanwhile.
+    def load_weights(self, words: Words) -> None:
+        """Puts packed weights into a buffer and lets the core load them.
 
         Raises:
-            DeviceError: it is closed, or somebody does already.
+            DeviceError: as `run`, or the core did not load them; DeviceTimeoutError: it does not
+                end.
         """
-        if self.closed or self._running:
+        work = self._load(words)
+        self._claim(weakref.ref(work))
+        for _ in work:
+            pass
+
+    def _claim(self, work: Work) -> None:
+        """Lets nothing run beside a generator.
+
+        Asked is what the generator before it is at, and no note of ours: one that was interrupted,
+        wherever, has ended.
+        """
+        self._refuse_closed()
+        former = self._work() if self._work else None
+        under_way = (inspect.GEN_RUNNING, inspect.GEN_SUSPENDED)
+        if (
+            former is not None
+            and self._work != work
+            and inspect.getgeneratorstate(former) in under_way
+        ):
             raise DeviceError(
-                "is closed" if self.closed else "has a stream that is not finished",
+                "has a stream that is not finished",
                 field="accelerator",
-                remedy="open the overlay again" if self.closed else "exhaust or close it first",
+                remedy="exhaust or close it first, or close the accelerator and open it again",
             )
-        self._running = True
+        self._work = work
+        self._claims += 1
+
+    def _run(self, batches: Iterable[Frames], reset: bool) -> Generator[Logits, None, None]:
+        claim = self._claims
+        former = self._prepare(reset, self._weights_id)
+        reset = reset or former is _State.ZERO
+        running: _Running | None = None
         try:
-            yield
-        finally:
-            self._running = False
+            for turn, batch in enumerate(batches):
+                self._refuse_closed()
+                pair = self._pairs[turn % 2]
+                self._pack(pair, batch)
+                finished, running = running, None
+                if finished is not None:
+                    self._finish(finished)
+                running = self._start(pair, len(batch), reset and turn == 0)
+                if finished is not None:
+                    yield self._unpack(finished)
+            if running is not None:
+                self._refuse_closed()
+                self._finish(running)
+                yield self._unpack(running)
+        except BaseException:
+            # Given up early: let the core end, so that others who drive it find it idle. One that
+            # a traceback kept, and that is collected at last, has no call any more.
+            if claim == self._claims:
+                self._leave()
+            raise
+        started = running is not None
+        self._state = _State.KEPT if started else _State.ZERO if reset else former
+
+    def _load(self, words: Words) -> Generator[Logits, None, None]:
+        self._prepare(reset=True, weights_id=0)
+        buffer = self._allocate(words.shape, np.uint64)
+        try:
+            buffer[:] = words
+            self._note_call(buffer)
+            self._driver.load_weights(buffer, self._timeout)
+            self._loaded.use.call = None
+        except BaseException:
+            self._leave()
+            raise
+        self._weights_id = int(words[0])
+        self._state = _State.ZERO
+        self._free_beside_pairs()
+        yield from ()
+
+    def _prepare(self, reset: bool, weights_id: int) -> _State:
+        """Brings the core and the notes about it in order; returns what the next frame continues.
+
+        From here on until the work has ended that is unknown.
+
+        Args:
+            reset: the next frame starts from a zero state.
+            weights_id: weights that the core should hold; 0: any, others are to be loaded.
+        """
+        self._loaded.check()
+        former = self._state
+        if former is _State.UNKNOWN and not reset:
+            raise DeviceError(
+                "the call before did not end, so the state to continue is not known",
+                field="reset",
+                value=reset,
+                remedy="pass reset=True",
+            )
+        try:
+            self._settle()
+        except DeviceTimeoutError as error:
+            raise DeviceError(
+                "its core is still running a call that was given up",
+                field="accelerator",
+                remedy="close it and open it again, which loads the overlay anew",
+            ) from error
+        self._free_beside_pairs()
+        if former is _State.UNKNOWN:
+            # The registers tell of the last call that ended: have them written anew.
+            self._note_call()
+            self._frames_done = self._driver.identity(self._timeout).frames_done
+            self._loaded.use.call = None
+        check_shown(self._driver, self._manifest.design_number, weights_id)
+        shown = self._driver.frames_done()
+        if shown != self._frames_done and not reset:
+            raise DeviceError(
+                f"the core has processed {shown} frames, {self._frames_done} of them for this "
+                "accelerator, so the state to continue is another's",
+                field="reset",
+                value=reset,
+                remedy="pass reset=True, and let one program at a time use the core",
+            )
+        self._frames_done = shown
+        self._state = _State.UNKNOWN
+        return former
+
+    def _settle(self) -> None:
+        """Waits for the core to be idle: for a call that was given up, until its deadline."""
+        use = self._loaded.use
+        deadline = use.call.deadline if use.call else self._clock.monotonic() + self._timeout
+        self._driver.wait_until(deadline)
+        use.call = None
+
+    def _leave(self) -> None:
+        """Lets the core end after a failure, if it will; what is then left the next call sees."""
+        with suppress(DeviceError):
+            self._loaded.check()
+            self._settle()
+
+    def _refuse_closed(self) -> None:
+        # Its buffers may be unmapped: touching one would end the process.
+        if self._closed:
+            raise DeviceError("is closed", field="accelerator", remedy="open the overlay again")
+
+    def _allocate_pair(self) -> _Pair:
+        manifest = self._manifest
+        return _Pair(
+            self._allocate((self.batch, manifest.input.frame_bytes), np.uint8),
+            self._allocate((self.batch, manifest.results.result_bytes // _LOGIT_BYTES), np.int32),
+        )
+
+    def _allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        self._buffers.append(board.allocate(shape, dtype, self._driver.device))
+        return self._buffers[-1]
+
+    def _free_beside_pairs(self) -> None:
+        """Frees buffers of weights."""
+        while len(self._buffers) > 2 * len(self._pairs):
+            board.free(self._buffers[-1])
+            self._buffers.pop()
+
+    def _note_call(self, *buffers: Any) -> None:
+        """Notes a call that is about to be started."""
+        deadline = self._clock.monotonic() + self._timeout
+        self._loaded.use.call = Call(self._driver, self._loaded, buffers, deadline)
 
     def _pack(self, pair: _Pair, batch: Frames) -> None:
         started = time.perf_counter()
         pair.frames[: len(batch), : self._manifest.input.size] = batch.view(np.uint8)
         self.times.pack += time.perf_counter() - started
 
-    def _start(self, pair: _Pair, count: int) -> _Running:
+    def _start(self, pair: _Pair, count: int, reset: bool) -> _Running:
         started = time.perf_counter()
-        pair.frames[:count].flush()
+        board.flush(pair.frames[:count])
         self.times.transfer += time.perf_counter() - started
-        self._driver.start(
-            pair.frames.device_address,
-            pair.results.device_address,
-            count,
-            self._reset_pending,
-        )
-        self._reset_pending = False
+        self._loaded.check()
+        self._note_call(pair.frames, pair.results)
+        self._driver.start(pair.frames.device_address, pair.results.device_address, count, reset)
         due = self._clock.monotonic() + count * self._manifest.seconds_per_frame
         return _Running(pair, count, due)
 
     def _finish(self, call: _Running) -> None:
+        self._loaded.check()
         started = time.perf_counter()
         self._driver.wait(self._timeout, max(0.0, call.due - self._clock.monotonic()))
+        self._loaded.use.call = None
+        # The call itself wrote these registers: they tell whose results these are.
+        check_shown(self._driver, self._manifest.design_number, self._weights_id)
         self._frames_done = self._driver.check_progress(self._frames_done, call.count)
         waited = time.perf_counter()
-        call.pair.results[: call.count].invalidate()
+        board.invalidate(call.pair.results[: call.count])
         self.times.compute += waited - started
         self.times.transfer += time.perf_counter() - waited
         self.times.frames += call.count

@@ -6,6 +6,7 @@ Importing this module needs pynq; importing `fdht_host` does not.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +19,11 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     VLNV,
 )
-from fdht_host._pynq import DefaultIP, Overlay
-from fdht_models.errors import DeviceError, DeviceTimeoutError, FdhtError
+from fdht_host import board
+from fdht_host._pynq import DefaultIP, Device
+from fdht_host.loaded import Loaded, use_of
+from fdht_models.arguments import seconds
+from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
 
 #: Seconds between two looks at a running core.
@@ -100,7 +104,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits."""
         register = BY_NAME[name]
         return sum(
-            int(self.mmio.read(register.offset + 4 * word)) << (32 * word)
+            board.read_word(self.mmio, register.offset + 4 * word) << (32 * word)
             for word in range(register.width // 32)
         )
 
@@ -108,7 +112,12 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         """Writes a register by its name, 32 or 64 bits."""
         register = BY_NAME[name]
         for word in range(register.width // 32):
-            self.mmio.write(register.offset + 4 * word, (int(value) >> (32 * word)) & 0xFFFF_FFFF)
+            part = (int(value) >> (32 * word)) & 0xFFFF_FFFF
+            board.write_word(self.mmio, register.offset + 4 * word, part)
+
+    def read_pair(self, name: str) -> int:
+        """Value of an identity register of 64 bits, which is two: `name`_low and `name`_high."""
+        return self.read_register(f"{name}_high") << 32 | self.read_register(f"{name}_low")
 
     def start(
         self, frames: int, results: int, count: int, reset: bool, weights: int | None = None
@@ -157,14 +166,31 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         """Waits until the core is idle.
 
         Args:
-            timeout: seconds after which to give up.
+            timeout: seconds after which to give up; 0 for a single look.
             expected: seconds that the call should take: slept through before the first look.
+
+        Raises:
+            ConfigError: the time-out is no time.
+            DeviceTimeoutError: the core did not end in time.
+        """
+        if timeout != 0:
+            timeout = seconds(timeout, "timeout")
+        deadline = self._clock.monotonic() + timeout
+        self._clock.sleep(min(expected, timeout))
+        self._poll(deadline, f"within {timeout:g} s")
+
+    def wait_until(self, deadline: float) -> None:
+        """Waits until the core is idle, with at least one look at it.
+
+        Args:
+            deadline: when to give up, by the device's clock.
 
         Raises:
             DeviceTimeoutError: the core did not end in time.
         """
-        deadline = self._clock.monotonic() + timeout
-        self._clock.sleep(min(expected, timeout))
+        self._poll(deadline, "in the time that its call had")
+
+    def _poll(self, deadline: float, allowed: str) -> None:
         while True:
             # The time is taken before the look: a late look at an idle core is no failure.
             late = self._clock.monotonic() >= deadline
@@ -173,7 +199,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 return
             if late:
                 raise DeviceTimeoutError(
-                    f"the core did not end within {timeout:g} s ({self._summary(control)})",
+                    f"the core did not end {allowed} ({self._summary(control)})",
                     field="wait",
                     remedy="check the buffers' addresses and the clock, and load the overlay again",
                 )
@@ -198,6 +224,10 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         """
         self.start(0, 0, 0, reset=False)
         self.wait(timeout)
+        return self.shown_identity()
+
+    def shown_identity(self) -> CoreIdentity:
+        """The identity registers as the last call left them; all 0 before the first one."""
         values = {
             register.name: self.read_register(register.name) for register in IDENTITY_REGISTERS
         }
@@ -224,10 +254,10 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 field="core",
                 remedy="build it with loadable weights: fdht tune --loadable",
             )
-        weights.flush()
+        board.flush(weights)
         self.start(0, 0, 0, reset=False, weights=weights.device_address)
         self.wait(timeout)
-        found, wanted = self.identity(timeout).weights_id, int(weights[0])
+        found, wanted = self.shown_identity().weights_id, int(weights[0])
         if found != wanted:
             raise DeviceError(
                 f"the core shows weights {found:016x} after loading {wanted:016x}",
@@ -267,11 +297,11 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                     value=buffer.nbytes,
                     remedy="allocate a larger buffer",
                 )
-        frames.flush()
+        board.flush(frames)
         self.start(frames.device_address, results.device_address, count, reset)
         self.wait(timeout)
         self.check_progress(identity.frames_done, count)
-        results.invalidate()
+        board.invalidate(results)
 
     def check_progress(self, before: int, count: int) -> int:
         """Checks that a call processed all its frames.
@@ -297,35 +327,38 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         return now
 
 
-def load_core(bitstream: Path, device: Any) -> FdhtLstm:
-    """Loads an overlay through pynq and returns the driver of its core.
+def load_core(bitstream: Path, device: Any) -> tuple[FdhtLstm, Loaded]:
+    """Loads an overlay through pynq; gives the driver of its core, and what tells if it is there.
+
+    A call that an earlier accelerator left behind on the device may end first.
 
     Args:
         bitstream: the `.bit` file; the `.hwh` stands beside it.
         device: a pynq device; None: the board that pynq finds.
 
     Raises:
+        ConfigError: it is no pynq device.
         DeviceError: there is no board, it refuses the overlay, or the overlay has no single core.
     """
-    try:
-        overlay = Overlay(str(bitstream), device=device)
-    except FdhtError:
-        raise
-    except (RuntimeError, OSError) as error:
-        raise DeviceError(
-            f"cannot be loaded ({error})",
-            field=str(bitstream),
-            remedy="run as root on the board it was built for, or build for --board sim",
-        ) from error
-    names = [name for name, ip in overlay.ip_dict.items() if ip["driver"] is FdhtLstm]
-    if len(names) != 1:
-        raise DeviceError(
-            f"has {len(names)} cores that this driver is bound to, not one",
-            field=str(overlay.bitfile_name),
-            remedy="build the overlay again",
+    device = board.active_device() if device is None else device
+    if not isinstance(device, Device):
+        raise ConfigError(
+            "must be a pynq device",
+            field="device",
+            value=type(device).__name__,
+            remedy="pass none, for the board that pynq finds",
         )
-    driver: FdhtLstm = getattr(overlay, names[0])
-    return driver
+    use = use_of(device)
+    # A call that does not end is no obstacle: loading the bitstream ends it.
+    with suppress(DeviceError):
+        use.settle()
+    # Counted before, so that a load which fails half-way takes the device from those before, too.
+    use.loads += 1
+    number = use.loads
+    overlay = board.load_overlay(bitstream, device)
+    use.renew()
+    driver: FdhtLstm = board.bound_driver(overlay, FdhtLstm)
+    return driver, Loaded(overlay, use, number, board.record_of_other_programs(device))
 
 
 def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float = 1.0) -> None:

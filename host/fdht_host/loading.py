@@ -1,13 +1,10 @@
-"""Weights on their way to a core: what it takes, and the buffer that it reads."""
+"""What weights a core takes, by the file beside its manifest."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from fdht_hls.weights import LoadableWeights, Words
-from fdht_host._pynq import allocate
+from fdht_hls.weights import LoadableWeights
 from fdht_host.driver import FdhtLstm
 from fdht_models.errors import DeviceError
 from fdht_overlays.manifest import OverlayManifest
@@ -33,17 +30,3 @@ def loadable_weights(
             remedy="build the overlay again",
         )
     return found
-
-
-def send_weights(driver: FdhtLstm, words: Words, timeout: float) -> None:
-    """Puts packed weights into a buffer and lets the core load them.
-
-    Raises:
-        DeviceError: the core did not load them; DeviceTimeoutError: it does not end.
-    """
-    buffer = allocate(words.shape, np.uint64, target=driver.device)
-    try:
-        buffer[:] = words
-        driver.load_weights(buffer, timeout)
-    finally:
-        buffer.freebuffer()

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 #: What `kill`, and a terminal or a connection that closes, send.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -46,18 +45,19 @@ def interrupts_held_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Python calls handlers in the main thread only
         return
-    came: list[tuple[int, FrameType | None]] = []
+    # Without their frames, which would keep alive all that was under way.
+    came: list[int] = []
     handlers = {
         number: handler
         for number in (signal.SIGINT, *SIGNALS)
         if callable(handler := signal.getsignal(number))
     }
     for number in handlers:
-        signal.signal(number, lambda *signal_and_frame: came.append(signal_and_frame))
+        signal.signal(number, lambda received, _: came.append(received))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for received, frame in came:
-        handlers[signal.Signals(received)](received, frame)
+    for received in came:
+        handlers[signal.Signals(received)](received, None)

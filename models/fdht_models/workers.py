@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -76,27 +76,35 @@ class WorkerProcess:
 
     def answers_within(self, seconds: float) -> bool:
         """Waits until there is something to read, or its end; False if there is neither."""
-        return bool(select.select([self.answers], [], [], max(0.0, seconds))[0])
+        # Not select.select, which takes no descriptor above 1023.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.answers, selectors.EVENT_READ)
+            return bool(selector.select(max(0.0, seconds)))
 
     def receive(self) -> list[dict[str, Any]]:
         """The messages that came since the last call; waits for the next bytes.
 
         Raises:
             EOFError: the worker has ended.
+            ToolError: it said what is no message, as when a library writes to its descriptor.
         """
         received = os.read(self.answers.fileno(), _PIECE)
         if not received:
             raise EOFError
         *lines, self._heard = (self._heard + received).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [_message(line) for line in lines]
 
     def last_words(self) -> str:
         """Why a worker ended: the last line that it wrote to standard error, or its exit code."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_DYING_SECONDS)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self._process.poll()}"
+        lines = []
+        if not self._errors.closed:
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        code = self._process.poll()
+        ending = "it closed its pipe and goes on" if code is None else f"exit code {code}"
+        return lines[-1] if lines else ending
 
     def terminate(self) -> None:
         """Asks the process to end, without waiting for it."""
@@ -119,7 +127,9 @@ class WorkerProcess:
             ended = True
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(timeout=_DYING_SECONDS)
+            # One that waits for a broken disk does not even then.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_DYING_SECONDS)
             ended = False
         self._errors.close()
         return ended
@@ -129,18 +139,40 @@ class WorkerProcess:
             self._orders.close()
 
 
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ToolError(
+            "a worker process said what is no message",
+            value=line[:60].decode(errors="replace"),
+            field="line",
+            remedy="use one worker to see where it comes from",
+        )
+    return found
+
+
 def module_command(module: str) -> tuple[str, ...]:
     """The command that runs a module in an interpreter like this one."""
     return (sys.executable, "-m", module)
 
 
 def error_of(message: Mapping[str, Any], field: str | None = None) -> FdhtError:
-    """The error that `error_message` described; `field` where that has none."""
-    kind = getattr(errors, str(message["error"]), DataError)
-    found: FdhtError = kind(
-        message["problem"], field=message["field"] or field, remedy=message["remedy"]
+    """The error that `error_message` described; `field` where that has none.
+
+    A kind that is none of ours is a DataError.
+    """
+    kind = getattr(errors, str(message.get("error")), None)
+    if not (isinstance(kind, type) and issubclass(kind, FdhtError)):
+        kind = DataError
+    problem, remedy = message.get("problem"), message.get("remedy")
+    return kind(
+        str(problem or "failed and does not say why"),
+        field=message.get("field") or field,
+        remedy=None if remedy is None else str(remedy),
     )
-    return found
 
 
 # The worker's side ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from fdht_hls.csimulation import CSimulation
 from fdht_host._pynq import Overlay
+from fdht_host.accelerator import Accelerator
+from fdht_host.driver import load_core
 from fdht_host.simulator import SimulatedDevice
 from fdht_models.artifacts import MANIFEST, digest_file
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
@@ -20,8 +23,6 @@ from tests.host import toy_core
 def test_two_boards_have_two_states(directory):
     frames = toy_core.random_frames(6)
     boards = [SimulatedDevice(), SimulatedDevice()]
-    from fdht_host.accelerator import Accelerator
-
     first, second = (Accelerator.open(directory, device=board) for board in boards)
     a = first.infer(frames[:3], reset=True)
     b = second.infer(frames[:2], reset=True)
@@ -44,15 +45,22 @@ def rewrite(directory, bitfile):
 
 def test_a_real_bitstream_is_refused(directory, device):
     real = BitFile("base_wrapper", "7z020clg400", b"\xff" * 16 + b"\xaa\x99\x55\x66" + b"\0" * 64)
-    with pytest.raises(DeviceError, match="'base_wrapper': is not a simulated board's file"):
-        Overlay(rewrite(directory, real), device=device)
+    path = rewrite(directory, real)
+    with pytest.raises(OSError, match=r"Errno 22.*is not a simulated board's file") as refused:
+        Overlay(path, device=device)
+    assert refused.value.errno == errno.EINVAL
+    message = r"toy-core\.bit: cannot be loaded \(\[Errno 22\] it is not a simulated board's"
+    with pytest.raises(DeviceError, match=message):
+        Accelerator.open(directory, device=device)
 
 
 def test_a_bitstream_for_another_part_is_refused(directory, device):
     other = simulated_bitfile(toy_core.DESIGN_ID, "xczu7ev-ffvc1156-2-e")
     message = "is for the part xczu7ev-ffvc1156-2-e, and sim has xc7z020clg400-1"
-    with pytest.raises(DeviceError, match=message):
+    with pytest.raises(OSError, match=message):
         Overlay(rewrite(directory, other), device=device)
+    with pytest.raises(DeviceError, match=message):
+        Accelerator.open(directory, device=device)
 
 
 def test_a_bitstream_of_another_design_is_refused(directory, device):
@@ -64,8 +72,11 @@ def test_a_bitstream_of_another_design_is_refused(directory, device):
 
 def test_a_missing_handoff_is_refused(directory, device):
     (directory / "toy-core.hwh").unlink()
-    with pytest.raises(ArtifactError, match=r"toy-core\.hwh: is missing"):
+    with pytest.raises(RuntimeError, match="Unable to find metadata for bitstream"):
         Overlay(str(directory / "toy-core.bit"), device=device)
+    message = r"toy-core\.bit: cannot be loaded \(Unable to find metadata for bitstream\); run as"
+    with pytest.raises(DeviceError, match=message):
+        load_core(directory / "toy-core.bit", device)
 
 
 def test_an_overlay_without_the_core_is_refused(directory, device):
@@ -80,7 +91,7 @@ def test_an_overlay_without_the_core_is_refused(directory, device):
 
 def test_a_partial_bitstream_is_refused(overlay, device):
     overlay.partial = True
-    with pytest.raises(DeviceError, match="partial bitstreams are not simulated"):
+    with pytest.raises(OSError, match="partial bitstreams are not simulated"):
         device.download(overlay, overlay.parser)
 
 

@@ -28,6 +28,9 @@ CYCLES = 1000
 SOURCE = r"""
 #include <cstdint>
 #include <cstring>
+#ifndef OFFSET
+#define OFFSET 0
+#endif
 namespace {
 int64_t sums[CLASSES];
 uint32_t frames_done;
@@ -46,7 +49,7 @@ extern "C" int fdht_csim_run(const uint64_t* frames, uint64_t* results, uint32_t
         for (int k = 0; k < CLASSES; ++k) {
             sums[k] /= 2;
             for (int i = 0; i < FRAME_BYTES; ++i) sums[k] += values[i] * ((7 * i + 3 * k) % 11 - 4);
-            logits[k] = int32_t(sums[k]);
+            logits[k] = int32_t(sums[k]) + OFFSET;
         }
         ++frames_done;
         ++shared();

@@ -35,6 +35,7 @@ from fdht_hls.vitis.project import (
 )
 from fdht_hls.vitis.report import cosim_json, csim_json, csynth_json, implementation_json
 from fdht_hls.vitis.tool import Tool, find_tool, version_in
+from fdht_models.arguments import seconds
 from fdht_models.artifacts import (
     digest_of,
     is_current,
@@ -133,11 +134,13 @@ def synthesize(
         progress: told each line of the tool's log.
 
     Raises:
+        ConfigError: the time-out is no time.
         ArtifactError: the conversion or a report is missing or damaged.
         EqualityError: results differ from the reference.
         ToolError: Vitis HLS is missing, fails, or takes too long; the clock is missed after
             placing and routing.
     """
+    timeout = None if timeout is None else seconds(timeout, "timeout")
     hls = open_stage(hls_directory, "hls")
     network = hls.file("network.json")
     # Not compared: a pragma edited by hand counts, and the tools' results are held against the
@@ -199,7 +202,7 @@ def _perform(run: _Run, step: str) -> None:
             tool.command(SCRIPT),
             workspace.directory,
             log,
-            run.timeout or TIMEOUTS[step],
+            TIMEOUTS[step] if run.timeout is None else run.timeout,
             lambda line: run.progress(step, line),
             lock=run.lock,
         )

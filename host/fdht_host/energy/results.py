@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fdht_host.power.meter import NANOSECONDS, PowerTrace
-from fdht_models.errors import ConfigError
+from fdht_models.arguments import count, seconds
 
 Kind = Literal["measured", "modelled", "unmeasured", "refused"]
 #: Points of the power trace that the report keeps, for its plot.
@@ -28,6 +28,9 @@ class EnergySettings:
         calibration_frames: frames of the first trial run.
         frame_budget: refuse rather than run more frames than this altogether; None: no limit.
         counter_bits: width of the core's counter of frames, which wraps round.
+
+    Raises:
+        ConfigError: an impossible value; names the field.
     """
 
     repeats: int = 5
@@ -40,12 +43,20 @@ class EnergySettings:
     counter_bits: int = 32
 
     def __post_init__(self) -> None:
-        least = {"repeats": 5, "minimum_updates": 10, "settle_updates": 1, "calibration_frames": 1}
+        least = {
+            "repeats": 5,
+            "minimum_updates": 10,
+            "settle_updates": 1,
+            "calibration_frames": 1,
+            "seed": 0,
+            "counter_bits": 1,
+        }
         for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(
-                    f"must be at least {bound}", field=f"energy.{name}", value=getattr(self, name)
-                )
+            count(getattr(self, name), f"energy.{name}", bound)
+        if self.frame_budget is not None:
+            count(self.frame_budget, "energy.frame_budget", most=2**63 - 1)
+        if self.minimum_seconds != 0:
+            seconds(self.minimum_seconds, "energy.minimum_seconds")
 
 
 @dataclass(frozen=True)

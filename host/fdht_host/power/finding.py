@@ -10,7 +10,7 @@ from fdht_host.power.hwmon import HWMON, hwmon_meter
 from fdht_host.power.meter import PowerMeter, Sensor
 from fdht_host.power.pmbus import pmbus_meter
 from fdht_host.power.simulated import SimulatedMeter
-from fdht_models.errors import MeasurementError
+from fdht_models.errors import ConfigError, MeasurementError
 
 if TYPE_CHECKING:
     from fdht_host.simulator import SimulatedDevice
@@ -62,10 +62,8 @@ def _try(
 ) -> MeterSearch:
     try:
         return MeterSearch(_meter(board, sensor, device, seed, root))
-    except MeasurementError as error:
+    except (MeasurementError, ConfigError) as error:  # unreadable, or described wrongly
         return MeterSearch(None, str(error))
-    except ImportError as error:
-        return MeterSearch(None, f"sensor {sensor.name}: {error}")
 
 
 def _meter(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from fdht_host.power.meter import Sensor
 from fdht_host.power.sampling import SamplingMeter, characterise
-from fdht_models.errors import MeasurementError
+from fdht_models.errors import FdhtError, MeasurementError
 
 HWMON = Path("/sys/class/hwmon")
 # An assumption: twice what the INA260's data sheet bounds for current and voltage gain over
@@ -22,13 +24,14 @@ def find_power_file(name: str, root: Path = HWMON) -> Path:
         MeasurementError: there is none.
     """
     found = []
-    for folder in sorted(root.glob("hwmon*")):
+    for folder in folders_in(root, "hwmon*"):
         try:
             label = (folder / "name").read_text().strip()
-        except OSError:
-            continue  # a sensor that went away meanwhile
-        found.append(label)
-        if label == name and (folder / "power1_input").is_file():
+            readable = (folder / "power1_input").is_file()
+        except (OSError, ValueError):
+            continue  # a sensor that went away meanwhile, or that is not for this user or of text
+        found.append(label or "one without a name")
+        if label == name and readable:
             return folder / "power1_input"
     raise MeasurementError(
         f"is not among the sensors in {root}",
@@ -54,9 +57,34 @@ def hwmon_meter(
     path = find_power_file(name, root)
 
     def read() -> float:
-        return int(path.read_text()) * 1e-6
+        return number_in(path) * 1e-6
 
     return metered(name, rails, read, update_interval_seconds, resolution_watts, _GAIN_ERROR)
+
+
+def folders_in(root: Path, pattern: str) -> list[Path]:
+    """The entries of a directory of the kernel's, in order; none where there is no directory.
+
+    Raises:
+        MeasurementError: it cannot be listed.
+    """
+    try:
+        return sorted(root.glob(pattern))
+    except OSError as error:
+        raise MeasurementError(f"cannot be listed ({error})", field=str(root)) from error
+
+
+def number_in(path: Path) -> int:
+    """The whole number that is all there is in a file of the kernel's.
+
+    Raises:
+        OSError: it cannot be read, as where a sensor does not answer.
+        ValueError: it holds anything else; Python itself takes "1_000" and other scripts' digits.
+    """
+    found = path.read_text()
+    if not re.fullmatch(r"-?[0-9]+\n?", found):
+        raise ValueError(f"{path.name} holds {found[:20]!r} and no number")
+    return int(found)
 
 
 def metered(
@@ -72,15 +100,27 @@ def metered(
     Raises:
         MeasurementError: it cannot be read, or its properties cannot be found.
     """
+
+    def finite() -> float:
+        watts = float(read())
+        if not math.isfinite(watts):
+            raise ValueError(f"reading is {watts}")
+        return watts
+
     try:
-        read()
+        finite()
         if update_interval_seconds is None or resolution_watts is None:
-            interval, step = characterise(read)
+            interval, step = characterise(finite)
             update_interval_seconds = update_interval_seconds or interval
             resolution_watts = resolution_watts or step
-    except (OSError, ValueError) as error:
+    except FdhtError:
+        raise
+    except Exception as error:  # a library may raise anything, as pynq's sensors do
         raise MeasurementError(
-            f"cannot be read ({error})", field="power sensor", value=name
+            f"cannot be read ({type(error).__name__}: {error})",
+            field="power sensor",
+            value=name,
+            remedy="check it with a program of the system's, such as sensors",
         ) from error
     sensor = Sensor(name, "measured", rails, resolution_watts, gain_error, update_interval_seconds)
     return SamplingMeter(sensor, read)

@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.errors import ConfigError, MeasurementError
+from fdht_models.arguments import positive
+from fdht_models.errors import MeasurementError
 
 NANOSECONDS = 1_000_000_000
 
@@ -26,7 +27,7 @@ class Sensor:
         update_interval_seconds: time between two new values.
 
     Raises:
-        ConfigError: a resolution or an interval that is not positive.
+        ConfigError: a resolution or an interval that is not positive, or a gain error below 0.
     """
 
     name: str
@@ -38,12 +39,9 @@ class Sensor:
 
     def __post_init__(self) -> None:
         for name in ("resolution_watts", "update_interval_seconds"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(
-                    "must be positive",
-                    field=f"sensor {self.name}: {name}",
-                    value=getattr(self, name),
-                )
+            positive(getattr(self, name), f"sensor {self.name}: {name}")
+        if self.gain_error != 0:
+            positive(self.gain_error, f"sensor {self.name}: gain_error")
 
     def to_json(self) -> dict[str, Any]:
         """Returns the description that the report shows."""

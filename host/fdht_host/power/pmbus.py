@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +16,47 @@ _GAIN_ERROR = 0.01
 
 
 def pynq_rails() -> Mapping[str, Any]:
-    """Returns pynq's rails by name; empty where libsensors is missing."""
-    from pynq import pmbus
+    """Returns pynq's rails by name; empty where libsensors is missing.
 
-    with warnings.catch_warnings():
-        # Without libsensors.so pynq warns and returns nothing; `pmbus_meter` says what to do.
-        warnings.simplefilter("ignore")
-        return dict(pmbus.get_rails())
+    Raises:
+        MeasurementError: pynq is missing, or fails on what libsensors finds.
+    """
+    try:
+        from pynq import pmbus
+
+        with warnings.catch_warnings():
+            # Without libsensors.so pynq warns and returns nothing; `pmbus_meter` says what to do.
+            warnings.simplefilter("ignore")
+            return dict(pmbus.get_rails() or {})
+    except Exception as error:  # a label that is NULL or no text, a library that cannot be loaded
+        raise MeasurementError(
+            f"pynq cannot list them ({type(error).__name__}: {error})",
+            field="power rails",
+            remedy="check them with the program sensors",
+        ) from error
+
+
+def _power_sensor(rail: Any) -> Any:
+    """The power sensor of a rail; None: it has none, as one with a voltage only."""
+    return getattr(rail, "power", None)
+
+
+def _fresh(sensor: Any) -> float:
+    """A sensor's value in watts.
+
+    `pynq.pmbus.Sensor` drops libsensors' error code and returns what lay in its buffer before: the
+    last reading, or 0. So the buffer is filled first with what no sensor gives.
+
+    Raises:
+        ValueError: libsensors gave no value.
+    """
+    buffer = getattr(sensor, "_value", None)
+    if buffer is not None:
+        buffer[0] = math.nan
+    value = float(sensor.value)
+    if not math.isfinite(value):
+        raise ValueError(f"{getattr(sensor, 'name', 'a rail')} gave no value")
+    return value
 
 
 def pmbus_meter(
@@ -44,18 +79,18 @@ def pmbus_meter(
     """
     available = pynq_rails() if available is None else available
     for name in rails:
-        if name not in available or available[name].power is None:
-            names = ", ".join(key for key, rail in available.items() if rail.power is not None)
+        if _power_sensor(available.get(name)) is None:
+            names = ", ".join(key for key, rail in available.items() if _power_sensor(rail))
             raise MeasurementError(
                 "is not among the rails with a power sensor",
                 field="rail",
                 value=name,
                 remedy=f"there are {names}" if names else "install libsensors-dev (libsensors.so)",
             )
-    sensors = [available[name].power for name in rails]
+    sensors = [_power_sensor(available[name]) for name in rails]
 
     def read() -> float:
-        return float(sum(sensor.value for sensor in sensors))
+        return math.fsum(_fresh(sensor) for sensor in sensors)
 
     name = "pmbus " + "+".join(rails)
     return metered(name, rails, read, update_interval_seconds, resolution_watts, _GAIN_ERROR)

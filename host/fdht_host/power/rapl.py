@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fdht_host.power.hwmon import folders_in, number_in
 from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
 from fdht_host.power.sampling import SamplingMeter
+from fdht_models.arguments import seconds
 from fdht_models.errors import MeasurementError
 
 POWERCAP = Path("/sys/class/powercap")
@@ -36,8 +38,13 @@ class Domain:
     wrap_microjoules: int
 
     def read(self) -> int:
-        """The counter in microjoules."""
-        return int(self.counter.read_text())
+        """The counter in microjoules.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it holds no number.
+        """
+        return number_in(self.counter)
 
 
 class EnergyCounter:
@@ -69,7 +76,7 @@ def find_domains(root: Path = POWERCAP) -> tuple[Domain, ...]:
         MeasurementError: there is none; the message says why.
     """
     remedy = "the CPU's energy stays unmeasured"
-    folders = sorted(entry for entry in root.glob("*") if re.fullmatch(r".*rapl:\d+", entry.name))
+    folders = [entry for entry in folders_in(root, "*") if re.fullmatch(r".*rapl:\d+", entry.name)]
     if not folders:
         raise MeasurementError("holds no RAPL domain", field=str(root), remedy=remedy)
     domains = []
@@ -78,7 +85,10 @@ def find_domains(root: Path = POWERCAP) -> tuple[Domain, ...]:
             name = (folder / "name").read_text().strip()
             if not name.startswith("package"):
                 continue  # "psys" and the like contain the packages, or other things
-            wrap = int((folder / "max_energy_range_uj").read_text())
+            wrap = number_in(folder / "max_energy_range_uj")
+            if wrap <= 0:
+                # Energy would run backwards at each wrap.
+                raise ValueError(f"max_energy_range_uj is {wrap}")
             domain = Domain(name, folder / "energy_uj", wrap)
             domain.read()
         except PermissionError as error:
@@ -103,6 +113,7 @@ def rapl_meter(root: Path = POWERCAP, poll_seconds: float = _POLL_SECONDS) -> Sa
     Raises:
         MeasurementError: there is no RAPL, or it cannot be read.
     """
+    poll_seconds = seconds(poll_seconds, "poll_seconds")
     domains = find_domains(root)
     sensor = Sensor(
         name="RAPL",

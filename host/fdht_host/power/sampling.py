@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
+from fdht_models import arguments
 from fdht_models.errors import MeasurementError
 
 #: Turns time stamps (int64[n], ns) and readings (float64[n]) into a trace.
@@ -49,8 +50,10 @@ class SamplingMeter:
         self.sensor = sensor
         self._read = read
         self._to_trace = to_trace or (lambda times, watts: PowerTrace(times, watts, sensor))
-        self._poll = poll_seconds or sensor.update_interval_seconds / 4
-        self._timeout = timeout_seconds
+        if poll_seconds is None:
+            poll_seconds = sensor.update_interval_seconds / 4
+        self._poll = arguments.seconds(poll_seconds, "poll_seconds")
+        self._timeout = arguments.seconds(timeout_seconds, "timeout_seconds")
         self._thread: threading.Thread | None = None
         self._recording = _Recording()
 
@@ -146,6 +149,8 @@ def characterise(
     Raises:
         MeasurementError: fewer than three changes within `seconds`: the interval is unknown.
     """
+    seconds = arguments.seconds(seconds, "seconds")
+    changes = arguments.count(changes, "changes", 3)
     end = time.monotonic_ns() + int(seconds * NANOSECONDS)
     moments: list[int] = []
     steps: list[float] = []

@@ -5,6 +5,9 @@ Register Map"): AP_DONE and AP_READY clear on read, interrupt status toggles on 
 are latched at AP_START. A call lasts frames x cycles / clock of virtual time; memory is read and
 written when it ends, so that a host that touches its buffers too early gets wrong data, as it may
 on hardware.
+
+Ctrl-C ends a program, and leaves the programmable logic at what it does: it is held back while a
+call begins or ends here.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from fdht_host.simulator.clock import NANOSECONDS, ActivityLog, VirtualClock
 from fdht_host.simulator.engine import Engine
 from fdht_host.simulator.memory import Memory
 from fdht_models.errors import DeviceError
+from fdht_models.interruption import interrupts_held_back
 
 #: Virtual time of a call beside its frames: start, pipeline fill and the identity registers.
 _CALL_OVERHEAD_NS = 1_000
@@ -172,7 +176,8 @@ class FdhtCore:
             )
         # AP_START reads as 1 while a call runs; writing it again changes nothing.
         if value & AP_START and self._call is None:
-            self._start()
+            with interrupts_held_back():
+                self._start()
 
     def _argument(self, name: str) -> int:
         register = BY_NAME[name]
@@ -225,6 +230,10 @@ class FdhtCore:
         call = self._call
         if call is None or call.end_ns is None or self._clock.monotonic_ns() < call.end_ns:
             return
+        with interrupts_held_back():
+            self._end(call)
+
+    def _end(self, call: _Call) -> None:
         self.hang_reason = self._obstacle(call.frames, call.results, call.count, call.weights)
         if self.hang_reason:
             # A buffer was freed under the running call.

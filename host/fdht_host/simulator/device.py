@@ -1,8 +1,14 @@
-"""The simulated board as a pynq device."""
+"""The simulated board as a pynq device.
+
+Where a board fails, it raises what pynq 3.1.2 raises for a Zynq (`pynq/pl_server/`), so that the
+host's tests see what a board does. Errors of ours come only from what no board has: a simulated
+overlay's own files, and accesses that would stop a real board instead of failing.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import math
 import struct
@@ -28,6 +34,7 @@ from fdht_host.simulator.core import Block, ClockRegisters, Faults, FdhtCore
 from fdht_host.simulator.engine import Engine
 from fdht_host.simulator.memory import Memory
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
+from fdht_models.interruption import interrupts_held_back
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board, get_board
 from fdht_overlays.manifest import OverlayManifest, load_manifest
@@ -118,22 +125,18 @@ class SimulatedDevice(Device):
         """Returns pynq's description of a bitstream file and the `.hwh` beside it.
 
         Raises:
-            ArtifactError: a file is missing or damaged.
-            DeviceError: the bitstream is for another part, or a real one.
+            RuntimeError: the bitstream file is damaged, or there is no `.hwh`
+                (`embedded_device.py`: parse_bit_header, EmbeddedDevice.get_bitfile_metadata).
+                Reading one that is damaged raises whatever pynqmetadata did not expect.
         """
         path = Path(bitfile_name)
-        bitfile = read_bitfile(path)
-        if not self.board.part.matches(bitfile.part):
-            raise DeviceError(
-                f"is for the part {bitfile.part}, and {self.board.name} has {self.board.part.name}",
-                field=str(path),
-                remedy=f"build it for --board {self.board.name}",
-            )
-        # Refuses a real bitstream.
-        _ = bitfile.simulated_design_id
+        try:
+            read_bitfile(path)
+        except ArtifactError as error:
+            raise RuntimeError(error.problem) from error
         handoff = path.with_suffix(".hwh")
         if not handoff.is_file():
-            raise ArtifactError("is missing", field=str(handoff), remedy="run fdht build again")
+            raise RuntimeError("Unable to find metadata for bitstream")
         parser = RuntimeMetadataParser(Metadata(input=handoff))
         _complete_clocks(parser)
         return parser
@@ -142,14 +145,15 @@ class SimulatedDevice(Device):
         """Loads an overlay: the core starts anew, buffers stay.
 
         Raises:
+            OSError: the bitstream is for another part, a partial or a real one: as a board, whose
+                kernel refuses the file when its name is written to
+                /sys/class/fpga_manager/fpga0/firmware.
             ArtifactError: the overlay's directory is incomplete or damaged.
             DeviceError: it holds another design than its bitstream names, or no single core.
         """
-        if bitstream.partial:
-            raise DeviceError("partial bitstreams are not simulated", field="bitstream")
         path = Path(bitstream.bitfile_name)
+        found = self._programmed(path, bitstream.partial)
         manifest = load_manifest(path.parent)
-        found = read_bitfile(path).simulated_design_id
         if found != manifest.design_number:
             raise DeviceError(
                 f"holds design {found:016x}, and its manifest names {manifest.design_id}",
@@ -171,6 +175,22 @@ class SimulatedDevice(Device):
             self.faults,
         )
         self.post_download(bitstream, parser, self.name)
+
+    def _programmed(self, path: Path, partial: bool) -> int:
+        """The design that a bitstream holds, if it is one for this board."""
+        bitfile = read_bitfile(path)
+        if partial:
+            raise OSError(errno.EINVAL, "partial bitstreams are not simulated")
+        if not self.board.part.matches(bitfile.part):
+            raise OSError(
+                errno.EINVAL,
+                f"it is for the part {bitfile.part}, and {self.board.name} has "
+                f"{self.board.part.name}",
+            )
+        try:
+            return bitfile.simulated_design_id
+        except DeviceError as error:
+            raise OSError(errno.EINVAL, f"it {error.problem}") from error
 
     # Registers.
 
@@ -224,15 +244,28 @@ class SimulatedDevice(Device):
         core, and what is not invalidated does not reach the host.
 
         Raises:
-            DeviceError: the memory is exhausted.
+            RuntimeError: the memory is exhausted (`xrt_device.py`, XrtDevice.allocate_bo), or no
+                overlay was loaded yet (`embedded_device.py`, EmbeddedDevice.default_memory).
         """
+        if not hasattr(self, "mem_dict"):
+            raise RuntimeError("Overlay is not downloaded")
         dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
-        size = math.prod(dimensions) * np.dtype(dtype).itemsize
-        address = self._memory.allocate(size)
+        # What was taken belongs to nobody until the buffer is there.
+        with interrupts_held_back():
+            return self._buffer(dimensions, np.dtype(dtype), cacheable)
+
+    def _buffer(
+        self, dimensions: tuple[int, ...], dtype: np.dtype[Any], cacheable: bool
+    ) -> PynqBuffer:
+        size = math.prod(dimensions) * dtype.itemsize
+        try:
+            address = self._memory.allocate(size)
+        except MemoryError as error:
+            raise RuntimeError(f"BO allocation failed: {error}") from error
         host = np.zeros(size, np.uint8) if cacheable else self._memory.view(address, size)
         buffer = PynqBuffer(
             dimensions,
-            np.dtype(dtype),
+            dtype,
             buffer=host,
             device=self,
             bo=address,
@@ -250,16 +283,24 @@ class SimulatedDevice(Device):
         self._memory.free(pointer)
 
     def flush(self, bo: int, offset: int, ptr: int, size: int) -> None:
-        """Copies `size` bytes of a buffer from the host's copy to the memory."""
-        self._shared(bo, offset, size)[:] = _host_bytes(ptr, size)
+        """Copies `size` bytes of a buffer from the host's copy to the memory.
+
+        Raises:
+            RuntimeError: it is freed (`xrt_device.py`, XrtDevice.flush).
+        """
+        self._shared(bo, offset, size, "Flush")[:] = _host_bytes(ptr, size)
 
     def invalidate(self, bo: int, offset: int, ptr: int, size: int) -> None:
-        """Copies `size` bytes of a buffer from the memory to the host's copy."""
-        _host_bytes(ptr, size)[:] = self._shared(bo, offset, size)
+        """Copies `size` bytes of a buffer from the memory to the host's copy.
 
-    def _shared(self, bo: int, offset: int, size: int) -> npt.NDArray[np.uint8]:
+        Raises:
+            RuntimeError: it is freed (`xrt_device.py`, XrtDevice.invalidate).
+        """
+        _host_bytes(ptr, size)[:] = self._shared(bo, offset, size, "Invalidate")
+
+    def _shared(self, bo: int, offset: int, size: int, action: str) -> npt.NDArray[np.uint8]:
         if not self._memory.contains(bo + offset, size):
-            raise DeviceError("is freed or too small", field="buffer", value=hex(bo + offset))
+            raise RuntimeError(f"Buffer {action} Failed: {bo + offset:#x} is freed or too small")
         return self._memory.view(bo + offset, size)
 
 

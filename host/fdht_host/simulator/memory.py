@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.errors import DeviceError
-
 #: Physical address of the first byte that buffers are taken from.
 BASE = 0x1000_0000
 #: Contiguous memory comes in pages.
@@ -30,7 +28,7 @@ class Memory:
         """Takes `size` bytes; returns their physical address, a multiple of the page size.
 
         Raises:
-            DeviceError: no gap is large enough.
+            MemoryError: no gap is large enough.
         """
         pages = max(PAGE, -(-size // PAGE) * PAGE)
         start = BASE
@@ -39,11 +37,8 @@ class Memory:
                 break
             start = taken + length
         if start + pages > BASE + len(self._bytes):
-            raise DeviceError(
-                f"no {pages} bytes are left of the simulated board's {len(self._bytes)}",
-                field="allocate",
-                value=size,
-                remedy="free buffers or use smaller batches",
+            raise MemoryError(
+                f"no {pages} bytes are left of the simulated board's {len(self._bytes)}"
             )
         self._buffers[start] = pages
         self.view(start, pages)[:] = _POISON

@@ -25,6 +25,7 @@ from fdht_hls.rtl.simulation.build import (
     render_bench,
     signal_type,
 )
+from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
 from fdht_overlays.open import ports
 from fdht_overlays.open.axi3 import INCR
@@ -71,6 +72,7 @@ class SystemSettings:
     timeout: float = 120.0
 
     def __post_init__(self) -> None:
+        seconds(self.timeout, "timeout")
         if not 0 <= self.back_pressure < 1:
             raise ConfigError(
                 "must be at least 0 and less than 1",

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from fdht_models.arguments import seconds
 from fdht_models.artifacts import canonical_json, write_bytes
 from fdht_models.errors import ConfigError
 from fdht_overlays.plan.needs import Need, shell_places
@@ -53,6 +54,9 @@ class Step:
         timeout: seconds.
         success: texts that its log must have.
         phases: of its log, in their order.
+
+    Raises:
+        ConfigError: the time-out is no time.
     """
 
     name: str
@@ -65,6 +69,9 @@ class Step:
     timeout: float
     success: tuple[str, ...]
     phases: tuple[Phase, ...] = ()
+
+    def __post_init__(self) -> None:
+        seconds(self.timeout, f"timeout of step {self.name}")
 
     @property
     def script(self) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fdht_models.arguments import seconds
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ConfigError, ToolError
 from fdht_overlays.plan.archive import archive_bytes, import_results
@@ -81,17 +82,20 @@ def run_remotely(
         timeout: seconds for the whole; by default what all steps may take.
 
     Raises:
+        ConfigError: the time-out is no time.
         ToolError: asyncssh or a program is missing, the machine cannot be reached, a step failed,
             or it did not end in time; what was running there is ended.
         ArtifactError, EqualityError: as `import_results`.
     """
+    if timeout is None:
+        timeout = sum(step.timeout for step in plan.steps)
+    limit = seconds(timeout, "timeout")
     try:
         import asyncssh
     except ImportError as error:
         raise ToolError(
             "is not installed", field="asyncssh", remedy="pip install 'fdht[remote]'"
         ) from error
-    limit = timeout or sum(step.timeout for step in plan.steps)
     try:
         results = asyncio.run(_run(plan, host, show or (lambda progress: None), limit))
     except (OSError, asyncssh.Error) as error:

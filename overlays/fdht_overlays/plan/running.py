@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fdht_hls.process import run_logged
 from fdht_hls.vitis.project import only_run, unwritable
+from fdht_models.arguments import seconds
 from fdht_models.errors import ToolError
 from fdht_overlays.plan.checking import check_step
 from fdht_overlays.plan.needs import find, resolved, step_environment
@@ -71,11 +72,13 @@ def run_plan(
         Steps that were done now.
 
     Raises:
+        ConfigError: the time-out is no time.
         ToolError: a program or file is missing, or it failed, or did not end in time.
         EqualityError: the core's results differ from the reference.
         ArtifactError: a step did not write what it should, or the disk is full.
     """
     fresh: list[str] = []
+    allowed = None if timeout is None else seconds(timeout, "timeout")
     with only_run(directory) as lock:
         plan.write(directory)
         environment = step_environment(os.environ)
@@ -85,7 +88,7 @@ def run_plan(
             if is_done(plan, step, directory):
                 continue
             forget(step, directory)
-            patience = timeout or step.timeout
+            patience = step.timeout if allowed is None else allowed
             _run_step(step, directory, show or _silent, patience, environment, lock)
             record(plan, step, directory)
             fresh.append(step.name)

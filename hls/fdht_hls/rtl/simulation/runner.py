@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fdht_hls.csimulation import Bytes, Identity, pack_frames, unpack_results
 from fdht_hls.process import run_tool
 from fdht_hls.rtl.simulation.build import Simulator
+from fdht_models.arguments import count, seconds
 from fdht_models.artifacts import read_json, write_bytes
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
 from fdht_models.tensor.fixedpoint import Codes
@@ -58,8 +59,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("latency", 0), ("jitter", 0), ("seed", 0), ("timeout_clocks", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"must be {least} or more", field=name, value=getattr(self, name))
+            count(getattr(self, name), name, least)
+        seconds(self.timeout, "timeout")
         if not 0 <= self.back_pressure < 1:
             raise ConfigError(
                 "must be at least 0 and less than 1, the share of clocks that are held up",

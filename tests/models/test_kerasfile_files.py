@@ -88,7 +88,8 @@ def test_a_layer_in_two_models_has_no_sure_place(tmp_path: Path) -> None:
     source = keras.Input((STEPS, INPUTS))
     shared = keras.layers.LSTM(UNITS, return_sequences=True, name="shared")
     encoder = keras.Model(source, shared(source), name="encoder")
-    other = keras.layers.LSTM(UNITS, name="other")(shared(encoder(source)[..., :1] * source))
+    between = keras.layers.Dense(INPUTS)(encoder(source))
+    other = keras.layers.LSTM(UNITS, name="other")(shared(between))
     model = keras.Model(source, keras.layers.Dense(CLASSES)(other))
     model.save(tmp_path / "two.keras")
     with pytest.raises(ConfigError, match="is in several models of the file"):
@@ -111,8 +112,10 @@ def test_reading_loads_no_keras() -> None:
 def with_code(k: Any, marker: Path, place: str) -> Any:
     """A model with a `Lambda` that makes a file whenever it is called."""
 
+    path = str(marker)
+
     def trap(values: Any) -> Any:
-        marker.touch()
+        open(path, "w").close()  # noqa: PTH123, SIM115
         return values
 
     layer = k.layers.Lambda(trap, name="code")
@@ -308,52 +311,43 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
+def check(model: archive.SavedModel, config: Any) -> None:
+    """What is read of another configuration of a file is whole, or refused in one line."""
+    try:
+        graph = reading.graph_of(config, model.major)
+        number = reading._chosen(graph, None)
+        with np.errstate(all="ignore"):  # as `read_model` does
+            other = archive.SavedModel(config, model.major, model.root, model.stored)
+            found = reading._with_configuration(other, graph, number, CLASSES)
+    except FdhtError as error:
+        assert "\n" not in str(error)
+    else:
+        assert found.kernel.shape == (INPUTS, 4 * UNITS)
+
+
 @pytest.mark.parametrize("version", KERAS)
 def test_no_configuration_ends_in_a_traceback(saved: Path, version: str) -> None:
-    """Every value in turn is replaced or taken away; what is read is whole, or refused."""
-    source = saved / f"{version}.h5"
-    with archive.open_model(source) as model:
-        assert model.config is not None
+    """Every value in turn is replaced or taken away."""
+    with archive.open_model(saved / f"{version}.h5") as model:
         tried = 0
         for path in places(model.config):
             for new in (KeyError, None, -1, "x", [], {}):
-                config = changed(model.config, path, new)
-                other = archive.SavedModel(config, model.major, model.root, model.stored)
+                check(model, changed(model.config, path, new))
                 tried += 1
-                try:
-                    graph = reading.graph_of(config, model.major)
-                    found = reading._with_configuration(
-                        other, graph, reading._chosen(graph, None), CLASSES
-                    )
-                except FdhtError as error:
-                    assert "\n" not in str(error)
-                else:
-                    assert found.kernel.shape == (INPUTS, 4 * UNITS), (path, new)
         assert tried > 500
 
 
-_CONNECTING = {"inbound_nodes", "input_layers", "output_layers", "name", "class_name"}
-
-
-def test_a_functional_configuration_ends_in_no_traceback(tmp_path: Path) -> None:
-    """The same, of connections; written as Keras 2 and Keras 3 do."""
+def test_no_connection_ends_in_a_traceback(tmp_path: Path) -> None:
+    """The same, of a model in a model, as Keras 2 and Keras 3 write it."""
     for k in KERAS.values():
         source = k.Input((STEPS, INPUTS))
         inner = k.Sequential([k.Input((UNITS,)), k.layers.Dense(5)], name="inner")
         hidden = inner(k.layers.LSTM(UNITS, name="l")(source))
         k.Model(source, k.layers.Dense(CLASSES)(hidden)).save(tmp_path / "a.h5")
         with archive.open_model(tmp_path / "a.h5") as model:
-            assert model.config is not None
             for path in filter(_CONNECTING.intersection, places(model.config)):
                 for new in (KeyError, None, 1, "x", [], {}, ["l", 0, 0]):
-                    config = changed(model.config, path, new)
-                    try:
-                        graph = reading.graph_of(config, model.major)
-                        reading._with_configuration(
-                            archive.SavedModel(config, model.major, model.root, model.stored),
-                            graph,
-                            reading._chosen(graph, None),
-                            CLASSES,
-                        )
-                    except FdhtError as error:
-                        assert "\n" not in str(error)
+                    check(model, changed(model.config, path, new))
+
+
+_CONNECTING = {"inbound_nodes", "input_layers", "output_layers", "name", "class_name"}

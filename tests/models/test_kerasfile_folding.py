@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fdht_models.errors import ConfigError
+from fdht_models.kerasapi import tf
 from fdht_models.kerasfile import SavedLayer, read_model
 from tests.models.saved_models import (
     CLASSES,
@@ -403,7 +404,8 @@ def test_settings_that_ours_has_not_are_refused(build: Any, message: str, tmp_pa
 
 def test_hard_sigmoid_is_not_the_same_in_both(tmp_path: Path) -> None:
     """Keras 2: clip(0.2 x + 0.5); Keras 3: clip(x / 6 + 0.5)."""
-    at_two = [float(np.asarray(k.activations.hard_sigmoid(np.float32(2)))) for k in KERAS.values()]
+    two = tf.constant(2.0)
+    at_two = [float(np.asarray(k.activations.hard_sigmoid(two))) for k in KERAS.values()]
     np.testing.assert_allclose(at_two, [0.9, 5 / 6], rtol=1e-6)  # float32 has 24 bits
     for version, k in KERAS.items():
         layer = k.layers.LSTM(UNITS, recurrent_activation="hard_sigmoid", name="l")

@@ -43,6 +43,7 @@ class Layer:
         config: its settings, as Keras wrote them.
         origin: why it is code and not a layer of Keras, or None.
         group: where `saving_lib` puts its weights.
+        own: its own name; that of a wrapped layer is not `name`, which is the wrapper's.
         wrapped: the layer that a `TimeDistributed` or `Bidirectional` wraps.
     """
 
@@ -51,6 +52,7 @@ class Layer:
     config: Mapping[str, Any]
     origin: str | None
     group: str = ""
+    own: str = ""
     wrapped: Layer | None = None
 
     @property
@@ -85,7 +87,7 @@ def layer_of(entry: Any, outer: str, group: str) -> Layer:
     if kind in ("TimeDistributed", "Bidirectional"):
         inside = "layer" if kind == "TimeDistributed" else "forward_layer"
         wrapped = _wrapped(config.get("layer"), name, f"{group}/{inside}")
-    return Layer(name, kind, config, _origin(entry, kind, config), group, wrapped)
+    return Layer(name, kind, config, _origin(entry, kind, config), group, own, wrapped)
 
 
 def class_of(entry: Any, field: str) -> str:
@@ -129,7 +131,8 @@ def damaged(field: str, problem: str) -> ArtifactError:
 
 def _wrapped(entry: Any, name: str, group: str) -> Layer:
     kind, config = class_of(entry, name), settings(entry, name)
-    return Layer(name, kind, config, _origin(entry, kind, config), group)
+    own = str(config.get("name"))
+    return Layer(name, kind, config, _origin(entry, kind, config), group, own)
 
 
 def _origin(entry: Mapping[str, Any], kind: str, config: Mapping[str, Any]) -> str | None:

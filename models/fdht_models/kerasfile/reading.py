@@ -69,7 +69,9 @@ def read_model(path: Path, name: str | None, classes: int) -> SavedLayer:
             return _without_configuration(model, name)
         graph = graph_of(model.config, model.major)
         number = _chosen(graph, name)
-        return _with_configuration(model, graph, number, classes)
+        # What is not finite is refused where it has got to: in the weights.
+        with np.errstate(all="ignore"):
+            return _with_configuration(model, graph, number, classes)
 
 
 def _without_configuration(model: SavedModel, name: str | None) -> SavedLayer:

@@ -11,6 +11,8 @@ from fdht_models.kerasfile.layers import BATCH_NORMALIZATION, IDLE, Layer
 #: Sizes of the axes behind the batch; None: any. As a whole None: not known.
 Shape = tuple[int | None, ...] | None
 
+#: Layers whose weights can be taken.
+RECURRENT = ("LSTM", "GRU")
 #: Layers that change no shape.
 KEEPING = frozenset(
     {
@@ -33,11 +35,14 @@ KEEPING = frozenset(
 
 
 def shapes_of(graph: Graph) -> dict[Tensor, Shape]:
-    """Shapes of what the calls return first; of a tensor that is not in it, nothing is known."""
+    """Shapes of tensors; of one that is not in it, nothing is known."""
     shapes: dict[Tensor, Shape] = {}
     for number, call in enumerate(graph.calls):
         before = shapes.get(call.inputs[0]) if call.inputs else None
         shapes[Tensor(number)] = _shape(call.layer, before)
+        if call.layer.kind in RECURRENT and call.layer.config.get("return_state"):
+            units = (_size(call.layer.config.get("units")),)
+            shapes |= {Tensor(number, state): units for state in (1, 2)}
     return shapes
 
 
@@ -58,7 +63,7 @@ def _shape(layer: Layer, before: Shape) -> Shape:
         return _input_shape(layer)
     if layer.kind in KEEPING:
         return before
-    if layer.kind in ("LSTM", "GRU"):
+    if layer.kind in RECURRENT:
         units = (_size(layer.config.get("units")),)
         return (*before[:1], *units) if before and layer.config.get("return_sequences") else units
     if before is None:

@@ -66,6 +66,8 @@ def step_of(model: SavedModel, call: Call, before: Shape) -> Step | Stop:
     Raises:
         FdhtError: weights are missing or damaged.
     """
+    if call.layer.code:
+        return Stop(call.layer.code)
     if len(call.inputs) != 1:
         return Stop("it joins several tensors")
     if call.arguments:
@@ -165,8 +167,7 @@ def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> Step
     if len(sizes) != 1 or len(next(iter(sizes))) != 1:
         raise ShapeError("must have vectors of one length", field=layer.name, value=sorted(sizes))
     # y = gamma (x - mean) / sqrt(variance + epsilon) + beta
-    with np.errstate(all="ignore"):  # what is not finite is refused once it is in the weights
-        scale = 1 / np.sqrt(vectors["moving_variance"] + epsilon)
+    scale = 1 / np.sqrt(vectors["moving_variance"] + epsilon)
     if "gamma" in vectors:
         scale = scale * vectors["gamma"]
     offset = -vectors["moving_mean"] * scale
@@ -186,8 +187,7 @@ def _normalization(model: SavedModel, layer: Layer, before: Shape) -> Step | Sto
     else:
         arrays = weights_of_normalization(model, layer)
         mean, variance = (arrays[name].astype(np.float64).reshape(-1) for name in arrays)
-    with np.errstate(all="ignore"):
-        deviation = np.maximum(np.sqrt(variance), _EPSILON)
+    deviation = np.maximum(np.sqrt(variance), _EPSILON)
     if config.get("invert"):
         return Step(scale=deviation, offset=mean)
     return Step(scale=1 / deviation, offset=-mean / deviation)

@@ -123,14 +123,12 @@ def after(model: SavedModel, graph: Graph, number: int, units: int) -> list[Way]
     shapes = shapes_of(graph)
     layer = graph.calls[number].layer
     whole = Way(np.eye(units), np.zeros(units))
-    starts = {Tensor(number): shapes[Tensor(number)]}
-    if layer.config.get("return_state"):  # the output, h, and an LSTM's c
-        starts[Tensor(number, 1)] = (units,)
-        starts[Tensor(number, 2)] = None
+    # The output, and if they are returned h and an LSTM's c.
+    states = (1, 2) if layer.config.get("return_state") else ()
     ends: list[Way] = []
-    waiting = [(tensor, shape, whole) for tensor, shape in starts.items()]
+    waiting = [(Tensor(number, output), whole) for output in (0, *states)]
     while waiting:
-        tensor, shape, path = waiting.pop()
+        tensor, path = waiting.pop()
         if tensor.output == 2 and tensor.call == number:
             ends.extend(
                 _ended(path, graph.calls[one].layer, "it reads the cell's state")
@@ -141,10 +139,10 @@ def after(model: SavedModel, graph: Graph, number: int, units: int) -> list[Way]
             ends.append(path)
         for one in graph.readers(tensor):
             call = graph.calls[one]
-            step = step_of(model, call, shape)
+            step = step_of(model, call, shapes.get(tensor))
             reached = _fold_on(path, call.layer, step)
             if reached.stop is None:
-                waiting.append((Tensor(one), shapes.get(Tensor(one)), reached))
+                waiting.append((Tensor(one), reached))
             else:
                 ends.append(reached)
     return ends[::-1]

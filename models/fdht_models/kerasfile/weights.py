@@ -60,7 +60,7 @@ def _by_place(model: SavedModel, layer: Layer, names: Sequence[str], cell: bool)
         raise _missing(model, layer, names)
     saved = model.root.group(f"{layer.group}/vars")
     name = None if saved is None else saved.text("name")
-    if name not in (None, layer.name.split("/")[-1]) and layer.wrapped is None and not cell:
+    if name not in (None, layer.own):
         raise ArtifactError(
             f"the weights there are of a layer {name!r}",
             field=f"{model.root.file}: {place}",

@@ -115,7 +115,7 @@ def with_code(k: Any, marker: Path, place: str) -> Any:
     path = str(marker)
 
     def trap(values: Any) -> Any:
-        open(path, "w").close()  # noqa: PTH123, SIM115
+        open(path, "w").close()  # noqa: PTH123
         return values
 
     layer = k.layers.Lambda(trap, name="code")
@@ -334,7 +334,7 @@ def test_no_configuration_ends_in_a_traceback(saved: Path, version: str) -> None
             for new in (KeyError, None, -1, "x", [], {}):
                 check(model, changed(model.config, path, new))
                 tried += 1
-        assert tried > 500
+        assert tried > 300
 
 
 def test_no_connection_ends_in_a_traceback(tmp_path: Path) -> None:

@@ -54,6 +54,9 @@ def tensorize(
 ) -> TensorLSTM | TensorGRU:
     """A tensorized layer with the weights of a trained dense one, ready for fine-tuning.
 
+    Weights and gates are taken over, and what the layer returns; what acts in training only
+    (dropout, regularisers, constraints) is not.
+
     Args:
         keras_layer: a built `LSTM`, or `GRU` with `reset_after` (see `cell_from_keras`).
         format: the decomposition and its ranks.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# QKeras 0.9: quantized_bits computes x + (xq - x) in float32. From 2^24 steps of the format on, that is
-# no longer xq: a sum that saturates comes out as a code beside the right one, even one that the format
-# does not have (128 steps for 8 bits, whose largest code is 127). Below 2^24 steps it is xq exactly.
+# QKeras 0.9: quantized_bits computes x + (xq - x) in float32. Beyond 2^24 steps of the format that is no
+# longer always xq: a sum that saturates can come out as a code beside the right one, even one that the
+# format does not have (128 steps for 8 bits, whose largest code is 127). Below 2^24 steps it is xq exactly.
 # Exits 0 while it behaves so, 1 if it no longer does.
 set -eu
 folder=$(mktemp -d)

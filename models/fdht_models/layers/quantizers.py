@@ -82,8 +82,8 @@ def round_to(values: tf.Tensor, format: FixedPoint) -> tf.Tensor:
     """Rounds half to even and saturates, exactly, in the tensor's own precision.
 
     QKeras computes `x + (xq - x)`. In float32 that is xq exactly as long as x is below 2^24 steps
-    of the format: the difference is a multiple of x's last place, and no larger than x. From there
-    on a saturated value comes out as another code, even as one that the format does not have.
+    of the format: the difference is a multiple of x's last place, and no larger than x. Beyond
+    that a saturated value can come out as another code, even one that the format does not have.
     Where integers must be met, this is used instead.
     """
     scale = tf.constant(format.scale, values.dtype)

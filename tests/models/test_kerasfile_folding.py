@@ -417,3 +417,18 @@ def test_hard_sigmoid_is_not_the_same_in_both(tmp_path: Path) -> None:
             else:
                 with pytest.raises(ConfigError, match=r"l\.recurrent_activation = 'hard_sigmoid'"):
                     read(model, tmp_path, suffix)
+
+
+def test_bytes_and_numbers_from_0_to_1_are_told_apart(tmp_path: Path) -> None:
+    """Every product here is by a power of two, so that nothing is rounded."""
+    note = "the model's input is taken for bytes, from 0 to 255"
+    for k in KERAS.values():
+        for dtype, scale, factor in (("uint8", 1 / 256, 1), ("float32", 1 / 256, 1),
+                                     ("float32", 2.0, 2), ("float32", 0.5, 0.5)):  # fmt: skip
+            layers = [k.layers.Rescaling(scale), k.layers.LSTM(UNITS, name="l")]
+            source = k.Input((STEPS, INPUTS), dtype=dtype)
+            model = randomised(k.Sequential([source, *layers, k.layers.Dense(CLASSES)]))
+            found = read(model, tmp_path, "keras")
+            kernel = model.get_layer("l").get_weights()[0]
+            np.testing.assert_array_equal(found.kernel, factor * kernel.astype(np.float64))
+            assert (note in found.notes) == (scale == 1 / 256)

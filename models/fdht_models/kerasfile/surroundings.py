@@ -32,7 +32,6 @@ class Before:
         offset: [gates x H], to be added to the bias of the input; None: nothing.
         folded, idle: labels of layers that are in the kernel, and of those that do nothing.
         stop: label of the layer nearest to the recurrent one that could not be folded, and why.
-        beyond: labels of the layers before that one.
         of_bytes: the model's input is bytes and not bytes divided by 256.
     """
 
@@ -41,7 +40,6 @@ class Before:
     folded: tuple[str, ...]
     idle: tuple[str, ...]
     stop: tuple[str, str] | None
-    beyond: tuple[str, ...]
     of_bytes: bool
 
 
@@ -94,7 +92,7 @@ def before(model: SavedModel, graph: Graph, number: int, kernel: npt.NDArray[Any
     stop, tensor = None, graph.calls[number].inputs[0]
     while stop is None and graph.calls[tensor.call].layer.kind != INPUT:
         call = graph.calls[tensor.call]
-        _refuse_code(call.layer)
+        refuse_code([call.layer])
         read = call.inputs[0] if call.inputs else None
         step = step_of(model, call, shapes.get(read) if read is not None else None)
         reason = step.reason if isinstance(step, Stop) else _fold_back(walk, call.layer, step)
@@ -102,13 +100,11 @@ def before(model: SavedModel, graph: Graph, number: int, kernel: npt.NDArray[Any
             stop = (call.layer.label, reason or "it reads nothing")
         else:
             tensor = read
-    beyond = _ancestors(graph, tensor) if stop else ()
-    for layer in beyond:
-        _refuse_code(layer)
-    labels = tuple(layer.label for layer in beyond if layer.label != (stop or ("",))[0])
+    if stop is not None:
+        refuse_code(_ancestors(graph, tensor))
     of_bytes = stop is None and (walk.of_bytes or _integers(graph.calls[tensor.call].layer))
     scaled = walk.kernel * _BYTES if of_bytes else walk.kernel
-    return Before(scaled, walk.offset, tuple(walk.folded), tuple(walk.idle), stop, labels, of_bytes)
+    return Before(scaled, walk.offset, tuple(walk.folded), tuple(walk.idle), stop, of_bytes)
 
 
 def after(model: SavedModel, graph: Graph, number: int, units: int) -> list[Way]:
@@ -166,17 +162,13 @@ def refuse_code(layers: Sequence[Layer]) -> None:
         ConfigError: one is.
     """
     for layer in layers:
-        _refuse_code(layer)
-
-
-def _refuse_code(layer: Layer) -> None:
-    if layer.code:
-        raise ConfigError(
-            f"stands in the way of the frames; {layer.code}",
-            field=layer.name,
-            value=layer.kind,
-            remedy=f"put a layer of Keras in its place, {AS_ARRAYS}",
-        )
+        if layer.code:
+            raise ConfigError(
+                f"stands in the way of the frames; {layer.code}",
+                field=layer.name,
+                value=layer.kind,
+                remedy=f"put a layer of Keras in its place, {AS_ARRAYS}",
+            )
 
 
 def _fold_back(walk: _Back, layer: Layer, step: Step) -> str | None:

@@ -20,6 +20,9 @@ _ALLOWED = frozenset(
     }
 )
 
+#: NumPy's module of the file format, which has no types.
+_HEADER: Any = np.lib.format
+
 
 class _ArraysOnly(pickle.Unpickler):
     """Refuses every name but those that arrays need."""
@@ -38,10 +41,10 @@ def read_objects(path: Path) -> Any:
         pickle.UnpicklingError: it is damaged, or names anything but arrays, which is not called.
     """
     with path.open("rb") as stream:
-        version = np.lib.format.read_magic(stream)
+        version = _HEADER.read_magic(stream)
         if version != (1, 0):
             raise ValueError(f"version {version} of the format")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        shape, _, dtype = _HEADER.read_array_header_1_0(stream)
         if not dtype.hasobject or shape != ():
             raise ValueError("it holds no single object")
         found = np.asarray(_ArraysOnly(stream).load(), object)

@@ -197,7 +197,7 @@ def search(
 def decompose_layer(
     experiment: Name,
     weights: Annotated[
-        Path, typer.Option(help="A trained Keras model (.keras, .h5), or arrays (.npz).")
+        Path, typer.Option(help="A trained model of Keras (.keras, .h5) or arrays (.npz).")
     ],
     layer: Annotated[str | None, typer.Option(help="Which LSTM or GRU, if several.")] = None,
     ranks: Annotated[

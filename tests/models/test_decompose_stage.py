@@ -213,18 +213,21 @@ def test_an_experiment_with_other_gates_is_noted(saved: Path, tmp_path: Path) ->
     assert "gates are ('sigmoid', 'tanh'), those of the experiment ('hard_sigmoid', 'tanh')" in note
 
 
-def test_a_layer_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_is_chosen_by_name(tmp_path: Path) -> None:
     inner = keras.Sequential([keras.layers.LSTM(UNITS, name="second")], name="inner")
     first = keras.layers.LSTM(8, return_sequences=True, name="first")
     model = keras.Sequential([keras.Input((4, INPUTS)), first, inner])
-    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: model)
     path = tmp_path / "two.keras"
-    with pytest.raises(ConfigError, match="LSTM and GRU layers are first, second; name one"):
+    model.save(path)
+    with pytest.raises(ConfigError, match="LSTM and GRU layers are first, inner/second; name one"):
         load_dense(path, None, CLASSES)
-    with pytest.raises(ConfigError, match=r"layer = 'secnd': .*; did you mean 'second'"):
+    with pytest.raises(ConfigError, match=r"layer = 'secnd': .*; did you mean 'inner/second'"):
         load_dense(path, "secnd", CLASSES)
-    found = load_dense(path, "second", CLASSES)
-    assert (found.name, found.cell.input.shape, found.head) == ("second", (4 * UNITS, 8), None)
+    for name in ("second", "inner/second"):
+        found = load_dense(path, name, CLASSES)
+        assert (found.name, found.cell.input.shape) == ("inner/second", (4 * UNITS, 8))
+        assert found.head is None
+    assert "first (LSTM) before inner/second is left out" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +235,7 @@ def test_a_layer_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("dense.npz", None, "there is no such file; check the path"),
         ("dense.npz", b"nonsense", "cannot be read .*; np.savez"),
-        ("dense.h5", b"nonsense", "cannot be read by Keras 2 .* if Keras 3 wrote it, save its"),
+        ("dense.h5", b"nonsense", "cannot be read .*; save the model again, or save its arrays"),
         ("dense.pt", b"nonsense", "is neither a Keras model .*; np.savez"),
     ],
 )
@@ -314,3 +317,88 @@ def test_the_manifest_names_what_made_it(done: Path) -> None:
     assert tensorize.InputBiasOnly.__name__ in keras.utils.get_registered_name(
         tensorize.InputBiasOnly
     )
+
+
+# Models with more than a layer and a classifier ---------------------------------------------------
+
+#: The layer's matrix as it is, so that nothing but rounding comes between the models.
+WHOLE = small_experiment(
+    model={"format": "dense", "hidden_box": None, "leaf_rank": None, "inner_rank": None}
+)
+
+
+def test_a_trained_model_is_as_accurate_as_before(tmp_path: Path) -> None:
+    """Trained on `watch`, with the usual normalisation on both sides; none of it is lost.
+
+    A logit differs by rounding to float32 alone. It is a sum of at most 17 products behind 4 steps
+    of sums of at most 170, each of numbers below 2^6: 4 x 187 x 2^-24 x 2^6 < 2^-8.
+    """
+    train, test = (WHOLE.source.load(split, tmp_path / "cache") for split in ("train", "test"))
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((4, INPUTS)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.BatchNormalization(),
+            keras.layers.LSTM(UNITS),
+            keras.layers.Dropout(0.25),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(CLASSES),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.legacy.Adam(1e-2), loss)
+    model.fit(train.frames.astype(np.float32), train.labels, epochs=25, batch_size=20, verbose=0)
+    wanted = model.predict(test.frames.astype(np.float32), verbose=0)
+    model.save(tmp_path / "dense.keras")
+    result = run(tmp_path / "small", tmp_path / "dense.keras", WHOLE)
+    assert result["classifier"] == "trained"
+    assert sum(note.startswith("folded into") for note in result["notes"]) == 2
+    again = float_classifier(WHOLE)
+    set_weights(again, decomposed_weights(WHOLE, tmp_path / "small")[0], "decomposed")
+    found = again.predict(test.frames, verbose=0)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2.0**-8)
+    accuracy = [(logits.argmax(-1) == test.labels).mean() for logits in (found, wanted)]
+    assert accuracy[0] == accuracy[1]
+    assert accuracy[0] > 0.4  # chance is 1/7
+
+
+def test_a_classifier_behind_another_layer_is_not_taken(tmp_path: Path) -> None:
+    """The stage says so, and begins with the fresh one."""
+    layers = [keras.layers.LSTM(UNITS, name="memory"), keras.layers.ReLU(name="relu"),
+              keras.layers.Dense(CLASSES, name="classes")]  # fmt: skip
+    model = keras.Sequential([keras.Input((4, INPUTS)), *layers])
+    model.save(tmp_path / "dense.h5")
+    result = run(tmp_path / "small", tmp_path / "dense.h5", WHOLE)
+    assert result["classifier"] == "fresh"
+    assert result["notes"][0].startswith("classifier: not taken, for relu (ReLU) stands in the way")
+    assert result["notes"][1] == "left out: relu (ReLU), classes (Dense)"
+    kept, _ = decomposed_weights(WHOLE, tmp_path / "small")
+    assert (kept["head/kernel"] != model.get_layer("classes").get_weights()[0]).any()
+
+
+def test_a_directory_and_pickles_are_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "saved.keras").mkdir()
+    with pytest.raises(ArtifactError, match="is a directory, not a file of Keras"):
+        run(tmp_path / "small", tmp_path / "saved.keras")
+    np.savez(tmp_path / "dense.npz", kernel=np.array([{}], object), recurrent_kernel=np.ones(1))
+    with pytest.raises(ArtifactError, match=r"cannot be read .*allow_pickle=False\); np.savez"):
+        run(tmp_path / "small", tmp_path / "dense.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head_kernel": None}, "head_bias: is there without head_kernel"),
+        ({"kernel": np.full((INPUTS, 64), "1")}, "kernel = '<U1': must be real numbers"),
+        ({"head_bias": np.full(CLASSES, np.nan)}, "head_kernel or head_bias: is not finite"),
+    ],
+)
+def test_arrays_that_cannot_be_meant(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(FdhtError, match=message):
+        run(tmp_path / "small", npz(tmp_path / "dense.npz", **changes))
+
+
+def test_arrays_that_are_not_known_are_named(tmp_path: Path) -> None:
+    path = npz(tmp_path / "dense.npz", gamma=np.ones(3))
+    assert load_dense(path, None, CLASSES).notes == ("arrays left out: gamma",)

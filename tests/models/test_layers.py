@@ -15,6 +15,7 @@ from fdht_models.kerasapi import keras, qkeras, tf
 from fdht_models.layers.export import export_recurrence
 from fdht_models.layers.lstm import FDHTLSTM
 from fdht_models.layers.quantized import QFDHTLSTM
+from fdht_models.layers.quantizers import quantizer_for, round_to
 from fdht_models.tensor import fixedpoint
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -255,9 +256,8 @@ def test_training_computes_what_inference_does_but_for_ties():
     """Training rounds in float32, inference in float64.
 
     The two differ where a sum that float32 rounds lies within that error of a tie, so that a
-    code comes out one off, which may spread from there; and by QKeras' x + (xq - x), which is
-    off the grid by less than an ulp of x. Sums of this size are exact in float32 (under 24 bits),
-    so nearly all values must agree.
+    code comes out one off, which may spread from there. Sums of this size are exact in float32
+    (under 24 bits), so nearly all values must agree.
     """
     layer = quantized_layer(return_sequences=True)
     values = as_values(pixels(8, 8, 60))
@@ -268,6 +268,29 @@ def test_training_computes_what_inference_does_but_for_ties():
     assert (difference <= lsb / 1000).mean() >= 0.98
     assert (difference <= 2 * lsb).mean() >= 0.995
     assert len(np.unique(inferred)) > 20
+
+
+@pytest.mark.parametrize("form", [FixedPoint(8, 7), FixedPoint(10, 7), FixedPoint(8, 5, False)])
+def test_qkeras_rounds_as_we_do_below_two_to_the_24_steps(form):
+    """As docs/model-author.md says: equal below, and beyond still whole steps but of another code.
+
+    x and xq are multiples of x's last place, which is a step at most below 2^24 steps; their
+    difference is one too and no larger than x, so that float32 holds it exactly.
+    """
+    generator = np.random.default_rng(0)
+
+    def values(least: int, most: int) -> np.ndarray:
+        sizes = generator.uniform(1, 2, 4096) * 2.0 ** generator.uniform(least, most - 1, 4096)
+        return (sizes * generator.choice([-1, 1], 4096) * form.scale).astype(np.float32)
+
+    rounded = quantizer_for(form)
+    below, beyond = values(-12, 24), values(24, 25)
+    np.testing.assert_array_equal(rounded(below).numpy(), round_to(below, form).numpy())
+    found = rounded(beyond).numpy() / form.scale
+    wanted = round_to(beyond, form).numpy() / form.scale
+    np.testing.assert_array_equal(found, np.round(found))
+    assert (found != wanted).mean() > 0.1
+    assert found.max() == form.maximum + 1
 
 
 def test_no_training_argument_means_inference():

@@ -62,7 +62,7 @@ def read_clips(directory: Path, request: Request) -> ClipSet | None:
     shape = (request.clips, request.steps, request.data_set.inputs)
     return ClipSet(
         frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
-        labels=np.load(directory / _LABELS),
+        labels=np.load(directory / _LABELS, allow_pickle=False),
         classes=request.data_set.classes,
         frame_shape=request.data_set.frame_shape,
     )

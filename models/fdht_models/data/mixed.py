@@ -75,7 +75,7 @@ class MixedSource(ClipSource):
 
     def _read(self, directory: Path) -> ClipSet:
         try:
-            labels = np.load(directory / _LABELS)
+            labels = np.load(directory / _LABELS, allow_pickle=False)
             shape = (len(labels), self.steps, self.inputs)
             frames = np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape)
         except (OSError, ValueError) as error:

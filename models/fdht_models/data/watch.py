@@ -11,6 +11,7 @@ of one recording.
 from __future__ import annotations
 
 import functools
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from fdht_models.artifacts import digest_file
 from fdht_models.data.packages import REMEDY, package_file
 from fdht_models.data.types import DataSet
+from fdht_models.data.unpickling import read_objects
 from fdht_models.errors import ConfigError, DataError
 
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
@@ -76,10 +78,9 @@ def recordings(split: str) -> tuple[Recording, ...]:
 def _read() -> dict[str, Any]:
     path = package_file("seglearn", _FILE)
     try:
-        # A pickle inside an installed package: as trustworthy as the package's code.
-        data = np.load(path, allow_pickle=True).item()
+        data = read_objects(path)
         known = tuple(data["X_labels"]) == CHANNELS and tuple(data["y_labels"]) == CLASSES
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise DataError(f"cannot be read ({error})", field=str(path), remedy=REMEDY) from error
     if not known:
         raise DataError("has other channels or classes", field=str(path), remedy=REMEDY)

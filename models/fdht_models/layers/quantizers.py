@@ -81,8 +81,10 @@ def as_quantizer(value: Any, field: str) -> Any:
 def round_to(values: tf.Tensor, format: FixedPoint) -> tf.Tensor:
     """Rounds half to even and saturates, exactly, in the tensor's own precision.
 
-    QKeras computes `x + (xq - x)`, which for |x| >> |xq| is off the grid by an ulp of x;
-    where integers must be met, this is used instead.
+    QKeras computes `x + (xq - x)`. In float32 that is xq exactly as long as x is below 2^24 steps
+    of the format: the difference is a multiple of x's last place, and no larger than x. Beyond
+    that a saturated value can come out as another code, even one that the format does not have.
+    Where integers must be met, this is used instead.
     """
     scale = tf.constant(format.scale, values.dtype)
     codes = tf.clip_by_value(

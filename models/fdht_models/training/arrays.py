@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,31 @@ from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ArtifactError
 
 Arrays = dict[str, npt.NDArray[Any]]
+#: What numpy and zipfile raise over a damaged file; an array of objects, which is a pickle, and so
+#: code, is a ValueError.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_arrays(path: Path) -> Arrays:
     """Reads an .npz file.
 
     Raises:
-        ArtifactError: it is missing or damaged.
+        ArtifactError: it is missing or damaged, or holds pickled objects, which are never loaded.
     """
     try:
         # Read first: given a path, numpy leaves the file open when it is damaged.
-        with np.load(io.BytesIO(path.read_bytes())) as kept:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise ArtifactError(
             f"cannot be read ({error})", field=str(path), remedy="train the experiment again"
         ) from error

@@ -38,15 +38,16 @@ from fdht_models.tensor.decompose.report import rank_text, ranks_of, row
 from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.training.arrays import read_arrays, write_arrays
 from fdht_models.training.checkpoint import EXPERIMENT, WEIGHTS
+from fdht_models.training.dense import DenseLayer, load_dense
 from fdht_models.training.display import Display
 from fdht_models.training.models import HEAD, LSTM, Weights, float_classifier, weights_of
-from fdht_models.training.tensorize import DenseLayer, assign, load_dense
+from fdht_models.training.tensorize import assign
 from fdht_models.versions import package_versions
 
 #: Name of the stage and its directory, and its file of errors.
 STAGE, ERRORS = "decomposed", "errors.json"
 #: Counts changes of this package that make former results stale.
-_VERSION = 1
+_VERSION = 2
 
 
 def decompose_stage(
@@ -67,10 +68,11 @@ def decompose_stage(
     Args:
         experiment: format, modes and ranks.
         directory: build/<name>.
-        weights: a Keras model (.keras, .h5), or a .npz file with `kernel`, `recurrent_kernel` and
-            `bias` as Keras keeps them, and, if the classifier is to be taken over, `head_kernel`
-            and `head_bias`. The layer must have been trained on what the experiment's network
-            sees: bytes divided by 256.
+        weights: a model of Keras 2 or 3 (.keras, .h5), its weights alone (.weights.h5), or a .npz
+            file with `kernel`, `recurrent_kernel` and `bias` as Keras keeps them, and, if the
+            classifier is to be taken over, `head_kernel` and `head_bias`. The model must have been
+            trained on what the experiment's network sees: bytes divided by 256. Nothing in a file
+            is run.
         layer: name of the LSTM or GRU in a Keras model that has several.
         factors: multiples of the experiment's ranks to try besides 1.
         fitting: of the iterative fits.
@@ -78,7 +80,8 @@ def decompose_stage(
 
     Returns:
         What `errors.json` holds: `rows` of ranks, parameters and relative errors (see
-        `CellDecomposition`), whether the classifier's weights are trained, and notes.
+        `CellDecomposition`), whether the classifier's weights are trained, and notes: what of the
+        model was folded into the layer or the classifier, left out, or not taken.
 
     Raises:
         ArtifactError: the file cannot be read, or the result not be written.
@@ -86,6 +89,12 @@ def decompose_stage(
     """
     fitting = fitting or Fitting()
     display, target = Display(quiet), directory / STAGE
+    if weights.is_dir():
+        raise ArtifactError(
+            "is a directory, not a file of Keras",
+            field=str(weights),
+            remedy="save the model as .keras or .h5",
+        )
     if not weights.is_file():
         raise ArtifactError("there is no such file", field=str(weights), remedy="check the path")
     multiples = sorted({1.0, *map(float, factors)})
@@ -182,8 +191,7 @@ def _result(
             f"the dense layer's gates are {dense.functions}, those of the experiment {ours}: "
             "its accuracy before fine-tuning will be worse than the errors let expect"
         )
-    if dense.head is None:
-        notes.append("no classifier was found beside the layer: it begins with random weights")
+    notes.extend(dense.notes)
     return {
         "name": experiment.name,
         "format": experiment.model.format,

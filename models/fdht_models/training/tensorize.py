@@ -1,4 +1,4 @@
-"""Dense LSTMs and GRUs of Keras, or from files, and the tensorized layers that replace them.
+"""Dense LSTMs and GRUs of Keras, and the tensorized layers that replace them.
 
     layer = tensorize(model.get_layer("lstm"), TensorTrain(4), (8, 20, 20, 18), (16, 4, 4, 4))
 
@@ -8,16 +8,14 @@ Needs TensorFlow.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fdht_models.errors import ArtifactError, ConfigError, ShapeError, near_matches
+from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.kerasapi import keras, tf
+from fdht_models.kerasfile.cells import gate_functions
 from fdht_models.layers.contract import initial_deviations
 from fdht_models.layers.gru import TensorGRU
 from fdht_models.layers.lstm import TensorLSTM
@@ -25,23 +23,11 @@ from fdht_models.tensor.decompose import Fitting
 from fdht_models.tensor.decompose.arrays import Arrays
 from fdht_models.tensor.decompose.recurrent import (
     CellDecomposition,
-    DenseCell,
     cell_from_keras,
     decompose_cell,
 )
 from fdht_models.tensor.formats import Format
 from fdht_models.tensor.recurrent import RecurrentShape
-from fdht_models.training.arrays import read_arrays
-
-#: Arrays that a .npz file of dense weights must hold.
-_NEEDED = ("kernel", "recurrent_kernel")
-#: Keras' names of gate functions and ours.
-_SIGMOIDS = {"sigmoid": "sigmoid", "hard_sigmoid": "keras_hard_sigmoid"}
-_TANHS = {"tanh": "tanh"}
-_AS_NPZ = (
-    "np.savez('dense.npz', **dict(zip(('kernel', 'recurrent_kernel', 'bias'), "
-    "layer.get_weights())))"
-)
 
 
 @keras.utils.register_keras_serializable("fdht")
@@ -56,23 +42,6 @@ class InputBiasOnly(keras.constraints.Constraint):
         return bias * tf.constant([[1.0], [0.0]], bias.dtype)
 
 
-@dataclass(frozen=True)
-class DenseLayer:
-    """A trained dense layer, and what else its file knows.
-
-    Attributes:
-        name: of the layer, or of its file.
-        cell: its weights.
-        functions: our names of its gate functions, recurrent activation first; None if not known.
-        head: kernel and bias of the classifier behind it, if there is one.
-    """
-
-    name: str
-    cell: DenseCell
-    functions: tuple[str, str] | None
-    head: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None
-
-
 def tensorize(
     keras_layer: Any,
     format: Format,
@@ -84,6 +53,9 @@ def tensorize(
     fitting: Fitting | None = None,
 ) -> TensorLSTM | TensorGRU:
     """A tensorized layer with the weights of a trained dense one, ready for fine-tuning.
+
+    Weights and gates are taken over, and what the layer returns; what acts in training only
+    (dropout, regularisers, constraints) is not.
 
     Args:
         keras_layer: a built `LSTM`, or `GRU` with `reset_after` (see `cell_from_keras`).
@@ -148,31 +120,6 @@ def balanced(shape: RecurrentShape, arrays: Arrays, input_gain: float = 1.0) -> 
     return scaled
 
 
-def load_dense(path: Path, layer: str | None, classes: int) -> DenseLayer:
-    """Reads a trained dense layer; see `decompose_stage` for the files.
-
-    Args:
-        path: the file.
-        layer: name of the layer in a Keras model.
-        classes: of the classifier to look for.
-
-    Raises:
-        ArtifactError: the file cannot be read.
-        FdhtError: there is no such layer in it, or it cannot be used.
-    """
-    kind = path.suffix.lower()
-    if kind == ".npz":
-        return _load_arrays(path, layer, classes)
-    if kind in (".keras", ".h5", ".hdf5"):
-        return _load_model(path, layer, classes)
-    raise ConfigError(
-        "is neither a Keras model (.keras, .h5) nor a file of arrays (.npz)",
-        field="weights",
-        value=str(path),
-        remedy=_AS_NPZ,
-    )
-
-
 def _keras_weights(layer: Any) -> tuple[Any, Any, Any]:
     """Kernel, recurrent kernel, and bias or None, of a built Keras layer."""
     if not layer.built:
@@ -186,113 +133,13 @@ def _keras_weights(layer: Any) -> tuple[Any, Any, Any]:
 
 def _functions(layer: Any) -> tuple[str, str]:
     """Our names of a Keras layer's gate functions; refuses layers that ours cannot stand for."""
-    if not isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
+    # Not of a class derived from these, which may compute something else.
+    if type(layer) not in (keras.layers.LSTM, keras.layers.GRU):
         raise ConfigError(
             "is not an LSTM or GRU of Keras",
             field="layer",
             value=type(layer).__name__,
             remedy="give keras.layers.LSTM or GRU",
         )
-    config = layer.get_config()
-    for key in ("go_backwards", "time_major"):
-        if config.get(key):
-            raise ConfigError(
-                "tensorized layers do not do this", field=f"{layer.name}.{key}", value=True
-            )
-    if config.get("reset_after") is False:
-        raise ConfigError(
-            "the reset gate of this GRU acts before its matrix, but here it acts behind it",
-            field=f"{layer.name}.reset_after",
-            value=False,
-            remedy="train it with reset_after=True, Keras' default",
-        )
-    found = []
-    for key, known in (("recurrent_activation", _SIGMOIDS), ("activation", _TANHS)):
-        if config[key] not in known:
-            raise ConfigError(
-                "tensorized layers have no such function",
-                field=f"{layer.name}.{key}",
-                value=config[key],
-                remedy=f"train the dense layer with {' or '.join(known)}",
-            )
-        found.append(known[config[key]])
-    return found[0], found[1]
-
-
-def _load_arrays(path: Path, layer: str | None, classes: int) -> DenseLayer:
-    if layer is not None:
-        raise ConfigError("a .npz file holds one layer only", field="layer", value=layer)
-    try:
-        arrays = read_arrays(path)
-    except ArtifactError as error:
-        raise ArtifactError(error.problem, field=error.field, remedy=_AS_NPZ) from error
-    for name in _NEEDED:
-        if name not in arrays:
-            raise ArtifactError(
-                f"there is no array {name!r}",
-                field=str(path),
-                value=sorted(arrays),
-                remedy=_AS_NPZ,
-            )
-    cell = cell_from_keras(arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
-    head = None
-    if "head_kernel" in arrays:
-        kernel, wanted = arrays["head_kernel"], (cell.hidden.shape[1], classes)
-        bias = arrays.get("head_bias", np.zeros(classes))
-        if kernel.shape != wanted or bias.shape != wanted[1:]:
-            raise ShapeError(
-                f"must have shape {list(wanted)}, [hidden units, classes], and head_bias "
-                f"{list(wanted[1:])}",
-                field="head_kernel",
-                value=[list(kernel.shape), list(bias.shape)],
-            )
-        head = (kernel, bias)
-    return DenseLayer(path.name, cell, None, head)
-
-
-def _load_model(path: Path, name: str | None, classes: int) -> DenseLayer:
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever it meets
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ArtifactError(
-            f"cannot be read by Keras 2 ({reason})",
-            field=str(path),
-            remedy=f"if Keras 3 wrote it, save its weights instead: {_AS_NPZ}",
-        ) from error
-    layers = list(_layers_of(model))
-    recurrent = [one for one in layers if isinstance(one, keras.layers.LSTM | keras.layers.GRU)]
-    names = [one.name for one in recurrent]
-    chosen = [one for one in recurrent if name in (None, one.name)]
-    if len(chosen) != 1:
-        raise ConfigError(
-            f"the model's LSTM and GRU layers are {', '.join(names) or 'none'}",
-            field="layer",
-            value=name,
-            remedy=near_matches(name, names) if name and names else "name one of them",
-        )
-    (layer,) = chosen
-    functions = _functions(layer)
-    cell = cell_from_keras(*_keras_weights(layer))
-    wanted = (cell.hidden.shape[1], classes)
-    heads = [
-        one.get_weights()
-        for one in layers
-        if isinstance(one, keras.layers.Dense)
-        and tuple(one.kernel.shape) == wanted
-        and one.activation in (keras.activations.linear, keras.activations.softmax)
-    ]
-    head = None
-    if len(heads) == 1:
-        kernel, *bias = heads[0]
-        head = (kernel, bias[0] if bias else np.zeros(classes))
-    return DenseLayer(layer.name, cell, functions, head)
-
-
-def _layers_of(model: Any) -> Iterator[Any]:
-    """All layers of a model, and of models in it."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers_of(layer)
-        else:
-            yield layer
+    # Of Keras 2: `keras` is the legacy one.
+    return gate_functions(type(layer).__name__, layer.get_config(), 2)

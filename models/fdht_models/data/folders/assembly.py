@@ -86,7 +86,7 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
 def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[Problem]]:
     """Returns the clips of a split, what could not be decoded, and what was damaged."""
     request = job.request
-    labels = np.load(directory / _LABELS)
+    labels = np.load(directory / _LABELS, allow_pickle=False)
     shape = (len(labels), request.steps or 0, request.inputs)
     clips = ClipSet(
         frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
+import numpy as np
+
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray, exact_product_format, exact_sum_format
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -232,13 +234,6 @@ def _chain(model: Any) -> list[Any]:
                 remedy="use a layer of its own for each call",
             )
     chain.reverse()
-    if not _is_ours(chain[0]):
-        raise ConversionError(
-            "must be the first layer: frames are streamed into it",
-            field=next(layer.name for layer in chain if _is_ours(layer)),
-            value=f"behind {chain[0].name}",
-            remedy="convert the model from its quantised input on (codes / 2**fraction)",
-        )
     return [layer for layer in chain if not isinstance(layer, keras.layers.Dropout)]
 
 
@@ -302,11 +297,25 @@ def _dense(layer: Any, form: FixedPoint) -> Step:
     from fdht_models.layers.export import quantized_weights
 
     weights = quantized_weights(layer, "kernel", layer.name)
-    bias = quantized_weights(layer, "bias", layer.name) if layer.use_bias else None
+    _check_rounding(layer, "kernel", weights)
+    bias = None
+    if layer.use_bias:
+        bias = quantized_weights(layer, "bias", layer.name)
+        _check_rounding(layer, "bias", bias)
     terms = weights.codes.shape[0]
     result = exact_sums(form, weights.format, terms, bias.format if bias else None)
     _check_float32(result, layer.name)
     return Step(layer.name, layer.name, "dense", result, weights, bias)
+
+
+def _check_rounding(layer: Any, name: str, wanted: QuantizedArray) -> None:
+    """Raises ConversionError where QKeras' own x + (q - x) misses q, as it may beyond its range."""
+    found = np.asarray(getattr(layer, f"{name}_quantizer_internal")(getattr(layer, name)))
+    wrong = found != wanted.format.dequantize(wanted.codes)
+    if wrong.any():
+        value = float(np.asarray(getattr(layer, name))[wrong].flat[0])
+        remedy = "clip the weights to their range, as QKeras' Clip constraint does"
+        _refuse(layer, name, value, "QKeras rounds it to no value of its quantizer", remedy)
 
 
 def exact_sums(
@@ -349,9 +358,9 @@ def _quantized(layer: Any, function: Any, form: FixedPoint, called: str | None =
     elif type(function) is qkeras.quantized_bits:
         result = format_of(function, field)
     else:
-        called = called or getattr(function, "__name__", type(function).__name__)
-        remedy = _HOST if "softmax" in called else "use quantized_relu, quantized_bits or relu"
-        _refuse(layer, "activation", called, "is not exact in hardware", remedy)
+        name = called or str(getattr(function, "__name__", type(function).__name__))
+        remedy = _HOST if "softmax" in name else "use quantized_relu, quantized_bits or relu"
+        _refuse(layer, "activation", name, "is not exact in hardware", remedy)
     _check_float32(exact_sum_format(form, result), field)
     return Step(layer.name, layer.name, kind, result)
 

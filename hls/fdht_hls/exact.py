@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from hls4ml.model.types import (
-    CompressedWeightVariable,
     FixedPrecisionType,
     NamedType,
     PrecisionType,
@@ -54,7 +53,26 @@ def state_types(model: ModelGraph) -> None:
             remedy="rename the layers",
         )
     for node, step in zip(nodes, steps, strict=True):
+        if step.kind == "dense":
+            _check_strategy(model, node)
         _state(node, step)
+
+
+def _check_strategy(model: ModelGraph, node: Any) -> None:
+    """Raises ConversionError for a way to multiply that is not compared with Keras."""
+    strategy = model.config.get_strategy(node)
+    if model.config.get_compression(node):
+        option, value = "Compression", True
+    elif strategy not in _STRATEGIES:
+        option, value = "Strategy", strategy
+    else:
+        return
+    raise ConversionError(
+        "is not compared with Keras",
+        field=f"{node.name}.{option}",
+        value=value,
+        remedy=f"use {' or '.join(_STRATEGIES)}, without compression",
+    )
 
 
 def _state(node: Any, step: Step) -> None:
@@ -126,7 +144,8 @@ def check_exact(model: ModelGraph) -> None:
         if isinstance(node, FdhtCell):
             form = node.get_attr("lstm").cell.hidden
         elif isinstance(node, FdhtHead):
-            form = _check_sums(node, form, *node.get_attr("dense"), (node.get_attr("logits"),))
+            weights, bias = node.get_attr("dense")
+            form = _check_sums(node, form, weights, bias, (node.get_attr("logits"),))
         elif node.class_name == "Dense" and form is not None:
             form = _check_dense(node, form)
         elif node.class_name == "Activation" and form is not None:
@@ -144,15 +163,6 @@ def _refuse(node: Any, problem: str, remedy: str) -> NoReturn:
 
 
 def _check_dense(node: Any, source: FixedPoint) -> FixedPoint:
-    strategy = node.get_attr("strategy", _STRATEGIES[0])
-    if strategy not in _STRATEGIES or isinstance(node.weights["weight"], CompressedWeightVariable):
-        remedy = f"use {' or '.join(_STRATEGIES)}, without compression"
-        raise ConversionError(
-            "is not compared with Keras",
-            field=f"{node.name}.Strategy",
-            value=strategy,
-            remedy=remedy,
-        )
     result = node.get_output_variable().type.precision
     holders = [
         _fixed(precision, f"{node.name}.{name}")
@@ -171,7 +181,8 @@ def _check_sums(
     """Raises ConversionError unless each of `holders` holds any sum; returns the last."""
     assert source is not None
     terms = weights.codes.size // bias.codes.size
-    exact = exact_sums(source, weights.format, terms, bias.format)
+    added = None if bias.format == _NO_BIAS else bias.format
+    exact = exact_sums(source, weights.format, terms, added)
     for form in holders:
         if not holds(form, exact):
             raise ConversionError(

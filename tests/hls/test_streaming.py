@@ -11,7 +11,8 @@ import pytest
 from fdht_hls.shapes import collects, update_order
 from fdht_models.errors import ConversionError
 from tests.hls import many
-from tests.hls.many import Case
+from tests.hls.heads import HEADS
+from tests.hls.many import Case, ManyCores
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network
 
@@ -53,6 +54,14 @@ def test_a_head_that_rounds_is_refused(tmp_path, precision, message):
     with pytest.raises(ConversionError, match=message):
         many.write_project(Case(network), tmp_path / "project", precision)
     assert not (tmp_path / "project").exists()
+
+
+def test_heads_of_any_format_are_the_reference_s(tmp_path):
+    """Reference = C simulation in both builds; `rtl.test_engine` has the same networks."""
+    cases = [Case(network) for network in HEADS.values()]
+    for build in ("exact", "native"):
+        for name, result in zip(HEADS, ManyCores(cases, tmp_path, build).compare(), strict=True):
+            assert result.compared > 50 and result.mismatches == 0, (build, name, result.first)
 
 
 @pytest.mark.parametrize("label", LABELS)

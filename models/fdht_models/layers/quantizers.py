@@ -38,7 +38,8 @@ def format_of(quantizer: Any, field: str = "quantizer") -> FixedPoint:
             "must have alpha=1, symmetric=0, no stochastic rounding, whole numbers of bits and at "
             "least one value bit",
             field=field,
-            value=str(quantizer),
+            # QKeras cannot show one with a scale for each output.
+            value=str(quantizer) if np.ndim(quantizer.alpha) == 0 else "several scales",
             remedy="for example quantized_bits(8, 0, alpha=1)",
         )
     signed = bool(quantizer.keep_negative)

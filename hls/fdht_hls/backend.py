@@ -7,6 +7,7 @@ from typing import Any
 
 from hls4ml.backends import VitisBackend, VivadoBackend
 from hls4ml.model.flow import get_flow, register_flow
+from hls4ml.model.optimizer import ModelOptimizerPass
 
 from fdht_hls.code import (
     CellCall,
@@ -16,6 +17,7 @@ from fdht_hls.code import (
     HeadCall,
     HeadConfig,
 )
+from fdht_hls.exact import check_exact, state_types
 from fdht_hls.parsing import ExpandFdhtLstm
 from fdht_hls.streaming import StreamUnits
 from fdht_models.errors import ConversionError
@@ -35,13 +37,17 @@ class FdhtBackend(VitisBackend):
             self.register_template(template)
         for header in sorted(INCLUDE.glob("*.h")):
             self.register_source(header)
+        for own in (state_types, check_exact):
+            self.register_pass(own.__name__, ModelOptimizerPass(own.__name__, own))
         self.register_pass("expand_fdht_lstm", ExpandFdhtLstm)
         self.register_pass("stream_units", StreamUnits)
         self._register_layer_attributes()
         self._register_flows()
 
     def _register_flows(self) -> None:
-        """Vitis' flow, with the expansion first and our templates and writer last."""
+        """Vitis' flow, with types first, then the expansion, and last our templates and writer."""
+        types = register_flow("state_types", ["fdht:state_types"], backend=self.name)
+        check = register_flow("check_exact", ["fdht:check_exact"], backend=self.name)
         expand = register_flow(
             "expand",
             ["fdht:expand_fdht_lstm", "fdht:stream_units"],
@@ -57,9 +63,13 @@ class FdhtBackend(VitisBackend):
         requirements = get_flow("vitis:ip").requires.copy()
         requirements.insert(requirements.index("vivado:init_layers"), expand)
         requirements.insert(requirements.index("vivado:apply_templates") + 1, templates)
+        requirements = [types, *requirements, check]
         self._default_flow = register_flow("ip", None, requires=requirements, backend=self.name)
         self._writer_flow = register_flow(
-            "write", ["make_stamp", "fdht:write_hls"], requires=["fdht:ip"], backend=self.name
+            "write",
+            ["fdht:check_exact", "make_stamp", "fdht:write_hls"],
+            requires=["fdht:ip"],
+            backend=self.name,
         )
 
     def create_initial_config(self, **settings: Any) -> dict[str, Any]:

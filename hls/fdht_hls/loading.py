@@ -79,7 +79,7 @@ def _other_arrays(model: ModelGraph) -> dict[str, Any]:
     """Arrays of bias and head.
 
     Raises:
-        ConversionError: the head is hls4ml's own.
+        ConversionError: a dense layer is hls4ml's own.
     """
     found = {}
     for layer in model.get_layers():
@@ -90,8 +90,8 @@ def _other_arrays(model: ModelGraph) -> dict[str, Any]:
             found[HEAD_BIAS] = layer.get_weights("head_bias")
         elif layer.class_name == "Dense":
             raise ConversionError(
-                "a head with loadable weights must keep its sums exactly",
+                "only the weights of a dense layer directly behind the cell can be loaded",
                 field=layer.name,
-                remedy="convert with fdht_hls.model.convert",
+                remedy="end the model with that layer, or use no loadable stage",
             )
     return found

@@ -1,11 +1,11 @@
-"""The Keras model that hls4ml converts, and the hls4ml configuration that keeps it exact."""
+"""The Keras model that hls4ml converts, and hls4ml's configuration of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from fdht_hls.plugin import LAYERS
+from fdht_hls.accepted import LAYERS
 from fdht_hls.schedule import Schedule
 from fdht_hls.weights import weight_layout
 from fdht_models.errors import ConversionError
@@ -51,13 +51,8 @@ def _only(model: Any, *kinds: str) -> Any:
 
 
 def head_settings(network: QuantizedNetwork) -> dict[str, Any]:
-    """hls4ml settings of the head: exact sums, and one multiplier a class."""
-    exact = network.logit_format.hls_type
-    return {
-        "Precision": {"result": exact, "accum": exact},
-        "Strategy": "Resource",
-        "ReuseFactor": network.recurrence.units,
-    }
+    """hls4ml settings of the head: one multiplier a class. Its types follow from its quantizers."""
+    return {"Strategy": "Resource", "ReuseFactor": network.recurrence.units}
 
 
 def hls_config(model: Any, network: QuantizedNetwork) -> dict[str, Any]:
@@ -68,12 +63,7 @@ def hls_config(model: Any, network: QuantizedNetwork) -> dict[str, Any]:
         config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
             model, granularity="name", backend="FDHT"
         )
-    settings = head_settings(network)
-    layer = config["LayerName"][HEAD]
-    layer["Precision"].update(settings["Precision"])
-    layer.update({key: value for key, value in settings.items() if key != "Precision"})
-    # QDense brings an activation node of its own, even for a linear one; it must not round.
-    config["LayerName"][f"{HEAD}_linear"]["Precision"]["result"] = settings["Precision"]["result"]
+    config["LayerName"][HEAD].update(head_settings(network))
     return config
 
 

@@ -65,7 +65,19 @@ class FdhtLstm(Layer):
     _expected_attributes = (Attribute("lstm", value_type=QuantizedRecurrence),)
 
     def initialize(self) -> None:
-        """Declares the output: h of every step, or of the last."""
+        """Declares the output: h of every step, or of the last.
+
+        Raises:
+            ConversionError: another backend of hls4ml wants it; none of them has its numbers.
+        """
+        backend = self.model.config.backend.name
+        if backend != "FDHT":
+            raise ConversionError(
+                "is exact in hls4ml's backend FDHT alone",
+                field=self.name,
+                value=f"backend {backend}",
+                remedy="use backend='FDHT'",
+            )
         steps, units = self.get_attr("steps"), self.get_attr("lstm").units
         shape = [steps, units] if self.get_attr("return_sequences") else [units]
         self.add_output_variable(shape, precision=fixed_type(self.get_attr("lstm").cell.hidden))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hls4ml.model.optimizer import OptimizerPass
 
+from fdht_hls.accepted import is_free_name
 from fdht_hls.nodes import (
     FdhtCell,
     FdhtContraction,
@@ -130,6 +132,16 @@ def _refuse_fibres_at_once(schedule: Schedule) -> None:
             )
 
 
+def stream_name(name: str) -> str:
+    """The C++ variable of an input layer: its name, if nothing of the project may be called so.
+
+    Names of hls4ml's variables end in numbers.
+    """
+    if is_free_name(name) and name not in TAKEN_NAMES and re.search(r"\d", name) is None:
+        return name
+    return f"in_{re.sub(r'[^A-Za-z0-9]+', '_', name)}_stream"
+
+
 class ExpandFdhtLstm(OptimizerPass):
     """Replaces an FdhtLstm node by its stages and its cell."""
 
@@ -151,8 +163,7 @@ class ExpandFdhtLstm(OptimizerPass):
         schedule = chosen_schedule(model, lstm)
         frame = source.get_output_variable()
         frame.type.precision = fixed_type(lstm.input_format)
-        if frame.name in TAKEN_NAMES:
-            frame.name += "_stream"
+        frame.name = stream_name(frame.name)
         previous = node.inputs[0]
         for position, core in enumerate(lstm.input_path.cores):
             name = f"{node.name}_{core}"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
-
-#: Keras layers that are converted, by the names of their classes.
-LAYERS = ("QFDHTLSTM", "QTensorLSTM", "QTensorGRU")
 
 
 def register(register_backend: Callable[..., None], register_writer: Callable[..., None]) -> None:
@@ -59,12 +57,36 @@ def register_handler() -> bool:
     register_keras_handler = getattr(converters, "register_keras_v2_layer_handler", None)
     if register_keras_handler is None:
         return False
+    from fdht_hls.accepted import LAYERS
     from fdht_hls.parsing import parse_layer
 
     for name in LAYERS:
         if name not in getattr(converters, "layer_handlers", {}):
             register_keras_handler(name, parse_layer)
+            _ask_before_reading(converters)
     return True
+
+
+def _ask_before_reading(converters: Any) -> None:
+    """Lets our backend refuse a Keras model before hls4ml's handlers read it.
+
+    They fail on much that they do not know, in ways that say nothing of the model: a missing bias
+    is an AttributeError. Without this the backend refuses as well, but behind them.
+    """
+    read = converters.get_model_arch
+    if hasattr(read, "__wrapped__"):
+        return
+
+    @functools.wraps(read)
+    def asked(config: Mapping[str, Any]) -> Any:
+        if str(config.get("Backend")).upper() == "FDHT":
+            from fdht_hls.accepted import accepted_steps, check_settings
+
+            check_settings(config)
+            accepted_steps(config.get("KerasModel"))
+        return read(config)
+
+    converters.get_model_arch = asked
 
 
 class _WhenConvertersAreThere(MetaPathFinder):

@@ -9,13 +9,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hls4ml.model.types import IntegerPrecisionType
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph, stage_adders
 from fdht_hls.code import CellCall, constant_type, render
 from fdht_hls.loading import LoadedTable, loaded_tables
-from fdht_hls.nodes import FdhtCell, FdhtContraction, hidden_core
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
 from fdht_hls.registers import (
     ABI_VERSION,
     ARGUMENT_REGISTERS,
@@ -59,6 +58,8 @@ class Stream:
 class FdhtWriter(VitisWriter):
     """Writes the project. The core holds its weights and reads frames from memory."""
 
+    #: Weight arrays of our nodes; others are hls4ml's, whatever their types.
+    _own: frozenset[str] = frozenset()
     #: Weight arrays that can be loaded.
     _loadable: frozenset[str] = frozenset()
     #: What takes the place of multipliers, by the names of weight arrays.
@@ -68,7 +69,7 @@ class FdhtWriter(VitisWriter):
         self, var: Any, odir: str, namespace: str | None = None, write_txt_file: bool = True
     ) -> None:
         """Writes a weight array: ours as constants of plain integers, hls4ml's as hls4ml does."""
-        if not isinstance(var.type.precision, IntegerPrecisionType):  # those of the head
+        if var.name not in self._own:
             super().print_array_to_cpp(var, odir, namespace, write_txt_file)
             return
         codes = np.rint(var.data).astype(np.int64)
@@ -96,6 +97,12 @@ class FdhtWriter(VitisWriter):
         tables = loaded_tables(model, layout) if core else []
         self._loadable = frozenset(table.variable for table in tables)
         self._adders = dict(_adders(model))
+        self._own = frozenset(
+            weights.name
+            for layer in model.get_layers()
+            if isinstance(layer, (FdhtContraction, FdhtCell, FdhtHead))
+            for weights in layer.get_weights()
+        )
         super().write_hls(model)
         if not core:
             return

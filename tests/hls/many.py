@@ -13,7 +13,7 @@ import ctypes
 import io
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ class Case:
         return f"Case({self.network.design_id:016x})"  # Hypothesis shows it; all of it is too much
 
 
-def write_project(case: Case, directory: Path) -> None:
-    """The files that a conversion writes."""
+def write_project(case: Case, directory: Path, precision: Mapping[str, str] | None = None) -> None:
+    """The files that a conversion writes; `precision` changes types of the head."""
     network = case.network
     recurrence, head = network.recurrence, network.head
     config = hls4ml.utils.config.create_config(
@@ -60,8 +60,9 @@ def write_project(case: Case, directory: Path) -> None:
         schedule=case.schedule and case.schedule.to_json(),
     )
     settings = head_settings(network)
+    exact = network.logit_format.hls_type
     formats = {"weight": head.weights.format.hls_type, "bias": head.bias.format.hls_type}
-    settings["Precision"] = {**settings["Precision"], **formats}
+    settings["Precision"] = {"result": exact, "accum": exact, **formats, **(precision or {})}
     config["HLSConfig"] = {
         "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1},
         "LayerName": {HEAD: settings},

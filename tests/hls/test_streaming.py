@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from fdht_hls.shapes import collects, update_order
+from fdht_models.errors import ConversionError
 from tests.hls import many
-from tests.hls.many import Case
+from tests.hls.heads import HEADS
+from tests.hls.many import Case, ManyCores
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network
 
@@ -38,16 +40,28 @@ def test_the_core_s_head_takes_single_units(label, tmp_path):
     assert word is not None and np.prod([int(part) for part in word[1].split("*")]) == 1
 
 
-def test_a_head_that_rounds_stays_hls4ml_s(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("precision", "message"),
+    [
+        ({"result": "fixed<8,4>"}, r"head\.Precision = '?fixed<8,4>.*does not hold its sums"),
+        ({"weight": "fixed<3,1>"}, r"head\.weight = 'fixed<3,1.*: rounds its weights"),
+        ({"bias": "fixed<2,1>"}, r"head\.bias = 'fixed<2,1.*: rounds its weights"),
+    ],
+)
+def test_a_head_that_rounds_is_refused(tmp_path, precision, message):
+    """Also in a graph that was made without Keras; nothing is written."""
     network = build_network(SHAPES[LABELS[0]], classes=3)
-    settings = many.head_settings(network)
-    narrow = {"result": "fixed<8,4>", "accum": "fixed<8,4>"}
-    monkeypatch.setattr(many, "head_settings", lambda _: {**settings, "Precision": narrow})
-    many.write_project(Case(network), tmp_path / "project")
-    found = calls(tmp_path / "project")
-    assert "nnet::dense" in found and "fdht::head" not in found
-    text = (tmp_path / "project" / "firmware" / "parameters.h").read_text()
-    assert "static const bool streamed = false;" in text
+    with pytest.raises(ConversionError, match=message):
+        many.write_project(Case(network), tmp_path / "project", precision)
+    assert not (tmp_path / "project").exists()
+
+
+def test_heads_of_any_format_are_the_reference_s(tmp_path):
+    """Reference = C simulation in both builds; `rtl.test_engine` has the same networks."""
+    cases = [Case(network) for network in HEADS.values()]
+    for build in ("exact", "native"):
+        for name, result in zip(HEADS, ManyCores(cases, tmp_path, build).compare(), strict=True):
+            assert result.compared > 50 and result.mismatches == 0, (build, name, result.first)
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -14,6 +14,7 @@ from fdht_models.layers.export import (
     export_recurrence,
 )
 from fdht_models.layers.quantized import QFDHTLSTM
+from fdht_models.layers.quantizers import format_of
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -204,3 +205,133 @@ def test_another_number_of_classes_is_refused():
             feature=None,
             frame_shape=(60,),
         )
+
+
+# Models of which an export would lose a part ------------------------------------------------------
+
+
+def own(**options):
+    options = {"return_sequences": True, "name": "lstm", **options}
+    return QFDHTLSTM(**fdht_arguments(SMALL_SHAPE), quantizers=layer_formats(), **options)
+
+
+def exported(layer, dense) -> QuantizedNetwork:
+    return export_network(
+        layer, dense, name="tiny", classes=CLASSES, feature=None, frame_shape=(60,)
+    )
+
+
+def chain(*layers):
+    """The layers, called one behind the other."""
+    tensor = keras.Input((None, 60))
+    for layer in layers:
+        tensor = layer(tensor)
+    return layers
+
+
+def test_a_layer_that_is_not_ours_is_refused():
+    lstm, dense = chain(keras.layers.LSTM(8, name="rnn"), head())
+    for export_one in (export_recurrence, lambda layer: exported(layer, dense)):
+        with pytest.raises(
+            ConversionError, match=r"rnn = 'LSTM': is no layer of ours; use QTensorL"
+        ):
+            export_one(lstm)
+
+    class Mine(QFDHTLSTM):
+        """May compute anything."""
+
+    mine = Mine(**fdht_arguments(SMALL_SHAPE), quantizers=layer_formats(), name="mine")
+    with pytest.raises(ConversionError, match=r"mine = 'Mine': is no layer of ours"):
+        export_recurrence(mine)
+
+
+def test_layers_without_weights_are_refused():
+    with pytest.raises(ConversionError, match="lstm: has no weights yet; call it"):
+        export_recurrence(own())
+    layer = own()
+    layer.build((None, None, 60))
+    with pytest.raises(ConversionError, match="head: has no weights yet; call it"):
+        exported(layer, head(name="head"))
+
+
+def test_layers_that_no_model_was_made_of_are_exported():
+    layer, dense = own(), head()
+    layer.build((None, None, 60))
+    dense.build((None, 8))
+    assert exported(layer, dense).recurrence.units == 8
+
+
+def test_one_of_two_stacked_layers_is_refused():
+    first, second, dense = chain(own(), keras.layers.LSTM(8, name="second"), head(name="head"))
+    with pytest.raises(ConversionError, match="second = 'LSTM': stands between lstm and head"):
+        exported(first, dense)
+    *_, second, dense = chain(
+        keras.layers.LSTM(60, return_sequences=True, name="first"), own(), head(name="head")
+    )
+    with pytest.raises(ConversionError, match="first = 'LSTM': stands before lstm and is not"):
+        exported(second, dense)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda: keras.layers.BatchNormalization(name="one"),
+        lambda: keras.layers.Activation("relu", name="one"),
+        lambda: keras.layers.Dense(8, name="one"),
+    ],
+)
+def test_what_stands_around_the_layers_is_not_lost(between):
+    layer, _, dense = chain(own(), between(), head(name="head"))
+    with pytest.raises(ConversionError, match=r"one = .* stands between lstm and head"):
+        exported(layer, dense)
+    layer, dense, _ = chain(own(), head(name="head"), between())
+    with pytest.raises(ConversionError, match=r"one = .* stands behind head .*only softmax"):
+        exported(layer, dense)
+
+
+def test_a_normalization_before_is_not_lost():
+    _, layer, dense = chain(keras.layers.BatchNormalization(name="one"), own(), head())
+    with pytest.raises(ConversionError, match="one = 'BatchNormalization': stands before lstm"):
+        exported(layer, dense)
+
+
+def test_a_head_of_another_layer_is_refused():
+    layer, _ = chain(own(), head(name="own_head"))
+    _, other = chain(keras.layers.LSTM(8, name="rnn"), head(name="head"))
+    with pytest.raises(ConversionError, match="rnn = 'LSTM': head does not stand behind lstm"):
+        exported(layer, other)
+
+
+def test_initial_states_are_refused():
+    frames, state = keras.Input((None, 60)), keras.Input((8,))
+    layer, dense = own(), head()
+    dense(layer(frames, initial_state=[state, state]))
+    with pytest.raises(ConversionError, match=r"lstm\.initial_state = 'given'"):
+        exported(layer, dense)
+
+
+def test_dropout_rescaling_and_softmax_are_no_part_of_a_network():
+    _, layer, _, dense, _ = chain(
+        keras.layers.Rescaling(1 / 256),
+        own(),
+        keras.layers.Dropout(0.5),
+        head(),
+        keras.layers.Softmax(),
+    )
+    assert exported(layer, dense).recurrence.units == 8
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        qkeras.quantized_bits(8, 0, alpha=1, qnoise_factor=0.5),
+        qkeras.quantized_bits(8, 0.5, alpha=1),
+        qkeras.quantized_bits(7.5, 0, alpha=1),
+        qkeras.quantized_bits(8, 0, alpha="auto"),
+        qkeras.quantized_bits(8, 0, alpha=np.array([1.0, 2.0, 1.0])),
+        qkeras.quantized_bits(8, 0, alpha=1, use_stochastic_rounding=True),
+    ],
+)
+def test_quantizers_that_do_more_than_round_are_refused(quantizer):
+    with pytest.raises(NumericError, match=r"must have alpha=1.*for example quantized_bits"):
+        format_of(quantizer)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fdht_models.errors import ConversionError, NumericError
 from fdht_models.kerasapi import keras, qkeras, tf
-from fdht_models.layers.quantized import QuantizedRNN
+from fdht_models.layers.connections import check_connections
+from fdht_models.layers.quantized import OWN_LAYERS, QuantizedRNN
 from fdht_models.layers.quantizers import format_of
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import CELLS, Cell
@@ -29,8 +30,17 @@ def export_recurrence(layer: QuantizedRNN) -> QuantizedRecurrence:
     """The integers of a built layer.
 
     Raises:
+        ConversionError: it is none of ours, or not built.
         NumericError: an accumulator would need more than 48 bits.
     """
+    if type(layer) not in OWN_LAYERS:
+        raise ConversionError(
+            "is no layer of ours",
+            field=str(getattr(layer, "name", "layer")),
+            value=type(layer).__name__,
+            remedy=f"use {', '.join(kind.__name__ for kind in OWN_LAYERS)} (docs/model-author.md)",
+        )
+    _check_built(layer)
     shape = layer.shape
     cores = layer.stored_cores(training=False)
     recurrence = QuantizedRecurrence(
@@ -42,6 +52,13 @@ def export_recurrence(layer: QuantizedRNN) -> QuantizedRecurrence:
     )
     accumulator_widths(recurrence)  # refuses what no accumulator could hold
     return recurrence
+
+
+def _check_built(layer: Any) -> None:
+    if not layer.built:
+        raise ConversionError(
+            "has no weights yet", field=layer.name, remedy="call it, or build the model, before"
+        )
 
 
 def _path(
@@ -87,16 +104,24 @@ def export_head(layer: Any) -> Head:
         raise ConversionError(
             "the core sends logits",
             field="head.activation",
-            value=str(layer.activation),
+            value=getattr(layer.activation, "__name__", str(layer.activation)),
             remedy="remove it, or make it a layer of its own",
         )
-    kernel, bias = (tf.cast(weight, tf.float64).numpy() for weight in layer.weights)
-    weight_format = format_of(layer.kernel_quantizer_internal, "head.kernel_quantizer")
-    bias_format = format_of(layer.bias_quantizer_internal, "head.bias_quantizer")
-    return Head(
-        QuantizedArray(weight_format, weight_format.quantize(kernel)),
-        QuantizedArray(bias_format, bias_format.quantize(bias)),
-    )
+    return Head(*(quantized_weights(layer, name, "head") for name in ("kernel", "bias")))
+
+
+def quantized_weights(layer: Any, name: Literal["kernel", "bias"], field: str) -> QuantizedArray:
+    """The integers of a built QDense layer's kernel or bias.
+
+    Raises:
+        ConversionError: the layer is not built.
+        NumericError: the quantizer is missing or unfit.
+    """
+    _check_built(layer)
+    quantizer = getattr(layer, f"{name}_quantizer_internal")
+    form = format_of(quantizer, f"{field}.{name}_quantizer")
+    values = tf.cast(getattr(layer, name), tf.float64).numpy()
+    return QuantizedArray(form, form.quantize(values))
 
 
 def export_network(
@@ -110,9 +135,20 @@ def export_network(
 ) -> QuantizedNetwork:
     """The whole classifier.
 
+    Args:
+        layer: one of our quantised layers, built.
+        head: the QDense behind it.
+        name: of the network.
+        classes: one a logit.
+        feature: computed from video frames, or None.
+        frame_shape: of a raw frame.
+
     Raises:
+        ConversionError: the layers are not ours, are not connected, or the model computes more
+            than a network holds.
         NumericError: Keras could not add the logits exactly.
     """
+    check_connections(layer, head)
     network = QuantizedNetwork(
         name, classes, feature, frame_shape, export_recurrence(layer), export_head(head)
     )

@@ -119,3 +119,7 @@ class QTensorGRU(QuantizedRNN, TensorGRU):
 @keras.utils.register_keras_serializable("fdht")
 class QFDHTLSTM(QuantizedRNN, FDHTLSTM):
     """FDHTLSTM, quantised; see `QuantizedRNN`."""
+
+
+#: The layers that hardware computes. A class made from one of them may compute anything.
+OWN_LAYERS = (QTensorLSTM, QTensorGRU, QFDHTLSTM)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fdht_models.errors import NumericError
 from fdht_models.kerasapi import qkeras, tf
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -24,20 +26,63 @@ def format_of(quantizer: Any, field: str = "quantizer") -> FixedPoint:
             "must be a quantized_bits", field=field, value=str(quantizer), remedy="use one"
         )
     unfit = (
-        quantizer.alpha not in (None, 1, 1.0)
+        not _is_one(quantizer.alpha, unset=True)
         or quantizer.symmetric
         or quantizer.use_stochastic_rounding
+        or not _is_one(quantizer.qnoise_factor)
+        or not _are_whole(quantizer)
         or quantizer.bits - int(quantizer.keep_negative) < 1
     )
     if unfit:
         raise NumericError(
-            "must have alpha=1, symmetric=0, no stochastic rounding and at least one value bit",
+            "must have alpha=1, symmetric=0, no stochastic rounding, whole numbers of bits and at "
+            "least one value bit",
             field=field,
-            value=str(quantizer),
+            # QKeras cannot show one with a scale for each output.
+            value=str(quantizer) if np.ndim(quantizer.alpha) == 0 else "several scales",
             remedy="for example quantized_bits(8, 0, alpha=1)",
         )
     signed = bool(quantizer.keep_negative)
-    return FixedPoint(quantizer.bits, quantizer.bits - int(signed) - int(quantizer.integer), signed)
+    width = int(quantizer.bits)
+    return FixedPoint(width, width - int(signed) - int(quantizer.integer), signed)
+
+
+def relu_format_of(quantizer: Any, field: str = "quantizer") -> FixedPoint:
+    """The format of a QKeras `quantized_relu` that rounds and clips to its bits, and no more.
+
+    Raises:
+        NumericError: a slope, bound, sigmoid or stochastic rounding makes it another function.
+    """
+    plain = (
+        quantizer.use_sigmoid,
+        quantizer.negative_slope,
+        quantizer.use_stochastic_rounding,
+        quantizer.relu_upper_bound is not None,
+        not quantizer.is_quantized_clip,
+        not _is_one(quantizer.qnoise_factor),
+        not _are_whole(quantizer),
+    )
+    if any(plain):
+        raise NumericError(
+            "must be without sigmoid, negative slope, upper bound and stochastic rounding, and of "
+            "whole numbers of bits",
+            field=field,
+            value=str(quantizer),
+            remedy="for example quantized_relu(8, 2)",
+        )
+    width = int(quantizer.bits)
+    return FixedPoint(width, width - int(quantizer.integer), signed=False)
+
+
+def _is_one(value: Any, unset: bool = False) -> bool:
+    """Is a scale 1, or, where that means the same, not given?"""
+    if value is None or isinstance(value, str):
+        return unset and value is None
+    return bool(np.all(np.asarray(value) == 1))
+
+
+def _are_whole(quantizer: Any) -> bool:
+    return all(float(value).is_integer() for value in (quantizer.bits, quantizer.integer))
 
 
 def quantizer_for(format: FixedPoint) -> Any:

@@ -15,6 +15,7 @@ from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, ve
 from fdht_hls.shapes import fibre_counts
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.reference import ReferenceModel
+from tests.hls.heads import HEADS
 from tests.hls.networks import CLASSIFIERS, streams_of
 from tests.hls.rtl.simulation import assert_equal_to_reference, engine_logits
 from tests.models.format_cases import SHAPES
@@ -58,6 +59,12 @@ def test_exported_classifiers_are_equal(name):
     wanted = ReferenceModel(network).run(frames)
     assert len(np.unique(wanted)) >= len(wanted), "the comparison says little"
     assert_equal_to_reference(network, frames)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_of_any_format_are_equal(name):
+    network = HEADS[name]
+    assert_equal_to_reference(network, random_frames(network, 3))
 
 
 @pytest.mark.parametrize("seeds", [(1, None), (None, 2), (3, 4)])

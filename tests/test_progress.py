@@ -10,7 +10,7 @@ def test_without_a_terminal_a_line_is_said_every_ten_seconds():
     said: list[str] = []
     now = [100.0]
     progress = Lines(said.append, lambda: now[0])
-    for second in range(0, 31):
+    for second in range(31):
         now[0] = 100.0 + second
         progress("C simulation", second, 30)
     progress("CPU energy", 1, 0)

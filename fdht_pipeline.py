@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ _DEMO_VIDEO_CLIPS = 33
 #: Seed of that video's clips; neither training nor evaluation uses it.
 _DEMO_VIDEO_SEED = 70_000
 
+#: Between two lines of progress where there is no terminal.
+_SECONDS_A_LINE = 10.0
+
 _console = Console(stderr=True, highlight=False)
 
 
@@ -55,9 +59,27 @@ class Bars:
             self._progress.stop()
 
 
+class Lines:
+    """Progress where there is no terminal, as in a log: a line now and then, on standard error."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._say, self._clock = say, clock
+        self._last = clock()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Says that `done` of `total` (0: unknown) are done, unless something was said just now."""
+        now = self._clock()
+        if now - self._last >= _SECONDS_A_LINE:
+            self._last = now
+            self._say(f"{label}: {done}" + (f" of {total}" if total else ""))
+
+
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Progress bars for the length of a stage."""
+def bars() -> Iterator[Bars | Lines]:
+    """Progress bars for the length of a stage; lines where nobody would see a bar move."""
+    if not _console.is_terminal:
+        yield Lines(lambda line: _console.print(line, markup=False), time.monotonic)
+        return
     columns = (
         # Labels are names of files, which are no markup of ours.
         TextColumn("{task.description}", markup=False),

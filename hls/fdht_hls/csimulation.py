@@ -32,6 +32,7 @@ Build = Literal["exact", "native"]
 COMPILE_TIMEOUT = 600
 _ENTRY, _CLIPS_ENTRY = "fdht_csim_run", "fdht_csim_run_clips"
 _WEIGHT_WORDS, _LOAD_ENTRY = "fdht_csim_weight_words", "fdht_csim_load_weights"
+_OBSERVE_ENTRY, _OBSERVED_ENTRY = "fdht_csim_observe", "fdht_csim_observed"
 _SOURCES = ("fdht_csim.cpp", "firmware/fdht_lstm.cpp")
 #: `-fno-gnu-unique`: without it, static variables of templates would be shared by all copies of the
 #: library in a process, and a copy that has such could never be unloaded.
@@ -169,6 +170,51 @@ class CSimulation:
         if code:
             raise DeviceError("failed", field="C simulation", value=code)
         return Identity(*identity)
+
+    def run_observed(
+        self, frames: Bytes, results: Bytes, count: int, reset: bool, values: int
+    ) -> Codes:
+        """Processes frames as `run` does, and returns what went on inside.
+
+        Args:
+            frames: see `run`.
+            results: see `run`.
+            count: see `run`.
+            reset: see `run`.
+            values: that each frame gives; see `fdht_hls.observation`.
+
+        Returns:
+            int64[count, values]: what processes handed on and the cell kept, as it came.
+
+        Raises:
+            ArtifactError: the library was made by another version.
+            DeviceError: it is closed, reports a failure, or gives another number of values.
+        """
+        if self._library is None:
+            raise DeviceError("is closed", field="C simulation")
+        observe = getattr(self._library, _OBSERVE_ENTRY, None)
+        if observe is None:
+            raise ArtifactError(
+                f"has no {_OBSERVE_ENTRY}", field="C simulation", remedy="run fdht convert again"
+            )
+        observe.argtypes, observe.restype = [ctypes.c_void_p, ctypes.c_uint64], None
+        observed = getattr(self._library, _OBSERVED_ENTRY)
+        observed.restype = ctypes.c_uint64
+        seen = np.empty((count, values), np.int64)
+        observe(seen.ctypes.data, seen.size)
+        try:
+            self.run(frames, results, count, reset)
+            found = observed()
+        finally:
+            observe(None, 0)
+        if found != seen.size:
+            raise DeviceError(
+                f"gives {found} values inside {count} frames",
+                field="C simulation",
+                value=seen.size,
+                remedy="run fdht convert again",
+            )
+        return seen
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
         """Loads weights; the next frame starts from a zero state.

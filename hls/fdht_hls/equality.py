@@ -1,24 +1,34 @@
 """Proof of equality: Keras, the integer reference and the C simulation, integer for integer.
 
 Streams of frames are fed to each in pieces of different, uneven lengths, so that the state that
-lives between calls is part of what is compared. Two builds of the C simulation are checked; see
+lives between calls is part of what is compared. Compared are the logits, and of every frame what
+each stage emits and what the cell keeps (`observation`): rounding, a saturated gate or a weight
+that happens to be zero cannot hide a difference. Two builds of the C simulation are checked; see
 `csimulation`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.observation import (
+    LOGITS,
+    Frames,
+    Implementation,
+    KerasRun,
+    Observed,
+    ReferenceRun,
+    SimulationRun,
+    check_complete,
+    values_inside,
+)
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -26,33 +36,54 @@ from fdht_models.tensor.reference import ReferenceModel
 
 #: Called with what has been done and how much there is: (label, frames done, frames in all).
 Progress = Callable[[str, int, int], None]
-Frames = npt.NDArray[Any]
+#: Frames, and integers inside them of all streams, that are compared at once: bounds the memory and
+#: lets progress be seen.
+_WINDOW_FRAMES, _WINDOW_VALUES = 24, 24_000_000
+#: How the refusal names a value of a logit.
+_PLACES = {LOGITS: "class"}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Integers compared, how many differ, and where the first does."""
+    """Integers compared, how many differ, and where the first does.
+
+    `quantities` says how many of them were of which kind, by the names of `observation`.
+    """
 
     compared: int
     mismatches: int
     first: str | None = None
+    quantities: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return asdict(self)
 
 
-def compare(expected: Codes, found: Codes) -> Comparison:
-    """Compares logits, int64[streams, frames, classes]."""
+def compare(expected: Codes, found: Codes, name: str = LOGITS, start: int = 0) -> Comparison:
+    """Compares one quantity, int64[streams, frames, values], whose first frame is `start`."""
     wrong = np.argwhere(expected != found)
+    counted = {name: expected.size}
     if not len(wrong):
-        return Comparison(expected.size, 0)
-    stream, frame, label = (int(axis) for axis in wrong[0])
-    values = f"{expected[stream, frame, label]} against {found[stream, frame, label]}"
+        return Comparison(expected.size, 0, None, counted)
+    stream, frame, at = (int(axis) for axis in wrong[0])
+    values = f"{expected[stream, frame, at]} against {found[stream, frame, at]}"
+    place = f"{_PLACES.get(name, name)} {at}"
+    where = f"stream {stream}, frame {start + frame}, {place}: {values}"
+    return Comparison(expected.size, len(wrong), where, counted)
+
+
+def together(comparisons: Sequence[Comparison]) -> Comparison:
+    """One comparison of all that several compared; `first` is of the first that differs."""
+    quantities: dict[str, int] = {}
+    for one in comparisons:
+        for name, count in one.quantities.items():
+            quantities[name] = quantities.get(name, 0) + count
     return Comparison(
-        expected.size,
-        len(wrong),
-        f"stream {stream}, frame {frame}, class {label}: {values}",
+        sum(one.compared for one in comparisons),
+        sum(one.mismatches for one in comparisons),
+        next((one.first for one in comparisons if one.first), None),
+        quantities,
     )
 
 
@@ -81,62 +112,9 @@ def corner_frames(network: QuantizedNetwork, count: int) -> Frames:
     return codes.astype(np.int8 if network.input_format.signed else np.uint8)
 
 
-def uneven_pieces(frames: int, seed: int) -> list[slice]:
-    """Cuts 0..frames into pieces of random lengths between 1 and 23, one of them a single frame."""
-    generator = np.random.default_rng(seed)
-    cuts = [0, 1]
-    while cuts[-1] < frames:
-        cuts.append(min(frames, cuts[-1] + int(generator.integers(1, 24))))
-    return [slice(start, stop) for start, stop in pairwise(cuts)]
-
-
 def reference_logits(network: QuantizedNetwork, streams: Frames) -> Codes:
     """Logits of the reference, each stream in one piece: int64[streams, frames, classes]."""
     return np.stack([ReferenceModel(network).run(stream) for stream in streams])
-
-
-def csim_logits(
-    network: QuantizedNetwork, library: Path, streams: Frames, progress: Progress, label: str
-) -> Codes:
-    """Logits of the C simulation, each stream in uneven pieces, on all processors."""
-    done = 0
-
-    def run(position: int) -> Codes:
-        nonlocal done
-        simulation = CSimulation(library)
-        try:
-            parts = []
-            for piece in uneven_pieces(streams.shape[1], position):
-                reset = piece.start == 0
-                parts.append(simulate(simulation, network, streams[position, piece], reset))
-                done += piece.stop - piece.start
-                progress(label, done, streams.shape[0] * streams.shape[1])
-            return np.concatenate(parts)
-        finally:
-            simulation.close()
-
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return np.stack(list(pool.map(run, range(len(streams)))))
-
-
-def keras_logits(
-    network: QuantizedNetwork, model: Any, streams: Frames, progress: Progress
-) -> Codes:
-    """Logits of the Keras model, all streams at once in uneven pieces.
-
-    Args:
-        network: gives the format of a logit.
-        model: stateful, with a batch size of the number of streams, results for every frame.
-        streams: codes, uint8[streams, frames, inputs].
-        progress: told after each piece.
-    """
-    model.reset_states()
-    parts = []
-    for piece in uneven_pieces(streams.shape[1], len(streams)):
-        logits = model.predict_on_batch(np.ascontiguousarray(streams[:, piece]))
-        parts.append(network.logit_format.exact(logits, "Keras logits"))
-        progress("Keras", piece.stop * len(streams), streams.shape[0] * streams.shape[1])
-    return np.concatenate(parts, axis=1)
 
 
 def prove(
@@ -150,7 +128,7 @@ def prove(
 
     Args:
         network: the integers.
-        model: the Keras model, see `keras_logits`.
+        model: the Keras model, see `KerasRun`.
         libraries: C simulation builds by name.
         streams: codes [streams, frames, inputs].
         progress: told how far each has come.
@@ -161,15 +139,78 @@ def prove(
     Raises:
         EqualityError: an integer differs.
     """
-    reference = reference_logits(network, streams)
-    results = {
-        "keras_reference": compare(reference, keras_logits(network, model, streams, progress))
-    }
+    results = {}
+    with closing(KerasRun(network, model)) as keras:
+        results["keras_reference"] = against_reference(
+            network, keras, streams, progress, "keras_reference", "Keras"
+        )
     for name, library in libraries.items():
-        found = csim_logits(network, library, streams, progress, f"C simulation ({name})")
-        results[f"reference_{name}"] = compare(reference, found)
+        key, label = f"reference_{name}", f"C simulation ({name})"
+        results[key] = simulation_against_reference(network, library, streams, progress, key, label)
     refuse_mismatches(results)
     return results
+
+
+def simulation_against_reference(
+    network: QuantizedNetwork,
+    library: Path,
+    streams: Frames,
+    progress: Progress,
+    name: str,
+    label: str,
+) -> Comparison:
+    """Compares one build of the C simulation; see `against_reference`."""
+    threads = os.cpu_count() or 1
+    with closing(SimulationRun(network, library, len(streams), threads)) as simulation:
+        return against_reference(network, simulation, streams, progress, name, label)
+
+
+def against_reference(
+    network: QuantizedNetwork,
+    implementation: Implementation,
+    streams: Frames,
+    progress: Progress,
+    name: str,
+    label: str,
+) -> Comparison:
+    """Compares an implementation with the reference, window by window.
+
+    Args:
+        network: the integers.
+        implementation: what to compare.
+        streams: codes [streams, frames, inputs].
+        progress: told how many frames of how many are compared.
+        name: of the comparison.
+        label: for `progress`.
+
+    Raises:
+        EqualityError: it does not show what is to be compared.
+    """
+    reference = ReferenceRun(network, len(streams))
+    count, length = streams.shape[:2]
+    found: list[Comparison] = []
+    progress(label, 0, count * length)
+    for window in _windows(network, count, length):
+        part, reset = streams[:, window], window.start == 0
+        expected, shown = reference.run(part, reset), implementation.run(part, reset)
+        check_complete(name, network, shown)
+        found += _compare_all(expected, shown, window.start)
+        progress(label, count * window.stop, count * length)
+    return together(found)
+
+
+def _compare_all(expected: Observed, shown: Observed, start: int) -> Iterator[Comparison]:
+    # In the order in which values flow, logits last: what differs first is nearest to the cause.
+    for name, codes in shown.items():
+        yield compare(expected[name], codes, name, start)
+
+
+def _windows(network: QuantizedNetwork, streams: int, frames: int) -> Iterator[slice]:
+    """Cuts 0..frames into windows whose intermediate results fit the memory."""
+    values = streams * sum(values_inside(network).values())
+    length = max(1, min(_WINDOW_FRAMES, _WINDOW_VALUES // values))
+    for start in range(0, frames, length):
+        yield slice(start, min(frames, start + length))
 
 
 def refuse_mismatches(results: Mapping[str, Comparison]) -> None:

@@ -23,6 +23,7 @@ from fdht_hls.dependencies import sources_digest
 from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.lint import check_synthesizable
+from fdht_hls.observation import values_inside
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
 from fdht_models.artifacts import (
@@ -45,8 +46,10 @@ STAGE = "hls"
 NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
 EQUALITY, ESTIMATE, PROJECT = "equality.json", "estimate.json", "project"
 SCHEDULE, EXPERIMENT = "schedule.json", "experiment.json"
-#: The least number of integers that a proof compares, and the least length of its streams.
-PROOF_INTEGERS, PROOF_FRAMES = 10_000, 60
+#: The least number of integers that a proof compares, the least number of streams of the data set
+#: in it, beside the one of corner cases, and the least length of a stream: enough for gates to open
+#: and close. A frame of 57,600 inputs has tens of thousands of integers inside.
+PROOF_INTEGERS, PROOF_STREAMS, PROOF_FRAMES = 10_000, 3, 60
 #: Seed of the clips in a proof; no training or evaluation uses it.
 _PROOF_SEED = 60_000
 #: Frames of the corner cases that go with the project, for csim and cosim.
@@ -228,13 +231,13 @@ def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarra
 
     Returns:
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
-        clips one after the other; enough for `PROOF_INTEGERS` logits.
+        clips one after the other; enough for `PROOF_INTEGERS`.
     """
     from fdht_models.data import source_of
 
     source = source_of(open_stage(model_directory, "model").read_json(EXPERIMENT)["data"])
-    per_stream = PROOF_FRAMES * len(network.classes)
-    count = -(-PROOF_INTEGERS // per_stream)
+    integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
+    count = max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
     cache = model_directory.parent.parent / "data"
     clips = source.streams(count, PROOF_FRAMES, _PROOF_SEED, cache).frames
     corners = corner_frames(network, clips.shape[1])

@@ -55,6 +55,14 @@ class Stream:
     pragma: str
 
 
+@dataclass(frozen=True)
+class Call:
+    """A process of the core: its C++ call, and the stream of its results if proofs look at it."""
+
+    text: str
+    observed: str | None = None
+
+
 class FdhtWriter(VitisWriter):
     """Writes the project. The core holds its weights and reads frames from memory."""
 
@@ -213,11 +221,12 @@ def _streams(model: ModelGraph) -> Iterator[Stream]:
             )
 
 
-def _calls(model: ModelGraph) -> Iterator[str]:
+def _calls(model: ModelGraph) -> Iterator[Call]:
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
-            yield CellCall().call(layer, "reset_state", "frame")
+            yield Call(CellCall().call(layer, "reset_state", "frame"))
             continue
         text = layer.get_attr("function_cpp")
-        if text:
-            yield from [text] if isinstance(text, str) else text
+        ours = isinstance(layer, FdhtContraction)
+        for one in [text] if isinstance(text, str) else text or ():
+            yield Call(one, layer.get_output_variable().name if ours else None)

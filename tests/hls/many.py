@@ -23,8 +23,9 @@ import numpy as np
 from hls4ml.model.graph import ModelGraph
 
 from fdht_hls.csimulation import Build, compiler, pack_frames, unpack_results
-from fdht_hls.equality import Comparison, compare, corner_frames, reference_logits, uneven_pieces
+from fdht_hls.equality import Comparison, compare, corner_frames, reference_logits
 from fdht_hls.model import HEAD, LSTM, head_settings
+from fdht_hls.observation import uneven_pieces
 from fdht_hls.schedule import Schedule
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
 from tests.models.strategies import random_frames
@@ -169,7 +170,10 @@ class ManyCores:
 def _source(directory: Path, count: int) -> str:
     """One translation unit of all cores."""
     projects = [f"p{number}" for number in range(count)]
-    own = ["fdht_csim_run", "fdht_csim_run_clips", "fdht_lstm"]
+    own = [
+        *("fdht_csim_run", "fdht_csim_run_clips", "fdht_lstm"),
+        *("fdht_csim_observe", "fdht_csim_observed"),
+    ]
     lines = [f"#include {name}" for name in _shared(directory / name for name in projects)]
     for number, project in enumerate(projects):
         lines += [f"#define {name} {name}_{number}" for name in own]

@@ -16,8 +16,9 @@ from fdht_hls.equality import (
     prove,
     reference_logits,
     refuse_mismatches,
-    uneven_pieces,
+    together,
 )
+from fdht_hls.observation import check_complete, uneven_pieces, values_inside
 from fdht_hls.shapes import stage_shape
 from fdht_hls.stage import convert_project
 from fdht_models.errors import ConversionError, EqualityError
@@ -46,8 +47,9 @@ def test_ten_thousand_integers_are_equal(small):
     results = proof(small, ("exact", "native"), streams)
     assert set(results) == {"keras_reference", "reference_exact", "reference_native"}
     for result in results.values():
-        assert result == Comparison(57 * FRAMES * 3, 0)
-    assert results["keras_reference"].compared >= 10_000
+        assert not result.mismatches
+        assert result.quantities["logits"] == 57 * FRAMES * 3 >= 10_000
+        assert result.compared == sum(result.quantities.values()) > 400_000
     assert len(np.unique(small.logits)) > 300, "a dead network proves nothing"
 
 
@@ -57,8 +59,11 @@ def test_ten_thousand_integers_are_equal(small):
 def test_every_kind_of_network_is_equal(converted, name, build):
     project = converted(name)
     results = proof(project, (build,), project.streams)
-    wanted = Comparison(6 * FRAMES * project.classifier.classes, 0)
-    assert results == {"keras_reference": wanted, f"reference_{build}": wanted}
+    assert list(results) == ["keras_reference", f"reference_{build}"]
+    for result in results.values():
+        assert not result.mismatches
+        assert result.quantities["logits"] == 6 * FRAMES * project.classifier.classes
+        assert result.compared > 10_000
     assert len(np.unique(project.logits)) > 100, "a dead network proves nothing"
 
 
@@ -250,8 +255,34 @@ def test_a_comparison_names_the_first_difference():
     found[1, 3, 1] = 0
     result = compare(expected, found)
     assert result == Comparison(24, 2, "stream 1, frame 2, class 0: 18 against -7")
-    assert result.to_json() == {"compared": 24, "mismatches": 2, "first": result.first}
+    assert result.to_json() == {
+        "compared": 24,
+        "mismatches": 2,
+        "first": result.first,
+        "quantities": {"logits": 24},
+    }
     assert compare(expected, expected.copy()) == Comparison(24, 0, None)
+
+
+def test_comparisons_of_several_kinds_are_added_up():
+    same, other = np.zeros((1, 2, 3), np.int64), np.ones((1, 2, 3), np.int64)
+    parts = [
+        compare(same, same, "input.C2"),
+        compare(same, other, "input.C2", 7),
+        compare(other, same),
+    ]
+    found = together(parts)
+    assert found == Comparison(18, 6, "stream 0, frame 7, input.C2 0: 0 against 1")
+    assert found.quantities == {"input.C2": 12, "logits": 6}
+
+
+def test_a_comparison_that_looks_at_less_is_refused(small):
+    shown = dict.fromkeys([*values_inside(small.network), "logits"], np.zeros((1, 1, 1), np.int64))
+    check_complete("reference_csim", small.network, shown)
+    for name in shown:
+        less = {key: value for key, value in shown.items() if key != name}
+        with pytest.raises(EqualityError, match=rf"reference_csim: does not show {name}; "):
+            check_complete("reference_csim", small.network, less)
 
 
 def test_mismatches_are_refused_with_the_first_difference():

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.equality import Comparison, compare, csim_logits, prove, refuse_mismatches
+from fdht_hls.equality import (
+    Comparison,
+    prove,
+    refuse_mismatches,
+    simulation_against_reference,
+)
+from fdht_hls.observation import values_inside
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.conftest import FRAMES, Converted
@@ -33,17 +39,23 @@ def found(small, library, monkeypatch):
         monkeypatch.delenv(VARIABLE, raising=False)
         if mutation is not None:
             monkeypatch.setenv(VARIABLE, mutation)
-        logits = csim_logits(small.network, library, small.streams, silent, "defect")
-        return compare(small.logits, logits)
+        return simulation_against_reference(
+            small.network, library, small.streams, silent, "reference_csim", "defect"
+        )
 
     return run
 
 
+def integers(small: Converted) -> int:
+    """Compared in the C simulation's proof: what goes on inside, and the logits."""
+    return 6 * FRAMES * (sum(values_inside(small.network).values()) + 3)
+
+
 def caught(comparison: Comparison) -> None:
-    assert comparison.compared == 6 * FRAMES * 3
     assert comparison.mismatches > 0, "the defect went unseen"
     with pytest.raises(
-        EqualityError, match=r"^csim: \d+ of 1080 integers differ; first: stream \d"
+        EqualityError,
+        match=rf"^csim: \d+ of {comparison.compared} integers differ; first: stream \d",
     ):
         refuse_mismatches({"csim": comparison})
 
@@ -68,9 +80,9 @@ def shifts(small: Converted) -> dict[str, tuple[int, int]]:
 ROUNDING = ["input.C3", "input.C2", "hidden.C3", "hidden.C2", "preactivation", "cell"]
 
 
-def test_without_a_defect_all_is_equal(found):
-    assert found(None) == Comparison(6 * FRAMES * 3, 0)
-    assert found("no such defect") == Comparison(6 * FRAMES * 3, 0)
+def test_without_a_defect_all_is_equal(small, found):
+    assert found(None) == Comparison(integers(small), 0)
+    assert found("no such defect") == Comparison(integers(small), 0)
 
 
 def test_every_place_that_rounds_can_be_told_apart(small):
@@ -160,7 +172,8 @@ def test_the_proof_itself_catches_a_defect_of_the_core(small, library, monkeypat
         prove(small.network, model, {"csim": library}, small.streams, silent)
     message = str(caught.value)
     assert re.match(
-        r"reference_csim: \d+ of 1080 integers differ; first: stream \d, frame \d+, class \d: "
+        rf"reference_csim: \d+ of {integers(small)} integers differ; "
+        r"first: stream \d, frame \d+, input\.C\d \d+: "
         r"-?\d+ against -?\d+; this is a defect of fdht: please report it",
         message,
     ), message
@@ -174,5 +187,5 @@ def test_the_proof_itself_catches_a_defect_of_keras(small, library, monkeypatch)
     change = np.zeros(kernel.shape)
     change[2, 1] = small.classifier.head.scale * (-1 if kernel[2, 1] > 0 else 1)
     kernel.assign_add(change)
-    with pytest.raises(EqualityError, match=r"keras_reference: \d+ of 1080 .* class 1: "):
+    with pytest.raises(EqualityError, match=r"keras_reference: \d+ of \d+ .* class 1: "):
         prove(small.network, model, {"csim": library}, small.streams, silent)

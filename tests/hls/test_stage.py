@@ -16,8 +16,10 @@ from fdht_hls.csimulation import CSimulation, simulate
 from fdht_hls.equality import Comparison, corner_frames, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
+from fdht_hls.observation import values_inside
 from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
 from fdht_hls.stage import (
+    PROOF_STREAMS,
     Conversion,
     convert_project,
     convert_stage,
@@ -108,8 +110,15 @@ def test_ten_thousand_integers_are_proved_equal(conversion):
     assert equality["frames_per_stream"] >= 50
     for name in ("keras_reference", "reference_csim", "reference_csim_exact"):
         assert equality[name]["mismatches"] == 0 and equality[name]["first"] is None
-        wanted = equality["streams"] * equality["frames_per_stream"] * 7
-        assert equality[name]["compared"] == wanted >= 10_000
+        counted = equality[name]["quantities"]
+        assert counted["logits"] == equality["streams"] * equality["frames_per_stream"] * 7
+        assert equality[name]["compared"] == sum(counted.values()) >= 10_000
+
+
+def test_few_classes_take_no_more_frames(conversion):
+    """What goes on inside a frame is compared; only tiny networks need more streams than four."""
+    found, _ = conversion
+    assert found.equality["streams"] == PROOF_STREAMS + 1
 
 
 def test_the_directory_holds_what_later_stages_read(conversion, trained):
@@ -241,7 +250,7 @@ def test_streams_of_a_proof_are_long_and_include_the_corners(trained):
     streams = proof_streams(trained, network)
     count, frames, inputs = streams.shape
     assert streams.dtype == np.uint8 and inputs == 150 and frames >= 50
-    assert (count - 1) * frames * 7 >= 10_000
+    assert count * frames * (sum(values_inside(network).values()) + 7) >= 10_000
     np.testing.assert_array_equal(streams[-1], corner_frames(network, frames))
     assert len(np.unique(streams[:-1].reshape(count - 1, -1), axis=0)) == count - 1
 
@@ -293,10 +302,23 @@ def test_golden_vectors_of_any_number_of_classes(tmp_path, classes):
 
 def test_a_report_counts_streams_and_mismatches():
     streams = np.zeros((3, 60, 5), np.uint8)
-    results = {"keras_reference": Comparison(540, 0), "reference_csim": Comparison(540, 1, "here")}
+    results = {
+        "keras_reference": Comparison(540, 0, None, {"logits": 540}),
+        "reference_csim": Comparison(540, 1, "here", {"logits": 500, "cell": 40}),
+    }
     assert equality_report(results, streams) == {
         "streams": 3,
         "frames_per_stream": 60,
-        "keras_reference": {"compared": 540, "mismatches": 0, "first": None},
-        "reference_csim": {"compared": 540, "mismatches": 1, "first": "here"},
+        "keras_reference": {
+            "compared": 540,
+            "mismatches": 0,
+            "first": None,
+            "quantities": {"logits": 540},
+        },
+        "reference_csim": {
+            "compared": 540,
+            "mismatches": 1,
+            "first": "here",
+            "quantities": {"logits": 500, "cell": 40},
+        },
     }

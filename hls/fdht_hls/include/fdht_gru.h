@@ -107,6 +107,9 @@ Steps:
             give_unit<CONFIG_T>(next, unit, step, out, result);
         }
         give_word<CONFIG_T>(step, out, result);
+#if !defined(__SYNTHESIS__)
+        observe(hidden);
+#endif
     }
 }
 

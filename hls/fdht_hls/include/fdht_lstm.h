@@ -118,6 +118,10 @@ Steps:
             }
         }
         give_word<CONFIG_T>(step, out, result);
+#if !defined(__SYNTHESIS__)
+        observe(hidden);
+        observe(cell);
+#endif
     }
 }
 

@@ -54,6 +54,10 @@ Steps:
             give_unit<CONFIG_T>(fresh, unit, step, out, result);
         }
         give_word<CONFIG_T>(step, out, result);
+#if !defined(__SYNTHESIS__)
+        observe(hidden);
+        observe(cell);
+#endif
     }
 }
 

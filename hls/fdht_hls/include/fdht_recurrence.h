@@ -3,6 +3,7 @@
 
 #include "fdht_contraction.h"
 #include "fdht_integer.h"
+#include "fdht_observe.h"
 #include "hls_stream.h"
 
 // What the recurrent cells have in common.

@@ -63,10 +63,13 @@ class QuantizedRNN(TensorRNN):
         return self._stored("bias", self.bias, training)
 
     def emit(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
-        """A value, rounded once."""
+        """A value, rounded once; an observer sees what inference rounds it to."""
         if training:
             return self.quantizers[name](values)
-        return round_to(values, self.quantizer_format(name))
+        rounded = round_to(values, self.quantizer_format(name))
+        if self.observer is not None:
+            self.observer(name, rounded)
+        return rounded
 
     def apply(
         self, name: str, values: tf.Tensor, recurrence: Recurrence, training: bool

@@ -28,7 +28,7 @@ from fdht_models.tensor.formats import Format, format_from
 from fdht_models.tensor.recurrent import DENSE_HIDDEN, RecurrentShape
 
 #: Time steps up to which the recurrence is unrolled, which is faster on a processor.
-_UNROLL = 16
+UNROLL = 16
 
 #: Called with the name of a value that hardware would round, and the value.
 Observer = Callable[[str, tf.Tensor], None]
@@ -188,7 +188,7 @@ class TensorRNN(keras.layers.Layer):
             lambda row, states: self.step(row, states, recurrence, training),
             projected,
             [*states],
-            unroll=steps is not None and steps <= _UNROLL,
+            unroll=steps is not None and steps <= UNROLL,
         )
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):

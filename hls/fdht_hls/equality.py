@@ -13,7 +13,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -123,6 +125,9 @@ def prove(
     libraries: Mapping[str, Path],
     streams: Frames,
     progress: Progress,
+    *,
+    known: Mapping[str, Comparison] = MappingProxyType({}),
+    keep: Callable[[Mapping[str, Comparison]], None] | None = None,
 ) -> dict[str, Comparison]:
     """Compares all implementations on the same streams.
 
@@ -132,6 +137,8 @@ def prove(
         libraries: C simulation builds by name.
         streams: codes [streams, frames, inputs].
         progress: told how far each has come.
+        known: comparisons of these very streams that are done already, by name.
+        keep: given all that are done, after each.
 
     Returns:
         "keras_reference", and "reference_<name>" for each library.
@@ -139,30 +146,25 @@ def prove(
     Raises:
         EqualityError: an integer differs.
     """
-    results = {}
-    with closing(KerasRun(network, model)) as keras:
-        results["keras_reference"] = against_reference(
-            network, keras, streams, progress, "keras_reference", "Keras"
-        )
+    implementations: dict[str, tuple[str, Callable[[], Implementation]]] = {
+        "keras_reference": ("Keras", partial(KerasRun, network, model))
+    }
     for name, library in libraries.items():
-        key, label = f"reference_{name}", f"C simulation ({name})"
-        results[key] = simulation_against_reference(network, library, streams, progress, key, label)
+        make = partial(SimulationRun, network, library, len(streams), os.cpu_count() or 1)
+        implementations[f"reference_{name}"] = (f"C simulation ({name})", make)
+    results: dict[str, Comparison] = {}
+    for name, (label, make_one) in implementations.items():
+        if name in known:
+            results[name] = known[name]
+            continue
+        with closing(make_one()) as implementation:
+            results[name] = against_reference(
+                network, implementation, streams, progress, name, label
+            )
+        if keep is not None and not results[name].mismatches:
+            keep(results)
     refuse_mismatches(results)
     return results
-
-
-def simulation_against_reference(
-    network: QuantizedNetwork,
-    library: Path,
-    streams: Frames,
-    progress: Progress,
-    name: str,
-    label: str,
-) -> Comparison:
-    """Compares one build of the C simulation; see `against_reference`."""
-    threads = os.cpu_count() or 1
-    with closing(SimulationRun(network, library, len(streams), threads)) as simulation:
-        return against_reference(network, simulation, streams, progress, name, label)
 
 
 def against_reference(

@@ -13,18 +13,20 @@ import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fdht_hls.csimulation import compile_library, compiler, pack_frames
+from fdht_hls.csimulation import Build, compile_library, compiler, pack_frames
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
 from fdht_models.artifacts import (
     MANIFEST,
@@ -91,6 +93,8 @@ def convert_stage(
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
+    What an interrupted conversion has compiled and compared is not done again.
+
     Args:
         model_directory: what `fdht train` wrote.
         directory: stage directory to write.
@@ -118,7 +122,9 @@ def convert_stage(
         compiler()
         tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
-            _write(model, temporary, extra, settings or {}, progress or _silent, schedule)
+            done = unfinished(directory, inputs)
+            _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+        done.remove()
         fresh = True
     else:
         fresh = False
@@ -139,6 +145,7 @@ def _write(
     settings: Mapping[str, Any],
     progress: Progress,
     schedule: Schedule | None,
+    done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
 
@@ -150,16 +157,12 @@ def _write(
     loadable = LoadableWeights.of(network, schedule)
     streams = proof_streams(model.directory, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
-    convert_project(keras, network, directory / PROJECT, settings, schedule)
-    progress("lint", 0, 1)
-    check_synthesizable(directory / PROJECT)
-    progress("lint", 1, 1)
-    libraries = {"csim_exact": directory / EXACT_LIBRARY, "csim": directory / LIBRARY}
-    for position, (name, library) in enumerate(libraries.items()):
-        progress("compile", position, len(libraries))
-        compile_library(directory / PROJECT, library, "native" if name == "csim" else "exact")
-    progress("compile", len(libraries), len(libraries))
-    results = prove(network, keras, libraries, streams, progress)
+    core = done.core(partial(_make_core, keras, network, settings, schedule, progress))
+    shutil.copytree(core, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    libraries = {"csim_exact": core / EXACT_LIBRARY, "csim": core / LIBRARY}
+    results = prove(
+        network, keras, libraries, streams, progress, known=done.comparisons(), keep=done.keep
+    )
     network.save(directory / NETWORK)
     write_json(directory / SCHEDULE, schedule.to_json())
     if loadable:
@@ -170,6 +173,26 @@ def _write(
     shutil.copyfile(model.file(EXPERIMENT), directory / EXPERIMENT)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
+
+
+def _make_core(
+    keras: Any,
+    network: QuantizedNetwork,
+    settings: Mapping[str, Any],
+    schedule: Schedule,
+    progress: Progress,
+    directory: Path,
+) -> None:
+    """Writes project and libraries."""
+    convert_project(keras, network, directory / PROJECT, settings, schedule)
+    progress("lint", 0, 1)
+    check_synthesizable(directory / PROJECT)
+    progress("lint", 1, 1)
+    libraries: Mapping[str, Build] = {EXACT_LIBRARY: "exact", LIBRARY: "native"}
+    for position, (name, build) in enumerate(libraries.items()):
+        progress("compile", position, len(libraries))
+        compile_library(directory / PROJECT, directory / name, build)
+    progress("compile", len(libraries), len(libraries))
 
 
 def convert_project(

@@ -272,7 +272,7 @@ def test_comparisons_of_several_kinds_are_added_up():
         compare(other, same),
     ]
     found = together(parts)
-    assert found == Comparison(18, 6, "stream 0, frame 7, input.C2 0: 0 against 1")
+    assert found == Comparison(18, 12, "stream 0, frame 7, input.C2 0: 0 against 1")
     assert found.quantities == {"input.C2": 12, "logits": 6}
 
 

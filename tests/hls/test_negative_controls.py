@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import pytest
 
 from fdht_hls.equality import (
     Comparison,
+    against_reference,
     prove,
     refuse_mismatches,
-    simulation_against_reference,
 )
-from fdht_hls.observation import values_inside
+from fdht_hls.observation import SimulationRun, values_inside
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.conftest import FRAMES, Converted
@@ -39,9 +40,10 @@ def found(small, library, monkeypatch):
         monkeypatch.delenv(VARIABLE, raising=False)
         if mutation is not None:
             monkeypatch.setenv(VARIABLE, mutation)
-        return simulation_against_reference(
-            small.network, library, small.streams, silent, "reference_csim", "defect"
-        )
+        with closing(SimulationRun(small.network, library, len(small.streams), 2)) as simulation:
+            return against_reference(
+                small.network, simulation, small.streams, silent, "reference_csim", "defect"
+            )
 
     return run
 

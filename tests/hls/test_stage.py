@@ -27,6 +27,7 @@ from fdht_hls.stage import (
     proof_streams,
     write_golden,
 )
+from fdht_hls.unfinished import unfinished
 from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.errors import (
     ArtifactError,
@@ -164,6 +165,46 @@ def test_a_second_call_does_nothing(conversion, trained, no_compiler):
     assert not again.fresh
     assert (again.equality, again.estimate) == (found.equality, found.estimate)
     assert state_of(found.directory) == before
+
+
+def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monkeypatch):
+    """Ctrl-C in the second comparison: nothing is compiled or compared again that is done."""
+    first: Events = []
+
+    def interrupt(*event: Any) -> None:
+        first.append(event)
+        if event[0].startswith("C simulation") and event[1]:
+            raise KeyboardInterrupt
+
+    directory = tmp_path / "hls"
+    with pytest.raises(KeyboardInterrupt):
+        convert_stage(trained, directory, None, interrupt)
+    assert {event[0] for event in first} >= {"lint", "compile", "Keras"}
+    assert [path.name for path in tmp_path.iterdir()] == [".hls-unfinished"]
+    second: Events = []
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "compile_library", None)
+        found = convert_stage(trained, directory, None, lambda *event: second.append(event))
+    assert {event[0] for event in second} == {"C simulation (csim_exact)", "C simulation (csim)"}
+    assert [found.equality[name]["mismatches"] for name in list(found.equality)[2:]] == [0, 0, 0]
+    assert found.equality["keras_reference"]["quantities"]["logits"] > 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["hls"]
+    assert (directory / "project" / "build_core.tcl").exists()
+
+
+def test_what_is_kept_of_another_conversion_is_not_taken(tmp_path):
+    kept = unfinished(tmp_path / "hls", {"model": "a"})
+    kept.core(lambda directory: (directory / "csim.so").write_bytes(b"a"))
+    kept.keep({"keras_reference": Comparison(9, 0, None, {"logits": 9})})
+    assert kept.comparisons()["keras_reference"].compared == 9
+    other = unfinished(tmp_path / "hls", {"model": "b"})
+    assert other.comparisons() == {}
+    core = other.core(lambda directory: (directory / "csim.so").write_bytes(b"b"))
+    assert (core / "csim.so").read_bytes() == b"b"
+    (kept.directory / "comparisons.json").write_text('{"inputs": 3, "done": 4}')
+    assert kept.comparisons() == {}
+    kept.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_settings_convert_anew(hls, trained, no_compiler):

@@ -50,7 +50,9 @@ class Bars:
         """Shows that `done` of `total` (0: unknown) are done."""
         if label not in self._tasks:
             self._progress.start()  # not before: with nothing to show it would leave an empty line
-            self._tasks[label] = self._progress.add_task(label, total=total or None)
+            # Names of files may hold bytes that are no text, and no terminal shows them.
+            text = label.encode("utf-8", "backslashreplace").decode()
+            self._tasks[label] = self._progress.add_task(text, total=total or None)
         self._progress.update(self._tasks[label], completed=done, total=total or None)
 
     def close(self) -> None:

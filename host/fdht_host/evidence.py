@@ -34,7 +34,7 @@ class Evidence:
     """Sections of the report that come from earlier stages.
 
     Args:
-        accuracy: `float`, `single_frame` and `chance` of training.
+        accuracy: `float`, `single_frame`, `mean_frame` and `chance` of training.
         parameters: counts.
         equality: pairs that the conversion compared.
         latency: of the core.
@@ -136,7 +136,7 @@ def _of(directory: Path, stage: str, design: str) -> Stage:
 
 def _accuracy(model: Stage) -> dict[str, Any]:
     scores = _mapping(model, _METRICS, "accuracy")
-    found = {key: scores.get(key) for key in ("float", "single_frame", "chance")}
+    found = {key: scores.get(key) for key in ("float", "single_frame", "mean_frame", "chance")}
     for key, value in found.items():
         if value is not None and not (_is_number(value) and 0 <= value <= 1):
             raise _unusable(model.directory / _METRICS, f"accuracy.{key} must be within 0 and 1")

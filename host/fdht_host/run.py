@@ -118,18 +118,18 @@ def run_stage(
     board = get_board(board_name)
     overlay = find_overlay(experiment_directory, board, settings.overlay)
     manifest, stage = load_manifest(overlay), open_stage(overlay, OVERLAY)
-    network = _network(stage.file("network.json"), manifest.design_id, settings.weights)
-    running = f"{network.design_id:016x}"
+    built = _built(stage.file("network.json"), manifest.design_id)
+    network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
     recipe = _recipe(experiment_directory, stage, settings)
-    sources = _look_at(recipe, network, settings)
-    evidence = gather(experiment_directory, stage, manifest, running)
+    sources = _look_at(recipe, built, settings)
+    evidence = gather(experiment_directory, stage, manifest, f"{network.design_id:016x}")
     check_place(experiment_directory / _RUNS / "report.json")
     started, done = datetime.now(timezone.utc), Outcome()
     with Accelerator.open(overlay) as accelerator:
         if settings.weights is not None:
             accelerator.load_weights(network)
         _stream(accelerator, network, sources, settings.resize, progress, done)
-        if not done.runs:
+        if done.failures and not done.runs:
             raise done.failures[0][1]
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
         rates = throughput(accelerator.times, done)
@@ -139,6 +139,12 @@ def run_stage(
                 "energy", lambda: _energy(accelerator, board, network, progress)
             )
             done.cpu_energy = done.optional("cpu_energy", lambda: _cpu_energy(network, progress))
+        provenance = {
+            "started": started.isoformat(timespec="seconds"),
+            "design_id": manifest.design_id,
+            "frames": frames,
+            **_provenance(settings, network, done),
+        }
         # Within: that closing the board fails is no reason to lose the report.
         report = _report(
             manifest.experiment,
@@ -149,28 +155,9 @@ def run_stage(
                 "clock_mhz": manifest.clock_mhz,
             },
             {
-                "accuracy": _accuracy(evidence, network, done.tests),
-                "equality": _equality(evidence, done),
-                "parameters": evidence.parameters,
-                "latency": evidence.latency,
+                **_sections(evidence, network, done),
                 "throughput": rates,
-                "energy": None if done.energy is None else done.energy.to_json(),
-                "cpu_energy": None if done.cpu_energy is None else done.cpu_energy.to_json(),
-                "video": done.videos[0].to_json() if done.videos else None,
-                "provenance": {
-                    "started": started.isoformat(timespec="seconds"),
-                    "design_id": manifest.design_id,
-                    "weights": {
-                        "id": running,
-                        "file": None if settings.weights is None else str(settings.weights),
-                    },
-                    "frames": frames,
-                    "machine": platform.machine(),
-                    "python": platform.python_version(),
-                    "versions": package_versions("fdht", "pynq", "numpy", "av"),
-                    "sources": list(settings.sources),
-                    "videos": [video.to_json() for video in done.videos[1:]],
-                },
+                "provenance": provenance,
             },
             _left_out(evidence, recipe),
             done,
@@ -181,21 +168,47 @@ def run_stage(
     return directory, report
 
 
-def _network(built: Path, design_id: str, weights: Path | None) -> QuantizedNetwork:
-    """The network that the core runs.
+def _built(path: Path, design_id: str) -> QuantizedNetwork:
+    """The network that an overlay was built for.
 
     Raises:
         ArtifactError: a file is missing or damaged, or of another network than the overlay.
     """
-    network = QuantizedNetwork.load(built)
+    network = QuantizedNetwork.load(path)
     if f"{network.design_id:016x}" != design_id:
         raise ArtifactError(
             f"is of another network than the overlay ({design_id})",
-            field=f"{built}: design",
+            field=f"{path}: design",
             value=f"{network.design_id:016x}",
             remedy="run fdht build again",
         )
-    return network if weights is None else QuantizedNetwork.load(weights)
+    return network
+
+
+def _sections(
+    evidence: Evidence, network: QuantizedNetwork, done: Outcome
+) -> dict[str, Mapping[str, Any] | None]:
+    return {
+        "accuracy": _accuracy(evidence, network, done.tests),
+        "equality": _equality(evidence, done),
+        "parameters": evidence.parameters,
+        "latency": evidence.latency,
+        "energy": None if done.energy is None else done.energy.to_json(),
+        "cpu_energy": None if done.cpu_energy is None else done.cpu_energy.to_json(),
+        "video": done.videos[0].to_json() if done.videos else None,
+    }
+
+
+def _provenance(settings: RunSettings, network: QuantizedNetwork, done: Outcome) -> dict[str, Any]:
+    file = None if settings.weights is None else str(settings.weights)
+    return {
+        "weights": {"id": f"{network.design_id:016x}", "file": file},
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "versions": package_versions("fdht", "pynq", "numpy", "av"),
+        "sources": list(settings.sources),
+        "videos": [video.to_json() for video in done.videos[1:]],
+    }
 
 
 def _left_out(evidence: Evidence, recipe: Recipe | None) -> dict[str, str]:
@@ -369,6 +382,8 @@ def _accuracy(
 
 
 def _equality(evidence: Evidence, done: Outcome) -> dict[str, Any]:
+    if not done.runs:
+        return dict(evidence.equality)
     counts = {
         "compared": sum(run.compared for run in done.runs),
         "mismatches": sum(run.mismatches for run in done.runs),

@@ -43,3 +43,12 @@ def test_one_that_was_not_built_is_named_with_those_that_were(tmp_path):
 def test_none_says_how_to_build_one(tmp_path):
     with pytest.raises(ArtifactError, match=r"holds no overlay; run fdht build .* --board pynq-z2"):
         find_overlay(tmp_path, BOARD, "open")
+
+
+def test_what_an_interruption_left_is_no_overlay(tmp_path):
+    """Its name sorts before all others."""
+    root = built(tmp_path, "vitis-hls", ".vitis-hls.former", ".vitis-rtl.a1b2c3d4")
+    assert find_overlay(root, BOARD).name == "vitis-hls"
+    assert not (root / "overlay" / BOARD.name / ".vitis-hls.former").exists()
+    built(tmp_path / "half", ".open.former")
+    assert find_overlay(tmp_path / "half", BOARD).name == "open"

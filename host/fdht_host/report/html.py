@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fdht_host.report import figures
 from fdht_host.report.build import PAIRS, PHASES, validate
+from fdht_host.report.plots import drawn_plots
 from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
 from fdht_models.artifacts import write_json, write_text
 
@@ -25,12 +24,11 @@ _PAIR_TITLES = {
 }
 
 
-#: In place of a page, or of a figure of it.
+#: In place of a page.
 _UNMADE = Markup(
     "<!doctype html>\n<title>Report</title>\n<p>The page could not be made ({}). "
     "All figures are in report.json.</p>\n"
 )
-_UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
 #: What people call the sections of which something may be left out.
 _LEFT_OUT = {
     "accuracy": "Accuracy in training",
@@ -87,7 +85,7 @@ def render(report: Mapping[str, Any]) -> str:
         report=report,
         board=report["board"],
         headline=_headline(report),
-        plots={name: _drawn(name, draw) for name, draw in _plots(report)},
+        plots=drawn_plots(report),
         left_out=[
             (_LEFT_OUT.get(name, name), reason)
             for name, reason in (report.get("left_out") or {}).items()
@@ -290,46 +288,6 @@ def _clips(video: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _drawn(name: str, draw: Callable[[], str]) -> Markup:
-    try:
-        return Markup(draw())
-    except Exception as error:  # whatever it is, the page is worth more than a figure of it
-        return _UNDRAWN.format(name, f"{type(error).__name__}: {error}")
-
-
-def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
-    accuracy = report["accuracy"]
-    bars = [
-        ("quantised", accuracy["quantized"], True),
-        ("float", accuracy["float"], True),
-        ("best single frame", accuracy["single_frame"], False),
-        ("chance", accuracy["chance"], False),
-    ]
-    known = [bar for bar in bars if bar[1] is not None]
-    if known:
-        yield "accuracy", lambda: figures.accuracy_plot(known)
-    if accuracy.get("confusion"):
-        yield (
-            "confusion",
-            lambda: figures.confusion_plot(accuracy["confusion"], accuracy["classes"]),
-        )
-    throughput = report["throughput"]
-    phases = [
-        (name, throughput[name]["seconds_per_frame"], throughput[name]["kind"]) for name in PHASES
-    ]
-    ran = [phase for phase in phases if phase[1] is not None]
-    if ran:
-        yield "throughput", lambda: figures.throughput_plot(ran)
-    for name in ("energy", "cpu_energy"):
-        energy = report[name]
-        if energy.get("trace"):
-            kind = (energy.get("sensor_details") or {}).get("kind", energy["kind"])
-            yield (
-                name,
-                partial(figures.power_plot, energy["trace"], energy["windows"], kind, name),
-            )
 
 
 # How each figure came about -----------------------------------------------------------------------

@@ -392,7 +392,7 @@ def test_no_meter_is_unmeasured() -> None:
 
 @pytest.mark.parametrize("name", ["repeats", "minimum_updates", "settle_updates"])
 def test_settings_that_would_not_be_sound(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"energy.{name} = 0: must be at least"):
+    with pytest.raises(ConfigError, match=f"energy.{name} = 0: must be a whole number from"):
         EnergySettings(**{name: 0})
 
 

@@ -298,7 +298,9 @@ class SimulatedDevice(Device):
         """
         _host_bytes(ptr, size)[:] = self._shared(bo, offset, size, "Invalidate")
 
-    def _shared(self, bo: int, offset: int, size: int, action: str) -> npt.NDArray[np.uint8]:
+    def _shared(
+        self, bo: int, offset: int, size: int, action: str = "Access"
+    ) -> npt.NDArray[np.uint8]:
         if not self._memory.contains(bo + offset, size):
             raise RuntimeError(f"Buffer {action} Failed: {bo + offset:#x} is freed or too small")
         return self._memory.view(bo + offset, size)

@@ -63,7 +63,7 @@ def register_handler() -> bool:
     for name in LAYERS:
         if name not in getattr(converters, "layer_handlers", {}):
             register_keras_handler(name, parse_layer)
-            _ask_before_reading(converters)
+    _ask_before_reading(converters)
     return True
 
 

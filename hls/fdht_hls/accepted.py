@@ -16,12 +16,11 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from fdht_hls.plugin import LAYERS
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray, exact_product_format, exact_sum_format
 from fdht_models.tensor.fixedpoint import FixedPoint
 
-#: Keras layers of ours, by the names of their classes.
-LAYERS = ("QFDHTLSTM", "QTensorLSTM", "QTensorGRU")
 #: Keras computes in float32, which holds integers exactly up to 2**24: so many bits with a sign.
 FLOAT32_BITS = 25
 _OURS = f"one of {', '.join(LAYERS)} (docs/model-author.md)"

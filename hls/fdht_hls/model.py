@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fdht_hls.accepted import LAYERS
+from fdht_hls.plugin import LAYERS
 from fdht_hls.schedule import Schedule
 from fdht_hls.weights import weight_layout
 from fdht_models.errors import ConversionError

@@ -10,6 +10,9 @@ from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
+#: Keras layers that are converted, by the names of their classes.
+LAYERS = ("QFDHTLSTM", "QTensorLSTM", "QTensorGRU")
+
 
 def register(register_backend: Callable[..., None], register_writer: Callable[..., None]) -> None:
     """Registers writer, backend, layers and handler; hls4ml calls it once, when it is imported."""
@@ -57,13 +60,12 @@ def register_handler() -> bool:
     register_keras_handler = getattr(converters, "register_keras_v2_layer_handler", None)
     if register_keras_handler is None:
         return False
-    from fdht_hls.accepted import LAYERS
     from fdht_hls.parsing import parse_layer
 
     for name in LAYERS:
         if name not in getattr(converters, "layer_handlers", {}):
             register_keras_handler(name, parse_layer)
-            _ask_before_reading(converters)
+    _ask_before_reading(converters)
     return True
 
 

@@ -32,12 +32,12 @@ pynq4: .venv-pynq4/.ready
 
 # The lowest versions of what a board installs, in an environment of their own, and the host's tests.
 LOWEST := .venv-lowest
-LOWEST_PYTHON ?= $(PYTHON)
+
 lowest: $(LOWEST)/.ready
 	PYTHONPATH=.:models:hls:overlays:host $(LOWEST)/bin/python .ci/lowest.py test -p no:cacheprovider
 
 $(LOWEST)/.ready: pyproject.toml constraints.txt .ci/lowest.py
-	$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
+	$(PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) .ci/lowest.py requirements > $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary av,numpy,matplotlib --requirement $(LOWEST)/requirements.txt
 	touch $@

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup oracles pynq4 demo bench test test-all check clean
+.PHONY: setup oracles pynq4 lowest demo bench test test-all check clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,18 @@ pynq4: .venv-pynq4/.ready
 .venv-pynq4/.ready:
 	$(PYTHON) -m venv .venv-pynq4
 	.venv-pynq4/bin/python -m pip install --quiet --disable-pip-version-check pynq==4.0.0 pynqmetadata==0.2.0 pynqutils==0.1.3 numpy==1.26.4
+	touch $@
+
+# The lowest versions of what a board installs, in an environment of their own, and the host's tests.
+LOWEST := .venv-lowest
+
+lowest: $(LOWEST)/.ready
+	PYTHONPATH=.:models:hls:overlays:host $(LOWEST)/bin/python .ci/lowest.py test -p no:cacheprovider
+
+$(LOWEST)/.ready: pyproject.toml constraints.txt .ci/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(PYTHON) .ci/lowest.py requirements > $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary av,numpy,matplotlib --requirement $(LOWEST)/requirements.txt
 	touch $@
 
 bench: setup

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +13,13 @@ from rich.console import Console
 if TYPE_CHECKING:
     from fdht_hls.estimate import Engine
     from fdht_hls.tuner.budget import Budget
+    from fdht_hls.tuner.effort import Effort
     from fdht_models.experiment import Experiment
 
 #: Columns that a table of designs needs where nobody says how wide the output may be.
 _WIDTH = 110
+#: Seconds for all. The networks of the zoo take up to 50 s.
+_TIME_LIMIT = 900.0
 
 
 def tune(
@@ -52,6 +57,9 @@ def tune(
     candidates: Annotated[
         int, typer.Option(min=1, help="With --explore: how many to tune, fewest MACs first.")
     ] = 24,
+    time_limit: Annotated[
+        float, typer.Option(min=1, max=1e6, help="Seconds that all may take.")
+    ] = _TIME_LIMIT,
     build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
         "build"
     ),
@@ -73,11 +81,11 @@ def tune(
         )
     if explore:
         asked = (frames_per_second, latency, parameters, candidates)
-        _explore(recipe, directory, device, engine, asked, as_json)
+        _explore(recipe, directory, device, engine, asked, time_limit, as_json)
         return
     network, source = network_to_tune(directory, recipe)
     core = Core(network, device.model, device.bytes_per_clock, engine, loadable)
-    _tune(core, device, directory, source, frames_per_second, latency, as_json)
+    _tune(core, device, directory, source, (frames_per_second, latency), time_limit, as_json)
 
 
 def _tune(
@@ -85,8 +93,8 @@ def _tune(
     device: Budget,
     directory: Path,
     source: str,
-    frames_per_second: float | None,
-    latency: int | None,
+    asked: tuple[float | None, int | None],
+    time_limit: float,
     as_json: bool,
 ) -> None:
     from fdht_bench import emit
@@ -94,7 +102,8 @@ def _tune(
     from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
     from fdht_hls.tuner.tune import tune as run
 
-    tuning = run(core, device, frames_per_second, latency)
+    with _effort(time_limit) as effort:
+        tuning = run(core, device, *asked, effort=effort)
     result = result_json(tuning, source)
     written = write_tuning(directory, tuning, result)
     if as_json:
@@ -116,6 +125,7 @@ def _explore(
     device: Budget,
     engine: Engine,
     asked: tuple[float | None, int | None, int | None, int],
+    time_limit: float,
     as_json: bool,
 ) -> None:
     from fdht_bench import emit
@@ -128,14 +138,30 @@ def _explore(
             field="experiment",
             value=directory.name,
         )
-    found = explore(recipe, device, engine, *asked)
+    with _effort(time_limit) as effort:
+        found = explore(recipe, device, engine, *asked, effort=effort)
     written = write_exploration(directory, found)
     if as_json:
         emit({**found.to_json(), "directory": str(written)})
         return
     console = _console()
+    for text in found.left_out:
+        console.print(f"not considered: {text}")
     console.print(exploration_table(found))
     console.print(f"none of them is trained; each is an experiment to train: {written}")
+
+
+@contextmanager
+def _effort(time_limit: float) -> Iterator[Effort]:
+    """An effort of so many seconds; where people look on, they see what it does."""
+    from fdht_hls.tuner.effort import Effort
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield Effort(time_limit)
+        return
+    with console.status("") as status:
+        yield Effort(time_limit, status.update)
 
 
 def _console() -> Console:

@@ -5,13 +5,13 @@ arithmetic). Every node is a sum or difference of two shifted nodes and is sized
 that no bit is lost and none is kept in vain.
 
 The first use in an environment lets numba compile da4ml's solver, which takes a minute or more;
-the result is kept beside da4ml.
+the result is kept beside da4ml. What da4ml takes grows with the square of a kernel's size, so that
+large kernels are refused: `MOST_ADDER_WEIGHTS`.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -20,17 +20,16 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.beats import beat_weights
-from fdht_hls.schedule import StageSchedule
+from fdht_hls.schedule import MOST_ADDER_WEIGHTS, StageSchedule
 from fdht_hls.shapes import StageShape
+from fdht_hls.solver import Part, Solution, solve
 from fdht_models.errors import ConversionError, ToolError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
-#: Adders of the longest way through a graph, beyond the fewest possible.
-_EXTRA_DEPTH = 2
 #: Adders between two registers, as in the study behind this project.
 ADDERS_A_CLOCK = 2
-_REMEDY = "pip install 'fdht[hls]', or use constant weights"
+_REMEDY = "use constant weights"
 
 
 @dataclass(frozen=True)
@@ -174,35 +173,37 @@ def adder_graph(kernel: Codes, source: FixedPoint) -> AdderGraph:
         source: format of the inputs.
 
     Raises:
-        ConversionError: what da4ml found does not compute the kernel.
-        ToolError: da4ml is not installed, or fails.
+        ConversionError: what da4ml found does not compute the kernel, or it is too large.
+        ToolError: da4ml is not installed, takes too long or too much memory, or fails.
     """
     codes = np.ascontiguousarray(kernel, np.int64)
-    return _solved(codes.tobytes(), codes.shape, source)
+    if codes.size > MOST_ADDER_WEIGHTS:
+        raise ConversionError(
+            f"adders are made for at most {MOST_ADDER_WEIGHTS:,} weights",
+            field="kernel",
+            value=codes.shape,
+            remedy=_REMEDY,
+        )
+    if not adders_available():
+        raise ToolError(
+            "is needed for adders", field="da4ml", remedy=f"pip install 'fdht[hls]', or {_REMEDY}"
+        )
+    found = _solved(codes.tobytes(), codes.shape, source)
+    if isinstance(found, ToolError):
+        raise found
+    return found
 
 
 @lru_cache(maxsize=64)
-def _solved(content: bytes, shape: tuple[int, int], source: FixedPoint) -> AdderGraph:
+def _solved(content: bytes, shape: tuple[int, int], source: FixedPoint) -> AdderGraph | ToolError:
+    """The graph; or what went wrong, so that nobody waits for it twice."""
     kernel = np.frombuffer(content, np.int64).reshape(shape)
-    solver, interval = _da4ml()
-    bounds = [interval(float(source.minimum), float(source.maximum), 1.0)] * shape[0]
     if not kernel.any():
         return AdderGraph((), (Output(None),) * shape[1], 0)
     try:
-        # What numba warns of while it compiles da4ml concerns no user.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = solver(
-                kernel.astype(np.float32),
-                qintervals=bounds,
-                hard_dc=_EXTRA_DEPTH,
-                adder_size=1,
-                carry_size=-1,
-            )
-    except Exception as error:  # compiled code raises what it likes
-        raise ToolError(
-            f"failed ({type(error).__name__}: {error})", field="da4ml", remedy=_REMEDY
-        ) from error
+        found = solve(kernel, source)
+    except ToolError as error:
+        return error
     graph = _Builder(source).graph(found, shape[0])
     if not np.array_equal(graph.evaluate(np.eye(shape[0], dtype=np.int64)), kernel):
         raise ConversionError(
@@ -216,15 +217,6 @@ def adders_available() -> bool:
     return importlib.util.find_spec("da4ml") is not None
 
 
-def _da4ml() -> tuple[Any, Any]:
-    try:
-        from da4ml.cmvm import solve
-        from da4ml.cmvm.types import QInterval
-    except ImportError as error:
-        raise ToolError(f"is needed for adders ({error})", field="da4ml", remedy=_REMEDY) from error
-    return solve, QInterval
-
-
 class _Builder:
     """Our graph from da4ml's, which is two graphs in a row over fixed-point numbers.
 
@@ -236,7 +228,7 @@ class _Builder:
         self._source = source
         self._nodes: list[Node] = []
 
-    def graph(self, found: Any, inputs: int) -> AdderGraph:
+    def graph(self, found: Solution, inputs: int) -> AdderGraph:
         """All of it."""
         # (node, exponent, negative) of each value that is handed on; None is zero.
         values: list[tuple[int, int, bool] | None] = []
@@ -257,36 +249,36 @@ class _Builder:
         return self._pruned(tuple(outputs), round(found.cost))
 
     def _part(
-        self, part: Any, values: Sequence[tuple[int, int, bool] | None]
+        self, part: Part, values: Sequence[tuple[int, int, bool] | None]
     ) -> list[tuple[int, int, bool] | None]:
         """One of da4ml's graphs."""
         held: list[tuple[int, int, bool] | None] = []
-        for op in part.ops:
-            if op.opcode == -1:
-                value = values[op.id0]
-                shift = int(part.inp_shifts[op.id0])
+        for op in part.operations:
+            if op.code == -1:
+                value = values[op.first]
+                shift = part.input_shifts[op.first]
                 held.append(value and (value[0], value[1] + shift, value[2]))
-            elif op.opcode in (0, 1):
-                second = held[op.id1]
+            elif op.code in (0, 1):
+                second = held[op.second]
                 moved = second and (
                     second[0],
-                    second[1] + int(op.data),
-                    second[2] != (op.opcode == 1),
+                    second[1] + op.shift,
+                    second[2] != (op.code == 1),
                 )
-                held.append(self._sum(held[op.id0], moved))
+                held.append(self._sum(held[op.first], moved))
             else:
                 raise ConversionError(
                     "used an operation that is no sum",
                     field="da4ml",
-                    value=op.opcode,
+                    value=op.code,
                     remedy=_REMEDY,
                 )
         result: list[tuple[int, int, bool] | None] = []
         for place, shift, negative in zip(
-            part.out_idxs, part.out_shifts, part.out_negs, strict=True
+            part.outputs, part.output_shifts, part.negative, strict=True
         ):
             value = held[place] if place >= 0 else None
-            result.append(value and (value[0], value[1] + int(shift), value[2] != bool(negative)))
+            result.append(value and (value[0], value[1] + shift, value[2] != negative))
         return result
 
     def _sum(

@@ -27,6 +27,9 @@ MULTIPLIERS = ("dsp", "lut")
 #: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
 #: of shifts and adders that was made for them.
 WEIGHTS = ("constant", "loadable", "adders")
+#: Most weights of a stage that is made of adders. They are for small stages: 2,048 weights of 8
+#: bits take 27,000 LUT, half of a Zynq-7020, and da4ml 6 s; twice as many, four times as long.
+MOST_ADDER_WEIGHTS = 2048
 #: Clocks of a turn of W_h h at most: it has a whole frame's time.
 _MOST_HIDDEN_BEATS = 8
 
@@ -284,7 +287,7 @@ def _check_one_of(field: str, value: int, allowed: Sequence[int], rule: str) -> 
 
 
 def _check_adders(field: str, stage: StageSchedule, shape: StageShape) -> None:
-    """Refuses adders where weights change from beat to beat."""
+    """Refuses adders where weights change from beat to beat, or where there are too many."""
     whole = StageSchedule(vector_length(shape), shape.outputs)
     if weight_rows(shape, whole) > 1:
         raise ConfigError(
@@ -299,6 +302,14 @@ def _check_adders(field: str, stage: StageSchedule, shape: StageShape) -> None:
             field=f"{field}.weights",
             value=stage.weights,
             remedy=f"use a vector of {whole.vector} and {whole.outputs} outputs, or constant",
+        )
+    if stage.weights_in_beat > MOST_ADDER_WEIGHTS:
+        raise ConfigError(
+            f"are made for at most {MOST_ADDER_WEIGHTS:,} weights, and the stage has "
+            f"{stage.weights_in_beat:,}",
+            field=f"{field}.weights",
+            value=stage.weights,
+            remedy="use constant",
         )
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from unittest import mock
 
 from fdht_models.errors import ToolError
+from fdht_models.versions import foreign_package
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
@@ -23,6 +24,27 @@ if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     )
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
+#: What is used of QKeras.
+QKERAS_NAMES = ("QDense", "get_quantizer", "quantized_bits")
+
+
+def check_qkeras(module: object) -> None:
+    """Refuses a package of this name that is another's, as that of HGQ2 is.
+
+    Raises:
+        ToolError: says whose it is and what to remove.
+    """
+    missing = [name for name in QKERAS_NAMES if not hasattr(module, name)]
+    if missing:
+        foreign = foreign_package("qkeras", "QKeras")
+        problem, remedy = foreign or (f"has no {missing[0]}", "pip install 'fdht[train]'")
+        raise ToolError(problem, field="qkeras", remedy=remedy)
+
+
+_FOREIGN = foreign_package("qkeras", "QKeras")
+if _FOREIGN is not None:
+    raise ToolError(_FOREIGN[0], field="qkeras", remedy=_FOREIGN[1])
+
 try:
     import qkeras
     import tensorflow as tf
@@ -32,6 +54,8 @@ except ImportError as error:
         f"{error.name} is not installed",
         remedy="install the training tools: pip install fdht[train]",
     ) from error
+
+check_qkeras(qkeras)
 
 __all__ = ["keras", "legacy_keras", "qkeras", "tf"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,41 @@ def package_versions(*names: str) -> dict[str, str]:
     """Package -> version, of those that are installed."""
     found = {name: package_version(name) for name in names}
     return {name: version for name, version in found.items() if version is not None}
+
+
+def foreign_package(module: str, package: str) -> tuple[str, str] | None:
+    """Who else brings an importable package, so that it is not, or not only, that of `package`.
+
+    Files of two distributions that go by one name overwrite each other, and pip says nothing.
+
+    Args:
+        module: what is imported; it is not imported here.
+        package: the distribution that it should be of.
+
+    Returns:
+        (what is wrong, as a clause; remedy), or None if it is of `package` only, or not there.
+    """
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return None
+    owners = set(importlib.metadata.packages_distributions().get(module, ()))
+    others = sorted(name for name in owners if name and _normal(name) != _normal(package))
+    if others:
+        names = " and ".join(others)
+        return (
+            f"is overwritten by {names}, with files of the same names",
+            f"pip uninstall {' '.join(others)} {package}, then pip install fdht[train]",
+        )
+    if spec.origin is not None and owners:
+        # Of one that is installed for editing, there is no such file.
+        own = Path(str(importlib.metadata.distribution(package).locate_file(module)))
+        if own.is_dir() and not Path(spec.origin).resolve().is_relative_to(own.resolve()):
+            return (f"is found at {spec.origin}, which pip did not install", "remove that")
+    return None
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def version_text(program: str | Path) -> str:

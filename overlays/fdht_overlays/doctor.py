@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fdht_models.versions import package_version, version_text
+from fdht_models.versions import foreign_package, package_version, version_text
 from fdht_overlays.open.tools import found_tool
 from fdht_overlays.open.tools import needs as open_tools
 
@@ -33,12 +33,21 @@ class Need:
 
 @dataclass(frozen=True)
 class Finding:
-    """A need, and what was found: a version, a path, or None."""
+    """A need, and what was found: a version, a path, or None.
+
+    Args:
+        name: see `Need`.
+        kind: see `Need`.
+        found: see above.
+        remedy: what to do where it is not found, or has a problem.
+        problem: why what was found does not work; None if it does, as far as can be seen.
+    """
 
     name: str
     kind: str
     found: str | None
     remedy: str
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +116,12 @@ def examine() -> list[dict[str, Any]]:
 
     Returns:
         One JSON object a part: `name`, `purpose`, `ready`, and `findings` with `name`, `kind`,
-        `found` and `remedy` each.
+        `found`, `remedy` and `problem` each.
     """
     parts = []
     for part in PARTS:
         findings = [_look(need) for need in part.needs]
-        present = [finding.found is not None for finding in findings]
+        present = [one.found is not None and one.problem is None for one in findings]
         parts.append(
             {
                 "name": part.name,
@@ -134,6 +143,11 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
         for finding in part["findings"]:
             if finding["found"] is None:
                 text.append(f"          {finding['name']} is missing: {finding['remedy']}")
+            elif finding["problem"] is not None:
+                text.append(
+                    f"          {finding['name']} {finding['found']} {finding['problem']}: "
+                    f"{finding['remedy']}"
+                )
             else:
                 text.append(f"          {finding['name']} {finding['found']}")
     return text
@@ -142,7 +156,44 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
 def _look(need: Need) -> Finding:
     look = {"package": _package, "program": _program, "file": _file, "open tool": _open_tool}
     found = look[need.kind](need.name)
+    wrong = _PROBLEMS[need.name]() if found is not None and need.name in _PROBLEMS else None
+    if wrong is not None:
+        return Finding(need.name, need.kind, found, wrong[1], wrong[0])
     return Finding(need.name, need.kind, found, need.remedy)
+
+
+def _qkeras_of_another() -> tuple[str, str] | None:
+    return foreign_package("qkeras", "QKeras")
+
+
+def _metadata_beside_pynq() -> tuple[str, str] | None:
+    """With pynq 3, addresses are looked up by keys that pynqmetadata 0.2 writes in another way.
+
+    So every design with block RAM that the processor sees is a KeyError, as PYNQ's base overlays.
+    pynq 4 has its views in pynqmetadata 0.2, and needs it.
+    """
+    pynq, metadata = package_version("pynq"), package_version("pynqmetadata")
+    if pynq is None:
+        return None
+    if metadata is None:
+        return "has no pynqmetadata beside it", "pip install 'pynqmetadata>=0.1.9,<0.2'"
+    old = _numbers(metadata) < (0, 2)
+    if _numbers(pynq) < (4,) and not old:
+        return (
+            f"cannot read overlays that have block RAM with pynqmetadata {metadata}",
+            "pip install 'pynqmetadata>=0.1.9,<0.2'",
+        )
+    if _numbers(pynq) >= (4,) and old:
+        return f"needs a newer pynqmetadata than {metadata}", "pip install 'pynqmetadata>=0.2'"
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+#: What can be wrong with a package that is there: (problem as a clause, remedy), or None.
+_PROBLEMS = {"qkeras": _qkeras_of_another, "pynq": _metadata_beside_pynq}
 
 
 def _package(name: str) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -77,6 +75,26 @@ def test_another_kernel_than_was_asked_for_is_refused(monkeypatch):
 
 
 def test_a_missing_da4ml_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "da4ml.cmvm", None)
-    with pytest.raises(ToolError, match=r"da4ml: is needed for adders .*pip install 'fdht\[hls\]'"):
+    monkeypatch.setattr("fdht_hls.adders.adders_available", lambda: False)
+    with pytest.raises(ToolError, match=r"da4ml: is needed for adders; pip install 'fdht\[hls\]'"):
         adder_graph(kernel_of((4, 3), 8, 78), SIGNED)
+
+
+def test_a_kernel_of_many_weights_is_refused_before_da4ml_sees_it(monkeypatch):
+    monkeypatch.setattr("fdht_hls.adders.solve", None)
+    with pytest.raises(ConversionError, match=r"kernel = \(64, 33\): .* at most 2,048 weights"):
+        adder_graph(kernel_of((64, 33), 8, 0), SIGNED)
+
+
+def test_a_failure_of_da4ml_is_waited_for_once(monkeypatch):
+    asked = []
+
+    def fail(kernel, source):
+        asked.append(kernel)
+        raise ToolError("found no adders within 600 s", field="da4ml")
+
+    monkeypatch.setattr("fdht_hls.adders.solve", fail)
+    for _ in range(2):
+        with pytest.raises(ToolError, match="within 600 s"):
+            adder_graph(kernel_of((4, 3), 8, 79), SIGNED)
+    assert len(asked) == 1

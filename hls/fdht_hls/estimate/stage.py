@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fdht_hls.adders import adder_graph
+from fdht_hls.adders import adder_graph, adders_available
 from fdht_hls.beats import beat_weights
 from fdht_hls.estimate.model import Engine, ResourceModel
 from fdht_hls.estimate.primitives import (
@@ -18,8 +18,9 @@ from fdht_hls.estimate.primitives import (
     select,
 )
 from fdht_hls.estimate.resources import Resources, luts
-from fdht_hls.schedule import StageSchedule, vector_length, weight_rows
+from fdht_hls.schedule import MOST_ADDER_WEIGHTS, StageSchedule, vector_length, weight_rows
 from fdht_hls.shapes import StageShape, stage_shape
+from fdht_models.errors import ToolError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
@@ -40,7 +41,7 @@ class StageDesign:
         result: format of what it emits; `total` in the last stage, which does not round.
         last: is it the last of its path?
         kernel: the weights [vector, outputs] if all beats can have the same; None if they cannot,
-            or if the network is not trained.
+            if they are too many for adders, or if the network is not trained.
     """
 
     name: str
@@ -106,7 +107,7 @@ def _kernel(
     recurrence: QuantizedRecurrence, path: ContractionPath, position: int, shape: StageShape
 ) -> Codes | None:
     whole = StageSchedule(vector_length(shape), shape.outputs)
-    if weight_rows(shape, whole) > 1:
+    if weight_rows(shape, whole) > 1 or whole.weights_in_beat > MOST_ADDER_WEIGHTS:
         return None
     codes = beat_weights(recurrence, path, position, shape, whole).codes
     return codes.reshape(whole.vector, whole.outputs) if codes.any() else None
@@ -170,6 +171,30 @@ def adder_resources(
         return Resources(lut=taken, ff=luts(taken * model.ff_per_lut))
     graph = adder_graph(design.kernel, design.source)
     return Resources(lut=graph.cost, ff=graph.register_bits) * schedule.vectors
+
+
+def why_no_adders(design: StageDesign) -> str | None:
+    """Why a stage whose beats can all have the same weights is not made of adders.
+
+    Finds the graph of a trained stage, which can take some ten seconds, and remembers it.
+
+    Returns:
+        A clause; None if adders are possible, or if beats differ in their weights in any case.
+    """
+    whole = StageSchedule(vector_length(design.shape), design.shape.outputs)
+    if weight_rows(design.shape, whole) > 1:
+        return None
+    if whole.weights_in_beat > MOST_ADDER_WEIGHTS:
+        most = f"at most {MOST_ADDER_WEIGHTS:,} weights"
+        return f"they are made for {most}, and it has {whole.weights_in_beat:,}"
+    if not adders_available():
+        return "da4ml is not installed; pip install 'fdht[hls]' brings it"
+    if design.kernel is not None:
+        try:
+            adder_graph(design.kernel, design.source)
+        except ToolError as error:
+            return str(error)
+    return None
 
 
 def weights(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:

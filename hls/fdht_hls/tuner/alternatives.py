@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fdht_hls.adders import adders_available
 from fdht_hls.estimate import Core, Resources
-from fdht_hls.estimate.stage import StageDesign
+from fdht_hls.estimate.stage import StageDesign, why_no_adders
 from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices, weight_rows
 from fdht_hls.tuner.pareto import Places, Points, nondominated
 
@@ -48,6 +47,13 @@ class StageOptions:
         """Those of a turn of so many clocks and vectors."""
         return self.all().only(np.flatnonzero((self.paces == pace).all(axis=1)))
 
+    def only_paces(self, paces: Places) -> StageOptions:
+        """Those of some paces [count, 2]."""
+        kept = np.flatnonzero((self.paces[:, None] == paces[None]).all(axis=2).any(axis=1))
+        return StageOptions(
+            tuple(self.schedules[place] for place in kept), self.paces[kept], self.costs[kept]
+        )
+
 
 def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
     """Schedules of a stage with which a frame takes at most `cycles` clocks."""
@@ -82,11 +88,12 @@ def kinds(core: Core, design: StageDesign, choice: StageSchedule) -> list[StageS
     """What a stage of some parallelism can be made of.
 
     Adders take the place of multipliers of LUT where all beats have the same weights: they compute
-    the same with fewer. Weights that can be loaded need multipliers.
+    the same with fewer; see `why_no_adders` for where that is not possible. Weights that can be
+    loaded need multipliers.
     """
     if core.loadable:
         return [replace(choice, multipliers=kind, weights="loadable") for kind in MULTIPLIERS]
-    if weight_rows(design.shape, choice) == 1 and adders_available():
+    if weight_rows(design.shape, choice) == 1 and why_no_adders(design) is None:
         return [choice, replace(choice, weights="adders")]
     return [replace(choice, multipliers=kind) for kind in MULTIPLIERS]
 

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from fdht_hls.estimate import Core, Engine
 from fdht_hls.tuner.budget import Budget
+from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.search import Design, Limits, search
 from fdht_hls.tuner.shapes import input_factorisations, output_factorisations, with_modes
@@ -94,6 +95,7 @@ class Exploration:
     tried: int
     fitting: int
     front: tuple[Candidate, ...]
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -105,6 +107,7 @@ class Exploration:
             "cycles_per_frame_at_most": self.cycles,
             "tried": self.tried,
             "fitting": self.fitting,
+            "left_out": list(self.left_out),
             "front": [candidate.to_json() for candidate in self.front],
         }
 
@@ -117,6 +120,7 @@ def explore(
     latency: int | None = None,
     parameters: int | None = None,
     count: int = 24,
+    effort: Effort | None = None,
 ) -> Exploration:
     """Tunes candidates with the fewest multiply-accumulates of those with enough parameters.
 
@@ -128,10 +132,12 @@ def explore(
         latency: clocks from the last word of a frame to its result at most.
         parameters: of the layer at most; None: as many as the experiment has.
         count: shapes to tune.
+        effort: what this may take; None: any time.
 
     Raises:
-        ConfigError: no candidate has so few parameters, or none fits the device.
+        ConfigError: no candidate has so few parameters, none fits the device, or the time is over.
     """
+    effort = effort or Effort()
     most = parameters or experiment.shape.parameter_count
     own = Core(network_of("own", experiment.shape, experiment.quantization, ("a",)))
     port = -(-experiment.shape.input_size // budget.bytes_per_clock)
@@ -146,11 +152,10 @@ def explore(
             value=most,
             remedy="allow more, or lower the ranks in the experiment",
         )
-    tried = [
-        candidate
-        for shape in shapes
-        for candidate in _tuned(shape, experiment, budget, engine, Limits(cycles, latency))
-    ]
+    tried: list[Candidate] = []
+    for number, shape in enumerate(shapes, 1):
+        effort.show(f"{number} of {len(shapes)}: {shape.label}")
+        tried += _tuned(shape, experiment, budget, engine, Limits(cycles, latency), effort)
     fitting = [candidate for candidate in tried if candidate.design is not None]
     if not fitting:
         raise ConfigError(
@@ -160,7 +165,8 @@ def explore(
         )
     points = np.array([_objectives(candidate, budget) for candidate in fitting], np.int64)
     front = tuple(fitting[place] for place in nondominated(points))
-    return Exploration(experiment, budget, cycles, len(tried), len(fitting), front)
+    counts = (len(tried), len(fitting))
+    return Exploration(experiment, budget, cycles, *counts, front, tuple(effort.left_out))
 
 
 def _objectives(candidate: Candidate, budget: Budget) -> tuple[int, ...]:
@@ -207,7 +213,12 @@ def _shapes(experiment: Experiment, most: int) -> Iterator[Candidate]:
 
 
 def _tuned(
-    candidate: Candidate, experiment: Experiment, budget: Budget, engine: Engine, limits: Limits
+    candidate: Candidate,
+    experiment: Experiment,
+    budget: Budget,
+    engine: Engine,
+    limits: Limits,
+    effort: Effort,
 ) -> Iterator[Candidate]:
     """A shape with each width, tuned."""
     own = experiment.quantization
@@ -226,6 +237,7 @@ def _tuned(
         found = search(
             Core(network, budget.model, budget.bytes_per_clock, engine),
             replace(limits, resources=budget.limits),
+            effort,
         )
         design = choose(found, budget, paced=True) if found else None
         yield replace(candidate, widths=widths, design=design)

@@ -101,3 +101,5 @@ def lines(tuning: Tuning, source: str) -> Iterator[str]:
             yield f"assumed, and not what today's kernels do: {text}"
     if budget.bytes_per_clock != 8:
         yield "assumed, and not what today's kernels do: they read one port of 8 bytes a clock"
+    for text in tuning.left_out:
+        yield f"not considered: {text}"

@@ -5,10 +5,15 @@ stage depends on all stages before. So every combination of beats of W_x x is ti
 the cheapest choices of multipliers are found by adding up stage after stage and dropping what is
 beaten. W_h h runs stage by stage, so that its clocks add up too. Nothing that could be on the front
 is dropped: the result is that of trying all.
+
+That holds up to a size. Networks of many stages have millions of combinations: beyond
+`MOST_COMBINATIONS` of them, or `MOST_KEPT` choices for some stages, they are thinned out evenly,
+both ends are kept, and the effort notes what was left out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -29,10 +34,17 @@ from fdht_hls.tuner.alternatives import (
     cost,
     stage_options,
 )
-from fdht_hls.tuner.pareto import Points, nondominated
+from fdht_hls.tuner.effort import Effort
+from fdht_hls.tuner.pareto import Places, Points, nondominated
 
 #: Latency, DSP and LUT.
 _OBJECTIVES = 3
+#: Combinations of paces of W_x x that are timed in a search.
+MOST_COMBINATIONS = 20_000
+#: Choices for some stages, none of which beats another, that go on to the next stage.
+MOST_KEPT = 4_096
+#: Rows of costs that are made at a time: some 50 MB.
+_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -72,34 +84,62 @@ class Design:
         return self.cycles, self.latency, self.resources.dsp, self.resources.lut
 
 
-def search(core: Core, limits: Limits) -> list[Design]:
+def search(core: Core, limits: Limits, effort: Effort | None = None) -> list[Design]:
     """Designs within the limits of which none beats another in latency, DSP and LUT.
+
+    Args:
+        core: the network.
+        limits: what a design must keep.
+        effort: notes what is left out; None: any time may be taken.
 
     Returns:
         By latency; empty if no design is within the limits.
+
+    Raises:
+        ConfigError: the effort's time is over.
     """
+    effort = effort or Effort()
     # Flip-flops and block RAM rarely run out. Where what is best without a look at them keeps
     # their limits too, it is the answer.
-    found, most = _Search(core, limits, (LUT, DSP)).run(), limits.resources
+    found, most = _Search(core, limits, (LUT, DSP), effort).run(), limits.resources
     if most is None or all(
         design.resources.ff <= most.ff and design.resources.bram18 <= most.bram18
         for design in found
     ):
         return found
-    return _Search(core, limits, ALL_RESOURCES).run()
+    return _Search(core, limits, ALL_RESOURCES, effort).run()
 
 
 class _Search:
     """One search that tells apart, and limits, the given columns of costs."""
 
-    def __init__(self, core: Core, limits: Limits, columns: Sequence[int]) -> None:
-        self.core, self.limits, self.columns = core, limits, columns
+    def __init__(self, core: Core, limits: Limits, columns: Sequence[int], effort: Effort) -> None:
+        self.core, self.limits, self.columns, self.effort = core, limits, columns, effort
         self.fixed = cost(core.fixed)
-        self.input = self._options(core.input)
+        self.input = self._thinned(self._options(core.input))
         self.hidden = self._options(core.hidden)
 
     def _options(self, designs: Sequence[StageDesign]) -> list[StageOptions]:
         return [stage_options(self.core, design, self.limits.cycles) for design in designs]
+
+    def _thinned(self, every: list[StageOptions]) -> list[StageOptions]:
+        """Options of W_x x with so few paces that all combinations of them can be timed."""
+        paces = [np.unique(options.paces, axis=0) for options in every]
+        counts = [len(own) for own in paces]
+        while math.prod(counts) > MOST_COMBINATIONS:
+            counts[counts.index(max(counts))] -= 1
+        found = []
+        for design, options, own, count in zip(self.core.input, every, paces, counts, strict=True):
+            if count < len(own):
+                self.effort.leave_out(
+                    f"some paces of {design.name}: all together have more than "
+                    f"{MOST_COMBINATIONS:,} combinations"
+                )
+                # By clocks a vector, the slowest, which takes least, first.
+                ordered = own[np.argsort(-own[:, 0] / own[:, 1], kind="stable")]
+                options = options.only_paces(ordered[_spread(len(own), count)])
+            found.append(options)
+        return found
 
     def run(self) -> list[Design]:
         """See `search`."""
@@ -111,28 +151,59 @@ class _Search:
         recurrences = self._recurrences()
         if not len(recurrences):
             return []
-        found = list(self._designs(recurrences))
-        if not found:
+        found = self._front(self._designs(recurrences))
+        if found is None:
             return []
-        objectives = np.concatenate([rows for rows, _ in found])
-        picks = np.concatenate([kept.picks for _, kept in found])
-        costs = np.concatenate([kept.costs for _, kept in found]) + self.fixed
-        # All of them keep the limits: what only takes fewer flip-flops is no better.
-        front = nondominated(objectives[:, :_OBJECTIVES])
-        return [self._design(picks[at], costs[at]) for at in front]
+        _, kept = found
+        costs = kept.costs + self.fixed
+        return [self._design(picks, row) for picks, row in zip(kept.picks, costs, strict=True)]
+
+    def _front(
+        self, parts: Iterator[tuple[Points, Alternatives]]
+    ) -> tuple[Points, Alternatives] | None:
+        """Those of all parts that none beats; a few parts at a time, for together they are many."""
+        found: tuple[Points, Alternatives] | None = None
+        waiting: list[tuple[Points, Alternatives]] = []
+        rows = 0
+        for part in parts:
+            waiting.append(part)
+            rows += len(part[0])
+            if rows > _ROWS:
+                found = _beaten_left_out([*([found] if found else []), *waiting])
+                waiting, rows = [], 0
+        return _beaten_left_out([*([found] if found else []), *waiting]) if waiting else found
 
     def _kept(self, every: Alternatives, columns: Sequence[int]) -> Alternatives:
         """The cheapest within the limits."""
+        self.effort.check()
         if self.limits.resources is not None:
             most = cost(self.limits.resources) - self.fixed
             every = every.within(most, self.columns)
-        return every.cheapest(columns)
+        found = every.cheapest(columns)
+        if len(found) <= MOST_KEPT:
+            return found
+        self.effort.leave_out(f"of choices for several stages at once, more than {MOST_KEPT:,}")
+        least = [int(np.argmin(found.costs[:, column])) for column in columns]
+        return found.only(np.union1d(_spread(len(found), MOST_KEPT), least))
+
+    def _joined(
+        self, first: Alternatives, second: Alternatives, columns: Sequence[int]
+    ) -> Alternatives:
+        """The cheapest within the limits of each of these with each of the others."""
+        step = max(1, _ROWS // max(1, len(second)))
+        if len(first) <= step:
+            return self._kept(first.joined(second), columns)
+        parts = []
+        for at in range(0, len(first), step):
+            some = first.only(np.arange(at, min(at + step, len(first))))
+            parts.append(self._kept(some.joined(second), columns))
+        return self._kept(_together(parts), columns)
 
     def _recurrences(self) -> Alternatives:
         """Alternatives of W_h h, by their clocks."""
         columns = (CYCLES, *self.columns)
         found = reduce(
-            lambda first, second: self._kept(first.joined(second), columns),
+            lambda first, second: self._joined(first, second, columns),
             (self._kept(options.all(), columns) for options in self.hidden),
         )
         found.costs[:, CYCLES] += self.core.recurrent_overhead
@@ -150,7 +221,7 @@ class _Search:
             count = int(np.searchsorted(clocks, room, side="right"))
             if count not in cache:
                 cache[count] = self._kept(recurrences.only(np.arange(count)), self.columns)
-            kept = self._kept(input_stages.joined(cache[count]), self.columns)
+            kept = self._joined(input_stages, cache[count], self.columns)
             if len(kept):
                 costs = kept.costs[:, [DSP, LUT, *self.columns[2:]]]
                 yield np.insert(costs, 0, latency, axis=1), kept
@@ -165,7 +236,11 @@ class _Search:
         shape, options = self.core.input[stage].shape, self.input[stage]
         for pace in np.unique(options.paces, axis=0):
             own = options.with_pace(pace)
-            kept = self._kept(own if before is None else before.joined(own), self.columns)
+            kept = (
+                self._kept(own, self.columns)
+                if before is None
+                else self._joined(before, own, self.columns)
+            )
             if len(kept):
                 beats, vectors = map(int, pace)
                 after = stage_times(times, shape, beats, self.core.model, vectors)
@@ -180,3 +255,26 @@ class _Search:
         return Design(
             schedule, *self.core.pace(schedule), Resources(*map(int, costs[: len(ALL_RESOURCES)]))
         )
+
+
+def _beaten_left_out(
+    parts: Sequence[tuple[Points, Alternatives]],
+) -> tuple[Points, Alternatives]:
+    objectives = np.concatenate([rows for rows, _ in parts])
+    every = _together([kept for _, kept in parts])
+    # All of them keep the limits: what only takes fewer flip-flops is no better.
+    front = nondominated(objectives[:, :_OBJECTIVES])
+    return objectives[front], every.only(front)
+
+
+def _together(parts: Sequence[Alternatives]) -> Alternatives:
+    """Alternatives for the same stages as one."""
+    return Alternatives(
+        np.concatenate([part.costs for part in parts]),
+        np.concatenate([part.picks for part in parts]),
+    )
+
+
+def _spread(count: int, kept: int) -> Places:
+    """Places of so many of `count` things, spread evenly with both ends; of one, the first."""
+    return np.unique(np.linspace(0, count - 1 if kept > 1 else 0, kept).round()).astype(np.intp)

@@ -57,6 +57,7 @@ def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
             "fill_latency_cycles": tuning.limits.latency,
         },
         "assumed": [name for name, yes in asdict(tuning.core.engine).items() if yes],
+        "left_out": list(tuning.left_out),
         "chosen": {**tuning.row(tuning.chosen), "latency": dict(tuning.estimate.latency)},
         "front": [tuning.row(design) for design in tuning.front],
     }

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.estimate import Core, Estimate
+from fdht_hls.estimate.stage import why_no_adders
 from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.budget import Budget
+from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.search import Design, Limits, search
 from fdht_models.errors import ConfigError
@@ -32,6 +34,7 @@ class Tuning:
         limits: what was asked for.
         front: designs of which none beats another in cycles, latency, DSP and LUT.
         chosen: one of them; see `choose`.
+        left_out: what was not considered, for people.
     """
 
     core: Core
@@ -39,6 +42,7 @@ class Tuning:
     limits: Limits
     front: tuple[Design, ...]
     chosen: Design
+    left_out: tuple[str, ...] = ()
 
     @property
     def estimate(self) -> Estimate:
@@ -67,6 +71,7 @@ def tune(
     frames_per_second: float | None = None,
     latency: int | None = None,
     paces: Sequence[float] = PACES,
+    effort: Effort | None = None,
 ) -> Tuning:
     """Finds the front and chooses from it.
 
@@ -76,26 +81,42 @@ def tune(
         frames_per_second: at least; None: as fast as the device allows.
         latency: clocks from the last word of a frame to its result at most; None: any.
         paces: multiples of the asked pace that the front covers too.
+        effort: what this may take; None: any time.
 
     Raises:
-        ConfigError: no design keeps the limits; says which, and what would fit.
+        ConfigError: no design keeps the limits; says which, and what would fit. Or the time is
+            over.
     """
+    effort = effort or Effort()
+    _try_adders(core, effort)
     if frames_per_second is None:
-        cycles = fastest(core, budget, latency)
+        cycles = fastest(core, budget, latency, effort)
     else:
         cycles = budget.cycles_at(frames_per_second)
     limits = Limits(cycles, latency, budget.limits)
     # Far slower than the port there is next to nothing left to save, and much to search.
-    found = search(core, replace(limits, cycles=min(cycles, SLOWEST * core.port_cycles)))
+    effort.show(f"looks for designs of {cycles:,} clocks a frame")
+    found = search(core, replace(limits, cycles=min(cycles, SLOWEST * core.port_cycles)), effort)
     if not found and cycles > SLOWEST * core.port_cycles:
-        found = search(core, limits)
+        found = search(core, limits, effort)
     if not found:
-        raise _refusal(core, budget, limits, frames_per_second)
+        raise _refusal(core, budget, limits, frames_per_second, effort)
     chosen = choose(found, budget, bool(frames_per_second), latency)
     # A frame rate that is asked for is a limit; nobody wants to see what misses it.
     for pace in paces[1:] if frames_per_second is None else ():
-        found += search(core, replace(limits, cycles=int(cycles * pace)))
-    return Tuning(core, budget, limits, front_of(found), chosen)
+        effort.show(f"looks for designs of {int(cycles * pace):,} clocks a frame")
+        found += search(core, replace(limits, cycles=int(cycles * pace)), effort)
+    return Tuning(core, budget, limits, front_of(found), chosen, tuple(effort.left_out))
+
+
+def _try_adders(core: Core, effort: Effort) -> None:
+    """Notes the stages that could be made of adders but for something; finds the others' graphs."""
+    for design in () if core.loadable else (*core.input, *core.hidden):
+        effort.show(f"adders for {design.name}")
+        reason = why_no_adders(design)
+        if reason is not None:
+            effort.leave_out(f"adders for {design.name}: {reason}")
+        effort.check()
 
 
 def front_of(designs: Sequence[Design]) -> tuple[Design, ...]:
@@ -117,16 +138,19 @@ def choose(
     return min(designs, key=lambda one: (one.latency, budget.demand(one.resources)))
 
 
-def fastest(core: Core, budget: Budget, latency: int | None = None) -> int:
+def fastest(
+    core: Core, budget: Budget, latency: int | None = None, effort: Effort | None = None
+) -> int:
     """Fewest clocks a frame that a design within the budget needs.
 
     Raises:
-        ConfigError: none fits at any pace.
+        ConfigError: none fits at any pace, or the effort's time is over.
     """
+    effort = effort or Effort()
     paces = possible_paces(core)
-    found = _first(paces, core, Limits(0, latency, budget.limits))
+    found = _first(paces, core, Limits(0, latency, budget.limits), effort)
     if found is None:
-        raise _refusal(core, budget, Limits(paces[-1], latency, budget.limits), None)
+        raise _refusal(core, budget, Limits(paces[-1], latency, budget.limits), None, effort)
     return found
 
 
@@ -146,14 +170,15 @@ def possible_paces(core: Core) -> list[int]:
     return sorted(pace for pace in paces if pace >= least)
 
 
-def _first(paces: Sequence[int], core: Core, limits: Limits) -> int | None:
+def _first(paces: Sequence[int], core: Core, limits: Limits, effort: Effort) -> int | None:
     """The first pace at which there is a design; there is one at every slower pace, too.
 
     Searches at slow paces take longest, so that steps double from the fastest one on.
     """
 
     def fits(place: int) -> bool:
-        return bool(search(core, replace(limits, cycles=paces[place])))
+        effort.show(f"is there a design of {paces[place]:,} clocks a frame?")
+        return bool(search(core, replace(limits, cycles=paces[place]), effort))
 
     low, step = 0, 1  # all before `low` do not fit
     high = 0
@@ -170,7 +195,7 @@ def _first(paces: Sequence[int], core: Core, limits: Limits) -> int | None:
 
 
 def _refusal(
-    core: Core, budget: Budget, limits: Limits, frames_per_second: float | None
+    core: Core, budget: Budget, limits: Limits, frames_per_second: float | None, effort: Effort
 ) -> ConfigError:
     """Says which limit no design keeps, which process it is, and what would fit."""
     asked = "budget" if frames_per_second is None else "frames-per-second"
@@ -186,14 +211,14 @@ def _refusal(
             remedy=f"{budget.rate_at(cycles):,.0f} frames/s would fit, or {_remedy(core, name)}",
         )
     if limits.latency is not None:
-        free = search(core, replace(limits, latency=None))
+        free = search(core, replace(limits, latency=None), effort)
         if free:
             return _latency_refusal(core, limits.latency, free[0])
-    anything = search(core, replace(limits, resources=None))
+    anything = search(core, replace(limits, resources=None), effort)
     if not anything:
         return _beyond(core, budget, limits, asked, value)
     least = min(anything, key=lambda one: budget.strain(one.resources))
-    return _resource_refusal(core, budget, limits, least, asked, value, at_pace)
+    return _resource_refusal(core, budget, limits, least, asked, value, at_pace, effort)
 
 
 def _too_slow(core: Core, cycles: int) -> tuple[str, int] | None:
@@ -261,6 +286,7 @@ def _resource_refusal(
     asked: str,
     value: str | None,
     at_pace: str,
+    effort: Effort,
 ) -> ConfigError:
     used, allowed = budget.used(least.resources), budget.shares
     scarce = max(allowed, key=lambda name: used[name] / allowed[name])
@@ -271,6 +297,7 @@ def _resource_refusal(
         [pace for pace in possible_paces(core) if pace > limits.cycles],
         core,
         Limits(0, limits.latency, budget.limits),
+        effort,
     )
     fits = [] if slower is None else [f"{budget.rate_at(slower):,.0f} frames/s"]
     shares = {name: used[name] for name in allowed if used[name] > allowed[name]}
@@ -278,8 +305,9 @@ def _resource_refusal(
         fits.append(
             "--budget " + ",".join(f"{name}={_up(part):.2f}" for name, part in shares.items())
         )
+    none = "no design that was looked at fits" if effort.left_out else "no design fits"
     return ConfigError(
-        f"no design fits at {at_pace}: the least demanding takes {taken:,} {scarce} where "
+        f"{none} at {at_pace}: the least demanding takes {taken:,} {scarce} where "
         f"{limit:,} are allowed, most of them for {biggest.name}",
         field=asked,
         value=value,

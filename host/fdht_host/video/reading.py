@@ -124,7 +124,9 @@ def _checked(video: VideoFile, times: VideoTimes) -> Iterator[tuple[int, Any]]:
             break
         yield number, frame
     if video.damage is not None:
-        raise damaged(video.path, video.damage.frames, video.damage.why)
+        damage = video.damage
+        why = f"the file {damage.why}" if damage.cut else damage.why
+        raise damaged(video.path, damage.frames, why)
     if number == 0:
         raise empty(video.path)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fdht_models.media.ffv1 import SliceChecksums
 from fdht_models.media.library import Failure, attempt
+from fdht_models.media.structure import Ending, ending_of
 
 
 class PacketReader:
     """Iterates over the packets of one stream.
 
     Args:
+        path: the file.
         container: PyAV's, open.
         stream: of that container.
 
@@ -20,15 +23,29 @@ class PacketReader:
         count: packets read so far, empty ones included: an empty one repeats the picture before.
         seconds: from the first packet's time to the last one's end; 0 without time stamps.
         failure: what ended the packets before their end; "" if nothing did.
+        ending: how the file ends; known when the packets are.
     """
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, path: Path, container: Any, stream: Any) -> None:
+        self._path, self._container, self._stream = path, container, stream
+        self.ending = Ending.WHOLE
         self._first: int | None = None
         self.count, self.seconds, self.failure = 0, 0.0, ""
 
     def __iter__(self) -> Iterator[Any]:
         """Yields packets that hold data and are not damaged."""
+        last = None
+        for packet in self._read():
+            if last is not None:
+                yield last
+            last = packet
+        self.ending = ending_of(self._path)
+        # Some containers do not say how long a packet is. Then it is the last that was cut.
+        guessed = self.ending is Ending.CUT and not self.failure
+        if last is not None and not guessed:
+            yield last
+
+    def _read(self) -> Iterator[Any]:
         checksums = SliceChecksums() if _has_checksums(self._stream) else None
         packets = self._container.demux(self._stream)
         while True:

@@ -12,18 +12,33 @@ ISO/IEC 13818-1, GIF89a.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from enum import Enum, auto
 from pathlib import Path
 from typing import IO
 
 _ISO_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx"}
+_SYSTEM_START_CODE = re.compile(rb"\x00\x00\x01[\xbc-\xff]")
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
-def ends_early(path: Path) -> bool:
-    """True if bytes are missing at the end of a file, as far as its structure tells.
+class Ending(Enum):
+    """How a file ends.
+
+    WHOLE: no byte is missing, or nothing tells. SHORT: bytes are missing, perhaps of an index
+    behind the frames only. CUT: bytes of the frames are missing.
+    """
+
+    WHOLE = auto()
+    SHORT = auto()
+    CUT = auto()
+
+
+def ending_of(path: Path) -> Ending:
+    """How a file ends, as far as its structure tells.
 
     Raises:
         OSError: the file cannot be read.
@@ -31,24 +46,29 @@ def ends_early(path: Path) -> bool:
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(400)
-        return any(check(stream, size) for knows, check in _KINDS if knows(start))
+        for knows, find in _KINDS:
+            if knows(start):
+                return find(stream, size)
+    return Ending.WHOLE
 
 
-def _box_is_cut(stream: IO[bytes], size: int) -> bool:
+def _boxes(stream: IO[bytes], size: int) -> Ending:
     """ISO media (MP4, MOV): boxes one after the other; 0 reaches to the end of the file."""
-    offset = 0
+    offset, fragments = 0, False
     while offset + 8 <= size:
         header = _read(stream, offset, 16)
         length = int.from_bytes(header[:4], "big")
         if length == 1 and len(header) == 16:
             length = int.from_bytes(header[8:], "big")
         if length < 8:
-            return False
+            return Ending.WHOLE
+        fragments = fragments or header[4:8] == b"moof"
         offset += length
-    return offset > size
+    # Without fragments, an index in front says which frames there are.
+    return _short(offset, size, Ending.CUT if fragments else Ending.SHORT)
 
 
-def _chunk_is_cut(stream: IO[bytes], size: int) -> bool:
+def _chunks(stream: IO[bytes], size: int) -> Ending:
     """RIFF (AVI, WAV): one chunk, in long AVIs several."""
     offset = 0
     while offset + 8 <= size:
@@ -57,12 +77,12 @@ def _chunk_is_cut(stream: IO[bytes], size: int) -> bool:
         # Writers that cannot go back leave 0, or about the largest signed or unsigned number.
         left_open = length == 0 or 0x7FFF_F000 <= length <= 0x8000_0100 or length >= 0xFFFF_FF00
         if header[:4] != b"RIFF" or left_open:
-            return False
+            return Ending.WHOLE
         offset += 8 + length + length % 2
-    return offset - 1 > size  # the last byte may be padding
+    return _short(offset - 1, size)  # the last byte may be padding
 
 
-def _element_is_cut(stream: IO[bytes], size: int) -> bool:
+def _elements(stream: IO[bytes], size: int) -> Ending:
     """EBML (Matroska, WebM): the segment, or where its length is open the elements in it."""
     offset = 0
     while offset < size:
@@ -70,13 +90,14 @@ def _element_is_cut(stream: IO[bytes], size: int) -> bool:
         name, used = _ebml_number(header, keep_marker=True)
         length, more = _ebml_number(header[used:], keep_marker=False)
         if not used or not more:
-            return offset + 12 > size  # the file ends within the header, or this is no EBML
+            # The file ends within the header, or this is no EBML.
+            return _short(offset + 12, size)
         offset += used + more
         if length != (1 << (7 * more)) - 1:
             offset += length
             if name == _SEGMENT:
-                return offset > size
-    return offset > size
+                return _short(offset, size)
+    return _short(offset, size)
 
 
 def _ebml_number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:
@@ -90,29 +111,49 @@ def _ebml_number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:
     return (value if keep_marker else value & ((1 << (7 * length)) - 1)), length
 
 
-def _object_is_cut(stream: IO[bytes], size: int) -> bool:
+def _objects(stream: IO[bytes], size: int) -> Ending:
     """ASF (WMV, WMA): the data object; its length is 0 in a broadcast."""
     offset = 0
     while offset + 24 <= size:
         header = _read(stream, offset, 24)
         length = int.from_bytes(header[16:], "little")
         if length < 24:
-            return False
+            return Ending.WHOLE
         offset += length
         if header[:16] == _ASF_DATA:
-            return offset > size
-    return False
+            return _short(offset, size)
+    return Ending.WHOLE
 
 
-def _packet_is_cut(stream: IO[bytes], size: int) -> bool:
+def _packets(stream: IO[bytes], size: int) -> Ending:
     """MPEG transport stream: packets of 188 bytes, after 4 bytes of time on Blu-ray discs."""
     start = _read(stream, 0, 400)
-    return size % (188 if start[0] == 0x47 else 192) != 0
+    return Ending.CUT if size % (188 if start[0] == 0x47 else 192) else Ending.WHOLE
 
 
-def _trailer_is_missing(stream: IO[bytes], size: int) -> bool:
+def _program(stream: IO[bytes], size: int) -> Ending:
+    """MPEG program stream (MPG, VOB): packets that state their length, the last one at least.
+
+    Start codes from 0xbc on are the container's; those of the pictures end at 0xb8.
+    """
+    first = max(0, size - (1 << 17))
+    tail = _read(stream, first, size - first)
+    found = [match.start() for match in _SYSTEM_START_CODE.finditer(tail)]
+    if not found or found[-1] + 6 > len(tail):
+        return Ending.WHOLE
+    start = found[-1] + 6
+    end = start + int.from_bytes(tail[start - 2 : start], "big")
+    return _short(end, len(tail), Ending.CUT)
+
+
+def _trailer(stream: IO[bytes], size: int) -> Ending:
     """GIF ends with a semicolon."""
-    return not _read(stream, max(0, size - 64), 64).rstrip(b"\0").endswith(b";")
+    last = _read(stream, max(0, size - 64), 64).rstrip(b"\0")
+    return Ending.WHOLE if last.endswith(b";") else Ending.CUT
+
+
+def _short(end: int, size: int, ending: Ending = Ending.SHORT) -> Ending:
+    return ending if end > size else Ending.WHOLE
 
 
 def _is_transport_stream(start: bytes) -> bool:
@@ -129,11 +170,12 @@ def _read(stream: IO[bytes], offset: int, count: int) -> bytes:
     return stream.read(count)
 
 
-_KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes], int], bool]], ...] = (
-    (lambda start: start[4:8] in _ISO_BOXES, _box_is_cut),
-    (lambda start: start[:4] == b"RIFF", _chunk_is_cut),
-    (lambda start: int.from_bytes(start[:4], "big") == _EBML, _element_is_cut),
-    (lambda start: start[:16] == _ASF, _object_is_cut),
-    (_is_transport_stream, _packet_is_cut),
-    (lambda start: start[:4] == b"GIF8", _trailer_is_missing),
+_KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes], int], Ending]], ...] = (
+    (lambda start: start[4:8] in _ISO_BOXES, _boxes),
+    (lambda start: start[:4] == b"RIFF", _chunks),
+    (lambda start: int.from_bytes(start[:4], "big") == _EBML, _elements),
+    (lambda start: start[:16] == _ASF, _objects),
+    (_is_transport_stream, _packets),
+    (lambda start: start[:4] == b"\0\0\1\xba", _program),
+    (lambda start: start[:4] == b"GIF8", _trailer),
 )

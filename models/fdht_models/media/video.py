@@ -15,13 +15,11 @@ from fdht_models.media.library import Failure, attempt
 from fdht_models.media.messages import unreadable
 from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.packets import PacketReader
-from fdht_models.media.structure import ends_early
+from fdht_models.media.structure import Ending
 
 #: AV_CODEC_FLAG_BITEXACT: the inverse transforms that give the same integers on every processor.
 #: On ARM, MPEG-4 and its relatives are decoded otherwise without it.
 _BIT_EXACT = 1 << 23
-#: Containers that state no length: FFmpeg estimates one from the last time stamps that are there.
-_WITHOUT_LENGTH = ("mpegts", "mpeg")
 _SLACK_FRAMES = 1.5  # declared lengths are rounded
 
 
@@ -63,7 +61,7 @@ class Damage:
 
     Attributes:
         frames: undamaged ones before it.
-        why: in words.
+        why: in words; where the file is cut, as a clause about it.
         cut: the file ends there, too early.
     """
 
@@ -126,27 +124,12 @@ class VideoFile:
 
         Ends after the last frame before the first damage, which `damage` then tells.
         """
-        given = 0
-        for frame in self._decode(self._container, self._stream, self._threads):
-            yield frame
-            given += 1
-        if self.damage is None or self._threads == 1:
-            return
-        # Several threads tell of damage late, and PyAV drops the frames that come with the news:
-        # one thread says how many were undamaged.
-        with open_media(self.path, "video") as container:
-            stream = best_stream(self.path, container, "video")
-            for number, frame in enumerate(self._decode(container, stream, 1)):
-                if number >= given:
-                    yield frame
-
-    def _decode(self, container: Any, stream: Any, threads: int) -> Iterator[Any]:
-        self.damage = None
-        codec = stream.codec_context
-        codec.thread_count = threads
-        codec.thread_type = "AUTO"
+        codec = self._stream.codec_context
+        codec.thread_count = self._threads
+        # Several frames at once would be faster, but then FFmpeg does not mark corrupt ones.
+        codec.thread_type = "SLICE"
         codec.flags |= _BIT_EXACT
-        packets = PacketReader(container, stream)
+        packets = PacketReader(self.path, self._container, self._stream)
         count = 0
         # After the last packet, None brings out the frames that the decoder holds back.
         for packet in itertools.chain(packets, (None,)):
@@ -160,11 +143,11 @@ class VideoFile:
                     return
                 yield frame
                 count += 1
-        if packets.failure or not self._reached_end(packets):
-            if ends_early(self.path):
-                self.damage = Damage(count, self._end_in_words(count), cut=True)
-            elif packets.failure:
-                self.damage = Damage(count, packets.failure)
+        doubtful = packets.failure or not self._reached_end(packets)
+        if packets.ending is Ending.CUT or (packets.ending is Ending.SHORT and doubtful):
+            self.damage = Damage(count, self._end_in_words(count), cut=True)
+        elif packets.failure:
+            self.damage = Damage(count, packets.failure)
 
     def _reached_end(self, packets: PacketReader) -> bool:
         """True if all was there that the container declares; False also if it declares nothing."""
@@ -177,18 +160,19 @@ class VideoFile:
     def _end_in_words(self, count: int) -> str:
         declared = self.info.frames
         if declared is None or declared <= count:
-            return f"the file ends early, after {count} frames"
-        return f"the file ends after {count} of {declared} frames"
+            return f"ends early, after {count} frames"
+        return f"ends after {count} of {declared} frames"
 
 
 def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
     codec = stream.codec_context
     seconds = None
-    if container.format.name not in _WITHOUT_LENGTH:
-        if stream.duration is not None and stream.time_base is not None:
-            seconds = float(stream.duration * stream.time_base)
-        elif "DURATION" in stream.metadata:  # how Matroska states it
-            seconds = _clock_seconds(stream.metadata["DURATION"])
+    if stream.duration is not None and stream.time_base is not None:
+        seconds = float(stream.duration * stream.time_base)
+    elif "DURATION" in stream.metadata:  # how Matroska states it
+        seconds = _clock_seconds(stream.metadata["DURATION"])
+    if seconds is None and container.duration is not None:
+        seconds = container.duration / 1e6  # AV_TIME_BASE
     return VideoInfo(
         path=path,
         height=codec.height,

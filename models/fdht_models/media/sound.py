@@ -24,7 +24,8 @@ class Sound:
         samples: float32 [samples] from -1 to 1, at the rate that was asked for.
         rate: samples a second in the file.
         declared: samples that the file's header states, at the file's rate; None if it states no
-            number. It may state more than there are, or any number at all.
+            number. It may state more than there are, or any number at all; of RIFF, FFmpeg takes
+            the size of the file where the header says more.
         decoded: samples that were there, at the file's rate.
         damage: why decoding ended before the end; "" if it did not.
     """

@@ -149,7 +149,6 @@ def test_metadata_that_are_no_text(tmp_path: Path) -> None:
 
 
 def two_streams(path: Path, sizes: list[tuple[int, int]], dispositions: list[str]) -> Path:
-    dispositions_of = av.stream.Disposition
     with av.open(str(path), "w") as output:
         streams = []
         for (height, width), name in zip(sizes, dispositions, strict=True):
@@ -157,7 +156,7 @@ def two_streams(path: Path, sizes: list[tuple[int, int]], dispositions: list[str
             stream = output.add_stream(codec, rate=25)
             stream.height, stream.width = height, width
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            stream.disposition = getattr(dispositions_of, name) if name else 0
+            stream.disposition = av.stream.Disposition[name].value if name else 0
             streams.append(stream)
         for stream, (height, width), name in zip(streams, sizes, dispositions, strict=True):
             for pixels in moving(1 if name == "attached_pic" else 6, height, width):
@@ -191,7 +190,7 @@ def test_a_cover_alone_is_no_film(tmp_path: Path) -> None:
         sound = output.add_stream("aac", rate=8000, layout="mono")
         cover = output.add_stream("mjpeg", rate=25)
         cover.height, cover.width, cover.pix_fmt = 48, 64, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         silence.sample_rate = 8000
         picture = av.VideoFrame.from_ndarray(moving(1)[0], format="rgb24")

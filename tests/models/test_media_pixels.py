@@ -97,19 +97,30 @@ def test_a_size_that_changes_is_seen_at_its_frame(tmp_path: Path) -> None:
 # Colours -----------------------------------------------------------------------------------------
 
 
+#: AVColorSpace -> the parts of red and blue in Y' (ITU-R BT.601, BT.709, BT.2020).
+PARTS = {5: (0.299, 0.114), 1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
+
+
+def to_yuv(pixels: np.ndarray, space: int, colour_range: int) -> np.ndarray:
+    """Y, Cb and Cr by their definition: uint8 [3, H, W]; range 1 is limited, 2 is full."""
+    red, green, blue = np.moveaxis(pixels / 255, 2, 0)
+    of_red, of_blue = PARTS[space]
+    luma = of_red * red + (1 - of_red - of_blue) * green + of_blue * blue
+    from_blue, from_red = (blue - luma) / (2 - 2 * of_blue), (red - luma) / (2 - 2 * of_red)
+    first, steps, chroma_steps = (16, 219, 224) if colour_range == 1 else (0, 255, 255)
+    planes = [first + steps * luma, 128 + chroma_steps * from_blue, 128 + chroma_steps * from_red]
+    return np.rint(np.clip(planes, 0, 255)).astype(np.uint8)
+
+
 def tagged(path: Path, space: int, colour_range: int, frames: np.ndarray) -> Path:
     """Lossless YUV 4:4:4 that says which matrix and range it is in."""
-    numbers = {5: "ITU601", 1: "ITU709", 9: "BT2020"}
-    scaled = av.video.reformatter.Colorspace
-    value = {"ITU601": scaled.ITU601, "ITU709": scaled.ITU709, "BT2020": 9}[numbers[space]]
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv444p"
         stream.codec_context.colorspace, stream.codec_context.color_range = space, colour_range
         for pixels in frames:
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-                format="yuv444p", dst_colorspace=value, dst_color_range=colour_range
-            )
+            planes = to_yuv(pixels, space, colour_range)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
             frame.colorspace, frame.color_range = space, colour_range
             output.mux(stream.encode(frame))
         output.mux(stream.encode())

@@ -56,7 +56,7 @@ def test_the_default_stream_is_heard(tmp_path: Path) -> None:
     path = tmp_path / "a.mka"
     with av.open(str(path), "w") as output:
         streams = [output.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(2)]
-        streams[0].disposition, streams[1].disposition = 0, av.stream.Disposition.default
+        streams[0].disposition, streams[1].disposition = 0, av.stream.Disposition.default.value
         for stream, value in zip(streams, (100, 200), strict=True):
             frame = av.AudioFrame.from_ndarray(np.full((1, 1600), value, np.int16), "s16", "mono")
             frame.sample_rate = 16_000

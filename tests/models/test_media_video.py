@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fdht_host import video
 from fdht_models.data.folders import Clip, FolderRequest
 from fdht_models.data.folders.decoding import read_video
 from fdht_models.errors import DataError
 from fdht_models.media import Damage, PixelConverter, VideoFile
+from fdht_models.media.structure import Ending, ending_of
 from tests.models.media_samples import HEIGHT, WIDTH, cut, moving, write
 
 CODECS = {".avi": "mpeg4", ".wmv": "wmv2", ".gif": "gif", ".mpg": "mpeg2video"}
@@ -217,3 +221,33 @@ def test_ffv1_without_checksums_is_read(tmp_path: Path) -> None:
         pictures, damage = decoded(path)
         assert damage is None
         np.testing.assert_array_equal(pictures, moving(6))
+
+
+STARTS = (
+    b"\0\0\0\x18ftypisom",
+    b"RIFF\x10\0\0\0AVI ",
+    b"\x1a\x45\xdf\xa3\x84abcd\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff",
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    b"\0\0\1\xba",
+    b"GIF89a",
+    b"\x47",
+    b"",
+)
+
+
+@given(st.sampled_from(STARTS), st.binary(max_size=600), st.booleans())
+def test_the_end_of_any_bytes_is_found(start: bytes, rest: bytes, packets: bool) -> None:
+    """No error and no endless loop, whatever the lengths say."""
+    data = (b"\x47" + bytes(187)) * 3 + rest if packets else start + rest
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        assert ending_of(Path(file.name)) in Ending
+
+
+def test_a_file_that_goes_away_is_damage(tmp_path: Path) -> None:
+    path = sample(tmp_path / "x.avi")
+    with VideoFile(path) as file:
+        path.unlink()
+        count = sum(1 for _ in file.frames())
+        assert file.damage == Damage(count, "No such file or directory")

@@ -39,7 +39,11 @@ class PacketReader:
             if last is not None:
                 yield last
             last = packet
-        self.ending = ending_of(self._path)
+        ending = attempt(lambda: ending_of(self._path))
+        if isinstance(ending, Failure):  # the disk went away, for instance
+            self.failure = self.failure or ending.why
+        else:
+            self.ending = ending
         # Some containers do not say how long a packet is. Then it is the last that was cut.
         guessed = self.ending is Ending.CUT and not self.failure
         if last is not None and not guessed:

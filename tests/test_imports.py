@@ -26,6 +26,7 @@ ON_BOARD = (
     "fdht_models.errors",
     "fdht_models.artifacts",
     "fdht_models.features",
+    "fdht_models.media",
     "fdht_models.tensor",
     "fdht_hls.registers",
     "fdht_overlays",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdht_host.video._messages import unreadable
 from fdht_models.artifacts import digest_file, write_json
 from fdht_models.errors import DataError
+from fdht_models.media.messages import unreadable
 
 _SCHEMA = 1
 

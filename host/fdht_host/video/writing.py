@@ -12,14 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
 
-from fdht_host.video._messages import unwritable
 from fdht_host.video.labels import Clip, VideoLabels, check_clips, labels_path, write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.errors import DataError, ShapeError
+from fdht_models.media.library import av
+from fdht_models.media.messages import unwritable
 
 Frame = npt.NDArray[np.uint8]
 
@@ -166,15 +166,16 @@ def _encode_temporary(path: Path, frames: Iterable[Frame], rate: Fraction | int)
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         cause = sink.error if sink is not None and sink.error is not None else error
-        if isinstance(cause, OSError | av.error.FFmpegError):
+        if isinstance(cause, OSError | av().error.FFmpegError):
             raise unwritable(path, cause) from error
         raise
 
 
 def _encode_into(sink: _Sink, path: Path, frames: Iterable[Frame], rate: Fraction | int) -> int:
+    library = av()
     shape: tuple[int, ...] | None = None
     count = 0
-    with av.open(sink, mode="w", format="matroska") as container:
+    with library.open(sink, mode="w", format="matroska") as container:
         stream = None
         for frame in frames:
             if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
@@ -194,7 +195,7 @@ def _encode_into(sink: _Sink, path: Path, frames: Iterable[Frame], rate: Fractio
                 raise ShapeError(
                     f"all frames must be {shape}", field=f"frame {count}", value=frame.shape
                 )
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture = library.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture))
             count += 1
         if stream is None:

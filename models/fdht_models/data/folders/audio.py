@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.folders.pyav import av, reason
+from fdht_models import media
 from fdht_models.errors import DataError
 
 RATE = 16_000
@@ -33,23 +33,14 @@ def read_sound(path: Path) -> NDArray[np.float32]:
     Raises:
         DataError: it cannot be read, or holds no sound.
     """
-    library = av()
-    try:
-        with library.open(str(path.absolute()), mode="r") as container:
-            if not container.streams.audio:
-                raise _unreadable(path, "no sound in it")
-            resampler = library.AudioResampler(format="flt", layout="mono", rate=RATE)
-            parts = [
-                part.to_ndarray()[0]
-                for frame in container.decode(audio=0)
-                for part in resampler.resample(frame)
-            ]
-            parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    except (library.error.FFmpegError, OSError) as error:
-        raise _unreadable(path, reason(error)) from error
-    if not parts:
-        raise _unreadable(path, "no sound in it")
-    return np.concatenate(parts)
+    sound = media.read_sound(path, RATE)
+    if sound.damage:
+        raise DataError(
+            f"cannot be decoded after {sound.decoded} samples ({sound.damage})",
+            field=str(path),
+            remedy="copy or convert the file again",
+        )
+    return sound.samples
 
 
 def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
@@ -104,9 +95,3 @@ def _mel(hertz: float) -> float:
 
 def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(700 * (10 ** (mel / 2595) - 1), np.float64)
-
-
-def _unreadable(path: Path, why: str) -> DataError:
-    return DataError(
-        f"cannot be read ({why})", field=str(path), remedy="copy or convert the file again"
-    )

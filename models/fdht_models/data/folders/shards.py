@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 from fdht_models.artifacts import digest_of, new_stage, read_json, write_json
 from fdht_models.data.folders.decoding import Decoded, read_video
 from fdht_models.data.folders.index import FileIndex
-from fdht_models.data.folders.pyav import av
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shd import SpikeReader
 from fdht_models.data.folders.speech import SpeechReader
 from fdht_models.data.folders.types import SPEECH, SPIKES, VECTORS, VIDEO, Clip
 from fdht_models.data.folders.vectors import read_features
 from fdht_models.errors import DataError
+from fdht_models.media.library import av
 from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
-_VERSION = 1  # counts changes of this package that change decoded bytes
+_VERSION = 2  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
 _CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256}

@@ -1,0 +1,28 @@
+"""Video and sound files: one opener, one decoder, one way from a frame to pixels.
+
+The host, the folders of data sets and the labels beside a video read files here, so that what a
+board sees is what training saw. PyAV (FFmpeg) does the decoding and is imported late; nothing
+here needs TensorFlow.
+
+- `library`: PyAV itself, and the boundary at which whatever it raises becomes one failure.
+- `opening`: a path becomes a container, opened as a file and never as an address.
+- `structure`: whether a file ends before the end that its own structure states.
+- `video`: the best stream's frames up to the first damage.
+- `pixels`: a frame as RGB, turned as its display matrix says, the same integers on every processor.
+- `sound`: a recording as samples.
+- `messages`: the words of the errors.
+"""
+
+from fdht_models.media.pixels import PixelConverter, shown_size
+from fdht_models.media.sound import Sound, read_sound
+from fdht_models.media.video import Damage, VideoFile, VideoInfo
+
+__all__ = [
+    "Damage",
+    "PixelConverter",
+    "Sound",
+    "VideoFile",
+    "VideoInfo",
+    "read_sound",
+    "shown_size",
+]

@@ -1,0 +1,193 @@
+"""The frames of a video file: those of its best stream, up to the first damage."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fdht_models.media.library import Failure, attempt
+from fdht_models.media.messages import unreadable
+from fdht_models.media.opening import best_stream, open_media
+from fdht_models.media.packets import PacketReader
+from fdht_models.media.structure import Ending
+
+#: AV_CODEC_FLAG_BITEXACT: the inverse transforms that give the same integers on every processor.
+#: On ARM, MPEG-4 and its relatives are decoded otherwise without it.
+_BIT_EXACT = 1 << 23
+_SLACK_FRAMES = 1.5  # declared lengths are rounded
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    `frames` and `seconds` are what the container declares, and None where it does not; both are
+    often wrong, and nothing depends on them. `rate` is in frames per second. Height and width are
+    those of the coded picture, before it is turned.
+    """
+
+    path: Path
+    height: int
+    width: int
+    rate: Fraction | None
+    frames: int | None
+    seconds: float | None
+    codec: str
+    pixel_format: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the JSON-able description that the report shows."""
+        return {
+            "file": self.path.name,
+            "height": self.height,
+            "width": self.width,
+            "rate": None if self.rate is None else float(self.rate),
+            "frames_declared": self.frames,
+            "seconds_declared": self.seconds,
+            "codec": self.codec,
+            "pixel_format": self.pixel_format,
+        }
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Where a video stops being usable.
+
+    Attributes:
+        frames: undamaged ones before it.
+        why: in words; where the file is cut, as a clause about it.
+        cut: the file ends there, too early.
+    """
+
+    frames: int
+    why: str
+    cut: bool = False
+
+
+class VideoFile:
+    """One open video file.
+
+    Damage is what FFmpeg cannot demux or decode, what it marks as corrupt (it then shows a guess),
+    a wrong checksum of FFV1, and a file that ends before the end that its own structure states.
+
+    Args:
+        path: the file.
+        threads: of the decoder; 0 takes one a processor. The frames are the same.
+
+    Attributes:
+        path: the file.
+        info: what it says of itself.
+        damage: what ended the last `frames()`, or None where the video is whole.
+
+    Raises:
+        DataError: PyAV is missing; the file is missing, no file, unreadable, without a video
+            stream, or its codec has no decoder here.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self.path, self._threads = path, threads
+        self.damage: Damage | None = None
+        self._container = open_media(path, "video")
+        try:
+            self._stream = best_stream(path, self._container, "video")
+            info = attempt(lambda: _describe(self._container, self._stream, path))
+            if isinstance(info, Failure):
+                raise unreadable(path, info.why) from info.error
+            self.info: VideoInfo = info
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def frames(self) -> Iterator[Any]:
+        """Yields PyAV's frames in the order in which they are shown; call it once.
+
+        Ends after the last frame before the first damage, which `damage` then tells.
+        """
+        codec = self._stream.codec_context
+        codec.thread_count = self._threads
+        # Several frames at once would be faster, but then FFmpeg does not mark corrupt ones.
+        codec.thread_type = "SLICE"
+        codec.flags |= _BIT_EXACT
+        packets = PacketReader(self.path, self._container, self._stream)
+        count = 0
+        # After the last packet, None brings out the frames that the decoder holds back.
+        for packet in itertools.chain(packets, (None,)):
+            frames = attempt(functools.partial(codec.decode, packet))
+            if isinstance(frames, Failure):
+                self.damage = Damage(count, frames.why)
+                return
+            for frame in frames:
+                if frame.is_corrupt:
+                    self.damage = Damage(count, "the decoder could not restore it")
+                    return
+                yield frame
+                count += 1
+        doubtful = packets.failure or not self._reached_end(packets)
+        if packets.ending is Ending.CUT or (packets.ending is Ending.SHORT and doubtful):
+            self.damage = Damage(count, self._end_in_words(count), cut=True)
+        elif packets.failure:
+            self.damage = Damage(count, packets.failure)
+
+    def _reached_end(self, packets: PacketReader) -> bool:
+        """True if all was there that the container declares; False also if it declares nothing."""
+        info = self.info
+        if info.frames is not None and packets.count >= info.frames:
+            return True
+        slack = _SLACK_FRAMES / float(info.rate) if info.rate else 0.1
+        return info.seconds is not None and packets.seconds + slack >= info.seconds
+
+    def _end_in_words(self, count: int) -> str:
+        declared = self.info.frames
+        if declared is None or declared <= count:
+            return f"ends early, after {count} frames"
+        return f"ends after {count} of {declared} frames"
+
+
+def _describe(container: Any, stream: Any, path: Path) -> VideoInfo:
+    codec = stream.codec_context
+    seconds = None
+    if stream.duration is not None and stream.time_base is not None:
+        seconds = float(stream.duration * stream.time_base)
+    elif "DURATION" in stream.metadata:  # how Matroska states it
+        seconds = _clock_seconds(stream.metadata["DURATION"])
+    if seconds is None and container.duration is not None:
+        seconds = container.duration / 1e6  # AV_TIME_BASE
+    return VideoInfo(
+        path=path,
+        height=codec.height,
+        width=codec.width,
+        rate=stream.average_rate,
+        frames=stream.frames or None,
+        seconds=seconds,
+        codec=codec.name,
+        pixel_format=str(codec.pix_fmt),
+    )
+
+
+def _clock_seconds(text: str) -> float | None:
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

@@ -13,6 +13,7 @@ from fdht_models.artifacts import digest_of
 from fdht_models.data.blocks import Request
 from fdht_models.data.cache import cache_inputs
 from fdht_models.data.folders import FolderRequest, folder_digest, load_folder_clips
+from fdht_models.data.folders.notes import name_some
 from fdht_models.data.loading import load_clips
 from fdht_models.data.types import ClipSet, DataSet
 from fdht_models.errors import ConfigError, DataError
@@ -120,11 +121,13 @@ class FolderSource(ClipSource):
         """See `ClipSource.load`."""
         found = load_folder_clips(self._located(), split, _needed(cache), progress)
         if len(found.classes) != self.class_count:
+            missing = sorted({*self.classes} - {*found.classes})
+            named = f"; without a clip: {name_some(missing)}" if missing else ""
             raise DataError(
-                f"{self.name} has {self.class_count} classes",
+                f"{self.name} has {self.class_count} classes{named}",
                 field=str(self.request.root),
                 value=f"{len(found.classes)} found",
-                remedy="unpack the whole set",
+                remedy="put clips of every class there, in folders named as published",
             )
         count = self.clips[split]
         return replace(found, frames=found.frames[:count], labels=found.labels[:count])

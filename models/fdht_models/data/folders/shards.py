@@ -30,7 +30,7 @@ from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
-_VERSION = 1  # counts changes of this package that change decoded bytes
+_VERSION = 2  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
 _CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256}
@@ -103,7 +103,7 @@ def plan_shards(
     shards = []
     for first in range(0, len(clips), length):
         part = tuple(clips[first : first + length])
-        content = [[clip.key, clip.span, digests[clip.path]] for clip in part]
+        content = [[clip.key, clip.span, clip.extent, digests[clip.path]] for clip in part]
         inputs = {"content": digest_of({**about, "clips": content})}
         name = f"{request.name}-{inputs['content'][:20]}"
         shards.append(Shard(cache / "shards" / name, inputs, part))

@@ -154,11 +154,13 @@ def _ratio(parameters: Mapping[str, Any]) -> str:
 
 
 def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    mean = accuracy.get("mean_frame")  # models trained before it was there have none
     return [
         ("Quantised network", percent(accuracy["quantized"])),
         ("The same network in floating point", percent(accuracy["float"])),
         ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
-        ("Chance", percent(accuracy["chance"])),
+        *([] if mean is None else [("Baseline that sees the mean over a clip", percent(mean))]),
+        ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
     ]
 
 
@@ -272,6 +274,7 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("quantised", accuracy["quantized"], True),
         ("float", accuracy["float"], True),
         ("best single frame", accuracy["single_frame"], False),
+        ("mean over a clip", accuracy.get("mean_frame"), False),
         ("chance", accuracy["chance"], False),
     ]
     known = [bar for bar in bars if bar[1] is not None]

@@ -129,8 +129,7 @@ class FolderSource(ClipSource):
                 value=f"{len(found.classes)} found",
                 remedy="put clips of every class there, in folders named as published",
             )
-        count = self.clips[split]
-        return replace(found, frames=found.frames[:count], labels=found.labels[:count])
+        return found.of(slice(self.clips[split]))
 
     def digest(self, split: str, cache: Path | None) -> str:
         """See `ClipSource.digest`."""
@@ -142,7 +141,7 @@ class FolderSource(ClipSource):
         found = self.load("test", cache, progress=False)
         joined = -(-frames // self.steps)
         order = np.resize(np.arange(len(found)), count * joined)
-        return _join(replace(found, frames=found.frames[order], labels=found.labels[order]), joined)
+        return _join(found.of(order), joined)
 
     def _located(self) -> FolderRequest:
         if str(self.request.root) == UNKNOWN_ROOT:
@@ -166,4 +165,4 @@ UNKNOWN_ROOT = "?"
 
 def _join(clips: ClipSet, joined: int) -> ClipSet:
     frames = clips.frames.reshape(len(clips) // joined, -1, clips.frames.shape[2])
-    return replace(clips, frames=frames, labels=clips.labels[joined - 1 :: joined])
+    return replace(clips.of(slice(joined - 1, None, joined)), frames=frames)

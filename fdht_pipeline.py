@@ -307,13 +307,21 @@ def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:
         "quantized": "quantised network",
         "float": "its float twin",
         "single_frame": "best single-frame classifier",
+        "mean_frame": "classifier of the mean frame",
         "chance": "chance",
     }
     return [
-        f"{text:<30}{accuracy[key]:7.1%}  {'counted' if key == 'chance' else 'measured'}"
+        f"{text:<30}{accuracy[key]:7.1%}  {_how(key, accuracy)}"
         for key, text in names.items()
         if accuracy.get(key) is not None
     ]
+
+
+def _how(key: str, accuracy: Mapping[str, Any]) -> str:
+    if key == "chance":
+        return "counted (always the test clips' largest class)"
+    name = accuracy.get(f"{key}_name")
+    return f"measured ({name})" if name else "measured"
 
 
 def conversion_lines(conversion: Conversion) -> list[str]:

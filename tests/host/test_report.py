@@ -292,6 +292,13 @@ def test_the_page_shows_the_figures(rendered: str) -> None:
     assert {"svg", "table"} <= page.tags
 
 
+def test_the_page_has_the_baseline_of_the_mean_where_it_was_measured(rendered: str) -> None:
+    assert "the mean over a clip" not in rendered
+    section = {**sections()["accuracy"], "mean_frame": 0.613}
+    page = render(full(accuracy=section))
+    assert "Baseline that sees the mean over a clip" in page and "61.3" in page
+
+
 def test_the_page_is_one_file_without_network(rendered: str) -> None:
     text, page = rendered, Page(rendered)
     assert "http" not in text

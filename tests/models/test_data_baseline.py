@@ -1,12 +1,14 @@
-"""The baseline finds what a single frame gives away, and no more."""
+"""The baselines find what a frame or a mean gives away, and no more."""
 
 import json
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from fdht_models.data import ClipSet, load_clips, single_frame_baseline
-from fdht_models.data.baseline import _frame
+from fdht_models.data import ClipSet, load_clips, logistic, single_frame_baseline
+from fdht_models.data.baseline import _small, _whole, logistic_clips
+from fdht_models.data.logistic import STRENGTHS, logistic_predictions, span_coordinates
 from fdht_models.errors import DataError, ShapeError
 
 CLASSES = ("a", "b", "c")
@@ -20,6 +22,9 @@ def _clips(count: int, seed: int, telling: str, shape: tuple[int, ...] = (20, 20
     if telling == "last":
         for clip, label in zip(frames, labels, strict=True):
             clip[2, 5 * label : 5 * label + 5] += 100
+    elif telling == "dot":  # one value, seven deviations brighter
+        for clip, label in zip(frames, labels, strict=True):
+            clip[:, 7 * label, 3, 1] += 60
     else:  # each frame by itself is as bright in every class
         bright = generator.integers(0, 3, count)
         for clip, label, level in zip(frames, labels, bright, strict=True):
@@ -32,13 +37,23 @@ def test_a_telling_frame_is_found() -> None:
     result = single_frame_baseline(_clips(120, 0, "last"), _clips(60, 1, "last"))
     assert result["accuracy"] == 1
     assert "last feature frame" in result["name"]
-    assert result["accuracy"] == max(result["accuracies"].values())
-    assert result["accuracies"][result["name"]] == result["accuracy"]
+    for one in (result, result["mean_frame"]):
+        assert one["accuracy"] == max(one["accuracies"].values())
+        assert one["accuracies"][one["name"]] == one["accuracy"]
     assert len(result["accuracies"]) == 9
     assert all(
         accuracy < 0.6 for name, accuracy in result["accuracies"].items() if "last" not in name
     )
     assert json.loads(json.dumps(result)) == result
+
+
+def test_a_pixel_that_averages_would_hide_is_found_in_the_mean() -> None:
+    # 30 x 40 pixels: averaged over blocks of 2 x 2 and three colours, one of 12 values stands out.
+    train, test = (_clips(150, seed, "dot", (30, 40, 3)) for seed in (0, 1))
+    result = single_frame_baseline(train, test)
+    assert result["mean_frame"]["name"] == "logistic regression, mean feature frame"
+    assert result["mean_frame"]["accuracy"] > 0.95
+    assert result["mean_frame"]["accuracy"] > result["accuracy"]
 
 
 def test_classes_in_time_alone_are_not_found() -> None:
@@ -60,18 +75,23 @@ def test_raw_frames_are_tried_where_given() -> None:
     assert result["accuracy"] == 1
     assert "last raw frame" in result["name"]
     assert len(result["accuracies"]) == 18
+    assert result["mean_frame"]["name"] == "logistic regression, mean raw frame"
 
 
 def test_frames_that_are_not_video_are_seen_whole() -> None:
     frames = np.arange(24, dtype=np.uint8).reshape(2, 2, 6)
-    np.testing.assert_array_equal(_frame(frames, "last"), frames[:, 1])
+    np.testing.assert_array_equal(_small(frames, "last"), frames[:, 1])
+    np.testing.assert_array_equal(_whole(frames, "first"), frames[:, 0])
+    np.testing.assert_array_equal(_whole(frames, "mean"), frames.mean(axis=1))
 
 
-def test_video_is_averaged_over_blocks() -> None:
-    frames = np.zeros((1, 1, 10, 15, 3), np.uint8)
-    frames[0, 0, 5:, 5:10] = 75
-    frames[0, 0, 0, 0, 0] = 150
-    np.testing.assert_allclose(_frame(frames, "first"), [[2, 0, 0, 0, 75, 0]])
+def test_blocks_are_as_small_as_the_limit_allows() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 1, 20, 30, 3), np.uint8)
+    np.testing.assert_allclose(
+        _small(frames, "first"), frames[:, 0].mean(axis=3).reshape(2, -1), rtol=1e-6
+    )
+    assert _small(np.zeros((1, 1, 120, 160, 3), np.uint8), "first").shape == (1, 24 * 32)
+    assert _small(np.zeros((1, 1, 25, 33, 3), np.uint8), "first").shape == (1, 12 * 16)
 
 
 def test_a_real_set_beats_chance() -> None:
@@ -80,6 +100,59 @@ def test_a_real_set_beats_chance() -> None:
     )
     assert 0.3 < result["accuracy"] < 1
     assert result["chance"] == pytest.approx(1 / 7)
+
+
+def test_the_span_of_the_samples_loses_nothing() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(3, size=60)
+    pattern = generator.normal(size=(3, 500))
+    train = (pattern[labels] + 3 * generator.normal(size=(60, 500)) + 40).astype(np.float32)
+    test = pattern[generator.integers(3, size=50)] + 3 * generator.normal(size=(50, 500)) + 40
+    test = test.astype(np.float32)
+    fit_on, score_on = span_coordinates(train, test)
+    assert fit_on.shape == (60, 59)  # centred samples sum to zero
+    centred = train - train.mean(axis=0)
+    scale = np.sqrt((centred**2).sum(axis=1).mean())
+    # Single precision: 500 products of about 1 each, in units of the samples' square norm.
+    np.testing.assert_allclose(fit_on @ fit_on.T, centred @ centred.T / scale**2, atol=1e-5)
+    for strength in STRENGTHS:
+        plain = LogisticRegression(C=strength, tol=1e-8, max_iter=5000)
+        plain.fit(centred / scale, labels)
+        reduced = LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(fit_on, labels)
+        expected = plain.predict_proba((test - train.mean(axis=0)) / scale)
+        # Both are minima to 1e-8 in the gradient; the samples are rounded to single precision.
+        np.testing.assert_allclose(reduced.predict_proba(score_on), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_source_is_never_on_both_sides_where_sources_are_known(
+    known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = np.repeat(np.arange(10), 12)
+    values = np.stack([sources, np.ones(120)], axis=1).astype(np.float64)
+    shared: list[set[float]] = []
+
+    def path(fit: np.ndarray, labels: np.ndarray, held: np.ndarray, _: object) -> list[np.ndarray]:
+        assert len(fit) + len(held) == 120
+        shared.append(set(fit[:, 0]) & set(held[:, 0]))
+        return [np.zeros(len(held), np.int64)] * len(STRENGTHS)
+
+    monkeypatch.setattr(logistic, "_path", path)
+    logistic._best_strength(values, sources % 2, sources if known else None)
+    assert len(shared) == 3
+    assert all(not one for one in shared) if known else all(shared)
+
+
+def test_samples_of_one_class_are_all_taken_for_it() -> None:
+    found, _ = logistic_predictions(np.ones((4, 3)), np.full(4, 2), np.zeros((2, 3)))
+    np.testing.assert_array_equal(found, [2, 2])
+
+
+def test_logistic_regression_sees_as_many_clips_as_take_seconds() -> None:
+    assert logistic_clips(10_000, 57_600) == 1500
+    assert logistic_clips(1280, 57_600) == 1280
+    assert logistic_clips(140_000, 40) == 10_000
+    assert logistic_clips(8156, 700) == 1500**2 // 700
 
 
 def test_sets_that_do_not_belong_together_are_refused() -> None:
@@ -91,9 +164,10 @@ def test_sets_that_do_not_belong_together_are_refused() -> None:
         single_frame_baseline(train, train, raw=(np.zeros((6, 3, 20, 20, 3), np.uint8), raw))
 
 
-def test_missing_scikit_learn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", ["ensemble", "linear_model", "model_selection"])
+def test_missing_scikit_learn_is_named(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    monkeypatch.setitem(sys.modules, f"sklearn.{module}", None)
     with pytest.raises(DataError, match=r"scikit-learn.*pip install fdht\[train\]"):
         single_frame_baseline(_clips(6, 0, "time"), _clips(6, 1, "time"))

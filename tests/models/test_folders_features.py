@@ -206,6 +206,7 @@ UNUSABLE = {
     "negative": (_bytes(_with((7, 2047), -0.5)), r"holds -0\.5 in frame 7, value 2047"),
     "nan": (_bytes(_with((1, 2), np.nan)), "holds nan in frame 1, value 2"),
     "infinite": (_bytes(_with((0, 0), np.inf)), "holds inf in frame 0"),
+    "unfilled": (_bytes(np.zeros((8, LENGTH), np.float32)), "holds only zeros"),
     "length": (_bytes(np.ones((8, 1024), np.float32)), r"is of shape \(8, 1024\), not \[frames"),
     "columns": (_bytes(np.ones((LENGTH, 8), np.float32)), r"is of shape \(2048, 8\)"),
     "vector": (_bytes(np.ones(LENGTH, np.float32)), r"is of shape \(2048,\)"),

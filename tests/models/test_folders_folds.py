@@ -137,6 +137,24 @@ def test_loaded_splits_share_no_group(tmp_path: Path) -> None:
         assert not groups[0] & groups[1]
 
 
+def test_clips_know_which_of_them_are_of_one_source(tmp_path: Path) -> None:
+    made = ucf11(tmp_path / "UCF11")
+    request = FolderRequest("ucf11", tmp_path / "UCF11", "tt_rnn", 10, **SIZE)
+    clips, _ = load_folder(request, "train", tmp_path / "cache")
+    names = {}
+    for frames, group in zip(clips.frames, clips.groups, strict=True):
+        key = next(
+            key
+            for key, video in made.items()
+            if (frames[-len(video) :] == video.reshape(len(video), -1)[:10]).all()
+        )
+        names.setdefault(int(group), set()).add(key.split("_")[2])
+    assert len(names) == 4
+    assert all(len(found) == 1 for found in names.values())
+    part = clips.of(slice(3))
+    assert len(part.frames) == len(part.labels) == len(part.groups) == 3
+
+
 def test_published_divisions_are_taken_as_they_are() -> None:
     clips = [
         Clip("a", "a.avi", (0,), published=("train", "test", "")),

@@ -9,7 +9,7 @@ import pytest
 
 from fdht_models.data.folders import FolderRequest, list_folder, load_folder
 from fdht_models.data.folders.folds import assign_splits
-from fdht_models.data.folders.shd import bin_spikes
+from fdht_models.data.folders.shd import SpikeReader, bin_spikes
 from fdht_models.errors import ConfigError, DataError
 
 NAMES = ["zero", "one", "null", "eins"]
@@ -97,6 +97,46 @@ def test_bins_are_half_open_and_counts_saturate() -> None:
     found = bin_spikes(times, units, 2, 0.5, "here")
     assert (found[0, 1], found[1, 1], found[1, 2], found[0, 699]) == (3, 1, 1, 255)
     assert found.sum() == 3 + 1 + 1 + 255  # the spike at 1.0 s lies behind the last frame
+
+
+@pytest.mark.parametrize("frame_ms", [35.0, 14.0, 1.0, 12.5, 33.3, 3.3])
+def test_every_time_is_in_its_frame(frame_ms: float, tmp_path: Path) -> None:
+    # All times that half precision knows from 0 to 2 s, each in a channel of its own kind.
+    times = np.arange(np.float16(2).view(np.uint16), dtype=np.uint16).view(np.float16)
+    length = Fraction(str(frame_ms)) / 1000
+    expected = np.array([Fraction(float(time)) // length for time in times])
+    steps = int(expected.max()) + 1
+    with SpikeReader(tmp_path, steps, frame_ms) as reader:
+        for place in range(0, len(times), 700):
+            part = times[place : place + 700].astype(np.float64)
+            found = bin_spikes(part, np.arange(len(part)), steps, reader.frame, "here")
+            counted, channels = np.nonzero(found)
+            bins = np.empty(len(part), int)
+            bins[channels] = counted
+            np.testing.assert_array_equal(bins, expected[place : place + 700])
+
+
+def test_a_spike_on_an_edge_is_in_the_later_frame(tmp_path: Path) -> None:
+    # 0.875 s = 25 frames of 35 ms; in floating point 0.875 / 0.035 is less than 25.
+    for split in ("train", "test"):
+        spikes = [(np.array([0.875, 0.8745]), np.array([3, 4]))] * 2
+        write_shd(tmp_path / f"shd_{split}.h5", spikes, [0, 1], [0, 1])
+    clips, _ = load_folder(
+        FolderRequest("shd", tmp_path, steps=40, frame_ms=35.0), "train", tmp_path / "cache"
+    )
+    for frames in clips.frames:
+        assert list(zip(*np.nonzero(frames), strict=True)) == [(24, 4), (25, 3)]
+
+
+def test_a_digit_without_a_spike_is_no_silence(root: Path, tmp_path: Path) -> None:
+    nothing = (np.zeros(0), np.zeros(0))
+    late = (np.array([1.5]), np.array([0]))
+    spikes = [random_spikes(50, seed) for seed in range(8)]
+    spikes[2], spikes[5] = nothing, late
+    write_shd(root / "shd_train.h5", spikes, [0, 1] * 4, [0] * 8)
+    clips, report = load_folder(FolderRequest("shd", root), "train", tmp_path / "cache")
+    assert len(clips) == 6
+    assert [problem.reason for problem in report.skipped] == ["holds no spike before 1.4 s"] * 2
 
 
 @pytest.mark.parametrize(

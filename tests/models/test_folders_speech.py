@@ -1,5 +1,6 @@
 """TIMIT and TED-LIUM: recordings become quantised log-mel frames, one label a clip."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,49 @@ def test_a_damaged_recording_is_skipped(tmp_path: Path) -> None:
     assert len(clips) == 21 and len(report.skipped) == 7
 
 
+def cut_short(path: Path, samples: int) -> None:
+    """As after a copy that broke off: the header still promises all samples."""
+    path.write_bytes(path.read_bytes()[: 1024 + 2 * samples])
+
+
+def test_phones_behind_the_end_of_a_recording_are_no_silence(tmp_path: Path) -> None:
+    timit(tmp_path / "TIMIT")
+    path = tmp_path / "TIMIT" / "TRAIN" / "DR1" / "FCJF0" / "SX37.WAV"
+    cut_short(path, 7500)
+    request = FolderRequest("timit", tmp_path / "TIMIT", steps=3)
+    clips, report = load_folder(request, "train", tmp_path / "cache")
+    # Gone are `t`, of which 500 samples are missing, and `h#`, which is not there at all.
+    assert len(clips) == 4 * 7 - 2
+    assert Counter(clips.classes[label] for label in clips.labels)["t"] == 3
+    assert clips.frames.any(axis=(1, 2)).all()
+    assert [problem.path for problem in report.skipped] == ["TRAIN/DR1/FCJF0/SX37.WAV"] * 2
+    assert sorted(problem.reason for problem in report.skipped) == [
+        "lies behind the recording's end (7,500 samples are there, it needs 8,000)",
+        "lies behind the recording's end (7,500 samples are there, it needs 9,600)",
+    ]
+    assert any("clips that cannot be used: 2 (" in note for note in report.notes)
+
+
+def test_windows_are_padded_at_the_end_of_a_sentence_and_not_where_it_was_cut(
+    tmp_path: Path,
+) -> None:
+    made = timit(tmp_path / "TIMIT")
+    path = tmp_path / "TIMIT" / "TRAIN" / "DR1" / "FCJF0" / "SX37.WAV"
+    cut_short(path, 8100)
+    # The window of `t` (7100 to 8000) reaches sample 9,000: those frames were recorded and lost.
+    request = FolderRequest("timit", tmp_path / "TIMIT", bands=20, unreadable_share=0.5)
+    clips, report = load_folder(request, "train", tmp_path / "cache")
+    assert Counter(clips.classes[label] for label in clips.labels)["t"] == 3
+    assert len(report.skipped) == 3  # and `tcl`, whose window reaches sample 8,270, and `h#`
+    # A whole recording is padded as before: its last `h#` has no more frames behind it.
+    codes = reference_codes(made["train/mdab0/sx37"], 20)
+    first = round(((8000 + 9600) / 2 - 200) / 160) - 10
+    expected = np.zeros((21, 20), np.uint8)
+    expected[: len(codes) - first] = codes[first:]
+    assert expected[-1].sum() == 0
+    assert any(np.array_equal(frames, expected) for frames in clips.frames)
+
+
 # --- TED-LIUM -----------------------------------------------------------------------------------
 
 STM = """;; a comment
@@ -252,6 +296,18 @@ def test_ted_lium_gives_one_clip_an_utterance(tmp_path: Path) -> None:
         ]
         assert sorted(found) == sorted(expected)
         assert "left out, without a gender: 4 utterances of 4 talks" in report.notes
+
+
+def test_utterances_that_were_cut_are_not_shorter_ones(tmp_path: Path) -> None:
+    ted_lium(tmp_path)
+    # The second utterance, 1.0 to 1.2 s, is cut at 1.1 s; of the first the clip's frames are there.
+    cut_short(tmp_path / "train" / "sph" / "Ada_2010.sph", 17_600)
+    request = FolderRequest("ted-lium", tmp_path, steps=30, bands=10)
+    clips, report = load_folder(request, "train", tmp_path / "cache")
+    assert len(clips) == 3
+    assert [problem.reason for problem in report.skipped] == [
+        "lies behind the recording's end (17,600 samples are there, it needs 19,120)"
+    ]
 
 
 def test_dev_talks_are_in_no_split(tmp_path: Path) -> None:

@@ -105,10 +105,13 @@ def test_it_learns_beyond_chance_and_says_how_far(trained: Path) -> None:
     assert figures["quantized"] > 0.35
     assert figures["float"] > 0.35
     assert figures["chance"] == pytest.approx(1 / 7)
-    assert 0 < figures["single_frame"] <= 1
+    for kind in ("single_frame", "mean_frame"):
+        assert 0 < figures[kind] <= figures[figures["best_baseline"]] <= 1
+        assert figures[f"{kind}_name"].endswith("feature frame")
     assert figures["kind"] == "measured"
     # Fitted to all that the network saw; with fewer clips the comparison would flatter us.
     assert metrics["clips"]["single_frame_train"] == EXPERIMENT.data.train_clips
+    assert metrics["clips"]["logistic_train"] == EXPERIMENT.data.train_clips
     matrix = np.array(metrics["confusion"]["matrix"])
     assert matrix.sum() == 70
     assert np.trace(matrix) / 70 == figures["quantized"]

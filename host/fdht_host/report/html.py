@@ -178,11 +178,13 @@ def _ratio(parameters: Mapping[str, Any]) -> str:
 
 
 def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    mean = accuracy.get("mean_frame")  # models trained before it was there have none
     return [
         ("Quantised network", percent(accuracy["quantized"])),
         ("The same network in floating point", percent(accuracy["float"])),
         ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
-        ("Chance", percent(accuracy["chance"])),
+        *([] if mean is None else [("Baseline that sees the mean over a clip", percent(mean))]),
+        ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
     ]
 
 

@@ -13,6 +13,7 @@ from fdht_models.artifacts import digest_of
 from fdht_models.data.blocks import Request
 from fdht_models.data.cache import cache_inputs
 from fdht_models.data.folders import FolderRequest, folder_digest, load_folder_clips
+from fdht_models.data.folders.notes import name_some
 from fdht_models.data.loading import load_clips
 from fdht_models.data.types import ClipSet, DataSet
 from fdht_models.errors import ConfigError, DataError
@@ -120,14 +121,15 @@ class FolderSource(ClipSource):
         """See `ClipSource.load`."""
         found = load_folder_clips(self._located(), split, _needed(cache), progress)
         if len(found.classes) != self.class_count:
+            missing = sorted({*self.classes} - {*found.classes})
+            named = f"; without a clip: {name_some(missing)}" if missing else ""
             raise DataError(
-                f"{self.name} has {self.class_count} classes",
+                f"{self.name} has {self.class_count} classes{named}",
                 field=str(self.request.root),
                 value=f"{len(found.classes)} found",
-                remedy="unpack the whole set",
+                remedy="put clips of every class there, in folders named as published",
             )
-        count = self.clips[split]
-        return replace(found, frames=found.frames[:count], labels=found.labels[:count])
+        return found.of(slice(self.clips[split]))
 
     def digest(self, split: str, cache: Path | None) -> str:
         """See `ClipSource.digest`."""
@@ -139,7 +141,7 @@ class FolderSource(ClipSource):
         found = self.load("test", cache, progress=False)
         joined = -(-frames // self.steps)
         order = np.resize(np.arange(len(found)), count * joined)
-        return _join(replace(found, frames=found.frames[order], labels=found.labels[order]), joined)
+        return _join(found.of(order), joined)
 
     def _located(self) -> FolderRequest:
         if str(self.request.root) == UNKNOWN_ROOT:
@@ -163,4 +165,4 @@ UNKNOWN_ROOT = "?"
 
 def _join(clips: ClipSet, joined: int) -> ClipSet:
     frames = clips.frames.reshape(len(clips) // joined, -1, clips.frames.shape[2])
-    return replace(clips, frames=frames, labels=clips.labels[joined - 1 :: joined])
+    return replace(clips.of(slice(joined - 1, None, joined)), frames=frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,20 @@ class ClipSet:
         classes: the name of each class.
         frame_shape: (H, W, 3) if the inputs are a video's pixels, otherwise (inputs,). Kept here
             so that a classifier of single frames knows what can be averaged with what.
+        groups: numbers of the sources that clips come from, int64 [clips]; clips of one number show
+            one video, person or voice. None where that is not known.
     """
 
     frames: NDArray[np.uint8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     frame_shape: tuple[int, ...] = ()
+    groups: NDArray[np.int64] | None = None
+
+    def of(self, places: slice | NDArray[np.int64]) -> ClipSet:
+        """The clips in these places; a slice copies nothing."""
+        groups = None if self.groups is None else self.groups[places]
+        return replace(self, frames=self.frames[places], labels=self.labels[places], groups=groups)
 
     def __len__(self) -> int:
         return len(self.labels)

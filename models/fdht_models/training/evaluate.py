@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.data import ClipSet, single_frame_baseline
+from fdht_models.data.baseline import MOST_CLIPS, logistic_clips
 from fdht_models.data.chance import chance_of
 from fdht_models.errors import EqualityError
 from fdht_models.experiment import Experiment
@@ -94,20 +95,6 @@ def parameter_counts(shape: RecurrentShape, classes: int) -> dict[str, Any]:
     }
 
 
-def _single_frame(train: ClipSet, test: ClipSet) -> dict[str, Any]:
-    """The best classifier of single frames; what is trained is worth more than its comparison."""
-    chance = {"chance": chance_of(test.labels)}
-    try:
-        baseline = single_frame_baseline(train, test)
-    except Exception as error:
-        return {**chance, "single_frame_failure": f"{type(error).__name__}: {error}"}
-    return {
-        "single_frame": baseline["accuracy"],
-        "single_frame_name": baseline["name"],
-        **chance,
-    }
-
-
 def evaluate(
     experiment: Experiment,
     models: tuple[Any, Any],
@@ -124,7 +111,8 @@ def evaluate(
         network: what the quantised model was exported as.
         clips: training clips for the single-frame classifiers, and test clips.
         display: says what is being done.
-        baselines: fit the single-frame classifiers, too; they take as long as a short training.
+        baselines: fit the classifiers of single frames and of the mean over a clip's frames, too;
+            they take as long as a short training.
 
     Raises:
         EqualityError: Keras and the integer reference differ.
@@ -137,15 +125,20 @@ def evaluate(
         "kind": "measured",
         "quantized": accuracy(exact, test.labels),
         "float": accuracy(real, test.labels),
+        "chance": chance_of(test.labels),
     }
     counts = {"test": len(test), "test_seed": experiment.data.test_seed}
     if baselines:
-        display.say(f"fitting classifiers of single frames to {len(train)} clips")
-        found = _single_frame(train, test)
+        counts["single_frame_train"] = min(len(train), MOST_CLIPS)
+        counts["logistic_train"] = logistic_clips(len(train), train.frames.shape[2])
+        display.say(
+            f"fitting classifiers without a memory to {counts['single_frame_train']} clips, "
+            f"logistic regression to {counts['logistic_train']}"
+        )
+        found = _baselines(train, test)
         if "single_frame_failure" in found:
-            display.say(f"no classifier of single frames: {found['single_frame_failure']}")
+            display.say(f"without a comparison: {found['single_frame_failure']}")
         scores |= found
-        counts["single_frame_train"] = len(train)
     return {
         "experiment": experiment.name,
         "accuracy": scores,
@@ -154,3 +147,21 @@ def evaluate(
         "equality": {"keras_reference": equality},
         "parameters": parameter_counts(experiment.shape, len(test.classes)),
     }
+
+
+def _baselines(train: ClipSet, test: ClipSet) -> dict[str, Any]:
+    """The best classifier of each kind, and which of them is the best.
+
+    What is trained is worth more than its comparison: where that fails, the reason stands instead.
+    """
+    try:
+        found = single_frame_baseline(train, test)
+    except Exception as error:
+        return {"single_frame_failure": f"{type(error).__name__}: {error}"}
+    kinds = {"single_frame": found, "mean_frame": found.get("mean_frame")}
+    scores: dict[str, Any] = {}
+    for kind, one in kinds.items():
+        if one is not None:
+            scores |= {kind: one["accuracy"], f"{kind}_name": one["name"]}
+    best = max((kind for kind in kinds if kind in scores), key=lambda kind: float(scores[kind]))
+    return {**scores, "best_baseline": best}

@@ -31,7 +31,8 @@ from fdht_models.data.types import ClipSet
 from fdht_models.errors import ArtifactError
 
 _STAGE = "folder-clips"
-_FRAMES, _LABELS, _PROBLEMS = "frames.bin", "labels.npy", "problems.json"
+_FRAMES, _LABELS, _GROUPS = "frames.bin", "labels.npy", "groups.npy"
+_PROBLEMS = "problems.json"
 _BATCH = 64 << 20  # bytes of clips copied at once
 
 
@@ -75,6 +76,9 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
             stream.flush()
             os.fsync(stream.fileno())
         np.save(temporary / _LABELS, np.array([label for _, label in samples], np.int64))
+        # A clip without a group is one of its own: its several labels are one source.
+        sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
+        np.save(temporary / _GROUPS, np.unique(sources, return_inverse=True)[1].astype(np.int64))
         problems = {"undecodable": undecodable, "damaged": damaged}
         write_json(
             temporary / _PROBLEMS,
@@ -93,6 +97,7 @@ def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[
         labels=labels,
         classes=job.listing.classes,
         frame_shape=request.frame_shape,
+        groups=np.load(directory / _GROUPS),
     )
     kept = read_json(directory / _PROBLEMS)
     undecodable, damaged = (

@@ -54,7 +54,7 @@ def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
         samples: from -1 to 1, [samples], at 16 kHz.
         bands: mel filters.
     """
-    frames = max(0, 1 + (len(samples) - WINDOW) // HOP)
+    frames = frames_in(len(samples))
     codes = np.empty((frames, bands), np.uint8)
     window = np.hanning(WINDOW + 1)[:-1]
     scale = (window.sum() / 2) ** 2  # the power that a full-scale sine has at its frequency
@@ -67,6 +67,11 @@ def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
         values = np.rint(_CODES_PER_DECIBEL * (decibels - _SILENCE_DECIBELS))
         codes[first:last] = np.clip(values, 0, 255).astype(np.uint8)
     return codes
+
+
+def frames_in(samples: int) -> int:
+    """How many frames lie wholly in so many samples."""
+    return max(0, 1 + (samples - WINDOW) // HOP)
 
 
 @functools.cache

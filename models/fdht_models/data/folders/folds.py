@@ -8,13 +8,16 @@ name for the leaky division of the older papers.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from fdht_models.data.folders.notes import name_some
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.types import GROUP_DISJOINT, LEAKY, PUBLISHED, Clip, Listing
 from fdht_models.errors import ConfigError, DataError
+
+_NOTES = 3  # notes of the listing in a message; those on what is left over come first
 
 
 def assign_splits(listing: Listing, request: FolderRequest) -> tuple[str, ...]:
@@ -40,11 +43,12 @@ def assign_splits(listing: Listing, request: FolderRequest) -> tuple[str, ...]:
         splits = _split(folds, request.fold)
     for split in ("train", "test"):
         if split not in splits:
-            noted = "".join(f"; {note}" for note in listing.notes)
+            noted = "".join(f"; {note}" for note in listing.notes[:_NOTES])
             raise DataError(
                 f"leaves no clip to {split} ({request.fold_rule}, fold {request.fold}){noted}",
                 field=str(request.root),
-                remedy=f"complete the folder: {request.folder_set.layout}",
+                remedy=listing.remedy
+                or f"put clips to {split} there, as {request.folder_set.layout}",
             )
     return splits
 
@@ -66,7 +70,7 @@ def group_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
             f"the folder holds only {len(members)} groups",
             field="folds",
             value=folds,
-            remedy=f"choose {len(members)} or fewer, or complete the folder",
+            remedy=f"choose {len(members)} or fewer",
         )
     names = sorted(members)
     order = np.random.default_rng([seed, folds]).permutation(len(names))
@@ -98,7 +102,7 @@ def leaky_folds(clips: int, folds: int, seed: int) -> list[int]:
             f"the folder holds only {clips} clips",
             field="folds",
             value=folds,
-            remedy="choose fewer, or complete the folder",
+            remedy=f"choose {clips} or fewer",
         )
     order = np.random.default_rng([seed, folds]).permutation(clips)
     found = [0] * clips
@@ -108,19 +112,25 @@ def leaky_folds(clips: int, folds: int, seed: int) -> list[int]:
     return found
 
 
-def class_warnings(listing: Listing, splits: Sequence[str]) -> list[str]:
-    """Sentences on classes that are in one split only."""
+def class_warnings(listing: Listing, labels: Mapping[str, Collection[int]]) -> list[str]:
+    """Sentences on classes of which some clip is there, but none to train or none to test.
+
+    Args:
+        listing: the clips.
+        labels: of the clips of each split.
+    """
+    there = {label for clip in listing.clips for label in clip.labels}
     notes = []
-    for split, other in (("train", "test"), ("test", "train")):
-        here = _labels(listing, splits, split)
-        only = sorted(_labels(listing, splits, other) - here)
-        if only:
-            names = ", ".join(listing.classes[label] for label in only)
+    for split in ("train", "test"):
+        missing = sorted(there - set(labels[split]))
+        if missing:
+            names = name_some([listing.classes[label] for label in missing], 100)
             notes.append(f"classes without a clip to {split}: {names}")
     return notes
 
 
-def _labels(listing: Listing, splits: Sequence[str], split: str) -> set[int]:
+def labels_of(listing: Listing, splits: Sequence[str], split: str) -> set[int]:
+    """The labels that the clips of a split have."""
     pairs = zip(listing.clips, splits, strict=True)
     return {label for clip, found in pairs if found == split for label in clip.labels}
 

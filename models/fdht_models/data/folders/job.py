@@ -15,7 +15,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shards import Shard, plan_shards
 from fdht_models.data.folders.types import Clip, Listing
 
-_VERSION = 1  # counts changes of this package that change what is made of decoded clips
+_VERSION = 2  # counts changes of this package that change what is made of decoded clips
 
 #: Shard and row of each clip that could be decoded, by its key.
 Places = dict[str, tuple[Shard, int]]

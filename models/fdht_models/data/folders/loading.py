@@ -64,7 +64,7 @@ def load_folder(
         directory = make_split(job, index, bars, workers)
     clips, undecodable, damaged = read_split(directory, job)
     check_share(job.request, job.listing, undecodable)
-    report = write_report(job, len(clips), undecodable, damaged)
+    report = write_report(job, clips.labels, undecodable, damaged)
     for note in report.notes:
         _log.warning("%s: %s", job.request.root, note)
     return clips, report

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
+from fdht_models.data.folders.joins import join
+
+_CLASSES = 3  # classes that a sentence on clips in no list names
 _NAMED = 5  # so many names in a sentence; the rest is counted
 
 
@@ -34,17 +38,49 @@ def left_out_notes(names: Collection[object], why: str) -> list[str]:
     return [f"left out, {why}: {len(names)} ({name_some(names)})"] if names else []
 
 
+def absent_notes(names: Collection[object], where: str) -> list[str]:
+    """A sentence on entries of lists without a file, if there are any."""
+    return left_out_notes(names, f"listed in {where} but not there")
+
+
+def unlisted_notes(classes: Collection[str], names: Collection[object]) -> list[str]:
+    """A sentence on clips that no list names, if there are any.
+
+    Args:
+        classes: the class of each of them, or () where their names do not tell it.
+        names: what they are called.
+    """
+    if not names:
+        return []
+    counts = Counter(classes).most_common()
+    parts = [f"{_clips(count)} of {name}" for name, count in counts[:_CLASSES]]
+    more = counts[_CLASSES:]
+    if more:
+        parts.append(f"{_clips(sum(count for _, count in more))} of {len(more)} more classes")
+    text = ", ".join(parts) or _clips(len(names))
+    verb = "is" if len(names) == 1 else "are"
+    return [f"{text} {verb} in no list ({name_some(names, 3)})"]
+
+
+def missing_list_notes(names: Collection[object]) -> list[str]:
+    """A sentence on lists that should be there, if any is missing."""
+    return [f"lists that are not there: {len(names)} ({name_some(names)})"] if names else []
+
+
 def class_notes(classes: Collection[str], published: Collection[str]) -> list[str]:
     """Sentences on classes that are missing, and on those that nobody published."""
     if not published:
         return []
-    known = {name.lower() for name in published}
-    here = {name.lower() for name in classes}
-    missing = [name for name in published if name.lower() not in here]
-    unknown = sorted(name for name in classes if name.lower() not in known)
+    joined = join({name.lower(): name for name in published},
+                  ((name.lower(), name) for name in sorted(classes)))  # fmt: skip
     notes = []
+    missing, unknown = joined.absent, joined.unlisted
     if missing:
         notes.append(f"classes without a clip: {len(missing)} ({name_some(missing, 100)})")
     if unknown:
         notes.append(f"classes that were not published: {len(unknown)} ({name_some(unknown)})")
     return notes
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip" if count == 1 else f"{count} clips"

@@ -5,30 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdht_models.data.folders.folds import class_warnings
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.data.folders.folds import class_warnings, labels_of
 from fdht_models.data.folders.job import Job
-from fdht_models.data.folders.notes import name_some
+from fdht_models.data.folders.notes import class_notes, name_some
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.types import LEAKY, SPIKES, FolderReport, Listing, Problem
+from fdht_models.data.types import SPLITS
 from fdht_models.errors import DataError
 
 _SHOWN = 3  # problems named in a message; the rest is counted
 
 
 def write_report(
-    job: Job, used: int, undecodable: Sequence[Problem], damaged: Sequence[Problem]
+    job: Job, labels: NDArray[np.int64], undecodable: Sequence[Problem], damaged: Sequence[Problem]
 ) -> FolderReport:
     """Returns the report of one split.
 
     Args:
         job: the split.
-        used: its clips, once for each label.
+        labels: of its clips that are used, [clips].
         undecodable: clips that decoding gave up.
         damaged: clips that were decoded in part.
     """
     request, listing = job.request, job.listing
     skipped = (*listing.skipped, *undecodable)
-    notes = [*listing.notes, *_count_notes(request, listing), *class_warnings(listing, job.splits)]
+    there = {listing.classes[label] for clip in listing.clips for label in clip.labels}
+    used = {split: labels_of(listing, job.splits, split) for split in SPLITS}
+    used[job.split] = {int(label) for label in np.unique(labels)}
+    notes = [
+        *listing.notes,
+        *_count_notes(request, listing),
+        *class_notes(there, listing.classes),
+        *class_warnings(listing, used),
+    ]
     if request.fold_rule == LEAKY:
         notes.append(
             "clips of one source are in both splits (leaky-per-clip): accuracies come out higher "
@@ -38,7 +50,7 @@ def write_report(
         if problems:
             notes.append(f"clips that {text}: {len(problems)} ({_some(problems)})")
     listed = len(listing.clips) + len(listing.skipped)
-    return FolderReport(listed, used, skipped, tuple(damaged), tuple(notes))
+    return FolderReport(listed, len(labels), skipped, tuple(damaged), tuple(notes))
 
 
 def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[Problem]) -> None:

@@ -103,7 +103,7 @@ def plan_shards(
     shards = []
     for first in range(0, len(clips), length):
         part = tuple(clips[first : first + length])
-        content = [[clip.key, clip.span, digests[clip.path]] for clip in part]
+        content = [[clip.key, clip.span, clip.extent, digests[clip.path]] for clip in part]
         inputs = {"content": digest_of({**about, "clips": content})}
         name = f"{request.name}-{inputs['content'][:20]}"
         shards.append(Shard(cache / "shards" / name, inputs, part))

@@ -8,9 +8,19 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.folders.audio import HOP, RATE, WINDOW, cut_window, log_mel, read_sound
+from fdht_models.data.folders.audio import (
+    HOP,
+    RATE,
+    WINDOW,
+    cut_window,
+    frames_in,
+    log_mel,
+    read_sound,
+)
+from fdht_models.data.folders.joins import Join, join
 from fdht_models.data.folders.names import TED_LIUM, TIMIT, TIMIT_FOLDING
-from fdht_models.data.folders.notes import archive_notes, left_out_notes
+from fdht_models.data.folders.notes import archive_notes, copy_notes, left_out_notes
+from fdht_models.data.folders.protocols import pad_front
 from fdht_models.data.folders.scan import Tree, nothing_found, read_lines, walk
 from fdht_models.data.folders.types import Clip, Listing, Problem
 from fdht_models.errors import DataError
@@ -33,31 +43,41 @@ def list_timit(root: Path) -> Listing:
         DataError: no phones are there, or a label file is not as published.
     """
     tree = walk(root, "TIMIT")
-    sounds = _sounds(tree)
+    labels: dict[str, PurePosixPath] = {}
+    misplaced: list[PurePosixPath] = []
+    for path in tree.of_type((".phn",)):
+        if _timit_place(path) is None:
+            misplaced.append(path)
+        elif not _read_by_everybody(path):
+            labels.setdefault(_base(path), path)
+    sounds = {base: path for base, path in _sounds(tree).items() if not _read_by_everybody(path)}
+    joined = join(labels, sounds.items(), _empty_bases(tree))
     clips: dict[str, Clip] = {}
-    silent: list[PurePosixPath] = []
-    for path in tree.files:
+    copies: list[PurePosixPath] = []
+    sentences: set[str] = set()
+    for path, sound in joined.pairs:
         place = _timit_place(path)
-        if place is None or path.stem.lower().startswith("sa"):
-            continue
+        assert place is not None
         split, speaker = place
-        sound = sounds.get(_base(path))
-        if sound is None:
-            silent.append(path)
+        sentence = f"{split}/{speaker}/{path.stem.lower()}"
+        if sentence in sentences:
+            copies.append(path)
             continue
-        for number, (first, last, phone) in enumerate(_phones(root / path)):
-            key = f"{split}/{speaker}/{path.stem.lower()}/{number:03d}"
-            label = TIMIT.index(phone)
-            clips.setdefault(key, Clip(key, str(sound), (label,), speaker, (split,), (first, last)))
+        sentences.add(sentence)
+        phones, extent = _phones(root / path)
+        for number, (first, last, phone) in enumerate(phones):
+            key, label = f"{sentence}/{number:03d}", (TIMIT.index(phone),)
+            clips[key] = Clip(key, str(sound), label, speaker, (split,), (first, last), extent)
     if not clips:
         raise nothing_found(tree, "TIMIT", TIMIT_LAYOUT)
-    return Listing(
-        root,
-        TIMIT,
-        tuple(clips[key] for key in sorted(clips)),
-        tuple(_empty(tree)),
-        (*archive_notes(tree.archives), *left_out_notes(silent, "without a recording beside it")),
+    notes = (
+        *archive_notes(tree.archives),
+        *_lone_notes(joined, ".PHN"),
+        *left_out_notes(misplaced, "not in <TRAIN|TEST>/DR<1-8>/<speaker>"),
+        *copy_notes(copies),
     )
+    listed = tuple(clips[key] for key in sorted(clips))
+    return Listing(root, TIMIT, listed, tuple(_empty(tree)), notes)
 
 
 def list_ted_lium(root: Path) -> Listing:
@@ -70,20 +90,20 @@ def list_ted_lium(root: Path) -> Listing:
         DataError: no talk is there, or a transcript is not as published.
     """
     tree = walk(root, "TED-LIUM")
-    sounds = _sounds(tree)
+    labels: dict[str, PurePosixPath] = {}
+    misplaced: list[PurePosixPath] = []
+    for path in tree.of_type((".stm",)):
+        if _ted_lium_split(path) is None:
+            misplaced.append(path)
+        else:
+            labels.setdefault(_base(path.parent.parent / "sph" / path.name), path)
+    joined = join(labels, _sounds(tree).items(), _empty_bases(tree))
     clips: dict[str, Clip] = {}
-    silent: list[PurePosixPath] = []
     splits: dict[str, str] = {}
     unlabelled = talks = 0
-    for path in sorted(tree.of_type((".stm",)), key=_held_out_first):
-        split = _ted_lium_split(path)
-        if split is None:
-            continue
-        sound = sounds.get(_base(path.parent.parent / "sph" / path.name))
-        if sound is None:
-            silent.append(path)
-            continue
-        talk = path.stem.lower()
+    for path, sound in sorted(joined.pairs, key=lambda pair: _held_out_first(pair[0])):
+        split, talk = _ted_lium_split(path), path.stem.lower()
+        assert split is not None
         if splits.setdefault(talk, split) != split:
             continue
         talks += 1
@@ -96,16 +116,17 @@ def list_ted_lium(root: Path) -> Listing:
             clips[key] = Clip(key, str(sound), (label,), talk, (split,), (first, last))
     if not clips:
         raise nothing_found(tree, "TED-LIUM", TED_LIUM_LAYOUT)
-    notes = archive_notes(tree.archives) + left_out_notes(silent, "without a recording beside it")
+    notes = [
+        *archive_notes(tree.archives),
+        *_lone_notes(joined, ".stm"),
+        *left_out_notes(misplaced, "not in <train|dev|test>/stm"),
+    ]
+    remedy = ""
     if unlabelled:
         notes.append(f"left out, without a gender: {unlabelled} utterances of {talks} talks")
-    return Listing(
-        root,
-        TED_LIUM,
-        tuple(clips[key] for key in sorted(clips)),
-        tuple(_empty(tree)),
-        tuple(notes),
-    )
+        remedy = "take release 1 or 2, whose training talks carry the speaker's gender"
+    listed = tuple(clips[key] for key in sorted(clips))
+    return Listing(root, TED_LIUM, listed, tuple(_empty(tree)), tuple(notes), remedy=remedy)
 
 
 class SpeechReader:
@@ -123,34 +144,51 @@ class SpeechReader:
     def __init__(self, root: Path, steps: int, bands: int, stack: int, centred: bool) -> None:
         self._root, self._steps, self._stack = root, steps, stack
         self._bands, self._centred = bands, centred
-        self._path, self._codes = "", np.zeros((0, bands), np.uint8)
+        self._path, self._samples, self._codes = "", 0, np.zeros((0, bands), np.uint8)
 
     def read(self, clip: Clip) -> NDArray[np.uint8]:
         """Returns uint8 [steps, stack * bands].
 
+        Before the recording's start, behind its end and before a short utterance stand zeros; never
+        for sound that the labels promise and that is not there.
+
         Raises:
-            DataError: the recording cannot be read.
+            DataError: the recording cannot be read, or ends before the clip does.
         """
         assert clip.span is not None
         if clip.path != self._path:
-            self._codes = log_mel(read_sound(self._root / clip.path), self._bands)
+            samples = read_sound(self._root / clip.path)
+            self._codes, self._samples = log_mel(samples, self._bands), len(samples)
             self._path = clip.path
         count = self._steps * self._stack
         first, last = clip.span
         if self._centred:
-            middle = round(((first + last) / 2 - WINDOW / 2) / HOP)
-            cut = cut_window(self._codes, middle - count // 2, count)
+            start = round(((first + last) / 2 - WINDOW / 2) / HOP) - count // 2
+            stop = start + count
         else:
-            start, stop = first // HOP, max(first // HOP + 1, (last - WINDOW) // HOP + 1)
-            kept = self._codes[start : min(stop, start + count)]
-            if not len(kept):
-                raise DataError(
-                    "lies behind the recording's end",
-                    field=f"{self._root / clip.path}: {clip.key}",
-                    remedy="unpack the recording again",
-                )
-            cut = np.concatenate([np.zeros((count - len(kept), self._bands), np.uint8), kept])
-        return cut.reshape(self._steps, -1)
+            start = first // HOP
+            stop = min(max(start + 1, (last - WINDOW) // HOP + 1), start + count)
+            last = (stop - 1) * HOP + WINDOW
+        self._check_there(clip, start, stop, last)
+        frames = cut_window(self._codes, start, stop - start)
+        return pad_front(frames, count).reshape(self._steps, -1)
+
+    def _check_there(self, clip: Clip, start: int, stop: int, last: int) -> None:
+        """Refuses a clip that lacks a sample before `last`, or a promised frame before `stop`."""
+        promised = self._samples if clip.extent is None else clip.extent
+        stop = min(stop, frames_in(promised))
+        need = max(last, (stop - 1) * HOP + WINDOW)
+        why = ""
+        if need > self._samples:
+            why = (
+                f"lies behind the recording's end ({self._samples:,} samples are there, "
+                f"it needs {need:,})"
+            )
+        elif stop <= max(start, 0):
+            why = "has no whole frame of 25 ms in the recording"
+        if why:
+            where = f"{self._root / clip.path}: {clip.key}"
+            raise DataError(why, field=where, remedy="unpack the recording again")
 
 
 def _sounds(tree: Tree) -> dict[str, PurePosixPath]:
@@ -172,6 +210,23 @@ def _empty(tree: Tree) -> list[Problem]:
     return tree.empty_of_type((*_SOUNDS, ".phn", ".stm"))
 
 
+def _empty_bases(tree: Tree) -> set[str]:
+    return {_base(path) for path in tree.empty}
+
+
+def _lone_notes(joined: Join[PurePosixPath, PurePosixPath], labels: str) -> list[str]:
+    """Sentences on labels without a recording, and on recordings without labels."""
+    return [
+        *left_out_notes(joined.absent, "without a recording beside it"),
+        *left_out_notes(joined.unlisted, f"without its {labels} file"),
+    ]
+
+
+def _read_by_everybody(path: PurePosixPath) -> bool:
+    # The sentences SA1 and SA2.
+    return path.name.lower().startswith("sa")
+
+
 def _timit_place(path: PurePosixPath) -> tuple[str, str] | None:
     """(split, speaker) of a label file."""
     if path.suffix.lower() != ".phn" or len(path.parts) < 4:
@@ -181,8 +236,10 @@ def _timit_place(path: PurePosixPath) -> tuple[str, str] | None:
     return (split, speaker) if known else None
 
 
-def _phones(file: Path) -> list[tuple[int, int, str]]:
+def _phones(file: Path) -> tuple[list[tuple[int, int, str]], int]:
+    """(first, last, phone) of each but glottal stops, and where the last one of all ends."""
     phones = []
+    extent = 0
     for number, line in enumerate(read_lines(file), 1):
         words = line.split()
         try:
@@ -196,9 +253,10 @@ def _phones(file: Path) -> list[tuple[int, int, str]]:
                 value=line,
                 remedy="copy the file again",
             ) from None
+        extent = max(extent, last)
         if phone != "q":
             phones.append((first, last, TIMIT_FOLDING[phone]))
-    return phones
+    return phones, extent
 
 
 def _ted_lium_split(path: PurePosixPath) -> str | None:

@@ -25,6 +25,8 @@ class Clip:
             set does not say.
         published: its split ("train", "test", or "" for neither) in each published fold.
         span: [first, last) of its part of the file, in the file's own unit; None for all of it.
+        extent: up to where the set's labels say that the file goes, in the same unit; None where
+            they do not say. What is missing before it was lost, and is no silence.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Clip:
     group: str = ""
     published: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
+    extent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Listing:
         skipped: files that look like clips and cannot be used.
         notes: what the user should know, a sentence each.
         unpublished: why there are no published splits, if there are none though there could be.
+        remedy: what to do where a published split has no clip; "" where its clips are missing.
     """
 
     root: Path
@@ -62,6 +66,7 @@ class Listing:
     skipped: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     unpublished: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

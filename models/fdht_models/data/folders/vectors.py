@@ -104,7 +104,7 @@ def read_features(path: Path, key: str, protocol: str, steps: int, seed: int) ->
 
     Raises:
         DataError: the file is not one array [frames, 2048] of float32, float16 or uint8, or holds
-            a value that is negative or not finite, used or not.
+            a value that is negative or not finite, used or not, or only zeros.
     """
     values = _load(path)
     _check_values(values, path)
@@ -176,6 +176,8 @@ def _check_values(values: NDArray[Any], path: Path) -> None:
             f"holds {values[frame, place]} in frame {frame}, value {place}; "
             "features are finite and not negative",
         )
+    if not values.any():
+        raise _unusable(path, "holds only zeros, as an array does that nobody filled")
 
 
 def _first_line(error: BaseException) -> str:

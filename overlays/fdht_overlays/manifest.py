@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from fdht_models.artifacts import MANIFEST, digest_file, read_manifest
 from fdht_models.errors import ArtifactError
-from fdht_overlays._schema import build_record
+from fdht_models.records import read_record
 
 STAGE = "overlay"
 SCHEMA_VERSION = 1
@@ -326,7 +326,7 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
             value=version,
             remedy="build the overlay with this version of fdht, or update fdht",
         )
-    return build_record(OverlayManifest, value, source=source, error=ArtifactError, path=STAGE)
+    return read_record(OverlayManifest, value, source=source, error=ArtifactError, path=STAGE)
 
 
 def load_manifest(directory: Path) -> OverlayManifest:

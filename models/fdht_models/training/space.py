@@ -22,22 +22,17 @@ test_clips = 140
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fdht_models.artifacts import canonical_json
+from fdht_models.documents import read_toml_file
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
 from fdht_models.settings import read_section, whole
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -53,7 +48,8 @@ _TABLES = ("search", "goals", "budget")
 
 
 def _objectives(value: object, path: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not value or len(set(value)) < len(value):
+    texts = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    if not isinstance(value, list | tuple) or not texts or not 0 < len(set(value)) == len(value):
         raise ConfigError(
             "must be a list of different objectives", field=path, value=value,
             remedy=f"choose from {', '.join(DIRECTIONS)}",
@@ -174,14 +170,7 @@ def load_space(path: str | Path) -> Space:
     Raises:
         ConfigError: it cannot be read, or a key or value cannot be used.
     """
-    try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"cannot be read ({reason})", field="space", value=str(path), remedy="check the file"
-        ) from error
-    return space_from(found)
+    return space_from(read_toml_file(Path(path), field="space"))
 
 
 def space_from(tables: Mapping[str, Any]) -> Space:

@@ -152,11 +152,10 @@ def convert_into(
     directory: Path, part: str, clock_period: float, schedule: Path | None = None
 ) -> Conversion:
     """Converts `directory`/model into `directory`/hls, with the parallelism in a file if given."""
-    from fdht_hls.schedule import Schedule
+    from fdht_hls.schedule import load_schedule
     from fdht_hls.stage import convert_stage
-    from fdht_models.artifacts import read_json
 
-    chosen = None if schedule is None else Schedule.from_json(read_json(schedule))
+    chosen = None if schedule is None else load_schedule(schedule)
     settings = {"part": part, "clock_period": clock_period}
     with bars() as progress:
         return convert_stage(directory / "model", directory / "hls", settings, progress, chosen)

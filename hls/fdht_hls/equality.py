@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.proof import Comparison
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -27,19 +27,6 @@ from fdht_models.tensor.reference import ReferenceModel
 #: Called with what has been done and how much there is: (label, frames done, frames in all).
 Progress = Callable[[str, int, int], None]
 Frames = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Integers compared, how many differ, and where the first does."""
-
-    compared: int
-    mismatches: int
-    first: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 def compare(expected: Codes, found: Codes) -> Comparison:

@@ -19,9 +19,10 @@ import numpy as np
 
 from fdht_hls.csimulation import compile_library, compiler, pack_frames
 from fdht_hls.dependencies import sources_digest
-from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
-from fdht_hls.estimate import estimate
+from fdht_hls.equality import Progress, corner_frames, prove, reference_logits
+from fdht_hls.estimate import estimate, load_estimate
 from fdht_hls.lint import check_synthesizable
+from fdht_hls.proof import Comparison, load_proof
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
 from fdht_models.artifacts import (
@@ -30,13 +31,13 @@ from fdht_models.artifacts import (
     digest_of,
     is_current,
     new_stage,
-    read_json,
     read_manifest,
     write_json,
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, FdhtError
+from fdht_models.experiment import read_experiment
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
@@ -119,7 +120,7 @@ def convert_stage(
     else:
         fresh = False
     return Conversion(
-        directory, fresh, read_json(directory / EQUALITY), read_json(directory / ESTIMATE)
+        directory, fresh, load_proof(directory / EQUALITY), load_estimate(directory / ESTIMATE)
     )
 
 
@@ -225,9 +226,7 @@ def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarra
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
         clips one after the other; enough for `PROOF_INTEGERS` logits.
     """
-    from fdht_models.data import source_of
-
-    source = source_of(read_json(model_directory / "experiment.json")["data"])
+    source = read_experiment(model_directory / "experiment.json").source
     per_stream = PROOF_FRAMES * len(network.classes)
     count = -(-PROOF_INTEGERS // per_stream)
     cache = model_directory.parent.parent / "data"

@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fdht_hls.estimate import load_estimate
+from fdht_hls.proof import load_proof
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
 from fdht_host.power import search_meter
@@ -28,9 +30,11 @@ from fdht_host.report import (
     write_report,
 )
 from fdht_host.streams import ClipRun, VideoRun, confusion, stream_clips, stream_video
-from fdht_models.artifacts import new_stage, read_json, read_manifest
+from fdht_models.artifacts import new_stage, read_manifest
 from fdht_models.data import source_of
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import read_experiment
+from fdht_models.metrics import load_metrics
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
@@ -285,7 +289,7 @@ def _equality(
     if (hls / "manifest.json").is_file():
         manifest = read_manifest(hls, "hls")
         if manifest.get("design_id") == design_id:
-            proof = read_json(hls / "equality.json")
+            proof = load_proof(hls / "equality.json")
             section["keras_reference"] = proof["keras_reference"]
             section["reference_csim"] = proof["reference_csim_exact"]
             section["reference_csim_native"] = proof["reference_csim"]
@@ -316,13 +320,12 @@ def _throughput(
 
 def _latency(experiment_directory: Path, clock_mhz: float) -> dict[str, Any] | None:
     path = experiment_directory / "hls" / "estimate.json"
-    return latency_section(read_json(path), clock_mhz) if path.is_file() else None
+    return latency_section(load_estimate(path), clock_mhz) if path.exists() else None
 
 
 def _metrics(experiment_directory: Path) -> dict[str, Any]:
     path = experiment_directory / "model" / "metrics.json"
-    metrics: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return metrics
+    return load_metrics(path) if path.exists() else {}
 
 
 def _experiment(experiment_directory: Path) -> dict[str, Any]:
@@ -333,8 +336,7 @@ def _experiment(experiment_directory: Path) -> dict[str, Any]:
             field=str(path),
             remedy="give --clip-frames and a video, or run fdht train",
         )
-    experiment: dict[str, Any] = read_json(path)
-    return experiment
+    return read_experiment(path).to_json()
 
 
 def _clip_frames(experiment_directory: Path) -> int:

@@ -103,8 +103,8 @@ def first_difference(given: object, kept: object, path: str = "") -> str | None:
         if len(given) != len(kept):
             return path
         pairs = enumerate(zip(given, kept, strict=True))
-        found = (first_difference(*pair, f"{path}[{place}]") for place, pair in pairs)
-        return next((place for place in found if place is not None), None)
+        places = (first_difference(*pair, f"{path}[{place}]") for place, pair in pairs)
+        return next((place for place in places if place is not None), None)
     same = given == kept and isinstance(given, bool) == isinstance(kept, bool)
     return None if same else path
 
@@ -137,9 +137,10 @@ class _Place:
                     "there is no such key", remedy=near_matches(str(key), fields)
                 )
         values: dict[str, Any] = {}
+        hints = _hints(typing.cast(Any, kind))
         for name, field in fields.items():
             if name in table:
-                values[name] = self.at(name).field(_hints(kind)[name], field, table[name])
+                values[name] = self.at(name).field(hints[name], field, table[name])
             elif field.default is MISSING and field.default_factory is MISSING:
                 raise self.at(name).refusal("is missing", remedy=self.remedy or "add it")
         return self.own(lambda: kind(**values))

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from fdht_models.errors import ConfigError, near_matches
 from fdht_models.documents import read_toml_file
+from fdht_models.errors import ConfigError, near_matches
 from fdht_models.records import read_record
 
 BOARDS_DIRECTORY = Path(__file__).parent / "boards"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.equality import Comparison, compare, csim_logits, prove, refuse_mismatches
+from fdht_hls.equality import compare, csim_logits, prove, refuse_mismatches
+from fdht_hls.proof import Comparison
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.conftest import FRAMES, Converted

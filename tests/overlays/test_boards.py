@@ -101,7 +101,11 @@ def test_an_unknown_board_is_refused_with_near_matches():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("lut = 53200", "luts = 53200", r"resources\.luts: there is no such key; did you mean 'lut'"),
+        (
+            "lut = 53200",
+            "luts = 53200",
+            r"resources\.luts: there is no such key; did you mean 'lut'",
+        ),
         ("lut = 53200", "", r"resources\.lut: is missing"),
         ("lut = 53200", "lut = true", r"resources\.lut = True: must be a whole number"),
         ("lut = 53200", 'lut = "many"', r"resources\.lut = 'many': must be a whole number"),
@@ -125,7 +129,11 @@ def test_an_unknown_board_is_refused_with_near_matches():
         ),
         ('version = "3.1"', "version = 3.1", r"images\[1\]\.version = 3\.1: must be a text"),
         ("[resources]", "[ressources]", "ressources: there is no such key; did you mean 'res"),
-        ('board_part = "tul', 'board_parts = "tul', "board_parts: there is no such key; did you mea"),
+        (
+            'board_part = "tul',
+            'board_parts = "tul',
+            "board_parts: there is no such key; did you mea",
+        ),
         (
             "[sources]",
             "[[power_sensors]]\nnam = 'x'\n[sources]",

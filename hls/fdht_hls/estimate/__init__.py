@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fdht_hls.estimate.core import Core, Estimate, StageEstimate, estimate
 from fdht_hls.estimate.model import FAMILIES, Engine, ResourceModel
+from fdht_hls.estimate.reading import EstimateSummary, estimate_of_manifest, load_estimate
 from fdht_hls.estimate.resources import Resources
 
 __all__ = [
@@ -16,8 +17,11 @@ __all__ = [
     "Core",
     "Engine",
     "Estimate",
+    "EstimateSummary",
     "ResourceModel",
     "Resources",
     "StageEstimate",
     "estimate",
+    "estimate_of_manifest",
+    "load_estimate",
 ]

@@ -12,9 +12,10 @@ from fdht_hls.rtl.cosim import Cosim, cosim
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
-from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.schedule import Schedule, check_schedule, default_schedule, load_schedule
 from fdht_hls.simulated import COSIM, DIGEST, REPORT
 from fdht_models.artifacts import read_json, write_json
+from fdht_models.experiment import read_experiment
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 #: Where counted cores are kept; compiled ones are in `COSIM`.
@@ -42,7 +43,7 @@ def load_design(
     chosen = schedule or directory / "hls" / "schedule.json"
     if schedule is None and not (chosen.is_file() and port_bytes == WORD_BYTES):
         return network, default_schedule(network.recurrence, port_bytes)
-    found = Schedule.from_json(read_json(chosen))
+    found = load_schedule(chosen)
     check_schedule(network.recurrence, found)
     return network, found
 
@@ -54,9 +55,7 @@ def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) 
         ArtifactError: the experiment has not been trained.
         DataError: its data are missing.
     """
-    from fdht_models.data import source_of
-
-    source = source_of(read_json(directory / "model" / "experiment.json")["data"])
+    source = read_experiment(directory / "model" / "experiment.json").source
     clips = source.streams(1, frames, seed, directory.parent / "data").frames
     return clips[0, :frames].view("int8" if network.input_format.signed else "uint8")
 
@@ -114,4 +113,4 @@ def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) ->
     if not (work / REPORT).is_file():
         found = count_resources(verilog, work, timeout)
         write_json(work / REPORT, found.to_json())
-    return Resources.from_json(read_json(work / REPORT))
+    return Resources.from_json(read_json(work / REPORT), str(work / REPORT))

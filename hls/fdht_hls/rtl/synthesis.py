@@ -19,6 +19,7 @@ from typing import Any
 from fdht_hls.process import run_tool
 from fdht_hls.rtl.core import TOP
 from fdht_models.errors import ToolError
+from fdht_models.records import read_record
 
 #: Kind of these figures, for whoever shows them.
 KIND = "synthesised (yosys)"
@@ -80,20 +81,23 @@ class Resources:
         return {"kind": KIND, **asdict(self)}
 
     @classmethod
-    def from_json(cls, value: Any) -> Resources:
-        """Reads what `to_json` wrote.
+    def from_json(cls, value: Any, source: str = "") -> Resources:
+        """Reads what `to_json` wrote, from a file called `source`.
 
         Raises:
             ToolError: it is not that.
         """
-        try:
-            return cls(**{name: number for name, number in value.items() if name != "kind"})
-        except (AttributeError, TypeError) as error:
+        how: dict[str, Any] = {
+            "source": source,
+            "error": ToolError,
+            "remedy": "delete the directory resources/ of the build",
+        }
+        if not isinstance(value, Mapping) or value.get("kind") != KIND:
             raise ToolError(
-                f"wrote a report that cannot be read ({error})",
-                field="yosys",
-                remedy="delete the directory resources/ of the build",
-            ) from error
+                "wrote a report that cannot be read", field=source or "yosys", remedy=how["remedy"]
+            )
+        own = {name: number for name, number in value.items() if name != "kind"}
+        return read_record(cls, own, **how)
 
 
 def count_resources(

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.artifacts import digest_of, read_json, read_manifest
+from fdht_models.artifacts import digest_of, read_manifest
 from fdht_models.data import FOLDER_KEYS
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
+from fdht_models.experiment import Experiment, checkpoint_path, experiment_names, read_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
@@ -150,7 +150,7 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
             value=manifest["inputs"]["start"],
             remedy="run fdht train without --start",
         )
-    experiment = Experiment.from_json(read_json(model_directory / EXPERIMENT))
+    experiment = read_experiment(model_directory / EXPERIMENT)
     formats = formats_of(QuantizedNetwork.load(model_directory / NETWORK))
     note = {
         "recipe": recipe_digest(experiment),

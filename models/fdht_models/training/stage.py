@@ -13,14 +13,14 @@ from fdht_models.artifacts import (
     digest_of,
     is_current,
     new_stage,
-    read_json,
     read_manifest,
     write_json,
 )
 from fdht_models.errors import ConfigError
-from fdht_models.experiment import Experiment, checkpoint_path
+from fdht_models.experiment import Experiment, checkpoint_path, read_experiment
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
+from fdht_models.metrics import load_metrics
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
 from fdht_models.training.checkpoint import (
@@ -119,7 +119,7 @@ def train_stage(
     display = Display(quiet or not devices.is_chief)
     if devices.share(devices.is_chief and is_current(target, STAGE, inputs)):
         display.say(f"{target} is up to date")
-        return _shared(devices, lambda: read_json(target / METRICS))
+        return _shared(devices, lambda: load_metrics(target / METRICS))
     logs = directory / LOGS if tensorboard else None
     key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
     around = Surroundings(display, devices, working, key, logs)
@@ -172,7 +172,7 @@ def restore(
     """
     directory = Path(directory)
     read_manifest(directory, STAGE)
-    experiment = Experiment.from_json(read_json(directory / EXPERIMENT))
+    experiment = read_experiment(directory / EXPERIMENT)
     formats = formats_of(QuantizedNetwork.load(directory / NETWORK))
     model = quantized_classifier(
         experiment,

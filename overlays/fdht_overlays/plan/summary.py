@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_models.artifacts import read_json
+from fdht_hls.estimate import load_estimate
 from fdht_models.errors import ArtifactError
 from fdht_overlays.boards import Board
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
@@ -102,18 +102,17 @@ def _estimate(hls: Path) -> Mapping[str, Any]:
     """What `fdht convert` estimated; empty where there was no conversion, as in the open flow.
 
     Raises:
-        ArtifactError: the file is no JSON.
+        ArtifactError: the file is no estimate.
     """
     path = hls / "estimate.json"
-    value = read_json(path) if path.is_file() else {}
-    return value if isinstance(value, dict) else {}
+    return load_estimate(path) if path.exists() else {}
 
 
 def beyond_board(hls: Path, board: Board) -> str | None:
     """What is estimated to take more than a board has, such as "344 of 220 DSP"; None: nothing.
 
     Raises:
-        ArtifactError: the estimate is no JSON.
+        ArtifactError: the file is no estimate.
     """
     taken = _estimate(hls).get("resources", {})
     there = asdict(board.resources)

@@ -66,7 +66,8 @@ def test_adders_need_one_set_of_weights():
     last = replace(schedule.input[1], weights="adders")
     wrong = replace(schedule, input=(schedule.input[0], last, *schedule.input[2:]))
     message = (
-        r"schedule\.input\.1\.weights = 'adders': needs one set of weights, and the stage has \d+; "
+        r"schedule\.input\[1\]\.weights = 'adders': needs one set of weights, and the stage "
+        r"has \d+; "
         "use constant or loadable"
     )
     with pytest.raises(ConfigError, match=message):

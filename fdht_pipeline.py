@@ -91,7 +91,10 @@ def train(
     distribute: str | None = None,
 ) -> dict[str, Any]:
     """Trains into `directory`/model; returns what `metrics.json` holds."""
-    from fdht_models.training import train_stage
+    from fdht_models.training.options import check_training
+
+    check_training(experiment, directory, start=start, steps=steps, distribute=distribute)
+    from fdht_models.training import train_stage  # imports TensorFlow
 
     metrics: dict[str, Any] = train_stage(
         experiment,
@@ -135,10 +138,16 @@ def search(
     experiment: Experiment, directory: Path, space: Path, trials: int, storage: str | None
 ) -> dict[str, Any]:
     """Searches ranks and widths; returns the study's result."""
-    from fdht_models.training.search import search as run_search
+    from fdht_models.training.options import check_data, check_output
     from fdht_models.training.space import load_space
 
-    return run_search(experiment, directory, load_space(space), trials, storage=storage)
+    found = load_space(space)
+    found.check(experiment)
+    check_data(experiment)
+    check_output(directory)
+    from fdht_models.training.search import search as run_search  # imports TensorFlow
+
+    return run_search(experiment, directory, found, trials, storage=storage)
 
 
 def convert(

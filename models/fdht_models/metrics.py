@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +66,12 @@ class Compared:
     compared: int
     mismatches: int
 
+    def __post_init__(self) -> None:
+        if self.compared < 0 or not 0 <= self.mismatches <= self.compared:
+            raise ArtifactError(
+                f"cannot be of {self.compared} integers", field="mismatches", value=self.mismatches
+            )
+
 
 @dataclass(frozen=True)
 class KerasEquality:
@@ -83,6 +89,13 @@ class ParameterCounts:
     ratio_lstm: float
     on_chip: int
     head: int
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if getattr(self, entry.name) < 0:
+                raise ArtifactError(
+                    "must not be negative", field=entry.name, value=getattr(self, entry.name)
+                )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from fdht_models import errors
+from fdht_models.documents import parse_json
 from fdht_models.errors import DataError, FdhtError, ToolError
 
 #: Environment of a worker that computes in one thread, since the processes run in parallel.
@@ -83,12 +84,13 @@ class WorkerProcess:
 
         Raises:
             EOFError: the worker has ended.
+            ToolError: what came is no message.
         """
         received = os.read(self.answers.fileno(), _PIECE)
         if not received:
             raise EOFError
         *lines, self._heard = (self._heard + received).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [_message(line) for line in lines]
 
     def last_words(self) -> str:
         """Why a worker ended: the last line that it wrote to standard error, or its exit code."""
@@ -129,6 +131,15 @@ class WorkerProcess:
             self._orders.close()
 
 
+def _message(line: bytes) -> dict[str, Any]:
+    remedy = "report this with the command"
+    text = line.decode(errors="replace")
+    message = parse_json(text, "a worker's answer", error=ToolError, remedy=remedy)
+    if not isinstance(message, dict):
+        raise ToolError("is no message", field="a worker's answer", value=message, remedy=remedy)
+    return message
+
+
 def module_command(module: str) -> tuple[str, ...]:
     """The command that runs a module in an interpreter like this one."""
     return (sys.executable, "-m", module)
@@ -136,9 +147,13 @@ def module_command(module: str) -> tuple[str, ...]:
 
 def error_of(message: Mapping[str, Any], field: str | None = None) -> FdhtError:
     """The error that `error_message` described; `field` where that has none."""
-    kind = getattr(errors, str(message["error"]), DataError)
+    kind = getattr(errors, str(message.get("error")), None)
+    if not isinstance(kind, type) or not issubclass(kind, FdhtError):
+        kind = DataError
     found: FdhtError = kind(
-        message["problem"], field=message["field"] or field, remedy=message["remedy"]
+        str(message.get("problem")),
+        field=message.get("field") or field,
+        remedy=message.get("remedy"),
     )
     return found
 

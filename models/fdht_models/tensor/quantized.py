@@ -27,6 +27,7 @@ from fdht_models.tensor.arrays import (
 from fdht_models.tensor.cells import Cell, cell_from
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.plan import ContractionPlan, Stage
+from fdht_models.tensor.recurrent import HIDDEN_SUFFIX
 
 SCHEMA_VERSION = 2
 #: Bytes of one memory word of the core's ports.
@@ -109,6 +110,11 @@ class QuantizedRecurrence:
                 raise ShapeError("needs one core a stage", field="cores", value=path.cores)
             if len(path.formats) != len(path.plan.stages) - 1:
                 raise ShapeError("needs one format for each stage but the last", field="formats")
+            for stage, name in zip(path.plan.stages, path.cores, strict=True):
+                if name not in (stage.core, stage.core + HIDDEN_SUFFIX):
+                    raise ShapeError(
+                        f"must be the core of stage {stage.core}", field="cores", value=name
+                    )
         rows = len(self.cell.gates) * self.units
         _expect(
             {

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fdht_models.artifacts import canonical_json
-from fdht_models.documents import read_toml_file
+from fdht_models.documents import parse_json, read_toml_file
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
@@ -143,10 +143,18 @@ class Space:
 
     def decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """What `suggest` gave, from what the database keeps of it."""
-        return {
-            name: json.loads(value) if self.dimensions[name].choices else value
-            for name, value in parameters.items()
-        }
+        return {name: self._decoded(name, value) for name, value in parameters.items()}
+
+    def _decoded(self, name: str, value: Any) -> Any:
+        remedy = "name another --storage, or go on with the space that it was begun with"
+        if name not in self.dimensions:
+            raise ConfigError("is no dimension of this space", field=name, remedy=remedy)
+        if not self.dimensions[name].choices:
+            return value
+        found = parse_json(str(value), f"study: {name}", error=ConfigError, remedy=remedy)
+        if all(found != choice for choice in self.dimensions[name].choices):
+            raise ConfigError("is none of its choices", field=name, value=found, remedy=remedy)
+        return found
 
     def apply(self, experiment: Experiment, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The experiment as JSON, with the budget and the settings of a trial."""
@@ -179,6 +187,8 @@ def space_from(tables: Mapping[str, Any]) -> Space:
     Raises:
         ConfigError: a key or value cannot be used.
     """
+    if not isinstance(tables, Mapping):
+        raise ConfigError("must be tables", field="space", value=tables)
     for key in tables:
         if key not in _TABLES:
             raise ConfigError(

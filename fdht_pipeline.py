@@ -122,7 +122,7 @@ def cross_validate(
     Raises:
         ConfigError: folds are trained from nothing.
     """
-    from fdht_models.training.folds import cross_validate as run_folds
+    from fdht_models.training.options import check_training
 
     if start != "scratch" or steps is not None:
         raise ConfigError(
@@ -131,6 +131,9 @@ def cross_validate(
             value=start,
             remedy="leave out --start and --steps",
         )
+    check_training(experiment, directory, start=start, steps=steps, distribute=distribute)
+    from fdht_models.training.folds import cross_validate as run_folds  # imports TensorFlow
+
     return run_folds(experiment, directory, folds, tensorboard=tensorboard, distribute=distribute)
 
 
@@ -162,9 +165,12 @@ def convert_into(
 ) -> Conversion:
     """Converts `directory`/model into `directory`/hls, with the parallelism in a file if given."""
     from fdht_hls.schedule import load_schedule
-    from fdht_hls.stage import convert_stage
+    from fdht_models.training.options import check_output
 
     chosen = None if schedule is None else load_schedule(schedule)
+    check_output(directory / "hls")
+    from fdht_hls.stage import convert_stage
+
     settings = {"part": part, "clock_period": clock_period}
     with bars() as progress:
         return convert_stage(directory / "model", directory / "hls", settings, progress, chosen)

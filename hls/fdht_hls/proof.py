@@ -57,9 +57,14 @@ def load_proof(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: it is missing, or is not a whole proof.
     """
-    value: dict[str, Any] = read_json_file(path, remedy=AGAIN)
+    return check_proof(read_json_file(path, remedy=AGAIN), path)
+
+
+def check_proof(value: Any, path: Path) -> dict[str, Any]:
+    """What was read from an `equality.json`, checked; see `load_proof`."""
     read_record(Proof, value, source=str(path), error=ArtifactError, remedy=AGAIN)
     for pair in ("keras_reference", "reference_csim_exact", "reference_csim"):
         if "first" not in value[pair]:
             raise ArtifactError("is missing", field=f"{path}: {pair}.first", remedy=AGAIN)
-    return value
+    kept: dict[str, Any] = value
+    return kept

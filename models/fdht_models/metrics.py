@@ -27,10 +27,14 @@ class Accuracies:
     float: Share
     single_frame: Share | None = None
     single_frame_name: str | None = None
+    single_frame_failure: str | None = None
+    mean_frame: Share | None = None
+    mean_frame_name: str | None = None
+    best_baseline: str | None = None
     chance: Share | None = None
 
     def __post_init__(self) -> None:
-        for name in ("quantized", "float", "single_frame", "chance"):
+        for name in ("quantized", "float", "single_frame", "mean_frame", "chance"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ArtifactError("must lie between 0 and 1", field=name, value=value)
@@ -43,6 +47,7 @@ class ClipCounts:
     test: int
     test_seed: int
     single_frame_train: int | None = None
+    logistic_train: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,11 @@ def load_metrics(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: it is missing, or a key is unknown, missing or has an impossible value.
     """
-    value: dict[str, Any] = read_json_file(path, remedy=AGAIN)
+    return check_metrics(read_json_file(path, remedy=AGAIN), path)
+
+
+def check_metrics(value: Any, path: Path) -> dict[str, Any]:
+    """What was read from a `metrics.json`, checked; see `load_metrics`."""
     how: dict[str, Any] = {"source": str(path), "error": ArtifactError, "remedy": AGAIN}
     read_record(Metrics, value, **how)
     if (start := value.get("start")) is not None:
@@ -150,4 +159,5 @@ def load_metrics(path: Path) -> dict[str, Any]:
             isinstance(start, dict)
         ) else start  # fmt: skip
         read_record(Start, table, path="start", **how)
-    return value
+    kept: dict[str, Any] = value
+    return kept

@@ -95,9 +95,14 @@ def load_estimate(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: it is missing, is not an estimate, or its sums are not those of its parts.
     """
-    value: dict[str, Any] = read_json_file(path, remedy=AGAIN)
+    return check_estimate(read_json_file(path, remedy=AGAIN), path)
+
+
+def check_estimate(value: Any, path: Path) -> dict[str, Any]:
+    """What was read from an `estimate.json`, checked; see `load_estimate`."""
     read_record(EstimateFigures, value, source=str(path), error=ArtifactError, remedy=AGAIN)
-    return value
+    kept: dict[str, Any] = value
+    return kept
 
 
 def estimate_of_manifest(manifest: Mapping[str, Any], source: Path) -> EstimateSummary:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fdht_models.artifacts import read_manifest
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment
+from fdht_models.files import require_regular_file
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.cluster import check_distribution
 
@@ -15,6 +16,8 @@ from fdht_models.training.cluster import check_distribution
 DEFAULT_STEPS = 20
 _STARTS = ("scratch", "checkpoint", "decomposed")
 _DECOMPOSED = "decomposed"
+#: Files of weights of a dense layer, by the end of their names.
+KERAS_MODELS, ARRAYS = (".keras", ".h5", ".hdf5"), ".npz"
 
 
 def check_training(
@@ -94,6 +97,23 @@ def check_decomposed(source: Path) -> None:
             value=error.value,
             remedy="run fdht decompose with the weights of a dense layer first",
         ) from error
+
+
+def check_dense_weights(path: Path) -> None:
+    """Refuses a file that cannot hold the weights of a dense layer, without reading it.
+
+    Raises:
+        ArtifactError: there is no such file, or it is no regular file.
+        ConfigError: its name says that it is neither a Keras model nor arrays.
+    """
+    require_regular_file(path, error=ArtifactError)
+    if path.suffix.lower() not in (ARRAYS, *KERAS_MODELS):
+        raise ConfigError(
+            f"is neither a Keras model ({', '.join(KERAS_MODELS)}) nor a file of arrays ({ARRAYS})",
+            field="weights",
+            value=str(path),
+            remedy="see docs/decompose.md for what is read",
+        )
 
 
 def check_data(experiment: Experiment) -> None:

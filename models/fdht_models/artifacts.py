@@ -25,7 +25,7 @@ from typing import Any
 
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError
-from fdht_models.files import read_text_file
+from fdht_models.files import read_text_file, require_regular_file
 from fdht_models.records import read_record, read_value
 
 SCHEMA_VERSION = 1
@@ -65,7 +65,14 @@ def digest_of(value: Any) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in pieces: a data set may be larger than the memory."""
+    """SHA-256 (hex) of a file's bytes, read in pieces: a data set may be larger than the memory.
+
+    Raises:
+        ArtifactError: there is something else than a file, such as a pipe.
+        OSError: it cannot be read.
+    """
+    if path.exists():
+        require_regular_file(path, error=ArtifactError)
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while piece := stream.read(_PIECE):

@@ -97,7 +97,7 @@ def test_fibres_that_are_summed_apart_are_refused(label, allowed):
     )
     with pytest.raises(ConfigError) as caught:
         check_schedule(recurrence, wrong)
-    assert caught.value.field == f"schedule.{label}.0.vectors"
+    assert caught.value.field == f"schedule.{label}[0].vectors"
     assert f"must take fibres that the second stage sums; use one of {allowed}" in str(caught.value)
 
 

@@ -110,11 +110,6 @@ class QuantizedRecurrence:
                 raise ShapeError("needs one core a stage", field="cores", value=path.cores)
             if len(path.formats) != len(path.plan.stages) - 1:
                 raise ShapeError("needs one format for each stage but the last", field="formats")
-            for stage, name in zip(path.plan.stages, path.cores, strict=True):
-                if name not in (stage.core, stage.core + HIDDEN_SUFFIX):
-                    raise ShapeError(
-                        f"must be the core of stage {stage.core}", field="cores", value=name
-                    )
         rows = len(self.cell.gates) * self.units
         _expect(
             {
@@ -126,21 +121,16 @@ class QuantizedRecurrence:
         self._check_cores()
 
     def _check_cores(self) -> None:
-        """Refuses cores that no stage uses, as a whole or in part."""
-        used: dict[str, tuple[int, ...]] = {}
+        """Refuses cores that are too small or of another stage, and those that no stage uses."""
         for path in (self.input_path, self.hidden_path):
             for position, name in enumerate(path.cores):
-                shape = self.core_of(path, position).codes.shape
-                before = used.get(name, shape)
-                if len(before) == len(shape):
-                    used[name] = tuple(map(max, before, shape))
-        for name, core in self.cores.items():
-            if used.get(name) != core.codes.shape:
-                raise ShapeError(
-                    f"the stages use {used.get(name)} of it",
-                    field=f"cores.{name}",
-                    value=core.codes.shape,
-                )
+                self.core_of(path, position)
+                own = path.plan.stages[position].core
+                if name not in (own, own + HIDDEN_SUFFIX):
+                    raise ShapeError(f"must be the core of stage {own}", field="cores", value=name)
+        unused = sorted({*self.cores} - {*self.input_path.cores, *self.hidden_path.cores})
+        if unused:
+            raise ShapeError("no stage uses it", field=f"cores.{unused[0]}")
 
     @property
     def inputs(self) -> int:

@@ -48,6 +48,15 @@ CHANGES = 400
 LSTM = build_network()
 SCHEDULE = default_schedule(LSTM.recurrence)
 DIGEST = "0f" * 32
+#: Tables whose keys, or whose whole contents, are free; and what may be of several kinds.
+FREE = {"inputs", "tools", "files", "structure", "latency", "parts", "sources", "constant"}
+SEVERAL = {"cores", "leaf_rank"}
+#: Keys that a stage leaves out where there is nothing to say.
+OPTIONAL = {
+    "metrics": ("single_frame", "single_frame_name", "chance", "single_frame_train", "start"),
+    "model manifest": ("design_id",),
+    "hls manifest": ("design_id",),
+}
 FILES = {"network.json": DIGEST, "tb/frames.hex": DIGEST}
 
 #: A file's name and content, and what reading and writing it again gives.
@@ -268,6 +277,18 @@ def _same(first: Any, second: Any) -> bool:
     )  # fmt: skip
 
 
+def _kinds_kept(whole: Any, read: Any) -> bool:
+    """Is every value that is in both of the same kind? Null, where it is allowed, is of each."""
+    if isinstance(whole, dict) and isinstance(read, dict):
+        shared = (whole.keys() & read.keys()) - FREE - SEVERAL
+        return all(_kinds_kept(whole[key], read[key]) for key in shared)
+    if isinstance(whole, list) and isinstance(read, list):
+        return all(map(_kinds_kept, whole, read))
+    if type(whole) is float:
+        return type(read) in (int, float) or read is None
+    return type(whole) is type(read) or whole is None or read is None
+
+
 def _with_defaults(name: str, value: Any) -> Any:
     """A user's schedule may leave out keys that have a default."""
     if name != "schedule":
@@ -300,7 +321,29 @@ def test_changed_files_are_refused_or_read_as_they_stand(
         line = str(error)
         assert "\n" not in line and len(line) <= MOST_CHARACTERS
         return
-    assert _same(_with_defaults(name, json.loads(text.removeprefix("\ufeff"))), again)
+    read_value = json.loads(text.removeprefix("\ufeff"))
+    assert _same(_with_defaults(name, read_value), again)
+    assert _kinds_kept(json.loads(_whole(name)), read_value)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "schedule"])
+def test_no_key_may_be_missing(name: str, place: Path) -> None:
+    file, _, read = KINDS[name]
+    refused = 0
+    for path in _places(json.loads(_whole(name))):
+        if not path or not isinstance(path[-1], str) or {*path[:-1]} & FREE:
+            continue
+        value = json.loads(_whole(name))
+        holder = functools.reduce(lambda table, key: table[key], path[:-1], value)
+        del holder[path[-1]]
+        (place / file).write_text(json.dumps(value))
+        if path[-1] in OPTIONAL.get(name, ()):
+            assert _same(value, read(place / file))
+            continue
+        with pytest.raises(FdhtError):
+            read(place / file)
+        refused += 1
+    assert refused >= 2
 
 
 # Tables that users write -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: Characters of an error's line, of its parts without what joins them, and of a value in it.
 MOST_CHARACTERS = 400
@@ -43,16 +43,15 @@ class FdhtError(Exception):
         self.field = field
         self.value = value
         self.remedy = remedy
-        shown = [] if field is None else [_folded(field)]
+        subject = [] if field is None else [field]
         if field is not None and value is not None:
-            shown.append(shortened(_represented(value), _MOST_VALUE))
-        parts = [*shown, _folded(problem), *([_folded(remedy)] if remedy else [])]
-        while (excess := sum(map(len, parts)) - _MOST_PARTS) > 0:
-            longest = max(range(len(parts)), key=lambda place: len(parts[place]))
-            parts[longest] = shortened(parts[longest], len(parts[longest]) - excess)
-        subject = " = ".join(parts[: len(shown)])
-        message = "; ".join(parts[len(shown) :])
-        super().__init__(f"{subject}: {message}" if shown else message)
+            subject.append(shortened(_represented(value), _MOST_VALUE))
+        rest = [problem, remedy] if remedy else [problem]
+        line = _line(subject, rest)
+        if len(line) > MOST_CHARACTERS:
+            parts = _fitting([*subject, *rest])
+            line = _line(parts[: len(subject)], parts[len(subject) :])
+        super().__init__(line)
 
 
 class ConfigError(FdhtError):
@@ -107,6 +106,20 @@ def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
     mark = f" .. ({len(line):,} characters) .. "
     kept = max(most, _LEAST_PART) - len(mark)
     return line[: kept - kept // 2] + mark + line[len(line) - kept // 2 :]
+
+
+def _line(subject: Sequence[str], rest: Sequence[str]) -> str:
+    message = "; ".join(rest)
+    return _folded(f"{' = '.join(subject)}: {message}" if subject else message)
+
+
+def _fitting(parts: Sequence[str]) -> list[str]:
+    """The parts of a line, the longest of them shortened until all of them fit."""
+    found = [_folded(part) for part in parts]
+    while (excess := sum(map(len, found)) - _MOST_PARTS) > 0:
+        longest = max(range(len(found)), key=lambda place: len(found[place]))
+        found[longest] = shortened(found[longest], len(found[longest]) - excess)
+    return found
 
 
 def _folded(text: object) -> str:

@@ -55,7 +55,7 @@ def test_all_parts_may_be_long():
 
 
 def test_a_line_of_just_the_most_characters_is_left_as_it_is():
-    assert str(FdhtError("x" * 393)) == "x" * 393
+    assert str(FdhtError("x" * 400)) == "x" * 400
 
 
 def test_values_that_cannot_be_shown_are_named():

@@ -7,9 +7,12 @@ Names are imported when they are first used, so that a board needs neither Tenso
 
 from __future__ import annotations
 
+import functools
 import importlib
+import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +22,7 @@ from rich.console import Console
 from fdht_bench import bench, emit
 from fdht_build import register as register_build
 from fdht_hardware import register as register_hardware
-from fdht_models.errors import FdhtError
+from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
 
 #: Public name -> module that defines it.
@@ -47,6 +50,8 @@ _NAMES = {
 
 #: Exit codes: a mistake that the user can mend, and an interruption.
 USER_ERROR, INTERRUPTED = 2, 130
+#: The largest number of clips, and of anything else that can be asked for.
+_MOST_CLIPS, _MOST = 1_000_000, 2**31 - 1
 
 app = typer.Typer(
     add_completion=False,
@@ -91,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        print(f"fdht: {' '.join(message().split())}; see fdht --help", file=sys.stderr)
+        print(f"fdht: {shortened(message(), 380)}; see fdht --help", file=sys.stderr)
         return USER_ERROR
     if stopped == INTERRUPTED:
         print("fdht: interrupted; the same command goes on from here", file=sys.stderr)
@@ -209,10 +214,14 @@ def decompose_layer(
     """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
     from fdht_models.experiment import load_experiment
     from fdht_models.tensor.decompose.report import parse_factors, table
-    from fdht_models.training.decompose import decompose_stage
+    from fdht_models.training.options import check_dense_weights, check_output
 
     factors, recipe = parse_factors(ranks), load_experiment(experiment)
     directory = build / recipe.name
+    check_dense_weights(weights)
+    check_output(directory)
+    from fdht_models.training.decompose import decompose_stage  # imports TensorFlow
+
     result = decompose_stage(recipe, directory, weights, layer=layer, factors=factors)
     if as_json:
         emit(result)
@@ -253,7 +262,9 @@ def run(
         list[str] | None, typer.Option(help="'test', or a video file; may be repeated.")
     ] = None,
     build: Build = BUILD,
-    clips: Annotated[int | None, typer.Option(min=1, help="Test clips to run.")] = None,
+    clips: Annotated[
+        int | None, typer.Option(min=1, max=_MOST_CLIPS, help="Test clips to run.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the test clips.")] = None,
     clip_frames: Annotated[
         int | None, typer.Option(min=0, help="Reset the state so often in a video; 0: never.")
@@ -300,7 +311,7 @@ def run(
 def demo(
     build: Build = BUILD,
     steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
-    clips: Annotated[int | None, typer.Option(min=1, help="Test clips.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, max=_MOST_CLIPS, help="Test clips.")] = None,
 ) -> None:
     """The main job on the default experiment: train, convert, prove equal, run, measure."""
     import fdht_pipeline
@@ -323,6 +334,31 @@ def doctor(as_json: AsJson = False) -> None:
         emit(parts)
     else:
         print("\n".join(lines(parts)))
+
+
+def _bounded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose numbers all have bounds, before it does anything.
+
+    Without them a typing error asks for all memory or for ever: `--seed 1000000000000`, or
+    `--timeout nan`, which is neither below nor above any limit.
+    """
+
+    @functools.wraps(command)
+    def checked(**options: Any) -> Any:
+        for name, value in options.items():
+            field = f"--{name.replace('_', '-')}"
+            if isinstance(value, int) and abs(value) > _MOST:
+                raise ConfigError(f"must be at most {_MOST}", field=field, value=value)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError("must be a finite number", field=field, value=value)
+        return command(**options)
+
+    return checked
+
+
+for _command in (*app.registered_commands, *bench.registered_commands):
+    assert _command.callback is not None
+    _command.callback = _bounded(_command.callback)
 
 
 if __name__ == "__main__":

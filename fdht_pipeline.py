@@ -120,7 +120,10 @@ def train(
     distribute: str | None = None,
 ) -> dict[str, Any]:
     """Trains into `directory`/model; returns what `metrics.json` holds."""
-    from fdht_models.training import train_stage
+    from fdht_models.training.options import check_training
+
+    check_training(experiment, directory, start=start, steps=steps, distribute=distribute)
+    from fdht_models.training import train_stage  # imports TensorFlow
 
     metrics: dict[str, Any] = train_stage(
         experiment,
@@ -148,7 +151,7 @@ def cross_validate(
     Raises:
         ConfigError: folds are trained from nothing.
     """
-    from fdht_models.training.folds import cross_validate as run_folds
+    from fdht_models.training.options import check_training
 
     if start != "scratch" or steps is not None:
         raise ConfigError(
@@ -157,6 +160,9 @@ def cross_validate(
             value=start,
             remedy="leave out --start and --steps",
         )
+    check_training(experiment, directory, start=start, steps=steps, distribute=distribute)
+    from fdht_models.training.folds import cross_validate as run_folds  # imports TensorFlow
+
     return run_folds(experiment, directory, folds, tensorboard=tensorboard, distribute=distribute)
 
 
@@ -164,10 +170,16 @@ def search(
     experiment: Experiment, directory: Path, space: Path, trials: int, storage: str | None
 ) -> dict[str, Any]:
     """Searches ranks and widths; returns the study's result."""
-    from fdht_models.training.search import search as run_search
+    from fdht_models.training.options import check_data, check_output
     from fdht_models.training.space import load_space
 
-    return run_search(experiment, directory, load_space(space), trials, storage=storage)
+    found = load_space(space)
+    found.check(experiment)
+    check_data(experiment)
+    check_output(directory)
+    from fdht_models.training.search import search as run_search  # imports TensorFlow
+
+    return run_search(experiment, directory, found, trials, storage=storage)
 
 
 def convert(
@@ -181,11 +193,13 @@ def convert_into(
     directory: Path, part: str, clock_period: float, schedule: Path | None = None
 ) -> Conversion:
     """Converts `directory`/model into `directory`/hls, with the parallelism in a file if given."""
-    from fdht_hls.schedule import Schedule
-    from fdht_hls.stage import convert_stage
-    from fdht_models.artifacts import read_json
+    from fdht_hls.schedule import load_schedule
+    from fdht_models.training.options import check_output
 
-    chosen = None if schedule is None else Schedule.from_json(read_json(schedule))
+    chosen = None if schedule is None else load_schedule(schedule)
+    check_output(directory / "hls")
+    from fdht_hls.stage import convert_stage
+
     settings = {"part": part, "clock_period": clock_period}
     with bars() as progress:
         return convert_stage(directory / "model", directory / "hls", settings, progress, chosen)

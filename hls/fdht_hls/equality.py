@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +30,7 @@ from fdht_hls.observation import (
     check_complete,
     values_inside,
 )
+from fdht_hls.proof import Comparison
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -43,23 +43,6 @@ Progress = Callable[[str, int, int], None]
 _WINDOW_FRAMES, _WINDOW_VALUES = 24, 24_000_000
 #: How the refusal names a value of a logit.
 _PLACES = {LOGITS: "class"}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Integers compared, how many differ, and where the first does.
-
-    `quantities` says how many of them were of which kind, by the names of `observation`.
-    """
-
-    compared: int
-    mismatches: int
-    first: str | None = None
-    quantities: Mapping[str, int] = field(default_factory=dict, compare=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 def compare(expected: Codes, found: Codes, name: str = LOGITS, start: int = 0) -> Comparison:

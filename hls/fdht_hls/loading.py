@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fdht_hls.code import constant_type, extent
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
-from fdht_hls.weights import BIAS, HEAD_BIAS, HEAD_WEIGHTS, WeightLayout, WeightTable
+from fdht_hls.weight_tables import WeightLayout, WeightTable
+from fdht_hls.weights import BIAS, HEAD_BIAS, HEAD_WEIGHTS
 from fdht_models.errors import ConversionError
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported

@@ -126,7 +126,7 @@ def _refuse_fibres_at_once(schedule: Schedule) -> None:
         if stages[0].vectors > 1:
             raise ConversionError(
                 "the core in C++ takes fibres one by one; its port of 8 bytes brings no more",
-                field=f"schedule.{label}.0.vectors",
+                field=f"schedule.{label}[0].vectors",
                 value=stages[0].vectors,
                 remedy="use 1 here, or the core in RTL (fdht cosim)",
             )

@@ -9,12 +9,15 @@ in a word, and the second stage takes a word of what became of them. Needs no hl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from fdht_hls.shapes import StageShape, divisors, fibre_counts, stage_shape
+from fdht_models.documents import read_json_file
 from fdht_models.errors import ConfigError
+from fdht_models.records import read_record
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
     ContractionPath,
@@ -34,6 +37,22 @@ MOST_ADDER_WEIGHTS = 2048
 _MOST_HIDDEN_BEATS = 8
 
 
+def _count(value: object, path: str) -> int:
+    if type(value) is not int or not 1 <= value < 2**31:
+        raise ConfigError("must be a whole number above 0", field=path, value=value)
+    return value
+
+
+def _one_of(what: str, kinds: Sequence[str]) -> Callable[[object, str], str]:
+    def check(value: object, path: str) -> str:
+        if not isinstance(value, str) or value not in kinds:
+            remedy = f"use {' or '.join(kinds)}"
+            raise ConfigError(f"is no kind of {what}", field=path, value=value, remedy=remedy)
+        return value
+
+    return check
+
+
 @dataclass(frozen=True)
 class StageSchedule:
     """The parallelism of one stage.
@@ -48,11 +67,11 @@ class StageSchedule:
             of `vector_counts`. In a path's first stage these are fibres; one of `fibre_counts`.
     """
 
-    vector: int
-    outputs: int
-    multipliers: str = "dsp"
-    weights: str = "constant"
-    vectors: int = 1
+    vector: int = field(metadata={"check": _count})
+    outputs: int = field(metadata={"check": _count})
+    multipliers: str = field(default="dsp", metadata={"check": _one_of("multiplier", MULTIPLIERS)})
+    weights: str = field(default="constant", metadata={"check": _one_of("weights", WEIGHTS)})
+    vectors: int = field(default=1, metadata={"check": _count})
 
     @property
     def weights_in_beat(self) -> int:
@@ -84,6 +103,11 @@ class Schedule:
 
     input: tuple[StageSchedule, ...]
     hidden: tuple[StageSchedule, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("input", "hidden"):
+            if not getattr(self, name):
+                raise ConfigError("names no stage", field=name, remedy="write it with fdht tune")
 
     @property
     def stages(self) -> tuple[StageSchedule, ...]:
@@ -118,22 +142,23 @@ class Schedule:
     def from_json(cls, value: object) -> Schedule:
         """Reads what `to_json` wrote.
 
+        A stage's keys that have a default may be missing.
+
         Raises:
             ConfigError: a key is unknown or missing, or a value is not of its kind.
         """
-        if not isinstance(value, Mapping) or set(value) != {"input", "hidden"}:
-            raise ConfigError(
-                "must have the keys input and hidden",
-                field="schedule",
-                value=sorted(value) if isinstance(value, Mapping) else value,
-                remedy="write it with fdht tune",
-            )
-        return cls(
-            *(
-                tuple(_stage(entry, f"{path}.{at}") for at, entry in enumerate(value[path]))
-                for path in ("input", "hidden")
-            )
-        )
+        return read_record(cls, value, path="schedule", remedy="write it with fdht tune")
+
+
+def load_schedule(path: Path) -> Schedule:
+    """Reads a file that `fdht tune` or a conversion wrote.
+
+    Raises:
+        ConfigError: it cannot be read, or is no schedule.
+    """
+    remedy = "name a schedule.json of fdht tune"
+    value = read_json_file(path, error=ConfigError, remedy=remedy)
+    return read_record(Schedule, value, source=str(path), path="schedule", remedy=remedy)
 
 
 def vector_length(shape: StageShape) -> int:
@@ -257,23 +282,23 @@ def check_schedule(recurrence: QuantizedRecurrence, schedule: Schedule) -> None:
                 remedy="tune this network: fdht tune",
             )
         _check_one_of(
-            f"schedule.{label}.0.vectors",
+            f"schedule.{label}[0].vectors",
             stages[0].vectors,
             fibre_counts(path),
             "must take fibres that the second stage sums",
         )
         shapes = shapes_of(path, stages[0].vectors)
         for at, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
-            _check_divides(f"schedule.{label}.{at}.vector", stage.vector, vector_length(shape))
-            _check_divides(f"schedule.{label}.{at}.outputs", stage.outputs, shape.outputs)
+            _check_divides(f"schedule.{label}[{at}].vector", stage.vector, vector_length(shape))
+            _check_divides(f"schedule.{label}[{at}].outputs", stage.outputs, shape.outputs)
             _check_one_of(
-                f"schedule.{label}.{at}.vectors",
+                f"schedule.{label}[{at}].vectors",
                 stage.vectors,
                 vector_counts(shape),
                 "must take vectors of one term, and part of a word of output or whole ones",
             )
             if stage.weights == "adders":
-                _check_adders(f"schedule.{label}.{at}", stage, shape)
+                _check_adders(f"schedule.{label}[{at}]", stage, shape)
 
 
 def _check_divides(field: str, part: int, whole: int) -> None:
@@ -311,33 +336,3 @@ def _check_adders(field: str, stage: StageSchedule, shape: StageShape) -> None:
             value=stage.weights,
             remedy="use constant",
         )
-
-
-def _stage(value: object, path: str) -> StageSchedule:
-    names: Sequence[str] = [entry.name for entry in fields(StageSchedule)]
-    field = f"schedule.{path}"
-    if not isinstance(value, Mapping) or not {"vector", "outputs"} <= set(value) <= set(names):
-        raise ConfigError(
-            "is not a stage's schedule",
-            field=field,
-            value=value,
-            remedy=f"give the keys {', '.join(names)}",
-        )
-    for name in ("vector", "outputs", "vectors"):
-        number = value.get(name, 1)
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise ConfigError(
-                "must be a whole number above 0", field=f"{field}.{name}", value=number
-            )
-    for name, kinds, what in (
-        ("multipliers", MULTIPLIERS, "multiplier"),
-        ("weights", WEIGHTS, "weights"),
-    ):
-        if value.get(name, kinds[0]) not in kinds:
-            raise ConfigError(
-                f"is no kind of {what}",
-                field=f"{field}.{name}",
-                value=value[name],
-                remedy=f"use {' or '.join(kinds)}",
-            )
-    return StageSchedule(**value)

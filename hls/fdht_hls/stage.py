@@ -21,10 +21,11 @@ import numpy as np
 
 from fdht_hls.csimulation import Build, compile_library, compiler, pack_frames
 from fdht_hls.dependencies import sources_digest
-from fdht_hls.equality import Comparison, Progress, corner_frames, prove, reference_logits
-from fdht_hls.estimate import estimate
+from fdht_hls.equality import Progress, corner_frames, prove, reference_logits
+from fdht_hls.estimate import estimate, load_estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
+from fdht_hls.proof import Comparison, load_proof
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
@@ -34,12 +35,12 @@ from fdht_models.artifacts import (
     digest_of,
     is_current,
     new_stage,
-    read_json,
     write_json,
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, FdhtError
+from fdht_models.experiment import read_experiment
 from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
@@ -129,7 +130,7 @@ def convert_stage(
     else:
         fresh = False
     return Conversion(
-        directory, fresh, read_json(directory / EQUALITY), read_json(directory / ESTIMATE)
+        directory, fresh, load_proof(directory / EQUALITY), load_estimate(directory / ESTIMATE)
     )
 
 
@@ -256,9 +257,7 @@ def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarra
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
         clips one after the other; enough for `PROOF_INTEGERS`.
     """
-    from fdht_models.data import source_of
-
-    source = source_of(open_stage(model_directory, "model").read_json(EXPERIMENT)["data"])
+    source = read_experiment(open_stage(model_directory, "model").file(EXPERIMENT)).source
     integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
     count = max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
     cache = model_directory.parent.parent / "data"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.equality import Comparison
+from fdht_hls.proof import Comparison
 from fdht_models.artifacts import canonical_json, is_current, new_stage, read_json, write_json
 from fdht_models.errors import ArtifactError
 

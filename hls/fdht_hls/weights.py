@@ -9,9 +9,8 @@ Needs NumPy and nothing else: the host packs weights on the board.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,13 @@ import numpy.typing as npt
 
 from fdht_hls.beats import beat_weights
 from fdht_hls.schedule import Schedule, shapes_of
+from fdht_hls.weight_tables import HEADER_WORDS, WeightLayout, WeightTable
 from fdht_models.artifacts import digest_of, read_json, write_json
-from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError
+from fdht_models.errors import ArtifactError, ConfigError, ShapeError
+from fdht_models.records import first_difference, read_record
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import (
-    WORD_BYTES,
     ContractionPath,
     Head,
     QuantizedNetwork,
@@ -36,81 +36,11 @@ Words = npt.NDArray[np.uint64]
 #: File of a converted experiment and of an overlay with weights that can be loaded.
 WEIGHTS_FILE = "weights.json"
 BIAS, HEAD_WEIGHTS, HEAD_BIAS = "bias", "head.weights", "head.bias"
-_WORD_BITS = 8 * WORD_BYTES
-#: Words before the first table: whose weights these are.
-HEADER_WORDS = 1
 #: Characters of a value that an error shows.
 _SHOWN = 60
 #: Wide enough for a number of each code of a network.
 _NUMBERS = FixedPoint(48, 0)
 _REMEDY = "only weights may differ: convert and build it as a design of its own"
-
-
-@dataclass(frozen=True)
-class WeightTable:
-    """One table of the buffer.
-
-    Args:
-        name: "input.<stage>", "hidden.<stage>", "bias", "head.weights" or "head.bias".
-        rows: of a stage one a beat; of bias and head one a hidden unit, in their natural order.
-        columns: codes of a row; of a stage those of all multipliers, of the bias one a gate, of
-            the head one a class.
-        width: bits of a code.
-        signed: are codes signed?
-        first: word of the buffer at which it starts.
-    """
-
-    name: str
-    rows: int
-    columns: int
-    width: int
-    signed: bool
-    first: int
-
-    @property
-    def codes_a_word(self) -> int:
-        """Codes that one word holds."""
-        return _WORD_BITS // self.width
-
-    @property
-    def row_words(self) -> int:
-        """Words of a row."""
-        return -(-self.columns // self.codes_a_word)
-
-    @property
-    def words(self) -> int:
-        """Words of the table."""
-        return self.rows * self.row_words
-
-
-@dataclass(frozen=True)
-class WeightLayout:
-    """The tables of the buffer, in its order."""
-
-    tables: tuple[WeightTable, ...]
-
-    @property
-    def words(self) -> int:
-        """Words of the whole buffer."""
-        return HEADER_WORDS + sum(table.words for table in self.tables)
-
-    @cached_property
-    def digest(self) -> int:
-        """32 bits, never 0, that the register `weights_layout` shows."""
-        return int(digest_of(self.to_json())[:8], 16) or 1
-
-    def table(self, name: str) -> WeightTable | None:
-        """A table by its name; None if it cannot be loaded."""
-        return next((table for table in self.tables if table.name == name), None)
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """A JSON array."""
-        return [asdict(table) for table in self.tables]
-
-    @staticmethod
-    def from_json(value: Iterable[Mapping[str, Any]]) -> WeightLayout:
-        """The inverse of `to_json`."""
-        return WeightLayout(tuple(WeightTable(**table) for table in value))
 
 
 def weight_layout(network: QuantizedNetwork, schedule: Schedule) -> WeightLayout | None:
@@ -267,9 +197,9 @@ class LoadableWeights:
             loaded must share; see `structure_of`.
     """
 
-    schedule: Schedule
-    layout: WeightLayout
-    structure: Mapping[str, Any]
+    schedule: Schedule = field(metadata={"read": Schedule.from_json})
+    layout: WeightLayout = field(metadata={"read": WeightLayout.from_json})
+    structure: Mapping[str, Any] = field(metadata={"read": lambda value: _structure(value)})
 
     @staticmethod
     def of(network: QuantizedNetwork, schedule: Schedule) -> LoadableWeights | None:
@@ -302,6 +232,10 @@ class LoadableWeights:
                 field=path,
                 remedy="build the core with loadable weights in the stages that use it",
             )
+        if weight_layout(network, self.schedule) != self.layout:
+            raise ConfigError(
+                "does not follow from schedule and network", field="layout", remedy=_REMEDY
+            )
         return pack_weights(network, self.schedule)
 
     def to_json(self) -> dict[str, Any]:
@@ -313,13 +247,13 @@ class LoadableWeights:
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> LoadableWeights:
-        """The inverse of `to_json`."""
-        return LoadableWeights(
-            Schedule.from_json(value["schedule"]),
-            WeightLayout.from_json(value["layout"]),
-            value["structure"],
-        )
+    def from_json(value: object) -> LoadableWeights:
+        """The inverse of `to_json`.
+
+        Raises:
+            ArtifactError: it is not that.
+        """
+        return read_record(LoadableWeights, value, error=ArtifactError)
 
     def save(self, path: Path) -> None:
         """Writes it as JSON, atomically."""
@@ -332,15 +266,40 @@ class LoadableWeights:
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        value = read_json(path)
+        remedy = "run fdht convert and fdht build again"
+        value = read_json(path, remedy)
         try:
-            return LoadableWeights.from_json(value)
-        except (AttributeError, KeyError, TypeError, ValueError, FdhtError) as error:
+            found = LoadableWeights.from_json(value)
+            differs = first_difference(value, found.to_json())
+            if differs is not None:
+                raise ArtifactError("is missing", field=differs)
+        except ArtifactError as error:
             raise ArtifactError(
-                f"does not describe weights ({type(error).__name__}: {error})",
-                field=str(path),
-                remedy="run fdht convert and fdht build again",
+                f"does not describe weights: {error.problem}",
+                field=f"{path}: {error.field}",
+                value=error.value,
+                remedy=remedy,
             ) from error
+        return found
+
+
+@dataclass(frozen=True)
+class _Structure:
+    """What `structure_of` gives, as far as a core's does not depend on the network's format."""
+
+    schema: int
+    classes: tuple[str, ...]
+    feature: str | None
+    frame_shape: tuple[int, ...]
+    recurrence: Mapping[str, Any]
+    head: Mapping[str, Any]
+    constant: Mapping[str, str]
+
+
+def _structure(value: object) -> Any:
+    """A structure as it was read; a difference to a network's names the path, see `pack`."""
+    read_record(_Structure, value, error=ArtifactError)
+    return value
 
 
 def structure_of(network: QuantizedNetwork, schedule: Schedule) -> dict[str, Any]:

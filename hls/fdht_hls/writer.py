@@ -23,7 +23,7 @@ from fdht_hls.registers import (
     present,
 )
 from fdht_hls.shapes import stage_shape
-from fdht_hls.weights import WeightLayout
+from fdht_hls.weight_tables import WeightLayout
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedRecurrence

@@ -19,15 +19,33 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError
+from fdht_models.files import read_text_file, require_regular_file
+from fdht_models.records import read_record, read_value
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 #: Ends the name of a directory that is being replaced, or that an interruption left so.
 FORMER = ".former"
+#: What stages' manifests hold beside what all of them do: key and type, which those who read it
+#: may check further.
+STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "model": {"design_id": str},
+    "hls": {"estimate": Mapping[str, Any], "design_id": str},
+    "tune": {"kind": str},
+    "explore": {"kind": str},
+    "overlay": {"overlay": Mapping[str, Any]},
+    "run": {"experiment": str},
+}
+#: Remedy for a file of a stage that cannot be used.
+AGAIN = "delete it and run its stage again"
+_ALL_AGAIN = "delete the directory and run its stage again"
+_DIGEST = re.compile("[0-9a-f]{64}")
 _PIECE = 1 << 20
 #: Seconds in which a new temporary directory is locked by its owner.
 _LOCKED_BY = 60.0
@@ -48,7 +66,14 @@ def digest_of(value: Any) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in pieces: a data set may be larger than the memory."""
+    """SHA-256 (hex) of a file's bytes, read in pieces: a data set may be larger than the memory.
+
+    Raises:
+        ArtifactError: there is something else than a file, such as a pipe.
+        OSError: it cannot be read.
+    """
+    if path.exists():
+        require_regular_file(path, error=ArtifactError)
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while piece := stream.read(_PIECE):
@@ -103,47 +128,74 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+def read_json(path: Path, remedy: str | None = None) -> Any:
+    """Reads a JSON file; see `fdht_models.documents` for what is refused.
+
+    Args:
+        path: a regular file.
+        remedy: where it is not a stage's: what the user can do about a file that cannot be used.
 
     Raises:
         ArtifactError: the file is missing or is not JSON.
     """
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise ArtifactError(
-            "cannot be read",
-            field=str(path),
-            value=error.strerror,
-            remedy="run the stage before this one",
-        ) from error
-    except ValueError as error:
-        raise ArtifactError(
-            f"is not valid JSON ({error})",
-            field=str(path),
-            remedy="delete it and run its stage again",
-        ) from error
+    text = read_text_file(
+        path, error=ArtifactError, remedy=remedy or "run the stage before this one"
+    )
+    return parse_json(text, str(path), error=ArtifactError, remedy=remedy or AGAIN)
 
 
 def read_manifest(directory: Path, stage: str) -> dict[str, Any]:
     """Returns the manifest of a stage directory.
 
+    What stands under a stage's own keys, see `STAGE_KEYS`, is checked by those who read it.
+
     Raises:
-        ArtifactError: there is none, or it is of another stage or schema version.
+        ArtifactError: there is none, it is of another stage or schema version, or it is damaged:
+            a key is unknown, missing or of another kind, or a file lies outside the directory.
     """
     recover(directory)
-    manifest = read_json(directory / MANIFEST)
+    path = directory / MANIFEST
+    manifest = read_json(path)
     for key, expected in (("stage", stage), ("schema", SCHEMA_VERSION)):
         found = manifest.get(key) if isinstance(manifest, dict) else None
-        if found != expected:
+        if found != expected or type(found) is not type(expected):
             raise ArtifactError(
                 f"expected {expected!r}",
-                field=f"{directory / MANIFEST}: {key}",
+                field=f"{path}: {key}",
                 value=found,
-                remedy="delete the directory and run its stage again",
+                remedy=_ALL_AGAIN,
             )
-    return manifest
+    _check_manifest(path, manifest, STAGE_KEYS.get(stage, {}))
+    kept: dict[str, Any] = manifest
+    return kept
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What every stage's manifest holds."""
+
+    schema: int
+    stage: str
+    inputs: Mapping[str, Any]
+    tools: Mapping[str, str]
+    files: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name, digest in self.files.items():
+            inside = PurePosixPath(name)
+            if inside.is_absolute() or ".." in inside.parts or str(inside) != name:
+                raise ArtifactError("is no file in the directory", field=f"files.{name}")
+            if not _DIGEST.fullmatch(digest):
+                raise ArtifactError("is no SHA-256", field=f"files.{name}", value=digest)
+
+
+def _check_manifest(path: Path, manifest: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    common = {key: value for key, value in manifest.items() if key not in own}
+    how: dict[str, Any] = {"source": str(path), "error": ArtifactError, "remedy": _ALL_AGAIN}
+    read_record(_Manifest, common, **how)
+    for key, hint in own.items():
+        if key in manifest:
+            read_value(hint, manifest[key], path=key, **how)
 
 
 def is_current(directory: Path, stage: str, inputs: Mapping[str, Any]) -> bool:
@@ -153,9 +205,9 @@ def is_current(directory: Path, stage: str, inputs: Mapping[str, Any]) -> bool:
     except ArtifactError:
         return False
     # Compared as JSON, which has one kind of sequence: a tuple was written as a list.
-    if canonical_json(manifest.get("inputs")) != canonical_json(dict(inputs)):
+    if canonical_json(manifest["inputs"]) != canonical_json(dict(inputs)):
         return False
-    files = manifest.get("files", {})
+    files = manifest["files"]
     return all(
         (directory / name).is_file() and digest_file(directory / name) == digest
         for name, digest in files.items()
@@ -193,6 +245,8 @@ def new_stage(
                 for path in sorted(temporary.rglob("*"))
                 if path.is_file()
             }
+            unknown = set(extra) - set(STAGE_KEYS.get(stage, {}))
+            assert not unknown, f"STAGE_KEYS does not list {unknown} of the stage {stage}"
             manifest = {
                 "schema": SCHEMA_VERSION,
                 "stage": stage,

@@ -8,11 +8,21 @@ defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+#: Characters of an error's line, of its parts without what joins them, and of a value in it.
+MOST_CHARACTERS = 400
+_MOST_PARTS = MOST_CHARACTERS - len(" = : ; ")
+_MOST_VALUE = 120
+#: What is left of a part at least.
+_LEAST_PART = 60
 
 
 class FdhtError(Exception):
     """An error with a remedy.
+
+    Its line has at most `MOST_CHARACTERS`: of the longest part, often a value or what a tool said,
+    both ends are shown. The attributes hold all of it.
 
     Args:
         problem: what is wrong, as a clause ("must be a power of two").
@@ -33,11 +43,15 @@ class FdhtError(Exception):
         self.field = field
         self.value = value
         self.remedy = remedy
-        subject = ""
-        if field is not None:
-            subject = f"{field}: " if value is None else f"{field} = {value!r}: "
-        message = subject + problem + (f"; {remedy}" if remedy else "")
-        super().__init__(" ".join(message.split()))
+        subject = [] if field is None else [field]
+        if field is not None and value is not None:
+            subject.append(shortened(_represented(value), _MOST_VALUE))
+        rest = [problem, remedy] if remedy else [problem]
+        line = _line(subject, rest)
+        if len(line) > MOST_CHARACTERS:
+            parts = _fitting([*subject, *rest])
+            line = _line(parts[: len(subject)], parts[len(subject) :])
+        super().__init__(line)
 
 
 class ConfigError(FdhtError):
@@ -82,6 +96,41 @@ class DeviceTimeoutError(DeviceError):
 
 class MeasurementError(FdhtError):
     """A measurement that would not be worth its figure."""
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """A text of one line of at most `most` characters: of a longer one both ends and its length."""
+    line = _folded(text)
+    if len(line) <= most:
+        return line
+    mark = f" .. ({len(line):,} characters) .. "
+    kept = max(most, _LEAST_PART) - len(mark)
+    return line[: kept - kept // 2] + mark + line[len(line) - kept // 2 :]
+
+
+def _line(subject: Sequence[str], rest: Sequence[str]) -> str:
+    message = "; ".join(rest)
+    return _folded(f"{' = '.join(subject)}: {message}" if subject else message)
+
+
+def _fitting(parts: Sequence[str]) -> list[str]:
+    """The parts of a line, the longest of them shortened until all of them fit."""
+    found = [_folded(part) for part in parts]
+    while (excess := sum(map(len, found)) - _MOST_PARTS) > 0:
+        longest = max(range(len(found)), key=lambda place: len(found[place]))
+        found[longest] = shortened(found[longest], len(found[longest]) - excess)
+    return found
+
+
+def _folded(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _represented(value: object) -> str:
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or an integer of too many digits
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def near_matches(value: str, choices: Iterable[str]) -> str:

@@ -10,16 +10,17 @@ TensorFlow.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fdht_models.artifacts import digest_of
+from fdht_models.artifacts import digest_of, read_json
 from fdht_models.data import ClipSource, source_of
-from fdht_models.errors import ConfigError, FdhtError, ShapeError, near_matches
+from fdht_models.documents import read_toml_file
+from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, near_matches
+from fdht_models.records import first_difference
 from fdht_models.sections import (
     DataSettings,
     ModelSettings,
@@ -31,11 +32,6 @@ from fdht_models.settings import read_section, text
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.formats import check_product, check_ranks
 from fdht_models.tensor.recurrent import RecurrentShape
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: Where the experiments that ship are kept.
 ZOO = Path(__file__).parent / "zoo"
@@ -164,23 +160,42 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
             value=given,
             remedy=near_matches(given, experiment_names()) + " (or give the path of a .toml file)",
         )
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise ConfigError(
-            f"cannot be read ({reason})", field="experiment", value=given, remedy="check the path"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML ({error})", field="experiment", value=given) from error
+    table = read_toml_file(path, field="experiment")
     return _parse({"name": path.stem, **table})
 
 
+def read_experiment(path: Path) -> Experiment:
+    """Reads the `experiment.json` of a trained model: what `Experiment.to_json` gave.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    value = read_json(path)
+    try:
+        found = Experiment.from_json(value)
+        # A key that is missing would take its default, which may not be what was trained with.
+        differs = first_difference(value, found.to_json())
+        if differs is not None:
+            raise ConfigError("is missing, or not as it was written", field=differs)
+    except FdhtError as error:
+        raise ArtifactError(
+            error.problem,
+            field=f"{path}: {error.field}",
+            value=error.value,
+            remedy="run fdht train again",
+        ) from error
+    return found
+
+
 def _parse(table: Mapping[str, Any]) -> Experiment:
+    if not isinstance(table, Mapping):
+        raise ConfigError("must be a table", field="experiment", value=table)
     known = [entry.name for entry in fields(Experiment)]
     for key in table:
         if key not in known:
-            raise ConfigError("there is no such key", field=key, remedy=near_matches(key, known))
+            raise ConfigError(
+                "there is no such key", field=str(key), remedy=near_matches(str(key), known)
+            )
     name = text()(table.get("name"), "name")
     if not _NAME.fullmatch(name):
         raise ConfigError(

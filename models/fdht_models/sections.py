@@ -273,7 +273,7 @@ class TrainingSettings:
         if self.patience and not self.validation_share:
             raise ConfigError(
                 "has no effect without clips to validate on",
-                field="training.patience",
+                field="patience",
                 value=self.patience,
                 remedy="set training.validation_share, for example 0.1",
             )

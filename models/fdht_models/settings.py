@@ -7,10 +7,10 @@ A check maps (value, dotted path) to the value as it is kept, or raises a Config
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fdht_models.errors import ConfigError, near_matches
+from fdht_models.records import read_record
 
 Section = TypeVar("Section")
 
@@ -69,26 +69,14 @@ def whole_list(least: int, most: int) -> Callable[[object, str], tuple[int, ...]
 
 
 def read_section(section: type[Section], table: object, path: str) -> Section:
-    """A dataclass from a table; None stands for the default.
+    """A dataclass from a table of an experiment; see `read_record`.
 
     Raises:
         ConfigError: `table` is no table, or a key is unknown, missing or has an impossible value.
     """
     if not isinstance(table, Mapping):
         raise _refusal(f"must be a table: [{path}]", path, table)
-    entries = {entry.name: entry for entry in fields(section)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in entries:
-            raise ConfigError(
-                "there is no such key", field=f"{path}.{key}", remedy=near_matches(key, entries)
-            )
-    values: dict[str, Any] = {}
-    for name, entry in entries.items():
-        if table.get(name) is not None:
-            values[name] = entry.metadata["check"](table[name], f"{path}.{name}")
-        elif entry.default is MISSING:
-            raise ConfigError("is missing", field=f"{path}.{name}", remedy="add it")
-    return section(**values)
+    return read_record(section, table, path=path)
 
 
 def _refusal(problem: str, path: str, value: object) -> ConfigError:

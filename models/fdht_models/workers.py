@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from fdht_models import errors
+from fdht_models.documents import parse_json
 from fdht_models.errors import DataError, FdhtError, ToolError
 
 #: Environment of a worker that computes in one thread, since the processes run in parallel.
@@ -86,7 +87,7 @@ class WorkerProcess:
 
         Raises:
             EOFError: the worker has ended.
-            ToolError: it said what is no message, as when a library writes to its descriptor.
+            ToolError: what came is no message.
         """
         received = os.read(self.answers.fileno(), _PIECE)
         if not received:
@@ -140,18 +141,12 @@ class WorkerProcess:
 
 
 def _message(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ToolError(
-            "a worker process said what is no message",
-            value=line[:60].decode(errors="replace"),
-            field="line",
-            remedy="use one worker to see where it comes from",
-        )
-    return found
+    remedy = "report this with the command"
+    text = line.decode(errors="replace")
+    message = parse_json(text, "a worker's answer", error=ToolError, remedy=remedy)
+    if not isinstance(message, dict):
+        raise ToolError("is no message", field="a worker's answer", value=message, remedy=remedy)
+    return message
 
 
 def module_command(module: str) -> tuple[str, ...]:
@@ -168,11 +163,12 @@ def error_of(message: Mapping[str, Any], field: str | None = None) -> FdhtError:
     if not (isinstance(kind, type) and issubclass(kind, FdhtError)):
         kind = DataError
     problem, remedy = message.get("problem"), message.get("remedy")
-    return kind(
+    found: FdhtError = kind(
         str(problem or "failed and does not say why"),
         field=message.get("field") or field,
         remedy=None if remedy is None else str(remedy),
     )
+    return found
 
 
 # The worker's side ------------------------------------------------------------------------------

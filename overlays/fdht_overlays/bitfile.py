@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ArtifactError, DeviceError
+from fdht_models.files import read_file
 
 #: Begins the data of a simulated board's file. Real configuration data holds SYNC_WORD instead.
 SIMULATED_MARKER = b"FDHT-SIMULATED!!"
@@ -106,12 +107,7 @@ def read_bitfile(path: Path) -> BitFile:
     Raises:
         ArtifactError: it is missing, cut short or no `.bit` file.
     """
-    try:
-        contents = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            "cannot be read", field=str(path), value=error.strerror, remedy="run fdht build again"
-        ) from error
+    contents = read_file(path, error=ArtifactError, remedy="run fdht build again")
     try:
         return _parse(contents)
     except (ValueError, struct.error, IndexError, KeyError) as error:

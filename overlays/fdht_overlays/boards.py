@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from fdht_models.documents import read_toml_file
 from fdht_models.errors import ConfigError, near_matches
-from fdht_overlays._schema import build_record
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from fdht_models.records import read_record
 
 BOARDS_DIRECTORY = Path(__file__).parent / "boards"
 
@@ -239,13 +234,7 @@ def load_board(path: Path) -> Board:
         ConfigError: it cannot be read, is not TOML, has an unknown or missing key, or a value of
             a wrong type.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError("cannot be read", field=str(path), value=error.strerror) from error
-    except ValueError as error:
-        raise ConfigError(f"is not valid TOML ({error})", field=str(path)) from error
-    return build_record(Board, table, source=path.name, error=ConfigError)
+    return read_record(Board, read_toml_file(path), source=path.name, error=ConfigError)
 
 
 @lru_cache(maxsize=1)

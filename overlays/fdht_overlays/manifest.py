@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from fdht_models.artifacts import MANIFEST
 from fdht_models.errors import ArtifactError
+from fdht_models.records import first_difference, read_record
 from fdht_models.stages import open_stage
-from fdht_overlays._schema import build_record
 
 STAGE = "overlay"
 SCHEMA_VERSION = 1
@@ -327,7 +327,14 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
             value=version,
             remedy="build the overlay with this version of fdht, or update fdht",
         )
-    return build_record(OverlayManifest, value, source=source, error=ArtifactError, path=STAGE)
+    how: dict[str, Any] = {"source": source, "error": ArtifactError, "path": STAGE}
+    manifest = read_record(OverlayManifest, value, **how)
+    # All keys are written; without one, its default may not be what was built.
+    if (missing := first_difference(value, manifest.to_json())) is not None:
+        raise ArtifactError(
+            "is missing", field=f"{source}: {STAGE}.{missing}", remedy="run fdht build again"
+        )
+    return manifest
 
 
 def load_manifest(directory: Path) -> OverlayManifest:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_file, digest_of, is_current, new_stage
+from fdht_models.artifacts import MANIFEST, digest_file, digest_of, is_current, new_stage
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -89,7 +90,8 @@ def build_simulated_overlay(hls_directory: Path, directory: Path, board: Board) 
         # A library that was damaged since the conversion would end the process that loads it.
         stage.find(name)
     estimate = stage.manifest.get("estimate")
-    cycles = _cycle_count(estimate, hls_directory)
+    paced = estimate_of_manifest(stage.manifest, hls_directory / MANIFEST)
+    cycles = CycleCount(paced.cycles_per_frame, paced.kind)
     inputs = {
         "builder": _BUILDER_VERSION,
         "board": digest_of(asdict(board)),
@@ -181,18 +183,6 @@ def _check_simulated(board: Board) -> None:
             value=board.name,
             remedy="use --board sim, or build a bitstream",
         )
-
-
-def _cycle_count(estimate: object, hls_directory: Path) -> CycleCount:
-    try:
-        return CycleCount(estimate["cycles_per_frame"], estimate["kind"])  # type: ignore[index]
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(
-            "lacks cycles_per_frame or its kind",
-            field=f"{hls_directory}: manifest: estimate",
-            value=estimate,
-            remedy="run fdht convert again",
-        ) from error
 
 
 def _digest(path: Path) -> str:

@@ -23,9 +23,10 @@ import numpy as np
 from hls4ml.model.graph import ModelGraph
 
 from fdht_hls.csimulation import Build, compiler, pack_frames, unpack_results
-from fdht_hls.equality import Comparison, compare, corner_frames, reference_logits
+from fdht_hls.equality import compare, corner_frames, reference_logits
 from fdht_hls.model import HEAD, LSTM, head_settings
 from fdht_hls.observation import uneven_pieces
+from fdht_hls.proof import Comparison
 from fdht_hls.schedule import Schedule
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
 from tests.models.strategies import random_frames

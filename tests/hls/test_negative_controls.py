@@ -9,13 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.equality import (
-    Comparison,
-    against_reference,
-    prove,
-    refuse_mismatches,
-)
+from fdht_hls.equality import against_reference, prove, refuse_mismatches
 from fdht_hls.observation import SimulationRun, values_inside
+from fdht_hls.proof import Comparison
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.conftest import FRAMES, Converted

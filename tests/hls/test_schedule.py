@@ -97,7 +97,7 @@ def test_fibres_that_are_summed_apart_are_refused(label, allowed):
     )
     with pytest.raises(ConfigError) as caught:
         check_schedule(recurrence, wrong)
-    assert caught.value.field == f"schedule.{label}.0.vectors"
+    assert caught.value.field == f"schedule.{label}[0].vectors"
     assert f"must take fibres that the second stage sums; use one of {allowed}" in str(caught.value)
 
 
@@ -111,7 +111,7 @@ def test_the_second_stage_s_vector_is_that_of_all_fibres_at_once():
         recurrence, dataclasses.replace(schedule, input=(first, whole, *schedule.input[2:]))
     )
     alone = dataclasses.replace(schedule, input=(schedule.input[0], whole, *schedule.input[2:]))
-    with pytest.raises(ConfigError, match=r"schedule\.input\.1\.vector = .*must divide"):
+    with pytest.raises(ConfigError, match=r"schedule\.input\[1\]\.vector = .*must divide"):
         check_schedule(recurrence, alone)
 
 
@@ -163,12 +163,12 @@ def test_vectors_that_share_no_word_are_refused():
     stages = (schedule.input[0], StageSchedule(4, 16, vectors=3), *schedule.input[2:])
     with pytest.raises(ConfigError) as caught:
         check_schedule(recurrence, dataclasses.replace(schedule, input=stages))
-    assert caught.value.field == "schedule.input.1.vectors"
+    assert caught.value.field == "schedule.input[1].vectors"
     assert "use one of 1, 2, 4" in str(caught.value)
 
 
 @pytest.mark.parametrize("vectors", [0, -1, True, "2", 1.0])
 def test_vectors_that_are_no_count_are_refused(vectors):
     entry = {"vector": 1, "outputs": 1, "vectors": vectors}
-    with pytest.raises(ConfigError, match=r"schedule\.input\.0\.vectors"):
+    with pytest.raises(ConfigError, match=r"schedule\.input\[0\]\.vectors"):
         Schedule.from_json({"input": [entry], "hidden": []})

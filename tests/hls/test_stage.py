@@ -13,10 +13,11 @@ import pytest
 
 from fdht_hls import stage
 from fdht_hls.csimulation import CSimulation, simulate
-from fdht_hls.equality import Comparison, corner_frames, reference_logits
+from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
 from fdht_hls.observation import values_inside
+from fdht_hls.proof import Comparison
 from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
 from fdht_hls.stage import (
     PROOF_STREAMS,

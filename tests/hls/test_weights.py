@@ -180,7 +180,7 @@ def test_schedules_say_what_weights_are():
     assert Schedule.from_json(older).input == (StageSchedule(1, 1, "dsp", "constant"),)
     older["hidden"][0]["weights"] = "loaded"
     message = (
-        r"schedule\.hidden\.0\.weights = 'loaded': is no kind of weights; "
+        r"schedule\.hidden\[0\]\.weights = 'loaded': is no kind of weights; "
         "use constant or loadable or adders"
     )
     with pytest.raises(ConfigError, match=message):

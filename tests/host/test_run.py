@@ -21,6 +21,7 @@ from fdht_host.simulator import SimulatedDevice
 from fdht_host.simulator.engine import ReferenceEngine
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.errors import ArtifactError
+from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -28,6 +29,7 @@ from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
+from tests.stage_files import metrics, proof
 
 FIRST, SECOND = random_network(1), random_network(2)
 SCHEDULE = default_schedule(FIRST.recurrence).with_weights("loadable")
@@ -56,8 +58,8 @@ def write_overlay(build: Path, *, loadable: bool) -> None:
     write_simulated_overlay(design, root / "overlay" / "sim" / "csim", get_board("sim"), {})
     with new_stage(root / "model", "model", {}) as (directory, extra):
         extra["design_id"] = f"{FIRST.design_id:016x}"
-        write_json(directory / "experiment.json", {"data": {}})
-        write_json(directory / "metrics.json", {"accuracy": {"float": 0.5, "single_frame": 0.25}})
+        write_json(directory / "experiment.json", load_experiment("motion").to_json())
+        write_json(directory / "metrics.json", metrics())
 
 
 @pytest.fixture
@@ -143,11 +145,9 @@ def test_weights_that_are_not_there(build, capsys):
 
 
 def test_the_proof_of_other_weights_is_not_shown(build, capsys, monkeypatch):
-    proof = {"compared": 7, "mismatches": 0}
     with new_stage(build / "first" / "hls", "hls", {}) as (directory, extra):
         extra["design_id"] = f"{FIRST.design_id:016x}"
-        pairs = ("keras_reference", "reference_csim", "reference_csim_exact")
-        write_json(directory / "equality.json", dict.fromkeys(pairs, proof))
+        write_json(directory / "equality.json", proof(7))
     # The overlay is as it should be.
     monkeypatch.setattr(fdht_pipeline, "build_into", lambda *_: None)
     assert run(capsys, build)["equality"]["keras_reference"]["compared"] == 7

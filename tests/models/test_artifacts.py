@@ -43,7 +43,7 @@ def make(directory: Path, text: str = "first", inputs: object = None) -> None:
         (temporary / "deep").mkdir()
         (temporary / "deep" / "weights.txt").write_text(text)
         (temporary / "plain.txt").write_text(text + "!")
-        extra["accuracy"] = 0.5
+        extra["design_id"] = "0123456789abcdef"
 
 
 def contents(directory: Path) -> dict[str, str]:
@@ -110,7 +110,7 @@ def test_reading_a_missing_or_damaged_file_names_it(tmp_path):
         read_json(missing)
     with pytest.raises(ArtifactError, match=r"bad\.json.*not valid JSON.*run its stage again"):
         read_json(damaged)
-    with pytest.raises(ArtifactError, match=r"bin\.json.*not valid JSON"):
+    with pytest.raises(ArtifactError, match=r"bin\.json: is not UTF-8 text"):
         read_json(binary)
 
 
@@ -154,7 +154,7 @@ def test_a_stage_describes_itself(stage):
         "stage": "model",
         "inputs": INPUTS,
         "tools": {"tool": "1.2"},
-        "accuracy": 0.5,
+        "design_id": "0123456789abcdef",
         "files": {
             "deep/weights.txt": digest_file(stage / "deep" / "weights.txt"),
             "plain.txt": digest_file(stage / "plain.txt"),
@@ -319,7 +319,7 @@ def test_a_crash_at_either_rename_recovers(stage, monkeypatch, killed):
         make(stage, "second")
     monkeypatch.undo()
     assert stage.exists() == (killed == 1)  # the second case is the one that needs a recovery
-    assert read_manifest(stage, "model")["accuracy"] == 0.5
+    assert read_manifest(stage, "model")["design_id"] == "0123456789abcdef"
     assert contents(stage) == before
     assert is_current(stage, "model", INPUTS)
     make(stage, "third")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 
@@ -32,6 +33,39 @@ def test_message_is_one_line():
     error = FdhtError("two\nlines  and\ttabs", field="a", value="b", remedy="c\n d")
     assert str(error) == "a = 'b': two lines and tabs; c d"
     assert "\n" not in str(FdhtError("is bad", field="text", value="first\nsecond"))
+
+
+@pytest.mark.parametrize("part", ["problem", "field", "value", "remedy"])
+def test_a_line_is_short_whatever_it_is_told(part):
+    parts = {"problem": "is bad", "field": "clock", "value": "7 MHz", "remedy": "use 8"}
+    error = FdhtError(**{**parts, part: "begin " + "x" * 5000 + " end"})
+    assert len(str(error)) <= errors.MOST_CHARACTERS
+    assert "begin" in str(error) and "end" in str(error)
+    assert re.search(r"\(5,01\d characters\)", str(error))
+    for name, text in parts.items():
+        assert name == part or text in str(error)
+    assert getattr(error, part) == "begin " + "x" * 5000 + " end"
+
+
+def test_all_parts_may_be_long():
+    long = {part: part + "x" * 5000 for part in ("problem", "field", "value", "remedy")}
+    line = str(FdhtError(**long))
+    assert len(line) <= errors.MOST_CHARACTERS
+    assert all(part in line for part in long)
+
+
+def test_a_line_of_just_the_most_characters_is_left_as_it_is():
+    assert str(FdhtError("x" * 400)) == "x" * 400
+
+
+def test_values_that_cannot_be_shown_are_named():
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert str(FdhtError("is bad", field="a", value=nested)) == (
+        "a = a list that cannot be shown: is bad"
+    )
+    assert "a int that cannot be shown" in str(FdhtError("is bad", field="a", value=10**5000))
 
 
 def test_the_parts_stay_readable():

@@ -183,7 +183,7 @@ def test_every_number_and_format_is_part_of_the_identity():
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, damage):
     path = tmp_path / "network.json"
     path.write_text(json.dumps(damage(build_network().to_json())))
-    with pytest.raises(ArtifactError, match=r"network\.json: is not a quantised network"):
+    with pytest.raises(ArtifactError, match=r"network\.json: .*is not a quantised network"):
         QuantizedNetwork.load(path)
 
 
@@ -256,7 +256,7 @@ def test_tables_have_one_entry_a_code(name, change):
     network = build_network()
     table = getattr(network.recurrence.cell, name)
     codes = np.resize(table.codes, table.codes.size + change)
-    with pytest.raises(ShapeError, match=rf"cell\.{name} = {codes.size}: expected"):
+    with pytest.raises(ShapeError, match=rf"{name} = {codes.size}: expected"):
         dataclasses.replace(network.recurrence.cell, **{name: QuantizedArray(table.format, codes)})
 
 
@@ -265,7 +265,7 @@ def test_the_bias_has_four_values_a_unit(size):
     network = build_network()
     bias = network.recurrence.cell.bias
     changed = QuantizedArray(bias.format, np.resize(bias.codes, size))
-    with pytest.raises(ShapeError, match=r"cell\.bias = \(\d+,\): must be a vector of 4 x H"):
+    with pytest.raises(ShapeError, match=r"bias = \(\d+,\): must be a vector of 4 x H"):
         dataclasses.replace(network.recurrence.cell, bias=changed)
 
 

@@ -19,8 +19,9 @@ from fdht_models.tensor.quantized import (
     QuantizedRecurrence,
 )
 from fdht_models.tensor.recurrent import fdht_shape
+from tests.stage_files import estimate, summary
 
-ESTIMATE = {"kind": "estimated", "cycles_per_frame": 500}
+ESTIMATE = summary(500)
 
 
 def sample_network(name: str = "tiny-net", seed: int = 5, signed: bool = False) -> QuantizedNetwork:
@@ -69,7 +70,7 @@ def write_hls_stage(directory: Path, network: QuantizedNetwork, library: bytes |
     with new_stage(directory, "hls", {}) as (temporary, extra):
         extra["estimate"] = ESTIMATE
         network.save(temporary / "network.json")
-        (temporary / "estimate.json").write_text(json.dumps(ESTIMATE))
+        (temporary / "estimate.json").write_text(json.dumps(estimate(500)))
         if isinstance(library, bytes):
             (temporary / "csim.so").write_bytes(library)
         else:

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from fdht_hls.estimate.core import Core, Estimate, StageEstimate, estimate
 from fdht_hls.estimate.model import FAMILIES, Engine, ResourceModel
+from fdht_hls.estimate.reading import (
+    EstimateSummary,
+    check_estimate,
+    estimate_of_manifest,
+    load_estimate,
+)
 from fdht_hls.estimate.resources import Resources
 
 __all__ = [
@@ -16,8 +22,12 @@ __all__ = [
     "Core",
     "Engine",
     "Estimate",
+    "EstimateSummary",
     "ResourceModel",
     "Resources",
     "StageEstimate",
+    "check_estimate",
     "estimate",
+    "estimate_of_manifest",
+    "load_estimate",
 ]

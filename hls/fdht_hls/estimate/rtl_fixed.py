@@ -18,7 +18,8 @@ from fdht_hls.estimate.rtl_memory import (
 )
 from fdht_hls.schedule import shapes_of, vector_length
 from fdht_hls.shapes import collects, emission_order
-from fdht_hls.weights import WeightLayout, bias_rows
+from fdht_hls.weight_tables import WeightLayout
+from fdht_hls.weights import bias_rows
 from fdht_models.tensor.cells import LstmCell
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import (

@@ -22,7 +22,8 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import code_shape, packed, raw, registered
 from fdht_hls.shapes import collects, emission_order, update_order
-from fdht_hls.weights import WeightLayout, bias_rows
+from fdht_hls.weight_tables import WeightLayout
+from fdht_hls.weights import bias_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint

@@ -28,7 +28,7 @@ from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.loading import WeightLoader
-from fdht_hls.weights import WeightLayout
+from fdht_hls.weight_tables import WeightLayout
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 

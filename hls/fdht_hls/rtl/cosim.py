@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fdht_hls.equality import Comparison, compare, reference_logits, refuse_mismatches
+from fdht_hls.equality import compare, reference_logits, refuse_mismatches
+from fdht_hls.proof import Comparison
 from fdht_hls.rtl.emit import emit_for_simulation
 from fdht_hls.rtl.simulation.build import BUILD_TIMEOUT, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream

@@ -18,7 +18,7 @@ from fdht_hls.rtl.arithmetic import delay
 from fdht_hls.rtl.axi import FrameReader
 from fdht_hls.rtl.bus import ADDRESS_BITS, Full
 from fdht_hls.rtl.cell_ports import rom
-from fdht_hls.weights import WeightLayout, WeightTable
+from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.tensor.quantized import WORD_BYTES
 
 _WORD_BITS = 8 * WORD_BYTES

@@ -17,7 +17,7 @@ from fdht_hls.rtl.contraction import (
 )
 from fdht_hls.rtl.loading import load_port, row_of
 from fdht_hls.schedule import StageSchedule
-from fdht_hls.weights import WeightLayout
+from fdht_hls.weight_tables import WeightLayout
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 

@@ -12,9 +12,10 @@ from fdht_hls.rtl.cosim import Cosim, cosim
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
-from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.schedule import Schedule, check_schedule, default_schedule, load_schedule
 from fdht_hls.simulated import COSIM, DIGEST, REPORT
 from fdht_models.artifacts import read_json, write_json
+from fdht_models.experiment import read_experiment
 from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
@@ -49,7 +50,7 @@ def load_design(
         chosen = find_file(directory / "hls", "hls", "schedule.json")
     if chosen is None:
         return network, default_schedule(network.recurrence, port_bytes)
-    found = Schedule.from_json(read_json(chosen))
+    found = load_schedule(chosen)
     check_schedule(network.recurrence, found)
     return network, found
 
@@ -63,12 +64,10 @@ def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) 
         ArtifactError: the experiment has not been trained, or its file is damaged.
         DataError: its data are missing.
     """
-    from fdht_models.data import source_of
-
     recipe = find_file(directory / "hls", "hls", EXPERIMENT) or find_file(
         directory / "model", "model", EXPERIMENT
     )
-    source = source_of(read_json(recipe or directory / "model" / EXPERIMENT)["data"])
+    source = read_experiment(recipe or directory / "model" / EXPERIMENT).source
     clips = source.streams(1, frames, seed, directory.parent / "data").frames
     return clips[0, :frames].view("int8" if network.input_format.signed else "uint8")
 
@@ -126,4 +125,4 @@ def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) ->
     if not (work / REPORT).is_file():
         found = count_resources(verilog, work, timeout)
         write_json(work / REPORT, found.to_json())
-    return Resources.from_json(read_json(work / REPORT))
+    return Resources.from_json(read_json(work / REPORT), str(work / REPORT))

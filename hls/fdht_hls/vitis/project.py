@@ -18,6 +18,7 @@ import jinja2
 
 from fdht_models.artifacts import digest_file, digest_of, read_json, write_json, write_text
 from fdht_models.errors import ArtifactError, ConfigError, near_matches
+from fdht_models.records import load_record
 
 #: What can be done, in the order in which it is done; the default leaves out `impl`.
 STEPS = ("csim", "csynth", "cosim", "export", "impl")
@@ -88,16 +89,7 @@ def default_target(project: Path) -> Target:
     Raises:
         ArtifactError: the project does not say it.
     """
-    path = project / TARGET
-    value = read_json(path)
-    try:
-        return Target(str(value["part"]), float(value["clock_period"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            "does not name a part and a clock period",
-            field=str(path),
-            remedy="run fdht convert again, or name a board",
-        ) from error
+    return load_record(Target, project / TARGET, remedy="run fdht convert again, or name a board")
 
 
 def source_files(project: Path) -> Iterator[Path]:

@@ -37,6 +37,7 @@ from fdht_hls.vitis.report import cosim_json, csim_json, csynth_json, implementa
 from fdht_hls.vitis.tool import Tool, find_tool, version_in
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import (
+    AGAIN,
     digest_of,
     is_current,
     new_stage,
@@ -109,7 +110,13 @@ class _Run:
     def rtl(self) -> str | None:
         """Digest of the RTL of the last synthesis."""
         report = self.stage("csynth") / REPORT
-        return str(read_json(report)["rtl"]) if report.exists() else None
+        if not report.exists():
+            return None
+        value = read_json(report)
+        rtl = value.get("rtl") if isinstance(value, dict) else None
+        if not isinstance(rtl, str):
+            raise ArtifactError("must be a text", field=f"{report}: rtl", value=rtl, remedy=AGAIN)
+        return rtl
 
     def current(self, step: str) -> bool:
         return is_current(self.stage(step), _stage_name(step), self.inputs_of(step))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from fdht_models.artifacts import digest_file, write_json
 from fdht_models.errors import DataError
 from fdht_models.media.messages import unreadable
+from fdht_models.records import load_record
 
 _SCHEMA = 1
 
@@ -43,6 +43,21 @@ class VideoLabels:
         if end < self.frames:
             found.append(Clip(end, self.frames - end, None))
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class _SideFile:
+    """What the side file holds."""
+
+    schema: int
+    video_sha256: str
+    frames: int
+    classes: tuple[str, ...]
+    clips: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        if self.schema != _SCHEMA:
+            raise DataError(f"expected {_SCHEMA}", field="schema", value=self.schema)
 
 
 def labels_path(video: Path) -> Path:
@@ -88,24 +103,15 @@ def read_labels(path: Path) -> VideoLabels | None:
     side = labels_path(path)
     if not side.exists():
         return None
-    try:
-        value = json.loads(side.read_text())
-        if value["schema"] != _SCHEMA:
-            raise ValueError(f"schema {value['schema']!r}, expected {_SCHEMA}")
-        digest, frames = str(value["video_sha256"]), int(value["frames"])
-        classes = tuple(str(name) for name in value["classes"])
-        clips = tuple(Clip(*(int(number) for number in row)) for row in value["clips"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"cannot be used as labels ({error!r})", field=str(side), remedy="delete it"
-        ) from error
-    check_clips(side, clips, classes, frames)
+    kept = load_record(_SideFile, side, error=DataError, remedy="delete it")
+    clips = tuple(Clip(*row) for row in kept.clips)
+    check_clips(side, clips, kept.classes, kept.frames)
     try:
         found = digest_file(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    if found != digest:
+    if found != kept.video_sha256:
         raise DataError(
             "belongs to another version of this video", field=str(side), remedy="delete it"
         )
-    return VideoLabels(classes, clips, frames)
+    return VideoLabels(kept.classes, clips, kept.frames)

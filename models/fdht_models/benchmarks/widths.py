@@ -17,16 +17,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fdht_models.artifacts import digest_file, digest_of, read_json, write_json, write_text
+from fdht_models.artifacts import digest_file, digest_of, write_json, write_text
 from fdht_models.data import ClipSet
 from fdht_models.data.types import SPLITS
 from fdht_models.errors import ConfigError, NumericError
 from fdht_models.experiment import Experiment, checkpoint_path
+from fdht_models.records import load_record
 from fdht_models.sections import QuantizationSettings
+from fdht_models.training.arrays import Weights
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.evaluate import accuracy, logits_of
-from fdht_models.training.models import Weights, float_classifier, set_weights
+from fdht_models.training.models import float_classifier, set_weights
 from fdht_models.training.recipe import Surroundings, requantized
 
 #: Version of the result's layout.
@@ -44,6 +46,14 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 RESULT, TABLE = "widths.json", "widths.md"
 
 Widths = dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A score as it is kept; None: there was no result."""
+
+    widths: Mapping[str, int]
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -223,8 +233,7 @@ class _Bench:
         }
         path = self._directory / f"{digest_of(key)[:16]}.json"
         if path.is_file():
-            kept: float | None = read_json(path)["accuracy"]
-            return kept
+            return load_record(_Score, path, remedy="delete it").accuracy
         try:
             found = measure()
         except NumericError:

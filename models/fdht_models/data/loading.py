@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fdht_models.data.blocks import Request, generate_blocks
 from fdht_models.data.cache import cache_directory, read_clips, write_clips
 from fdht_models.data.catalogue import get_dataset
+from fdht_models.data.room import check_disk, check_memory
 from fdht_models.data.types import SPLITS, ClipSet
 from fdht_models.errors import ArtifactError, ConfigError, near_matches
 
@@ -55,10 +57,12 @@ def load_clips(
     """
     request = _request(name, split, clips, seed, steps, workers)
     if cache is None:
+        check_memory("clips", clips, request.steps, request.data_set.inputs)
         return _load_in_memory(request, workers, progress)
     directory = cache_directory(cache, request)
     found = read_clips(directory, request)
     if found is None:
+        check_disk("clips", clips, request.steps, request.data_set.inputs, cache)
         write_clips(directory, request, _blocks(request, workers, progress))
         found = read_clips(directory, request)
     if found is None:
@@ -98,6 +102,7 @@ def render_clips(
             value=name,
             remedy="use load_clips",
         )
+    check_memory("clips", clips, request.steps + 1, math.prod(data_set.frame_shape))
     frames = np.empty((clips, request.steps + 1, *data_set.frame_shape), np.uint8)
     for index in range(clips):
         frames[index], _ = data_set.generate_raw(split, seed, index, request.steps)

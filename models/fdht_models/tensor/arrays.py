@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fdht_models.errors import ShapeError
+from fdht_models.errors import ArtifactError, ShapeError
+from fdht_models.records import read_record
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
 
 
@@ -21,7 +21,7 @@ class QuantizedArray:
     """
 
     format: FixedPoint
-    codes: Codes
+    codes: Codes = field(metadata={"read": lambda value: read_codes(value)})
 
     def __post_init__(self) -> None:
         codes = self.codes
@@ -40,12 +40,37 @@ class QuantizedArray:
         return {"format": self.format.to_json(), "codes": self.codes.tolist()}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> QuantizedArray:
-        """The inverse of `to_json`."""
-        codes = np.array(value["codes"])
-        if codes.dtype != np.int64:
-            raise ShapeError("must be integers", field="codes", value=str(codes.dtype))
-        return QuantizedArray(FixedPoint.from_json(value["format"]), codes)
+    def from_json(value: object) -> QuantizedArray:
+        """The inverse of `to_json`.
+
+        Raises:
+            ArtifactError: a key is unknown or missing, or a value of another kind.
+        """
+        return read_record(QuantizedArray, value, error=ArtifactError)
+
+
+def read_codes(value: object) -> Codes:
+    """Codes from lists of lists of integers.
+
+    Raises:
+        ShapeError: they are not integers of 64 bits (true is none), not rectangular, or there are
+            none.
+    """
+    level, dimensions = [value], 0
+    while level and all(isinstance(item, list | tuple) for item in level):
+        dimensions += 1
+        level = [inner for item in level for inner in item]  # type: ignore[attr-defined]
+    # Of mixed levels NumPy would make objects; of true and 2 it would make 1 and 2.
+    wrong = next((item for item in level if type(item) is not int), None)
+    if wrong is not None or not level or not dimensions:
+        raise ShapeError("must be lists of whole numbers", value=str(wrong)[:60])
+    try:
+        codes = np.array(value)
+    except (ValueError, OverflowError) as error:
+        raise ShapeError("must be lists of equal lengths", value=f"{len(level)} codes") from error
+    if codes.dtype != np.int64:
+        raise ShapeError("must be whole numbers of 64 bits", value=str(codes.dtype))
+    return codes
 
 
 def exact_product_format(first: FixedPoint, second: FixedPoint, terms: int = 1) -> FixedPoint:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from fdht_models.errors import ArtifactError, ShapeError
+from fdht_models.records import read_record
 from fdht_models.tensor.arrays import QuantizedArray, exact_product_format, exact_sum_format
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.recurrent import GATES
@@ -43,15 +44,16 @@ class Cell:
         if self.bias.codes.ndim != 1 or rows % len(self.gates):
             raise ShapeError(
                 f"must be a vector of {len(self.gates)} x H",
-                field="cell.bias",
+                field="bias",
                 value=self.bias.codes.shape,
             )
         for name, argument in self.arguments.items():
-            size = getattr(self, name).codes.size
+            codes = getattr(self, name).codes
+            size = codes.size
+            if codes.ndim != 1:
+                raise ShapeError("must be a vector", field=name, value=codes.shape)
             if size != 1 << argument.width:
-                raise ShapeError(
-                    f"expected {1 << argument.width}", field=f"cell.{name}", value=size
-                )
+                raise ShapeError(f"expected {1 << argument.width}", field=name, value=size)
 
     @property
     def arguments(self) -> dict[str, FixedPoint]:
@@ -130,6 +132,13 @@ class GruCell(Cell):
 
     recurrent: FixedPoint
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gate.format.fraction < 0:
+            raise ShapeError(
+                "has no code for 1", field="gate.format.fraction", value=self.gate.format.fraction
+            )
+
     @property
     def rest(self) -> FixedPoint:
         """Exact format of 1 - z."""
@@ -155,18 +164,17 @@ class GruCell(Cell):
 CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmCell, GruCell)}
 
 
-def cell_from(value: Mapping[str, Any]) -> Cell:
+def cell_from(value: object) -> Cell:
     """The inverse of `Cell.to_json`.
 
     Raises:
-        ArtifactError: no such kind of cell.
+        ArtifactError: there is no such kind of cell; a key is unknown or missing, or a value of
+            another kind.
     """
-    kind = CELLS.get(value.get("kind", ""))
+    table: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    name = table.get("kind")
+    kind = CELLS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ArtifactError("is not a cell", field="cell.kind", value=value.get("kind"))
-    read: dict[str, Any] = {}
-    for entry in fields(kind):
-        item = value[entry.name]
-        reader = QuantizedArray.from_json if "codes" in item else FixedPoint.from_json
-        read[entry.name] = reader(item)
-    return kind(**read)
+        raise ArtifactError("is not a cell", field="kind", value=name)
+    own = {key: entry for key, entry in table.items() if key != "kind"}
+    return read_record(kind, own, error=ArtifactError)

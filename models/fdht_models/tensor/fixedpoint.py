@@ -7,16 +7,19 @@ Types") and what QKeras' `quantized_bits(alpha=1)` does to a float.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.errors import NumericError
+from fdht_models.errors import ArtifactError, NumericError
+from fdht_models.records import read_record
 
 Codes = npt.NDArray[np.int64]
+#: Bits right (or, negative, left) of the binary point at most: 2**1022 is the largest power of two
+#: whose inverse is a normal float64, and the values of a 48-bit code must be finite, too.
+MOST_FRACTION = 900
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class FixedPoint:
     """Numbers `code * 2**-fraction` with codes of `width` bits (two's complement if signed).
 
     Raises:
-        NumericError: the width is not between 1 and 48 (the width of a DSP48's accumulator).
+        NumericError: the width is not between 1 and 48 (the width of a DSP48's accumulator), or
+            the fraction beyond what float64 can scale by.
     """
 
     width: int
@@ -38,6 +42,13 @@ class FixedPoint:
                 field="width",
                 value=self.width,
                 remedy="choose a narrower format or lower ranks",
+            )
+        if abs(self.fraction) > MOST_FRACTION:
+            raise NumericError(
+                f"must lie between {-MOST_FRACTION} and {MOST_FRACTION} bits",
+                field="fraction",
+                value=self.fraction,
+                remedy="scale the values",
             )
 
     @property
@@ -125,9 +136,13 @@ class FixedPoint:
         return asdict(self)
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> FixedPoint:
-        """The inverse of `to_json`."""
-        return FixedPoint(int(value["width"]), int(value["fraction"]), bool(value["signed"]))
+    def from_json(value: object) -> FixedPoint:
+        """The inverse of `to_json`.
+
+        Raises:
+            ArtifactError: a key is unknown or missing, or a value of another kind.
+        """
+        return read_record(FixedPoint, value, error=ArtifactError)
 
     def __str__(self) -> str:
         return f"{'' if self.signed else 'u'}fixed<{self.width},{self.integer}>"

@@ -13,11 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fdht_models.errors import ShapeError
-from fdht_models.tensor.network import TensorNetwork, einsum_subscripts
+from fdht_models.errors import ArtifactError, ShapeError
+from fdht_models.records import first_difference, read_record
+from fdht_models.tensor.network import Core, TensorNetwork, einsum_subscripts
 
 #: Name of the batch index that every stage carries in front.
 _BATCH = "batch"
+#: Products of all sizes of a stage that is believed, far above what one processor ever contracts.
+_MOST_ENTRIES = 2**48
+_REMEDY = "run fdht train again"
 
 
 @dataclass(frozen=True)
@@ -196,19 +200,69 @@ class ContractionPlan:
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> ContractionPlan:
-        """The inverse of `to_json`."""
-        stages = tuple(
-            Stage(
-                stage["core"],
-                tuple(stage["input_indices"]),
-                tuple(stage["core_indices"]),
-                tuple(stage["output_indices"]),
-                dict(stage["sizes"]),
+    def from_json(value: object) -> ContractionPlan:
+        """The inverse of `to_json`.
+
+        Raises:
+            ArtifactError: a key is unknown or missing, a value of another kind, or the stages are
+                not those that `plan_contraction` makes of their cores in this order.
+        """
+        plan = read_record(ContractionPlan, value, error=ArtifactError)
+        try:
+            again = _planned_again(plan)
+        except ShapeError as error:
+            raise ArtifactError(error.problem, field=error.field, value=error.value) from error
+        differs = first_difference(plan.to_json(), again.to_json())
+        if differs is not None:
+            raise ArtifactError(
+                "does not follow from the cores and their order", field=differs, remedy=_REMEDY
             )
-            for stage in value["stages"]
-        )
-        return ContractionPlan(tuple(value["inputs"]), tuple(value["outputs"]), stages)
+        return plan
+
+
+def _planned_again(plan: ContractionPlan) -> ContractionPlan:
+    """The plan of the same cores, made from their indices and sizes alone.
+
+    Raises:
+        ShapeError: they make no network.
+    """
+    sizes: dict[str, int] = {}
+    for place, stage in enumerate(plan.stages):
+        for index in (*stage.input_indices, *stage.core_indices):
+            size = stage.sizes.get(index, 0)
+            if size < 1 or sizes.setdefault(index, size) != size:
+                raise ShapeError(
+                    "must be the same whole number above 0 in all stages",
+                    field=f"stages[{place}].sizes.{index}",
+                    value=size,
+                )
+        if len(set(stage.core_indices)) < len(stage.core_indices):
+            raise ShapeError(
+                "names an index twice",
+                field=f"stages[{place}].core_indices",
+                value=stage.core_indices,
+            )
+    for name, modes in (("inputs", plan.inputs), ("outputs", plan.outputs)):
+        if (
+            not modes
+            or len(set(modes)) < len(modes)
+            or (name == "outputs") & bool(set(modes) & set(plan.inputs))
+        ):
+            raise ShapeError("must name different indices", field=name, value=modes)
+    cores = tuple(Core(stage.core, stage.core_indices) for stage in plan.stages)
+    names = [core.name for core in cores]
+    if not names or len(set(names)) < len(names):
+        raise ShapeError("must name different cores", field="stages", value=names)
+    network = TensorNetwork("", sizes, plan.inputs, plan.outputs, cores)
+    again = plan_contraction(network, names)
+    for place, stage in enumerate(again.stages):
+        if math.prod(stage.sizes.values()) > _MOST_ENTRIES:
+            raise ShapeError("is too large", field=f"stages[{place}].sizes", value=stage.macs)
+        if stage.subscripts and set(stage.added) - set(stage.output_indices):
+            raise ShapeError(
+                "has an index of its own", field=f"stages[{place}].core_indices", value=stage.added
+            )
+    return again
 
 
 def plan_contraction(network: TensorNetwork, order: Sequence[str]) -> ContractionPlan:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import canonical_json, read_json, write_text
-from fdht_models.errors import ArtifactError, FdhtError, ShapeError
+from fdht_models.errors import ArtifactError, NumericError, ShapeError
+from fdht_models.records import first_difference, read_record
 from fdht_models.tensor.arrays import (
     QuantizedArray,
     exact_product_format,
@@ -25,6 +27,7 @@ from fdht_models.tensor.arrays import (
 from fdht_models.tensor.cells import Cell, cell_from
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.plan import ContractionPlan, Stage
+from fdht_models.tensor.recurrent import HIDDEN_SUFFIX
 
 SCHEMA_VERSION = 2
 #: Bytes of one memory word of the core's ports.
@@ -43,7 +46,7 @@ class ContractionPath:
         formats: output format of every stage but the last, which stays exact.
     """
 
-    plan: ContractionPlan
+    plan: ContractionPlan = field(metadata={"read": ContractionPlan.from_json})
     cores: tuple[str, ...]
     formats: tuple[FixedPoint, ...]
 
@@ -54,15 +57,6 @@ class ContractionPath:
             "cores": list(self.cores),
             "formats": [format.to_json() for format in self.formats],
         }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> ContractionPath:
-        """The inverse of `to_json`."""
-        return ContractionPath(
-            ContractionPlan.from_json(value["plan"]),
-            tuple(value["cores"]),
-            tuple(FixedPoint.from_json(format) for format in value["formats"]),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +74,6 @@ class Head:
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         return {"weights": self.weights.to_json(), "bias": self.bias.to_json()}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Head:
-        """The inverse of `to_json`."""
-        return Head(
-            QuantizedArray.from_json(value["weights"]), QuantizedArray.from_json(value["bias"])
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +95,7 @@ class QuantizedRecurrence:
     cores: Mapping[str, QuantizedArray]
     input_path: ContractionPath
     hidden_path: ContractionPath
-    cell: Cell
+    cell: Cell = field(metadata={"read": cell_from})
 
     def __post_init__(self) -> None:
         if self.input_format.width != 8:
@@ -123,8 +110,6 @@ class QuantizedRecurrence:
                 raise ShapeError("needs one core a stage", field="cores", value=path.cores)
             if len(path.formats) != len(path.plan.stages) - 1:
                 raise ShapeError("needs one format for each stage but the last", field="formats")
-            for position in range(len(path.plan.stages)):
-                self.core_of(path, position)
         rows = len(self.cell.gates) * self.units
         _expect(
             {
@@ -133,6 +118,19 @@ class QuantizedRecurrence:
                 "hidden_path.plan.input_size": (self.hidden_path.plan.input_size, self.units),
             }
         )
+        self._check_cores()
+
+    def _check_cores(self) -> None:
+        """Refuses cores that are too small or of another stage, and those that no stage uses."""
+        for path in (self.input_path, self.hidden_path):
+            for position, name in enumerate(path.cores):
+                self.core_of(path, position)
+                own = path.plan.stages[position].core
+                if name not in (own, own + HIDDEN_SUFFIX):
+                    raise ShapeError(f"must be the core of stage {own}", field="cores", value=name)
+        unused = sorted({*self.cores} - {*self.input_path.cores, *self.hidden_path.cores})
+        if unused:
+            raise ShapeError("no stage uses it", field=f"cores.{unused[0]}")
 
     @property
     def inputs(self) -> int:
@@ -160,6 +158,12 @@ class QuantizedRecurrence:
         if name not in self.cores:
             raise ShapeError("no such core", field="cores", value=name)
         stored = self.cores[name]
+        if stored.codes.ndim != len(stage.core_shape):
+            raise ShapeError(
+                f"stage {position} needs {len(stage.core_shape)} axes",
+                field=f"cores.{name}",
+                value=stored.codes.shape,
+            )
         part = stored.codes[tuple(slice(0, size) for size in stage.core_shape)]
         if part.shape != stage.core_shape:
             raise ShapeError(
@@ -201,17 +205,6 @@ class QuantizedRecurrence:
             "cell": self.cell.to_json(),
         }
 
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> QuantizedRecurrence:
-        """The inverse of `to_json`."""
-        return QuantizedRecurrence(
-            FixedPoint.from_json(value["input_format"]),
-            {name: QuantizedArray.from_json(core) for name, core in value["cores"].items()},
-            ContractionPath.from_json(value["input_path"]),
-            ContractionPath.from_json(value["hidden_path"]),
-            cell_from(value["cell"]),
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
@@ -246,6 +239,14 @@ class QuantizedNetwork:
                 "head.bias": (self.head.bias.codes.shape, (len(self.classes),)),
             }
         )
+        names = set(self.classes)
+        if not names or "" in names or len(names) < len(self.classes):
+            raise ShapeError("must be different names", field="classes", value=self.classes)
+        if not self.name:
+            raise ShapeError("must not be empty", field="name", value=self.name)
+        if not self.frame_shape or min(self.frame_shape) < 1:
+            raise ShapeError("must be sizes above 0", field="frame_shape", value=self.frame_shape)
+        self._check_sums()
         if self.logit_format.width > 8 * LOGIT_BYTES:
             raise ShapeError(
                 f"a result holds {8 * LOGIT_BYTES} bits",
@@ -253,6 +254,19 @@ class QuantizedNetwork:
                 value=self.logit_format.width,
                 remedy="use fewer bits for the head's weights",
             )
+
+    def _check_sums(self) -> None:
+        """Refuses formats whose exact sums are too wide, here rather than in the first frame."""
+        recurrence = self.recurrence
+        for label in ("input_path", "hidden_path"):
+            path = getattr(recurrence, label)
+            for position in range(len(path.plan.stages)):
+                with _placed(f"recurrence.{label}: sum of stage {position}"):
+                    recurrence.accumulator_format(path, position)
+        with _placed("recurrence.cell: sum"):
+            recurrence.sums  # noqa: B018 - a cached property that raises
+        with _placed("head: sum"):
+            self.logit_format  # noqa: B018
 
     @property
     def inputs(self) -> int:
@@ -306,18 +320,22 @@ class QuantizedNetwork:
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> QuantizedNetwork:
-        """The inverse of `to_json`."""
-        if value["schema"] != SCHEMA_VERSION:
-            raise ArtifactError(f"expected {SCHEMA_VERSION}", field="schema", value=value["schema"])
-        return QuantizedNetwork(
-            value["name"],
-            tuple(value["classes"]),
-            value["feature"],
-            tuple(value["frame_shape"]),
-            QuantizedRecurrence.from_json(value["recurrence"]),
-            Head.from_json(value["head"]),
-        )
+    def from_json(value: object) -> QuantizedNetwork:
+        """The inverse of `to_json`: what it accepts, `to_json` gives again, integer for integer.
+
+        Raises:
+            ArtifactError: a key is unknown or missing, a value of another kind or beyond its
+                range, or the parts do not fit together; names the dotted path.
+        """
+        schema = value.get("schema") if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping) or type(schema) is not int or schema != SCHEMA_VERSION:
+            raise ArtifactError(f"expected {SCHEMA_VERSION}", field="schema", value=schema)
+        table = {key: entry for key, entry in value.items() if key != "schema"}
+        network = read_record(QuantizedNetwork, table, error=ArtifactError)
+        again = network.to_json()
+        if canonical_json(again) != canonical_json(value):
+            raise ArtifactError("is missing", field=first_difference(value, again))
+        return network
 
     def save(self, path: Path) -> None:
         """Writes the network as JSON, atomically."""
@@ -333,10 +351,11 @@ class QuantizedNetwork:
         value = read_json(path)
         try:
             return QuantizedNetwork.from_json(value)
-        except (AttributeError, KeyError, TypeError, ValueError, FdhtError) as error:
+        except ArtifactError as error:
             raise ArtifactError(
-                f"is not a quantised network ({type(error).__name__}: {error})",
-                field=str(path),
+                f"is not a quantised network: {error.problem}",
+                field=f"{path}: {error.field}",
+                value=error.value,
                 remedy="run fdht train again",
             ) from error
 
@@ -347,7 +366,21 @@ def frame_modes(recurrence: QuantizedRecurrence) -> tuple[int, int]:
     return math.prod(shape[:-1]), shape[-1]
 
 
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Names the sum whose format cannot be held."""
+    try:
+        yield
+    except NumericError as error:
+        raise NumericError(
+            error.problem,
+            field=f"{place}: {error.field}",
+            value=error.value,
+            remedy=error.remedy,
+        ) from error
+
+
 def _expect(checks: Mapping[str, tuple[Any, Any]]) -> None:
-    for field, (found, wanted) in checks.items():
+    for name, (found, wanted) in checks.items():
         if found != wanted:
-            raise ShapeError(f"expected {wanted}", field=field, value=found)
+            raise ShapeError(f"expected {wanted}", field=name, value=found)

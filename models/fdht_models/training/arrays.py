@@ -14,6 +14,10 @@ import numpy.typing as npt
 
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ArtifactError
+from fdht_models.files import read_file
+
+#: Weights of a model by their names.
+Weights = dict[str, npt.NDArray[np.float32]]
 
 Arrays = dict[str, npt.NDArray[Any]]
 #: What numpy and zipfile raise over a damaged file; an array of objects, which is a pickle, and so
@@ -38,7 +42,10 @@ def read_arrays(path: Path) -> Arrays:
     """
     try:
         # Read first: given a path, numpy leaves the file open when it is damaged.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+        with np.load(
+            io.BytesIO(read_file(path, error=ArtifactError, remedy="train the experiment again")),
+            allow_pickle=False,
+        ) as kept:
             return {name: kept[name] for name in kept.files}
     except _DAMAGE as error:
         raise ArtifactError(

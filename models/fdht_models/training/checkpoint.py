@@ -12,13 +12,14 @@ import numpy as np
 
 from fdht_models.artifacts import digest_of
 from fdht_models.data import FOLDER_KEYS
+from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
+from fdht_models.experiment import Experiment, checkpoint_path, experiment_names, read_experiment
+from fdht_models.records import read_record
 from fdht_models.stages import open_stage
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.training.arrays import read_arrays, write_arrays
-from fdht_models.training.models import Weights, formats_of
+from fdht_models.training.arrays import Weights, read_arrays, write_arrays
 
 #: Stage name, and files of a model directory.
 STAGE = "model"
@@ -42,6 +43,14 @@ class Checkpoint:
     float_weights: Weights
     quantized_weights: Weights
     formats: dict[str, FixedPoint]
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What a checkpoint's file says beside the arrays."""
+
+    recipe: str
+    formats: Mapping[str, FixedPoint]
 
 
 def recipe_digest(experiment: Experiment) -> str:
@@ -113,21 +122,24 @@ def load_checkpoint(experiment: Experiment, path: Path | None = None) -> Checkpo
         )
     arrays = read_arrays(path)
     try:
-        note = json.loads(str(arrays.pop("note")))
-        recipe = note["recipe"]
-        formats = {name: FixedPoint.from_json(value) for name, value in note["formats"].items()}
-    except (KeyError, TypeError, ValueError) as error:
+        text = str(arrays.pop("note"))
+    except KeyError as error:
         raise ArtifactError(
             "is not a checkpoint", field=str(path), remedy="install fdht again"
         ) from error
-    if recipe != recipe_digest(experiment):
+    how: dict[str, Any] = {"error": ArtifactError, "remedy": "install fdht again"}
+    value = parse_json(text, f"{path}: note", **how)
+    note = read_record(_Note, value, source=f"{path}: note", **how)
+    if note.recipe != recipe_digest(experiment):
         raise ConfigError(
             "its checkpoint was trained with other settings",
             field="experiment",
             value=experiment.name,
             remedy="start from scratch, or undo the changes to data, model, quantization, training",
         )
-    return Checkpoint(unpack_weights(arrays, FLOAT), unpack_weights(arrays, QUANTIZED), formats)
+    return Checkpoint(
+        unpack_weights(arrays, FLOAT), unpack_weights(arrays, QUANTIZED), dict(note.formats)
+    )
 
 
 def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
@@ -143,6 +155,8 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
     Raises:
         ArtifactError: the model is missing, or was itself started from a checkpoint.
     """
+    from fdht_models.training.models import formats_of  # needs TensorFlow
+
     stage = open_stage(model_directory, STAGE)
     if stage.manifest["inputs"]["start"] != "scratch":
         raise ArtifactError(
@@ -151,7 +165,7 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
             value=stage.manifest["inputs"]["start"],
             remedy="run fdht train without --start",
         )
-    experiment = Experiment.from_json(stage.read_json(EXPERIMENT))
+    experiment = read_experiment(stage.file(EXPERIMENT))
     formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
     note = {
         "recipe": recipe_digest(experiment),

@@ -36,11 +36,12 @@ from fdht_models.tensor.decompose.recurrent import (
 )
 from fdht_models.tensor.decompose.report import rank_text, ranks_of, row
 from fdht_models.tensor.recurrent import RecurrentShape
-from fdht_models.training.arrays import read_arrays, write_arrays
+from fdht_models.training.arrays import Weights, read_arrays, write_arrays
 from fdht_models.training.checkpoint import EXPERIMENT, WEIGHTS
 from fdht_models.training.dense import DenseLayer, load_dense
 from fdht_models.training.display import Display
-from fdht_models.training.models import HEAD, LSTM, Weights, float_classifier, weights_of
+from fdht_models.training.models import HEAD, LSTM, float_classifier, weights_of
+from fdht_models.training.options import check_decomposed
 from fdht_models.training.tensorize import assign
 from fdht_models.versions import package_versions
 
@@ -141,16 +142,9 @@ def decomposed_weights(experiment: Experiment, directory: Path) -> tuple[Weights
         ConfigError: it was run for another model.
     """
     source = directory / STAGE
-    try:
-        stage = open_stage(source, STAGE)
-        inputs, weights = stage.manifest["inputs"], stage.file(WEIGHTS)
-    except ArtifactError as error:
-        raise ArtifactError(
-            error.problem,
-            field=error.field,
-            value=error.value,
-            remedy="run fdht decompose with the weights of a dense layer first",
-        ) from error
+    check_decomposed(source)
+    stage = open_stage(source, STAGE)
+    inputs, weights = stage.manifest["inputs"], stage.file(WEIGHTS)
     if any(inputs.get(key) != value for key, value in _model_inputs(experiment).items()):
         raise ConfigError(
             "was decomposed for other settings of data.set or model",

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.errors import ConfigError, ToolError, near_matches
+from fdht_models.errors import ConfigError, ToolError
 from fdht_models.kerasapi import tf
+from fdht_models.training.cluster import LOCAL, addresses_of, check_distribution, read_cluster
 
-LOCAL, WORKERS = "local", "workers"
 #: Seconds after which a worker that does not answer is given up. Others wait that long for the
 #: chief's evaluation, which takes minutes on large sets.
 ANSWER_SECONDS = 1800.0
@@ -156,16 +156,8 @@ def devices_for(distribute: str | None) -> Devices:
     """
     if distribute is None:
         return ALONE
-    if distribute == LOCAL:
-        return _local()
-    if distribute == WORKERS:
-        return _cluster(os.environ.get("TF_CONFIG", ""))
-    raise ConfigError(
-        "is no kind of distribution",
-        field="distribute",
-        value=distribute,
-        remedy=near_matches(distribute, (LOCAL, WORKERS)),
-    )
+    check_distribution(distribute)
+    return _local() if distribute == LOCAL else _cluster(os.environ.get("TF_CONFIG", ""))
 
 
 @contextmanager
@@ -186,35 +178,6 @@ def answers_expected() -> Iterator[None]:
             field="another worker",
             remedy="start all workers again: the training goes on after its last epoch",
         ) from error
-
-
-def read_cluster(text: str) -> tuple[int, int]:
-    """(this worker, workers) of a TF_CONFIG.
-
-    Raises:
-        ConfigError: it is missing, no JSON, or names no cluster of workers and a task in it.
-    """
-    if not text:
-        raise _refusal("is missing: which workers there are, and which one this is", None)
-    try:
-        config = json.loads(text)
-        cluster: Mapping[str, Any] = config["cluster"]
-        kind, index = config["task"]["type"], int(config["task"]["index"])
-        sizes = {name: len(list(addresses)) for name, addresses in cluster.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _refusal("does not describe a cluster", text) from error
-    if not set(sizes) <= {"chief", "worker"} or not sizes or sizes.get("chief", 1) != 1:
-        raise _refusal("may have workers and one chief only", text)
-    if not 0 <= index < sizes.get(kind, 0):
-        raise _refusal(f"its cluster has no task {kind} {index}", text)
-    first = sizes.get("chief", 0) if kind == "worker" else 0
-    return first + index, sum(sizes.values())
-
-
-def addresses_of(text: str) -> list[str]:
-    """Addresses "host:port" of a TF_CONFIG's workers in the order of their numbers."""
-    cluster = json.loads(text)["cluster"]
-    return [str(address) for kind in ("chief", "worker") for address in cluster.get(kind, [])]
 
 
 def _meet(addresses: Sequence[str], worker: int) -> None:
@@ -302,8 +265,3 @@ def _cluster(text: str) -> Devices:
             remedy="check the addresses; start every worker in a process of its own",
         ) from error
     return Devices(strategy, worker, workers)
-
-
-def _refusal(problem: str, value: str | None) -> ConfigError:
-    example = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
-    return ConfigError(problem, field="TF_CONFIG", value=value, remedy=f"set it to {example}")

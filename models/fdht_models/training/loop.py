@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from fdht_models.data import ClipSet
 from fdht_models.data.pipeline import clip_pipeline
+from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, ConfigError, NumericError
 from fdht_models.kerasapi import keras, tf
+from fdht_models.records import read_record
 from fdht_models.training.arrays import read_arrays, write_arrays
 from fdht_models.training.display import Display, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
@@ -309,6 +311,15 @@ def _begin(state: Path | None, key: str, variables: list[Any], devices: Devices)
     return Course(history, seconds, course.best)
 
 
+@dataclass(frozen=True)
+class _Note:
+    """What the file of a course says beside the arrays."""
+
+    key: str
+    history: tuple[Mapping[str, Any], ...]
+    seconds: tuple[float, ...]
+
+
 def _save(path: Path, key: str, variables: list[Any], course: Course) -> None:
     arrays = {f"v{place}": variable.numpy() for place, variable in enumerate(variables)}
     arrays |= {f"b{place}": array for place, array in enumerate(course.best)}
@@ -320,12 +331,14 @@ def _load(path: Path, key: str, variables: list[Any]) -> Course:
     """Restores variables and returns the course; an empty one if there is nothing to resume."""
     try:
         kept = read_arrays(path)
-        note = json.loads(str(kept["note"]))
-        if note["key"] != key:
+        how: dict[str, Any] = {"error": ArtifactError, "remedy": "it is made anew"}
+        text = parse_json(str(kept["note"]), str(path), **how)
+        note = read_record(_Note, text, source=str(path), **how)
+        if note.key != key:
             return Course()
         arrays = [kept[f"v{place}"] for place in range(len(variables))]
         best = [kept[f"b{place}"] for place in range(sum(name[0] == "b" for name in kept))]
-        course = Course(list(note["history"]), list(note["seconds"]), best)
+        course = Course([dict(row) for row in note.history], list(note.seconds), best)
     except (ArtifactError, ValueError, KeyError):
         return Course()
     for variable, array in zip(variables, arrays, strict=True):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fdht_models.errors import ArtifactError, ConfigError
@@ -19,6 +18,7 @@ from fdht_models.layers.quantizers import quantizer_for, required_names
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.training.arrays import Weights
 
 #: Names of the layers with weights.
 LSTM, HEAD = "lstm", "head"
@@ -26,7 +26,6 @@ LSTM, HEAD = "lstm", "head"
 HEAD_FORMATS = ("head.weights", "head.bias")
 
 Formats = Mapping[str, FixedPoint]
-Weights = dict[str, npt.NDArray[np.float32]]
 
 
 def float_classifier(experiment: Experiment) -> Any:

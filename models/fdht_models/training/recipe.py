@@ -11,6 +11,7 @@ from fdht_models.data import ClipSet
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
 from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.training.arrays import Weights
 from fdht_models.training.calibrate import balance, choose_formats
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.display import Display
@@ -18,7 +19,6 @@ from fdht_models.training.distribution import ALONE, Devices
 from fdht_models.training.loop import Phase, Row, fit
 from fdht_models.training.models import (
     LSTM,
-    Weights,
     float_classifier,
     quantized_classifier,
     set_weights,

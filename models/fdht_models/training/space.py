@@ -22,22 +22,17 @@ test_clips = 140
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fdht_models.artifacts import canonical_json
+from fdht_models.documents import parse_json, read_toml_file
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
 from fdht_models.settings import read_section, whole
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -53,7 +48,8 @@ _TABLES = ("search", "goals", "budget")
 
 
 def _objectives(value: object, path: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not value or len(set(value)) < len(value):
+    texts = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    if not isinstance(value, list | tuple) or not texts or not 0 < len(set(value)) == len(value):
         raise ConfigError(
             "must be a list of different objectives", field=path, value=value,
             remedy=f"choose from {', '.join(DIRECTIONS)}",
@@ -147,10 +143,18 @@ class Space:
 
     def decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """What `suggest` gave, from what the database keeps of it."""
-        return {
-            name: json.loads(value) if self.dimensions[name].choices else value
-            for name, value in parameters.items()
-        }
+        return {name: self._decoded(name, value) for name, value in parameters.items()}
+
+    def _decoded(self, name: str, value: Any) -> Any:
+        remedy = "name another --storage, or go on with the space that it was begun with"
+        if name not in self.dimensions:
+            raise ConfigError("is no dimension of this space", field=name, remedy=remedy)
+        if not self.dimensions[name].choices:
+            return value
+        found = parse_json(str(value), f"study: {name}", error=ConfigError, remedy=remedy)
+        if all(found != choice for choice in self.dimensions[name].choices):
+            raise ConfigError("is none of its choices", field=name, value=found, remedy=remedy)
+        return found
 
     def apply(self, experiment: Experiment, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The experiment as JSON, with the budget and the settings of a trial."""
@@ -174,14 +178,7 @@ def load_space(path: str | Path) -> Space:
     Raises:
         ConfigError: it cannot be read, or a key or value cannot be used.
     """
-    try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"cannot be read ({reason})", field="space", value=str(path), remedy="check the file"
-        ) from error
-    return space_from(found)
+    return space_from(read_toml_file(Path(path), field="space"))
 
 
 def space_from(tables: Mapping[str, Any]) -> Space:
@@ -190,6 +187,8 @@ def space_from(tables: Mapping[str, Any]) -> Space:
     Raises:
         ConfigError: a key or value cannot be used.
     """
+    if not isinstance(tables, Mapping):
+        raise ConfigError("must be tables", field="space", value=tables)
     for key in tables:
         if key not in _TABLES:
             raise ConfigError(

@@ -13,13 +13,12 @@ from fdht_models.artifacts import (
     digest_of,
     is_current,
     new_stage,
-    read_json,
     write_json,
 )
-from fdht_models.errors import ConfigError
-from fdht_models.experiment import Experiment, checkpoint_path
+from fdht_models.experiment import Experiment, checkpoint_path, read_experiment
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
+from fdht_models.metrics import load_metrics
 from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
@@ -29,7 +28,6 @@ from fdht_models.training.checkpoint import (
     QUANTIZED,
     STAGE,
     WEIGHTS,
-    load_checkpoint,
     pack_weights,
     recipe_digest,
     unpack_weights,
@@ -46,6 +44,7 @@ from fdht_models.training.models import (
     set_weights,
     weights_of,
 )
+from fdht_models.training.options import check_start
 from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
 from fdht_models.versions import package_versions
 
@@ -54,8 +53,6 @@ METRICS, HISTORY = "metrics.json", "history.json"
 WORKING, LOGS = ".training", "logs"
 #: Counts changes of this package that make former results stale.
 _VERSION = 2
-#: Training steps from a checkpoint.
-DEFAULT_STEPS = 20
 
 
 def train_stage(
@@ -104,7 +101,7 @@ def train_stage(
         ToolError: another worker does not answer.
     """
     experiment = _with_test(experiment, test_clips, test_seed)
-    count = _check_start(experiment, start, steps)
+    count = check_start(experiment, start, steps)
     initial, digest = None, None
     if start == "decomposed":
         initial, digest = decomposed_weights(experiment, directory)
@@ -119,7 +116,7 @@ def train_stage(
     display = Display(quiet or not devices.is_chief)
     if devices.share(devices.is_chief and is_current(target, STAGE, inputs)):
         display.say(f"{target} is up to date")
-        return _shared(devices, lambda: read_json(target / METRICS))
+        return _shared(devices, lambda: load_metrics(target / METRICS))
     logs = directory / LOGS if tensorboard else None
     key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
     around = Surroundings(display, devices, working, key, logs)
@@ -174,7 +171,7 @@ def restore(
     """
     directory = Path(directory)
     stage = open_stage(directory, STAGE)
-    experiment = Experiment.from_json(stage.read_json(EXPERIMENT))
+    experiment = read_experiment(stage.file(EXPERIMENT))
     formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
     model = quantized_classifier(
         experiment,
@@ -230,37 +227,6 @@ def _with_test(experiment: Experiment, clips: int | None, seed: int | None) -> E
         return experiment
     checked = Experiment.from_json({**experiment.to_json(), "data": changed})
     return replace(experiment, data=checked.data)
-
-
-def _check_start(experiment: Experiment, start: str, steps: int | None) -> int:
-    """Steps from the checkpoint; 0 from elsewhere."""
-    if start in ("scratch", "decomposed"):
-        if steps is not None:
-            raise ConfigError(
-                f"has no effect with start {start!r}",
-                field="steps",
-                value=steps,
-                remedy="start from the checkpoint, or change training.*_epochs",
-            )
-        return 0
-    if start != "checkpoint":
-        raise ConfigError(
-            "is not a start",
-            field="start",
-            value=start,
-            remedy="use scratch, checkpoint or decomposed",
-        )
-    load_checkpoint(experiment)  # refuses before any clip is generated
-    most = (experiment.data.train_clips or 0) // experiment.training.batch
-    steps = min(DEFAULT_STEPS, most) if steps is None else steps
-    if not 1 <= steps <= most:
-        raise ConfigError(
-            f"must be from 1 to {most}, one pass over the training clips",
-            field="steps",
-            value=steps,
-            remedy="choose fewer steps, or start from scratch",
-        )
-    return steps
 
 
 def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from fdht_hls.vitis.project import only_run
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ArtifactError
+from fdht_models.files import require_regular_file
 from fdht_overlays.plan.checking import check_step
 from fdht_overlays.plan.plan import DIGESTS, PLAN, RESULTS, BuildPlan
 from fdht_overlays.plan.record import inputs_digest, recorded_outputs
@@ -65,6 +66,7 @@ def import_results(plan: BuildPlan, archive: Path, directory: Path) -> None:
 
 
 def _unpack(archive: Path, directory: Path) -> None:
+    require_regular_file(archive, error=ArtifactError)
     try:
         with tarfile.open(archive, "r:gz") as packed:
             entries = packed.getmembers()

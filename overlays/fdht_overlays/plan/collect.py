@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
 from fdht_hls.vitis.log import bench_runs
 from fdht_hls.vitis.project import TOP
 from fdht_hls.vitis.tool import version_in
 from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_of
+from fdht_models.artifacts import MANIFEST, digest_of
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -187,8 +188,9 @@ def _cycles(plan: BuildPlan, work: Path, experiment: Path) -> tuple[CycleCount, 
         simulated = _cosim_cycles(work)
     if simulated is not None:
         return simulated, compared
-    estimate = open_stage(experiment / "hls", "hls").manifest["estimate"]
-    return CycleCount(estimate["cycles_per_frame"], "estimated"), compared
+    hls = experiment / "hls"
+    estimate = estimate_of_manifest(open_stage(hls, "hls").manifest, hls / MANIFEST)
+    return CycleCount(estimate.cycles_per_frame, estimate.kind), compared
 
 
 def _cosim_cycles(work: Path) -> CycleCount | None:

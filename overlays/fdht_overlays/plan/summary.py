@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_models.artifacts import read_json
+from fdht_hls.estimate import load_estimate
 from fdht_models.errors import ArtifactError
 from fdht_models.stages import find_stage
 from fdht_overlays.boards import Board
@@ -106,22 +106,20 @@ def _estimate(hls: Path) -> Mapping[str, Any]:
     """
     try:
         found = find_stage(hls, "hls")
-        value = found.read_json("estimate.json") if found is not None else {}
+        return load_estimate(found.file("estimate.json")) if found is not None else {}
     except ArtifactError:
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def beyond_board(hls: Path, board: Board) -> str | None:
     """What is estimated to take more than a board has, such as "344 of 220 DSP"; None: nothing.
 
     Raises:
-        ArtifactError: the estimate is no JSON.
+        ArtifactError: the file is no estimate.
     """
     # Not compared with its digest: it refuses nothing, and no figure comes from it.
     path = hls / "estimate.json"
-    value = read_json(path) if path.is_file() else {}
-    taken = value.get("resources", {}) if isinstance(value, dict) else {}
+    taken = load_estimate(path).get("resources", {}) if path.exists() else {}
     there = asdict(board.resources)
     found = [
         f"{taken[name]:,g} of {there[name]:,g} {label}"

@@ -66,7 +66,8 @@ def test_adders_need_one_set_of_weights():
     last = replace(schedule.input[1], weights="adders")
     wrong = replace(schedule, input=(schedule.input[0], last, *schedule.input[2:]))
     message = (
-        r"schedule\.input\.1\.weights = 'adders': needs one set of weights, and the stage has \d+; "
+        r"schedule\.input\[1\]\.weights = 'adders': needs one set of weights, and the stage "
+        r"has \d+; "
         "use constant or loadable"
     )
     with pytest.raises(ConfigError, match=message):
@@ -78,7 +79,7 @@ def test_adders_need_a_whole_turn_in_a_beat():
     schedule = with_adders(network)
     part = replace(schedule.input[0], vector=schedule.input[0].vector // 2)
     wrong = replace(schedule, input=(part, *schedule.input[1:]))
-    with pytest.raises(ConfigError, match=r"input\.0\.weights = 'adders': needs a whole turn"):
+    with pytest.raises(ConfigError, match=r"input\[0\]\.weights = 'adders': needs a whole turn"):
         check_schedule(network.recurrence, wrong)
 
 

@@ -106,5 +106,5 @@ def test_a_path_out_of_the_directory_is_refused(tmp_path, plan):
     archive.write_bytes(archive.read_bytes()[:40])
     with pytest.raises(ArtifactError, match="is damaged"):
         import_results(plan, archive, tmp_path / "imported")
-    with pytest.raises(ArtifactError, match="cannot be unpacked"):
+    with pytest.raises(ArtifactError, match=r"none\.tar\.gz: cannot be read"):
         import_results(plan, tmp_path / "none.tar.gz", tmp_path / "imported")

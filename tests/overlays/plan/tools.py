@@ -22,6 +22,7 @@ from tests.hls.vitis.standin import COMPONENT, INTERPRETER, LOGS, cosim_rpt, csy
 from tests.overlays.sample_network import ESTIMATE, sample_network
 from tests.overlays.vivado.model import Effects
 from tests.overlays.vivado.running import BOARD_PARTS
+from tests.stage_files import estimate
 
 #: Of a plan of Vitis HLS and Vivado without co-simulation, in their order.
 STEPS = ["csim", "csynth", "export", "design", "synthesis", "implementation", "bitstream"]
@@ -43,9 +44,7 @@ def write_conversion(directory: Path, name: str = "tiny-net", seed: int = 5) -> 
         for script in ("build_core.tcl", "target.json"):
             text = render(f"{script}.j2", part="xc7z020clg400-1", clock_period=10.0)
             (project / script).write_text(text)
-        (temporary / "estimate.json").write_text(
-            json.dumps({**ESTIMATE, "resources": {"lut": 9000, "ff": 9900, "dsp": 90, "bram36": 9}})
-        )
+        (temporary / "estimate.json").write_text(json.dumps(estimate(500)))
     return directory
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fdht_overlays.boards import tomllib
+from fdht_models.documents import tomllib
 from tests.overlays.vivado.table import RefusalError
 
 BLOCKS: dict[str, dict[str, Any]] = tomllib.loads(

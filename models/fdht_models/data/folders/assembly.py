@@ -6,14 +6,14 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.artifacts import digest_of, new_stage, read_json, write_json
+from fdht_models.artifacts import AGAIN, digest_of, new_stage, write_json
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.data.folders.job import Job, Places
 from fdht_models.data.folders.progress import Bars
@@ -29,6 +29,7 @@ from fdht_models.data.folders.types import Clip, Problem
 from fdht_models.data.folders.workers import decode_shards
 from fdht_models.data.types import ClipSet
 from fdht_models.errors import ArtifactError
+from fdht_models.records import load_record
 
 _STAGE = "folder-clips"
 _FRAMES, _LABELS, _GROUPS = "frames.bin", "labels.npy", "groups.npy"
@@ -99,11 +100,16 @@ def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[
         frame_shape=request.frame_shape,
         groups=np.load(directory / _GROUPS),
     )
-    kept = read_json(directory / _PROBLEMS)
-    undecodable, damaged = (
-        [Problem(**entry) for entry in kept[kind]] for kind in ("undecodable", "damaged")
-    )
-    return clips, undecodable, damaged
+    kept = load_record(_Problems, directory / _PROBLEMS, remedy=AGAIN)
+    return clips, list(kept.undecodable), list(kept.damaged)
+
+
+@dataclass(frozen=True)
+class _Problems:
+    """What is kept of the clips that were not, or not wholly, used."""
+
+    undecodable: tuple[Problem, ...]
+    damaged: tuple[Problem, ...]
 
 
 def _outcome(shards: Sequence[Shard]) -> tuple[Places, list[Problem], list[Problem]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fdht_models.artifacts import canonical_json, read_json, read_manifest, write_json
 from fdht_models.errors import ArtifactError
+from fdht_models.records import read_value
 
 _CHUNK = 1 << 20
 _THREADS = 4
@@ -19,6 +20,7 @@ _SETTLED_SECONDS = 2.0
 
 #: Size, times of the last changes of contents and of the entry, and the entry's number.
 Stamp = tuple[int, int, int, int]
+_KNOWN = Mapping[str, tuple[Stamp, str]]
 
 
 class FileIndex:
@@ -35,9 +37,8 @@ class FileIndex:
         self._known: dict[str, tuple[Stamp, str]] = {}
         self._changed = False
         try:
-            for name, (stamp, digest) in read_json(path).items():
-                self._known[name] = (_stamp_of(stamp), str(digest))
-        except (ArtifactError, AttributeError, TypeError, ValueError):
+            self._known = read_value(_KNOWN, read_json(path), error=ArtifactError)
+        except ArtifactError:
             self._known = {}
 
     def digests(
@@ -121,8 +122,3 @@ def _digest(path: Path) -> tuple[Stamp, str] | OSError:
 def _stamp(path: Path) -> Stamp:
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def _stamp_of(values: Iterable[object]) -> Stamp:
-    size, modified, changed, inode = (int(str(value)) for value in values)
-    return size, modified, changed, inode

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from fdht_models.data.folders.notes import name_some
 from fdht_models.data.folders.types import Problem
 from fdht_models.errors import DataError
+from fdht_models.files import read_text_file
 
 VIDEO_SUFFIXES = (".avi", ".mpg", ".mpeg", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".wmv")
 _ARCHIVES = (".zip", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".gz")
@@ -113,14 +114,9 @@ def read_lines(file: Path) -> list[str]:
     """The lines of a text file that are not blank, without white space around them.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or is not UTF-8.
     """
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})", field=str(file), remedy="check its permissions"
-        ) from error
+    text = read_text_file(file, remedy="check its permissions")
     return [line for line in map(str.strip, text.splitlines()) if line]
 
 

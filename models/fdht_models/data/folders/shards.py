@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.artifacts import digest_of, new_stage, read_json, write_json
+from fdht_models.artifacts import AGAIN, digest_of, new_stage, read_json, write_json
 from fdht_models.data.folders.decoding import Decoded, read_video
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.data.folders.request import FolderRequest
@@ -24,8 +24,9 @@ from fdht_models.data.folders.shd import SpikeReader
 from fdht_models.data.folders.speech import SpeechReader
 from fdht_models.data.folders.types import SPEECH, SPIKES, VECTORS, VIDEO, Clip
 from fdht_models.data.folders.vectors import read_features
-from fdht_models.errors import DataError
+from fdht_models.errors import ArtifactError, DataError
 from fdht_models.media.library import av
+from fdht_models.records import read_value
 from fdht_models.versions import package_versions
 
 _STAGE = "shard"
@@ -153,7 +154,11 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
 
 def read_states(shard: Shard) -> list[State]:
     """What became of each clip of a shard that is done."""
-    return [State(**state) for state in read_json(shard.directory / _STATES)]
+    path = shard.directory / _STATES
+    states: tuple[State, ...] = read_value(
+        tuple[State, ...], read_json(path), source=str(path), error=ArtifactError, remedy=AGAIN
+    )
+    return list(states)
 
 
 def read_rows(shard: Shard, request: FolderRequest, rows: Sequence[int]) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from fdht_models.data.folders.scan import nothing_found, walk
 from fdht_models.data.folders.types import Clip, Listing, Problem
 from fdht_models.data.packages import REMEDY
 from fdht_models.errors import DataError
+from fdht_models.files import require_regular_file
 
 CHANNELS = 700
 LAYOUT = "shd_train.h5 and shd_test.h5"
@@ -221,6 +222,7 @@ def _text(key: object) -> str:
 
 
 def _open(path: Path) -> Any:
+    require_regular_file(path)
     try:
         return _h5py().File(path, "r")
     except OSError as error:

@@ -27,6 +27,7 @@ from fdht_models.data.folders.protocols import TT_RNN, choose_frames, pad_front
 from fdht_models.data.folders.scan import nothing_found, walk
 from fdht_models.data.folders.types import Clip, Listing
 from fdht_models.errors import DataError
+from fdht_models.files import open_regular_file
 
 LENGTH = 2048
 """Values of a frame."""
@@ -145,7 +146,7 @@ def _number(text: str) -> str:
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        with path.open("rb") as stream:
+        with open_regular_file(path) as stream:
             if stream.read(len(_MAGIC)) != _MAGIC:
                 raise _unusable(path, "is not a .npy file")
             stream.seek(0)

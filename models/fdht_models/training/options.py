@@ -1,0 +1,142 @@
+"""What is asked of a training, checked before TensorFlow is imported, which takes many seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fdht_models.artifacts import read_manifest
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import Experiment
+from fdht_models.files import require_regular_file
+from fdht_models.training.checkpoint import load_checkpoint
+from fdht_models.training.cluster import check_distribution
+
+#: Training steps from a checkpoint.
+DEFAULT_STEPS = 20
+_STARTS = ("scratch", "checkpoint", "decomposed")
+_DECOMPOSED = "decomposed"
+#: Files of weights of a dense layer, by the end of their names.
+KERAS_MODELS, ARRAYS = (".keras", ".h5", ".hdf5"), ".npz"
+
+
+def check_training(
+    experiment: Experiment,
+    directory: Path,
+    *,
+    start: str,
+    steps: int | None,
+    distribute: str | None,
+) -> None:
+    """Refuses what a training would refuse, as far as that can be known without TensorFlow.
+
+    Args:
+        experiment: what to train.
+        directory: build/<name>.
+        start: as in `train_stage`.
+        steps: as in `train_stage`.
+        distribute: as in `train_stage`.
+
+    Raises:
+        ConfigError: an option, or the experiment's folder of data, cannot be used.
+        ArtifactError: the checkpoint is damaged, nothing was decomposed, or `directory` cannot be
+            written.
+    """
+    check_start(experiment, start, steps)
+    if start == _DECOMPOSED:
+        check_decomposed(directory / _DECOMPOSED)
+    check_distribution(distribute)
+    check_data(experiment)
+    check_output(directory)
+
+
+def check_start(experiment: Experiment, start: str, steps: int | None) -> int:
+    """Steps from the checkpoint; 0 from elsewhere.
+
+    Raises:
+        ConfigError: there is no such start, or so many steps are not possible from there.
+        ArtifactError: the checkpoint is damaged.
+    """
+    if start not in _STARTS:
+        raise ConfigError(
+            "is not a start",
+            field="start",
+            value=start,
+            remedy="use scratch, checkpoint or decomposed",
+        )
+    if start != "checkpoint":
+        if steps is not None:
+            raise ConfigError(
+                f"has no effect with start {start!r}",
+                field="steps",
+                value=steps,
+                remedy="start from the checkpoint, or change training.*_epochs",
+            )
+        return 0
+    load_checkpoint(experiment)
+    most = (experiment.data.train_clips or 0) // experiment.training.batch
+    steps = min(DEFAULT_STEPS, most) if steps is None else steps
+    if not 1 <= steps <= most:
+        raise ConfigError(
+            f"must be from 1 to {most}, one pass over the training clips",
+            field="steps",
+            value=steps,
+            remedy="choose fewer steps, or start from scratch",
+        )
+    return steps
+
+
+def check_decomposed(source: Path) -> None:
+    """Raises an ArtifactError unless `fdht decompose` has written into `source`."""
+    try:
+        read_manifest(source, _DECOMPOSED)
+    except ArtifactError as error:
+        raise ArtifactError(
+            error.problem,
+            field=error.field,
+            value=error.value,
+            remedy="run fdht decompose with the weights of a dense layer first",
+        ) from error
+
+
+def check_dense_weights(path: Path) -> None:
+    """Refuses a file that cannot hold the weights of a dense layer, without reading it.
+
+    Raises:
+        ArtifactError: there is no such file, or it is no regular file.
+        ConfigError: its name says that it is neither a Keras model nor arrays.
+    """
+    require_regular_file(path, error=ArtifactError)
+    if path.suffix.lower() not in (ARRAYS, *KERAS_MODELS):
+        raise ConfigError(
+            f"is neither a Keras model ({', '.join(KERAS_MODELS)}) nor a file of arrays ({ARRAYS})",
+            field="weights",
+            value=str(path),
+            remedy="see docs/decompose.md for what is read",
+        )
+
+
+def check_data(experiment: Experiment) -> None:
+    """Raises a ConfigError if a folder of data that the experiment names is not there."""
+    for section in (experiment.data, *(experiment.data.mix or ())):
+        if section.root is not None and not Path(section.root).is_dir():
+            raise ConfigError(
+                "there is no such folder",
+                field="data.root",
+                value=section.root,
+                remedy="correct it, or give --data-root",
+            )
+
+
+def check_output(directory: Path) -> None:
+    """Raises an ArtifactError if a directory cannot be made or written."""
+    place = directory.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "is not a directory" if not place.is_dir() else "may not be written"
+        raise ArtifactError(
+            f"cannot be written ({place} {why})",
+            field=str(directory),
+            remedy="choose another directory with --build",
+        )

@@ -1,0 +1,73 @@
+"""Small whole files as the stages write them, for tests that need a stage without running it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_RESOURCES = {"lut": 9000, "ff": 9900, "dsp": 90, "bram36": 9.0}
+
+
+def estimate(cycles: int = 500, **resources: float) -> dict[str, Any]:
+    """What `estimate.json` holds, of one process."""
+    taken = {**_RESOURCES, **resources}
+    return {
+        **summary(cycles),
+        "resources": taken,
+        "stages": [
+            {
+                "name": "read frame",
+                "cycles": cycles,
+                "macs": 0,
+                "multipliers": 0,
+                **taken,
+                "parts": {"master": taken},
+            }
+        ],
+    }
+
+
+def summary(cycles: int = 500) -> dict[str, Any]:
+    """What the manifest of a conversion holds of it."""
+    return {
+        "kind": "estimated",
+        "cycles_per_frame": cycles,
+        "limited_by": "read frame",
+        "fill_latency_cycles": 16,
+        "recurrent_latency_cycles": 9,
+        "latency": {"W_x C1": 12, "head": 4},
+        "resources": _RESOURCES,
+    }
+
+
+def proof(compared: int = 10_200) -> dict[str, Any]:
+    """What `equality.json` holds."""
+    equal = {"compared": compared, "mismatches": 0, "first": None}
+    pairs = ("keras_reference", "reference_csim_exact", "reference_csim")
+    return {"streams": 17, "frames_per_stream": 60, **dict.fromkeys(pairs, equal)}
+
+
+def metrics(**accuracy: float) -> dict[str, Any]:
+    """What `metrics.json` holds: 3 of 4 test clips of two classes are right."""
+    return {
+        "experiment": "first",
+        "accuracy": {
+            "kind": "measured",
+            "quantized": 0.75,
+            "float": 0.5,
+            "single_frame": 0.25,
+            "single_frame_name": "random forest, last feature frame",
+            "chance": 0.5,
+            **accuracy,
+        },
+        "clips": {"test": 4, "test_seed": 10_001, "single_frame_train": 100},
+        "confusion": {"classes": ["left", "right"], "matrix": [[2, 0], [1, 1]]},
+        "equality": {"keras_reference": {"compared": 264, "mismatches": 0}},
+        "parameters": {
+            "lstm": 5892,
+            "dense_lstm": 29_557_248,
+            "ratio_lstm": 5016.505,
+            "on_chip": 6464,
+            "head": 1419,
+        },
+        "start": {"from": "checkpoint", "steps": 20},
+    }

@@ -7,15 +7,18 @@ is of; what does not belong is left out, with the reason.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.estimate import load_estimate
+from fdht_hls.proof import load_proof
 from fdht_host.report import latency_section
-from fdht_models.artifacts import digest_of, read_json
+from fdht_models.artifacts import digest_of
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import read_experiment
+from fdht_models.metrics import load_metrics
 from fdht_models.stages import Stage, find_file, find_stage
 from fdht_overlays.manifest import OverlayManifest
 from fdht_overlays.simulated import EXPERIMENT
@@ -98,7 +101,7 @@ def recipe_of(directory: Path, overlay: Stage) -> Recipe:
         ArtifactError: a file is damaged.
     """
     if overlay.holds(EXPERIMENT):
-        return Recipe(_data(overlay.read_json(EXPERIMENT), overlay.directory))
+        return Recipe(read_experiment(overlay.file(EXPERIMENT)).to_json()["data"])
     model = directory / "model"
     path = find_file(model, "model", EXPERIMENT)
     if path is None:
@@ -110,14 +113,7 @@ def recipe_of(directory: Path, overlay: Stage) -> Recipe:
     found = find_stage(model, "model")
     design = None if found is None else found.design_id
     note = "" if design == overlay.design_id else f"{path} is of another training than the overlay"
-    return Recipe(_data(read_json(path), model), note)
-
-
-def _data(experiment: Any, directory: Path) -> Mapping[str, Any]:
-    if not isinstance(experiment, Mapping) or not isinstance(experiment.get("data"), Mapping):
-        raise _unusable(directory / EXPERIMENT, "has no section data")
-    data: Mapping[str, Any] = experiment["data"]
-    return data
+    return Recipe(read_experiment(path).to_json()["data"], note)
 
 
 def _of(directory: Path, stage: str, design: str) -> Stage:
@@ -135,35 +131,23 @@ def _of(directory: Path, stage: str, design: str) -> Stage:
 
 
 def _accuracy(model: Stage) -> dict[str, Any]:
-    scores = _mapping(model, _METRICS, "accuracy")
-    found = {key: scores.get(key) for key in ("float", "single_frame", "mean_frame", "chance")}
-    for key, value in found.items():
-        if value is not None and not (_is_number(value) and 0 <= value <= 1):
-            raise _unusable(model.directory / _METRICS, f"accuracy.{key} must be within 0 and 1")
-    return found
+    scores = load_metrics(model.file(_METRICS))["accuracy"]
+    return {key: scores.get(key) for key in ("float", "single_frame", "mean_frame", "chance")}
 
 
 def _parameters(model: Stage) -> Mapping[str, Any]:
-    return _mapping(model, _METRICS, "parameters")
+    counts: Mapping[str, Any] = load_metrics(model.file(_METRICS))["parameters"]
+    return counts
 
 
 def _equality(hls: Stage) -> dict[str, Any]:
-    proof = _mapping(hls, _EQUALITY)
-    found = {}
-    for pair, name in _PAIRS.items():
-        counts = proof.get(name)
-        if not isinstance(counts, Mapping) or {"compared", "mismatches"} - counts.keys():
-            raise _unusable(hls.directory / _EQUALITY, f"{name} lacks what was compared")
-        found[pair] = counts
-    return found
+    proof = load_proof(hls.file(_EQUALITY))
+    return {pair: proof[name] for pair, name in _PAIRS.items()}
 
 
 def _estimate(hls: Stage, overlay: Stage, manifest: OverlayManifest) -> dict[str, Any]:
     """The section `latency`, if it is an estimate of the overlay's own schedule."""
-    value = _mapping(hls, _ESTIMATE)
-    for key in ("cycles_per_frame", "fill_latency_cycles"):
-        if not (_is_number(value.get(key)) and value[key] > 0):
-            raise _unusable(hls.directory / _ESTIMATE, f"{key} must be a positive number")
+    value = load_estimate(hls.file(_ESTIMATE))
     taken = overlay.manifest.get("inputs", {}).get("estimate")
     cycles = manifest.cycles_per_frame
     if taken is None:
@@ -187,22 +171,3 @@ def _latency(manifest: OverlayManifest) -> dict[str, Any]:
         "frames_per_second": clock * 1e6 / cycles.cycles,
         "frame_microseconds": cycles.cycles / clock,
     }
-
-
-def _mapping(stage: Stage, name: str, *keys: str) -> Mapping[str, Any]:
-    """A JSON object of a stage's file."""
-    value = stage.read_json(name)
-    for key in (None, *keys):
-        value = value if key is None else value.get(key)
-        if not isinstance(value, Mapping):
-            raise _unusable(stage.directory / name, f"{key or 'the file'} must be an object")
-    found: Mapping[str, Any] = value
-    return found
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _unusable(path: Path, problem: str) -> ArtifactError:
-    return ArtifactError(problem, field=str(path))

@@ -14,52 +14,45 @@ from fdht_host.simulator import SimulatedDevice
 from fdht_host.simulator.engine import ReferenceEngine
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file, new_stage, write_json
+from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.boards import get_board
 from fdht_overlays.simulated import build_simulated_overlay
 from tests.overlays.sample_network import sample_network
+from tests.stage_files import estimate, metrics, proof, summary
 
 #: Of a seed whose weights tell one noise from another.
 NETWORK = sample_network(seed=7)
 OTHER = sample_network(seed=8)
-ESTIMATE = {
-    "kind": "estimated",
-    "cycles_per_frame": 500,
-    "fill_latency_cycles": 70,
-    "limited_by": "read frame",
-}
-PROOF = {"compared": 7, "mismatches": 0}
-METRICS = {
-    "accuracy": {"float": 0.5, "single_frame": 0.25, "chance": 0.375},
-    "parameters": {"lstm": 100, "dense_lstm": 4000},
-}
-DATA = {"set": "motion", "test_clips": 4, "test_seed": 3}
+#: The experiment, and its section `[data]`.
+EXPERIMENT = load_experiment("motion").to_json()
+DATA = {**EXPERIMENT["data"], "test_clips": 4, "test_seed": 3}
+EXPERIMENT["data"] = DATA
 
 
-def write_model(directory: Path, network: QuantizedNetwork = NETWORK, **metrics: Any) -> Path:
+def write_model(directory: Path, network: QuantizedNetwork = NETWORK, **changes: Any) -> Path:
     """What training leaves, as far as a run needs it."""
     with new_stage(directory, "model", {}) as (temporary, extra):
         extra["design_id"] = f"{network.design_id:016x}"
         network.save(temporary / "network.json")
-        write_json(temporary / "metrics.json", {**METRICS, **metrics})
-        write_json(temporary / "experiment.json", {"data": DATA})
+        write_json(temporary / "metrics.json", {**metrics(), **changes})
+        write_json(temporary / "experiment.json", EXPERIMENT)
     return directory
 
 
 def write_hls(
-    directory: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True, **estimate: Any
+    directory: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True, **changes: Any
 ) -> Path:
     """What conversion leaves, as far as build and run need it."""
     with new_stage(directory, "hls", {}) as (temporary, extra):
         extra["design_id"] = f"{network.design_id:016x}"
-        extra["estimate"] = {**ESTIMATE, **estimate}
+        extra["estimate"] = {**summary(), **changes}
         network.save(temporary / "network.json")
-        write_json(temporary / "estimate.json", {**ESTIMATE, **estimate, "stages": []})
-        pairs = ("keras_reference", "reference_csim", "reference_csim_exact")
-        write_json(temporary / "equality.json", dict.fromkeys(pairs, PROOF))
+        write_json(temporary / "estimate.json", {**estimate(), **changes})
+        write_json(temporary / "equality.json", proof())
         (temporary / "csim.so").write_bytes(b"replaced by the reference")
         if carried:
-            write_json(temporary / "experiment.json", {"data": DATA})
+            write_json(temporary / "experiment.json", EXPERIMENT)
     return directory
 
 

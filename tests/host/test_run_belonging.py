@@ -27,6 +27,7 @@ from tests.host.builds import (
     write_hls,
     write_model,
 )
+from tests.stage_files import metrics
 
 CLIPS = np.random.default_rng(1).integers(0, 256, (8, 5, NETWORK.inputs)).astype(np.uint8)
 LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2])
@@ -60,9 +61,9 @@ def test_what_belongs_is_there(tmp_path, asked):
     report = run(write_build(tmp_path))
     assert report["left_out"] == {}
     assert report["accuracy"]["float"] == 0.5
-    assert report["parameters"]["dense_lstm"] == 4000
-    assert report["equality"]["reference_csim"] == {"compared": 7, "mismatches": 0}
-    assert report["latency"]["result_microseconds"] == 70 / report["latency"]["clock_mhz"]
+    assert report["parameters"]["dense_lstm"] == 29_557_248
+    assert report["equality"]["reference_csim"]["compared"] == 10_200
+    assert report["latency"]["result_microseconds"] == 16 / report["latency"]["clock_mhz"]
     shown = [np.argmax(ReferenceModel(NETWORK).run(clip)[-1]) for clip in CLIPS]
     assert report["accuracy"]["quantized"] == np.mean(shown == LABELS)
 
@@ -73,7 +74,7 @@ def test_chance_is_the_share_of_the_largest_class_among_the_test_labels(tmp_path
 
 def test_a_model_trained_anew_gives_nothing_to_the_overlay_of_the_former(tmp_path, asked):
     directory = write_build(tmp_path)
-    write_model(directory / "model", OTHER, parameters={"lstm": 1, "dense_lstm": 2})
+    write_model(directory / "model", OTHER)
     report = run(directory)
     assert report["accuracy"]["float"] is report["accuracy"]["single_frame"] is None
     assert report["parameters"]["lstm"] is None
@@ -99,7 +100,7 @@ def test_a_conversion_made_anew_gives_nothing_to_the_overlay_of_the_former(tmp_p
 
 def test_an_estimate_of_another_schedule_is_left_out(tmp_path, asked):
     directory = write_build(tmp_path)
-    write_hls(directory / "hls", fill_latency_cycles=10)
+    write_hls(directory / "hls", fill_latency_cycles=20, latency={"W_x C1": 16, "head": 4})
     report = run(directory)
     assert report["latency"]["result_microseconds"] is None
     assert "is of another conversion" in report["left_out"]["latency"]
@@ -125,12 +126,13 @@ def test_a_doctored_figure_is_left_out(tmp_path, asked, file, changes, section, 
 
 def test_figures_that_cannot_be_true_take_no_others_with_them(tmp_path, asked):
     directory = write_build(tmp_path)
-    write_model(directory / "model", parameters={"lstm": -1}, accuracy={"float": 7})
+    write_model(directory / "model", accuracy={**metrics()["accuracy"], "float": 7})
     report = run(directory)
     assert report["accuracy"]["float"] is None
     assert report["accuracy"]["quantized"] is not None
-    assert "must be within 0 and 1" in report["left_out"]["accuracy"]
-    assert "must be a count" in report["left_out"]["parameters"]
+    assert report["equality"]["reference_csim"]["compared"] == 10_200
+    for section in ("accuracy", "parameters"):
+        assert "metrics.json: accuracy.float = 7" in report["left_out"][section]
 
 
 def test_test_clips_are_those_that_the_overlay_carries(tmp_path, asked):

@@ -230,7 +230,7 @@ def test_several_fibres_at_once_are_refused(write, label):
         }
     )
     message = (
-        rf"schedule\.{label}\.0\.vectors = '?2'?: the core in C\+\+ takes fibres one by one; .*"
+        rf"schedule\.{label}\[0\]\.vectors = '?2'?: the core in C\+\+ takes fibres one by one; .*"
         r"use 1 here, or the core in RTL"
     )
     with pytest.raises(ConversionError, match=message):

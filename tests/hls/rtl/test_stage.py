@@ -78,11 +78,14 @@ def test_no_network(tmp_path: Path):
     [
         (["cosim", "bytes", "--back-pressure", "1"], "back_pressure = 1.0: must be at least 0"),
         (["cosim", "bytes", "--gantt", "a.txt"], "gantt = 'a.txt': must end in .svg"),
-        (["cosim", "bytes", "--schedule", "none.json"], "none.json = 'No such file"),
+        (["cosim", "bytes", "--schedule", "none.json"], "none.json: cannot be read (No such file"),
         (["cosim", "bytes"], "experiment.json"),
         (["cosim", "bytes", "--frames", "4"], "--frames"),
         (["resources", "bytes", "--board", "kv260"], "board = 'kv260': is not of the 7 series"),
-        (["resources", "bytes", "--schedule", "none.json"], "none.json = 'No such file"),
+        (
+            ["resources", "bytes", "--schedule", "none.json"],
+            "none.json: cannot be read (No such file",
+        ),
     ],
 )
 def test_mistakes_take_one_line(

@@ -167,7 +167,9 @@ def test_statistics():
 
 @pytest.mark.parametrize("text", ["", "[]", '{"design": {}}'])
 def test_statistics_that_are_none(text: str):
-    with pytest.raises(ToolError, match="yosys: wrote statistics that cannot be read"):
+    with pytest.raises(
+        ToolError, match=r"^yosys: statistics: .*(is not valid JSON|must be a table)"
+    ):
         read_statistics(text)
 
 

@@ -71,6 +71,23 @@ def test_probe_and_phase_times(tmp_path: Path) -> None:
     assert times.resize_seconds > 0
 
 
+@pytest.mark.parametrize(
+    ("size", "limit", "named"),
+    [
+        ((0, 20), None, "height = 0"),
+        ((12, "20"), None, "width = '20'"),
+        ((12, 20.5), None, "width = 20.5"),
+        ((12, 10**6), None, "width = 1000000"),
+        ((12, 20), -1, "limit = -1"),
+        ((12, 20), True, "limit = True"),
+    ],
+)
+def test_sizes_and_limits_that_are_none(tmp_path: Path, size, limit, named: str) -> None:
+    """Refused before the file is opened."""
+    with pytest.raises(ConfigError, match=f"^{named}: must be a whole number"):
+        video.decode(tmp_path / "none.mkv", *size, limit=limit)
+
+
 def test_decode_resizes_and_limits(tmp_path: Path) -> None:
     frames = np.full((6, 24, 32, 3), (10, 100, 200), np.uint8)
     path = tmp_path / "plain.mkv"

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_models.arguments import count
 from fdht_models.features import Feature, get_feature
 from fdht_models.media import PixelConverter, VideoFile, VideoInfo, shown_size
 from fdht_models.media.messages import damaged, empty, other_size
 
 Frame = npt.NDArray[np.uint8]
 _ALL_PROCESSORS = 0
+#: Pixels; more than any frame that a network here could read.
+_LONGEST_SIDE = 16_384
 
 
 @dataclass
@@ -82,7 +85,11 @@ def decode(
             for it, or begins with another size with `strict_size`; while iterating, if it holds no
             frame, is damaged or cut short, is turned by an odd angle, or changes its size with
             `strict_size` - frames before it have been given out, the message says where.
+        ConfigError: a size or limit is no whole number, or none that a picture can have.
     """
+    height = count(height, "height", most=_LONGEST_SIDE)
+    width = count(width, "width", most=_LONGEST_SIDE)
+    limit = None if limit is None else count(limit, "limit", least=0)
     video = VideoFile(path, _ALL_PROCESSORS)
     pictures = _decode(video, (height, width), limit, strict_size, times or VideoTimes())
     if not strict_size:

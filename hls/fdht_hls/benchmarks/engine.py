@@ -32,7 +32,7 @@ from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
@@ -150,7 +150,8 @@ def simulate_once(
     """
     key = hashlib.sha256(f"{latency}\0{frames}\0{design.verilog}".encode()).hexdigest()[:24]
     kept = directory / "simulated" / f"{key}.json"
-    if not kept.is_file():
+    found = _kept(kept)
+    if found is None:
         result = cosim(
             design.network,
             design.schedule,
@@ -160,9 +161,23 @@ def simulate_once(
             port_bytes=design.port_bytes,
             quick=quick,
         )
-        write_json(kept, result.to_json())
-    found: dict[str, Any] = read_json(kept)
+        found = result.to_json()
+        write_json(kept, found)
     return found
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    """A simulation that is kept; None if there is none, or it is damaged: it is made again."""
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+    except ArtifactError:
+        return None
+    figures = ("mismatches", "cycles_per_frame", "io_limit", "last_pixel_to_result")
+    sound = isinstance(found, dict) and isinstance(found.get("limited_by"), str)
+    sound = sound and all(type(found.get(key)) in (int, float) for key in figures)
+    return found if sound else None
 
 
 def bench_engine(

@@ -95,6 +95,16 @@ def test_rows_and_resuming(tmp_path: Path, runs: list[int], monkeypatch: pytest.
     assert text.row_count == 2
 
 
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"mismatches": true}', "{" * 100_000])
+def test_a_kept_simulation_that_is_damaged_is_made_again(tmp_path: Path, runs: list[int], text):
+    default = replace(QUICK_CASES[0], tuned=False)
+    rows = rows_of(tmp_path, default, resources=False)
+    for kept in (tmp_path / "engine" / "simulated").iterdir():
+        kept.write_text(text)
+    assert rows_of(tmp_path, default, resources=False) == rows
+    assert runs == [0, 40, 0, 40]
+
+
 def test_designs_that_are_not_counted_are_estimated(tmp_path: Path, runs: list[int], monkeypatch):
     def never(*_: object) -> Resources:
         raise AssertionError("counts")

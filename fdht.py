@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fdht: {shortened(message(), 380)}; see fdht --help", file=sys.stderr)
         return USER_ERROR
     if stopped == INTERRUPTED:
-        print("fdht: interrupted; the same command goes on from here", file=sys.stderr)
+        print("fdht: interrupted; what is finished is kept", file=sys.stderr)
     return int(stopped or 0)
 
 
@@ -136,7 +136,7 @@ def train(
     ] = None,
     data_root: DataRoot = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate with so many folds.")
+        int | None, typer.Option(min=2, max=1000, help="Cross-validate with so many folds.")
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write events into build/<name>/logs.")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.video import VideoLabels, VideoTimes, decode, features, probe, read_labels
-from fdht_models.errors import ConfigError, DataError
+from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.features import get_feature
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -193,10 +193,13 @@ def stream_video(
     starts = [] if labels is None else [stretch.start for stretch in labels.stretches]
     stream = features(pictures, network.feature, starts=frozenset(starts), times=run.times)
     reference = ReferenceModel(network)
+    failure: FdhtError | None = None
     for length, reset, label in _plan(str(network.feature), labels, clip_frames):
         started = time.perf_counter()
-        block = _take(stream, length)
-        if block is None:
+        block, failure = _take(stream, length)
+        if failure is not None and len(block) < length:
+            label = None  # of a clip of which not all is there
+        if not len(block):
             break
         logits = accelerator.infer(block, reset=reset)
         run.seconds += time.perf_counter() - started
@@ -208,6 +211,10 @@ def stream_video(
         run.segments.append(Segment(run.frames, len(block), predicted, label))
         run.frames += len(block)
         progress(path.name, run.frames, info.frames or 0)
+        if failure is not None:
+            break
+    if failure is not None:
+        raise failure
     if not run.segments:
         raise DataError(
             "has too few frames for a single result",
@@ -237,8 +244,15 @@ def _plan(
             yield stretch.frames - lost, True, label
 
 
-def _take(stream: Iterator[npt.NDArray[Any]], count: int) -> npt.NDArray[Any] | None:
-    """The next frames of a stream, at most `count`; None at its end."""
-    # The counter comes first: `zip` would otherwise take one frame more, and drop it.
-    frames = [frame.copy() for _, frame in zip(range(count), stream, strict=False)]
-    return np.stack(frames) if frames else None
+def _take(
+    stream: Iterator[npt.NDArray[Any]], count: int
+) -> tuple[npt.NDArray[Any], FdhtError | None]:
+    """The next frames of a stream, at most `count`, and why there are no more if it failed."""
+    frames: list[npt.NDArray[Any]] = []
+    failure: FdhtError | None = None
+    try:
+        # The counter comes first: `zip` would otherwise take one frame more, and drop it.
+        frames.extend(frame.copy() for _, frame in zip(range(count), stream, strict=False))
+    except FdhtError as error:
+        failure = error  # the frames before it are good
+    return np.stack(frames) if frames else np.zeros((0, 0), np.uint8), failure

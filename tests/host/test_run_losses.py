@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import fdht
 import fdht_host.run
-from fdht_models.errors import DeviceError
-from tests.host.builds import cut_short, reference_as_core, write_build, write_video
+import fdht_host.streams
+from fdht_host.streams import VideoRun, stream_video
+from fdht_models.errors import DataError, DeviceError
+from fdht_models.tensor.reference import ReferenceModel
+from tests.host.builds import NETWORK, cut_short, reference_as_core, write_build, write_video
 
 
 @pytest.fixture
@@ -69,7 +73,8 @@ def test_damage_in_the_middle_leaves_what_was_streamed(directory, tmp_path, caps
     videos = [report["video"], *report["provenance"]["videos"]]
     assert [video["file"] for video in videos] == ["first.mkv", "broken.mkv", "last.mkv"]
     assert [len(video["predictions"]) for video in videos][::2] == [8, 8]
-    assert 0 < videos[1]["features"] < 399
+    # Every frame before the damage is classified: the first has none to be compared with.
+    assert 0 < videos[1]["features"] == videos[1]["frames"] - 1 < 399
     features = sum(video["features"] for video in videos)
     assert report["equality"]["reference_board"] == {"compared": 3 * features, "mismatches": 0}
     (failure,) = report["failures"]
@@ -77,6 +82,43 @@ def test_damage_in_the_middle_leaves_what_was_streamed(directory, tmp_path, caps
     assert "broken.mkv" in failure["reason"]
     page = next(directory.glob("run/*/report.html")).read_text()
     assert "The run did not come to its end" in page
+
+
+def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
+    """Four clips of ten frames, of which the file holds a part: what is there is classified."""
+    path = write_video(tmp_path / "labelled.mkv", labelled=True)
+    found = VideoRun(path)
+    accelerated, network = [], NETWORK
+
+    def infer(block: Any, reset: bool) -> Any:
+        accelerated.append((len(block), reset))
+        return ReferenceModel(network).run(block)
+
+    pictures = fdht_host.streams.decode
+
+    def breaks(*arguments: Any, **settings: Any) -> Any:
+        for number, picture in enumerate(pictures(*arguments, **settings)):
+            if number == 25:
+                raise DataError("breaks off", field="frame 25")
+            yield picture
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fdht_host.streams, "decode", breaks)
+        with pytest.raises(DataError, match="breaks off"):
+            stream_video(
+                SimpleNamespace(infer=infer), network, path, 0, True, lambda *_: None, found
+            )
+    assert accelerated == [(9, True), (9, True), (4, True)]
+    assert [segment.label is None for segment in found.segments] == [False, False, True]
+    assert found.frames == 22
+
+
+def test_a_source_without_a_name_is_refused(directory, capsys):
+    for name in ("", ".", "/"):
+        options = ["--build", str(directory.parent), "--no-energy", "--source", name]
+        assert fdht.main(["run", directory.name, *options]) == 2
+        error = capsys.readouterr().err
+        assert "Traceback" not in error and error.startswith("fdht: ") and error.count("\n") == 1
 
 
 def test_energy_that_fails_is_a_section_that_says_why(directory, tmp_path, monkeypatch):

@@ -97,7 +97,7 @@ def test_folds_of_a_folder_are_its_divisions() -> None:
         assert source.request.seed == 0  # one division into folds, of which each is used once
 
 
-@pytest.mark.parametrize("folds", [0, 1])
+@pytest.mark.parametrize("folds", [0, 1, 10**9])
 def test_one_fold_is_refused(tmp_path: Path, folds: int) -> None:
     with pytest.raises(ConfigError, match=rf"^folds = {folds}: a deviation needs at least 2"):
         cross_validate(EXPERIMENT, tmp_path / "small", folds)

@@ -188,7 +188,7 @@ def test_a_build_that_is_ended_takes_its_tool_with_it(tmp_path, build, monkeypat
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
     assert (process.returncode, error.count("\n")) == (130, 1)
-    assert "interrupted; the same command goes on from here" in error
+    assert "interrupted; what is finished is kept" in error
     assert process_ended(tool, 30)
     assert not (build / "tiny-net" / "overlay").exists()
 

@@ -62,7 +62,7 @@ class _SideFile:
 
 def labels_path(video: Path) -> Path:
     """`clips.mkv` -> `clips.mkv.labels.json`."""
-    return video.with_name(video.name + ".labels.json")
+    return Path(f"{video}.labels.json")  # also of a path without a name, such as "."
 
 
 def check_clips(path: Path, clips: Sequence[Clip], classes: Sequence[str], frames: int) -> None:

@@ -25,6 +25,8 @@ from fdht_models.training.stage import train_stage
 
 #: Directory and file below build/<name>.
 FOLDS, RESULT = "folds", "folds.json"
+#: More trainings than anybody waits for.
+MOST_FOLDS = 1000
 #: Models whose accuracies are compared.
 _MODELS = ("quantized", "float")
 _SEEDS = ("seed", "test_seed")
@@ -89,9 +91,12 @@ def fold_experiments(experiment: Experiment, folds: int) -> list[Experiment]:
     Raises:
         ConfigError: fewer than 2 folds, or a set that cannot be divided into so many.
     """
-    if folds < 2:
+    if not 2 <= folds <= MOST_FOLDS:
         raise ConfigError(
-            "a deviation needs at least 2", field="folds", value=folds, remedy="choose more"
+            f"a deviation needs at least 2, and {MOST_FOLDS:,} trainings are the most",
+            field="folds",
+            value=folds,
+            remedy="choose more" if folds < 2 else "choose fewer",
         )
     given = experiment.to_json()
     data = given["data"]

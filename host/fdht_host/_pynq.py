@@ -47,8 +47,11 @@ def state_file(device: object) -> Path | None:
     """Where pynq notes what is loaded into a real board, for all programs; None: nowhere."""
     if EmbeddedDevice is None or not isinstance(device, EmbeddedDevice):
         return None
-    # pynq.pl_server.global_state._get_state_path, with the tag that EmbeddedDevice gives.
-    return Path(pynq.pl_server.__file__).parent / "global_pl_state_.json"
+    # pynq 3.1: pynq.pl_server.global_state._get_state_path, with the tag that EmbeddedDevice gives;
+    # pynq 3.0 has one file for all devices.
+    tagged = hasattr(pynq.pl_server.global_state, "_get_state_path")
+    name = "global_pl_state_.json" if tagged else "global_pl_state.json"
+    return Path(pynq.pl_server.__file__).parent / name
 
 
 __all__ = [

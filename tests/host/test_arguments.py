@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 
 from fdht_hls.process import run_logged, run_tool
-from fdht_hls.rtl.simulation import RunSettings
 from fdht_hls.vitis.runner import synthesize
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy import EnergySettings
 from fdht_host.power import SamplingMeter, Sensor, rapl_meter
 from fdht_host.power.sampling import characterise
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
-from fdht_overlays.open.simulation import SystemSettings
 from fdht_overlays.plan.plan import BuildPlan, Step
 from fdht_overlays.plan.remote import parse_host, run_remotely
 from fdht_overlays.plan.running import run_plan
@@ -170,10 +168,18 @@ def test_programs(tmp_path, timeout):
 
 
 @pytest.mark.parametrize("timeout", NO_TIMES)
-def test_settings_of_simulations_and_steps(timeout):
+def test_settings_of_simulations(timeout):
+    pytest.importorskip("amaranth")
+    from fdht_hls.rtl.simulation import RunSettings
+    from fdht_overlays.open.simulation import SystemSettings
+
     for make in (RunSettings, SystemSettings):
         with pytest.raises(ConfigError, match=r"^timeout"):
             make(timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", NO_TIMES)
+def test_settings_of_steps(timeout):
     with pytest.raises(ConfigError, match=r"^timeout of step one"):
         step(timeout)
 

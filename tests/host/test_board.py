@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -137,6 +138,9 @@ def test_a_buffer_that_pynq_cannot_synchronise_is_one_line(directory, device, mo
     )
 
 
+@pytest.mark.skipif(
+    version("pynq").startswith("3.0"), reason="pynq 3.0 asks XRT itself, which is not here"
+)
 def test_the_simulated_board_refuses_as_pynqs_own_device_does(directory):
     """`EmbeddedDevice` with nothing of a board behind it: the same errors, of the same types."""
     real = object.__new__(_pynq.EmbeddedDevice)

@@ -190,15 +190,8 @@ class CSimulation:
             ArtifactError: the library was made by another version.
             DeviceError: it is closed, reports a failure, or gives another number of values.
         """
-        if self._library is None:
-            raise DeviceError("is closed", field="C simulation")
-        observe = getattr(self._library, _OBSERVE_ENTRY, None)
-        if observe is None:
-            raise ArtifactError(
-                f"has no {_OBSERVE_ENTRY}", field="C simulation", remedy="run fdht convert again"
-            )
+        observe, observed = self._entry(_OBSERVE_ENTRY), self._entry(_OBSERVED_ENTRY)
         observe.argtypes, observe.restype = [ctypes.c_void_p, ctypes.c_uint64], None
-        observed = getattr(self._library, _OBSERVED_ENTRY)
         observed.restype = ctypes.c_uint64
         seen = np.empty((count, values), np.int64)
         observe(seen.ctypes.data, seen.size)
@@ -251,17 +244,22 @@ class CSimulation:
             ArtifactError: the library has no such entry point.
             DeviceError: the simulation reports a failure, or is closed.
         """
-        if self._library is None:
-            raise DeviceError("is closed", field="C simulation")
-        function = getattr(self._library, _CLIPS_ENTRY, None)
-        if function is None:
-            raise ArtifactError(
-                f"has no {_CLIPS_ENTRY}", field="C simulation", remedy="run fdht convert again"
-            )
+        function = self._entry(_CLIPS_ENTRY)
         function.argtypes = self._function.argtypes[:4]
         function.restype = ctypes.c_int
         if code := function(frames, results, clips, frames_a_clip):
             raise DeviceError("failed", field="C simulation", value=code)
+
+    def _entry(self, name: str) -> Any:
+        """An entry point that libraries of other versions may lack."""
+        if self._library is None:
+            raise DeviceError("is closed", field="C simulation")
+        found = getattr(self._library, name, None)
+        if found is None:
+            raise ArtifactError(
+                f"has no {name}", field="C simulation", remedy="run fdht convert again"
+            )
+        return found
 
     def close(self) -> None:
         """Unloads the library."""

@@ -27,6 +27,7 @@ ON_BOARD = (
     "fdht_models.artifacts",
     "fdht_models.features",
     "fdht_models.media",
+    "fdht_models.preprocessing",
     "fdht_models.tensor",
     "fdht_hls.registers",
     "fdht_overlays",

@@ -289,8 +289,6 @@ class _Structure:
 
     schema: int
     classes: tuple[str, ...]
-    feature: str | None
-    frame_shape: tuple[int, ...]
     recurrence: Mapping[str, Any]
     head: Mapping[str, Any]
     constant: Mapping[str, str]
@@ -303,13 +301,13 @@ def _structure(value: object) -> Any:
 
 
 def structure_of(network: QuantizedNetwork, schedule: Schedule) -> dict[str, Any]:
-    """A network without its name and its loadable weights, as JSON.
+    """A network without its name, preprocessing and loadable weights, as JSON.
 
     Of the weights there are formats and shapes. Under "constant" stand digests of the numbers that
     are in the hardware for good: truth tables, and cores that a stage holds as constants.
     """
     value = network.to_json()
-    del value["name"]
+    del value["name"], value["preprocessing"]  # the host's affair: inputs are in the recurrence
     recurrence, constant = value["recurrence"], {}
     fixed = {
         core

@@ -7,7 +7,8 @@ them on every generated one, so what the network sees is the same in both places
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +28,22 @@ class Feature:
             no frame before it.
         function: maps (previous frame, frame), both uint8 [H, W, 3], to uint8 [H * W * 3]. With
             `needs_previous` False, the previous frame is not looked at.
+        has_dead_zone: True if small differences can be made to count as none.
     """
 
     name: str
     needs_previous: bool
     function: Callable[[Frame, Frame], Frame]
+    has_dead_zone: bool = False
 
 
-def motion_energy(previous: Frame, frame: Frame) -> Frame:
+def motion_energy(previous: Frame, frame: Frame, dead_zone: int = 0) -> Frame:
     """Returns |frame - previous|, the usual motion energy, at full resolution.
 
     Args:
         previous: uint8 [H, W, 3], the frame before.
         frame: uint8 [H, W, 3].
+        dead_zone: the largest difference that counts as none, from 0 (every difference counts).
 
     Returns:
         uint8 [H * W * 3] in the order row, column, channel. No value saturates: the distance of
@@ -56,7 +60,10 @@ def motion_energy(previous: Frame, frame: Frame) -> Frame:
             remedy="resize every frame of a stream alike and keep its values as uint8",
         )
     # max - min stays in uint8; a plain difference would wrap round.
-    return (np.maximum(previous, frame) - np.minimum(previous, frame)).ravel()
+    found: Frame = (np.maximum(previous, frame) - np.minimum(previous, frame)).ravel()
+    if dead_zone:
+        found[found <= dead_zone] = 0
+    return found
 
 
 def pixels(previous: Frame, frame: Frame) -> Frame:
@@ -69,20 +76,31 @@ def pixels(previous: Frame, frame: Frame) -> Frame:
 FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
-        Feature("motion_energy", True, motion_energy),
+        Feature("motion_energy", True, motion_energy, has_dead_zone=True),
         Feature("pixels", False, pixels),
     )
 }
 
 
-def get_feature(name: str) -> Feature:
-    """Returns the feature called `name`.
+def get_feature(name: str, dead_zone: int = 0) -> Feature:
+    """Returns the feature called `name`, with differences up to `dead_zone` counted as none.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or it has no dead zone.
     """
     try:
-        return FEATURES[name]
+        found = FEATURES[name]
+        if not dead_zone:
+            return found
+        if not found.has_dead_zone:
+            raise ConfigError(
+                f"'{name}' compares nothing, so that no difference can be left out",
+                field="dead_zone",
+                value=dead_zone,
+                remedy="leave it out, or choose the feature motion_energy",
+            )
+        narrowed = partial(motion_energy, dead_zone=dead_zone)
+        return replace(found, function=narrowed)
     except KeyError:
         raise ConfigError(
             "there is no such feature",
@@ -92,12 +110,13 @@ def get_feature(name: str) -> Feature:
         ) from None
 
 
-def features_of(name: str, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def features_of(name: str, frames: NDArray[np.uint8], dead_zone: int = 0) -> NDArray[np.uint8]:
     """Applies a feature to a whole clip.
 
     Args:
         name: a key of `FEATURES`.
         frames: uint8 [frames, H, W, 3] in order of time.
+        dead_zone: see `get_feature`.
 
     Returns:
         uint8 [frames - 1, H * W * 3] if the feature needs the previous frame, otherwise
@@ -107,7 +126,7 @@ def features_of(name: str, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         ConfigError: there is no such feature.
         ShapeError: `frames` is not uint8 [frames, H, W, 3], or holds too few frames.
     """
-    feature = get_feature(name)
+    feature = get_feature(name, dead_zone)
     first = 1 if feature.needs_previous else 0
     if frames.ndim != 4 or len(frames) <= first:
         raise ShapeError(

@@ -102,7 +102,9 @@ class DataSettings:
         test_seed: of generated test clips.
         root: the folder; this and the keys that follow are those of `FolderRequest`.
         protocol: which frames of a video.
+        stride: frames from one that is taken to the next.
         feature: of video.
+        dead_zone: of the feature motion_energy.
         fold_rule: how clips are divided.
         folds: into how many parts.
         fold: which part is the test split.
@@ -123,7 +125,9 @@ class DataSettings:
     test_seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
     root: str | None = field(default=None, metadata={"check": text()})
     protocol: str | None = field(default=None, metadata={"check": text()})
+    stride: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
     feature: str | None = field(default=None, metadata={"check": text()})
+    dead_zone: int | None = field(default=None, metadata={"check": whole(0, 254)})
     fold_rule: str | None = field(default=None, metadata={"check": text()})
     folds: int | None = field(default=None, metadata={"check": whole(1, 1000)})
     fold: int | None = field(default=None, metadata={"check": whole(0, 999)})

@@ -14,6 +14,7 @@ from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
 from fdht_models.layers.quantized import QFDHTLSTM, QTensorGRU, QTensorLSTM
 from fdht_models.layers.quantizers import quantizer_for
+from fdht_models.preprocessing import plain
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.recurrent import RecurrentShape, fdht_shape
@@ -142,8 +143,7 @@ class Classifier:
             *model.layers[-2:],
             name=self.name,
             classes=tuple(f"class {number}" for number in range(self.classes)),
-            feature=None,
-            frame_shape=(self.shape.input_size,),
+            preprocessing=plain(self.shape.input_size, 20),
         )
 
 

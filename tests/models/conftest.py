@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fdht_models.data.folders import Clip, FolderRequest, shards
-from fdht_models.data.folders.decoding import read_video
+from fdht_models.data.folders import shards
+from fdht_models.preprocessing import ClipInputs, Preprocessing, read_clip
 from tests.models.folders_samples import ucf11
 
 
@@ -22,10 +22,10 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the clips that were decoded in this process; shards of four clips."""
     keys: list[str] = []
 
-    def read(request: FolderRequest, clip: Clip) -> object:
-        keys.append(clip.key)
-        return read_video(request, clip)
+    def read(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
+        keys.append(key)
+        return read_clip(path, key, preprocessing)
 
-    monkeypatch.setattr(shards, "read_video", read)
+    monkeypatch.setattr(shards, "read_clip", read)
     monkeypatch.setitem(shards._CLIPS, "video", 4)
     return keys

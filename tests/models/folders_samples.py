@@ -10,8 +10,16 @@ from pathlib import Path
 import av
 import numpy as np
 
+from fdht_models.data.folders import Clip, FolderRequest
+from fdht_models.preprocessing import ClipInputs, read_clip
+
 HEIGHT, WIDTH = 12, 16
 SIZE = {"height": HEIGHT, "width": WIDTH}
+
+
+def read_of(request: FolderRequest, clip: Clip) -> ClipInputs:
+    """A clip as a completed request makes it."""
+    return read_clip(request.root / clip.path, clip.key, request.preprocessing())
 
 
 def random_frames(count: int, seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from fdht_models.preprocessing import plain
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import Cell, GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
@@ -128,8 +129,8 @@ class _Builder:
         )
         bias = self._draw(FixedPoint(self.widths.bias, self.widths.bias - 2), (classes,))
         labels = tuple(f"class {number}" for number in range(classes))
-        frame_shape = (self.shape.input_size,)
-        return QuantizedNetwork(name, labels, None, frame_shape, recurrence, Head(weights, bias))
+        preprocessing = plain(self.shape.input_size, 20)
+        return QuantizedNetwork(name, labels, preprocessing, recurrence, Head(weights, bias))
 
     def _path(
         self,

@@ -15,12 +15,14 @@ from fdht_models.layers.export import (
 )
 from fdht_models.layers.quantized import QFDHTLSTM
 from fdht_models.layers.quantizers import format_of
+from fdht_models.preprocessing import Picture, Preprocessing, Sampling, plain
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from tests.models.strategies import SMALL_SHAPE, dense_ht, fdht_arguments, layer_formats, tree_of
 
 CLASSES = ("left", "right", "still")
+PIXELS = Preprocessing(Sampling("generated", 5), picture=Picture(4, 5, "pixels"))
 
 
 def head(kernel: str = "quantized_bits(8, 0, alpha=1)", **options) -> qkeras.QDense:
@@ -45,9 +47,7 @@ def model_of(dense: qkeras.QDense, formats=None, sequences: bool = True) -> kera
 
 
 def export(model: keras.Sequential) -> QuantizedNetwork:
-    return export_network(
-        *model.layers, name="tiny", classes=CLASSES, feature="pixels", frame_shape=(4, 5, 3)
-    )
+    return export_network(*model.layers, name="tiny", classes=CLASSES, preprocessing=PIXELS)
 
 
 def frames_and_values(clips: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,8 +202,7 @@ def test_another_number_of_classes_is_refused():
             *model_of(head()).layers,
             name="tiny",
             classes=("one", "two"),
-            feature=None,
-            frame_shape=(60,),
+            preprocessing=plain(60, 5),
         )
 
 
@@ -216,9 +215,7 @@ def own(**options):
 
 
 def exported(layer, dense) -> QuantizedNetwork:
-    return export_network(
-        layer, dense, name="tiny", classes=CLASSES, feature=None, frame_shape=(60,)
-    )
+    return export_network(layer, dense, name="tiny", classes=CLASSES, preprocessing=plain(60, 5))
 
 
 def chain(*layers):

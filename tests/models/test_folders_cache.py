@@ -19,9 +19,9 @@ from fdht_models.data.folders import (
     shards,
 )
 from fdht_models.data.folders import index as index_module
-from fdht_models.data.folders.decoding import read_video
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.errors import ArtifactError, DataError
+from fdht_models.preprocessing import ClipInputs, Preprocessing, read_clip
 from tests.models.folders_samples import SIZE, leftovers, random_frames, write_video
 
 
@@ -119,6 +119,9 @@ def test_the_digest_tells_content_and_settings_without_decoding(
         {"seed": 1},
         {"steps": 5},
         {"protocol": "uniform"},
+        {"protocol": "stride"},
+        {"protocol": "stride", "stride": 2},
+        {"feature": "motion_energy", "dead_zone": 3},
         {"feature": "motion_energy"},
         {"width": 8},
         {"height": 8},
@@ -129,7 +132,7 @@ def test_other_settings_are_decoded_again(change: dict[str, object], tmp_path: P
     clips, digests = [Clip("biking/v_biking_01_01", "v.avi", (0,))], {"v.avi": "0" * 64}
 
     def key(request: FolderRequest) -> dict[str, object]:
-        (shard,) = shards.plan_shards(request.complete(), clips, digests, tmp_path)
+        (shard,) = shards.plan_shards(request.complete(), "train", clips, digests, tmp_path)
         return shard.inputs
 
     assert key(request) == key(FolderRequest("ucf11", tmp_path / "elsewhere", fold=3, **SIZE))
@@ -142,15 +145,15 @@ def test_an_interrupted_decoding_goes_on_where_it_was(
     request = FolderRequest("ucf11", root, **SIZE)
     expected, _ = load_folder(request, "train", tmp_path / "whole")
     decoded.clear()
-    count = shards.read_video
+    count = shards.read_clip
 
-    def interrupt(request: FolderRequest, clip: Clip) -> object:
+    def interrupt(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
         if len(decoded) == 10:
             raise KeyboardInterrupt
-        return count(request, clip)
+        return count(path, key, preprocessing)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "read_video", interrupt)
+        patch.setattr(shards, "read_clip", interrupt)
         with pytest.raises(KeyboardInterrupt):
             load_folder(request, "train", tmp_path / "cache")
     assert len(decoded) == 10
@@ -199,11 +202,11 @@ def test_a_damaged_shard_is_decoded_again(root: Path, tmp_path: Path, decoded: l
 def test_a_disk_that_goes_away_is_no_fault_of_the_clips(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(request: FolderRequest, clip: Clip) -> object:
-        (request.root / clip.path).unlink()
-        return read_video(request, clip)
+    def read(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
+        path.unlink()
+        return read_clip(path, key, preprocessing)
 
-    monkeypatch.setattr(shards, "read_video", read)
+    monkeypatch.setattr(shards, "read_clip", read)
     request = FolderRequest("ucf11", root, **SIZE)
     with pytest.raises(DataError, match="can no longer be read"):
         load_folder(request, "train", tmp_path / "cache")

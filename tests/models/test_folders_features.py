@@ -16,13 +16,20 @@ from numpy.typing import NDArray
 from fdht_models.data.folders import FolderRequest, list_folder, load_folder, shards
 from fdht_models.data.folders.folds import assign_splits
 from fdht_models.data.folders.names import UCF11
-from fdht_models.data.folders.vectors import FULL_SCALE, quantise, read_features
+from fdht_models.data.folders.vectors import FULL_SCALE
 from fdht_models.data.selection import source_of
 from fdht_models.errors import ConfigError, DataError
+from fdht_models.preprocessing import ClipInputs, Preprocessing, Sampling, Values, read_clip
+from fdht_models.preprocessing.values import quantise, read_values
 
 LENGTH = 2048
 
 Array = NDArray[Any]
+
+
+def read_features(path: Path, key: str, protocol: str, steps: int, seed: int) -> Array:
+    sampling = Sampling(protocol, steps, seed=seed)
+    return read_values(path, key, sampling, Values(LENGTH, FULL_SCALE)).values
 
 
 def random_codes(frames: int, seed: int) -> Array:
@@ -96,7 +103,7 @@ def test_floats_become_codes_by_one_constant(kind: Any, tmp_path: Path) -> None:
     found = read_features(path, "key", "uniform", 7, 0)
     np.testing.assert_array_equal(found, expected)
     # Not by the data: half of the values are half of the codes, whatever the others are.
-    assert quantise(np.array([[2.0]], np.float32))[0, 0] == documented_code(2.0) == 128
+    assert quantise(np.array([[2.0]], np.float32), FULL_SCALE)[0, 0] == documented_code(2.0) == 128
     assert FULL_SCALE == 4.0
 
 
@@ -295,11 +302,11 @@ def test_the_cache_holds_as_long_as_files_and_settings_do(
     write_tree(root)
     read: list[str] = []
 
-    def counted(path: Path, *rest: Any) -> Array:
+    def counted(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
         read.append(path.name)
-        return read_features(path, *rest)
+        return read_clip(path, key, preprocessing)
 
-    monkeypatch.setattr(shards, "read_features", counted)
+    monkeypatch.setattr(shards, "read_clip", counted)
     request = FolderRequest("features", root)
 
     def load(**settings: Any) -> tuple[Array, int]:
@@ -309,7 +316,7 @@ def test_the_cache_holds_as_long_as_files_and_settings_do(
         return frames, len(read)
 
     first, count = load()
-    assert count == 20 and request.inputs == LENGTH
+    assert count == 20 and request.complete().preprocessing().inputs == LENGTH
     again, count = load()
     assert count == 0
     np.testing.assert_array_equal(again, first)
@@ -345,7 +352,7 @@ def test_features_need_no_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_settings(tmp_path: Path) -> None:
     request = FolderRequest("features", tmp_path).complete()
     assert (request.protocol, request.steps, request.feature) == ("six", 6, None)
-    assert request.frame_shape == (LENGTH,)
+    assert request.complete().preprocessing().frame_shape == (LENGTH,)
     assert FolderRequest("features", tmp_path, "tt_rnn").complete().steps == 1492
     with pytest.raises(ConfigError, match="feature = 'pixels': UCF11 as CNN features is not video"):
         FolderRequest("features", tmp_path, feature="pixels").complete()

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from fdht_models.data.folders import Clip, FolderRequest, load_folder
-from fdht_models.data.folders.decoding import read_video
-from fdht_models.data.folders.protocols import choose_frames
 from fdht_models.errors import DataError
+from fdht_models.preprocessing.protocols import choose_frames
 from tests.models.folders_samples import (
     HEIGHT,
     SIZE,
     WIDTH,
     decode,
     random_frames,
+    read_of,
     ucf11,
     write_frameless_video,
     write_video,
@@ -29,7 +29,7 @@ CLIP = Clip("biking/v_biking_01_01", "v.avi", (0,))
 def read(root: Path, frames: np.ndarray, name: str = "ucf11", **settings: object) -> np.ndarray:
     write_video(root / "v.avi", frames)
     settings = {**SIZE, **settings}
-    decoded = read_video(FolderRequest(name, root, **settings).complete(), CLIP)
+    decoded = read_of(FolderRequest(name, root, **settings).complete(), CLIP)
     assert decoded.damage == ""
     return decoded.values
 
@@ -113,7 +113,7 @@ def test_mpeg_is_decoded_frame_by_frame(tmp_path: Path) -> None:
     frames = np.broadcast_to(ramp, (25, 32, 32, 3))
     path = write_video(tmp_path / "v.mpg", np.ascontiguousarray(frames), codec="mpeg1video")
     request = FolderRequest("ucf11", tmp_path, "tt_rnn", 25, height=32, width=32).complete()
-    found = read_video(request, Clip("k", "v.mpg", (0,))).values
+    found = read_of(request, Clip("k", "v.mpg", (0,))).values
     np.testing.assert_array_equal(found, decode(path).reshape(25, -1))
     assert np.all(np.diff(found.mean(axis=1)) > 5)  # all of them, in their order
 
@@ -124,7 +124,7 @@ def test_wrong_frame_rates_change_nothing(rate: Fraction | int, tmp_path: Path) 
     write_video(tmp_path / "v.avi", frames, rate)
     for protocol, taken in (("uniform", [1, 5, 8, 11, 15, 18]), ("six", six_of(20, 6, 0))):
         request = FolderRequest("ucf11", tmp_path, protocol, **SIZE).complete()
-        found = read_video(request, CLIP).values
+        found = read_of(request, CLIP).values
         np.testing.assert_array_equal(found, frames[taken].reshape(6, -1))
 
 
@@ -139,7 +139,7 @@ def test_a_stream_without_any_rate(tmp_path: Path) -> None:
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     request = FolderRequest("ucf11", tmp_path, "tt_rnn", 12, height=32, width=32).complete()
-    found = read_video(request, CLIP).values
+    found = read_of(request, CLIP).values
     np.testing.assert_array_equal(found, decode(tmp_path / "v.avi").reshape(12, -1))
 
 
@@ -147,7 +147,7 @@ def test_a_video_without_frames_and_one_with_too_few(tmp_path: Path) -> None:
     request = FolderRequest("ucf11", tmp_path, "tt_rnn", 4, **SIZE).complete()
     write_frameless_video(tmp_path / "v.avi")
     with pytest.raises(DataError, match="holds no frame"):
-        read_video(request, CLIP)
+        read_of(request, CLIP)
     with pytest.raises(DataError, match="one frame, and the feature compares two"):
         read(tmp_path, random_frames(1, 0), protocol="tt_rnn", steps=4, feature="motion_energy")
 
@@ -160,7 +160,7 @@ def test_a_sound_file_is_no_video(tmp_path: Path) -> None:
         output.mux(stream.encode(frame))
     request = FolderRequest("ucf11", tmp_path, **SIZE).complete()
     with pytest.raises(DataError, match="holds no video stream"):
-        read_video(request, CLIP)
+        read_of(request, CLIP)
 
 
 @pytest.mark.parametrize("protocol", ["tt_rnn", "six"])
@@ -176,7 +176,7 @@ def test_of_a_damaged_video_the_frames_before_the_damage_are_used(
     data[start : start + packets[7].size] = bytes(packets[7].size)
     path.write_bytes(data)
     request = FolderRequest("ucf11", tmp_path, protocol, steps=9, **SIZE).complete()
-    decoded = read_video(request, CLIP)
+    decoded = read_of(request, CLIP)
     assert "after 7 frames" in decoded.damage
     np.testing.assert_array_equal(decoded.values[2:], frames[:7].reshape(7, -1))
     assert not decoded.values[:2].any()
@@ -187,11 +187,11 @@ def test_a_video_that_ends_early_is_noted(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 9 // 12])
     request = FolderRequest("ucf11", tmp_path, "tt_rnn", 20, **SIZE).complete()
-    decoded = read_video(request, CLIP)
+    decoded = read_of(request, CLIP)
     kept = int(decoded.values.any(axis=1).sum())
     assert 2 < kept < 12
     whole = write_video(tmp_path / "whole.avi", random_frames(12, 9, 32, 32), codec="mpeg4")
-    shown = read_video(request, Clip("k", whole.name, (0,))).values[-12:]
+    shown = read_of(request, Clip("k", whole.name, (0,))).values[-12:]
     # Of the packet that the cut went through, nothing is taken: FFmpeg would guess its rest.
     np.testing.assert_array_equal(decoded.values[-kept:], shown[:kept])
     assert decoded.damage == f"ends after {kept} of 12 frames"

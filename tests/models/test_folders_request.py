@@ -44,7 +44,8 @@ def test_defaults_are_written_out() -> None:
     request = FolderRequest("ucf11", Path("folder")).complete()
     assert (request.protocol, request.steps, request.feature) == ("six", 6, "pixels")
     assert (request.fold_rule, request.folds) == ("group-disjoint", 5)
-    assert request.inputs == 57_600 and request.frame_shape == (120, 160, 3)
+    made = request.preprocessing()
+    assert made.inputs == 57_600 and made.frame_shape == (120, 160, 3)
     assert request.complete() == request
     steps = {
         name: FolderRequest(name, Path("folder"), "tt_rnn").complete().steps
@@ -52,8 +53,9 @@ def test_defaults_are_written_out() -> None:
     }
     assert steps == {"ucf11": 1492, "hmdb51": 90, "ytc": 85, "hollywood2": 1496}
     assert FolderRequest("ytc", Path("folder")).complete().folds == 3
-    assert FolderRequest("shd", Path("folder")).inputs == 700
-    assert FolderRequest("timit", Path("folder"), bands=40, stack=11).inputs == 440
+    assert FolderRequest("shd", Path("folder")).complete().preprocessing().inputs == 700
+    stacked = FolderRequest("timit", Path("folder"), bands=40, stack=11).complete()
+    assert stacked.preprocessing().inputs == 440
 
 
 def test_the_catalogue_holds_what_was_published() -> None:

@@ -71,7 +71,7 @@ def test_a_worker_that_hangs_is_given_up(
     request = FolderRequest("ucf11", root, **SIZE).complete()
     clips = [Clip(f"biking/{number}", "hangs.avi", (0,)) for number in range(2)]
     planned = [
-        shards.Shard(tmp_path / f"shard{number}", {"content": str(number)}, (clip,))
+        shards.Shard(tmp_path / f"shard{number}", "train", {"content": str(number)}, (clip,))
         for number, clip in enumerate(clips)
     ]
     listen = workers._Worker.listen

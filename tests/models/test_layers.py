@@ -16,6 +16,7 @@ from fdht_models.layers.export import export_recurrence
 from fdht_models.layers.lstm import FDHTLSTM
 from fdht_models.layers.quantized import QFDHTLSTM
 from fdht_models.layers.quantizers import quantizer_for, round_to
+from fdht_models.preprocessing import plain
 from fdht_models.tensor import fixedpoint
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -67,10 +68,8 @@ def reference_of(layer: QFDHTLSTM) -> QuantizedNetwork:
     """The layer's integers behind a head of one class, of which nothing is asked."""
     weights = QuantizedArray(FixedPoint(2, 0), np.ones((layer.units, 1), np.int64))
     bias = QuantizedArray(FixedPoint(2, 0), np.zeros(1, np.int64))
-    inputs = (layer.shape.input_size,)
-    return QuantizedNetwork(
-        "n", ("c",), None, inputs, export_recurrence(layer), Head(weights, bias)
-    )
+    inputs = plain(layer.shape.input_size, steps=1)
+    return QuantizedNetwork("n", ("c",), inputs, export_recurrence(layer), Head(weights, bias))
 
 
 def states_of(network: QuantizedNetwork, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,9 @@ import pytest
 
 from fdht_host import video
 from fdht_models.data.folders import Clip, FolderRequest
-from fdht_models.data.folders.decoding import read_video
 from fdht_models.errors import DataError
 from fdht_models.media.orientation import UPRIGHT, read_matrix
+from tests.models.folders_samples import read_of
 from tests.models.media_samples import HEIGHT, QUARTER_TURN, WIDTH, moving, turn, write
 
 
@@ -50,7 +50,7 @@ def test_a_picture_is_turned_as_its_file_says(name: str, tmp_path: Path) -> None
     assert (info.height, info.width) == (height, width)
     assert len(list(video.decode(path, height, width, strict_size=True))) == 4
     request = FolderRequest("ucf11", tmp_path, "tt_rnn", 4, height=height, width=width).complete()
-    found = read_video(request, Clip("k", path.name, (0,))).values
+    found = read_of(request, Clip("k", path.name, (0,))).values
     np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
 
 

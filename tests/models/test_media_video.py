@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from fdht_host import video
 from fdht_models.data.folders import Clip, FolderRequest
-from fdht_models.data.folders.decoding import read_video
 from fdht_models.errors import DataError
 from fdht_models.media import Damage, PixelConverter, VideoFile
 from fdht_models.media.structure import Ending, ending_of
+from tests.models.folders_samples import read_of
 from tests.models.media_samples import HEIGHT, WIDTH, cut, moving, write
 
 CODECS = {".avi": "mpeg4", ".wmv": "wmv2", ".gif": "gif", ".mpg": "mpeg2video"}
@@ -71,7 +71,7 @@ def test_pictures_that_repeat_the_one_before_are_not_missing(tmp_path: Path) -> 
     assert (len(pictures), damage) == (20, None)
     clip = Clip("k", path.name, (0,))
     request = FolderRequest("ucf11", tmp_path, "uniform", height=HEIGHT, width=WIDTH).complete()
-    assert read_video(request, clip).damage == ""
+    assert read_of(request, clip).damage == ""
     assert len(list(video.decode(path, HEIGHT, WIDTH))) == 20
 
 
@@ -154,7 +154,7 @@ def test_a_cut_is_told(name: str, share: float, tmp_path: Path) -> None:
         list(video.decode(path, HEIGHT, WIDTH))
     if len(pictures):
         request = FolderRequest("ucf11", tmp_path, "uniform", height=HEIGHT, width=WIDTH).complete()
-        assert f"after {len(pictures)} " in read_video(request, Clip("k", name, (0,))).damage
+        assert f"after {len(pictures)} " in read_of(request, Clip("k", name, (0,))).damage
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.h264"])
@@ -189,7 +189,7 @@ def test_a_run_and_a_folder_stop_at_the_same_damage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"frame {good}: cannot be decoded"):
         list(video.decode(path, HEIGHT, WIDTH))
     request = FolderRequest("ucf11", tmp_path, "tt_rnn", 40, height=HEIGHT, width=WIDTH).complete()
-    clip = read_video(request, Clip("k", path.name, (0,)))
+    clip = read_of(request, Clip("k", path.name, (0,)))
     assert f"after {good} frames" in clip.damage
     assert int(clip.values.any(axis=1).sum()) == good
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fdht_models.artifacts import new_stage
+from fdht_models.preprocessing import Picture, Preprocessing, Sampling
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -52,8 +53,7 @@ def sample_network(name: str = "tiny-net", seed: int = 5, signed: bool = False) 
     return QuantizedNetwork(
         name,
         ("left", "right", "still"),
-        "motion_energy",
-        (4, 5, 3),
+        Preprocessing(Sampling("generated", 20), picture=Picture(4, 5, "motion_energy")),
         QuantizedRecurrence(
             FixedPoint(8, 7, signed) if signed else FixedPoint(8, 8, signed=False),
             cores,

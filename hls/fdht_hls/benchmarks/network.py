@@ -13,6 +13,7 @@ from fdht_models.layers.export import export_network
 from fdht_models.layers.lstm import FDHTLSTM
 from fdht_models.layers.quantized import QFDHTLSTM
 from fdht_models.layers.quantizers import quantizer_for, required_names
+from fdht_models.preprocessing import plain
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.calibrate import choose_formats
@@ -65,7 +66,7 @@ def random_classifier(name: str, seed: int) -> tuple[Any, QuantizedNetwork]:
             weight.assign(value)
     labels = tuple(f"class {number}" for number in range(CLASSES))
     network = export_network(
-        layer, head, name=f"study-{name}", classes=labels, feature=None, frame_shape=(inputs,)
+        layer, head, name=f"study-{name}", classes=labels, preprocessing=plain(inputs, steps=6)
     )
     return model, network
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fdht_models.errors import NumericError
 from fdht_models.experiment import INPUT_FORMAT, Experiment
+from fdht_models.preprocessing import plain
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import Cell, GruCell, LstmCell
@@ -90,7 +91,8 @@ def network_of(
         _zeros(_weight_format(widths.head_weights), (shape.units, len(classes))),
         _zeros(FixedPoint(widths.head_bias, widths.head_bias - 2), (len(classes),)),
     )
-    return QuantizedNetwork(name, classes, None, (shape.input_size,), recurrence, head)
+    preprocessing = plain(shape.input_size, steps=1)
+    return QuantizedNetwork(name, classes, preprocessing, recurrence, head)
 
 
 def check_accumulators(

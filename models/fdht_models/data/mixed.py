@@ -107,6 +107,8 @@ def mixed(parts: Sequence[ClipSource]) -> MixedSource:
             ("frame", part.frame_shape, first.frame_shape),
             ("feature", part.feature, first.feature),
             ("number of steps", part.steps, first.steps),
+            ("way to choose frames", _protocol(part), _protocol(first)),
+            ("way to make inputs", part.preprocessing, first.preprocessing),
         ):
             if own != other:
                 raise ConfigError(
@@ -118,13 +120,15 @@ def mixed(parts: Sequence[ClipSource]) -> MixedSource:
     classes = tuple(dict.fromkeys(name for part in parts for name in part.classes))
     return MixedSource(
         "+".join(part.name for part in parts),
-        first.frame_shape,
-        first.feature,
-        first.steps,
+        first.preprocessing,
         classes,
         len(classes),
         tuple(parts),
     )
+
+
+def _protocol(source: ClipSource) -> str:
+    return source.preprocessing.sampling.protocol
 
 
 def _order(counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -20,7 +20,9 @@ from fdht_models.errors import ConfigError, near_matches
 FOLDER_KEYS = (
     "root",
     "protocol",
+    "stride",
     "feature",
+    "dead_zone",
     "fold_rule",
     "folds",
     "fold",
@@ -75,9 +77,7 @@ def _single(settings: Mapping[str, Any]) -> ClipSource:
         )
     return GeneratedSource(
         name,
-        data_set.frame_shape,
-        data_set.feature,
-        steps,
+        data_set.preprocessing(steps),
         data_set.classes,
         len(data_set.classes),
         data_set,
@@ -108,9 +108,7 @@ def _folder(name: str, settings: Mapping[str, Any]) -> FolderSource:
     known = request.folder_set
     return FolderSource(
         name,
-        request.frame_shape,
-        request.feature,
-        request.steps or 0,
+        request.preprocessing(),
         known.classes,
         known.class_count,
         request,

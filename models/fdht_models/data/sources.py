@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from fdht_models.data.folders.notes import name_some
 from fdht_models.data.loading import load_clips
 from fdht_models.data.types import ClipSet, DataSet
 from fdht_models.errors import ConfigError, DataError
+from fdht_models.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,35 @@ class ClipSource:
 
     Attributes:
         name: of the data set.
-        frame_shape: (H, W, 3) for video, otherwise (inputs,).
-        feature: of video, a key of `fdht_models.features.FEATURES`.
-        steps: network inputs a clip.
+        preprocessing: what is made of a clip.
         classes: names of the classes; () where only a folder's files tell.
         class_count: how many classes there are.
     """
 
     name: str
-    frame_shape: tuple[int, ...]
-    feature: str | None
-    steps: int
+    preprocessing: Preprocessing
     classes: tuple[str, ...]
     class_count: int
 
     @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(H, W, 3) for video, otherwise (inputs,)."""
+        return self.preprocessing.frame_shape
+
+    @property
+    def feature(self) -> str | None:
+        """Of video, a key of `fdht_models.features.FEATURES`."""
+        return self.preprocessing.feature
+
+    @property
+    def steps(self) -> int:
+        """Network inputs a clip."""
+        return self.preprocessing.sampling.steps
+
+    @property
     def inputs(self) -> int:
         """Values in a frame as the network sees it."""
-        return math.prod(self.frame_shape)
+        return self.preprocessing.inputs
 
     def load(self, split: str, cache: Path | None, progress: bool = True) -> ClipSet:
         """The clips of a split, "train" or "test".

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.features import features_of
+from fdht_models.preprocessing import Picture, Preprocessing, Sampling, plain
+from fdht_models.preprocessing.protocols import GENERATED
 
 SPLITS = ("train", "test")
 
@@ -29,6 +31,8 @@ class ClipSet:
             so that a classifier of single frames knows what can be averaged with what.
         groups: numbers of the sources that clips come from, int64 [clips]; clips of one number show
             one video, person or voice. None where that is not known.
+        time_step: seconds from one network input to the next, the median of the clips; None where
+            that is not known.
     """
 
     frames: NDArray[np.uint8]
@@ -36,6 +40,7 @@ class ClipSet:
     classes: tuple[str, ...]
     frame_shape: tuple[int, ...] = ()
     groups: NDArray[np.int64] | None = None
+    time_step: float | None = None
 
     def of(self, places: slice | NDArray[np.int64]) -> ClipSet:
         """The clips in these places; a slice copies nothing."""
@@ -80,6 +85,15 @@ class DataSet:
     def inputs(self) -> int:
         """Values in a frame as the network sees it."""
         return math.prod(self.frame_shape)
+
+    def preprocessing(self, steps: int) -> Preprocessing:
+        """What is made of a clip of so many steps."""
+        if self.feature is None:
+            return plain(self.inputs, steps)
+        height, width, _ = self.frame_shape
+        return Preprocessing(
+            Sampling(GENERATED, steps), picture=Picture(height, width, self.feature)
+        )
 
     @property
     def is_video(self) -> bool:

@@ -12,6 +12,7 @@ from fdht_models.kerasapi import keras, qkeras, tf
 from fdht_models.layers.connections import check_connections
 from fdht_models.layers.quantized import OWN_LAYERS, QuantizedRNN
 from fdht_models.layers.quantizers import format_of
+from fdht_models.preprocessing import Preprocessing
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import CELLS, Cell
 from fdht_models.tensor.plan import ContractionPlan
@@ -130,8 +131,7 @@ def export_network(
     *,
     name: str,
     classes: tuple[str, ...],
-    feature: str | None,
-    frame_shape: tuple[int, ...],
+    preprocessing: Preprocessing,
 ) -> QuantizedNetwork:
     """The whole classifier.
 
@@ -140,8 +140,7 @@ def export_network(
         head: the QDense behind it.
         name: of the network.
         classes: one a logit.
-        feature: computed from video frames, or None.
-        frame_shape: of a raw frame.
+        preprocessing: how a clip becomes its inputs.
 
     Raises:
         ConversionError: the layers are not ours, are not connected, or the model computes more
@@ -150,7 +149,7 @@ def export_network(
     """
     check_connections(layer, head)
     network = QuantizedNetwork(
-        name, classes, feature, frame_shape, export_recurrence(layer), export_head(head)
+        name, classes, preprocessing, export_recurrence(layer), export_head(head)
     )
     if network.logit_format.width > _EXACT_FLOAT32_BITS:
         raise NumericError(

@@ -18,6 +18,7 @@ from typing import Any
 
 from fdht_models.artifacts import canonical_json, read_json, write_text
 from fdht_models.errors import ArtifactError, NumericError, ShapeError
+from fdht_models.preprocessing import Preprocessing
 from fdht_models.records import first_difference, read_record
 from fdht_models.tensor.arrays import (
     QuantizedArray,
@@ -29,7 +30,7 @@ from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.plan import ContractionPlan, Stage
 from fdht_models.tensor.recurrent import HIDDEN_SUFFIX
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Bytes of one memory word of the core's ports.
 WORD_BYTES = 8
 #: Bytes of one logit in memory.
@@ -213,8 +214,7 @@ class QuantizedNetwork:
     Args:
         name: the experiment's name.
         classes: labels, one a logit.
-        feature: name of the feature computed from video frames, or None.
-        frame_shape: shape of a raw frame: (height, width, 3) for video.
+        preprocessing: how a clip becomes its inputs.
         recurrence: the recurrent layer.
         head: the classifier.
 
@@ -224,8 +224,7 @@ class QuantizedNetwork:
 
     name: str
     classes: tuple[str, ...]
-    feature: str | None
-    frame_shape: tuple[int, ...]
+    preprocessing: Preprocessing
     recurrence: QuantizedRecurrence
     head: Head
 
@@ -244,8 +243,13 @@ class QuantizedNetwork:
             raise ShapeError("must be different names", field="classes", value=self.classes)
         if not self.name:
             raise ShapeError("must not be empty", field="name", value=self.name)
-        if not self.frame_shape or min(self.frame_shape) < 1:
-            raise ShapeError("must be sizes above 0", field="frame_shape", value=self.frame_shape)
+        if self.preprocessing.inputs != self.recurrence.inputs:
+            raise ShapeError(
+                f"gives frames of {self.preprocessing.inputs} values, and the network reads "
+                f"{self.recurrence.inputs}",
+                field="preprocessing",
+                value=self.preprocessing.frame_shape,
+            )
         self._check_sums()
         if self.logit_format.width > 8 * LOGIT_BYTES:
             raise ShapeError(
@@ -272,6 +276,16 @@ class QuantizedNetwork:
     def inputs(self) -> int:
         """Values in a frame."""
         return self.recurrence.inputs
+
+    @property
+    def feature(self) -> str | None:
+        """The feature computed from video frames, or None."""
+        return self.preprocessing.feature
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of a raw frame: (height, width, 3) for video."""
+        return self.preprocessing.frame_shape
 
     @property
     def input_format(self) -> FixedPoint:
@@ -313,8 +327,7 @@ class QuantizedNetwork:
             "schema": SCHEMA_VERSION,
             "name": self.name,
             "classes": list(self.classes),
-            "feature": self.feature,
-            "frame_shape": list(self.frame_shape),
+            "preprocessing": self.preprocessing.to_json(),
             "recurrence": self.recurrence.to_json(),
             "head": self.head.to_json(),
         }

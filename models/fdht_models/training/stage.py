@@ -15,6 +15,7 @@ from fdht_models.artifacts import (
     new_stage,
     write_json,
 )
+from fdht_models.data import ClipSet
 from fdht_models.experiment import Experiment, checkpoint_path, read_experiment
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
@@ -132,7 +133,7 @@ def train_stage(
             trained = from_scratch(experiment, train, around, initial)
 
         def finish() -> dict[str, Any]:
-            network = _export(experiment, trained.quantized_model, train.classes)
+            network = _export(experiment, trained.quantized_model, train)
             assert test is not None
             models = (trained.float_model, trained.quantized_model)
             metrics = evaluate(experiment, models, network, (train, test), display, baselines)
@@ -192,15 +193,13 @@ def _shared(devices: Devices, work: Callable[[], dict[str, Any]]) -> dict[str, A
     return result
 
 
-def _export(experiment: Experiment, model: Any, classes: tuple[str, ...]) -> QuantizedNetwork:
-    source = experiment.source
+def _export(experiment: Experiment, model: Any, train: ClipSet) -> QuantizedNetwork:
     return export_network(
         model.get_layer(LSTM),
         model.get_layer(HEAD),
         name=experiment.name,
-        classes=classes,
-        feature=source.feature,
-        frame_shape=source.frame_shape,
+        classes=train.classes,
+        preprocessing=experiment.source.preprocessing.with_time_step(train.time_step),
     )
 
 

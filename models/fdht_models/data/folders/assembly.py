@@ -33,7 +33,7 @@ from fdht_models.records import load_record
 
 _STAGE = "folder-clips"
 _FRAMES, _LABELS, _GROUPS = "frames.bin", "labels.npy", "groups.npy"
-_PROBLEMS = "problems.json"
+_KEPT = "kept.json"
 _BATCH = 64 << 20  # bytes of clips copied at once
 
 
@@ -59,7 +59,7 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
     name = job.request.name
     with bars.bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing)) as tick:
         decode_shards(job.request, missing, workers, tick)
-    places, undecodable, damaged = _outcome(shards)
+    places, steps, undecodable, damaged = _outcome(shards)
     check_share(job.request, job.listing, undecodable)
     samples = job.samples(places)
     if not samples:
@@ -80,11 +80,9 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
         # A clip without a group is one of its own: its several labels are one source.
         sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
         np.save(temporary / _GROUPS, np.unique(sources, return_inverse=True)[1].astype(np.int64))
-        problems = {"undecodable": undecodable, "damaged": damaged}
-        write_json(
-            temporary / _PROBLEMS,
-            {kind: [asdict(one) for one in found] for kind, found in problems.items()},
-        )
+        known = [steps[clip.key] for clip, _ in samples if clip.key in steps]
+        kept = _Kept(tuple(undecodable), tuple(damaged), float(np.median(known)) if known else None)
+        write_json(temporary / _KEPT, asdict(kept))
     return directory
 
 
@@ -92,49 +90,59 @@ def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[
     """Returns the clips of a split, what could not be decoded, and what was damaged."""
     request = job.request
     labels = np.load(directory / _LABELS, allow_pickle=False)
-    shape = (len(labels), request.steps or 0, request.inputs)
+    found = request.preprocessing()
+    shape = (len(labels), found.sampling.steps, found.inputs)
+    kept = load_record(_Kept, directory / _KEPT, remedy=AGAIN)
     clips = ClipSet(
         frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
         labels=labels,
         classes=job.listing.classes,
-        frame_shape=request.frame_shape,
+        frame_shape=found.frame_shape,
         groups=np.load(directory / _GROUPS),
+        time_step=kept.time_step,
     )
-    kept = load_record(_Problems, directory / _PROBLEMS, remedy=AGAIN)
     return clips, list(kept.undecodable), list(kept.damaged)
 
 
 @dataclass(frozen=True)
-class _Problems:
-    """What is kept of the clips that were not, or not wholly, used."""
+class _Kept:
+    """What is kept of a split beside its arrays: clips that were not, or not wholly, used, and
+    the median of the seconds from one network input to the next.
+    """
 
     undecodable: tuple[Problem, ...]
     damaged: tuple[Problem, ...]
+    time_step: float | None
 
 
-def _outcome(shards: Sequence[Shard]) -> tuple[Places, list[Problem], list[Problem]]:
-    """Where each clip is, which could not be decoded, and which were damaged."""
+def _outcome(
+    shards: Sequence[Shard],
+) -> tuple[Places, dict[str, float], list[Problem], list[Problem]]:
+    """Where each clip is, its time step, which could not be decoded, and which were damaged."""
     places: Places = {}
+    steps: dict[str, float] = {}
     undecodable: list[Problem] = []
     damaged: list[Problem] = []
     for shard in shards:
         for clip, state in zip(shard.clips, read_states(shard), strict=True):
             if state.row is not None:
                 places[clip.key] = (shard, state.row)
+            if state.time_step is not None:
+                steps[clip.key] = state.time_step
             if state.note:
                 (undecodable if state.row is None else damaged).append(
                     Problem(clip.path, state.note)
                 )
-    return places, undecodable, damaged
+    return places, steps, undecodable, damaged
 
 
 def _blocks(
     request: FolderRequest, samples: Sequence[tuple[Clip, int]], places: Places
 ) -> Iterator[NDArray[np.uint8]]:
-    length = max(1, _BATCH // clip_bytes(request))
+    length, found = max(1, _BATCH // clip_bytes(request)), request.preprocessing()
     for first in range(0, len(samples), length):
         part = [places[clip.key] for clip, _ in samples[first : first + length]]
-        block = np.empty((len(part), request.steps or 0, request.inputs), np.uint8)
+        block = np.empty((len(part), found.sampling.steps, found.inputs), np.uint8)
         of_shard: dict[Path, list[int]] = defaultdict(list)
         for place, (shard, _) in enumerate(part):
             of_shard[shard.directory].append(place)

@@ -14,14 +14,26 @@ from fdht_models.data.folders.types import (
     FolderSet,
 )
 from fdht_models.errors import ConfigError, near_matches
+from fdht_models.preprocessing.protocols import (
+    BINS,
+    CONSECUTIVE,
+    PHONES,
+    RANDOM_STRIDE,
+    SIX,
+    STRIDE,
+    TT_RNN,
+    UNIFORM,
+    UTTERANCES,
+)
 
-_VIDEO_PROTOCOLS = ("six", "tt_rnn", "uniform")
+#: The first is the default.
+_VIDEO_PROTOCOLS = (SIX, TT_RNN, UNIFORM, CONSECUTIVE, STRIDE, RANDOM_STRIDE)
 _GROUPS = (GROUP_DISJOINT, LEAKY)
 
 
 def _video_steps(longest: int) -> dict[str, int]:
     # Of `tt_rnn`: the longest clip in frames, as its authors' programs pad to.
-    return {"six": 6, "tt_rnn": longest, "uniform": 6}
+    return {**dict.fromkeys(_VIDEO_PROTOCOLS, 6), TT_RNN: longest}
 
 
 FOLDER_SETS: dict[str, FolderSet] = {
@@ -116,8 +128,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=(),
             expected={"train": 8156, "test": 2264},
             rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
-            protocols=("bins",),
-            steps={"bins": 100},
+            protocols=(BINS,),
+            steps={BINS: 100},
         ),
         FolderSet(
             name="timit",
@@ -131,8 +143,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=names.TIMIT,
             expected={"train": 3696, "test": 1344},
             rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
-            protocols=("phones",),
-            steps={"phones": 21},
+            protocols=(PHONES,),
+            steps={PHONES: 21},
         ),
         FolderSet(
             name="ted-lium",
@@ -146,8 +158,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=names.TED_LIUM,
             expected={"train": 774, "test": 11},
             rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
-            protocols=("utterances",),
-            steps={"utterances": 100},
+            protocols=(UTTERANCES,),
+            steps={UTTERANCES: 100},
         ),
         FolderSet(
             name="features",

@@ -15,7 +15,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shards import Shard, plan_shards
 from fdht_models.data.folders.types import Clip, Listing
 
-_VERSION = 2  # counts changes of this package that change what is made of decoded clips
+_VERSION = 3  # counts changes of this package that change what is made of decoded clips
 
 #: Shard and row of each clip that could be decoded, by its key.
 Places = dict[str, tuple[Shard, int]]
@@ -61,7 +61,7 @@ class Job:
     def shards(self) -> list[Shard]:
         """The shards that hold clips of the split."""
         wanted = {clip.key for clip in self.clips()}
-        shards = plan_shards(self.request, self.listing.clips, self.digests, self.cache)
+        shards = plan_shards(self.request, self.split, self.listing.clips, self.digests, self.cache)
         return [shard for shard in shards if any(clip.key in wanted for clip in shard.clips)]
 
     def samples(self, places: Places) -> list[tuple[Clip, int]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fdht_models.data.folders.catalogue import get_folder_set
 from fdht_models.data.folders.types import (
@@ -14,15 +13,24 @@ from fdht_models.data.folders.types import (
     PUBLISHED,
     SPEECH,
     SPIKES,
-    VECTORS,
     VIDEO,
     FolderSet,
 )
 from fdht_models.data.folders.vectors import FULL_SCALE, LENGTH
 from fdht_models.errors import ConfigError, near_matches
-from fdht_models.features import FEATURES, get_feature
+from fdht_models.features import get_feature
+from fdht_models.preprocessing import Picture, Preprocessing, Sampling, Sound, Spikes, Values
+from fdht_models.preprocessing.protocols import (
+    PHONES,
+    RANDOM_STRIDE,
+    SIX,
+    STRIDES,
+    scored_protocol,
+)
 from fdht_models.settings import number, text, whole
 
+#: Channels of the Spiking Heidelberg Digits.
+CHANNELS = 700
 #: Milliseconds of a frame of spikes: 100 frames hold the longest digit, 1.4 s.
 SPIKE_FRAME_MS = 14.0
 
@@ -34,10 +42,12 @@ class FolderRequest:
     Attributes:
         name: a key of `FOLDER_SETS`.
         root: the folder that the set was unpacked to.
-        protocol: of video and CNN features, which frames: "six" (random ones), "tt_rnn" (all),
-            "uniform".
+        protocol: of video and CNN features, which frames; see
+            `fdht_models.preprocessing.protocols.choose_frames`.
         steps: frames a clip as the network sees them.
+        stride: of the protocols that have one, frames from one that is taken to the next.
         feature: of video: a key of `fdht_models.features.FEATURES`; "pixels" by default.
+        dead_zone: of the feature motion_energy: the largest difference that counts as none.
         height: of video, rows.
         width: of video, columns.
         fold_rule: "group-disjoint", "published", or "leaky-per-clip", which puts clips of one
@@ -56,7 +66,9 @@ class FolderRequest:
     root: Path
     protocol: str | None = None
     steps: int | None = None
+    stride: int | None = None
     feature: str | None = None
+    dead_zone: int = 0
     height: int = 120
     width: int = 160
     fold_rule: str | None = None
@@ -72,20 +84,6 @@ class FolderRequest:
     def folder_set(self) -> FolderSet:
         """The published set."""
         return get_folder_set(self.name)
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:
-        """Shape of a frame as the network sees it: (H, W, 3) of video, otherwise (inputs,)."""
-        kind = self.folder_set.kind
-        if kind == VIDEO:
-            return (self.height, self.width, 3)
-        lengths = {SPIKES: 700, SPEECH: self.bands * self.stack, VECTORS: LENGTH}
-        return (lengths[kind],)
-
-    @property
-    def inputs(self) -> int:
-        """Values in a frame as the network sees it."""
-        return math.prod(self.frame_shape)
 
     def complete(self) -> FolderRequest:
         """The same request, checked, with every default written out.
@@ -116,6 +114,7 @@ class FolderRequest:
             root=Path(self.root),
             protocol=protocol,
             steps=self.steps if self.steps is not None else known.steps[protocol],
+            stride=self._stride(known, protocol),
             feature=self._feature(known),
             fold_rule=rule,
             folds=folds,
@@ -141,6 +140,18 @@ class FolderRequest:
             )
         return known.published_folds
 
+    def _stride(self, known: FolderSet, protocol: str) -> int | None:
+        if self.stride is not None and protocol not in STRIDES:
+            raise ConfigError(
+                f"the protocol '{protocol}' has none",
+                field="stride",
+                value=self.stride,
+                remedy=f"leave it out, or choose a protocol of {', '.join(STRIDES)}",
+            )
+        if protocol in STRIDES:
+            return known.stride if self.stride is None else self.stride
+        return None
+
     def _feature(self, known: FolderSet) -> str | None:
         if known.kind != VIDEO:
             if self.feature is not None:
@@ -148,29 +159,37 @@ class FolderRequest:
                     f"{known.title} is not video", field="feature", value=self.feature,
                     remedy="leave it out",
                 )  # fmt: skip
+            if self.dead_zone:
+                raise ConfigError(
+                    f"{known.title} is not video", field="dead_zone", value=self.dead_zone,
+                    remedy="leave it out",
+                )  # fmt: skip
             return None
         feature = "pixels" if self.feature is None else self.feature
-        if feature not in FEATURES:
-            get_feature(str(feature))  # raises, with near matches
+        get_feature(str(feature), self.dead_zone)  # raises, with near matches
         return feature
 
-    def decoding(self) -> dict[str, Any]:
-        """All that the bytes of a decoded clip depend on besides its file; JSON-serialisable."""
+    def preprocessing(self, split: str = "train") -> Preprocessing:
+        """What is made of a clip of a split, of a completed request."""
         known = self.folder_set
-        settings: dict[str, Any] = {"kind": known.kind, "protocol": self.protocol}
-        settings["steps"] = self.steps
+        assert self.protocol is not None and self.steps is not None
+        protocol = self.protocol if split == "train" else scored_protocol(self.protocol)
+        drawn = protocol in (SIX, RANDOM_STRIDE)
+        sampling = Sampling(protocol, self.steps, self.stride or 1, self.seed if drawn else 0)
         if known.kind == VIDEO:
-            settings |= {"feature": self.feature, "height": self.height, "width": self.width}
-            settings |= {"stride": known.stride} if self.protocol == "tt_rnn" else {}
-        if known.kind in (VIDEO, VECTORS):
-            settings |= {"seed": self.seed} if self.protocol == "six" else {}
-        if known.kind == SPIKES:
-            settings |= {"frame_ms": float(self.frame_ms)}
+            assert self.feature is not None
+            picture = Picture(self.height, self.width, self.feature, self.dead_zone)
+            return Preprocessing(sampling, picture=picture)
         if known.kind == SPEECH:
-            settings |= {"bands": self.bands, "stack": self.stack}
-        if known.kind == VECTORS:
-            settings |= {"full_scale": FULL_SCALE}
-        return settings
+            placement: Literal["centre", "start"] = "centre" if protocol == PHONES else "start"
+            return Preprocessing(sampling, sound=Sound(self.bands, self.stack, placement))
+        if known.kind == SPIKES:
+            return Preprocessing(sampling, spikes=Spikes(float(self.frame_ms), CHANNELS))
+        return Preprocessing(sampling, values=Values(LENGTH, FULL_SCALE))
+
+    def decoding(self, split: str) -> dict[str, Any]:
+        """All that the bytes of a decoded clip depend on besides its file; JSON-serialisable."""
+        return self.preprocessing(split).to_json()
 
 
 def _choose(value: str | None, choices: tuple[str, ...], field: str, known: FolderSet) -> str:
@@ -190,6 +209,7 @@ def _share(value: object, path: str) -> float:
 
 _CHECKS: dict[str, Callable[[object, str], object]] = {
     "name": text(),
+    "dead_zone": whole(0, 254),
     "height": whole(1, 4096),
     "width": whole(1, 4096),
     "fold": whole(0, 1000),
@@ -201,5 +221,6 @@ _CHECKS: dict[str, Callable[[object, str], object]] = {
 }
 _OPTIONAL: dict[str, Callable[[object, str], object]] = {
     "steps": whole(1, 10_000),
+    "stride": whole(1, 10_000),
     "folds": whole(1, 1000),
 }

@@ -17,26 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import AGAIN, digest_of, new_stage, read_json, write_json
-from fdht_models.data.folders.decoding import Decoded, read_video
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shd import SpikeReader
 from fdht_models.data.folders.speech import SpeechReader
 from fdht_models.data.folders.types import SPEECH, SPIKES, VECTORS, VIDEO, Clip
-from fdht_models.data.folders.vectors import read_features
 from fdht_models.errors import ArtifactError, DataError
 from fdht_models.media.library import av
+from fdht_models.preprocessing import ClipInputs, read_clip
+from fdht_models.preprocessing.sound import HOP, RATE
 from fdht_models.records import read_value
 from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
-_VERSION = 2  # counts changes of this package that change decoded bytes
+_VERSION = 3  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
 _CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256}
 
-Reader = Callable[[Clip], Decoded]
+Reader = Callable[[Clip], ClipInputs]
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,13 @@ class Shard:
 
     Attributes:
         directory: where.
+        split: whose protocol its clips are decoded by, "train" or "test".
         inputs: digest of all that its bytes depend on, as kept in its manifest.
         clips: in order.
     """
 
     directory: Path
+    split: str
     inputs: dict[str, Any]
     clips: tuple[Clip, ...]
 
@@ -60,7 +62,12 @@ class Shard:
     def to_json(self) -> dict[str, Any]:
         """What a worker process needs, JSON-serialisable."""
         clips = [asdict(clip) for clip in self.clips]
-        return {"directory": str(self.directory), "inputs": self.inputs, "clips": clips}
+        return {
+            "directory": str(self.directory),
+            "split": self.split,
+            "inputs": self.inputs,
+            "clips": clips,
+        }
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Shard:
@@ -71,7 +78,7 @@ class Shard:
             fields["published"] = tuple(entry["published"])
             fields["span"] = None if entry["span"] is None else tuple(entry["span"])
             clips.append(Clip(**fields))
-        return Shard(Path(value["directory"]), value["inputs"], tuple(clips))
+        return Shard(Path(value["directory"]), value["split"], value["inputs"], tuple(clips))
 
 
 @dataclass(frozen=True)
@@ -81,40 +88,47 @@ class State:
     Attributes:
         row: its place in the shard's frames, or None if it could not be decoded.
         note: why not, or what was damaged; "" if nothing was.
+        time_step: seconds from one network input to the next; None where the file does not say.
     """
 
     row: int | None
     note: str
+    time_step: float | None = None
 
 
 def plan_shards(
-    request: FolderRequest, clips: Sequence[Clip], digests: Mapping[str, str], cache: Path
+    request: FolderRequest,
+    split: str,
+    clips: Sequence[Clip],
+    digests: Mapping[str, str],
+    cache: Path,
 ) -> list[Shard]:
     """Divides clips into shards, in order.
 
     Args:
         request: a completed request.
+        split: whose protocol counts; most protocols are the same for both, and so are the shards.
         clips: all clips of the folder.
         digests: of the clips' files, by path.
         cache: directory that holds the shards.
     """
     kind = request.folder_set.kind
     length = max(1, min(_CLIPS[kind], _BYTES // clip_bytes(request)))
-    about = {"version": _VERSION, "decoding": request.decoding(), "tools": _tools(kind)}
+    about = {"version": _VERSION, "decoding": request.decoding(split), "tools": _tools(kind)}
     shards = []
     for first in range(0, len(clips), length):
         part = tuple(clips[first : first + length])
         content = [[clip.key, clip.span, clip.extent, digests[clip.path]] for clip in part]
         inputs = {"content": digest_of({**about, "clips": content})}
         name = f"{request.name}-{inputs['content'][:20]}"
-        shards.append(Shard(cache / "shards" / name, inputs, part))
+        shards.append(Shard(cache / "shards" / name, split, inputs, part))
     return shards
 
 
 def clip_bytes(request: FolderRequest) -> int:
     """Bytes of one decoded clip of a completed request."""
-    assert request.steps is not None
-    return request.steps * request.inputs
+    found = request.preprocessing()
+    return found.sampling.steps * found.inputs
 
 
 def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], None]) -> None:
@@ -132,7 +146,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
     states: list[dict[str, Any]] = []
     rows = 0
     with (
-        _reader(request) as read,
+        _reader(request, shard.split) as read,
         new_stage(shard.directory, _STAGE, shard.inputs) as (temporary, _),
     ):
         with (temporary / _FRAMES).open("wb") as stream:
@@ -145,7 +159,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
                     states.append({"row": None, "note": error.problem})
                     continue
                 stream.write(decoded.values.data)
-                states.append({"row": rows, "note": decoded.damage})
+                states.append({"row": rows, "note": decoded.damage, "time_step": decoded.time_step})
                 rows += 1
             stream.flush()
             os.fsync(stream.fileno())
@@ -163,32 +177,29 @@ def read_states(shard: Shard) -> list[State]:
 
 def read_rows(shard: Shard, request: FolderRequest, rows: Sequence[int]) -> NDArray[np.uint8]:
     """Clips of a shard by their rows: uint8 [rows, steps, inputs]."""
-    assert request.steps is not None
+    found = request.preprocessing()
     kept = np.memmap(shard.directory / _FRAMES, np.uint8, mode="r")
-    return np.asarray(kept.reshape(-1, request.steps, request.inputs)[list(rows)])
+    return np.asarray(kept.reshape(-1, found.sampling.steps, found.inputs)[list(rows)])
 
 
 @contextmanager
-def _reader(request: FolderRequest) -> Iterator[Reader]:
-    known = request.folder_set
-    assert request.steps is not None
-    if known.kind == SPIKES:
-        with SpikeReader(request.root, request.steps, request.frame_ms) as spikes:
-            yield lambda clip: Decoded(spikes.read(clip))
-        return
-    if known.kind == VECTORS:
-        protocol, steps, seed = request.protocol or "", request.steps, request.seed
-        yield lambda clip: Decoded(
-            read_features(request.root / clip.path, clip.key, protocol, steps, seed)
-        )
-        return
-    av()  # if it is missing, that is no fault of the clips
-    if known.kind == SPEECH:
-        centred = request.protocol == "phones"
-        speech = SpeechReader(request.root, request.steps, request.bands, request.stack, centred)
-        yield lambda clip: Decoded(speech.read(clip))
+def _reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+    kind, preprocessing = request.folder_set.kind, request.preprocessing(split)
+    if kind in (VIDEO, SPEECH):
+        av()  # if it is missing, that is no fault of the clips
+    steps = preprocessing.sampling.steps
+    if preprocessing.spikes is not None:
+        bin_ms = preprocessing.spikes.frame_ms
+        with SpikeReader(request.root, steps, bin_ms) as spikes:
+            yield lambda clip: ClipInputs(spikes.read(clip), steps, steps, time_step=bin_ms / 1000)
+    elif preprocessing.sound is not None:
+        sound = preprocessing.sound
+        centred = sound.placement == "centre"
+        speech = SpeechReader(request.root, steps, sound.bands, sound.stack, centred)
+        frames, step = steps * sound.stack, sound.stack * HOP / RATE
+        yield lambda clip: ClipInputs(speech.read(clip), frames, frames, time_step=step)
     else:
-        yield lambda clip: read_video(request, clip)
+        yield lambda clip: read_clip(request.root / clip.path, clip.key, preprocessing)
 
 
 def _check_readable(path: Path) -> None:

@@ -8,7 +8,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.folders.audio import (
+from fdht_models.data.folders.joins import Join, join
+from fdht_models.data.folders.names import TED_LIUM, TIMIT, TIMIT_FOLDING
+from fdht_models.data.folders.notes import archive_notes, copy_notes, left_out_notes
+from fdht_models.data.folders.scan import Tree, nothing_found, read_lines, walk
+from fdht_models.data.folders.types import Clip, Listing, Problem
+from fdht_models.errors import DataError
+from fdht_models.preprocessing.protocols import pad_front
+from fdht_models.preprocessing.sound import (
     HOP,
     RATE,
     WINDOW,
@@ -17,13 +24,6 @@ from fdht_models.data.folders.audio import (
     log_mel,
     read_sound,
 )
-from fdht_models.data.folders.joins import Join, join
-from fdht_models.data.folders.names import TED_LIUM, TIMIT, TIMIT_FOLDING
-from fdht_models.data.folders.notes import archive_notes, copy_notes, left_out_notes
-from fdht_models.data.folders.protocols import pad_front
-from fdht_models.data.folders.scan import Tree, nothing_found, read_lines, walk
-from fdht_models.data.folders.types import Clip, Listing, Problem
-from fdht_models.errors import DataError
 
 TIMIT_LAYOUT = "<TRAIN|TEST>/DR<1-8>/<speaker>/<sentence>.PHN and .WAV"
 TED_LIUM_LAYOUT = "<train|test>/stm/<talk>.stm and <train|test>/sph/<talk>.sph"

@@ -7,13 +7,7 @@ values a frame, the pooled output of a CNN, instead of pixels.
 from __future__ import annotations
 
 import re
-import tokenize
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fdht_models.data.folders.layouts import parse_ucf11_name
 from fdht_models.data.folders.names import UCF11
@@ -23,11 +17,8 @@ from fdht_models.data.folders.notes import (
     copy_notes,
     left_out_notes,
 )
-from fdht_models.data.folders.protocols import TT_RNN, choose_frames, pad_front
 from fdht_models.data.folders.scan import nothing_found, walk
 from fdht_models.data.folders.types import Clip, Listing
-from fdht_models.errors import DataError
-from fdht_models.files import open_regular_file
 
 LENGTH = 2048
 """Values of a frame."""
@@ -43,9 +34,6 @@ LAYOUT = (
 )
 
 _SUFFIXES = (".npy",)
-_MAGIC = b"\x93NUMPY"
-_CODES = 255
-_FLOATS = (2, 4)  # bytes of a value
 _UCF11_GROUP = re.compile(r"v_.+_(\d+)", re.IGNORECASE)
 
 
@@ -93,36 +81,6 @@ def list_features(root: Path) -> Listing:
     return Listing(root, classes, tuple(clips), skipped, tuple(notes))
 
 
-def read_features(path: Path, key: str, protocol: str, steps: int, seed: int) -> NDArray[np.uint8]:
-    """Reads the frames of one clip that a protocol names: uint8 [steps, 2048].
-
-    Args:
-        path: the .npy file.
-        key: the clip's.
-        protocol: "six", "uniform", or "tt_rnn", which takes the first `steps` frames.
-        steps: frames to return; zeros are put in front of a shorter clip.
-        seed: of the random choice.
-
-    Raises:
-        DataError: the file is not one array [frames, 2048] of float32, float16 or uint8, or holds
-            a value that is negative or not finite, used or not, or only zeros.
-    """
-    values = _load(path)
-    _check_values(values, path)
-    chosen: Sequence[int] = range(min(len(values), steps))
-    if protocol != TT_RNN:
-        chosen = choose_frames(protocol, len(values), steps, seed, key)
-    frames = values[list(chosen)]
-    return pad_front(frames if frames.dtype == np.uint8 else quantise(frames), steps)
-
-
-def quantise(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Returns the codes of values from 0 upwards: rint(value * 255 / 4), 255 at most."""
-    # In double precision the product is exact, so that half precision rounds as single does.
-    scaled = np.rint(values.astype(np.float64) * _CODES / FULL_SCALE)
-    return np.clip(scaled, 0, _CODES).astype(np.uint8)
-
-
 def _parse(path: PurePosixPath) -> tuple[str, str, str] | None:
     """(class, group, clip) of a file's path, or None if it does not tell them."""
     folders = [folder.lower() for folder in path.parts[:-1]]
@@ -142,48 +100,3 @@ def _parse(path: PurePosixPath) -> tuple[str, str, str] | None:
 def _number(text: str) -> str:
     # "1" and "01" are one group.
     return f"{int(text):02d}" if text.isdecimal() else text
-
-
-def _load(path: Path) -> NDArray[Any]:
-    try:
-        with open_regular_file(path) as stream:
-            if stream.read(len(_MAGIC)) != _MAGIC:
-                raise _unusable(path, "is not a .npy file")
-            stream.seek(0)
-            values: NDArray[Any] = np.load(stream, allow_pickle=False)
-            more = stream.read(1)
-    # A damaged header may ask for more memory than there is, or be no text that can be parsed.
-    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
-        raise _unusable(path, f"cannot be read ({_first_line(error)})") from error
-    if more:
-        raise _unusable(path, "holds more than one array")
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    if values.dtype != np.uint8 and not (kind == "f" and size in _FLOATS):
-        raise _unusable(path, f"is of {values.dtype}, not of float32, float16 or uint8")
-    if values.ndim != 2 or values.shape[1] != LENGTH:
-        raise _unusable(path, f"is of shape {values.shape}, not [frames, {LENGTH}]")
-    if not len(values):
-        raise _unusable(path, "holds no frame")
-    return values
-
-
-def _check_values(values: NDArray[Any], path: Path) -> None:
-    with np.errstate(invalid="ignore"):
-        bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
-    if len(bad):
-        frame, place = (int(index) for index in bad[0])
-        raise _unusable(
-            path,
-            f"holds {values[frame, place]} in frame {frame}, value {place}; "
-            "features are finite and not negative",
-        )
-    if not values.any():
-        raise _unusable(path, "holds only zeros, as an array does that nobody filled")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _unusable(path: Path, why: str) -> DataError:
-    return DataError(why, field=str(path), remedy=f"save float32 [frames, {LENGTH}] once more")

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from fdht_models import media
 from fdht_models.errors import DataError
+from fdht_models.preprocessing.protocols import pad_front
+from fdht_models.preprocessing.types import ClipInputs, Sampling, Sound
 
 RATE = 16_000
 """Samples a second; other files are resampled."""
@@ -24,6 +26,7 @@ _LOWEST, _HIGHEST = 20.0, RATE / 2  # hertz
 # Codes: 3 a decibel, 0 at -90 dB, 255 at -5 dB of a full-scale sine. Physical constants, not
 # fitted to any data set; what is quieter than -90 dB is silence, and silence is zero.
 _CODES_PER_DECIBEL, _SILENCE_DECIBELS = 3.0, -90.0
+_SILENT = 1e-12
 _BLOCK = 4096  # frames at a time, so that an hour of sound needs no gigabyte
 
 
@@ -100,3 +103,48 @@ def _mel(hertz: float) -> float:
 
 def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(700 * (10 ** (mel / 2595) - 1), np.float64)
+
+
+def read_sound_clip(
+    path: Path, sampling: Sampling, sound: Sound, span: tuple[float, float] | None = None
+) -> ClipInputs:
+    """Reads one recording, or a part of it, as log-mel energies.
+
+    Args:
+        path: the recording.
+        sampling: how many network inputs.
+        sound: what is made of it.
+        span: [first, last) in seconds; None for the whole file.
+
+    Raises:
+        DataError: it cannot be read, or is shorter than one frame.
+    """
+    samples = read_sound(path)
+    if span is not None:
+        samples = samples[round(span[0] * RATE) : round(span[1] * RATE)]
+    peak = float(np.abs(samples).max(initial=0.0))
+    if sound.level is not None and peak > _SILENT:
+        samples = samples * np.float32(10 ** (sound.level / 20) / peak)
+    codes = log_mel(samples, sound.bands)
+    if not len(codes):
+        raise DataError(
+            f"holds {len(samples)} samples, and a frame has {WINDOW}",
+            field=str(path),
+            remedy="take it out of the folder",
+        )
+    count = sampling.steps * sound.stack
+    first = _start(codes, count, sound.placement)
+    cut = codes[first : first + count]
+    values = pad_front(cut, count).reshape(sampling.steps, -1)
+    return ClipInputs(values, len(codes), len(cut), time_step=sound.stack * HOP / RATE)
+
+
+def _start(codes: NDArray[np.uint8], count: int, placement: str) -> int:
+    """The first frame of a clip's window."""
+    room = max(0, len(codes) - count)
+    if placement == "start":
+        return 0
+    if placement == "centre":
+        return room // 2
+    sums = np.concatenate([[0], np.cumsum(codes.sum(axis=1, dtype=np.int64))])
+    return int(np.argmax(sums[count : count + room + 1] - sums[: room + 1])) if room else 0

@@ -1,0 +1,110 @@
+"""Arrays of values to clips: one .npy file a clip, a row a frame."""
+
+from __future__ import annotations
+
+import tokenize
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdht_models.errors import ConfigError, DataError
+from fdht_models.files import open_regular_file
+from fdht_models.preprocessing.protocols import choose_frames, pad_front
+from fdht_models.preprocessing.types import ClipInputs, Sampling, Values
+
+_MAGIC = b"\x93NUMPY"
+_CODES = 255
+_FLOATS = (2, 4)  # bytes of a value
+
+
+def read_values(
+    path: Path,
+    key: str,
+    sampling: Sampling,
+    values: Values,
+    span: tuple[float, float] | None = None,
+) -> ClipInputs:
+    """Reads the frames of one clip that a protocol names.
+
+    Args:
+        path: the .npy file.
+        key: names the clip; random choices depend on it.
+        sampling: which frames.
+        values: how many values a frame has, and their scale.
+        span: refused: an array has no seconds.
+
+    Raises:
+        DataError: the file is not one array [frames, length] of float32, float16 or uint8, or holds
+            a value that is negative or not finite, used or not, or only zeros.
+        ConfigError: a part is asked for.
+    """
+    if span is not None:
+        raise ConfigError(
+            "an array has no seconds", field="span", value=span, remedy="cut the array"
+        )
+    found = _load(path, values.length)
+    _check_values(found, path, values.length)
+    chosen = choose_frames(
+        sampling.protocol, len(found), sampling.steps, sampling.seed, key, sampling.stride
+    )
+    frames = found[chosen]
+    if frames.dtype != np.uint8:
+        if values.full_scale is None:
+            raise _unusable(path, f"is of {frames.dtype}, and no scale is given", values.length)
+        frames = quantise(frames, values.full_scale)
+    return ClipInputs(pad_front(frames, sampling.steps), len(found), len(frames))
+
+
+def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np.uint8]:
+    """Returns the codes of values from 0 upwards: rint(value * 255 / full_scale), 255 at most."""
+    # In double precision the product is exact, so that half precision rounds as single does.
+    scaled = np.rint(values.astype(np.float64) * _CODES / full_scale)
+    return np.clip(scaled, 0, _CODES).astype(np.uint8)
+
+
+def _load(path: Path, length: int) -> NDArray[Any]:
+    try:
+        with open_regular_file(path) as stream:
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                raise _unusable(path, "is not a .npy file", length)
+            stream.seek(0)
+            values: NDArray[Any] = np.load(stream, allow_pickle=False)
+            more = stream.read(1)
+    # A damaged header may ask for more memory than there is, or be no text that can be parsed.
+    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
+        raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
+    if more:
+        raise _unusable(path, "holds more than one array", length)
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if values.dtype != np.uint8 and not (kind == "f" and size in _FLOATS):
+        raise _unusable(path, f"is of {values.dtype}, not of float32, float16 or uint8", length)
+    if values.ndim != 2 or values.shape[1] != length:
+        raise _unusable(path, f"is of shape {values.shape}, not [frames, {length}]", length)
+    if not len(values):
+        raise _unusable(path, "holds no frame", length)
+    return values
+
+
+def _check_values(values: NDArray[Any], path: Path, length: int) -> None:
+    with np.errstate(invalid="ignore"):
+        bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
+    if len(bad):
+        frame, place = (int(index) for index in bad[0])
+        raise _unusable(
+            path,
+            f"holds {values[frame, place]} in frame {frame}, value {place}; "
+            "features are finite and not negative",
+            length,
+        )
+    if not values.any():
+        raise _unusable(path, "holds only zeros, as an array does that nobody filled", length)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _unusable(path: Path, why: str, length: int) -> DataError:
+    return DataError(why, field=str(path), remedy=f"save float32 [frames, {length}] once more")

@@ -49,7 +49,7 @@ def middle(**drawn: float) -> dict[str, float]:
 EVERYTHING = {
     "picture": {"flip": 0.5, "crop": 0.3, "brightness": 0.3, "shift": 2, "drop": 0.2},
     "sound": {
-        "time_warp": 0.2, "bands": 2.0, "level": 6.0, "noise": 1.0, "mask_time": 5,
+        "time_warp": 0.2, "bands": 2.0, "level": 6.0, "tilt": 4.0, "noise": 1.0, "mask_time": 5,
         "mask_bands": 4, "shift": 2, "drop": 0.2,
     },
 }  # fmt: skip
@@ -152,16 +152,19 @@ def test_brightness_multiplies_and_saturates() -> None:
     assert brightness_table(0.5, 10)[[20, 21, 22, 40]].tolist() == [0, 0, 11, 20]
 
 
-@pytest.mark.parametrize("preprocessing", [VIDEO, SOUND, plain(5, STEPS)], ids=str)
+@pytest.mark.parametrize("preprocessing", [VIDEO, SOUND, plain(5, STEPS)], ids=["v", "s", "p"])
 def test_a_late_or_early_cut_has_zeros_in_front(preprocessing: Preprocessing) -> None:
     frames = clips(preprocessing, least=1)
     found = changed(preprocessing, frames, shift=2)
+    if preprocessing is SOUND:  # by frames of 10 ms, of which a step has three
+        frames, found = (one.reshape(len(frames), -1, BANDS) for one in (frames, found))
+    steps = frames.shape[1]
     seen = set()
     for clip, other in zip(frames, found, strict=True):
         missing = int((other == 0).all(axis=1).sum())
         assert not other[:missing].any()
         late = np.array_equal(other[missing:], clip[missing:])
-        early = np.array_equal(other[missing:], clip[: STEPS - missing])
+        early = np.array_equal(other[missing:], clip[: steps - missing])
         assert late or early
         seen.add(missing if late else -missing)
     assert seen == {-2, -1, 0, 1, 2}
@@ -242,6 +245,20 @@ def test_a_level_is_decibels_and_silence_stays_silent() -> None:
     assert -15 <= min(gains) < -8 and 8 < max(gains) <= 15  # 3 codes a decibel
 
 
+def test_a_tilt_is_a_line_over_the_bands() -> None:
+    frames = np.full((len(NUMBERS), STEPS, SOUND.inputs), 128, np.uint8)
+    frames[:, 0] = 0
+    found = changed(SOUND, frames, tilt=5.0).reshape(len(frames), STEPS, STACK, BANDS)
+    assert not found[:, 0].any()
+    seen = found[:, 1:].astype(int) - 128
+    np.testing.assert_array_equal(seen, np.broadcast_to(seen[:, :1, :1], seen.shape))
+    ends = seen[:, 0, 0, -1]
+    for line, end in zip(seen[:, 0, 0], ends, strict=True):
+        # Half a code of each end, and half of each value, are lost by rounding.
+        assert np.abs(line - np.linspace(-end, end, BANDS)).max() <= 1
+    assert -15 <= ends.min() < -8 and 8 < ends.max() <= 15  # 3 codes a decibel
+
+
 def test_noise_has_the_deviation_asked_for_and_leaves_silence() -> None:
     frames = np.full((len(NUMBERS), STEPS, SOUND.inputs), 128, np.uint8)
     frames[:, 0] = 0
@@ -285,6 +302,7 @@ def test_masks_reach_both_ends() -> None:
             r"^augmentation\.mask_time = 1: has no meaning for spikes; .*shift, drop",
         ),
         (VIDEO, {"shift": STEPS}, r"^augmentation\.shift = 6: a clip has 6 steps; choose fewer"),
+        (SOUND, {"shift": 18}, r"^augmentation\.shift = 18: a clip has 18 frames of 10 ms"),
         (SOUND, {"mask_time": 18}, r"^augmentation\.mask_time = 18: a clip has 18 frames of 10 ms"),
         (SOUND, {"mask_bands": 20}, r"^augmentation\.mask_bands = 20: a clip has 20 bands"),
         (SOUND, {"bands": 20.0}, r"^augmentation\.bands = 20\.0: a clip has 20 bands"),

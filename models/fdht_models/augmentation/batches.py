@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fdht_models.augmentation.pictures import change_picture
 from fdht_models.augmentation.settings import AugmentationSettings
-from fdht_models.augmentation.sounds import change_sounds
+from fdht_models.augmentation.sounds import by_frames, change_sounds
 from fdht_models.preprocessing import Preprocessing
 
 #: Numbers drawn for each clip, by what they are for. Every clip draws all of them, so that one
@@ -28,6 +28,7 @@ DRAWS = (
     "mask_time_place",
     "mask_bands",
     "mask_bands_place",
+    "tilt",
 )
 
 
@@ -71,7 +72,9 @@ class Augmentation:
             changed = change_sounds(frames, draws, generators, settings, kind.sound)
         else:
             changed = np.array(frames)
-        move_in_time(changed, draws["shift"], settings.shift)
+        # A network input of sound is several frames.
+        steps = changed if kind.sound is None else by_frames(changed, kind.sound)
+        move_in_time(steps, draws["shift"], settings.shift)
         changed[lost < settings.drop] = 0
         return changed
 

@@ -50,12 +50,15 @@ class AugmentationSettings:
             enlarged to the whole frame by repeating rows and columns.
         brightness: of video, the largest change of brightness: values are multiplied by 1 - x to
             1 + x. Of the feature motion_energy that is a change of contrast.
-        shift: the most steps by which a clip begins later or ends earlier than it does.
+        shift: the most steps (of sound: frames of 10 ms) by which a clip begins later or ends
+            earlier than it does.
         drop: the share of steps that are lost, and become zeros.
         time_warp: of sound, the largest change of its speed: 1 - x to 1 + x.
         bands: of sound, by how many bands the highest one is moved at most, as by a longer or
             shorter vocal tract (Jaitly and Hinton 2013); lower ones move less.
         level: of sound, the largest gain or loss in decibels.
+        tilt: of sound, the largest gain or loss of the highest band in decibels; the lowest one
+            has the opposite, those between lie on a line, as microphones and rooms differ.
         noise: of sound, the standard deviation in decibels of what is added to every value.
         mask_time: of sound, the most frames of 10 ms in one stretch that become silence
             (SpecAugment, Park et al. 2019).
@@ -70,6 +73,7 @@ class AugmentationSettings:
     time_warp: float = field(default=0.0, metadata=_option(_up_to(0.9), _SOUND))
     bands: float = field(default=0.0, metadata=_option(_up_to(256), _SOUND))
     level: float = field(default=0.0, metadata=_option(_up_to(85), _SOUND))
+    tilt: float = field(default=0.0, metadata=_option(_up_to(85), _SOUND))
     noise: float = field(default=0.0, metadata=_option(_up_to(85), _SOUND))
     mask_time: int = field(default=0, metadata=_option(whole(0, 100_000), _SOUND))
     mask_bands: int = field(default=0, metadata=_option(whole(0, 256), _SOUND))
@@ -98,7 +102,7 @@ def check_augmentation(settings: AugmentationSettings, preprocessing: Preprocess
     sampling, sound = preprocessing.sampling, preprocessing.sound
     limits = {"shift": (sampling.steps, "steps")}
     if sound is not None:
-        limits["mask_time"] = (sampling.steps * sound.stack, "frames of 10 ms")
+        limits["shift"] = limits["mask_time"] = (sampling.steps * sound.stack, "frames of 10 ms")
         limits["mask_bands"] = limits["bands"] = (sound.bands, "bands")
     for key, (count, what) in limits.items():
         if getattr(settings, key) >= count:

@@ -30,8 +30,7 @@ def change_sounds(
         settings: how much.
         sound: bands, and frames in a step.
     """
-    clips = len(frames)
-    codes = frames.reshape(clips, -1, sound.bands).astype(np.float32)
+    codes = by_frames(frames, sound).astype(np.float32)
     if settings.time_warp:
         speed = 1 + settings.time_warp * (2 * draws["time_warp"] - 1)
         codes = warp_time(codes, speed)
@@ -42,6 +41,9 @@ def change_sounds(
     if settings.level:
         gain = CODES_PER_DECIBEL * settings.level * (2 * draws["level"] - 1)
         codes += gain.astype(np.float32)[:, None, None]
+    if settings.tilt:
+        gain = CODES_PER_DECIBEL * settings.tilt * (2 * draws["tilt"] - 1)
+        codes += np.outer(gain, np.linspace(-1, 1, sound.bands)).astype(np.float32)[:, None]
     if settings.noise:
         for clip, generator in zip(codes, generators, strict=True):
             noise = generator.standard_normal(clip.shape, np.float32)
@@ -54,6 +56,11 @@ def change_sounds(
         hidden = masked(length, most, draws[name], draws[f"{name}_place"])
         changed[np.broadcast_to(np.expand_dims(hidden, 3 - axis), changed.shape)] = 0
     return changed.reshape(frames.shape)
+
+
+def by_frames(frames: NDArray[np.uint8], sound: Sound) -> NDArray[np.uint8]:
+    """The same clips by frames of 10 ms: a view, uint8 [clips, steps * stack, bands]."""
+    return frames.reshape(len(frames), -1, sound.bands)
 
 
 def warp_time(codes: Floats, speed: NDArray[np.float64]) -> Floats:

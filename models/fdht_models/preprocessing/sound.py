@@ -7,6 +7,8 @@ and is a dependency already. The energies need a window, an FFT and a matrix, al
 from __future__ import annotations
 
 import functools
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from fdht_models import media
 from fdht_models.errors import DataError
 from fdht_models.preprocessing.protocols import pad_front
+from fdht_models.preprocessing.spans import Span, exact_span, outside
 from fdht_models.preprocessing.types import ClipInputs, Sampling, Sound
 
 RATE = 16_000
@@ -124,7 +127,7 @@ def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def read_sound_clip(
-    path: Path, sampling: Sampling, sound: Sound, span: tuple[float, float] | None = None
+    path: Path, sampling: Sampling, sound: Sound, span: Span | None = None
 ) -> ClipInputs:
     """Reads one recording, or a part of it, as log-mel energies.
 
@@ -135,11 +138,11 @@ def read_sound_clip(
         span: [first, last) in seconds; None for the whole file.
 
     Raises:
-        DataError: it cannot be read, or is shorter than one frame.
+        DataError: it cannot be read, ends before the span does, or is shorter than one frame.
     """
     samples = read_sound(path)
     if span is not None:
-        samples = samples[round(span[0] * RATE) : round(span[1] * RATE)]
+        samples = _part(path, samples, span)
     peak = float(np.abs(samples).max(initial=0.0))
     if sound.level is not None and peak > _SILENT:
         samples = samples * np.float32(10 ** (sound.level / 20) / peak)
@@ -155,6 +158,19 @@ def read_sound_clip(
     cut = codes[first : first + count]
     values = pad_front(cut, count).reshape(sampling.steps, -1)
     return ClipInputs(values, len(codes), len(cut), time_step=sound.stack * HOP / RATE)
+
+
+def _part(path: Path, samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
+    """The samples at `first` <= time < `last`."""
+    first, last = exact_span(path, span)
+    start = math.ceil(first * RATE)
+    stop = len(samples) if last is None else math.ceil(last * RATE)
+    # A table may round the length of a recording.
+    if stop > len(samples) + HOP:
+        raise outside(path, span, Fraction(len(samples), RATE), behind=True)
+    if not len(samples[start:stop]):
+        raise outside(path, span, Fraction(len(samples), RATE), behind=False)
+    return samples[start:stop]
 
 
 def _start(codes: NDArray[np.uint8], count: int, placement: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fdht_models.errors import ConfigError, FdhtError
-from fdht_models.settings import number, read_section, text, whole, whole_list
+from fdht_models.settings import number, read_section, text, text_list, whole, whole_list
 from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
@@ -113,6 +113,13 @@ class DataSettings:
         frame_ms: of spikes, milliseconds a frame.
         bands: of speech, mel filters.
         stack: of speech, frames of 10 ms in one.
+        kind: of own clips (`folders`), "video", "sound" or "arrays".
+        pattern: a regular expression that tells class, group or split by a clip's path.
+        classes: of own clips, the names of the classes in order.
+        test_groups: the groups that test.
+        inputs: of arrays, values a frame.
+        full_scale: of arrays, the number that becomes the code 255.
+        level: of own sound, the peak in decibels of full scale.
         mix: further sets whose clips are trained on and scored along with this one's, as
             `[[data.mix]]` with the same keys; classes of one name are one class.
     """
@@ -136,6 +143,13 @@ class DataSettings:
     frame_ms: float | None = field(default=None, metadata={"check": number(0, 10_000)})
     bands: int | None = field(default=None, metadata={"check": whole(1, 256)})
     stack: int | None = field(default=None, metadata={"check": whole(1, 1000)})
+    kind: str | None = field(default=None, metadata={"check": text()})
+    pattern: str | None = field(default=None, metadata={"check": text()})
+    classes: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
+    test_groups: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
+    inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
+    full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
+    level: float | None = field(default=None, metadata={"check": number(-60, 0)})
     mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
 
 

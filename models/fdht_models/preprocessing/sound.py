@@ -7,6 +7,8 @@ and is a dependency already. The energies need a window, an FFT and a matrix, al
 from __future__ import annotations
 
 import functools
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from fdht_models import media
 from fdht_models.errors import DataError
 from fdht_models.preprocessing.protocols import pad_front
+from fdht_models.preprocessing.spans import Span, exact_span, outside
 from fdht_models.preprocessing.types import ClipInputs, Sampling, Sound
 
 RATE = 16_000
@@ -106,7 +109,7 @@ def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def read_sound_clip(
-    path: Path, sampling: Sampling, sound: Sound, span: tuple[float, float] | None = None
+    path: Path, sampling: Sampling, sound: Sound, span: Span | None = None
 ) -> ClipInputs:
     """Reads one recording, or a part of it, as log-mel energies.
 
@@ -117,11 +120,11 @@ def read_sound_clip(
         span: [first, last) in seconds; None for the whole file.
 
     Raises:
-        DataError: it cannot be read, or is shorter than one frame.
+        DataError: it cannot be read, ends before the span does, or is shorter than one frame.
     """
     samples = read_sound(path)
     if span is not None:
-        samples = samples[round(span[0] * RATE) : round(span[1] * RATE)]
+        samples = _part(path, samples, span)
     return sound_clip(samples, path, sampling, sound)
 
 
@@ -144,6 +147,17 @@ def sound_clip(
     cut = codes[first : first + count]
     values = pad_front(cut, count).reshape(sampling.steps, -1)
     return ClipInputs(values, len(codes), len(cut), time_step=sound.stack * HOP / RATE)
+
+
+def _part(path: Path, samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
+    """The samples at `first` <= time < `last`."""
+    start, stop = (math.ceil(time * RATE) for time in exact_span(path, span))
+    # A table may round the length of a recording.
+    if stop > len(samples) + HOP:
+        raise outside(path, span, Fraction(len(samples), RATE), behind=True)
+    if not len(samples[start:stop]):
+        raise outside(path, span, Fraction(len(samples), RATE), behind=False)
+    return samples[start:stop]
 
 
 def _start(codes: NDArray[np.uint8], count: int, placement: str) -> int:

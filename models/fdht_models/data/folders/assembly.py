@@ -63,9 +63,7 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
     check_share(job.request, job.listing, undecodable)
     samples = job.samples(places)
     if not samples:
-        raise refusal(
-            job.request.root, f"no clip of the {job.split} split can be decoded", undecodable
-        )
+        raise refusal(job.request, f"no clip of the {job.split} split can be decoded", undecodable)
     with (
         bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
         new_stage(directory, _STAGE, inputs) as (temporary, _),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.folds import class_warnings, labels_of
 from fdht_models.data.folders.job import Job
 from fdht_models.data.folders.notes import class_notes, name_some
@@ -64,16 +64,18 @@ def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[
     if len(skipped) > request.unreadable_share * total:
         share = f"{request.unreadable_share:.0%}"
         raise refusal(
-            request.root, f"{len(skipped)} of {total} clips cannot be used, {share} may", skipped
+            request, f"{len(skipped)} of {total} clips cannot be used, {share} may", skipped
         )
 
 
-def refusal(root: Path, what: str, problems: Sequence[Problem]) -> DataError:
+def refusal(request: FolderRequest, what: str, problems: Sequence[Problem]) -> DataError:
     """The error of a folder that cannot be used, with the first of its problems."""
     return DataError(
         f"{what}: {_some(problems)}" if problems else what,
-        field=str(root),
-        remedy="unpack the set again, or raise unreadable_share",
+        field=str(request.root),
+        remedy="copy these clips again, or take them out of the folder"
+        if request.name == OWN
+        else "unpack the set again, or raise unreadable_share",
     )
 
 

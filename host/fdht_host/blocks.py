@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from fdht_host.video import VideoLabels, VideoTimes, decode, features, probe, read_labels
 from fdht_models.errors import ConfigError, DataError, FdhtError
+from fdht_models.media import describe_media
+from fdht_models.media.pictures import list_pictures
+from fdht_models.media.stills import read_picture
 from fdht_models.preprocessing import Preprocessing, read_clip
 from fdht_models.preprocessing.protocols import GENERATED, SIX, scored_protocol
 from fdht_models.preprocessing.sound import (
@@ -253,11 +256,15 @@ def _stride(reader: Reader, path: Path, rate: float | None) -> int:
 def _video(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     picture = reader.preprocessing.picture
     assert picture is not None
+    if path.is_dir():
+        yield from _pictures(reader, path, account)
+        return
     info, labels = probe(path), read_labels(path)
-    rate = None if info.rate is None else float(info.rate)
-    stride = _stride(reader, path, rate)
+    # Of its time stamps, as training takes it; a network of generated clips has no use for it.
+    rate = info.rate if reader.protocol == TRAINED else describe_media(path).rate
+    stride = _stride(reader, path, None if rate is None else float(rate))
     account.info, account.labelled, account.stride = info.to_json(), labels is not None, stride
-    account.time_step = stride / rate if rate else None
+    account.time_step = float(stride / rate) if rate else None
     starts = (0,) if labels is None else tuple(clip.start for clip in labels.stretches)
     pictures = decode(
         path,
@@ -276,6 +283,34 @@ def _video(reader: Reader, path: Path, account: FileAccount) -> Blocks:
         yield from _cut(stream, _plan(labels, picture.frames_before, stride, reader.block))
     finally:
         account.used, account.there = account.times.resized, account.times.frames
+
+
+def _pictures(reader: Reader, path: Path, account: FileAccount) -> Blocks:
+    """A folder of pictures as a stream; it states no rate."""
+    picture, times = reader.preprocessing.picture, account.times
+    assert picture is not None
+    if not reader.resize:
+        raise ConfigError(
+            "is for videos; pictures are resized",
+            field="no-resize",
+            value=str(path),
+            remedy="leave it out",
+        )
+    account.stride = stride = _stride(reader, path, None)
+    paths = list_pictures(path).paths
+    account.there, taken = len(paths), paths[::stride]
+
+    def read() -> Iterator[Frames]:
+        for one in taken:
+            started = time.perf_counter()
+            frame = read_picture(one, picture.height, picture.width)
+            times.read_seconds += time.perf_counter() - started
+            times.read_inputs += 1
+            account.used += 1
+            yield frame
+
+    stream = features(read(), picture.feature, dead_zone=picture.dead_zone, times=times)
+    yield from _cut(stream, _plan(None, picture.frames_before, stride, reader.block))
 
 
 def _taken(labels: VideoLabels | None, stride: int) -> frozenset[int]:

@@ -18,13 +18,14 @@ from fdht_models.data import ClipSet, source_of
 from fdht_models.data.folders import FolderRequest, Listing, Problem, list_folder
 from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.notes import name_some
-from fdht_models.data.folders.own_files import TABLE, find_clips, picture_suffixes
+from fdht_models.data.folders.own_files import TABLE, find_clips
 from fdht_models.data.folders.scan import walk
 from fdht_models.data.folders.shards import MICROSECONDS
 from fdht_models.data.folders.types import ARRAYS, SOUND, SPEECH, SPIKES, VIDEO
 from fdht_models.data.sources import UNKNOWN_ROOT, FolderSource
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.media.opening import best_stream, open_media
+from fdht_models.media.pictures import is_picture, list_pictures
 from fdht_models.preprocessing.values import read_all_values
 from fdht_models.tensor.quantized import QuantizedNetwork
 
@@ -116,6 +117,9 @@ def _look_at_file(path: Path, network: QuantizedNetwork, reader: Reader) -> None
         with open_media(path, "sound") as container:
             best_stream(path, container, "sound")
         return
+    if path.is_dir():
+        list_pictures(path)
+        return
     read_labels(path)
     height, width = network.frame_shape[:2]
     for _ in decode(path, height, width, strict_size=not reader.resize, limit=1):
@@ -126,10 +130,9 @@ def _is_pictures(path: Path, network: QuantizedNetwork) -> bool:
     """True if a folder holds the pictures of one clip, and no others below."""
     if network.preprocessing.picture is None:
         return False
-    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    return any(entry.suffix.lower() in picture_suffixes() for entry in entries) and not any(
-        entry.is_dir() for entry in entries
-    )
+    entries = list(path.iterdir())
+    folders = any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+    return not folders and any(is_picture(entry) for entry in entries)
 
 
 def _folder(name: str, root: Path, network: QuantizedNetwork, recipe: Recipe | None) -> Source:

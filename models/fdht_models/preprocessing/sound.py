@@ -143,6 +143,13 @@ def read_sound_clip(
     samples = read_sound(path)
     if span is not None:
         samples = _part(path, samples, span)
+    return sound_clip(samples, path, sampling, sound)
+
+
+def sound_clip(
+    samples: NDArray[np.float32], path: Path, sampling: Sampling, sound: Sound
+) -> ClipInputs:
+    """As `read_sound_clip`, of samples that were read: from -1 to 1, [samples], at 16 kHz."""
     peak = float(np.abs(samples).max(initial=0.0))
     if sound.level is not None and peak > _SILENT:
         samples = samples * np.float32(10 ** (sound.level / 20) / peak)

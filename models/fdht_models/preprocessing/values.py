@@ -52,11 +52,7 @@ def read_values(
     chosen = choose_frames(
         sampling.protocol, len(found), sampling.steps, sampling.seed, key, sampling.stride
     )
-    frames = found[chosen]
-    if frames.dtype != np.uint8:
-        if values.full_scale is None:
-            raise _unusable(path, f"is of {frames.dtype}, and no scale is given", values.length)
-        frames = quantise(frames, values.full_scale)
+    frames = _codes(found[chosen], path, values)
     return ClipInputs(pad_front(frames, sampling.steps), len(found), len(frames))
 
 
@@ -92,11 +88,34 @@ def check_header(path: Path, length: int) -> int:
     return int(shape[0])
 
 
+def read_all_values(path: Path, values: Values) -> NDArray[np.uint8]:
+    """Reads all frames of an array, as a stream: uint8 [frames, length].
+
+    Args:
+        path: the .npy file.
+        values: how many values a frame has, and their scale.
+
+    Raises:
+        DataError: as `read_values`.
+    """
+    found = _load(path, values.length)
+    _check_values(found, path, values.length)
+    return _codes(found, path, values)
+
+
 def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np.uint8]:
     """Returns the codes of values from 0 upwards: rint(value * 255 / full_scale), 255 at most."""
     # In double precision the product is exact, so that half precision rounds as single does.
     scaled = np.rint(values.astype(np.float64) * _CODES / full_scale)
     return np.clip(scaled, 0, _CODES).astype(np.uint8)
+
+
+def _codes(frames: NDArray[Any], path: Path, values: Values) -> NDArray[np.uint8]:
+    if frames.dtype == np.uint8:
+        return frames
+    if values.full_scale is None:
+        raise _unusable(path, f"is of {frames.dtype}, and no scale is given", values.length)
+    return quantise(frames, values.full_scale)
 
 
 def _load(path: Path, length: int) -> NDArray[Any]:

@@ -163,7 +163,9 @@ def train(
     if as_json:
         emit(metrics)
     else:
-        print("\n".join(fdht_pipeline.accuracy_lines(metrics["accuracy"])))
+        from fdht_models.training.comparison import accuracy_lines
+
+        print("\n".join(accuracy_lines(metrics["accuracy"])))
 
 
 def _folds(result: dict[str, Any], as_json: bool) -> None:

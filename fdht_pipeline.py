@@ -21,6 +21,7 @@ from rich.progress import (
 from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, load_experiment
+from fdht_models.training.comparison import accuracy_lines
 
 if TYPE_CHECKING:
     from fdht_hls.stage import Conversion
@@ -261,29 +262,6 @@ def encode_demo_video(experiment: Experiment, build_directory: Path) -> Path:
         ) from error
     encode_clips(path, frames, [int(label) for label in labels], experiment.source.classes)
     return path
-
-
-def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:
-    """Accuracies, one a line; what was not measured is left out."""
-    names = {
-        "quantized": "quantised network",
-        "float": "its float twin",
-        "single_frame": "best single-frame classifier",
-        "mean_frame": "classifier of the mean frame",
-        "chance": "chance",
-    }
-    return [
-        f"{text:<30}{accuracy[key]:7.1%}  {_how(key, accuracy)}"
-        for key, text in names.items()
-        if accuracy.get(key) is not None
-    ]
-
-
-def _how(key: str, accuracy: Mapping[str, Any]) -> str:
-    if key == "chance":
-        return "counted (always the test clips' largest class)"
-    name = accuracy.get(f"{key}_name")
-    return f"measured ({name})" if name else "measured"
 
 
 def conversion_lines(conversion: Conversion) -> list[str]:

@@ -50,10 +50,21 @@ SCHEDULE = default_schedule(LSTM.recurrence)
 DIGEST = "0f" * 32
 #: Tables whose keys, or whose whole contents, are free; and what may be of several kinds.
 FREE = {"inputs", "tools", "files", "structure", "latency", "parts", "sources", "constant"}
+FREE |= {"tried", "left_out"}
 SEVERAL = {"cores", "leaf_rank"}
 #: Keys that a stage leaves out where there is nothing to say.
 OPTIONAL = {
-    "metrics": ("single_frame", "single_frame_name", "chance", "single_frame_train", "start"),
+    "metrics": (
+        "single_frame",
+        "single_frame_name",
+        "chance",
+        "single_frame_train",
+        "start",
+        "best_baseline",
+        "baselines",
+        "left_out",
+        "comparison",
+    ),
     "model manifest": ("design_id",),
     "hls manifest": ("design_id",),
 }

@@ -30,6 +30,8 @@ _PAIRS = {
     "reference_csim": "reference_csim_exact",
     "reference_csim_native": "reference_csim",
 }
+#: Of `accuracy` in metrics.json, where training compared the network with others.
+_TABLE = ("baselines", "left_out", "comparison")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Evidence:
     """Sections of the report that come from earlier stages.
 
     Args:
-        accuracy: `float`, `single_frame`, `mean_frame` and `chance` of training.
+        accuracy: `float`, `single_frame`, `mean_frame` and `chance` of training; `baselines`,
+            `left_out` and `comparison` where it has them.
         parameters: counts.
         equality: pairs that the conversion compared.
         latency: of the core.
@@ -140,7 +143,8 @@ def _of(directory: Path, stage: str, design: str) -> Stage:
 
 def _accuracy(model: Stage) -> dict[str, Any]:
     scores = load_metrics(model.file(_METRICS))["accuracy"]
-    return {key: scores.get(key) for key in ("float", "single_frame", "mean_frame", "chance")}
+    always = {key: scores.get(key) for key in ("float", "single_frame", "mean_frame", "chance")}
+    return always | {key: scores[key] for key in _TABLE if key in scores}
 
 
 def _parameters(model: Stage) -> Mapping[str, Any]:

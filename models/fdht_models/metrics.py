@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +20,65 @@ Share = float
 
 
 @dataclass(frozen=True)
+class BaselineRow:
+    """See `fdht_models.data.baseline.Baseline`."""
+
+    name: str
+    classifier: str
+    accuracy: Share
+    kind: Literal["measured", "counted"]
+    clips: int
+    chosen: str
+    tried: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        _shares(self, "accuracy")
+        if self.tried.get(self.classifier) != self.accuracy:
+            raise ArtifactError(
+                "is not that of its classifier", field="accuracy", value=self.accuracy
+            )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The quantised network held against the best baseline.
+
+    See `fdht_models.data.significance.PairedTest`; `better` is False where chance explains it.
+    """
+
+    baseline: str
+    better: bool
+    difference: float
+    interval: tuple[float, ...]
+    confidence: Share
+    p_value: Share
+    network_only: int
+    baseline_only: int
+    clips: int
+
+    def __post_init__(self) -> None:
+        _shares(self, "confidence", "p_value")
+        found = self.network_only, self.baseline_only
+        if min(found) < 0 or not 0 < self.clips >= sum(found):
+            raise ArtifactError(f"cannot be of {self.clips} clips", field="network_only")
+        if self.difference != (self.network_only - self.baseline_only) / self.clips:
+            raise ArtifactError(
+                "is not that of the clips that differ", field="difference", value=self.difference
+            )
+        if len(self.interval) != 2 or not self.interval[0] <= self.difference <= self.interval[1]:
+            raise ArtifactError("must be bounds of the difference", field="interval")
+        if self.better != (self.interval[0] > 0 and self.p_value < 1 - self.confidence):
+            raise ArtifactError(
+                "does not follow from interval and p_value", field="better", value=self.better
+            )
+
+
+@dataclass(frozen=True)
 class Accuracies:
-    """Shares of test clips that are classified rightly; of single frames only if measured."""
+    """Shares of test clips that are classified rightly; of classifiers only if measured.
+
+    `baselines`, `left_out` and `comparison` are not there in results of earlier versions.
+    """
 
     kind: Literal["measured"]
     quantized: Share
@@ -32,12 +90,12 @@ class Accuracies:
     mean_frame_name: str | None = None
     best_baseline: str | None = None
     chance: Share | None = None
+    baselines: tuple[BaselineRow, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
-        for name in ("quantized", "float", "single_frame", "mean_frame", "chance"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ArtifactError("must lie between 0 and 1", field=name, value=value)
+        _shares(self, "quantized", "float", "single_frame", "mean_frame", "chance")
 
 
 @dataclass(frozen=True)
@@ -151,6 +209,13 @@ class Metrics:
                 field="accuracy.quantized",
                 value=self.accuracy.quantized,
             )
+
+
+def _shares(record: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and not 0 <= value <= 1:
+            raise ArtifactError("must lie between 0 and 1", field=name, value=value)
 
 
 def load_metrics(path: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from fdht_models.training import evaluate, train_stage
 from tests.hls.networks import CLASSIFIERS
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network
-from tests.models.training_samples import small_experiment
+from tests.models.training_samples import chance_alone, small_experiment
 
 # tf_keras says this of QKeras' constraints whenever a QDense is described.
 pytestmark = pytest.mark.filterwarnings(
@@ -62,9 +62,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         data={"train_clips": 40, "test_clips": 7},
     )
     with pytest.MonkeyPatch.context() as patch:
-        # Fitting the single-frame classifiers would be most of the time.
-        found = {"accuracy": 0.5, "name": "none", "chance": 0.1, "accuracies": {}}
-        patch.setattr(evaluate, "single_frame_baseline", lambda *_: found)
+        # Fitting the classifiers without a memory would be most of the time.
+        patch.setattr(evaluate, "baseline_table", chance_alone)
         train_stage(experiment, directory, cache=directory.parent / "data", quiet=True)
     yield directory / "model"
 

@@ -18,7 +18,7 @@ from fdht_models.training import evaluate
 from fdht_models.training import search as search_module
 from fdht_models.training.search import scoring_experiment, search, table
 from fdht_models.training.space import Dimension, Space, load_space, space_from
-from tests.models.training_samples import small_experiment
+from tests.models.training_samples import chance_alone, small_experiment
 
 EXPERIMENT = small_experiment(data={"test_seed": 3})
 TABLES: dict[str, dict[str, Any]] = {
@@ -132,8 +132,7 @@ def test_machines_share_a_study_through_its_database(
 def test_trials_are_short_trainings_of_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {"accuracy": 0.5, "name": "none", "chance": 0.1, "accuracies": {}}
-    monkeypatch.setattr(evaluate, "single_frame_baseline", lambda *_: found)
+    monkeypatch.setattr(evaluate, "baseline_table", chance_alone)
     tables = {
         "search": {"leaf_rank": {"choices": [2, 3]}},
         "budget": {

@@ -34,7 +34,7 @@ from fdht_models.training import (
 )
 from fdht_models.training.evaluate import accuracy, confusion
 from fdht_models.training.models import formats_of
-from tests.models.training_samples import small_experiment
+from tests.models.training_samples import chance_alone, small_experiment
 
 EXPERIMENT = small_experiment()
 
@@ -62,9 +62,8 @@ def copied(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares tests of other things the fitting of single-frame classifiers, most of their time."""
-    found = {"accuracy": 0.5, "name": "none", "chance": 0.1, "accuracies": {}}
-    monkeypatch.setattr(evaluate, "single_frame_baseline", lambda *_: found)
+    """Spares tests of other things the fitting of classifiers, most of their time."""
+    monkeypatch.setattr(evaluate, "baseline_table", chance_alone)
 
 
 @pytest.fixture
@@ -105,9 +104,20 @@ def test_it_learns_beyond_chance_and_says_how_far(trained: Path) -> None:
     assert figures["quantized"] > 0.35
     assert figures["float"] > 0.35
     assert figures["chance"] == pytest.approx(1 / 7)
-    for kind in ("single_frame", "mean_frame"):
-        assert 0 < figures[kind] <= figures[figures["best_baseline"]] <= 1
-        assert figures[f"{kind}_name"].endswith("feature frame")
+    rows = {row["name"]: row for row in figures["baselines"]}
+    assert list(rows) == ["largest class", "mean frame", "best single frame", "all frames"]
+    best = rows[figures["best_baseline"]]["accuracy"]
+    for kind, name in (("single_frame", "best single frame"), ("mean_frame", "mean frame")):
+        assert figures[kind] == rows[name]["accuracy"]
+        assert 0 < figures[kind] <= best <= 1
+        assert figures[f"{kind}_name"] == rows[name]["classifier"]
+    assert rows["all frames"]["clips"] == EXPERIMENT.data.train_clips
+    assert figures["left_out"] == {}
+    comparison = figures["comparison"]
+    assert comparison["baseline"] == figures["best_baseline"]
+    # Of the same 70 clips.
+    assert comparison["difference"] == pytest.approx(figures["quantized"] - best)
+    assert comparison["clips"] == 70
     assert figures["kind"] == "measured"
     # Fitted to all that the network saw; with fewer clips the comparison would flatter us.
     assert metrics["clips"]["single_frame_train"] == EXPERIMENT.data.train_clips
@@ -380,7 +390,7 @@ def test_baselines_that_fail_cost_no_training(
     def fails(*_: Any) -> None:
         raise MemoryError("no room for a forest")
 
-    monkeypatch.setattr(evaluate, "single_frame_baseline", fails)
+    monkeypatch.setattr(evaluate, "baseline_table", fails)
     scores = train(tmp_path / "small")["accuracy"]
     assert scores["single_frame_failure"] == "MemoryError: no room for a forest"
     assert "single_frame" not in scores

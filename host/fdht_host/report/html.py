@@ -15,6 +15,7 @@ from fdht_host.report.build import PAIRS, PHASES, validate
 from fdht_host.report.plots import drawn_plots
 from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
 from fdht_models.artifacts import write_json, write_text
+from fdht_models.training.comparison import verdict
 
 _PAIR_TITLES = {
     "keras_reference": "Keras = integer reference",
@@ -121,8 +122,7 @@ def _headline(report: Mapping[str, Any]) -> list[Figure]:
             "Accuracy, quantised",
             percent(accuracy["quantized"]),
             accuracy["kind"],
-            f"best single frame: {percent(accuracy['single_frame'])},"
-            f" chance: {percent(accuracy['chance'])}",
+            f"{_best_baseline(accuracy)}, chance: {percent(accuracy['chance'])}",
         ),
         Figure(
             "Integers that differ",
@@ -176,15 +176,40 @@ def _ratio(parameters: Mapping[str, Any]) -> str:
     return f"a dense LSTM has {dense:,}: {number(dense / lstm)} times as many"
 
 
+def _best_baseline(accuracy: Mapping[str, Any]) -> str:
+    table = accuracy.get("baselines")
+    if not table:
+        return f"best single frame: {percent(accuracy['single_frame'])}"
+    best = max(table, key=lambda row: float(row["accuracy"]))
+    return f"best baseline, {best['name']}: {percent(best['accuracy'])}"
+
+
 def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
-    mean = accuracy.get("mean_frame")  # models trained before it was there have none
     return [
         ("Quantised network", percent(accuracy["quantized"])),
         ("The same network in floating point", percent(accuracy["float"])),
-        ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
-        *([] if mean is None else [("Baseline that sees the mean over a clip", percent(mean))]),
-        ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
+        *_baseline_rows(accuracy),
     ]
+
+
+def _baseline_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The table of training, and its verdict; models trained before it was there have less."""
+    table = accuracy.get("baselines")
+    if not table:
+        mean = accuracy.get("mean_frame")
+        return [
+            ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
+            *([] if mean is None else [("Baseline that sees the mean over a clip", percent(mean))]),
+            ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
+        ]
+    rows = [
+        (f"Baseline, {row['name']}: {row['classifier']}", percent(row["accuracy"]))
+        for row in sorted(table, key=lambda row: -row["accuracy"])
+    ]
+    left_out = accuracy.get("left_out") or {}
+    rows += [(f"Baseline, {name}", f"left out: {why}") for name, why in left_out.items()]
+    comparison = accuracy.get("comparison")
+    return rows + ([] if comparison is None else [("In training", verdict(comparison))])
 
 
 def _equality_rows(equality: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -27,14 +27,25 @@ def _drawn(name: str, draw: Callable[[], str]) -> Markup:
         return _UNDRAWN.format(name, f"{type(error).__name__}: {error}")
 
 
+def _baselines(accuracy: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
+    """Bars of training's table; models trained before it was there have less."""
+    table = accuracy.get("baselines") or ()
+    if table:
+        rows = sorted(table, key=lambda row: -float(row["accuracy"]))
+        return [(row["name"], row["accuracy"], False) for row in rows]
+    return [
+        ("best single frame", accuracy["single_frame"], False),
+        ("mean over a clip", accuracy.get("mean_frame"), False),
+        ("chance", accuracy["chance"], False),
+    ]
+
+
 def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     accuracy = report["accuracy"]
     bars = [
         ("quantised", accuracy["quantized"], True),
         ("float", accuracy["float"], True),
-        ("best single frame", accuracy["single_frame"], False),
-        ("mean over a clip", accuracy.get("mean_frame"), False),
-        ("chance", accuracy["chance"], False),
+        *_baselines(accuracy),
     ]
     known = [bar for bar in bars if bar[1] is not None]
     if known:

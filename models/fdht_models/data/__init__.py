@@ -7,7 +7,7 @@ and published sets that a user brings in a folder (`fdht_models.data.folders`). 
 what the extra `[train]` installs; never TensorFlow.
 """
 
-from fdht_models.data.baseline import single_frame_baseline
+from fdht_models.data.baseline import baseline_table
 from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest, load_folder_clips
 from fdht_models.data.loading import load_clips, render_clips
@@ -27,10 +27,10 @@ __all__ = [
     "DataSet",
     "FolderRequest",
     "Picture",
+    "baseline_table",
     "get_dataset",
     "load_clips",
     "load_folder_clips",
     "render_clips",
-    "single_frame_baseline",
     "source_of",
 ]

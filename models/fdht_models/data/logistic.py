@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,11 +31,29 @@ _TOLERANCE = 1e-3
 _BLOCK = 256  # samples at a time whose products are taken
 
 Values = NDArray[np.floating[Any]]
+_Labels = NDArray[np.int64]
+_Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Regression: scores are values @ weights + intercepts; of two classes one score, by sign."""
+
+    classes: _Labels
+    weights: _Doubles
+    intercepts: _Doubles
+
+    def choose(self, scores: _Doubles) -> _Labels:
+        """Classes of [samples, scores] without intercepts."""
+        scores = scores + self.intercepts
+        if scores.shape[1] == 1:
+            return self.classes[(scores[:, 0] > 0).astype(np.int64)]
+        return self.classes[scores.argmax(axis=1)]
 
 
 def logistic_predictions(
-    train: Values, labels: NDArray[np.int64], test: Values, groups: NDArray[np.int64] | None = None
-) -> tuple[NDArray[np.int64], float]:
+    train: Values, labels: _Labels, test: Values, groups: _Labels | None = None
+) -> tuple[_Labels, float]:
     """Fits logistic regression, with the strength that is best in cross-validation.
 
     Three parts of the first 900 samples choose among `STRENGTHS`; all samples are fitted.
@@ -51,57 +71,102 @@ def logistic_predictions(
     Raises:
         DataError: scikit-learn is not installed.
     """
-    fit_on, score_on = span_coordinates(train, test)
-    best = _best_strength(fit_on, labels, groups)
-    return _path(fit_on, labels, score_on, (best,))[0], best
+    if train.shape[1] > len(train):
+        return logistic_predictions_in_parts(lambda: [(train, test)], labels, groups)
+    mean = train.mean(axis=0, dtype=np.float64)
+    centred = train - mean
+    size = float(np.sqrt(np.mean(np.einsum("ij,ij->i", centred, centred)))) or 1.0
+    model, best = _fitted(centred / size, labels, groups)
+    return model.choose((test - mean) / size @ model.weights), best
+
+
+def logistic_predictions_in_parts(
+    parts: Callable[[], Iterable[tuple[Values, Values]]],
+    labels: _Labels,
+    groups: _Labels | None = None,
+) -> tuple[_Labels, float]:
+    """`logistic_predictions` of more inputs than samples, too wide to be held at once.
+
+    Args:
+        parts: gives some inputs after the other of all samples: (train, test), [samples, some] and
+            [others, some]. It is called twice.
+        labels: as in `logistic_predictions`.
+        groups: as in `logistic_predictions`.
+    """
+    coordinates, combine = span_coordinates(train for train, _ in parts())
+    model, best = _fitted(coordinates, labels, groups)
+    sums = combine(model.weights).astype(np.float32)
+    scores: Any = 0.0
+    for train, test in parts():
+        centred, mean = _centred(train)
+        weights = centred.T @ sums
+        blocks = [
+            (test[first : first + _BLOCK] - mean) @ weights for first in range(0, len(test), _BLOCK)
+        ]
+        scores = scores + np.concatenate(blocks, dtype=np.float64)
+    return model.choose(scores), best
 
 
 def span_coordinates(
-    train: Values, test: Values
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Writes samples in a basis of the space that the centred training samples span.
+    parts: Iterable[Values],
+) -> tuple[_Doubles, Callable[[_Doubles], _Doubles]]:
+    """Writes samples in a basis of the space that they span, once they are centred.
 
-    Products of two training samples, and of a test sample with a training sample, stay what they
-    are, but for one common scale: the training samples' mean square norm becomes 1. Directions in
-    which the training samples differ by less than single precision resolves are left out.
+    Their products stay what they are, but for one common scale: their mean square norm becomes 1.
+    Directions in which they differ by less than single precision resolves are left out. The basis
+    is what Gram and Schmidt make of the samples, the one next that is farthest from those before
+    it: Cholesky's factor of their products, with pivots, a tenth of the work of eigenvectors.
+
+    Args:
+        parts: some inputs of all samples after the other, [samples, some].
 
     Returns:
-        float64 [samples, dimensions] and [others, dimensions]; no more dimensions than samples or
-        inputs.
+        float64 [samples, dimensions]; and a function from vectors in that basis, [dimensions, any],
+        to [samples, any]: for x centred, x @ (samples.T @ that) is the vectors' product with what
+        x is in the basis.
     """
-    mean = train.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = train - mean
-    size = float(np.sqrt(np.mean(np.einsum("ij,ij->i", centred, centred, dtype=np.float64)))) or 1.0
-    if centred.shape[1] <= len(centred):
-        return centred.astype(np.float64) / size, (test - mean).astype(np.float64) / size
-    centred /= np.float32(size)
-    gram = (centred @ centred.T).astype(np.float64)
-    squares, basis = np.linalg.eigh(gram)
+    gram: Any = 0.0
+    for part in parts:
+        centred, _ = _centred(part)
+        gram = gram + (centred @ centred.T).astype(np.float64)
+    size = float(np.mean(gram.diagonal())) or 1.0
     # Errors of single precision are independent: of a matrix of them, sqrt(n) times as large.
-    noise = np.sqrt(len(gram)) * float(np.finfo(np.float32).eps) * gram.diagonal().max()
-    kept = squares > noise
-    lengths = np.sqrt(squares[kept])
-    # Projections on the basis' vectors, each of which is centred.T @ basis / length.
-    projection = basis[:, kept] / lengths
-    products = np.concatenate(
-        [
-            ((test[first : first + _BLOCK] - mean) / np.float32(size)) @ centred.T
-            for first in range(0, len(test), _BLOCK)
-        ]
-    )
-    return basis[:, kept] * lengths, products @ projection
+    noise = np.sqrt(len(gram)) * float(np.finfo(np.float32).eps) * gram.diagonal().max() / size
+    lapack = _import("scipy.linalg.lapack")
+    factor, pivots, rank, _ = lapack.dpstrf(gram / size, tol=noise, lower=1)
+    rank = rank if noise else 0  # all samples are one and the same
+    order = pivots - 1  # as Fortran counts
+    factor = np.tril(factor)[:, :rank]
+    coordinates = np.empty_like(factor)
+    coordinates[order] = factor
+
+    def combine(vectors: _Doubles) -> _Doubles:
+        found = np.zeros((len(gram), vectors.shape[1]))
+        if rank:
+            found[order[:rank]] = lapack.dtrtrs(factor[:rank], vectors / size, lower=1, trans=1)[0]
+        return found
+
+    return coordinates, combine
 
 
-def _best_strength(
-    values: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
-) -> float:
+def _centred(part: Values) -> tuple[Values, Values]:
+    mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return part - mean, mean
+
+
+def _fitted(values: _Doubles, labels: _Labels, groups: _Labels | None) -> tuple[_Model, float]:
+    best = _best_strength(values, labels, groups)
+    return _path(values, labels, (best,))[0], best
+
+
+def _best_strength(values: _Doubles, labels: _Labels, groups: _Labels | None) -> float:
     """The strength that classifies most samples rightly that it was not fitted to."""
     values, labels = values[:_CHOOSING], labels[:_CHOOSING]
     groups = None if groups is None else groups[:_CHOOSING]
     parts = min(_PARTS, len(labels if groups is None else np.unique(groups)))
     if parts < 2:
         return STRENGTHS[len(STRENGTHS) // 2]
-    selection = _sklearn("model_selection")
+    selection = _import("sklearn.model_selection")
     splitter = (
         selection.KFold(parts, shuffle=True, random_state=0)
         if groups is None
@@ -109,21 +174,20 @@ def _best_strength(
     )
     right = np.zeros(len(STRENGTHS), np.int64)
     for fit, held in splitter.split(values, labels, groups):
-        found = _path(values[fit], labels[fit], values[held], STRENGTHS)
+        models = _path(values[fit], labels[fit], STRENGTHS)
+        found = [model.choose(values[held] @ model.weights) for model in models]
         right += np.array([np.count_nonzero(one == labels[held]) for one in found])
     return STRENGTHS[int(right.argmax())]  # of equal ones the first, the most careful
 
 
-def _path(
-    train: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    test: NDArray[np.float64],
-    strengths: tuple[float, ...],
-) -> list[NDArray[np.int64]]:
-    """Predictions for each strength, ascending; each fit goes on from the one before it."""
-    if len(np.unique(labels)) < 2:
-        return [np.full(len(test), labels[0], np.int64)] * len(strengths)
-    model = _sklearn("linear_model").LogisticRegression(
+def _path(values: _Doubles, labels: _Labels, strengths: tuple[float, ...]) -> list[_Model]:
+    """A fit for each strength, ascending; each goes on from the one before it."""
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2 or not values.shape[1]:  # nothing to tell, or nothing to tell it by
+        usual = classes[counts.argmax()]
+        nothing = np.zeros((values.shape[1], 1)), np.zeros(1)
+        return [_Model(np.array([usual, usual]), *nothing)] * len(strengths)
+    model = _import("sklearn.linear_model").LogisticRegression(
         max_iter=_ITERATIONS, tol=_TOLERANCE, warm_start=True
     )
     found = []
@@ -133,18 +197,15 @@ def _path(
         warnings.simplefilter("ignore")
         for strength in strengths:
             model.set_params(C=strength)
-            model.fit(train, labels)
-            found.append(np.asarray(model.predict(test), np.int64))
+            model.fit(values, labels)
+            found.append(_Model(classes, model.coef_.T.copy(), model.intercept_.copy()))
     return found
-
-
-def _sklearn(module: str) -> Any:
-    return _import(f"sklearn.{module}")
 
 
 def _import(module: str) -> Any:
     try:
-        return importlib.import_module(module)  # threadpoolctl is a part of scikit-learn's needs
+        # scipy and threadpoolctl are parts of what scikit-learn needs.
+        return importlib.import_module(module)
     except ImportError:
         raise DataError(
             "is not installed", field="package", value="scikit-learn", remedy=REMEDY

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fdht_models.artifacts import digest_of, is_current, new_stage
 from fdht_models.data.cache import write_frames
 from fdht_models.data.folders.catalogue import OWN
-from fdht_models.data.sources import ClipSource
+from fdht_models.data.sources import ClipSource, MeanPictures
 from fdht_models.data.types import ClipSet
 from fdht_models.errors import ArtifactError, ConfigError
 
@@ -66,6 +66,20 @@ class MixedSource(ClipSource):
         ]
         found = self._mix(cut)
         return ClipSet(found.frames[:count], found.labels[:count], self.classes, self.frame_shape)
+
+    def _mean_pictures(
+        self, split: str, clips: ClipSet, count: int, cache: Path | None
+    ) -> MeanPictures:
+        own = [part.load(split, cache, progress=False) for part in self.parts]
+        order = _order([len(part) for part in own])[:count]
+        found = []
+        for number, part in enumerate(self.parts):
+            share = sum(place == number for place, _ in order)
+            pictures = part.mean_pictures(split, own[number], share, cache)
+            if pictures is None or isinstance(pictures, str):
+                return pictures
+            found.append(pictures)
+        return np.stack([found[part][clip] for part, clip in order])
 
     def _mix(self, clips: Sequence[ClipSet]) -> ClipSet:
         frames = np.concatenate(list(_in_order(clips)))

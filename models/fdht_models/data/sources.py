@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of
 from fdht_models.data.blocks import Request
@@ -19,6 +20,12 @@ from fdht_models.data.loading import load_clips
 from fdht_models.data.types import ClipSet, DataSet
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.preprocessing import Preprocessing
+
+#: See `ClipSource.mean_pictures`.
+MeanPictures = NDArray[np.float32] | str | None
+_PIXELS = "pixels"
+#: Bytes of raw frames that are kept beside a split's clips for the sake of their mean.
+_MOST_PICTURES = 3 * 10**9
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,35 @@ class ClipSource:
         """Digest of all that the clips of a split depend on; makes no clips."""
         raise NotImplementedError
 
+    def mean_pictures(
+        self, split: str, clips: ClipSet, count: int, cache: Path | None
+    ) -> MeanPictures:
+        """The mean over the raw frames of each of the first `count` clips, in [0, 255].
+
+        Args:
+            split: of the clips.
+            clips: what `load` gave.
+            count: of them.
+            cache: see `load`.
+
+        Returns:
+            float32 [count, H * W * 3]; None where the inputs are such pictures themselves or the
+            clips were never pictures; or why they are not to be had.
+
+        Raises:
+            DataError: they cannot be made or read.
+            ArtifactError: the cache cannot be written.
+        """
+        if self.feature in (None, _PIXELS):
+            return None
+        return self._mean_pictures(split, clips, count, cache)
+
+    def _mean_pictures(
+        self, split: str, clips: ClipSet, count: int, cache: Path | None
+    ) -> MeanPictures:
+        """`mean_pictures` where there are some."""
+        raise NotImplementedError
+
     def streams(self, count: int, frames: int, seed: int, cache: Path | None) -> ClipSet:
         """Long test clips for proofs: as many, at least that long where clips are cut to measure.
 
@@ -138,6 +174,15 @@ class GeneratedSource(ClipSource):
         """See `ClipSource.digest`."""
         request = Request(self.data_set, split, self.clips[split], self.seeds[split], self.steps)
         return digest_of(cache_inputs(request))
+
+    def _mean_pictures(
+        self, split: str, clips: ClipSet, count: int, cache: Path | None
+    ) -> MeanPictures:
+        means = np.empty((count, self.inputs), np.float32)
+        for index in range(count):
+            raw, _ = self.data_set.generate_raw(split, self.seeds[split], index, self.steps)
+            means[index] = raw.reshape(len(raw), -1).mean(axis=0, dtype=np.float32)
+        return means
 
     def streams(self, count: int, frames: int, seed: int, cache: Path | None) -> ClipSet:
         """See `ClipSource.streams`; none of these clips is trained on or scored."""
@@ -206,6 +251,25 @@ class FolderSource(ClipSource):
         """See `ClipSource.digest`."""
         key = folder_digest(self._located(), split, _needed(cache))
         return digest_of({"folder": key, "clips": self.clips[split]})
+
+    def _mean_pictures(
+        self, split: str, clips: ClipSet, count: int, cache: Path | None
+    ) -> MeanPictures:
+        """Decodes the same frames once more, and keeps them in the cache like the clips."""
+        picture = self.preprocessing.picture
+        steps = self.steps + (0 if picture is None else picture.frames_before)
+        size = len(clips) * steps * self.inputs
+        if size > _MOST_PICTURES:
+            return f"the raw frames of {len(clips):,} clips would take {size / 1e9:.1f} GB"
+        request = replace(self._located(), feature=_PIXELS, dead_zone=0, steps=steps)
+        found = load_folder_clips(request, split, _needed(cache)).of(slice(self.clips[split]))
+        # A file of one frame is a picture, but has no motion: it would be a clip too many.
+        if not np.array_equal(found.labels, clips.labels):
+            return "some clips have pictures and no feature"
+        means = np.empty((count, self.inputs), np.float32)
+        for index, frames in enumerate(found.frames[:count]):
+            means[index] = frames.mean(axis=0, dtype=np.float32)
+        return means
 
     def streams(self, count: int, frames: int, seed: int, cache: Path | None) -> ClipSet:
         """See `ClipSource.streams`; the seed has no effect on clips that are given."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.data import ClipSet, single_frame_baseline
-from fdht_models.data.baseline import MOST_CLIPS, logistic_clips
+from fdht_models.data import ClipSet, ClipSource
+from fdht_models.data.baseline import MOST_CLIPS, Pictures, baseline_table, logistic_clips
 from fdht_models.data.chance import chance_of
-from fdht_models.errors import EqualityError
+from fdht_models.errors import EqualityError, FdhtError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import tf
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.training.comparison import scores_of
 from fdht_models.training.display import Display
 
 #: Clips a call; bounds the memory that float64 intermediates take.
@@ -102,6 +104,7 @@ def evaluate(
     clips: tuple[ClipSet, ClipSet],
     display: Display,
     baselines: bool = True,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """What `metrics.json` holds.
 
@@ -109,10 +112,11 @@ def evaluate(
         experiment: what was trained.
         models: the float twin and the quantised model.
         network: what the quantised model was exported as.
-        clips: training clips for the single-frame classifiers, and test clips.
+        clips: training clips for the classifiers without a memory, and test clips.
         display: says what is being done.
-        baselines: fit the classifiers of single frames and of the mean over a clip's frames, too;
-            they take as long as a short training.
+        baselines: fit the classifiers without a memory, too; they take as long as a short
+            training.
+        cache: directory of clips, where raw frames of a folder are kept, too.
 
     Raises:
         EqualityError: Keras and the integer reference differ.
@@ -131,14 +135,10 @@ def evaluate(
     if baselines:
         counts["single_frame_train"] = min(len(train), MOST_CLIPS)
         counts["logistic_train"] = logistic_clips(len(train), train.frames.shape[2])
-        display.say(
-            f"fitting classifiers without a memory to {counts['single_frame_train']} clips, "
-            f"logistic regression to {counts['logistic_train']}"
-        )
-        found = _baselines(train, test)
-        if "single_frame_failure" in found:
-            display.say(f"without a comparison: {found['single_frame_failure']}")
-        scores |= found
+        display.say("fitting classifiers without a memory, which the network has to beat")
+        scores |= _baselines(experiment.source, clips, exact.argmax(axis=1), cache)
+        if "single_frame_failure" in scores:
+            display.say(f"without a comparison: {scores['single_frame_failure']}")
     return {
         "experiment": experiment.name,
         "accuracy": scores,
@@ -149,19 +149,34 @@ def evaluate(
     }
 
 
-def _baselines(train: ClipSet, test: ClipSet) -> dict[str, Any]:
-    """The best classifier of each kind, and which of them is the best.
+def _baselines(
+    source: ClipSource,
+    clips: tuple[ClipSet, ClipSet],
+    predictions: npt.NDArray[np.int64],
+    cache: Path | None,
+) -> dict[str, Any]:
+    """The table of baselines, and the network's predictions held against the best of them.
 
     What is trained is worth more than its comparison: where that fails, the reason stands instead.
     """
+    train, test = clips
     try:
-        found = single_frame_baseline(train, test)
+        table = baseline_table(train, test, _pictures(source, train, test, cache))
+        return scores_of(table, predictions, test.labels)
     except Exception as error:
         return {"single_frame_failure": f"{type(error).__name__}: {error}"}
-    kinds = {"single_frame": found, "mean_frame": found.get("mean_frame")}
-    scores: dict[str, Any] = {}
-    for kind, one in kinds.items():
-        if one is not None:
-            scores |= {kind: one["accuracy"], f"{kind}_name": one["name"]}
-    best = max((kind for kind in kinds if kind in scores), key=lambda kind: float(scores[kind]))
-    return {**scores, "best_baseline": best}
+
+
+def _pictures(source: ClipSource, train: ClipSet, test: ClipSet, cache: Path | None) -> Pictures:
+    """Mean pictures of both splits, as far as regression is fitted to them."""
+    some = logistic_clips(len(train), source.inputs)
+    found = []
+    for split, clips, count in (("train", train, some), ("test", test, len(test))):
+        try:
+            pictures = source.mean_pictures(split, clips, count, cache)
+        except FdhtError as error:  # one row less is better than none
+            return str(error)
+        if pictures is None or isinstance(pictures, str):
+            return pictures
+        found.append(pictures)
+    return found[0], found[1]

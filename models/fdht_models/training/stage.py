@@ -55,7 +55,7 @@ METRICS, HISTORY = "metrics.json", "history.json"
 #: Beside the stage's directory: where an interrupted training goes on from, TensorBoard's events.
 WORKING, LOGS = ".training", "logs"
 #: Counts changes of this package that make former results stale.
-_VERSION = 2
+_VERSION = 3
 
 
 def train_stage(
@@ -90,7 +90,7 @@ def train_stage(
         tensorboard: write events of every epoch into `directory`/logs.
         distribute: None, "local" or "workers"; see `devices_for`. Of several workers the first
             one alone writes into `directory`, and all return the same.
-        baselines: compare with classifiers of single frames.
+        baselines: compare with classifiers that have no memory.
 
     Returns:
         What `metrics.json` holds.
@@ -124,7 +124,7 @@ def train_stage(
     key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
     around = Surroundings(display, devices, working, key, logs)
     with termination_as_interrupt():
-        # All of them, from a checkpoint too: the single-frame classifiers are fitted to the clips
+        # All of them, from a checkpoint too: the classifiers without a memory see the clips
         # that the network was trained on. With fewer they look weaker than they are.
         train = experiment.source.load("train", cache, progress=devices.is_chief)
         # Before the training, which is of no use if they cannot be read.
@@ -141,7 +141,9 @@ def train_stage(
             network = _export(experiment, trained.quantized_model, train)
             assert test is not None
             models = (trained.float_model, trained.quantized_model)
-            metrics = evaluate(experiment, models, network, (train, test), display, baselines)
+            metrics = evaluate(
+                experiment, models, network, (train, test), display, baselines, cache
+            )
             metrics["start"] = {"from": start, "steps": count or None}
             if streams is not None:
                 metrics["streams"] = streams

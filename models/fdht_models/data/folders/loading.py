@@ -21,8 +21,8 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import (
     count_short,
     describe_files,
-    problem_of,
     short_note,
+    unusable,
 )
 from fdht_models.data.folders.types import Clip, FolderReport, Listing, Problem
 from fdht_models.data.types import SPLITS, ClipSet
@@ -96,11 +96,7 @@ def _foresee(job: Job, clips: Sequence[Clip], bars: Bars) -> list[str]:
         return []
     with bars.bar("looking at files", len({clip.path for clip in clips})) as tick:
         facts = describe_files(request, [clip.path for clip in clips], tick)
-    problems = [
-        Problem(clip.key, why)
-        for clip in clips
-        if (why := problem_of(request, clip, facts[clip.path]))
-    ]
+    problems = unusable(request, clips, facts)
     check_share(request, job.listing, problems)
     lost = {problem.path for problem in problems}
     used = {clip.key for clip in job.clips()} - lost

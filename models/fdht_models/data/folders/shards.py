@@ -159,7 +159,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
     states: list[dict[str, Any]] = []
     rows = 0
     with (
-        _reader(request, shard.split) as read,
+        clip_reader(request, shard.split) as read,
         new_stage(shard.directory, _STAGE, shard.inputs) as (temporary, _),
     ):
         with (temporary / _FRAMES).open("wb") as stream:
@@ -203,7 +203,12 @@ def read_rows(shard: Shard, request: FolderRequest, rows: Sequence[int]) -> NDAr
 
 
 @contextmanager
-def _reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+def clip_reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+    """Yields what reads one clip of a split, of a completed request.
+
+    Raises:
+        DataError: a package is missing, or the folder's files cannot be opened.
+    """
     kind, preprocessing = request.folder_set.kind, request.preprocessing(split)
     if kind in (VIDEO, SPEECH, SOUND):
         av()  # if it is missing, that is no fault of the clips
@@ -221,7 +226,7 @@ def _reader(request: FolderRequest, split: str) -> Iterator[Reader]:
         yield lambda clip: ClipInputs(speech.read(clip), frames, frames, time_step=step)
     else:
         yield lambda clip: read_clip(
-            request.root / clip.path, clip.key, preprocessing, _seconds(clip)
+            request.root / clip.path, clip.key, preprocessing, span_in_seconds(clip)
         )
 
 
@@ -232,7 +237,8 @@ def _is_short(request: FolderRequest, decoded: ClipInputs) -> bool:
     return decoded.used < made.sampling.steps * stack + before
 
 
-def _seconds(clip: Clip) -> tuple[float, float] | None:
+def span_in_seconds(clip: Clip) -> tuple[float, float] | None:
+    """The part of its file that an own clip is; None for all of it."""
     if clip.span is None:
         return None
     first, last = clip.span

@@ -18,7 +18,6 @@ from fdht_models.data.folders.types import (
     VECTORS,
     VIDEO,
     Clip,
-    Listing,
     Problem,
 )
 from fdht_models.errors import DataError
@@ -149,10 +148,10 @@ def short_note(request: FolderRequest, short: int, clips: int) -> list[str]:
 
 
 def unusable(
-    request: FolderRequest, listing: Listing, facts: Mapping[str, Facts]
+    request: FolderRequest, clips: Sequence[Clip], facts: Mapping[str, Facts]
 ) -> tuple[Problem, ...]:
-    """The clips of a listing that cannot be used, by what their files state."""
-    pairs = ((clip, facts.get(clip.path, Facts())) for clip in listing.clips)
+    """The clips that cannot be used, by what their files state."""
+    pairs = ((clip, facts.get(clip.path, Facts())) for clip in clips)
     return tuple(
         Problem(clip.key, why) for clip, fact in pairs if (why := problem_of(request, clip, fact))
     )

@@ -53,7 +53,14 @@ FREE = {"inputs", "tools", "files", "structure", "latency", "parts", "sources", 
 SEVERAL = {"cores", "leaf_rank"}
 #: Keys that a stage leaves out where there is nothing to say.
 OPTIONAL = {
-    "metrics": ("single_frame", "single_frame_name", "chance", "single_frame_train", "start"),
+    "metrics": (
+        "single_frame",
+        "single_frame_name",
+        "chance",
+        "single_frame_train",
+        "start",
+        "streams",
+    ),
     "model manifest": ("design_id",),
     "hls manifest": ("design_id",),
 }

@@ -139,5 +139,7 @@ def test_all_options_go_through_the_whole_stage(
     assert read_manifest(model, "model")["streams"] == line
     said = capfd.readouterr().err
     assert said.index(line) < said.index("float: epoch 1")
+    # 24 clips of four people; a quarter is one of them.
+    assert "6 of 24 training clips are held out to validate on: 1 of 4 groups" in said
     # Exported is a network without dropout: Keras and the reference agree in every integer.
     assert metrics["equality"]["keras_reference"] == {"compared": 12, "mismatches": 0}

@@ -16,7 +16,7 @@ from fdht_models.errors import ConfigError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.preprocessing import plain
 from fdht_models.training.checkpoint import recipe_digest
-from fdht_models.training.division import by_groups, divide
+from fdht_models.training.division import by_groups, divide, division_line
 from fdht_models.training.loop import fit
 from fdht_models.training.phase import Phase, optimizer_of, rate_of
 from fdht_models.training.step import class_weights, kept_units, losses_of
@@ -297,6 +297,15 @@ def test_groups_are_held_out_whole(seed: int) -> None:
     np.testing.assert_array_equal(np.sort([*training, *held_out]), np.arange(60))
     assert len(held_out) == 18
     assert (np.diff(training) > 0).all() and (np.diff(held_out) > 0).all()
+
+
+def test_what_is_held_out_is_told() -> None:
+    given = grouped([6] * 10)
+    held_out = "18 of 60 training clips are held out to validate on"
+    assert division_line(given, BY_GROUP) == f"{held_out}: 3 of 10 groups"
+    one_by_one = replace(BY_GROUP, validation="clips")
+    assert division_line(given, one_by_one) == f"{held_out}, one by one"
+    assert division_line(given, PHASE) is None
 
 
 def test_groups_that_are_held_out_depend_on_the_seed() -> None:

@@ -43,7 +43,9 @@ def change_picture(
         frames = frames.take(columns, axis=2)
     if settings.brightness:
         factor = 1 + settings.brightness * (2 * draws["brightness"] - 1)
-        frames = brightness_table(factor, picture.dead_zone).take(frames)
+        table = brightness_table(factor, picture.dead_zone)
+        # Three times as fast as numpy, which makes an index of 64 bits of every byte.
+        frames = np.frombuffer(frames.tobytes().translate(table.tobytes()), np.uint8)
     return frames.reshape(clip.shape)
 
 

@@ -39,6 +39,23 @@ def divide(clips: ClipSet, phase: Phase) -> tuple[Numbers, Numbers]:
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
+def division_line(clips: ClipSet, phase: Phase) -> str | None:
+    """Says what is held out; None: nothing.
+
+    Raises:
+        ConfigError: as `divide`.
+    """
+    _, held_out = divide(clips, phase)
+    if not len(held_out):
+        return None
+    counts = f"{len(held_out)} of {len(clips)} training clips are held out to validate on"
+    if by_groups(clips, phase):
+        assert clips.groups is not None
+        groups, all_groups = (len(np.unique(one)) for one in (clips.groups[held_out], clips.groups))
+        return f"{counts}: {groups} of {all_groups} groups"
+    return f"{counts}, one by one"
+
+
 def by_groups(clips: ClipSet, phase: Phase) -> bool:
     """True if whole groups are held out.
 

@@ -17,6 +17,7 @@ from fdht_models.training.calibrate import balance, choose_formats
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import ALONE, Devices
+from fdht_models.training.division import division_line
 from fdht_models.training.loop import Row, fit
 from fdht_models.training.models import (
     LSTM,
@@ -77,6 +78,8 @@ def from_scratch(
     recipe = experiment.training
     keras.utils.set_random_seed(recipe.seed)
     phase = phase_of(experiment, "float", recipe.float_epochs, recipe.rate)
+    if line := division_line(clips, phase):
+        around.display.say(line)
     model, history = _train(lambda: float_classifier(experiment), initial, clips, phase, around)
     _balance(experiment, model)
     formats = _formats(experiment, model, clips, around.devices)

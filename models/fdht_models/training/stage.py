@@ -149,6 +149,8 @@ def train_stage(
                 metrics["streams"] = streams
             with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
                 extra["design_id"] = f"{network.design_id:016x}"
+                if streams is not None:
+                    extra["streams"] = streams["statement"]
                 _write(temporary, experiment, trained, network, metrics)
             shutil.rmtree(working, ignore_errors=True)
             return metrics

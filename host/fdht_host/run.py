@@ -269,12 +269,17 @@ def _reader(network: QuantizedNetwork, settings: RunSettings) -> Reader:
     if settings.sources.count(TEST_SET) > 1:
         raise ConfigError("is named twice", field="source", value=TEST_SET)
     files = any(name != TEST_SET for name in settings.sources)
-    for name, value in (("clips", settings.clips), ("seed", settings.seed)):
+    of_tests: dict[str, object] = {"clips": settings.clips, "seed": settings.seed}
+    of_files: dict[str, object] = {
+        "protocol": settings.protocol,
+        "clip-frames": settings.clip_frames,
+    }
+    for name, value in of_tests.items():
         if value is not None and TEST_SET not in settings.sources:
             raise ConfigError(
                 "is of test clips", field=name, value=value, remedy=f"add --source {TEST_SET}"
             )
-    for name, value in (("protocol", settings.protocol), ("clip-frames", settings.clip_frames)):
+    for name, value in of_files.items():
         if value is not None and not files:
             raise ConfigError(
                 f"has no effect on --source {TEST_SET}, whose clips are those of training",
@@ -303,8 +308,12 @@ def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | 
     """The experiment's data: needed for its test set, and of use where a folder is of its set."""
     if TEST_SET in settings.sources:
         return recipe_of(directory, overlay)
-    folders = any(Path(name).is_dir() for name in settings.sources)
-    return find_recipe(directory, overlay) if folders else None
+    if not any(Path(name).is_dir() for name in settings.sources):
+        return None
+    try:
+        return find_recipe(directory, overlay)
+    except ArtifactError as error:  # its set's layout is not known then; class folders still are
+        return Recipe({}, str(error))
 
 
 def _stream(

@@ -151,7 +151,9 @@ def sound_clip(
 
 def _part(path: Path, samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
     """The samples at `first` <= time < `last`."""
-    start, stop = (math.ceil(time * RATE) for time in exact_span(path, span))
+    first, last = exact_span(path, span)
+    start = math.ceil(first * RATE)
+    stop = len(samples) if last is None else math.ceil(last * RATE)
     # A table may round the length of a recording.
     if stop > len(samples) + HOP:
         raise outside(path, span, Fraction(len(samples), RATE), behind=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +31,7 @@ class OwnLayout:
     kind: str
     pattern: str | None = None
     classes: tuple[str, ...] | None = None
+    inputs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def list_own(
             cannot be.
     """
     tree = walk(root, TITLE, _REMEDY)
-    files = find_clips(tree, layout.kind, tick)
+    files = find_clips(tree, layout.kind, layout.inputs, tick)
     table = read_table(root / TABLE) if PurePosixPath(TABLE) in tree.files else None
     if table is not None and layout.kind == ARRAYS:
         _refuse_spans(root, table)
@@ -86,7 +87,7 @@ def list_own(
         found = _apply_pattern(root, layout.pattern, found, notes)
     found = _apply_folders(tree, layout, found, files, table, notes)
     if table is not None:
-        found = _apply_table(root, table, found, skipped, notes)
+        found = _apply_table(root, table, found, files.pictured, skipped, notes)
     found = _of_a_class(root, found, notes)
     found = _of_named_classes(root, layout, found, notes)
     classes = layout.classes or tuple(sorted({one.name for one in found}))
@@ -177,6 +178,7 @@ def _apply_table(
     root: Path,
     table: Table,
     found: Sequence[_Found],
+    pictured: Collection[PurePosixPath],
     skipped: list[Problem],
     notes: list[str],
 ) -> list[_Found]:
@@ -189,6 +191,14 @@ def _apply_table(
         else:
             why = "is in clips.csv and is not there"
         skipped.append(Problem(rows[0].path, why))
+    for one in pictured:
+        for row in listed.get(_comparable(one), ()):
+            if row.span is not None:
+                raise DataError(
+                    "a folder of pictures has no seconds",
+                    field=f"{root / TABLE}: line {row.line}: start",
+                    remedy="put the pictures of each part into a folder of its own",
+                )
     notes += left_out_notes(
         [one.path for one in joined.unlisted], f"because no line of {TABLE} names them"
     )

@@ -117,6 +117,23 @@ class FolderSet:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What is kept of a split beside its arrays.
+
+    Attributes:
+        undecodable: clips that were not used.
+        damaged: clips of which only the frames before some damage were.
+        time_step: seconds from one network input to the next, the median of the clips.
+        padded: clips with fewer frames than the protocol takes, zeros in front of them.
+    """
+
+    undecodable: tuple[Problem, ...]
+    damaged: tuple[Problem, ...]
+    time_step: float | None
+    padded: int
+
+
+@dataclass(frozen=True)
 class FolderReport:
     """How a folder was read.
 

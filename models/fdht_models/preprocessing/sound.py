@@ -28,7 +28,7 @@ _TRANSFORM = 512
 _LOWEST, _HIGHEST = 20.0, RATE / 2  # hertz
 # Codes: 3 a decibel, 0 at -90 dB, 255 at -5 dB of a full-scale sine. Physical constants, not
 # fitted to any data set; what is quieter than -90 dB is silence, and silence is zero.
-_CODES_PER_DECIBEL, _SILENCE_DECIBELS = 3.0, -90.0
+CODES_PER_DECIBEL, _SILENCE_DECIBELS = 3.0, -90.0
 _SILENT = 1e-12
 _BLOCK = 4096  # frames at a time, so that an hour of sound needs no gigabyte
 
@@ -70,7 +70,7 @@ def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
         cut = np.lib.stride_tricks.sliding_window_view(part, WINDOW)[::HOP]
         power = np.abs(np.fft.rfft(cut * window, _TRANSFORM)) ** 2 / scale
         decibels = 10 * np.log10(power @ mel_filters(bands).T + 1e-20)
-        values = np.rint(_CODES_PER_DECIBEL * (decibels - _SILENCE_DECIBELS))
+        values = np.rint(CODES_PER_DECIBEL * (decibels - _SILENCE_DECIBELS))
         codes[first:last] = np.clip(values, 0, 255).astype(np.uint8)
     return codes
 
@@ -89,6 +89,24 @@ def mel_filters(bands: int) -> NDArray[np.float64]:
     rising = (frequencies - low) / (centre - low)
     falling = (high - frequencies) / (high - centre)
     return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def band_centres(bands: int, places: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Frequencies in hertz at which the filters have their peaks; see `log_mel`.
+
+    Args:
+        bands: mel filters.
+        places: numbers of filters, or between them; None: all.
+    """
+    places = np.arange(bands, dtype=np.float64) if places is None else places
+    width = (_mel(_HIGHEST) - _mel(_LOWEST)) / (bands + 1)
+    return _hertz(_mel(_LOWEST) + (places + 1) * width)
+
+
+def bands_at(hertz: NDArray[np.float64], bands: int) -> NDArray[np.float64]:
+    """The inverse of `band_centres`: numbers of filters, or between them."""
+    width = (_mel(_HIGHEST) - _mel(_LOWEST)) / (bands + 1)
+    return np.asarray((2595 * np.log10(1 + hertz / 700) - _mel(_LOWEST)) / width - 1, np.float64)
 
 
 def cut_window(codes: NDArray[np.uint8], first: int, count: int) -> NDArray[np.uint8]:

@@ -20,12 +20,12 @@ import numpy as np
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
-from fdht_host.blocks import TRAINED, Reader, reader_of
 from fdht_host.choice import find_overlay
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
+from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report import build_report, sound_sections, write_report
 from fdht_host.sources import TEST, TEST_SET, Source, look_at
 from fdht_host.streams import SourceRun, stream_clips, stream_files
@@ -61,7 +61,7 @@ class RunSettings:
         clip_frames: network inputs after which the state is reset in a stream without labels; None
             takes the length of the clips that the network was trained on, 0 never resets.
         resize: resize videos of another size; False refuses them.
-        protocol: how files are read, one of `fdht_host.blocks.PROTOCOLS`; None: as in training.
+        protocol: how files are read, one of `fdht_host.readers.PROTOCOLS`; None: as in training.
         energy: measure energy.
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None

@@ -76,7 +76,8 @@ def run(
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
     import fdht_pipeline
     from fdht_bench import emit
-    from fdht_host.run import TEST_SET, RunSettings
+    from fdht_host.run import RunSettings
+    from fdht_host.sources import TEST_SET
 
     settings = RunSettings(
         source or [TEST_SET],

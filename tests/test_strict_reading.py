@@ -27,6 +27,7 @@ from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import StageSchedule, check_schedule, default_schedule, load_schedule
 from fdht_hls.vitis.project import default_target
 from fdht_hls.weights import LoadableWeights
+from fdht_host.answers import read_predictions
 from fdht_host.video import labels
 from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.documents import read_toml_file
@@ -40,6 +41,7 @@ from fdht_models.training.space import space_from
 from fdht_overlays.boards import BOARDS_DIRECTORY, Board
 from fdht_overlays.manifest import load_manifest
 from tests import stage_files
+from tests.host.sample_answers import answer
 from tests.models.strategies import build_network
 from tests.overlays.test_manifest import WHOLE
 
@@ -141,6 +143,15 @@ def _side_file() -> Any:
     }
 
 
+def _prediction() -> Any:
+    return answer("walk/1.mp4", "left", (64, 0), (0, 64), start=8).to_json()
+
+
+def _predictions(path: Path) -> Any:
+    (row,) = read_predictions(path)
+    return row.to_json()
+
+
 KINDS: dict[str, Kind] = {
     "network": ("network.json", LSTM.to_json, _network),
     "schedule": ("schedule.json", SCHEDULE.to_json, _schedule),
@@ -165,6 +176,7 @@ KINDS: dict[str, Kind] = {
     "overlay manifest": ("manifest.json", _whole_overlay, _overlay),
     "weights": ("weights.json", _weights, lambda path: LoadableWeights.load(path).to_json()),
     "labels": ("v.mkv.labels.json", _side_file, _labels),
+    "predictions": ("predictions.jsonl", _prediction, _predictions),
     "resources": (
         "report.json",
         lambda: Resources(100, 5, 200, 3, 1.5, 3, 10).to_json(),

@@ -266,11 +266,11 @@ def read_predictions(path: Path) -> tuple[ClipAnswer, ...]:
     """Reads what `write_predictions` wrote.
 
     Raises:
-        ArtifactError: it cannot be read, or a line is not a row; names the line and the key.
+        ArtifactError: it cannot be read, is empty, or a line is not a row; names line and key.
     """
     how: dict[str, Any] = {"error": ArtifactError, "remedy": _AGAIN}
     found = []
-    for place, line in enumerate(read_text_file(path, **how).splitlines(), 1):
+    for place, line in enumerate(read_text_file(path, **how).removesuffix("\n").split("\n"), 1):
         source = f"{path}: line {place}"
         found.append(read_record(ClipAnswer, parse_json(line, source, **how), source=source, **how))
     return tuple(found)

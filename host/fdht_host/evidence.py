@@ -59,7 +59,7 @@ class Recipe:
     """Which test clips an experiment has, and how long they are.
 
     Args:
-        data: section `[data]` of the experiment.
+        data: section `[data]` of the experiment; empty if it cannot be read.
         note: where it is not certain that it is the overlay's own, why; else empty.
     """
 

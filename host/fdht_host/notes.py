@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fdht_host.answers import ClipAnswer
-from fdht_host.blocks import EVERY, STREAM, TRAINED, Reader
+from fdht_host.readers import EVERY, STREAM, TRAINED, Reader
 from fdht_models.data.folders import Problem
 from fdht_models.data.folders.notes import name_some
-from fdht_models.preprocessing import Sampling
+from fdht_models.preprocessing import Preprocessing, Sampling
 from fdht_models.preprocessing.protocols import CONSECUTIVE, GENERATED, STRIDE, TT_RNN, WINDOW
 
 #: Protocols that look at one stretch of a file, and how much longer a file is worth a note.
@@ -38,6 +38,7 @@ def notes_of(
         notes += _stream_notes(answers, sampling)
     elif reader.clipwise:
         notes += _stretch_notes(answers, reader.scored.sampling)
+        notes += _short_notes(answers, reader.preprocessing)
     total = len({answer.clip for answer in answers}) + len(problems)
     if problems:
         told = [f"{problem.path} {problem.reason}" for problem in problems]
@@ -110,6 +111,20 @@ def _stretch_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[st
     return [
         f"{first.frames_used} of {first.frames_there} frames of {first.clip} were looked at, one "
         f"stretch as in training{_among(long, answers)}; --protocol {STREAM} looks at all"
+    ]
+
+
+def _short_notes(answers: Sequence[ClipAnswer], preprocessing: Preprocessing) -> list[str]:
+    before = 0 if preprocessing.picture is None else preprocessing.picture.frames_before
+    stack = 1 if preprocessing.sound is None else preprocessing.sound.stack
+    wanted = preprocessing.sampling.steps * stack + before
+    short = [one for one in answers if one.frames_used < wanted]
+    if not short:
+        return []
+    first = short[0]
+    return [
+        f"{first.clip} has {first.frames_used} of {wanted} frames{_among(short, answers)}; zeros "
+        "stand in front, as in training"
     ]
 
 

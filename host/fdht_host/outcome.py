@@ -82,12 +82,12 @@ def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
         name: Phase(getattr(times, name), times.frames)
         for name in ("pack", "transfer", "compute", "unpack")
     }
-    times = VideoTimes()
+    reading = VideoTimes()
     for run in done.runs:
-        times.add(run.times)
-    phases["read"] = Phase(times.read_seconds, times.read_inputs)
-    phases["decode"] = Phase(times.decode_seconds, times.frames)
-    phases["resize"] = Phase(times.resize_seconds, times.resized)
-    phases["feature"] = Phase(times.feature_seconds, times.features)
+        reading.add(run.times)
+    phases["read"] = Phase(reading.read_seconds, reading.read_inputs)
+    phases["decode"] = Phase(reading.decode_seconds, reading.frames)
+    phases["resize"] = Phase(reading.resize_seconds, reading.resized)
+    phases["feature"] = Phase(reading.feature_seconds, reading.features)
     overall = Phase(sum(run.seconds for run in done.runs), sum(run.frames for run in done.runs))
     return throughput_section(phases, overall)

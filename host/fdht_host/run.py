@@ -20,12 +20,12 @@ import numpy as np
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
-from fdht_host.blocks import TRAINED, Reader, reader_of
 from fdht_host.choice import find_overlay
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
+from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report import build_report, sound_sections, write_report
 from fdht_host.sources import TEST, TEST_SET, Source, look_at
 from fdht_host.streams import SourceRun, stream_clips, stream_files
@@ -61,7 +61,7 @@ class RunSettings:
         clip_frames: network inputs after which the state is reset in a stream without labels; None
             takes the length of the clips that the network was trained on, 0 never resets.
         resize: resize videos of another size; False refuses them.
-        protocol: how files are read, one of `fdht_host.blocks.PROTOCOLS`; None: as in training.
+        protocol: how files are read, one of `fdht_host.readers.PROTOCOLS`; None: as in training.
         energy: measure energy.
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None
@@ -269,12 +269,17 @@ def _reader(network: QuantizedNetwork, settings: RunSettings) -> Reader:
     if settings.sources.count(TEST_SET) > 1:
         raise ConfigError("is named twice", field="source", value=TEST_SET)
     files = any(name != TEST_SET for name in settings.sources)
-    for name, value in (("clips", settings.clips), ("seed", settings.seed)):
+    of_tests: dict[str, object] = {"clips": settings.clips, "seed": settings.seed}
+    of_files: dict[str, object] = {
+        "protocol": settings.protocol,
+        "clip-frames": settings.clip_frames,
+    }
+    for name, value in of_tests.items():
         if value is not None and TEST_SET not in settings.sources:
             raise ConfigError(
                 "is of test clips", field=name, value=value, remedy=f"add --source {TEST_SET}"
             )
-    for name, value in (("protocol", settings.protocol), ("clip-frames", settings.clip_frames)):
+    for name, value in of_files.items():
         if value is not None and not files:
             raise ConfigError(
                 f"has no effect on --source {TEST_SET}, whose clips are those of training",
@@ -303,8 +308,12 @@ def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | 
     """The experiment's data: needed for its test set, and of use where a folder is of its set."""
     if TEST_SET in settings.sources:
         return recipe_of(directory, overlay)
-    folders = any(Path(name).is_dir() for name in settings.sources)
-    return find_recipe(directory, overlay) if folders else None
+    if not any(Path(name).is_dir() for name in settings.sources):
+        return None
+    try:
+        return find_recipe(directory, overlay)
+    except ArtifactError as error:  # its set's layout is not known then; class folders still are
+        return Recipe({}, str(error))
 
 
 def _stream(

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdht_host.blocks import Reader
 from fdht_host.evidence import Recipe
+from fdht_host.readers import Reader
 from fdht_host.video import decode, read_labels
 from fdht_models.data import ClipSet, source_of
 from fdht_models.data.folders import FolderRequest, Listing, Problem, list_folder
@@ -20,7 +20,7 @@ from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.notes import name_some
 from fdht_models.data.folders.own_files import TABLE, find_clips
 from fdht_models.data.folders.scan import walk
-from fdht_models.data.folders.shards import MICROSECONDS
+from fdht_models.data.folders.shards import span_in_seconds
 from fdht_models.data.folders.types import ARRAYS, SOUND, SPEECH, SPIKES, VIDEO
 from fdht_models.data.sources import UNKNOWN_ROOT, FolderSource
 from fdht_models.errors import ConfigError, DataError
@@ -168,8 +168,7 @@ def _listed(root: Path, network: QuantizedNetwork, recipe: Recipe | None) -> Lis
     if source is None or source.name == OWN:
         request = None if source is None else source.request
         if (root / TABLE).is_file() or (request is not None and request.pattern):
-            kind = _KINDS[network.preprocessing.kind]
-            inputs = network.inputs if kind == ARRAYS else None
+            kind, inputs = _kind_of(network)
             return list_folder(request or FolderRequest(OWN, root, kind=kind, inputs=inputs))
         return None
     if source.request.folder_set.kind in (SPEECH, SPIKES):
@@ -194,6 +193,12 @@ def _source_in(root: Path, recipe: Recipe | None) -> FolderSource | None:
     return source if isinstance(source, FolderSource) else None
 
 
+def _kind_of(network: QuantizedNetwork) -> tuple[str, int | None]:
+    """What is looked for in folders, and of arrays the values a frame."""
+    kind = _KINDS[network.preprocessing.kind]
+    return kind, network.inputs if kind == ARRAYS else None
+
+
 def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> _Found:
     files, unknown = [], Counter[str]()
     for clip in listing.clips:
@@ -202,7 +207,7 @@ def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> _Fou
             if name not in network.classes:
                 unknown[name] += 1
                 continue
-            span = None if clip.span is None else _seconds(clip.span)
+            span = span_in_seconds(clip)
             files.append(ClipFile(root / clip.path, clip.key, clip.key, name, span))
     notes = (*listing.notes, *_unknown_notes(root, unknown, len(files), network))
     return _Found(tuple(files), listing.skipped, notes)
@@ -210,9 +215,8 @@ def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> _Fou
 
 def _of_tree(root: Path, network: QuantizedNetwork) -> _Found:
     """A folder by the names of the folders in it: those that are called as classes give labels."""
-    found = find_clips(
-        walk(root, "clips", "give a folder of clips"), _KINDS[network.preprocessing.kind]
-    )
+    tree = walk(root, "clips", "give a folder of clips")
+    found = find_clips(tree, *_kind_of(network))
     files, unknown = [], Counter[str]()
     for path in found.clips:
         label = next((part for part in path.parts[:-1] if part in network.classes), None)
@@ -266,8 +270,3 @@ def _training_notes(root: Path, recipe: Recipe | None) -> tuple[str, ...]:
         "clips that the network was trained on may be among these, which raises the accuracy; "
         f"--source {TEST_SET} runs those alone that it was not trained on",
     )
-
-
-def _seconds(span: tuple[int, int]) -> tuple[float, float]:
-    """A part of a user's own clip, which lists name in microseconds."""
-    return span[0] / MICROSECONDS, span[1] / MICROSECONDS

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
-from fdht_host.blocks import TRAINED, FileAccount, InputBlock, Reader, blocks_of
+from fdht_host.blocks import blocks_of
 from fdht_host.notes import notes_of
+from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
 from fdht_host.sources import FILE, ClipFile, Source
 from fdht_host.video import VideoTimes
 from fdht_models.data import ClipSet
@@ -135,9 +136,9 @@ class Stepper:
         self.mismatches += wrong
         return logits[-1]
 
-    def counts(self) -> dict[str, int]:
-        """What was compared since the last call."""
-        found = {"compared": self.compared, "mismatches": self.mismatches}
+    def counts(self) -> tuple[int, int]:
+        """Logits compared, and how many of them differ, since the last call."""
+        found = self.compared, self.mismatches
         self.compared = self.mismatches = 0
         return found
 
@@ -165,6 +166,7 @@ def stream_clips(
     for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
         logits = stepper.step(frames, True)
         found = vote([Reading(None, len(frames), logits)], network.classes, network.logit_format)
+        compared, mismatches = stepper.counts()
         run.answers.append(
             ClipAnswer(
                 source=name,
@@ -178,7 +180,8 @@ def stream_clips(
                 stride=None,
                 time_step=clips.time_step,
                 damage="",
-                **stepper.counts(),
+                compared=compared,
+                mismatches=mismatches,
             )
         )
         progress("test clips", number + 1, len(clips.labels))
@@ -238,7 +241,8 @@ class _Step:
 
     block: InputBlock
     reading: Reading
-    counts: dict[str, int]
+    compared: int
+    mismatches: int
 
 
 def _stream_file(
@@ -261,7 +265,7 @@ def _stream_file(
                 logits = stepper.step(block.inputs, block.reset)
                 reading = Reading(block.start, len(block.inputs), logits, block.whole)
                 nothing = np.empty((0, network.inputs), np.uint8)
-                done.append(_Step(replace(block, inputs=nothing), reading, stepper.counts()))
+                done.append(_Step(replace(block, inputs=nothing), reading, *stepper.counts()))
                 told(sum(step.reading.inputs for step in done))
                 started = time.perf_counter()
     except BaseException as error:
@@ -299,6 +303,6 @@ def _answer(
         stride=account.stride,
         time_step=account.time_step,
         damage=damage,
-        compared=sum(step.counts["compared"] for step in steps),
-        mismatches=sum(step.counts["mismatches"] for step in steps),
+        compared=sum(step.compared for step in steps),
+        mismatches=sum(step.mismatches for step in steps),
     )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fdht_host.blocks import scored
 from fdht_host.evidence import Recipe
+from fdht_host.readers import scored
 from fdht_models.data import ClipSet, source_of
 from fdht_models.errors import ConfigError
 from fdht_models.preprocessing import Preprocessing

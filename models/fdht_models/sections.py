@@ -128,7 +128,9 @@ class DataSettings:
         test_groups: the groups that test.
         inputs: of arrays, values a frame.
         full_scale: of arrays, the number that becomes the code 255.
-        level: of own sound, the peak in decibels of full scale.
+        level: of own sound, the loudness in decibels of a full-scale sine's.
+        floor: of own sound, decibels that become the code 0.
+        trim: of own sound, decibels below the loudest frame at which silence begins.
         mix: further sets whose clips are trained on and scored along with this one's, as
             `[[data.mix]]` with the same keys; classes of one name are one class.
     """
@@ -159,6 +161,8 @@ class DataSettings:
     inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
     full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
     level: float | None = field(default=None, metadata={"check": number(-60, 0)})
+    floor: float | None = field(default=None, metadata={"check": number(-200, -20)})
+    trim: float | None = field(default=None, metadata={"check": number(0, 200)})
     mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import fdht
-import fdht_host.blocks
+import fdht_host.live
 import fdht_host.run
-from fdht_host.blocks import TRAINED, reader_of
+from fdht_host.readers import TRAINED, reader_of
 from fdht_host.sources import FILE, ClipFile, Source
 from fdht_host.streams import SourceRun, stream_files
 from fdht_models.errors import DataError, DeviceError
@@ -98,7 +98,7 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
         accelerated.append((len(block), reset))
         return ReferenceModel(network).run(block)
 
-    pictures = fdht_host.blocks.decode
+    pictures = fdht_host.live.decode
 
     def breaks(*arguments: Any, **settings: Any) -> Any:
         for number, picture in enumerate(pictures(*arguments, **settings)):
@@ -107,7 +107,7 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
             yield picture
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fdht_host.blocks, "decode", breaks)
+        patch.setattr(fdht_host.live, "decode", breaks)
         reader = reader_of(network.preprocessing, TRAINED, 0, True)
         with pytest.raises(DataError, match="breaks off"):
             stream_files(SimpleNamespace(infer=infer), network, reader, lambda *_: None, found)

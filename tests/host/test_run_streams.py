@@ -15,7 +15,8 @@ from fdht_host import video
 from fdht_host.answers import Reading, probabilities_of, vote
 from fdht_models.features import features_of
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, Sound, Values
-from fdht_models.preprocessing.sound import read_sound_clip
+from fdht_models.preprocessing.recording import loudness
+from fdht_models.preprocessing.sound import frame_energies, log_mel, read_sound
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import NETWORK, reference_as_core, write_build, write_video
@@ -150,20 +151,23 @@ def test_arrays_are_streams_of_rows(tmp_path, build):
     assert blocks_of(report) == expected_blocks(codes, 1, 6)
 
 
-def test_sound_is_a_stream_of_clips_one_behind_the_other(tmp_path, build):
-    """Each as training makes a clip of that part of the recording."""
+def test_sound_is_a_stream_of_stretches_one_behind_the_other(tmp_path, build):
+    """All of its frames, at the level that the recording as a whole is brought to."""
     path = write_clip(tmp_path / "s.wav", "sound", 3, frames=70)
-    preprocessing = Preprocessing(Sampling("window", 6), sound=Sound(20, 3, level=-3.0))
-    report = run(build(preprocessing), path, protocol="stream")
+    sound = Sound(20, 3, level=-30.0, floor=-80.0, trim=20.0)
+    report = run(build(Preprocessing(Sampling("window", 6), sound=sound)), path, protocol="stream")
     (clip,) = report["clips"]
-    # 68 frames of 10 ms: three blocks of 18 and 14 frames, which are five inputs.
-    assert [block["inputs"] for block in clip["blocks"]] == [6, 6, 6, 5]
-    assert [block["start"] for block in clip["blocks"]] == [0, 18, 36, 54]
-    for number, block in enumerate(clip["blocks"][:3]):
-        # A frame lasts 25 ms: the last of a part reaches 15 ms behind where the next begins.
-        span = (0.18 * number, 0.18 * number + 0.195)
-        found = read_sound_clip(path, preprocessing.sampling, preprocessing.sound, span)
-        assert block["logits"] == logits_of(found.values)
+    samples = read_sound(path)
+    gain = -30.0 - loudness(frame_energies(samples, 20))
+    codes = log_mel(samples, 20, -80.0, gain)
+    # 68 frames of 10 ms: three blocks of 18 frames, and one of 14, which are five inputs.
+    assert len(codes) == 68
+    last = np.concatenate([np.zeros((1, 20), np.uint8), codes[54:]])
+    parts = [*codes[:54].reshape(3, 6, 60), last.reshape(5, 60)]
+    assert blocks_of(report) == [
+        (18 * place, logits_of(np.ascontiguousarray(part))) for place, part in enumerate(parts)
+    ]
+    assert [block["votes"] for block in clip["blocks"]] == [True, True, True, False]
     assert (clip["frames_used"], clip["frames_there"], clip["time_step"]) == (68, 68, 0.03)
 
 

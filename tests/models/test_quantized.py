@@ -187,6 +187,14 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, damage):
         QuantizedNetwork.load(path)
 
 
+def test_a_file_of_an_earlier_version_says_what_to_do(tmp_path):
+    path = tmp_path / "network.json"
+    path.write_text(json.dumps({**build_network().to_json(), "schema": 2}))
+    with pytest.raises(ArtifactError, match="an earlier version of fdht") as error:
+        QuantizedNetwork.load(path)
+    assert "schema = 2" in str(error.value) and "fdht build again" in str(error.value)
+
+
 def _with_code(value, code):
     value["head"]["bias"]["codes"][1] = code
     return value

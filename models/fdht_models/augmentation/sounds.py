@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fdht_models.augmentation.settings import AugmentationSettings
 from fdht_models.preprocessing import Sound
-from fdht_models.preprocessing.sound import CODES_PER_DECIBEL, band_centres, bands_at
+from fdht_models.preprocessing.sound import band_centres, bands_at, codes_per_decibel
 
 Floats = NDArray[np.float32]
 
@@ -31,6 +31,7 @@ def change_sounds(
         sound: bands, and frames in a step.
     """
     codes = by_frames(frames, sound).astype(np.float32)
+    scale = codes_per_decibel(sound.floor)
     if settings.time_warp:
         speed = 1 + settings.time_warp * (2 * draws["time_warp"] - 1)
         codes = warp_time(codes, speed)
@@ -39,15 +40,15 @@ def change_sounds(
     np.rint(codes, out=codes)
     silent = codes == 0
     if settings.level:
-        gain = CODES_PER_DECIBEL * settings.level * (2 * draws["level"] - 1)
+        gain = scale * settings.level * (2 * draws["level"] - 1)
         codes += gain.astype(np.float32)[:, None, None]
     if settings.tilt:
-        gain = CODES_PER_DECIBEL * settings.tilt * (2 * draws["tilt"] - 1)
+        gain = scale * settings.tilt * (2 * draws["tilt"] - 1)
         codes += np.outer(gain, np.linspace(-1, 1, sound.bands)).astype(np.float32)[:, None]
     if settings.noise:
         for clip, generator in zip(codes, generators, strict=True):
             noise = generator.standard_normal(clip.shape, np.float32)
-            clip += np.float32(CODES_PER_DECIBEL * settings.noise) * noise
+            clip += np.float32(scale * settings.noise) * noise
     # Silence has no level that a gain could change.
     codes[silent] = 0
     changed = np.clip(np.rint(codes), 0, 255).astype(np.uint8)

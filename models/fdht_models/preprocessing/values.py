@@ -56,6 +56,21 @@ def read_values(
     return ClipInputs(pad_front(frames, sampling.steps), len(found), len(frames))
 
 
+def read_all_values(path: Path, values: Values) -> NDArray[np.uint8]:
+    """Reads all frames of an array, as a stream: uint8 [frames, length].
+
+    Args:
+        path: the .npy file.
+        values: how many values a frame has, and their scale.
+
+    Raises:
+        DataError: as `read_values`.
+    """
+    found = _load(path, values.length)
+    _check_values(found, path, values.length)
+    return _codes(found, path, values)
+
+
 def check_header(path: Path, length: int) -> int:
     """Returns how many frames an array states that it holds, without reading them.
 
@@ -86,21 +101,6 @@ def check_header(path: Path, length: int) -> int:
     if end - start != shape[0] * length * dtype.itemsize:
         raise _unusable(path, "has more or fewer bytes than it states", length)
     return int(shape[0])
-
-
-def read_all_values(path: Path, values: Values) -> NDArray[np.uint8]:
-    """Reads all frames of an array, as a stream: uint8 [frames, length].
-
-    Args:
-        path: the .npy file.
-        values: how many values a frame has, and their scale.
-
-    Raises:
-        DataError: as `read_values`.
-    """
-    found = _load(path, values.length)
-    _check_values(found, path, values.length)
-    return _codes(found, path, values)
 
 
 def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np.uint8]:

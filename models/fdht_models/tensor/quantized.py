@@ -365,6 +365,15 @@ class QuantizedNetwork:
         try:
             return QuantizedNetwork.from_json(value)
         except ArtifactError as error:
+            earlier = type(error.value) is int and 0 < error.value < SCHEMA_VERSION
+            if error.field == "schema" and earlier:
+                raise ArtifactError(
+                    "was written by an earlier version of fdht, whose networks do not say how "
+                    f"clips become inputs; this one reads {SCHEMA_VERSION}",
+                    field=f"{path}: schema",
+                    value=error.value,
+                    remedy="run fdht train, fdht convert and fdht build again",
+                ) from error
             raise ArtifactError(
                 f"is not a quantised network: {error.problem}",
                 field=f"{path}: {error.field}",

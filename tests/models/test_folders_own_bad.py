@@ -348,7 +348,7 @@ def test_a_group_in_both_splits(root: Path) -> None:
 def test_a_rule_by_table_without_a_table(root: Path) -> None:
     request = request_of(root, fold_rule="table", folds=None)
     with pytest.raises(
-        DataError, match=r"no division by table.*or set fold_rule to group-disjoint"
+        DataError, match=r"no division by table.*or set fold_rule to group"
     ):
         load_folder(request, "train", root.parent / "cache")
     refused(root, "a table has one division", ConfigError, fold_rule="table", folds=3)

@@ -309,7 +309,7 @@ def _source_notes(found: Sequence[_Found]) -> list[str]:
     unknown = [one for one in found if not one.group]
     if unknown:
         notes.append(
-            f"clips whose source is not known, each a group of its own: {len(unknown)} of "
+            f"clips whose source is not known, each file a group of its own: {len(unknown)} of "
             f"{len(found)}; group clips that were cut from one film or recording (docs/datasets.md)"
         )
     twins: dict[str, set[PurePosixPath]] = defaultdict(set)

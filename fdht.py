@@ -21,6 +21,7 @@ from rich.console import Console
 
 from fdht_bench import bench, emit
 from fdht_build import register as register_build
+from fdht_data import register as register_data
 from fdht_hardware import register as register_hardware
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
@@ -321,6 +322,7 @@ def demo(
 
 app.add_typer(bench, name="bench")
 register_build(app)
+register_data(app)
 register_hardware(app)
 
 

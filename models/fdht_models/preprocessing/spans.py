@@ -13,24 +13,24 @@ Span = tuple[float, float]
 _REMEDY = "correct the clip's start and end"
 
 
-def exact_span(path: Path, span: Span) -> tuple[Fraction, Fraction]:
+def exact_span(path: Path, span: Span) -> tuple[Fraction, Fraction | None]:
     """The decimal numbers that were written: 0.1 s is a tenth, which no binary number is.
 
     Args:
         path: the file, for the message.
-        span: [first, last) in seconds.
+        span: [first, last) in seconds; infinity is the file's end, and becomes None.
 
     Raises:
         DataError: it begins before 0 or does not end after it begins.
     """
     first, last = span
-    if not (math.isfinite(last) and 0 <= first < last):
+    if not 0 <= first < last:
         raise DataError(
             f"cannot be cut from {_named(first)} to {_named(last)} s",
             field=str(path),
             remedy=_REMEDY,
         )
-    return Fraction(str(first)), Fraction(str(last))
+    return Fraction(str(first)), None if last == math.inf else Fraction(str(last))
 
 
 def outside(path: Path, span: Span, seconds: Fraction, *, behind: bool) -> DataError:
@@ -42,7 +42,8 @@ def outside(path: Path, span: Span, seconds: Fraction, *, behind: bool) -> DataE
         seconds: of the file.
         behind: the span reaches behind the file's end; otherwise it holds nothing.
     """
-    found = f"{_named(span[0])} to {_named(span[1])} s"
+    end = "its end" if span[1] == math.inf else f"{_named(span[1])} s"
+    found = f"{_named(span[0])} to {end}"
     why = f"ends before its clip from {found} does" if behind else f"has nothing from {found}"
     return DataError(f"{why}; it lasts {_named(seconds)} s", field=str(path), remedy=_REMEDY)
 

@@ -117,6 +117,8 @@ def _part(path: Path, clock: Clock, span: Span | None) -> range:
             field=str(path),
             remedy="give a rate, or the whole of it as a clip",
         )
+    if last is None:
+        last = seconds + clock.step
     part = clock.within(first, last)
     # A table may round the length of a file: up to a frame's.
     if clock.complete and last > seconds + clock.step:

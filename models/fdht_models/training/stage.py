@@ -173,14 +173,15 @@ def restore(
     directory = Path(directory)
     stage = open_stage(directory, STAGE)
     experiment = read_experiment(stage.file(EXPERIMENT))
-    formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
+    network = QuantizedNetwork.load(stage.file(NETWORK))
     model = quantized_classifier(
         experiment,
-        formats,
+        formats_of(network),
         return_sequences=return_sequences,
         stateful=stateful,
         batch=batch,
         steps=steps,
+        class_count=len(network.classes),  # the folder of the clips may be elsewhere
     )
     weights = unpack_weights(read_arrays(stage.file(WEIGHTS)), QUANTIZED)
     set_weights(model, weights, str(directory / WEIGHTS))

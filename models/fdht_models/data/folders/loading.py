@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from fdht_models.artifacts import digest_of
 from fdht_models.data.folders.assembly import make_split, read_split
+from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.folds import assign_splits
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.data.folders.job import Job
 from fdht_models.data.folders.notes import class_notes
-from fdht_models.data.folders.own_files import files_of_clip
+from fdht_models.data.folders.own_files import Bar, files_of_clip
 from fdht_models.data.folders.progress import Bars
 from fdht_models.data.folders.reporting import check_share, refusal, write_report
 from fdht_models.data.folders.request import FolderRequest
-from fdht_models.data.folders.types import FolderReport, Listing, Problem
+from fdht_models.data.folders.survey import (
+    count_short,
+    describe_files,
+    short_note,
+    unusable,
+)
+from fdht_models.data.folders.types import Clip, FolderReport, Listing, Problem
 from fdht_models.data.types import SPLITS, ClipSet
 from fdht_models.errors import ConfigError, near_matches
 
@@ -63,13 +71,41 @@ def load_folder(
     with Bars(progress) as bars:
         index = FileIndex(Path(cache) / "files.json")
         job = _job(request, split, Path(cache), index, bars)
-        directory = make_split(job, index, bars, workers)
-    clips, undecodable, damaged = read_split(directory, job)
-    check_share(job.request, job.listing, undecodable)
-    report = write_report(job, clips.labels, undecodable, damaged)
+        told: list[str] = []
+
+        def foresee(clips: Sequence[Clip]) -> None:
+            told.extend(_foresee(job, clips, bars))
+
+        directory = make_split(job, index, bars, workers, foresee)
+    clips, kept = read_split(directory, job)
+    check_share(job.request, job.listing, kept.undecodable)
+    report = write_report(job, clips.labels, kept)
     for note in report.notes:
-        _log.warning("%s: %s", job.request.root, note)
+        if note not in told:
+            _log.warning("%s: %s", job.request.root, note)
     return clips, report
+
+
+def _foresee(job: Job, clips: Sequence[Clip], bars: Bars) -> list[str]:
+    """Tells what own clips will come to before they are decoded, which may take long.
+
+    Raises:
+        DataError: too many cannot be used.
+    """
+    request = job.request
+    if request.name != OWN:
+        return []
+    with bars.bar("looking at files", len({clip.path for clip in clips})) as tick:
+        facts = describe_files(request, [clip.path for clip in clips], tick)
+    problems = unusable(request, clips, facts)
+    check_share(request, job.listing, problems)
+    lost = {problem.path for problem in problems}
+    used = {clip.key for clip in job.clips()} - lost
+    short = count_short(request, [clip for clip in clips if clip.key in used], facts)
+    notes = short_note(request, short, len(used))
+    for note in notes:
+        _log.warning("%s: %s", request.root, note)
+    return notes
 
 
 def folder_digest(request: FolderRequest, split: str, cache: Path, progress: bool = False) -> str:
@@ -87,20 +123,30 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
         return digest_of(_job(request, split, Path(cache), index, bars).inputs)
 
 
-def list_folder(request: FolderRequest) -> Listing:
-    """Returns what a folder holds, by the names of its files; decodes nothing.
+def list_folder(
+    request: FolderRequest, bar: Bar = lambda name, total: lambda steps: None
+) -> Listing:
+    """Returns what a folder holds, by its files' names, and what own files are; decodes nothing.
+
+    Args:
+        request: which folder.
+        bar: see `Bar`.
 
     Raises:
         ConfigError: a setting that cannot be used.
         DataError: the folder holds no clips, or its lists are damaged.
     """
     request = request.complete()
+    if request.name == OWN:
+        return request.folder_set.find(request.root, bar=bar)
     return request.folder_set.find(request.root)
 
 
-def list_classes(request: FolderRequest) -> Listing:
+def list_classes(
+    request: FolderRequest, bar: Bar = lambda name, total: lambda steps: None
+) -> Listing:
     """As `list_folder`; classes of which no clip is there are left out, with a note."""
-    listing = list_folder(request)
+    listing = list_folder(request, bar)
     there = sorted({label for clip in listing.clips for label in clip.labels})
     if len(there) == len(listing.classes):
         return listing
@@ -119,7 +165,10 @@ def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars
         raise ConfigError(
             "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
         )
-    listing = list_classes(request)
+    with ExitStack() as stack:
+        listing = list_classes(
+            request, lambda name, total: stack.enter_context(bars.bar(name, total))
+        )
     check_share(request, listing, ())
     splits = assign_splits(listing, request)
     listing, splits, digests = _read_files(request, listing, splits, index, bars)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.joins import join
 from fdht_models.data.folders.notes import archive_notes, left_out_notes, name_some
-from fdht_models.data.folders.own_files import TABLE, ClipFiles, find_clips
+from fdht_models.data.folders.own_files import TABLE, Bar, ClipFiles, find_clips
 from fdht_models.data.folders.own_layout import class_root
 from fdht_models.data.folders.own_pattern import search_paths
 from fdht_models.data.folders.own_table import OPEN_END, Row, Table, read_table
@@ -31,6 +31,7 @@ class OwnLayout:
     kind: str
     pattern: str | None = None
     classes: tuple[str, ...] | None = None
+    inputs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,22 @@ class _Found:
 
 
 def list_own(
-    root: Path, layout: OwnLayout, tick: Callable[[int], None] = lambda _: None
+    root: Path, layout: OwnLayout, bar: Bar = lambda name, total: lambda steps: None
 ) -> Listing:
     """Lists a user's folder; files are opened, and nothing is decoded.
 
     Args:
         root: the folder.
         layout: how to read it.
-        tick: called with 1 for each file that was opened.
+        bar: see `Bar`.
 
     Raises:
         DataError: it holds no clips of two classes, or what a pattern or the table says of them
             cannot be.
     """
     tree = walk(root, TITLE, _REMEDY)
-    files = find_clips(tree, layout.kind, tick)
-    table = read_table(root / TABLE) if PurePosixPath(TABLE) in tree.files else None
+    files = find_clips(tree, layout.kind, layout.inputs, bar)
+    table = read_table(root / TABLE) if PurePosixPath(TABLE) in (*tree.files, *tree.empty) else None
     if table is not None and layout.kind == ARRAYS:
         _refuse_spans(root, table)
     notes: list[str] = []
@@ -86,7 +87,7 @@ def list_own(
         found = _apply_pattern(root, layout.pattern, found, notes)
     found = _apply_folders(tree, layout, found, files, table, notes)
     if table is not None:
-        found = _apply_table(root, table, found, skipped, notes)
+        found = _apply_table(root, table, found, files.pictured, skipped, notes)
     found = _of_a_class(root, found, notes)
     found = _of_named_classes(root, layout, found, notes)
     classes = layout.classes or tuple(sorted({one.name for one in found}))
@@ -177,6 +178,7 @@ def _apply_table(
     root: Path,
     table: Table,
     found: Sequence[_Found],
+    pictured: Collection[PurePosixPath],
     skipped: list[Problem],
     notes: list[str],
 ) -> list[_Found]:
@@ -189,6 +191,14 @@ def _apply_table(
         else:
             why = "is in clips.csv and is not there"
         skipped.append(Problem(rows[0].path, why))
+    for one in pictured:
+        for row in listed.get(_comparable(one), ()):
+            if row.span is not None:
+                raise DataError(
+                    "a folder of pictures has no seconds",
+                    field=f"{root / TABLE}: line {row.line}: start",
+                    remedy="put the pictures of each part into a folder of its own",
+                )
     notes += left_out_notes(
         [one.path for one in joined.unlisted], f"because no line of {TABLE} names them"
     )
@@ -243,10 +253,12 @@ def _of_named_classes(
 def _refuse_too_few(root: Path, classes: Sequence[str], skipped: Sequence[Problem]) -> None:
     if len(classes) > 1:
         return
-    why = f"; clips that cannot be used: {len(skipped)} ({skipped[0].path} {skipped[0].reason})"
+    found = f"one class alone, {classes[0]}" if classes else "no class"
+    why = ""
+    if skipped:
+        why = f"; clips that cannot be used: {len(skipped)} ({skipped[0].path} {skipped[0].reason})"
     raise DataError(
-        f"holds clips of {f'one class alone, {classes[0]}' if classes else 'no class'}: there is "
-        f"nothing to tell apart{why if skipped else ''}",
+        f"holds clips of {found}: there is nothing to tell apart{why}",
         field=str(root),
         remedy=_REMEDY,
     )
@@ -297,7 +309,7 @@ def _source_notes(found: Sequence[_Found]) -> list[str]:
     unknown = [one for one in found if not one.group]
     if unknown:
         notes.append(
-            f"clips whose source is not known, each a group of its own: {len(unknown)} of "
+            f"clips whose source is not known, each file a group of its own: {len(unknown)} of "
             f"{len(found)}; group clips that were cut from one film or recording (docs/datasets.md)"
         )
     twins: dict[str, set[PurePosixPath]] = defaultdict(set)

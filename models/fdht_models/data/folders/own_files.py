@@ -23,6 +23,11 @@ from fdht_models.data.folders.types import ARRAYS, VIDEO, Problem
 from fdht_models.errors import DataError
 from fdht_models.media.library import Failure, attempt, av
 from fdht_models.media.opening import best_stream, open_media
+from fdht_models.media.pictures import is_picture, list_pictures
+from fdht_models.preprocessing.values import check_header
+
+#: Called with what begins and of how many steps; gives what is called with steps done.
+Bar = Callable[[str, int], Callable[[int], None]]
 
 #: A table of the clips, in the folder itself.
 TABLE = "clips.csv"
@@ -43,8 +48,6 @@ _NO_CLIPS = frozenset(
 )
 #: Folders of small pictures that programs make of videos.
 _THUMBNAILS = ("thumbs", "thumbnails", "thumbnail", "previews", "preview", "@eadir")
-#: Muxers whose suffixes are those of pictures.
-_PICTURE_MUXERS = ("image2", "webp")
 
 _CLIP, _PICTURE, _OTHER, _UNREADABLE = "clip", "picture", "other", "unreadable"
 #: A file's size and times: what is known of it holds as long as these stay.
@@ -69,19 +72,29 @@ class ClipFiles:
     pictured: frozenset[PurePosixPath]
 
 
-def find_clips(tree: Tree, kind: str, tick: Callable[[int], None] = lambda _: None) -> ClipFiles:
+def find_clips(
+    tree: Tree,
+    kind: str,
+    inputs: int | None = None,
+    bar: Bar = lambda name, total: lambda steps: None,
+) -> ClipFiles:
     """Sorts the files of a folder; decodes nothing.
 
     Args:
         tree: the folder.
         kind: "video", "sound" or "arrays".
-        tick: called with 1 for each file that was looked into.
+        inputs: of arrays, values a frame.
+        bar: see `Bar`.
 
     Raises:
         DataError: PyAV is not installed (not for arrays).
     """
     files = [path for path in tree.files if str(path) != TABLE]
-    states = _states(tree.root, files, kind, tick)
+    if kind == ARRAYS:
+        assert inputs is not None
+        states = [_array_state(tree.root / path, inputs) for path in files]
+    else:
+        states = _states(tree.root, files, kind, bar("opening files", len(files)))
     unreadable = [
         Problem(_told(path), why)
         for path, (state, why) in zip(files, states, strict=True)
@@ -96,6 +109,9 @@ def find_clips(tree: Tree, kind: str, tick: Callable[[int], None] = lambda _: No
           for state in (_CLIP, _PICTURE, _OTHER)}  # fmt: skip
     folders = _picture_folders(of[_CLIP], of[_PICTURE]) if kind == VIDEO else frozenset()
     others = of[_OTHER] + [path for path in of[_PICTURE] if path.parent not in folders]
+    damaged = {folder: why for folder in folders if (why := _why_unusable(tree.root / folder))}
+    unreadable += [Problem(_told(folder), why) for folder, why in damaged.items()]
+    folders -= damaged.keys()
     return ClipFiles(
         tuple(sorted([*of[_CLIP], *folders])),
         tuple(sorted(unreadable, key=lambda problem: problem.path)),
@@ -114,16 +130,13 @@ def files_of_clip(root: Path, path: str) -> list[Path]:
     if not place.is_dir():
         return [place]
     entries = sorted(os.scandir(place), key=lambda entry: entry.name)
-    return [Path(entry.path) for entry in entries if _is_picture_name(entry.name)]
+    return [Path(entry.path) for entry in entries if is_picture(Path(entry.name))]
 
 
 def _states(
     root: Path, files: Sequence[PurePosixPath], kind: str, tick: Callable[[int], None]
 ) -> list[tuple[str, str]]:
     """(what it is, why it cannot be used) of each file."""
-    if kind == ARRAYS:
-        suffixes = [path.suffix.lower() for path in files]
-        return [(_CLIP if suffix == ARRAY_SUFFIX else _OTHER, "") for suffix in suffixes]
     av()  # if it is missing, that is no fault of the files
 
     def one(path: PurePosixPath) -> tuple[str, str]:
@@ -138,13 +151,23 @@ def _states(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _array_state(path: Path, inputs: int) -> tuple[str, str]:
+    if path.suffix.lower() != ARRAY_SUFFIX:
+        return _OTHER, ""
+    try:
+        check_header(path, inputs)
+    except DataError as error:
+        return _UNREADABLE, error.problem
+    return _CLIP, ""
+
+
 def _by_name(path: PurePosixPath) -> tuple[str, str] | None:
     """What a name alone tells; None where the file must be opened."""
     if not _is_text(str(path)):
         return _UNREADABLE, "has a name that is no UTF-8: rename it"
     if path.suffix.lower() in _NO_CLIPS or is_archive(path.name):
         return _OTHER, ""
-    if _is_picture_name(path.name):
+    if is_picture(Path(path.name)):
         return _PICTURE, ""
     return None
 
@@ -167,7 +190,7 @@ def _look(path: Path, kind: str) -> tuple[str, str]:
         with open_media(path, kind) as container:
             name = attempt(lambda: str(container.format.name))
             if not isinstance(name, Failure) and _is_picture_format(name):
-                return _PICTURE, ""
+                return _OTHER, ""
             streams = attempt(lambda: len(getattr(container.streams, _STREAMS[kind])))
             if streams == 0:
                 return _OTHER, ""
@@ -217,16 +240,20 @@ def _why_empty(path: Path) -> str:
     return "is empty" if stat.S_ISREG(mode) else "is no regular file"
 
 
+def _why_unusable(folder: Path) -> str:
+    try:
+        list_pictures(folder)
+    except DataError as error:
+        return error.problem
+    return ""
+
+
 def _is_denied(path: Path) -> bool:
     return not os.access(path, os.R_OK)
 
 
 def _is_picture_format(name: str) -> bool:
     return name == "image2" or (name.endswith("_pipe") and name != "gif_pipe")
-
-
-def _is_picture_name(name: str) -> bool:
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in picture_suffixes()
 
 
 def _is_text(name: str) -> bool:
@@ -239,12 +266,6 @@ def _is_text(name: str) -> bool:
 
 def _told(path: PurePosixPath) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
-
-
-@functools.cache
-def picture_suffixes() -> frozenset[str]:
-    """The suffixes of pictures that FFmpeg knows, with their dots."""
-    return frozenset().union(*map(_suffixes_of_muxer, _PICTURE_MUXERS)) - {".gif"}
 
 
 @functools.cache
@@ -261,10 +282,3 @@ def _media_suffixes() -> frozenset[str]:
             if not isinstance(described, Failure):
                 found.update(f".{suffix.lower()}" for suffix in described)
     return frozenset(found) - _NO_CLIPS
-
-
-def _suffixes_of_muxer(name: str) -> frozenset[str]:
-    described = attempt(lambda: av().ContainerFormat(name, "w").extensions)
-    if isinstance(described, Failure):
-        return frozenset()
-    return frozenset(f".{suffix.lower()}" for suffix in described)

@@ -16,6 +16,7 @@ from fdht_models.files import read_text_file
 
 COLUMNS = ("path", "class", "group", "split", "start", "end")
 _SPLITS = ("train", "test", "")
+MICROSECONDS = 1_000_000
 #: Seconds with up to six digits behind the point, so that a time is a whole number of microseconds.
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
 #: In place of an end that is not stated: later than any file ends.
@@ -154,7 +155,7 @@ def _span(file: Path, line: int, start: str, end: str) -> Span | None:
 
 def _microseconds(seconds: str) -> int:
     whole, _, part = seconds.partition(".")
-    return int(whole) * 1_000_000 + int(part.ljust(6, "0"))
+    return int(whole) * MICROSECONDS + int(part.ljust(6, "0"))
 
 
 def _refuse_doubles(file: Path, rows: list[Row]) -> None:

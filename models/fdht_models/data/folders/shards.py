@@ -6,6 +6,7 @@ and where one file changed only its shard is decoded again.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from fdht_models.artifacts import AGAIN, digest_of, new_stage, read_json, write_json
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.data.folders.own_files import files_of_clip
+from fdht_models.data.folders.own_table import MICROSECONDS, OPEN_END
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shd import SpikeReader
 from fdht_models.data.folders.speech import SpeechReader
@@ -40,13 +42,10 @@ from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
-_VERSION = 3  # counts changes of this package that change decoded bytes
+_VERSION = 4  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
 _CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256, SOUND: 1024, ARRAYS: 256}
-
-#: Spans of own clips count microseconds.
-MICROSECONDS = 1_000_000
 
 Reader = Callable[[Clip], ClipInputs]
 
@@ -100,11 +99,13 @@ class State:
     Attributes:
         row: its place in the shard's frames, or None if it could not be decoded.
         note: why not, or what was damaged; "" if nothing was.
+        short: frames that the protocol lacks, so that zeros stand in front.
         time_step: seconds from one network input to the next; None where the file does not say.
     """
 
     row: int | None
     note: str
+    short: bool = False
     time_step: float | None = None
 
 
@@ -158,7 +159,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
     states: list[dict[str, Any]] = []
     rows = 0
     with (
-        _reader(request, shard.split) as read,
+        clip_reader(request, shard.split) as read,
         new_stage(shard.directory, _STAGE, shard.inputs) as (temporary, _),
     ):
         with (temporary / _FRAMES).open("wb") as stream:
@@ -171,7 +172,14 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
                     states.append({"row": None, "note": error.problem})
                     continue
                 stream.write(decoded.values.data)
-                states.append({"row": rows, "note": decoded.damage, "time_step": decoded.time_step})
+                states.append(
+                    {
+                        "row": rows,
+                        "note": decoded.damage,
+                        "short": _is_short(request, decoded),
+                        "time_step": decoded.time_step,
+                    }
+                )
                 rows += 1
             stream.flush()
             os.fsync(stream.fileno())
@@ -195,7 +203,12 @@ def read_rows(shard: Shard, request: FolderRequest, rows: Sequence[int]) -> NDAr
 
 
 @contextmanager
-def _reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+def clip_reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+    """Yields what reads one clip of a split, of a completed request.
+
+    Raises:
+        DataError: a package is missing, or the folder's files cannot be opened.
+    """
     kind, preprocessing = request.folder_set.kind, request.preprocessing(split)
     if kind in (VIDEO, SPEECH, SOUND):
         av()  # if it is missing, that is no fault of the clips
@@ -213,15 +226,23 @@ def _reader(request: FolderRequest, split: str) -> Iterator[Reader]:
         yield lambda clip: ClipInputs(speech.read(clip), frames, frames, time_step=step)
     else:
         yield lambda clip: read_clip(
-            request.root / clip.path, clip.key, preprocessing, _seconds(clip)
+            request.root / clip.path, clip.key, preprocessing, span_in_seconds(clip)
         )
 
 
-def _seconds(clip: Clip) -> tuple[float, float] | None:
+def _is_short(request: FolderRequest, decoded: ClipInputs) -> bool:
+    made = request.preprocessing()
+    before = 0 if made.picture is None else made.picture.frames_before
+    stack = 1 if made.sound is None else made.sound.stack
+    return decoded.used < made.sampling.steps * stack + before
+
+
+def span_in_seconds(clip: Clip) -> tuple[float, float] | None:
+    """The part of its file that an own clip is; None for all of it."""
     if clip.span is None:
         return None
     first, last = clip.span
-    return first / MICROSECONDS, last / MICROSECONDS
+    return first / MICROSECONDS, math.inf if last == OPEN_END else last / MICROSECONDS
 
 
 def _check_readable(root: Path, clip: str) -> None:

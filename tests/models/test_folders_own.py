@@ -6,9 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from fdht_models.data.folders import FolderRequest, Listing, list_folder, load_folder
-from fdht_models.errors import FdhtError
+from fdht_models.data.folders import (
+    FolderRequest,
+    Listing,
+    folder_digest,
+    list_folder,
+    load_folder,
+)
+from fdht_models.data.types import SPLITS
+from fdht_models.errors import DataError
 from fdht_models.preprocessing import read_clip
 from tests.models.folders_samples import SIZE, random_frames, write_sphere, write_video, write_wav
 
@@ -93,6 +101,68 @@ def test_arrays_are_values_or_codes(tmp_path: Path) -> None:
     assert int(clips.frames.max()) > 200
 
 
-def test_the_folder_of_the_issue_says_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(FdhtError, match="there is no such folder"):
-        listed(tmp_path / "nowhere")
+def pictures(folder: Path, seed: int, count: int = 5) -> None:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(random_frames(count, seed), 1):
+        Image.fromarray(frame).save(folder / f"{number}.png")
+
+
+def test_a_folder_of_pictures_is_one_clip(tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    for label in ("run", "walk"):
+        for number in range(4):
+            pictures(root / label / f"g{number}" / f"clip{number}", 10 * len(label) + number)
+    write_video(root / "walk/g0/film.avi", random_frames(5, 99))
+    pictures(root / "walk/thumbs", 1)  # small pictures of videos, which programs make
+    Image.fromarray(random_frames(1, 3)[0]).save(root / "walk/g0/cover.png")
+    listing = listed(root)
+    clips = table_of(listing)
+    assert clips["walk/g1/clip1"] == ("walk", "g1") and len(clips) == 9
+    notes = "\n".join(listing.notes)
+    assert "no clips of this kind: 6 (walk/g0/cover.png, walk/thumbs/1.png" in notes
+    assert "folders of pictures that count as a clip each: 8" in notes
+    request = FolderRequest("folders", root, steps=5, folds=2, fold=1, **SIZE).complete()
+    found, report = load_folder(request, "test", tmp_path / "cache")
+    assert not report.skipped
+    assert random_frames(5, 40).tobytes() in {clip.tobytes() for clip in found.frames} | {
+        clip.tobytes() for clip in load_folder(request, "train", tmp_path / "cache")[0].frames
+    }
+    before = folder_digest(request, "test", tmp_path / "cache")
+    splits = {split: folder_digest(request, split, tmp_path / "cache") for split in SPLITS}
+    path = root / "walk/g1/clip1/3.png"
+    Image.fromarray(random_frames(1, 77)[0]).save(path)
+    after = {split: folder_digest(request, split, tmp_path / "cache") for split in SPLITS}
+    assert sum(splits[split] != after[split] for split in SPLITS) >= 1 and before == splits["test"]
+
+
+def test_pictures_in_no_folder_of_their_own_are_refused(tmp_path: Path) -> None:
+    videos(tmp_path, "walk/1.avi", "walk/2.avi")
+    pictures(tmp_path / "run", 1)
+    with pytest.raises(DataError, match=r"run: holds pictures.*run/<clip>/<picture>"):
+        listed(tmp_path)
+
+
+def test_pictures_of_one_number_are_a_clip_that_cannot_be_used(tmp_path: Path) -> None:
+    for label in ("run", "walk"):
+        for number in range(3):
+            pictures(tmp_path / label / f"clip{number}", number)
+    Image.fromarray(random_frames(1, 3)[0]).save(tmp_path / "run/clip1/01.png")
+    assert [(problem.path, problem.reason) for problem in listed(tmp_path).skipped] == [
+        ("run/clip1", "01.png and 1.png have one number")
+    ]
+
+
+def test_parts_of_videos_are_their_frames(tmp_path: Path) -> None:
+    frames = random_frames(50, 1)  # two seconds
+    for name in ("x", "y"):
+        write_video(tmp_path / "own" / f"{name}.avi", frames)
+    rows = "".join(f"{n}.avi,a,0,0.4\n{n}.avi,b,1.6,\n" for n in "xy")
+    (tmp_path / "own/clips.csv").write_text("path,class,start,end\n" + rows)
+    request = FolderRequest("folders", tmp_path / "own", steps=10, folds=2, **SIZE)
+    clips, report = load_folder(request, "test", tmp_path / "cache")
+    assert report.used == 2 and not report.notes
+    made = {
+        clips.classes[label]: clip for clip, label in zip(clips.frames, clips.labels, strict=True)
+    }
+    np.testing.assert_array_equal(made["a"], frames[:10].reshape(10, -1))
+    np.testing.assert_array_equal(made["b"], frames[40:].reshape(10, -1))

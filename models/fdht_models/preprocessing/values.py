@@ -17,6 +17,7 @@ from fdht_models.preprocessing.types import ClipInputs, Sampling, Values
 
 _MAGIC = b"\x93NUMPY"
 _CODES = 255
+_format: Any = np.lib.format  # whose functions have no types
 _FLOATS = (2, 4)  # bytes of a value
 #: A damaged header may ask for more memory than there is, or be no text that can be parsed.
 _DAMAGE = (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError)
@@ -87,11 +88,11 @@ def check_header(path: Path, length: int) -> int:
             if stream.read(len(_MAGIC)) != _MAGIC:
                 raise _unusable(path, "is not a .npy file", length)
             stream.seek(0)
-            version = np.lib.format.read_magic(stream)
+            version = _format.read_magic(stream)
             read = (
-                np.lib.format.read_array_header_1_0
+                _format.read_array_header_1_0
                 if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
+                else _format.read_array_header_2_0
             )
             shape, _, dtype = read(stream)
             start, end = stream.tell(), stream.seek(0, os.SEEK_END)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fdht_models.data.folders.folds import assign_splits
 from fdht_models.data.folders.index import FileIndex
 from fdht_models.data.folders.job import Job
 from fdht_models.data.folders.notes import class_notes
-from fdht_models.data.folders.own_files import files_of_clip
+from fdht_models.data.folders.own_files import Bar, files_of_clip
 from fdht_models.data.folders.progress import Bars
 from fdht_models.data.folders.reporting import check_share, refusal, write_report
 from fdht_models.data.folders.request import FolderRequest
@@ -122,20 +123,30 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
         return digest_of(_job(request, split, Path(cache), index, bars).inputs)
 
 
-def list_folder(request: FolderRequest) -> Listing:
-    """Returns what a folder holds, by the names of its files; decodes nothing.
+def list_folder(
+    request: FolderRequest, bar: Bar = lambda name, total: lambda steps: None
+) -> Listing:
+    """Returns what a folder holds, by its files' names, and what own files are; decodes nothing.
+
+    Args:
+        request: which folder.
+        bar: see `Bar`.
 
     Raises:
         ConfigError: a setting that cannot be used.
         DataError: the folder holds no clips, or its lists are damaged.
     """
     request = request.complete()
+    if request.name == OWN:
+        return request.folder_set.find(request.root, bar=bar)
     return request.folder_set.find(request.root)
 
 
-def list_classes(request: FolderRequest) -> Listing:
+def list_classes(
+    request: FolderRequest, bar: Bar = lambda name, total: lambda steps: None
+) -> Listing:
     """As `list_folder`; classes of which no clip is there are left out, with a note."""
-    listing = list_folder(request)
+    listing = list_folder(request, bar)
     there = sorted({label for clip in listing.clips for label in clip.labels})
     if len(there) == len(listing.classes):
         return listing
@@ -154,7 +165,10 @@ def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars
         raise ConfigError(
             "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
         )
-    listing = list_classes(request)
+    with ExitStack() as stack:
+        listing = list_classes(
+            request, lambda name, total: stack.enter_context(bars.bar(name, total))
+        )
     check_share(request, listing, ())
     splits = assign_splits(listing, request)
     listing, splits, digests = _read_files(request, listing, splits, index, bars)

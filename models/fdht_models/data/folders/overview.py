@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fdht_models.data.folders.folds import assign_splits, class_warnings, labels_of
 from fdht_models.data.folders.loading import list_classes
+from fdht_models.data.folders.own_files import Bar
 from fdht_models.data.folders.reporting import check_share
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import (
@@ -120,20 +121,20 @@ class Overview:
 
 def overview_of(
     request: FolderRequest,
-    bar: Callable[[str, int], Callable[[int], None]] = lambda name, total: lambda steps: None,
+    bar: Bar = lambda name, total: lambda steps: None,
 ) -> Overview:
     """Looks at a folder; decodes nothing but the first picture of each video.
 
     Args:
         request: which folder, and what to make of it.
-        bar: called with what begins and of how many steps; gives what is called with steps done.
+        bar: see `Bar`.
 
     Raises:
         ConfigError: a setting that cannot be used.
         DataError: the folder holds no clips of two classes, or says what cannot be.
     """
     request = request.complete()
-    listing = list_classes(request)
+    listing = list_classes(request, bar)
     paths = {clip.path for clip in listing.clips}
     facts = describe_files(request, paths, bar("looking at files", len(paths)))
     problems = (*listing.skipped, *unusable(request, listing.clips, facts))

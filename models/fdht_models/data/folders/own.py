@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.joins import join
 from fdht_models.data.folders.notes import archive_notes, left_out_notes, name_some
-from fdht_models.data.folders.own_files import TABLE, ClipFiles, find_clips
+from fdht_models.data.folders.own_files import TABLE, Bar, ClipFiles, find_clips
 from fdht_models.data.folders.own_layout import class_root
 from fdht_models.data.folders.own_pattern import search_paths
 from fdht_models.data.folders.own_table import OPEN_END, Row, Table, read_table
@@ -60,22 +60,22 @@ class _Found:
 
 
 def list_own(
-    root: Path, layout: OwnLayout, tick: Callable[[int], None] = lambda _: None
+    root: Path, layout: OwnLayout, bar: Bar = lambda name, total: lambda steps: None
 ) -> Listing:
     """Lists a user's folder; files are opened, and nothing is decoded.
 
     Args:
         root: the folder.
         layout: how to read it.
-        tick: called with 1 for each file that was opened.
+        bar: see `Bar`.
 
     Raises:
         DataError: it holds no clips of two classes, or what a pattern or the table says of them
             cannot be.
     """
     tree = walk(root, TITLE, _REMEDY)
-    files = find_clips(tree, layout.kind, layout.inputs, tick)
-    table = read_table(root / TABLE) if PurePosixPath(TABLE) in tree.files else None
+    files = find_clips(tree, layout.kind, layout.inputs, bar)
+    table = read_table(root / TABLE) if PurePosixPath(TABLE) in (*tree.files, *tree.empty) else None
     if table is not None and layout.kind == ARRAYS:
         _refuse_spans(root, table)
     notes: list[str] = []
@@ -253,10 +253,12 @@ def _of_named_classes(
 def _refuse_too_few(root: Path, classes: Sequence[str], skipped: Sequence[Problem]) -> None:
     if len(classes) > 1:
         return
-    why = f"; clips that cannot be used: {len(skipped)} ({skipped[0].path} {skipped[0].reason})"
+    found = f"one class alone, {classes[0]}" if classes else "no class"
+    why = ""
+    if skipped:
+        why = f"; clips that cannot be used: {len(skipped)} ({skipped[0].path} {skipped[0].reason})"
     raise DataError(
-        f"holds clips of {f'one class alone, {classes[0]}' if classes else 'no class'}: there is "
-        f"nothing to tell apart{why if skipped else ''}",
+        f"holds clips of {found}: there is nothing to tell apart{why}",
         field=str(root),
         remedy=_REMEDY,
     )
@@ -307,7 +309,7 @@ def _source_notes(found: Sequence[_Found]) -> list[str]:
     unknown = [one for one in found if not one.group]
     if unknown:
         notes.append(
-            f"clips whose source is not known, each a group of its own: {len(unknown)} of "
+            f"clips whose source is not known, each file a group of its own: {len(unknown)} of "
             f"{len(found)}; group clips that were cut from one film or recording (docs/datasets.md)"
         )
     twins: dict[str, set[PurePosixPath]] = defaultdict(set)

@@ -26,6 +26,9 @@ from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.pictures import is_picture, list_pictures
 from fdht_models.preprocessing.values import check_header
 
+#: Called with what begins and of how many steps; gives what is called with steps done.
+Bar = Callable[[str, int], Callable[[int], None]]
+
 #: A table of the clips, in the folder itself.
 TABLE = "clips.csv"
 ARRAY_SUFFIX = ".npy"
@@ -73,7 +76,7 @@ def find_clips(
     tree: Tree,
     kind: str,
     inputs: int | None = None,
-    tick: Callable[[int], None] = lambda _: None,
+    bar: Bar = lambda name, total: lambda steps: None,
 ) -> ClipFiles:
     """Sorts the files of a folder; decodes nothing.
 
@@ -81,7 +84,7 @@ def find_clips(
         tree: the folder.
         kind: "video", "sound" or "arrays".
         inputs: of arrays, values a frame.
-        tick: called with 1 for each file that was looked into.
+        bar: see `Bar`.
 
     Raises:
         DataError: PyAV is not installed (not for arrays).
@@ -91,7 +94,7 @@ def find_clips(
         assert inputs is not None
         states = [_array_state(tree.root / path, inputs) for path in files]
     else:
-        states = _states(tree.root, files, kind, tick)
+        states = _states(tree.root, files, kind, bar("opening files", len(files)))
     unreadable = [
         Problem(_told(path), why)
         for path, (state, why) in zip(files, states, strict=True)

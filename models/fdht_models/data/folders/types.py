@@ -87,7 +87,7 @@ class FolderSet:
             "arrays".
         citation: the paper.
         layout: what is looked for in the folder, for people.
-        find: lists a folder.
+        find: lists a folder, of which it is called with the path.
         class_count: classes as published; None where the folder alone tells.
         classes: their names, or () where the names are in the files' names only.
         expected: published number of files (of clips if `kind` is "spikes"), by split or in "all".
@@ -104,7 +104,7 @@ class FolderSet:
     kind: str
     citation: str
     layout: str
-    find: Callable[[Path], Listing]
+    find: Callable[..., Listing]
     class_count: int | None
     classes: tuple[str, ...]
     expected: Mapping[str, int]

@@ -7,10 +7,14 @@ ends. Numbers of frames that containers declare are often wrong; packets are the
 from __future__ import annotations
 
 import bisect
+import contextlib
+import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
+
+from fdht_models.media.coding import Inspector, Picture, Unproven, inspector_for
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class PacketTable:
         hidden: whether it is decoded and not shown (before the start that an edit list states).
         time_base: seconds.
         rate: pictures a second that the container states.
+        pictures: what coded pictures say of themselves, checked against the times; None where not
+            enough is known.
         packets: PyAV's, in the same order; () where the file is too large to keep them.
     """
 
@@ -35,9 +41,10 @@ class PacketTable:
     hidden: tuple[bool, ...]
     time_base: Fraction | None
     rate: Fraction | None
+    pictures: tuple[Picture, ...] | None = None
     packets: tuple[Any, ...] = ()
 
-    @property
+    @functools.cached_property
     def shown(self) -> tuple[int, ...]:
         """Numbers of the packets whose pictures are shown, in the order in which they are.
 
@@ -48,13 +55,13 @@ class PacketTable:
             found.sort(key=lambda place: self.times[place] or 0)
         return tuple(found)
 
-    @property
+    @functools.cached_property
     def timed(self) -> bool:
         """True if each picture has a time of its own."""
         times = [time for time, hidden in zip(self.times, self.hidden, strict=True) if not hidden]
         return self.time_base is not None and None not in times and len(set(times)) == len(times)
 
-    @property
+    @functools.cached_property
     def clock(self) -> Clock:
         """When pictures are shown, as far as packets tell."""
         shown = self.shown
@@ -141,6 +148,7 @@ def read_table(packets: Iterable[Any], keep: bool, stream: Any) -> PacketTable:
         stream: PyAV's.
     """
     kept, rows = [], []
+    looked = _Looking(stream)
     for packet in packets:
         rows.append(
             (
@@ -151,9 +159,72 @@ def read_table(packets: Iterable[Any], keep: bool, stream: Any) -> PacketTable:
                 bool(packet.is_discard),
             )
         )
+        looked.add(packet)
         if keep:
             kept.append(packet)
     times, durations, keys, sizes, hidden = zip(*rows, strict=True) if rows else ((),) * 5
+    found = looked.pictures
+    if found is not None:
+        if any(hidden):  # an edit list: what is left out of the stream's start is decoded
+            found = None
+        else:
+            hidden = tuple(not picture.shown for picture in found)
     base = None if stream.time_base is None else Fraction(stream.time_base)
     rate = stream.average_rate or None
-    return PacketTable(times, durations, keys, sizes, hidden, base, rate, tuple(kept))
+    table = PacketTable(times, durations, keys, sizes, hidden, base, rate, found, tuple(kept))
+    return table if _agree(table, looked.reorder) else replace(table, pictures=None)
+
+
+class _Looking:
+    """Looks at coded pictures until something is not known."""
+
+    def __init__(self, stream: Any) -> None:
+        self._found: list[Picture] = []
+        self._inspector: Inspector | None = None
+        codec = stream.codec_context
+        # An index beyond the data is as much a header that is damaged as one that says so.
+        with contextlib.suppress(Unproven, IndexError):
+            self._inspector = inspector_for(codec.codec.canonical_name, codec.extradata or b"")
+
+    def add(self, packet: Any) -> None:
+        """Looks at the next packet."""
+        if self._inspector is None:
+            return
+        try:
+            self._found.append(self._inspector.add(memoryview(packet), bool(packet.is_keyframe)))
+        except (Unproven, IndexError):
+            self._inspector = None
+
+    @property
+    def pictures(self) -> tuple[Picture, ...] | None:
+        """What was found, of all packets; None if not all are known."""
+        return None if self._inspector is None else tuple(self._found)
+
+    @property
+    def reorder(self) -> int | None:
+        """See `Inspector`."""
+        return 0 if self._inspector is None else self._inspector.reorder()
+
+
+def _agree(table: PacketTable, reorder: int | None) -> bool:
+    """True if what pictures say of their order is what their times say, and what the stream states.
+
+    FFmpeg gives out pictures in an order of its own where more of them wait than a stream states,
+    and loses some.
+    """
+    pictures, shown = table.pictures, table.shown
+    if pictures is None or not table.timed or not shown:
+        return False
+    if not pictures[0].entry or shown[0] != 0:
+        return False
+    said = sorted(shown_in_file := sorted(shown), key=lambda place: pictures[place].order)
+    if list(shown) != said:
+        return False
+    rank = {place: number for number, place in enumerate(shown)}
+    seen: list[int] = []
+    for place in shown_in_file:
+        waiting = len(seen) - bisect.bisect(seen, rank[place])
+        if reorder is not None and waiting > reorder:
+            return False
+        bisect.insort(seen, rank[place])
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,8 @@ from fdht_models.media.table import PacketTable, read_table
 _BIT_EXACT = 1 << 23
 #: Bytes of a file whose packets are kept, so that they need not be read twice.
 _MOST_KEPT = 256 << 20
+#: Containers that state how long each packet is, so that one that is cut short is seen as such.
+_STATE_LENGTHS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flv", "ivf"}
 _SLACK_FRAMES = 1.5  # declared lengths are rounded
 
 
@@ -133,6 +135,11 @@ class VideoFile:
         """PyAV's stream."""
         return self._stream
 
+    @property
+    def states_lengths(self) -> bool:
+        """True if a packet that is cut short is known without being decoded."""
+        return self._container.format.name in _STATE_LENGTHS
+
     def packet_table(self) -> PacketTable:
         """What the packets say, read once and without decoding; call it before `frames()`.
 
@@ -157,10 +164,20 @@ class VideoFile:
             frames = attempt(functools.partial(codec.decode, packet))
             if not isinstance(frames, Failure) and frames and not frames[0].is_corrupt:
                 return frames[0]
-        self._table = None
-        self.close()
-        self._open()
+        self.rewind()
         return next(self.frames(), None)
+
+    def rewind(self) -> None:
+        """Opens the file again, as if nothing had been decoded."""
+        self.close()
+        self._table, self.damage = None, None
+        self._open()
+
+    def packets(self, places: Sequence[int]) -> Iterator[Any]:
+        """Some packets, by their numbers in the table; fewer where they cannot be read again."""
+        table = self.packet_table()
+        if table.packets:
+            yield from (table.packets[place] for place in places)
 
     def _source(self) -> Iterable[Any]:
         """The packets: kept, or read from the file."""
@@ -198,10 +215,11 @@ class VideoFile:
     def decoder(self) -> Any:
         """The stream's decoder, set up; it decodes the packets in order, once."""
         codec = self._stream.codec_context
-        codec.thread_count = self._threads
-        # Several frames at once would be faster, but then FFmpeg does not mark corrupt ones.
-        codec.thread_type = "SLICE"
-        codec.flags |= _BIT_EXACT
+        if not codec.is_open:
+            codec.thread_count = self._threads
+            # Several frames at once would be faster, but then FFmpeg does not mark corrupt ones.
+            codec.thread_type = "SLICE"
+            codec.flags |= _BIT_EXACT
         return codec
 
     def _set_damage(self, count: int) -> None:

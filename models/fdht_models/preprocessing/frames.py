@@ -28,6 +28,7 @@ from fdht_models.media import (
     PixelConverter,
     VideoFile,
     clock_of,
+    decode_frames,
     list_pictures,
     read_picture,
 )
@@ -77,8 +78,42 @@ def read_frames(
     """
     converter = PixelConverter(path, height, width)
     with VideoFile(path, threads) as video:
-        found = _read_once(video, choose, converter)
+        found = None if check_all else read_sparsely(video, choose, converter)
+        if found is None:
+            video.rewind()
+            found = _read_once(video, choose, converter)
     return found or read_twice(path, choose, height, width, threads)
+
+
+def read_sparsely(video: VideoFile, choose: Choice, converter: PixelConverter) -> Frames | None:
+    """Decodes only what the chosen frames depend on; see `fdht_models.media.sparse`.
+
+    Args:
+        video: open, of which nothing was read.
+        choose: as in `read_frames`.
+        converter: to the pictures that are wanted.
+
+    Returns:
+        None if that cannot be known, or came out otherwise.
+
+    Raises:
+        DataError: the choice refuses the video, or a frame cannot be converted.
+    """
+    table = video.packet_table()
+    if table.pictures is None or video.damage is not None:
+        return None
+    chosen = choose(table.clock)
+    due = {table.times[table.shown[frame]]: frame for frame in chosen}
+    found: dict[int, NDArray[np.uint8]] = {}
+
+    def convert(frame: Any) -> None:
+        number = due.get(frame.pts)
+        if number is not None:
+            found[number] = converter.convert(frame, number)
+
+    if not decode_frames(video, chosen, convert):
+        return None
+    return Frames([found[frame] for frame in chosen], chosen, table.clock)
 
 
 def read_twice(path: Path, choose: Choice, height: int, width: int, threads: int = 1) -> Frames:

@@ -45,25 +45,32 @@ def bench_formats(
         list[str] | None, typer.Option("--only", help="An experiment; may be repeated.")
     ] = None,
     dense: Annotated[bool, typer.Option(help="Train the dense LSTM, too; takes long.")] = False,
+    of: Annotated[
+        str, typer.Option("--set", help="'motion', or 'digits': needs their folder.")
+    ] = "motion",
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Folder of the spoken digits.")
+    ] = None,
     build: Annotated[Path, typer.Option("--build", help="Where it trains.")] = BUILD,
     output: Annotated[
-        Path | None, typer.Option(help="Write formats.json, formats.md and formats.svg here.")
+        Path | None, typer.Option(help="Write a table, its figures and a plot here.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy, parameters and MACs of all formats, trained alike; goes on if interrupted."""
     from fdht_models.benchmarks import formats
 
-    names = tuple(only or formats.EXPERIMENTS) + ((formats.DENSE,) if dense else ())
-    experiments = [formats.compared_experiment(name) for name in names]
-    _check_output(output, formats.RESULT)
+    every, stem = formats.compared_set(of)
+    names = tuple(only or every) + ((formats.DENSE,) if dense and of == "motion" else ())
+    experiments = [formats.compared_experiment(name, data_root) for name in names]
+    _check_output(output, f"{stem}.json")
     result = formats.compare_formats(build / "formats", experiments, build / "data")
     if as_json:
         emit(result)
     else:
         Console(markup=False).print(formats.table(result))
     if output is not None:
-        formats.write_comparison(result, output)
+        formats.write_comparison(result, output, stem)
 
 
 @bench.command(name="widths")

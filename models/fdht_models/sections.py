@@ -56,6 +56,15 @@ def _share(value: object, path: str) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else number(0, 0.9)(value, path)
 
 
+def _up_to(most: float) -> Any:
+    """A check for numbers from 0 to `most`, both included."""
+
+    def check(value: object, path: str) -> float:
+        return 0.0 if value == 0 and not isinstance(value, bool) else number(0, most)(value, path)
+
+    return check
+
+
 def _tree(value: object, path: str) -> Any:
     if isinstance(value, str):
         return text("balanced", "unbalanced")(value, path)
@@ -119,7 +128,9 @@ class DataSettings:
         test_groups: the groups that test.
         inputs: of arrays, values a frame.
         full_scale: of arrays, the number that becomes the code 255.
-        level: of own sound, the peak in decibels of full scale.
+        level: of own sound, the loudness in decibels of a full-scale sine's.
+        floor: of own sound, decibels that become the code 0.
+        trim: of own sound, decibels below the loudest frame at which silence begins.
         mix: further sets whose clips are trained on and scored along with this one's, as
             `[[data.mix]]` with the same keys; classes of one name are one class.
     """
@@ -150,6 +161,8 @@ class DataSettings:
     inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
     full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
     level: float | None = field(default=None, metadata={"check": number(-60, 0)})
+    floor: float | None = field(default=None, metadata={"check": number(-200, -20)})
+    trim: float | None = field(default=None, metadata={"check": number(0, 200)})
     mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
 
 
@@ -275,6 +288,16 @@ class TrainingSettings:
             every epoch; 0: no clip.
         patience: epochs without a better validation loss that end a phase, which then keeps the
             weights of its best epoch; 0: all epochs are trained, and the last weights kept.
+        validation: what is held out: "clips" one by one, or whole "groups", such as all clips of
+            a person; "auto": groups where the data set knows more than one, otherwise clips.
+        label_smoothing: this part of a label is spread over all classes (Szegedy et al. 2016).
+        weight_decay: of AdamW, decoupled from the gradient (Loshchilov and Hutter 2019); biases do
+            not decay. 0: Adam.
+        dropout: the share of hidden units that the head does not see in a training step; what is
+            exported is the same network.
+        warmup: the share of a phase's steps in which the rate rises to its first value.
+        class_weights: "balanced": clips of rare classes weigh more in the loss, inversely to the
+            class's number of training clips; "none": all weigh the same.
     """
 
     float_epochs: int = field(metadata={"check": whole(1, 10_000)})
@@ -286,15 +309,22 @@ class TrainingSettings:
     seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
     validation_share: float = field(default=0.0, metadata={"check": _share})
     patience: int = field(default=0, metadata={"check": whole(0, 10_000)})
+    validation: str = field(default="auto", metadata={"check": text("auto", "clips", "groups")})
+    label_smoothing: float = field(default=0.0, metadata={"check": _up_to(0.5)})
+    weight_decay: float = field(default=0.0, metadata={"check": _up_to(1)})
+    dropout: float = field(default=0.0, metadata={"check": _share})
+    warmup: float = field(default=0.0, metadata={"check": _share})
+    class_weights: str = field(default="none", metadata={"check": text("none", "balanced")})
 
     def __post_init__(self) -> None:
-        if self.patience and not self.validation_share:
-            raise ConfigError(
-                "has no effect without clips to validate on",
-                field="patience",
-                value=self.patience,
-                remedy="set training.validation_share, for example 0.1",
-            )
+        for key, nothing in (("patience", 0), ("validation", "auto")):
+            if getattr(self, key) != nothing and not self.validation_share:
+                raise ConfigError(
+                    "has no effect without clips to validate on",
+                    field=key,
+                    value=getattr(self, key),
+                    remedy="set training.validation_share, for example 0.1",
+                )
 
 
 @dataclass(frozen=True)

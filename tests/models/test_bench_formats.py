@@ -14,9 +14,11 @@ from fdht_models.artifacts import read_json
 from fdht_models.benchmarks import formats
 from fdht_models.benchmarks.formats import (
     DENSE,
+    DIGITS,
     EXPERIMENTS,
     compare_formats,
     compared_experiment,
+    compared_set,
     markdown,
     table,
     write_comparison,
@@ -105,7 +107,8 @@ def test_files_show_every_row(compared, tmp_path):
         row = result["rows"][0]
         assert f"{row['quantized']:.1%}" in text
         assert f"{row['macs_lstm']:,}" in text
-    assert "measured on 14 clips of `watch`" in page
+    assert "measured on 14 clips of `watch` that" in page
+    assert "on 40 clips, once" in page
     drawn = re.findall(r">([a-z]+)</text>", (kept / "formats.svg").read_text())
     assert drawn.count("tt") == 2  # once in each of the two panels
 
@@ -131,6 +134,33 @@ def test_every_format_of_the_zoo_is_compared_on_equal_terms():
         assert one.quantization == some[0].quantization
     counts = [one.shape.parameter_count for one in some if one.model.format != "dense"]
     assert max(counts) < 1.25 * min(counts)
+
+
+def test_the_spoken_digits_are_compared_in_every_format(compared, tmp_path):
+    names, stem = compared_set("digits")
+    assert (names, stem) == (DIGITS, "digits")
+    some = [compared_experiment(name) for name in names]
+    assert {one.model.format for one in some} == {"fdht", *FORMATS}
+    assert max(one.shape.parameter_count for one in some) <= 10_000
+    with pytest.raises(ConfigError, match=r"set = 'digit': .*digits"):
+        compared_set("digit")
+    _, result = compared
+    data = {**some[0].to_json()["data"], "root": None}
+    heard = {**result, "setting": {**result["setting"], "data": data}}
+    write_comparison(heard, tmp_path, stem)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "digits.json", "digits.md", "digits.svg"
+    ]  # fmt: skip
+    page = (tmp_path / "digits.md").read_text()
+    assert "`fdht bench formats --set digits`" in page
+    assert "of `folders` (those of s5, s6) that no training saw" in page
+
+
+def test_a_users_path_is_in_no_result(tmp_path):
+    experiment = compared_experiment("digits-tt-lstm", tmp_path)
+    assert experiment.data.root == str(tmp_path)
+    with pytest.raises(ConfigError):
+        compared_experiment("motion-tt-lstm", tmp_path)
 
 
 def test_another_experiment_is_refused_by_name():

@@ -82,7 +82,8 @@ def test_sound_of_several_formats(tmp_path: Path) -> None:
     clips, _ = load_folder(request, "train", tmp_path / "cache")
     assert clips.frames.shape == (4, 30, 20) and clips.time_step == 0.01
     sound = request.preprocessing().sound
-    assert sound is not None and (sound.level, sound.placement) == (-3.0, "energy")
+    assert sound is not None and (sound.level, sound.floor, sound.trim) == (-20.0, -60.0, 30.0)
+    assert sound.placement == "energy"
 
 
 def test_arrays_are_values_or_codes(tmp_path: Path) -> None:

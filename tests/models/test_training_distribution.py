@@ -87,7 +87,8 @@ import json, sys
 import numpy as np
 from fdht_models.kerasapi import keras, tf
 from fdht_models.training.distribution import ALONE, devices_for
-from fdht_models.training.loop import _training_step, fit
+from fdht_models.training.loop import fit
+from fdht_models.training.step import training_step
 from tests.models.test_training_loop import DISPLAY, PATIENT, clips, model, weights
 """
 
@@ -108,7 +109,7 @@ for devices in (ALONE, devices_for("local")):
     parts = [(given.frames[part], given.labels[part])
              for part in devices.local_parts(np.arange(7))]
     before = weights(net)
-    figures = _training_step(net, descent, 7, devices)(*devices.place(parts))
+    figures = training_step(net, descent, 7, devices)(*devices.place(parts))
     change = [(one - other).ravel().tolist() for one, other in zip(weights(net), before)]
     with devices.scope():
         net = model()

@@ -1,7 +1,8 @@
 """`fdht bench formats`: accuracy against parameters against multiply-accumulates, format by format.
 
 Every format is trained on the same clips with the same recipe: the files motion-*-*.toml of the
-zoo differ in nothing but the format and its ranks. An interrupted comparison goes on where it was.
+zoo differ in nothing but the format and its ranks, and so do digits-*-*.toml. An interrupted
+comparison goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from fdht_models.artifacts import write_json, write_text
-from fdht_models.errors import ConfigError, NumericError, ToolError
-from fdht_models.experiment import Experiment, load_experiment
+from fdht_models.data import SPLITS
+from fdht_models.errors import ConfigError, NumericError, ToolError, near_matches
+from fdht_models.experiment import Experiment, load_experiment, without_roots
 from fdht_models.training.stage import train_stage
 from fdht_models.zoo import row as zoo_row
 
 #: Version of the result's layout.
-SCHEMA = 1
+SCHEMA = 2
 #: The experiments that are compared, the dense one apart: it takes ten times as long.
 EXPERIMENTS = (
     "motion-fdht-lstm",
@@ -35,8 +37,12 @@ EXPERIMENTS = (
     "motion-kcp-lstm",
 )
 DENSE = "motion-dense-lstm"
-#: Files of a comparison.
-RESULT, TABLE, PLOT = "formats.json", "formats.md", "formats.svg"
+#: The spoken digits, the dense one with them: with a short frame it takes no longer than others.
+DIGITS = (*(name.replace("motion", "digits") for name in EXPERIMENTS), "digits-dense-lstm")
+#: What is compared, and the name of its files, by the name of the set.
+SETS = {"motion": (EXPERIMENTS, "formats"), "digits": (DIGITS, "digits")}
+#: Sections that are a recipe.
+_RECIPE = ("training", "augmentation")
 #: What a row takes over from the zoo.
 _FIGURES = (
     "format",
@@ -67,8 +73,9 @@ def compare_formats(
 
     Returns:
         A JSON object: `rows`, one an experiment, accuracies `measured` on clips that no training
-        saw, counts exact; or with `reason` if its training diverged. `standard_error` is that of an
-        accuracy of one half over so many clips, the largest there is: sqrt(1/4 / clips).
+        saw, counts exact; or with `reason` if its training diverged. `clips` are those that were
+        trained on and scored, and `standard_error` is that of an accuracy of one half over so many,
+        the largest there is: sqrt(1/4 / clips).
 
     Raises:
         ConfigError: an experiment differs in data, widths or recipe from the first one.
@@ -82,36 +89,58 @@ def compare_formats(
         console.print(f"{number}/{len(experiments)}  {experiment.name}", markup=False)
         rows.append(_row(experiment, directory / experiment.name, cache))
     first = experiments[0]
+    clips = {split: len(first.source.load(split, cache)) for split in SPLITS}
     return {
         "schema": SCHEMA,
         "benchmark": "formats",
         "kind": "measured",
-        "setting": {"data": first.to_json()["data"], "training": first.to_json()["training"]},
-        "standard_error": math.sqrt(0.25 / (first.data.test_clips or 1)),
+        "setting": {
+            "data": without_roots(first.to_json()["data"]),
+            **{key: first.to_json()[key] for key in _RECIPE},
+        },
+        "clips": clips,
+        "standard_error": math.sqrt(0.25 / clips["test"]),
         "rows": rows,
     }
 
 
-def compared_experiment(name: str) -> Experiment:
-    """One of `EXPERIMENTS`, or `DENSE`.
+def compared_set(name: str) -> tuple[tuple[str, ...], str]:
+    """The experiments of a comparison, and the name of its files.
 
     Raises:
-        ConfigError: it is another.
+        ConfigError: there is none on that set.
     """
-    if name not in (*EXPERIMENTS, DENSE):
+    if name not in SETS:
+        raise ConfigError(
+            "has no experiments in all formats",
+            field="set",
+            value=name,
+            remedy=near_matches(name, tuple(SETS)),
+        )
+    return SETS[name]
+
+
+def compared_experiment(name: str, data_root: Path | None = None) -> Experiment:
+    """One of `EXPERIMENTS` or `DIGITS`, or `DENSE`.
+
+    Raises:
+        ConfigError: it is another, or its clips come from no folder and one is given.
+    """
+    if name not in (*EXPERIMENTS, DENSE, *DIGITS):
         raise ConfigError(
             "is not among the formats that are compared",
             field="format",
             value=name,
-            remedy=f"use some of {', '.join((*EXPERIMENTS, DENSE))}",
+            remedy=f"use some of {', '.join((*EXPERIMENTS, DENSE, *DIGITS))}",
         )
-    return load_experiment(name)
+    experiment = load_experiment(name)
+    return experiment if data_root is None else experiment.with_data_root(data_root)
 
 
 def _check_alike(experiments: Sequence[Experiment]) -> None:
     first = experiments[0].to_json()
     for experiment in experiments[1:]:
-        for section in ("data", "training", "quantization"):
+        for section in ("data", "quantization", *_RECIPE):
             if experiment.to_json()[section] != first[section]:
                 raise ConfigError(
                     f"differs from {experiments[0].name}; a comparison needs the same for all",
@@ -131,17 +160,17 @@ def _row(experiment: Experiment, directory: Path, cache: Path) -> dict[str, Any]
     return {**row, "float": accuracy["float"], "quantized": accuracy["quantized"]}
 
 
-def write_comparison(result: Mapping[str, Any], directory: Path) -> None:
-    """Writes the result, a table in Markdown and a plot.
+def write_comparison(result: Mapping[str, Any], directory: Path, stem: str = "formats") -> None:
+    """Writes the result, a table in Markdown and a plot: `stem`.json, .md and .svg.
 
     Raises:
         ToolError: matplotlib is not installed; result and table are written all the same.
         ArtifactError: the directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / RESULT, result)
-    write_text(directory / TABLE, markdown(result))
-    write_text(directory / PLOT, _plot(result))
+    write_json(directory / f"{stem}.json", result)
+    write_text(directory / f"{stem}.md", markdown(result))
+    write_text(directory / f"{stem}.svg", _plot(result))
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -154,23 +183,31 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [name, row["cell"], *accuracy, *counts]
 
 
+def _command(data: Mapping[str, Any]) -> str:
+    return "fdht bench formats" + ("" if data["set"] != "folders" else " --set digits")
+
+
 _COLUMNS = ("format", "cell", "quantised", "float", "parameters", "MACs a frame", "partial sums")
 
 
 def markdown(result: Mapping[str, Any]) -> str:
     """The result as a page that says how it came about."""
     data, training = result["setting"]["data"], result["setting"]["training"]
+    clips = result["clips"]
+    unseen = ""
+    if data["test_groups"]:
+        unseen = f" (those of {', '.join(data['test_groups'])})"
     lines = [
-        "<!-- Written by `fdht bench formats`; do not edit. -->",
+        f"<!-- Written by `{_command(data)}`; do not edit. -->",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}",
         *(f"| {' | '.join(_cells(row))} |" for row in result["rows"]),
         "",
-        f"Accuracies are measured on {data['test_clips']:,} clips of `{data['set']}` that no "
+        f"Accuracies are measured on {clips['test']:,} clips of `{data['set']}`{unseen} that no "
         f"training saw (standard error at most {result['standard_error']:.1%}), after "
         f"{training['float_epochs']} float and {training['quantized_epochs']} quantised epochs on "
-        f"{data['train_clips']:,} clips, once, with one seed. Counts are exact: the whole "
+        f"{clips['train']:,} clips, once, with one seed. Counts are exact: the whole "
         "layer's parameters, multiply-accumulates and the largest number of partial sums of a "
         "stage.",
         "",

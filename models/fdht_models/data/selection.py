@@ -40,6 +40,8 @@ FOLDER_KEYS = (
     "inputs",
     "full_scale",
     "level",
+    "floor",
+    "trim",
 )
 
 

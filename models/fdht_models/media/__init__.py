@@ -22,7 +22,7 @@ here needs TensorFlow.
 from fdht_models.media.description import MediaInfo, describe_media
 from fdht_models.media.pictures import Pictures, is_picture, list_pictures
 from fdht_models.media.pixels import PixelConverter, shown_size
-from fdht_models.media.sound import Sound, read_sound
+from fdht_models.media.sound import Sound, open_sound, read_sound
 from fdht_models.media.sparse import decode_frames
 from fdht_models.media.stills import read_picture
 from fdht_models.media.table import Clock, clock_of
@@ -42,6 +42,7 @@ __all__ = [
     "describe_media",
     "is_picture",
     "list_pictures",
+    "open_sound",
     "read_picture",
     "read_sound",
     "shown_size",

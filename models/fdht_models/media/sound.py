@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,26 +51,41 @@ def read_sound(path: Path, rate: int) -> Sound:
         DataError: PyAV is missing, or the file cannot be opened, its codec has no decoder, or it
             holds no sound.
     """
-    with open_media(path, "sound") as container:
-        stream = best_stream(path, container, "sound")
-        reader = _Reader(container, stream, rate)
+    with open_sound(path, rate) as reader:
         parts = list(reader.parts())
-        declared = attempt(lambda: _declared(stream))
+        declared = reader.declared()
     if not parts:
         raise empty(path, "sound", reader.damage)
-    known = None if isinstance(declared, Failure) else declared
-    return Sound(np.concatenate(parts), reader.rate, known, reader.decoded, reader.damage)
+    return Sound(np.concatenate(parts), reader.rate, declared, reader.decoded, reader.damage)
 
 
-class _Reader:
-    """Decodes and resamples until the end or the first damage."""
+@contextmanager
+def open_sound(path: Path, rate: int) -> Iterator[SoundReader]:
+    """Opens a recording that is read part by part, as an hour of it needs no gigabyte.
+
+    Args and errors as those of `read_sound`; a file without a sample gives no part.
+    """
+    with open_media(path, "sound") as container:
+        yield SoundReader(container, best_stream(path, container, "sound"), rate)
+
+
+class SoundReader:
+    """Decodes and resamples until the end or the first damage.
+
+    Attributes:
+        rate: samples a second in the file, after its first part.
+        decoded: samples so far, at the file's rate.
+        damage: why decoding ended before the end; "" if it did not.
+    """
 
     def __init__(self, container: Any, stream: Any, rate: int) -> None:
+        self._stream = stream
         self._frames = container.decode(stream)
         self._resampler = av().AudioResampler(format="flt", layout="mono", rate=rate)
         self.rate, self.decoded, self.damage = rate, 0, ""
 
     def parts(self) -> Iterator[NDArray[np.float32]]:
+        """Yields samples from -1 to 1 of one channel, float32 [samples], in order."""
         while not self.damage:
             frame = attempt(lambda: next(self._frames, None))
             if isinstance(frame, Failure):
@@ -83,6 +99,11 @@ class _Reader:
                 return
             self.decoded += frame.samples
             self.rate = frame.sample_rate
+
+    def declared(self) -> int | None:
+        """Samples that the file's header states; see `Sound`."""
+        known = attempt(lambda: _declared(self._stream))
+        return None if isinstance(known, Failure) else known
 
     def _resample(self, frame: Any) -> list[NDArray[np.float32]]:
         return [part.to_ndarray()[0] for part in self._resampler.resample(frame)]

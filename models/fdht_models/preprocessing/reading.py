@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdht_models.errors import ConfigError
-from fdht_models.preprocessing.sound import read_sound_clip
+from fdht_models.preprocessing.recording import read_sound_clip
 from fdht_models.preprocessing.spans import Span
 from fdht_models.preprocessing.types import ClipInputs, Preprocessing
 from fdht_models.preprocessing.values import read_values

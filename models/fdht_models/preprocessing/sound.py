@@ -1,4 +1,4 @@
-"""Speech as quantised log-mel energies.
+"""Sound as quantised log-mel energies.
 
 Sound is read by PyAV, whose FFmpeg knows NIST SPHERE (compressed by `shorten` too), RIFF and FLAC,
 and is a dependency already. The energies need a window, an FFT and a matrix, all in numpy.
@@ -7,8 +7,7 @@ and is a dependency already. The energies need a window, an FFT and a matrix, al
 from __future__ import annotations
 
 import functools
-import math
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,6 @@ from numpy.typing import NDArray
 
 from fdht_models import media
 from fdht_models.errors import DataError
-from fdht_models.preprocessing.protocols import pad_front
-from fdht_models.preprocessing.spans import Span, exact_span, outside
-from fdht_models.preprocessing.types import ClipInputs, Sampling, Sound
 
 RATE = 16_000
 """Samples a second; other files are resampled."""
@@ -26,10 +22,12 @@ HOP, WINDOW = 160, 400
 """Samples from frame to frame (10 ms) and in a frame (25 ms)."""
 _TRANSFORM = 512
 _LOWEST, _HIGHEST = 20.0, RATE / 2  # hertz
-# Codes: 3 a decibel, 0 at -90 dB, 255 at -5 dB of a full-scale sine. Physical constants, not
-# fitted to any data set; what is quieter than -90 dB is silence, and silence is zero.
-_CODES_PER_DECIBEL, _SILENCE_DECIBELS = 3.0, -90.0
-_SILENT = 1e-12
+# The code 255 stands for -5 dB of a full-scale sine and 0 for the floor: 3 codes a decibel where
+# the floor is -90 dB. Physical constants, not fitted to any data set; what is quieter than the
+# floor is silence, and silence is zero.
+FLOOR = -90.0
+_TOP, _CODES = -5.0, 255
+_NOTHING = 1e-20  # keeps the logarithm of no energy finite; far below any floor
 _BLOCK = 4096  # frames at a time, so that an hour of sound needs no gigabyte
 
 
@@ -49,19 +47,53 @@ def read_sound(path: Path) -> NDArray[np.float32]:
     return sound.samples
 
 
-def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
+def codes_per_decibel(floor: float = FLOOR) -> float:
+    """How much louder a code stands for: 3 codes a decibel with the floor at -90 dB."""
+    return _CODES / (_TOP - floor)
+
+
+def log_mel(
+    samples: NDArray[np.float32], bands: int, floor: float = FLOOR, gain: float = 0.0
+) -> NDArray[np.uint8]:
     """Returns quantised log-mel energies: uint8 [frames, bands].
 
     Frame t covers samples 160 t to 160 t + 400 (periodic Hann window). The energies of `bands`
     triangular filters, evenly spaced on the mel scale 2595 log10(1 + f / 700) from 20 Hz to 8 kHz,
-    are decibels L of a full-scale sine's; code = round(3 (L + 90)), from 0 to 255.
+    are decibels L of a full-scale sine's; code = round(255 (L + gain - floor) / (-5 - floor)), from
+    0 to 255: with the floor at -90 dB, round(3 (L + 90)).
+
+    The FFT works in double precision. Another build of numpy may differ in its last digits, and so
+    by one code where a value lies between two codes to some 12 digits; codes are integers, and
+    everything after them is exact.
 
     Args:
         samples: from -1 to 1, [samples], at 16 kHz.
         bands: mel filters.
+        floor: decibels that become the code 0.
+        gain: decibels that are added to all.
     """
+    codes = np.empty((frames_in(len(samples)), bands), np.uint8)
+    for first, energies in _energies_in_blocks(samples, bands):
+        decibels = 10 * np.log10(energies + _NOTHING) + gain
+        values = np.rint(codes_per_decibel(floor) * (decibels - floor))
+        codes[first : first + len(values)] = np.clip(values, 0, _CODES).astype(np.uint8)
+    return codes
+
+
+def frame_energies(samples: NDArray[np.float32], bands: int) -> NDArray[np.float64]:
+    """Energy of each frame, all bands together, 1 for about a full-scale sine's: [frames].
+
+    Linear, so that frames can be added; what lies below 20 Hz, such as an offset, does not count.
+    """
+    blocks = [energies.sum(axis=1) for _, energies in _energies_in_blocks(samples, bands)]
+    return np.concatenate([np.zeros(0), *blocks])
+
+
+def _energies_in_blocks(
+    samples: NDArray[np.float32], bands: int
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yields the number of a first frame, and the energies of it and the next [frames, bands]."""
     frames = frames_in(len(samples))
-    codes = np.empty((frames, bands), np.uint8)
     window = np.hanning(WINDOW + 1)[:-1]
     scale = (window.sum() / 2) ** 2  # the power that a full-scale sine has at its frequency
     for first in range(0, frames, _BLOCK):
@@ -69,10 +101,7 @@ def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
         part = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float64)
         cut = np.lib.stride_tricks.sliding_window_view(part, WINDOW)[::HOP]
         power = np.abs(np.fft.rfft(cut * window, _TRANSFORM)) ** 2 / scale
-        decibels = 10 * np.log10(power @ mel_filters(bands).T + 1e-20)
-        values = np.rint(_CODES_PER_DECIBEL * (decibels - _SILENCE_DECIBELS))
-        codes[first:last] = np.clip(values, 0, 255).astype(np.uint8)
-    return codes
+        yield first, power @ mel_filters(bands).T
 
 
 def frames_in(samples: int) -> int:
@@ -91,6 +120,24 @@ def mel_filters(bands: int) -> NDArray[np.float64]:
     return np.maximum(0.0, np.minimum(rising, falling))
 
 
+def band_centres(bands: int, places: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Frequencies in hertz at which the filters have their peaks; see `log_mel`.
+
+    Args:
+        bands: mel filters.
+        places: numbers of filters, or between them; None: all.
+    """
+    places = np.arange(bands, dtype=np.float64) if places is None else places
+    width = (_mel(_HIGHEST) - _mel(_LOWEST)) / (bands + 1)
+    return _hertz(_mel(_LOWEST) + (places + 1) * width)
+
+
+def bands_at(hertz: NDArray[np.float64], bands: int) -> NDArray[np.float64]:
+    """The inverse of `band_centres`: numbers of filters, or between them."""
+    width = (_mel(_HIGHEST) - _mel(_LOWEST)) / (bands + 1)
+    return np.asarray((2595 * np.log10(1 + hertz / 700) - _mel(_LOWEST)) / width - 1, np.float64)
+
+
 def cut_window(codes: NDArray[np.uint8], first: int, count: int) -> NDArray[np.uint8]:
     """Returns `count` frames from number `first`, which may be negative; zeros beyond the ends."""
     cut = np.zeros((count, codes.shape[1]), np.uint8)
@@ -106,61 +153,3 @@ def _mel(hertz: float) -> float:
 
 def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(700 * (10 ** (mel / 2595) - 1), np.float64)
-
-
-def read_sound_clip(
-    path: Path, sampling: Sampling, sound: Sound, span: Span | None = None
-) -> ClipInputs:
-    """Reads one recording, or a part of it, as log-mel energies.
-
-    Args:
-        path: the recording.
-        sampling: how many network inputs.
-        sound: what is made of it.
-        span: [first, last) in seconds; None for the whole file.
-
-    Raises:
-        DataError: it cannot be read, ends before the span does, or is shorter than one frame.
-    """
-    samples = read_sound(path)
-    if span is not None:
-        samples = _part(path, samples, span)
-    peak = float(np.abs(samples).max(initial=0.0))
-    if sound.level is not None and peak > _SILENT:
-        samples = samples * np.float32(10 ** (sound.level / 20) / peak)
-    codes = log_mel(samples, sound.bands)
-    if not len(codes):
-        raise DataError(
-            f"holds {len(samples)} samples, and a frame has {WINDOW}",
-            field=str(path),
-            remedy="take it out of the folder",
-        )
-    count = sampling.steps * sound.stack
-    first = _start(codes, count, sound.placement)
-    cut = codes[first : first + count]
-    values = pad_front(cut, count).reshape(sampling.steps, -1)
-    return ClipInputs(values, len(codes), len(cut), time_step=sound.stack * HOP / RATE)
-
-
-def _part(path: Path, samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-    """The samples at `first` <= time < `last`."""
-    first, last = exact_span(path, span)
-    start = math.ceil(first * RATE)
-    stop = len(samples) if last is None else math.ceil(last * RATE)
-    # A table may round the length of a recording.
-    if stop > len(samples) + HOP:
-        raise outside(path, span, Fraction(len(samples), RATE), behind=True)
-    if not len(samples[start:stop]):
-        raise outside(path, span, Fraction(len(samples), RATE), behind=False)
-    return samples[start:stop]
-
-
-def _start(codes: NDArray[np.uint8], count: int, placement: str) -> int:
-    """The first frame of a clip's window."""
-    room = max(0, len(codes) - count)
-    if placement == "start":
-        return 0
-    if placement == "centre":
-        return room // 2
-    sums = np.concatenate([[0], np.cumsum(codes.sum(axis=1, dtype=np.int64))])
-    return int(np.argmax(sums[count : count + room + 1] - sums[: room + 1])) if room else 0

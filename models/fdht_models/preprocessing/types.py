@@ -91,21 +91,26 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sound:
-    """What is made of sound; see `fdht_models.preprocessing.sound`.
+    """What is made of sound; see `fdht_models.preprocessing.recording`.
 
     Attributes:
         bands: mel filters.
         stack: frames of 10 ms in one network input.
         placement: where the frames of a clip are taken: "energy": the stretch with most of it;
             "centre" of a part, "start" of a part.
-        level: the peak that recordings are brought to, in decibels of full scale; None leaves
-            them as they are.
+        level: the loudness that recordings are brought to, in decibels of a full-scale sine's;
+            None leaves them as they are.
+        floor: decibels, after levelling, that become the code 0; -5 dB become 255.
+        trim: silence at both ends is what lies so many decibels below the loudest frame, and is
+            cut off; None leaves it.
     """
 
     bands: int = field(metadata={"check": whole(1, 256)})
     stack: int = field(metadata={"check": whole(1, 1000)})
     placement: Literal["energy", "centre", "start"] = "energy"
     level: float | None = None
+    floor: float = field(default=-90.0, metadata={"check": number(-200, -6)})
+    trim: float | None = None
 
 
 @dataclass(frozen=True)

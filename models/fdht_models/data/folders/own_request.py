@@ -12,8 +12,10 @@ from fdht_models.settings import number, text, whole
 
 #: What a user's own clips may be; the first is the default.
 KINDS = (VIDEO, SOUND, ARRAYS)
-#: The peak that recordings are brought to, in decibels of full scale, unless another is asked for.
-LEVEL = -3.0
+#: The loudness that recordings are brought to, in decibels of a full-scale sine's, the floor that
+#: becomes the code 0, and how far below the loudest frame silence begins, unless others are asked
+#: for. The floor lies 40 dB below the loudness: deeper down is more of the room than of the voice.
+LEVEL, FLOOR, TRIM = -20.0, -60.0, 30.0
 
 _LONGEST_NAME = 200  # characters
 
@@ -50,6 +52,8 @@ CHECKS: dict[str, Callable[[object, str], Any]] = {
     "inputs": whole(1, 100_000_000),
     "full_scale": number(0, 1e30),
     "level": number(-60, 0),
+    "floor": number(-200, -20),
+    "trim": number(0, 200),
 }
 #: Keys that a kind of clips has and others have not; of `[data]`, whose keys are None if not set.
 _KEYS_OF = {
@@ -60,6 +64,8 @@ _KEYS_OF = {
     "bands": SOUND,
     "stack": SOUND,
     "level": SOUND,
+    "floor": SOUND,
+    "trim": SOUND,
     "inputs": ARRAYS,
     "full_scale": ARRAYS,
 }

@@ -71,7 +71,10 @@ class FolderRequest:
         test_groups: the groups that test, of any set divided by group; None: `fold` says.
         inputs: of arrays, values a frame.
         full_scale: of arrays of floating-point numbers, the number that becomes the code 255.
-        level: of sound, the peak that recordings are brought to, in decibels of full scale.
+        level: of sound, the loudness that recordings are brought to, in decibels of a full-scale
+            sine's.
+        floor: of sound, decibels that become the code 0.
+        trim: of sound, decibels below the loudest frame at which silence begins.
         unreadable_share: how large a part of the clips may be unreadable, from 0 to 1, before
             the folder is refused.
     """
@@ -99,6 +102,8 @@ class FolderRequest:
     inputs: int | None = None
     full_scale: float | None = None
     level: float | None = None
+    floor: float | None = None
+    trim: float | None = None
     unreadable_share: float = 0.25
 
     @property
@@ -226,14 +231,19 @@ class FolderRequest:
             placement: Literal["centre", "start"] = "centre" if protocol == PHONES else "start"
             return Preprocessing(sampling, sound=Sound(self.bands, self.stack, placement))
         if known.kind == SOUND:
-            level = own_request.LEVEL if self.level is None else self.level
-            return Preprocessing(sampling, sound=Sound(self.bands, self.stack, "energy", level))
+            return Preprocessing(sampling, sound=self._sound())
         if known.kind == ARRAYS:
             assert self.inputs is not None
             return Preprocessing(sampling, values=Values(self.inputs, self.full_scale))
         if known.kind == SPIKES:
             return Preprocessing(sampling, spikes=Spikes(float(self.frame_ms), CHANNELS))
         return Preprocessing(sampling, values=Values(LENGTH, FULL_SCALE))
+
+    def _sound(self) -> Sound:
+        level = own_request.LEVEL if self.level is None else self.level
+        floor = own_request.FLOOR if self.floor is None else self.floor
+        trim = own_request.TRIM if self.trim is None else self.trim
+        return Sound(self.bands, self.stack, "energy", level, floor, trim)
 
     def decoding(self, split: str) -> dict[str, Any]:
         """All that the bytes of a decoded clip depend on besides its file; JSON-serialisable."""

@@ -135,6 +135,7 @@ def test_a_published_set_is_shown_and_a_part_of_it_is_enough(capsys: Any, tmp_pa
     assert [row["name"] for row in found["classes"]] == ["basketball", "biking"]
     assert found["total"]["groups"] == 5
     assert any("classes without a clip: 9 (" in note for note in found["notes"])
+    assert any("20 of 1,600 files of UCF11" in note for note in found["notes"])
     source = load_experiment("ucf11-fdht-lstm").with_data_root(tmp_path / "UCF11").source
     assert source.classes == ("basketball", "biking") and source.class_count == 2
     assert load_experiment("ucf11-fdht-lstm").source.class_count == 11

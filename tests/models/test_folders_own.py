@@ -160,9 +160,9 @@ def test_parts_of_videos_are_their_frames(tmp_path: Path) -> None:
     (tmp_path / "own/clips.csv").write_text("path,class,start,end\n" + rows)
     request = FolderRequest("folders", tmp_path / "own", steps=10, folds=2, **SIZE)
     clips, report = load_folder(request, "test", tmp_path / "cache")
-    assert report.used == 2 and not report.notes
-    made = {
-        clips.classes[label]: clip for clip, label in zip(clips.frames, clips.labels, strict=True)
-    }
+    assert report.used == 2 and not report.skipped
+    assert any("in both splits: 2" in note for note in report.notes)  # x and y are one film
+    names = [clips.classes[label] for label in clips.labels]
+    made = dict(zip(names, clips.frames, strict=True))
     np.testing.assert_array_equal(made["a"], frames[:10].reshape(10, -1))
     np.testing.assert_array_equal(made["b"], frames[40:].reshape(10, -1))

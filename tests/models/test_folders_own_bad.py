@@ -61,7 +61,7 @@ def nothing_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_folder_and_no_clip(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "there is no such folder.*a folder of clips for each class")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "holds no clip; found no file")
+    refused(tmp_path / "empty", "no clip of the kind video; found no file.*kind: video, sound")
     (tmp_path / "empty" / "a.zip").write_bytes(b"PK")
     refused(tmp_path / "empty", r"unpack a\.zip there")
 
@@ -118,17 +118,18 @@ def test_what_lies_beside_the_clips_is_left_out_and_named(root: Path) -> None:
     (root / "walk/labels.json").write_text("{}")
     (root / "walk/3.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     (root / "walk/old.zip").write_bytes(b"PK")
-    (root / "walk/strange").write_bytes(b"RIFF")
+    (root / "walk/LICENSE").write_text("a text without a suffix")
+    (root / "walk/strange.avi").write_bytes(b"RIFF")
     write_wav(root / "walk/voice.wav", np.zeros(1600, np.int16))
     write_video(root / "walk/film", random_frames(6, 9))  # a video without a suffix
     listing = listed(root)
     assert {clip.path for clip in listing.clips} == {*VIDEOS, "walk/film"}
     notes = "\n".join(listing.notes)
-    assert "no clips of this kind: 4 (" in notes
+    assert "no clips of this kind: 5 (" in notes
     for name in ("3.srt", "labels.json", "readme.txt", "voice.wav"):
         assert name in notes
     assert "an archive lies among the clips" in notes and "old.zip" in notes
-    assert [problem.path for problem in listing.skipped] == ["walk/strange"]
+    assert [problem.path for problem in listing.skipped] == ["walk/strange.avi"]
 
 
 def test_empty_files_links_and_pipes(root: Path) -> None:
@@ -347,9 +348,7 @@ def test_a_group_in_both_splits(root: Path) -> None:
 
 def test_a_rule_by_table_without_a_table(root: Path) -> None:
     request = request_of(root, fold_rule="table", folds=None)
-    with pytest.raises(
-        DataError, match=r"no division by table.*or set fold_rule to group"
-    ):
+    with pytest.raises(DataError, match=r"no division by table.*or set fold_rule to group"):
         load_folder(request, "train", root.parent / "cache")
     refused(root, "a table has one division", ConfigError, fold_rule="table", folds=3)
 

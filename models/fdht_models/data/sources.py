@@ -45,14 +45,18 @@ class ClipSource:
         """Names of the classes; () where only a folder that is not given tells.
 
         Raises:
-            ConfigError: of own clips, neither the folder nor the names are given.
             DataError: the folder that is given cannot be used.
         """
         raise NotImplementedError
 
     @property
     def class_count(self) -> int:
-        """How many classes there are; raises as `classes` does."""
+        """How many classes there are.
+
+        Raises:
+            ConfigError: of own clips, neither the folder nor the names are given.
+            DataError: the folder that is given is not there, or cannot be used.
+        """
         return len(self.classes)
 
     @property
@@ -238,11 +242,11 @@ class FolderSource(ClipSource):
     def load(self, split: str, cache: Path | None, progress: bool = True) -> ClipSet:
         """See `ClipSource.load`."""
         found = load_folder_clips(self._located(), split, _needed(cache), progress)
-        if len(found.classes) != self.class_count:
+        if found.classes != self.classes:
             raise DataError(
-                f"the folder had clips of {self.class_count} classes when it was first read",
+                "the folder had other classes when it was first read",
                 field=str(self.request.root),
-                value=f"{len(found.classes)} found",
+                value=", ".join(found.classes),
                 remedy="leave the folder as it is, and start again",
             )
         return found.of(slice(self.clips[split]))

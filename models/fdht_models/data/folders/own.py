@@ -82,7 +82,7 @@ def list_own(
     skipped = list(files.unreadable)
     found = [_Found(path) for path in files.clips]
     if not found and not skipped:
-        raise _nothing(tree, files)
+        raise _nothing(tree, files, layout.kind)
     if layout.pattern is not None:
         found = _apply_pattern(root, layout.pattern, found, notes)
     found = _apply_folders(tree, layout, found, files, table, notes)
@@ -346,12 +346,16 @@ def _empty_class_notes(
     ]
 
 
-def _nothing(tree: Tree, files: ClipFiles) -> DataError:
-    found = f"{len(files.others)} other files ({name_some(files.others, 3)})"
+def _nothing(tree: Tree, files: ClipFiles, kind: str) -> DataError:
+    found = "no file with data in it"
+    if files.others:
+        found = f"{len(files.others)} other files ({name_some(files.others, 3)})"
     return DataError(
-        f"holds no clip; found {found if files.others else 'no file with data in it'}",
+        f"holds no clip of the kind {kind}; found {found}",
         field=str(tree.root),
-        remedy=f"unpack {name_some(tree.archives)} there" if tree.archives else _REMEDY,
+        remedy=f"unpack {name_some(tree.archives)} there"
+        if tree.archives
+        else f"{_REMEDY}, and say what they are (kind: video, sound or arrays)",
     )
 
 

@@ -196,7 +196,7 @@ def _look(path: Path, kind: str) -> tuple[str, str]:
                 return _OTHER, ""
             best_stream(path, container, kind)
     except DataError as error:
-        if path.suffix.lower() in _media_suffixes() or not path.suffix or _is_denied(path):
+        if path.suffix.lower() in _media_suffixes() or _is_denied(path):
             return _UNREADABLE, error.problem
         return _OTHER, ""
     return _CLIP, ""
@@ -229,7 +229,7 @@ def _could_be_clip(path: PurePosixPath, kind: str) -> bool:
     suffix = path.suffix.lower()
     if kind == ARRAYS:
         return suffix == ARRAY_SUFFIX
-    return suffix not in _NO_CLIPS and (not suffix or suffix in _media_suffixes())
+    return suffix in _media_suffixes()
 
 
 def _why_empty(path: Path) -> str:

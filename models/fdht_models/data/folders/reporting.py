@@ -45,7 +45,7 @@ def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderRepor
     used[job.split] = {int(label) for label in np.unique(labels)}
     notes = [
         *listing.notes,
-        *_count_notes(request, listing),
+        *count_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
         *short_note(request, kept.padded, len(labels)),
@@ -112,7 +112,8 @@ def _some(problems: Sequence[Problem]) -> str:
     return name_some([f"{problem.path} {problem.reason}" for problem in problems], _SHOWN)
 
 
-def _count_notes(request: FolderRequest, listing: Listing) -> list[str]:
+def count_notes(request: FolderRequest, listing: Listing) -> list[str]:
+    """Sentences on how much of a published set is not there."""
     known = request.folder_set
     unit = "clips" if known.kind == SPIKES else "files"
     notes = []

@@ -19,6 +19,7 @@ from typing import Any
 from fdht_models.artifacts import digest_of, read_json
 from fdht_models.augmentation import AugmentationSettings, check_augmentation
 from fdht_models.data import ClipSource, source_of
+from fdht_models.data.sources import FolderSource
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, near_matches
 from fdht_models.records import first_difference
@@ -224,6 +225,13 @@ def _check(experiment: Experiment) -> None:
     """Checks what concerns more than one key."""
     source = experiment.source
     check_augmentation(experiment.augmentation, source.preprocessing)
+    if experiment.training.validation == "groups" and not isinstance(source, FolderSource):
+        raise ConfigError(
+            "the set's groups are not known",
+            field="training.validation",
+            value="groups",
+            remedy="use clips, or a folder that says who or what is seen",
+        )
     try:
         shape = experiment.shape
     except FdhtError as error:

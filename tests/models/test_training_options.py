@@ -390,6 +390,10 @@ def test_an_option_is_part_of_both_digests(section: dict[str, dict[str, Any]]) -
         ({"training": {"warmup": True}}, r"^training\.warmup = True: must be a number"),
         ({"training": {"class_weights": "equal"}}, r"^training\.class_weights = .?equal.?: is not"),
         ({"training": {"validation": "groups"}}, r"^training\.validation = .?groups.?: has no eff"),
+        (
+            {"training": {"validation_share": 0.1, "validation": "groups"}},
+            r"^training\.validation = .?groups.?: the set's groups are not known; use clips",
+        ),
         ({"augmentation": {"flip": 0.5}}, r"^augmentation\.flip = 0\.5: has no meaning for values"),
         ({"augmentation": {"shift": 4}}, r"^augmentation\.shift = 4: a clip has 4 steps"),
         ({"augmentation": {"shifts": 1}}, r"^augmentation\.shifts: there is no such key"),

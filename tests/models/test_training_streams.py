@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fdht_models.artifacts import read_manifest
@@ -104,9 +105,21 @@ def own_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_options_go_through_the_whole_stage(
-    own_clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    own_clips: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from fdht_models.training import train_stage
+    from fdht_models.training import recipe, train_stage
+
+    calibrated: list[np.ndarray] = []
+
+    def choose(model: object, frames: np.ndarray, settings: object) -> object:
+        calibrated.append(np.array(frames))
+        return original(model, frames, settings)
+
+    original = recipe.choose_formats
+    monkeypatch.setattr(recipe, "choose_formats", choose)
 
     experiment = Experiment.from_json(
         {
@@ -141,5 +154,9 @@ def test_all_options_go_through_the_whole_stage(
     assert said.index(line) < said.index("float: epoch 1")
     # 24 clips of four people; a quarter is one of them.
     assert "6 of 24 training clips are held out to validate on: 1 of 4 groups" in said
+    # Formats are chosen on clips as they are.
+    (frames,) = calibrated
+    clips = experiment.source.load("train", tmp_path / "data", progress=False)
+    np.testing.assert_array_equal(frames, clips.frames[:8])
     # Exported is a network without dropout: Keras and the reference agree in every integer.
     assert metrics["equality"]["keras_reference"] == {"compared": 12, "mismatches": 0}

@@ -8,8 +8,8 @@ from fdht_models.data import ClipSet, baseline, baseline_table, load_clips, logi
 from fdht_models.data.baseline import (
     BaselineTable,
     _means,
+    _place,
     _small,
-    _whole,
     clips_of_all_frames,
     logistic_clips,
 )
@@ -126,7 +126,7 @@ def test_frames_that_are_not_video_are_seen_whole() -> None:
     np.testing.assert_array_equal(
         _small(ClipSet(frames, np.zeros(2, np.int64), CLASSES, (6,)), "last"), frames[:, 1]
     )
-    np.testing.assert_array_equal(_whole(frames, "first"), frames[:, 0])
+    np.testing.assert_array_equal(_place(frames, "first"), frames[:, 0])
     np.testing.assert_array_equal(_means(frames), frames.mean(axis=1))
 
 

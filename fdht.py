@@ -21,9 +21,11 @@ from rich.console import Console
 
 from fdht_bench import bench, emit
 from fdht_build import register as register_build
+from fdht_data import register as register_data
 from fdht_hardware import register as register_hardware
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
+from fdht_run import register as register_run
 
 #: Public name -> module that defines it.
 _NAMES = {
@@ -63,7 +65,6 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")]
 Build = Annotated[Path, typer.Option("--build", help="Directory of all that is made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-BoardName = Annotated[str, typer.Option("--board", help="A board's name; 'sim' is simulated.")]
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
 ]
@@ -256,57 +257,7 @@ def convert(
             print(line)
 
 
-@app.command()
-def run(
-    experiment: Name,
-    board: BoardName = "sim",
-    source: Annotated[
-        list[str] | None, typer.Option(help="'test', or a video file; may be repeated.")
-    ] = None,
-    build: Build = BUILD,
-    clips: Annotated[
-        int | None, typer.Option(min=1, max=_MOST_CLIPS, help="Test clips to run.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the test clips.")] = None,
-    clip_frames: Annotated[
-        int | None, typer.Option(min=0, help="Reset the state so often in a video; 0: never.")
-    ] = None,
-    resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
-    energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
-    overlay: Annotated[
-        str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="EXPERIMENT_OR_FILE",
-            help="Load its weights first: a trained experiment, or a network.json.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Streams clips and videos through a board, classifies, measures, and reports."""
-    import fdht_pipeline
-    from fdht_host.run import TEST_SET, RunSettings
-
-    network = None if weights is None else fdht_pipeline.weights_file(weights, build)
-    settings = RunSettings(
-        source or [TEST_SET],
-        clips,
-        seed,
-        clip_frames,
-        resize,
-        energy,
-        build / "data",
-        weights=network,
-        overlay=overlay,
-    )
-    directory, report = fdht_pipeline.run(experiment, build, board, settings)
-    if as_json:
-        emit(report)
-    else:
-        for line in fdht_pipeline.report_lines(directory, report):
-            print(line)
+register_run(app)
 
 
 @app.command()
@@ -323,6 +274,7 @@ def demo(
 
 app.add_typer(bench, name="bench")
 register_build(app)
+register_data(app)
 register_hardware(app)
 
 

@@ -25,7 +25,6 @@ from fdht_models.training.comparison import accuracy_lines
 
 if TYPE_CHECKING:
     from fdht_hls.stage import Conversion
-    from fdht_host.run import RunSettings
 
 #: The experiment that `fdht demo` runs, and the directory of its build.
 DEMO_EXPERIMENT, DEMO_NAME = "motion", "demo"
@@ -222,61 +221,10 @@ def build_into(directory: Path, board_name: str) -> tuple[Path, bool]:
     return overlay, build_simulated_overlay(directory / "hls", overlay, board)
 
 
-def weights_file(name: str, build_directory: Path) -> Path:
-    """The network whose weights are to be loaded: a file, or what training an experiment gave.
-
-    Args:
-        name: of a JSON file, or of an experiment as the commands take it.
-        build_directory: where experiments are built.
-
-    Raises:
-        ConfigError: there is neither; ArtifactError: the experiment is not trained.
-    """
-    from fdht_models.stages import find_file
-
-    path = Path(name)
-    if path.suffix != ".json":
-        model = experiment_directory(name, build_directory) / "model"
-        found = find_file(model, "model", "network.json")
-        if found is None:
-            raise ArtifactError(
-                "is not there",
-                field=str(model / "network.json"),
-                remedy=f"run fdht train {name}",
-            )
-        return found
-    if not path.is_file():
-        raise ArtifactError("is not there", field=str(path), remedy="name a network.json")
-    return path
-
-
-def run(
-    name: str, build_directory: Path, board: str, settings: RunSettings
-) -> tuple[Path, dict[str, Any]]:
-    """The command `fdht run`; a simulated board's overlay is brought up to date first."""
-    return run_in(experiment_directory(name, build_directory), board, settings)
-
-
-def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
-    """Runs what is in `directory` on a board."""
-    from fdht_host.run import run_stage
-    from fdht_models.stages import find_stage
-    from fdht_overlays.boards import get_board
-
-    if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
-        build_into(directory, board_name)
-    try:
-        with bars() as progress:
-            return run_stage(directory, board_name, settings, progress)
-    except KeyboardInterrupt as interrupt:
-        if interrupt.args:
-            _console.print(f"fdht: {interrupt}", markup=False, soft_wrap=True)
-        raise
-
-
 def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]:
     """The main job from a shipped checkpoint; every figure shown is made here and now."""
     from fdht_host.run import TEST_SET, RunSettings
+    from fdht_run import report_lines, run_in
 
     directory = build_directory / DEMO_NAME
     experiment = load_experiment(DEMO_EXPERIMENT)
@@ -334,46 +282,6 @@ def conversion_lines(conversion: Conversion) -> list[str]:
         f"{estimate['fill_latency_cycles']} from the last word to the result  estimated"
     )
     return lines
-
-
-def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
-    """The head of a report for people."""
-    lines = accuracy_lines(report["accuracy"])
-    board = report["equality"]["reference_board"]
-    if board["compared"] is not None:
-        lines.append(
-            f"{'reference = board':<30}{board['compared']} integers, "
-            f"{board['mismatches']} mismatches  counted"
-        )
-    if report["provenance"]["weights"]["file"] is not None:
-        lines.append(f"{'weights loaded from':<30}{report['provenance']['weights']['file']}")
-    video = report["video"]
-    if video["file"] is not None:
-        right = (
-            f", {video['correct']} of {video['labelled']} clips right" if video["labelled"] else ""
-        )
-        lines.append(f"{'video ' + video['file']:<30}{video['frames']} frames{right}  measured")
-    overall = report["throughput"]["overall"]
-    if overall["frames_per_second"] is not None:
-        lines.append(
-            f"{'host path':<30}{overall['frames_per_second']:.0f} frames/s  {overall['kind']} "
-            f"{overall['note']}".rstrip()
-        )
-    lines += [_energy_line("board", report["energy"]), _energy_line("CPU", report["cpu_energy"])]
-    if not report["run_on_hardware"]:
-        lines.append("not run on hardware: the board is simulated")
-    lines.append(f"report: {directory / 'report.html'}")
-    return lines
-
-
-def _energy_line(name: str, energy: Mapping[str, Any]) -> str:
-    label = f"{name} energy per frame"
-    if energy["value_mj_per_frame"] is None:
-        return f"{label:<30}{energy['kind']}"
-    return (
-        f"{label:<30}{energy['value_mj_per_frame']:.4f} mJ "
-        f"+- {energy['uncertainty_mj']:.4f}  {energy['kind']}"
-    )
 
 
 def _title(title: str, text: str) -> None:

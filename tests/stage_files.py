@@ -94,4 +94,11 @@ def metrics(**accuracy: float) -> dict[str, Any]:
             "head": 1419,
         },
         "start": {"from": "checkpoint", "steps": 20},
+        "streams": {
+            "suits": True,
+            "protocol": "stride",
+            "time_step": 0.08,
+            "suitable": ["consecutive", "stride", "random_stride"],
+            "statement": "live streams: suited (protocol stride, steps of 0.08 s)",
+        },
     }

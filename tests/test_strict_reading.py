@@ -64,6 +64,7 @@ OPTIONAL = {
         "baselines",
         "left_out",
         "comparison",
+        "streams",
     ),
     "model manifest": ("design_id",),
     "hls manifest": ("design_id",),

@@ -103,16 +103,24 @@ def recipe_of(directory: Path, overlay: Stage) -> Recipe:
         ConfigError: neither is there.
         ArtifactError: a file is damaged.
     """
+    found = find_recipe(directory, overlay)
+    if found is None:
+        raise ConfigError(
+            "is not here, so that the test clips are not known",
+            field=str(directory / "model" / EXPERIMENT),
+            remedy="give files or folders as --source, or run fdht train",
+        )
+    return found
+
+
+def find_recipe(directory: Path, overlay: Stage) -> Recipe | None:
+    """As `recipe_of`; None if it is not there."""
     if overlay.holds(EXPERIMENT):
         return Recipe(read_experiment(overlay.file(EXPERIMENT)).to_json()["data"])
     model = directory / "model"
     path = find_file(model, "model", EXPERIMENT)
     if path is None:
-        raise ConfigError(
-            "is not here, so that test clips and clip lengths are not known",
-            field=str(model / EXPERIMENT),
-            remedy="give --clip-frames and a video, or run fdht train",
-        )
+        return None
     found = find_stage(model, "model")
     design = None if found is None else found.design_id
     note = "" if design == overlay.design_id else f"{path} is of another training than the overlay"

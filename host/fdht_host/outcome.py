@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 from fdht_host.calls import PhaseTimes
 from fdht_host.energy import EnergyResult, unmeasured
 from fdht_host.report import Phase, throughput_section
-from fdht_host.streams import ClipRun, VideoRun
+from fdht_host.sources import TEST
+from fdht_host.streams import SourceRun
+from fdht_host.video import VideoTimes
 from fdht_models.errors import ConfigError, DataError, FdhtError
 
 
@@ -19,25 +21,23 @@ class Outcome:
     """What was run so far, and what failed.
 
     Args:
-        tests: the test set, as far as it was run.
-        videos: likewise.
+        runs: the sources, as far as they were run.
         energy: of the board.
         cpu_energy: of the host's CPU.
         failures: (what failed, why), in order of time.
         ended: the board, or the user, wants no more.
     """
 
-    tests: ClipRun | None = None
-    videos: list[VideoRun] = field(default_factory=list)
+    runs: list[SourceRun] = field(default_factory=list)
     energy: EnergyResult | None = None
     cpu_energy: EnergyResult | None = None
     failures: list[tuple[str, BaseException]] = field(default_factory=list)
     ended: bool = False
 
     @property
-    def runs(self) -> list[ClipRun | VideoRun]:
-        """All that was streamed."""
-        return [*([self.tests] if self.tests else []), *self.videos]
+    def tests(self) -> SourceRun | None:
+        """The test set, as far as it was run."""
+        return next((run for run in self.runs if run.source.kind == TEST), None)
 
     def failed(self, part: str, error: BaseException) -> None:
         """Takes note of a failure; after most of them nothing else can be run."""
@@ -82,8 +82,12 @@ def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
         name: Phase(getattr(times, name), times.frames)
         for name in ("pack", "transfer", "compute", "unpack")
     }
-    for name in ("decode", "resize", "feature"):
-        total = sum(getattr(video.times, f"{name}_seconds") for video in done.videos)
-        phases[name] = Phase(total, sum(video.times.frames for video in done.videos))
+    times = VideoTimes()
+    for run in done.runs:
+        times.add(run.times)
+    phases["read"] = Phase(times.read_seconds, times.read_inputs)
+    phases["decode"] = Phase(times.decode_seconds, times.frames)
+    phases["resize"] = Phase(times.resize_seconds, times.resized)
+    phases["feature"] = Phase(times.feature_seconds, times.features)
     overall = Phase(sum(run.seconds for run in done.runs), sum(run.frames for run in done.runs))
     return throughput_section(phases, overall)

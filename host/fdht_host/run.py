@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,19 @@ from typing import Any
 import numpy as np
 
 from fdht_host.accelerator import Accelerator
+from fdht_host.answers import accuracy_of, write_predictions
+from fdht_host.blocks import TRAINED, Reader, reader_of
 from fdht_host.choice import find_overlay
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
-from fdht_host.evidence import Evidence, Recipe, gather, recipe_of
+from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
 from fdht_host.report import build_report, sound_sections, write_report
-from fdht_host.streams import (
-    ClipRun,
-    VideoRun,
-    confusion,
-    look_at_video,
-    stream_clips,
-    stream_video,
-)
+from fdht_host.sources import TEST, TEST_SET, Source, look_at
+from fdht_host.streams import SourceRun, stream_clips, stream_files
+from fdht_host.testset import load_test_set
 from fdht_models.artifacts import check_place, new_stage
-from fdht_models.data import source_of
-from fdht_models.data.chance import chance_of
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.interruption import interrupts_held_back
 from fdht_models.stages import Stage, new_directory, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -46,8 +41,6 @@ from fdht_overlays.boards import Board, get_board
 from fdht_overlays.manifest import STAGE as OVERLAY
 from fdht_overlays.manifest import load_manifest
 
-#: The source that stands for the experiment's own test set.
-TEST_SET = "test"
 #: Directory of all reports of an experiment.
 _RUNS = "run"
 #: Frames that an energy window runs again and again; bounded by a board's memory.
@@ -62,12 +55,13 @@ class RunSettings:
     """What to run.
 
     Args:
-        sources: `TEST_SET`, or paths of videos; each once.
+        sources: `TEST_SET`, at most once, and paths of files and folders.
         clips: test clips; None takes as many as the experiment evaluates.
         seed: of the test clips; None takes the experiment's.
-        clip_frames: frames after which the state is reset in a video without labels; None takes
-            the length of the experiment's clips, 0 never resets.
+        clip_frames: network inputs after which the state is reset in a stream without labels; None
+            takes the length of the clips that the network was trained on, 0 never resets.
         resize: resize videos of another size; False refuses them.
+        protocol: how files are read, one of `fdht_host.blocks.PROTOCOLS`; None: as in training.
         energy: measure energy.
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None
@@ -84,16 +78,7 @@ class RunSettings:
     cache: Path | None = None
     weights: Path | None = None
     overlay: str | None = None
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A source that was looked at: `clips` of the test set, or a video's path."""
-
-    name: str
-    clips: Any = None
-    path: Path | None = None
-    clip_frames: int = 0
+    protocol: str | None = None
 
 
 def run_stage(
@@ -120,17 +105,20 @@ def run_stage(
     manifest, stage = load_manifest(overlay), open_stage(overlay, OVERLAY)
     built = _built(stage.file("network.json"), manifest.design_id)
     network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
+    reader = _reader(network, settings)
     recipe = _recipe(experiment_directory, stage, settings)
-    sources = _look_at(recipe, built, settings)
+    sources = [
+        _with_clips(source, recipe, network, settings)
+        for source in look_at(settings.sources, network, reader, recipe)
+    ]
     evidence = gather(experiment_directory, stage, manifest, f"{network.design_id:016x}")
     check_place(experiment_directory / _RUNS / "report.json")
     started, done = datetime.now(timezone.utc), Outcome()
     with Accelerator.open(overlay) as accelerator:
         if settings.weights is not None:
             accelerator.load_weights(network)
-        _stream(accelerator, network, sources, settings.resize, progress, done)
-        if done.failures and not done.runs:
-            raise done.failures[0][1]
+        _stream(accelerator, network, sources, reader, progress, done)
+        _require_answers(done)
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
         rates = throughput(accelerator.times, done)
         frames = accelerator.times.frames
@@ -143,7 +131,7 @@ def run_stage(
             "started": started.isoformat(timespec="seconds"),
             "design_id": manifest.design_id,
             "frames": frames,
-            **_provenance(settings, network, done),
+            **_provenance(settings, network),
         }
         # Within: that closing the board fails is no reason to lose the report.
         report = _report(
@@ -160,12 +148,29 @@ def run_stage(
                 "provenance": provenance,
             },
             _left_out(evidence, recipe),
+            network,
+            reader,
             done,
         )
         directory = _write(experiment_directory, started, manifest.design_id, report)
     if done.failures:
         tell(done.failures[0][1], directory)
     return directory, report
+
+
+def _require_answers(done: Outcome) -> None:
+    """Raises why nothing could be run, where that is so."""
+    if any(run.answers for run in done.runs):
+        return
+    if done.failures:
+        raise done.failures[0][1]
+    problems = [problem for run in done.runs for problem in run.problems]
+    raise DataError(
+        f"none of {len(problems)} clips can be used: {problems[0].path} {problems[0].reason}",
+        field="source",
+        value=done.runs[0].source.name,
+        remedy="give clips that can be read",
+    )
 
 
 def _built(path: Path, design_id: str) -> QuantizedNetwork:
@@ -195,11 +200,11 @@ def _sections(
         "latency": evidence.latency,
         "energy": None if done.energy is None else done.energy.to_json(),
         "cpu_energy": None if done.cpu_energy is None else done.cpu_energy.to_json(),
-        "video": done.videos[0].to_json() if done.videos else None,
+        "video": next((found for run in done.runs if (found := run.video(network))), None),
     }
 
 
-def _provenance(settings: RunSettings, network: QuantizedNetwork, done: Outcome) -> dict[str, Any]:
+def _provenance(settings: RunSettings, network: QuantizedNetwork) -> dict[str, Any]:
     file = None if settings.weights is None else str(settings.weights)
     return {
         "weights": {"id": f"{network.design_id:016x}", "file": file},
@@ -207,7 +212,8 @@ def _provenance(settings: RunSettings, network: QuantizedNetwork, done: Outcome)
         "python": platform.python_version(),
         "versions": package_versions("fdht", "pynq", "numpy", "av"),
         "sources": list(settings.sources),
-        "videos": [video.to_json() for video in done.videos[1:]],
+        "protocol": settings.protocol or TRAINED,
+        "preprocessing": network.preprocessing.to_json(),
     }
 
 
@@ -221,6 +227,8 @@ def _report(
     board: Mapping[str, Any],
     sections: Mapping[str, Mapping[str, Any] | None],
     left_out: Mapping[str, str],
+    network: QuantizedNetwork,
+    reader: Reader,
     done: Outcome,
 ) -> dict[str, Any]:
     """The report; a section that cannot be true is left out with the reason."""
@@ -229,6 +237,8 @@ def _report(
         experiment=experiment,
         board=board,
         **kept,
+        sources=[run.to_json(network, reader) for run in done.runs],
+        clips=[answer.to_json() for run in done.runs for answer in run.answers],
         left_out={**left_out, **unsound},
         failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
     )
@@ -245,62 +255,63 @@ def _write(
         new_stage(directory, "run", {"overlay": identity}) as (temporary, extra),
     ):
         write_report(temporary, report)
+        write_predictions(temporary, report["clips"])
         extra["experiment"] = report["experiment"]
     return directory
 
 
-def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | None:
-    """The experiment's data, where a source needs them."""
-    videos = [source for source in settings.sources if source != TEST_SET]
-    if len(videos) < len(settings.sources) or (videos and settings.clip_frames is None):
-        return recipe_of(directory, overlay)
-    return None
-
-
-def _look_at(
-    recipe: Recipe | None, network: QuantizedNetwork, settings: RunSettings
-) -> list[_Source]:
-    """Finds out before anything runs whether each source can be read.
+def _reader(network: QuantizedNetwork, settings: RunSettings) -> Reader:
+    """How files are read.
 
     Raises:
-        FdhtError: one cannot.
+        ConfigError: the options do not go together, or have no effect on the sources.
     """
     if settings.sources.count(TEST_SET) > 1:
         raise ConfigError("is named twice", field="source", value=TEST_SET)
-    found = []
-    for name in settings.sources:
-        if name == TEST_SET:
-            assert recipe is not None
-            found.append(_Source(name, clips=_test_set(recipe, network, settings)))
-            continue
-        look_at_video(network, Path(name), settings.resize)
-        length = settings.clip_frames
-        if length is None:
-            assert recipe is not None
-            length = source_of(recipe.data).steps
-        found.append(_Source(name, path=Path(name), clip_frames=length))
-    return found
+    files = any(name != TEST_SET for name in settings.sources)
+    for name, value in (("clips", settings.clips), ("seed", settings.seed)):
+        if value is not None and TEST_SET not in settings.sources:
+            raise ConfigError(
+                "is of test clips", field=name, value=value, remedy=f"add --source {TEST_SET}"
+            )
+    for name, value in (("protocol", settings.protocol), ("clip-frames", settings.clip_frames)):
+        if value is not None and not files:
+            raise ConfigError(
+                f"has no effect on --source {TEST_SET}, whose clips are those of training",
+                field=name,
+                value=value,
+                remedy="give files or folders",
+            )
+    if not files:
+        return Reader(network.preprocessing, TRAINED, network.preprocessing.sampling.steps)
+    protocol = settings.protocol or TRAINED
+    return reader_of(network.preprocessing, protocol, settings.clip_frames, settings.resize)
 
 
-def _test_set(recipe: Recipe, network: QuantizedNetwork, settings: RunSettings) -> Any:
-    given = {"test_clips": settings.clips or None, "test_seed": settings.seed}
-    data = {**recipe.data, **{key: value for key, value in given.items() if value is not None}}
-    clips = source_of(data).load("test", settings.cache, progress=False)
-    if tuple(clips.classes) != tuple(network.classes):
-        raise ConfigError(
-            "has other classes, or another order of them, than the network",
-            field="test set",
-            value=", ".join(clips.classes),
-            remedy="run fdht convert and fdht build again, or give a video",
-        )
-    return clips
+def _with_clips(
+    source: Source, recipe: Recipe | None, network: QuantizedNetwork, settings: RunSettings
+) -> Source:
+    """A source; of the test set with its clips."""
+    if source.kind != TEST:
+        return source
+    assert recipe is not None
+    clips = load_test_set(recipe, network, settings.clips, settings.seed, settings.cache)
+    return replace(source, clips=clips)
+
+
+def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | None:
+    """The experiment's data: needed for its test set, and of use where a folder is of its set."""
+    if TEST_SET in settings.sources:
+        return recipe_of(directory, overlay)
+    folders = any(Path(name).is_dir() for name in settings.sources)
+    return find_recipe(directory, overlay) if folders else None
 
 
 def _stream(
     accelerator: Accelerator,
     network: QuantizedNetwork,
-    sources: Sequence[_Source],
-    resize: bool,
+    sources: Sequence[Source],
+    reader: Reader,
     progress: Progress,
     done: Outcome,
 ) -> None:
@@ -308,21 +319,16 @@ def _stream(
     for source in sources:
         if done.ended:
             return
-        run: ClipRun | VideoRun
+        run = SourceRun(source)
         try:
-            if source.path is None:
-                run, clips = ClipRun(), source.clips
-                stream_clips(accelerator, network, clips.frames, clips.labels, progress, run)
+            if source.clips is not None:
+                stream_clips(accelerator, network, source.clips, progress, run)
             else:
-                run = VideoRun(source.path)
-                length = source.clip_frames
-                stream_video(accelerator, network, source.path, length, resize, progress, run)
+                stream_files(accelerator, network, reader, progress, run)
         except BaseException as error:
             done.failed(source.name, error)
-        if isinstance(run, VideoRun) and run.frames:
-            done.videos.append(run)
-        elif isinstance(run, ClipRun) and run.frames:
-            done.tests = run
+        if run.answers or run.problems:
+            done.runs.append(run)
 
 
 def _energy(
@@ -367,22 +373,17 @@ def _cpu_energy(network: QuantizedNetwork, progress: Progress) -> EnergyResult:
 
 
 def _accuracy(
-    evidence: Evidence, network: QuantizedNetwork, tests: ClipRun | None
+    evidence: Evidence, network: QuantizedNetwork, tests: SourceRun | None
 ) -> dict[str, Any]:
     section = dict(evidence.accuracy)
-    if tests is not None:
-        section |= {
-            "quantized": tests.accuracy,
-            "chance": chance_of(tests.labels),
-            "clips": len(tests.labels),
-            "classes": list(network.classes),
-            "confusion": confusion(tests, len(network.classes)),
-        }
+    found = None if tests is None else accuracy_of(tests.answers, network.classes)
+    if found is not None:
+        section |= {"quantized": found.pop("accuracy"), **found}
     return section
 
 
 def _equality(evidence: Evidence, done: Outcome) -> dict[str, Any]:
-    if not done.runs:
+    if not any(run.compared for run in done.runs):
         return dict(evidence.equality)
     counts = {
         "compared": sum(run.compared for run in done.runs),

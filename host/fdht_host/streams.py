@@ -1,258 +1,304 @@
-"""Streams clips and videos through a board and holds every logit against the reference."""
+"""Streams clips and files through a board and holds every logit against the reference."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fdht_host.accelerator import Accelerator
-from fdht_host.video import VideoLabels, VideoTimes, decode, features, probe, read_labels
+from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
+from fdht_host.blocks import TRAINED, FileAccount, InputBlock, Reader, blocks_of
+from fdht_host.notes import notes_of
+from fdht_host.sources import FILE, ClipFile, Source
+from fdht_host.video import VideoTimes
+from fdht_models.data import ClipSet
+from fdht_models.data.folders import Problem
 from fdht_models.errors import ConfigError, DataError, FdhtError
-from fdht_models.features import get_feature
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 
 Progress = Callable[[str, int, int], None]
-Logits = npt.NDArray[np.int64]
-#: Features a call where nothing else ends one.
-_BLOCK = 64
 
 
 @dataclass(eq=False)
-class ClipRun:
-    """A labelled set as far as it was run; grows with every clip.
+class SourceRun:
+    """A source as far as it was run; grows with every clip.
 
-    Args:
-        labels: truth, int64[clips].
-        predictions: from the logits of each clip's last frame, int64[clips].
+    Attributes:
+        source: what was asked for.
+        answers: of its clips, in order.
+        problems: clips that could not be read, and why.
         compared: logits compared with the reference.
         mismatches: how many of them differ.
-        frames: frames run.
+        frames: network inputs that were run.
         seconds: on the host's clock, the comparison left out.
+        times: of reading, by phase.
+        account: of the first file; None before it and of the test set.
     """
 
-    labels: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    predictions: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    source: Source
+    answers: list[ClipAnswer] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     compared: int = 0
     mismatches: int = 0
     frames: int = 0
     seconds: float = 0.0
-
-    @property
-    def accuracy(self) -> float:
-        """Share of clips classified rightly."""
-        return float(np.mean(self.labels == self.predictions))
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Frames of a video in one call: what was seen, and what they show if that is known."""
-
-    start: int
-    frames: int
-    predicted: str
-    label: str | None
-
-
-@dataclass(eq=False)
-class VideoRun:
-    """A video file as far as it was run; see `ClipRun`."""
-
-    path: Path
-    segments: list[Segment] = field(default_factory=list)
-    compared: int = 0
-    mismatches: int = 0
-    frames: int = 0
-    seconds: float = 0.0
-    info: dict[str, Any] = field(default_factory=dict)
     times: VideoTimes = field(default_factory=VideoTimes)
+    account: FileAccount | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The report's section `video`."""
-        labelled = [segment for segment in self.segments if segment.label is not None]
+    def __post_init__(self) -> None:
+        self.problems += self.source.problems
+
+    def to_json(self, network: QuantizedNetwork, reader: Reader) -> dict[str, Any]:
+        """An entry of the report's `sources`; its clips are in `clips`."""
         return {
-            **self.info,
-            "file": self.path.name,
-            "frames": self.times.frames,
+            "source": self.source.name,
+            "kind": self.source.kind,
+            "clips": len(self.answers),
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "compared": self.compared,
+            "mismatches": self.mismatches,
+            "accuracy": accuracy_of(self.answers, network.classes),
+            "problems": [vars(problem) for problem in self.problems],
+            "notes": [
+                *self.source.notes,
+                *notes_of(reader, self.answers, self.problems, network.preprocessing.sampling),
+            ],
+        }
+
+    def video(self, network: QuantizedNetwork) -> dict[str, Any] | None:
+        """The report's section `video`; None of what is no single video."""
+        if self.source.kind != FILE or network.feature is None or not self.answers:
+            return None
+        labelled = [answer for answer in self.answers if answer.label is not None]
+        account = self.account or FileAccount()
+        return {
+            **account.info,
+            "file": self.source.files[0].path.name,
+            "frames": self.times.frames or account.there,
             "features": self.frames,
-            "predictions": [vars(segment) for segment in self.segments],
+            "predictions": list(_predictions(self.answers)),
             "labelled": len(labelled),
-            "correct": sum(segment.predicted == segment.label for segment in labelled),
+            "correct": sum(answer.predicted == answer.label for answer in labelled),
             "seconds": self.seconds,
         }
+
+
+def _predictions(answers: Sequence[ClipAnswer]) -> Iterator[dict[str, Any]]:
+    """Blocks in order; `start` counts the network inputs before them."""
+    start = 0
+    for answer in answers:
+        for block in answer.blocks:
+            yield {
+                "start": start,
+                "frames": block.inputs,
+                "predicted": block.predicted,
+                "label": answer.label,
+            }
+            start += block.inputs
+
+
+class Stepper:
+    """Runs blocks one after the other, on the board and in the reference.
+
+    Args:
+        accelerator: the board.
+        network: what it runs.
+        run: where counts are added up.
+    """
+
+    def __init__(self, accelerator: Accelerator, network: QuantizedNetwork, run: SourceRun) -> None:
+        self._accelerator, self._run = accelerator, run
+        self._reference = ReferenceModel(network)
+        self.compared = self.mismatches = 0
+
+    def step(self, inputs: npt.NDArray[Any], reset: bool) -> npt.NDArray[np.int64]:
+        """Logits after the last of some inputs: int64 [classes]."""
+        started = time.perf_counter()
+        logits = self._accelerator.infer(inputs, reset=reset)
+        self._run.seconds += time.perf_counter() - started
+        if reset:
+            self._reference.reset()
+        wrong = int(np.count_nonzero(logits != self._reference.run(np.asarray(inputs))))
+        self._run.frames += len(inputs)
+        self._run.compared += logits.size
+        self._run.mismatches += wrong
+        self.compared += logits.size
+        self.mismatches += wrong
+        return logits[-1]
+
+    def counts(self) -> dict[str, int]:
+        """What was compared since the last call."""
+        found = {"compared": self.compared, "mismatches": self.mismatches}
+        self.compared = self.mismatches = 0
+        return found
 
 
 def stream_clips(
     accelerator: Accelerator,
     network: QuantizedNetwork,
-    frames: npt.NDArray[Any],
-    labels: npt.NDArray[np.int64],
+    clips: ClipSet,
     progress: Progress,
-    run: ClipRun | None = None,
-) -> ClipRun:
-    """Runs clips, each from a zero state.
+    run: SourceRun,
+) -> SourceRun:
+    """Runs the clips of a set, each from a zero state.
 
     Args:
         accelerator: the board.
         network: what it runs.
-        frames: codes [clips, steps, inputs].
-        labels: int64[clips].
+        clips: codes [clips, steps, inputs] and labels.
         progress: told after each clip.
-        run: filled clip by clip, so that something is left where one fails; by default a new one.
+        run: filled clip by clip, so that something is left where one fails.
 
     Returns:
         `run`.
     """
-    run = run or ClipRun()
-    reference = ReferenceModel(network)
-    predictions = np.empty(len(frames), np.int64)
-    for position, clip in enumerate(frames):
-        started = time.perf_counter()
-        logits = accelerator.infer(clip, reset=True)
-        run.seconds += time.perf_counter() - started
-        reference.reset()
-        mismatches = int(np.count_nonzero(logits != reference.run(np.asarray(clip))))
-        predictions[position] = np.argmax(logits[-1])
-        run.mismatches += mismatches
-        run.compared += logits.size
-        run.frames += len(clip)
-        run.labels = np.asarray(labels)[: position + 1]
-        run.predictions = predictions[: position + 1]
-        progress("test clips", position + 1, len(frames))
+    stepper, name = Stepper(accelerator, network, run), run.source.name
+    for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
+        logits = stepper.step(frames, True)
+        found = vote([Reading(None, len(frames), logits)], network.classes, network.logit_format)
+        run.answers.append(
+            ClipAnswer(
+                source=name,
+                clip=f"{name} {number}",
+                start=None,
+                label=network.classes[int(label)],
+                **vars(found),
+                frames_used=len(frames),
+                frames_there=len(frames),
+                protocol=TRAINED,
+                stride=None,
+                time_step=clips.time_step,
+                damage="",
+                **stepper.counts(),
+            )
+        )
+        progress("test clips", number + 1, len(clips.labels))
     return run
 
 
-def confusion(run: ClipRun, classes: int) -> list[list[int]]:
-    """Counts, [truth][prediction]."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (run.labels, run.predictions), 1)
-    table: list[list[int]] = counts.tolist()
-    return table
-
-
-def look_at_video(network: QuantizedNetwork, path: Path, resize: bool) -> None:
-    """Refuses what `stream_video` would at its first frame.
-
-    Raises:
-        ConfigError, DataError: as `stream_video`.
-    """
-    if network.feature is None:
-        raise ConfigError(
-            "does not take video",
-            field="source",
-            value=path.name,
-            remedy="use --source test with this experiment",
-        )
-    read_labels(path)
-    for _ in decode(path, *network.frame_shape[:2], strict_size=not resize, limit=1):
-        pass
-
-
-def stream_video(
+def stream_files(
     accelerator: Accelerator,
     network: QuantizedNetwork,
-    path: Path,
-    clip_frames: int,
-    resize: bool,
+    reader: Reader,
     progress: Progress,
-    run: VideoRun | None = None,
-) -> VideoRun:
-    """Runs a video file: decoded frame by frame, resized, turned into features.
+    run: SourceRun,
+) -> SourceRun:
+    """Runs the files of a source, one after the other; each is read, run and dropped.
 
-    Where labels stand beside it, the state is reset at the start of each labelled clip and of what
-    lies between clips; otherwise every `clip_frames` frames (0: never).
+    Of a folder, files that cannot be read are counted and named; what came before damage is used.
 
     Args:
         accelerator: the board.
         network: what it runs.
-        path: the video.
-        clip_frames: see above.
-        resize: allow another size than the network's.
-        progress: told after each call of the core.
-        run: filled call by call, so that something is left where one fails; by default a new one.
+        reader: how files become blocks.
+        progress: told after each file, of a single file after each block.
+        run: filled clip by clip, so that something is left where one fails.
 
     Returns:
         `run`.
 
     Raises:
-        ConfigError: the model does not take video.
-        DataError: the video cannot be read, is empty, or has another size with `resize` off.
+        DataError, ConfigError: a file that was named itself cannot be read to its end.
     """
-    look_at_video(network, path, resize)
-    run = run or VideoRun(path)
-    info, labels = probe(path), read_labels(path)
-    run.info = info.to_json()
-    height, width = network.frame_shape[:2]
-    pictures = decode(path, height, width, strict_size=not resize, times=run.times)
-    starts = [] if labels is None else [stretch.start for stretch in labels.stretches]
-    stream = features(pictures, network.feature, starts=frozenset(starts), times=run.times)
-    reference = ReferenceModel(network)
-    failure: FdhtError | None = None
-    for length, reset, label in _plan(str(network.feature), labels, clip_frames):
-        started = time.perf_counter()
-        block, failure = _take(stream, length)
-        if failure is not None and len(block) < length:
-            label = None  # of a clip of which not all is there
-        if not len(block):
-            break
-        logits = accelerator.infer(block, reset=reset)
-        run.seconds += time.perf_counter() - started
-        if reset:
-            reference.reset()
-        run.mismatches += int(np.count_nonzero(logits != reference.run(block)))
-        run.compared += logits.size
-        predicted = network.classes[int(np.argmax(logits[-1]))]
-        run.segments.append(Segment(run.frames, len(block), predicted, label))
-        run.frames += len(block)
-        progress(path.name, run.frames, info.frames or 0)
-        if failure is not None:
-            break
-    if failure is not None:
-        raise failure
-    if not run.segments:
-        raise DataError(
-            "has too few frames for a single result",
-            field=str(path),
-            value=run.times.frames,
-            remedy="give a longer video",
-        )
+    files, alone = run.source.files, run.source.kind == FILE
+    for number, file in enumerate(files):
+        account = FileAccount()
+        run.account = run.account or account
+        before = len(run.answers)
+
+        def told(done: int, file: ClipFile = file, account: FileAccount = account) -> None:
+            if alone:
+                progress(file.path.name, done, account.info.get("frames_declared") or 0)
+
+        try:
+            _stream_file(accelerator, network, reader, file, account, told, run)
+        except (DataError, ConfigError) as error:
+            if alone:
+                raise
+            if len(run.answers) == before:
+                reason = error.problem + (f"; {error.remedy}" if error.remedy else "")
+                run.problems.append(Problem(file.name, reason))
+        if not alone:
+            progress(run.source.name, number + 1, len(files))
     return run
 
 
-def _plan(
-    feature: str, labels: VideoLabels | None, clip_frames: int
-) -> Iterator[tuple[int, bool, str | None]]:
-    """Yields, for each call: features at most, whether to reset the state, and the label.
+@dataclass(frozen=True)
+class _Step:
+    """A block that was run, without its inputs: a file may be longer than the memory."""
 
-    Without labels it has no end.
-    """
-    if labels is None:
-        yield clip_frames or _BLOCK, True, None
-        while True:
-            yield clip_frames or _BLOCK, clip_frames > 0, None
-    # A feature of two pictures has none for the first of a stretch.
-    lost = int(get_feature(feature).needs_previous)
-    for stretch in labels.stretches:
-        if stretch.frames > lost:
-            label = None if stretch.label is None else labels.classes[stretch.label]
-            yield stretch.frames - lost, True, label
+    block: InputBlock
+    reading: Reading
+    counts: dict[str, int]
 
 
-def _take(
-    stream: Iterator[npt.NDArray[Any]], count: int
-) -> tuple[npt.NDArray[Any], FdhtError | None]:
-    """The next frames of a stream, at most `count`, and why there are no more if it failed."""
-    frames: list[npt.NDArray[Any]] = []
-    failure: FdhtError | None = None
+def _stream_file(
+    accelerator: Accelerator,
+    network: QuantizedNetwork,
+    reader: Reader,
+    file: ClipFile,
+    account: FileAccount,
+    told: Callable[[int], None],
+    run: SourceRun,
+) -> None:
+    """Runs one file; what of it was run is in `run.answers` also where it fails."""
+    stepper = Stepper(accelerator, network, run)
+    done: list[_Step] = []
+    failure, started = "", time.perf_counter()
     try:
-        # The counter comes first: `zip` would otherwise take one frame more, and drop it.
-        frames.extend(frame.copy() for _, frame in zip(range(count), stream, strict=False))
-    except FdhtError as error:
-        failure = error  # the frames before it are good
-    return np.stack(frames) if frames else np.zeros((0, 0), np.uint8), failure
+        with closing(blocks_of(reader, file.path, file.key, file.span, account)) as blocks:
+            for block in blocks:
+                run.seconds += time.perf_counter() - started
+                logits = stepper.step(block.inputs, block.reset)
+                reading = Reading(block.start, len(block.inputs), logits, block.whole)
+                nothing = np.empty((0, network.inputs), np.uint8)
+                done.append(_Step(replace(block, inputs=nothing), reading, stepper.counts()))
+                told(sum(step.reading.inputs for step in done))
+                started = time.perf_counter()
+    except BaseException as error:
+        failure = error.problem if isinstance(error, FdhtError) else "was not read to its end"
+        raise
+    finally:
+        run.times.add(account.times)
+        parts = [list(part) for _, part in groupby(done, lambda step: step.block.clip)]
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            damage = account.damage or (failure if last else "")
+            run.answers.append(_answer(network, reader, file, account, part, damage, run))
+
+
+def _answer(
+    network: QuantizedNetwork,
+    reader: Reader,
+    file: ClipFile,
+    account: FileAccount,
+    steps: Sequence[_Step],
+    damage: str,
+    run: SourceRun,
+) -> ClipAnswer:
+    first, readings = steps[0].block, [step.reading for step in steps]
+    labelled = account.labelled
+    return ClipAnswer(
+        source=run.source.name,
+        clip=file.name,
+        start=first.start if labelled else None,
+        label=first.label if labelled else file.label,
+        **vars(vote(readings, network.classes, network.logit_format)),
+        frames_used=first.used if labelled else account.used,
+        frames_there=first.there if labelled else account.there,
+        protocol=reader.protocol,
+        stride=account.stride,
+        time_step=account.time_step,
+        damage=damage,
+        compared=sum(step.counts["compared"] for step in steps),
+        mismatches=sum(step.counts["mismatches"] for step in steps),
+    )

@@ -35,7 +35,7 @@ FORMER = ".former"
 #: What stages' manifests hold beside what all of them do: key and type, which those who read it
 #: may check further.
 STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
-    "model": {"design_id": str},
+    "model": {"design_id": str, "streams": str},
     "hls": {"estimate": Mapping[str, Any], "design_id": str},
     "tune": {"kind": str},
     "explore": {"kind": str},

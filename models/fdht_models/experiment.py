@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import digest_of, read_json
+from fdht_models.augmentation import AugmentationSettings, check_augmentation
 from fdht_models.data import ClipSource, source_of
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, near_matches
@@ -52,6 +53,7 @@ class Experiment:
         model: which network.
         quantization: which widths.
         training: which recipe.
+        augmentation: how training clips are changed at random.
         published: a figure to compare with, or None.
     """
 
@@ -61,6 +63,7 @@ class Experiment:
     model: ModelSettings
     quantization: QuantizationSettings
     training: TrainingSettings
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     published: PublishedFigure | None = None
 
     @cached_property
@@ -129,6 +132,7 @@ _SECTIONS: dict[str, type] = {
     "model": ModelSettings,
     "quantization": QuantizationSettings,
     "training": TrainingSettings,
+    "augmentation": AugmentationSettings,
 }
 
 
@@ -219,6 +223,7 @@ def _parse(table: Mapping[str, Any]) -> Experiment:
 def _check(experiment: Experiment) -> None:
     """Checks what concerns more than one key."""
     source = experiment.source
+    check_augmentation(experiment.augmentation, source.preprocessing)
     try:
         shape = experiment.shape
     except FdhtError as error:

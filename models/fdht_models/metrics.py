@@ -170,6 +170,17 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Streams:
+    """Whether the network suits live streams; see `fdht_models.training.streams`."""
+
+    suits: bool
+    protocol: str
+    time_step: float | None
+    suitable: tuple[str, ...]
+    statement: str
+
+
+@dataclass(frozen=True)
 class Metrics:
     """All of it; `start` is checked apart, since "from" is no name in Python."""
 
@@ -180,6 +191,7 @@ class Metrics:
     equality: KerasEquality
     parameters: ParameterCounts
     start: Any = None
+    streams: Streams | None = None
 
     def __post_init__(self) -> None:
         scored = sum(map(sum, self.confusion.matrix))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fdht_models.errors import ConfigError, FdhtError
-from fdht_models.settings import number, read_section, text, whole, whole_list
+from fdht_models.settings import number, read_section, text, text_list, whole, whole_list
 from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
@@ -54,6 +54,15 @@ def _ranks_or_none(value: object, path: str) -> int | tuple[int, ...]:
 def _share(value: object, path: str) -> float:
     """Checks a part of the whole, which may be 0."""
     return 0.0 if value == 0 and not isinstance(value, bool) else number(0, 0.9)(value, path)
+
+
+def _up_to(most: float) -> Any:
+    """A check for numbers from 0 to `most`, both included."""
+
+    def check(value: object, path: str) -> float:
+        return 0.0 if value == 0 and not isinstance(value, bool) else number(0, most)(value, path)
+
+    return check
 
 
 def _tree(value: object, path: str) -> Any:
@@ -113,6 +122,13 @@ class DataSettings:
         frame_ms: of spikes, milliseconds a frame.
         bands: of speech, mel filters.
         stack: of speech, frames of 10 ms in one.
+        kind: of own clips (`folders`), "video", "sound" or "arrays".
+        pattern: a regular expression that tells class, group or split by a clip's path.
+        classes: of own clips, the names of the classes in order.
+        test_groups: the groups that test.
+        inputs: of arrays, values a frame.
+        full_scale: of arrays, the number that becomes the code 255.
+        level: of own sound, the peak in decibels of full scale.
         mix: further sets whose clips are trained on and scored along with this one's, as
             `[[data.mix]]` with the same keys; classes of one name are one class.
     """
@@ -136,6 +152,13 @@ class DataSettings:
     frame_ms: float | None = field(default=None, metadata={"check": number(0, 10_000)})
     bands: int | None = field(default=None, metadata={"check": whole(1, 256)})
     stack: int | None = field(default=None, metadata={"check": whole(1, 1000)})
+    kind: str | None = field(default=None, metadata={"check": text()})
+    pattern: str | None = field(default=None, metadata={"check": text()})
+    classes: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
+    test_groups: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
+    inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
+    full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
+    level: float | None = field(default=None, metadata={"check": number(-60, 0)})
     mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
 
 
@@ -261,6 +284,16 @@ class TrainingSettings:
             every epoch; 0: no clip.
         patience: epochs without a better validation loss that end a phase, which then keeps the
             weights of its best epoch; 0: all epochs are trained, and the last weights kept.
+        validation: what is held out: "clips" one by one, or whole "groups", such as all clips of
+            a person; "auto": groups where the data set knows more than one, otherwise clips.
+        label_smoothing: this part of a label is spread over all classes (Szegedy et al. 2016).
+        weight_decay: of AdamW, decoupled from the gradient (Loshchilov and Hutter 2019); biases do
+            not decay. 0: Adam.
+        dropout: the share of hidden units that the head does not see in a training step; what is
+            exported is the same network.
+        warmup: the share of a phase's steps in which the rate rises to its first value.
+        class_weights: "balanced": clips of rare classes weigh more in the loss, inversely to the
+            class's number of training clips; "none": all weigh the same.
     """
 
     float_epochs: int = field(metadata={"check": whole(1, 10_000)})
@@ -272,15 +305,22 @@ class TrainingSettings:
     seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
     validation_share: float = field(default=0.0, metadata={"check": _share})
     patience: int = field(default=0, metadata={"check": whole(0, 10_000)})
+    validation: str = field(default="auto", metadata={"check": text("auto", "clips", "groups")})
+    label_smoothing: float = field(default=0.0, metadata={"check": _up_to(0.5)})
+    weight_decay: float = field(default=0.0, metadata={"check": _up_to(1)})
+    dropout: float = field(default=0.0, metadata={"check": _share})
+    warmup: float = field(default=0.0, metadata={"check": _share})
+    class_weights: str = field(default="none", metadata={"check": text("none", "balanced")})
 
     def __post_init__(self) -> None:
-        if self.patience and not self.validation_share:
-            raise ConfigError(
-                "has no effect without clips to validate on",
-                field="patience",
-                value=self.patience,
-                remedy="set training.validation_share, for example 0.1",
-            )
+        for key, nothing in (("patience", 0), ("validation", "auto")):
+            if getattr(self, key) != nothing and not self.validation_share:
+                raise ConfigError(
+                    "has no effect without clips to validate on",
+                    field=key,
+                    value=getattr(self, key),
+                    remedy="set training.validation_share, for example 0.1",
+                )
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,18 @@ def whole_list(least: int, most: int) -> Callable[[object, str], tuple[int, ...]
     return check
 
 
+def text_list() -> Callable[[object, str], tuple[str, ...]]:
+    """A check for lists of texts, none of which is empty; gives a tuple."""
+
+    def check(value: object, path: str) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not value:
+            raise _refusal("must be a list of texts", path, value)
+        one = text()
+        return tuple(one(item, f"{path}[{place}]") for place, item in enumerate(value))
+
+    return check
+
+
 def read_section(section: type[Section], table: object, path: str) -> Section:
     """A dataclass from a table of an experiment; see `read_record`.
 

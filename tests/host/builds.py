@@ -56,18 +56,18 @@ def write_hls(
     return directory
 
 
-def write_build(build: Path, *, carried: bool = True) -> Path:
+def write_build(build: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True) -> Path:
     """build/tiny-net: trained, converted and built for `sim`."""
     directory = build / "tiny-net"
-    write_model(directory / "model")
-    hls = write_hls(directory / "hls", carried=carried)
+    write_model(directory / "model", network)
+    hls = write_hls(directory / "hls", network, carried=carried)
     build_simulated_overlay(hls, directory / "overlay" / "sim" / "csim", get_board("sim"))
     return directory
 
 
-def reference_as_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated boards run the integer reference of `NETWORK`."""
-    engine = lambda *_: ReferenceEngine(NETWORK)  # noqa: E731
+def reference_as_core(monkeypatch: pytest.MonkeyPatch, network: QuantizedNetwork = NETWORK) -> None:
+    """Simulated boards run the integer reference of a network."""
+    engine = lambda *_: ReferenceEngine(network)  # noqa: E731
     device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
 

@@ -30,6 +30,7 @@ from fdht_host.report import (
 from fdht_host.report.text import duration, number, percent, with_uncertainty
 from fdht_models.errors import ArtifactError
 from tests import stage_files
+from tests.host.sample_answers import answer, source_of
 
 SIMULATED = {"name": "sim", "title": "Simulated PYNQ-Z2", "simulated": True}
 REAL = {"name": "zcu104", "title": "AMD ZCU104", "simulated": False}
@@ -41,6 +42,13 @@ ESTIMATE = {
     "limited_by": "memory port",
     "stages": [],
 }
+
+
+#: Two clips of one class each, both taken for "left"; one of three blocks.
+ANSWERS = [
+    answer("a/1.mp4", "left", (64, 0), (0, 64), (128, 0)),
+    answer("b/<2>.mp4", "right", (64, 0), damage="ends early"),
+]
 
 
 def energy(kind: str = "modelled") -> dict[str, Any]:
@@ -95,6 +103,8 @@ def sections() -> dict[str, Any]:
             ],
         },
         "provenance": {"versions": {"numpy": "1.26.4"}, "seed": 1},
+        "sources": [source_of(ANSWERS)],
+        "clips": [one.to_json() for one in ANSWERS],
     }
 
 
@@ -105,7 +115,7 @@ def full(board: Mapping[str, Any] = SIMULATED, **changes: Any) -> dict[str, Any]
 def dig(report: Mapping[str, Any], path: str) -> Any:
     value: Any = report
     for key in path.split("."):
-        value = value[key]
+        value = value[int(key) if key.isdigit() else key]
     return value
 
 
@@ -249,13 +259,18 @@ def test_latency_from_the_estimate() -> None:
         ("energy.uncertainty_mj", -1.0),
         ("accuracy.confusion", [[1, 2]]),
         ("accuracy.confusion", [[1, 2], [3, -4]]),
+        ("sources.0.accuracy.confusion", [[1, 2]]),
+        ("clips.0.mismatches", 19),
+        ("clips.0.probability", 1.5),
+        ("clips.0.label", 3),
+        ("clips.0.blocks", []),
     ],
 )
 def test_values_that_cannot_be_true_are_refused(path: str, value: Any) -> None:
     changed = copy.deepcopy(full())
     *parents, key = path.split(".")
     dig(changed, ".".join(parents))[key] = value
-    with pytest.raises(ArtifactError, match=rf"report\.json: {path.rsplit('.', 1)[0]}") as error:
+    with pytest.raises(ArtifactError, match=rf"report\.json: {path.split('.')[0]}") as error:
         validate(changed)
     assert "\n" not in str(error.value)
 
@@ -285,8 +300,9 @@ def test_the_page_shows_the_figures(rendered: str) -> None:
     page = Page(rendered)
     for expected in (
         "91.3 %", "92.1 %", "0 of 33,000", "7,883", "29,557,248", "12,500 frames/s",
-        "2.400 ± 0.020 mJ", "0.400 ± 0.017 mJ", "no RAPL here", "1 of 2 labelled clips right",
+        "2.400 ± 0.020 mJ", "0.400 ± 0.017 mJ", "no RAPL here", "1 of 2 clips right",
         "Not run on hardware", "versions.numpy", "memory port", "1,000 test clips",
+        "clips : 50.0 %", "2 of 3", "10 of 40", "b/<2>.mp4", "ends early", "left (1)",
     ):  # fmt: skip
         assert expected in page.text, expected
     assert "DIFFERENT" not in page.text
@@ -423,8 +439,8 @@ def test_what_was_left_out_and_what_failed_is_told() -> None:
 
 
 def test_bytes_that_are_no_text_can_be_written(tmp_path: Path) -> None:
-    video = {**sections()["video"], "file": "a\udcff.mkv"}
-    report = build_report(experiment="demo", board=SIMULATED, **{**sections(), "video": video})
+    clips = [answer("a\udcff.mkv", None, (1, 0)).to_json()]
+    report = build_report(experiment="demo", board=SIMULATED, **{**sections(), "clips": clips})
     assert "a\\udcff.mkv" in write_report(tmp_path, report)[1].read_text()
 
 
@@ -460,6 +476,8 @@ def test_a_mismatch_shows() -> None:
 
 def test_many_classes_and_clips() -> None:
     size = 26
+    blocks = [(64, 0)] * 100
+    many = [answer(f"{k}.mp4", "left", *(blocks if not k else blocks[:1])) for k in range(3000)]
     report = build_report(
         experiment="demo",
         board=SIMULATED,
@@ -468,13 +486,15 @@ def test_many_classes_and_clips() -> None:
             "classes": [f"class {k}" for k in range(size)],
             "confusion": np.eye(size, dtype=int) * 5,
         },
-        video={
-            "file": "long.mp4",
-            "frames": 900,
-            "predictions": [{"start": 9 * k, "frames": 9, "predicted": "a"} for k in range(100)],
-        },
+        sources=[source_of(many)],
+        clips=[one.to_json() for one in many],
     )
-    assert "60 more in report.json" in Page(render(report)).text
+    page = render(report)
+    assert "2800 more in report.json and predictions.jsonl" in Page(page).text
+    assert "60 more in report.json" in Page(page).text
+    # Neither grows with the clips: 3,000 of them, and the first has 100 blocks.
+    assert len(page) < 500_000
+    assert page.count("<tr>") < 500
 
 
 def test_the_modelled_power_is_called_modelled_in_its_plot(rendered: str) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 import fdht
 import fdht_host.accelerator
-import fdht_host.run
+import fdht_host.testset
 import fdht_pipeline
+import fdht_run
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.simulator import SimulatedDevice
@@ -73,8 +74,9 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Path
     device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
     clips = SimpleNamespace(frames=CLIPS, labels=labels_of(SECOND), classes=FIRST.classes)
-    source = SimpleNamespace(load=lambda *_, **__: clips)
-    monkeypatch.setattr(fdht_host.run, "source_of", lambda data: source)
+    clips.time_step = None
+    source = SimpleNamespace(load=lambda *_, **__: clips, preprocessing=FIRST.preprocessing)
+    monkeypatch.setattr(fdht_host.testset, "source_of", lambda data: source)
     return tmp_path
 
 
@@ -106,7 +108,7 @@ def test_weights_of_an_experiment_or_a_file(build, capsys, tmp_path, kind):
     assert report["provenance"]["weights"] == found
     # What training measured is of other weights.
     assert report["accuracy"]["float"] is None
-    lines = fdht_pipeline.report_lines(build, report)
+    lines = fdht_run.report_lines(build, report)
     assert f"weights loaded from           {path}" in lines
 
 
@@ -141,7 +143,7 @@ def test_weights_that_are_not_there(build, capsys):
     assert "is not there; run fdht train motion" in refusal(capsys, build, "--weights", "motion")
     assert "nonsense" in refusal(capsys, build, "--weights", "nonsense")
     with pytest.raises(ArtifactError, match="is not there"):
-        fdht_pipeline.weights_file("motion", build)
+        fdht_run.weights_file("motion", build)
 
 
 def test_the_proof_of_other_weights_is_not_shown(build, capsys, monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fdht_host.run
+import fdht_host.testset
 from fdht_host.evidence import recipe_of
 from fdht_host.run import RunSettings, run_stage
 from fdht_models.artifacts import digest_file
@@ -33,18 +33,24 @@ CLIPS = np.random.default_rng(1).integers(0, 256, (8, 5, NETWORK.inputs)).astype
 LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2])
 
 
+def clips_of(classes: tuple[str, ...]) -> Any:
+    """A source of test clips."""
+    clips = SimpleNamespace(frames=CLIPS, labels=LABELS, classes=classes, time_step=None)
+    return SimpleNamespace(load=lambda *_, **__: clips, preprocessing=NETWORK.preprocessing)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The sections `[data]` whose test clips were asked for."""
     reference_as_core(monkeypatch)
     found: list[Any] = []
-    clips = SimpleNamespace(frames=CLIPS, labels=LABELS, classes=NETWORK.classes)
+    source = clips_of(NETWORK.classes)
 
     def source_of(data: Any) -> Any:
         found.append(dict(data))
-        return SimpleNamespace(load=lambda *_, **__: clips)
+        return source
 
-    monkeypatch.setattr(fdht_host.run, "source_of", source_of)
+    monkeypatch.setattr(fdht_host.testset, "source_of", source_of)
     return found
 
 
@@ -156,9 +162,8 @@ def test_without_them_those_of_the_model_are_taken_and_told(tmp_path, asked):
 
 
 def test_another_order_of_classes_is_refused(tmp_path, asked, monkeypatch):
-    clips = SimpleNamespace(frames=CLIPS, labels=LABELS, classes=NETWORK.classes[::-1])
-    source = SimpleNamespace(load=lambda *_, **__: clips)
-    monkeypatch.setattr(fdht_host.run, "source_of", lambda data: source)
+    source = clips_of(NETWORK.classes[::-1])
+    monkeypatch.setattr(fdht_host.testset, "source_of", lambda data: source)
     directory = write_build(tmp_path)
     with pytest.raises(ConfigError, match=r"test set = 'still, right, left': has other classes"):
         run(directory)

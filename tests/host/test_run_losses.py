@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import fdht
+import fdht_host.blocks
 import fdht_host.run
-import fdht_host.streams
-from fdht_host.streams import VideoRun, stream_video
+from fdht_host.blocks import TRAINED, reader_of
+from fdht_host.sources import FILE, ClipFile, Source
+from fdht_host.streams import SourceRun, stream_files
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import NETWORK, cut_short, reference_as_core, write_build, write_video
@@ -70,12 +72,14 @@ def test_damage_in_the_middle_leaves_what_was_streamed(directory, tmp_path, caps
     assert "broken.mkv" in error
     assert "what was run is in" in error
     (report,) = reports(directory)
-    videos = [report["video"], *report["provenance"]["videos"]]
-    assert [video["file"] for video in videos] == ["first.mkv", "broken.mkv", "last.mkv"]
-    assert [len(video["predictions"]) for video in videos][::2] == [8, 8]
+    clips = report["clips"]
+    assert [clip["clip"] for clip in clips] == ["first.mkv", "broken.mkv", "last.mkv"]
+    assert [len(clip["blocks"]) for clip in clips][::2] == [8, 8]
+    assert "decode" in clips[1]["damage"] and clips[0]["damage"] == clips[2]["damage"] == ""
     # Every frame before the damage is classified: the first has none to be compared with.
-    assert 0 < videos[1]["features"] == videos[1]["frames"] - 1 < 399
-    features = sum(video["features"] for video in videos)
+    of_clips = [sum(block["inputs"] for block in clip["blocks"]) for clip in clips]
+    assert 0 < of_clips[1] == clips[1]["frames_there"] - 1 < 399
+    features = sum(of_clips)
     assert report["equality"]["reference_board"] == {"compared": 3 * features, "mismatches": 0}
     (failure,) = report["failures"]
     assert failure["part"] == str(broken)
@@ -87,14 +91,14 @@ def test_damage_in_the_middle_leaves_what_was_streamed(directory, tmp_path, caps
 def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
     """Four clips of ten frames, of which the file holds a part: what is there is classified."""
     path = write_video(tmp_path / "labelled.mkv", labelled=True)
-    found = VideoRun(path)
+    found = SourceRun(Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),)))
     accelerated, network = [], NETWORK
 
     def infer(block: Any, reset: bool) -> Any:
         accelerated.append((len(block), reset))
         return ReferenceModel(network).run(block)
 
-    pictures = fdht_host.streams.decode
+    pictures = fdht_host.blocks.decode
 
     def breaks(*arguments: Any, **settings: Any) -> Any:
         for number, picture in enumerate(pictures(*arguments, **settings)):
@@ -103,13 +107,13 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
             yield picture
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fdht_host.streams, "decode", breaks)
+        patch.setattr(fdht_host.blocks, "decode", breaks)
+        reader = reader_of(network.preprocessing, TRAINED, 0, True)
         with pytest.raises(DataError, match="breaks off"):
-            stream_video(
-                SimpleNamespace(infer=infer), network, path, 0, True, lambda *_: None, found
-            )
+            stream_files(SimpleNamespace(infer=infer), network, reader, lambda *_: None, found)
     assert accelerated == [(9, True), (9, True), (4, True)]
-    assert [segment.label is None for segment in found.segments] == [False, False, True]
+    assert [answer.label is None for answer in found.answers] == [False, False, True]
+    assert [answer.damage for answer in found.answers] == ["", "", "breaks off"]
     assert found.frames == 22
 
 
@@ -169,7 +173,8 @@ def test_an_interruption_while_streaming_leaves_what_was_streamed(directory, tmp
         fdht_host.run.run_stage(directory, "sim", settings, progress)
     (report,) = reports(directory)
     assert len(report["video"]["predictions"]) == 8
-    assert len(report["provenance"]["videos"][0]["predictions"]) == 2
+    assert [len(clip["blocks"]) for clip in report["clips"]] == [8, 2]
+    assert report["clips"][1]["damage"] == "was not read to its end"
     assert report["energy"]["kind"] == "not run"
 
 

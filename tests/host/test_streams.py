@@ -10,8 +10,11 @@ import pytest
 
 from fdht_host import video
 from fdht_host.accelerator import Accelerator
+from fdht_host.answers import probabilities_of
+from fdht_host.blocks import TRAINED, reader_of
 from fdht_host.simulator import ReferenceEngine, SimulatedDevice
-from fdht_host.streams import Segment, VideoRun, stream_video
+from fdht_host.sources import FILE, ClipFile, Source
+from fdht_host.streams import SourceRun, stream_files
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.errors import DataError
@@ -48,13 +51,26 @@ def _label(path: Path, clips: list[tuple[int, int, int]], frames: int) -> None:
     write_labels(path, [video.Clip(*clip) for clip in clips], CLASSES, frames, digest_file(path))
 
 
-def _run(accelerator: Accelerator, path: Path, clip_frames: int = 8) -> VideoRun:
-    return stream_video(accelerator, NETWORK, path, clip_frames, True, lambda *_: None)
+def _run(accelerator: Accelerator, path: Path, clip_frames: int = 8) -> SourceRun:
+    reader = reader_of(NETWORK.preprocessing, TRAINED, clip_frames, True)
+    source = Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),))
+    return stream_files(accelerator, NETWORK, reader, lambda *_: None, SourceRun(source))
 
 
-def _expected(pictures: np.ndarray) -> str:
-    logits = ReferenceModel(NETWORK).run(features_of("motion_energy", pictures))
-    return NETWORK.classes[int(np.argmax(logits[-1]))]
+def _last(features: np.ndarray) -> tuple[int, ...]:
+    return tuple(ReferenceModel(NETWORK).run(features)[-1])
+
+
+def _shares(logits: tuple[int, ...]) -> np.ndarray:
+    return probabilities_of(np.array(logits), NETWORK.logit_format)
+
+
+def _blocks(run: SourceRun) -> list[tuple[int | None, int, tuple[int, ...]]]:
+    return [
+        (block.start, block.inputs, block.logits)
+        for answer in run.answers
+        for block in answer.blocks
+    ]
 
 
 def test_frames_outside_of_clips_are_runs_of_their_own(
@@ -65,43 +81,55 @@ def test_frames_outside_of_clips_are_runs_of_their_own(
     _label(path, [(3, 6, 1), (9, 5, 0), (15, 10, 1)], 40)
     run = _run(accelerator, path)
     stretches = [(0, 3, None), (3, 6, "up"), (9, 5, "down"), (15, 10, "up"), (25, 15, None)]
-    expected, position = [], 0
-    for start, frames, label in stretches:
-        shown = _expected(pictures[start : start + frames])
-        expected.append(Segment(position, frames - 1, shown, label))
-        position += frames - 1
-    assert list(run.segments) == expected
-    assert len({segment.predicted for segment in expected}) > 1
+    expected, found = [], [(one.start, one.frames_there, one.label) for one in run.answers]
+    for start, frames, _ in stretches:
+        energy = features_of("motion_energy", pictures[start : start + frames])
+        expected.append((start, frames - 1, _last(energy)))
+    assert found == stretches
+    assert _blocks(run) == expected
+    assert len({answer.predicted for answer in run.answers}) > 1
     assert run.mismatches == 0
-    assert run.compared == position * len(NETWORK.classes)
-    assert run.to_json()["labelled"] == 3
+    assert run.compared == run.frames * len(NETWORK.classes) == 34 * 3
+    video = run.video(NETWORK)
+    assert video is not None and video["labelled"] == 3
+    assert [one["start"] for one in video["predictions"]] == [0, 2, 7, 11, 20]
 
 
 def test_without_labels_the_state_is_reset_every_so_many_frames(
     accelerator: Accelerator, tmp_path: Path
 ) -> None:
+    """And the vote is the mean of the probabilities of whole blocks."""
     path, pictures = _video(tmp_path, 20)
     energy = features_of("motion_energy", pictures)
     run = _run(accelerator, path, clip_frames=8)
-    reference = ReferenceModel(NETWORK)
-    for segment, start in zip(run.segments, (0, 8, 16), strict=True):
-        reference.reset()
-        logits = reference.run(energy[start : start + 8])
-        shown = NETWORK.classes[int(np.argmax(logits[-1]))]
-        assert segment == Segment(start, len(logits), shown, None)
+    parts = [energy[start : start + 8] for start in (0, 8, 16)]
+    expected = [(8 * k, len(part), _last(part)) for k, part in enumerate(parts)]
+    assert _blocks(run) == expected
+    (answer,) = run.answers
+    assert [block.votes for block in answer.blocks] == [True, True, False]
+    mean = np.mean([_shares(logits) for _, _, logits in expected[:2]], axis=0)
+    np.testing.assert_array_equal(answer.probabilities, mean)
+    assert answer.predicted == NETWORK.classes[int(np.argmax(mean))]
+    assert answer.probability == mean.max()
+    own = [NETWORK.classes[int(np.argmax(logits))] for _, _, logits in expected[:2]]
+    assert answer.agreed == own.count(answer.predicted)
+    assert (answer.frames_used, answer.frames_there, answer.stride) == (20, 20, 1)
+    assert answer.time_step == 1 / 25
     assert run.mismatches == 0
 
 
 def test_the_state_may_live_through_a_whole_video(accelerator: Accelerator, tmp_path: Path) -> None:
     path, pictures = _video(tmp_path, 150)
     run = _run(accelerator, path, clip_frames=0)
-    assert [(segment.start, segment.frames) for segment in run.segments] == [
-        (0, 64), (64, 64), (128, 21),
-    ]  # fmt: skip
     logits = ReferenceModel(NETWORK).run(features_of("motion_energy", pictures))
-    ends = [segment.start + segment.frames - 1 for segment in run.segments]
-    shown = [NETWORK.classes[int(np.argmax(logits[end]))] for end in ends]
-    assert [segment.predicted for segment in run.segments] == shown
+    starts, ends = (0, 64, 128), (63, 127, 148)
+    expected = [
+        (start, end - start + 1, tuple(logits[end]))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    assert _blocks(run) == expected
+    (answer,) = run.answers
+    assert all(block.votes for block in answer.blocks)  # none of them lacks what came before
     assert run.mismatches == 0
 
 

@@ -22,7 +22,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the clips that were decoded in this process; shards of four clips."""
     keys: list[str] = []
 
-    def read(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
+    def read(path: Path, key: str, preprocessing: Preprocessing, span: None) -> ClipInputs:
         keys.append(key)
         return read_clip(path, key, preprocessing)
 

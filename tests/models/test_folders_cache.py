@@ -147,10 +147,10 @@ def test_an_interrupted_decoding_goes_on_where_it_was(
     decoded.clear()
     count = shards.read_clip
 
-    def interrupt(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
+    def interrupt(path: Path, key: str, preprocessing: Preprocessing, span: None) -> ClipInputs:
         if len(decoded) == 10:
             raise KeyboardInterrupt
-        return count(path, key, preprocessing)
+        return count(path, key, preprocessing, span)
 
     with monkeypatch.context() as patch:
         patch.setattr(shards, "read_clip", interrupt)
@@ -202,7 +202,7 @@ def test_a_damaged_shard_is_decoded_again(root: Path, tmp_path: Path, decoded: l
 def test_a_disk_that_goes_away_is_no_fault_of_the_clips(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
+    def read(path: Path, key: str, preprocessing: Preprocessing, span: None) -> ClipInputs:
         path.unlink()
         return read_clip(path, key, preprocessing)
 

@@ -302,7 +302,7 @@ def test_the_cache_holds_as_long_as_files_and_settings_do(
     write_tree(root)
     read: list[str] = []
 
-    def counted(path: Path, key: str, preprocessing: Preprocessing) -> ClipInputs:
+    def counted(path: Path, key: str, preprocessing: Preprocessing, span: None) -> ClipInputs:
         read.append(path.name)
         return read_clip(path, key, preprocessing)
 

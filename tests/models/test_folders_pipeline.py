@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,27 @@ def test_without_a_seed_every_clip_comes_in_its_place() -> None:
     found = batches(clip_pipeline(CLIPS, 10, seed=None))
     assert [len(labels) for _, labels in found] == [10, 10, 3]
     np.testing.assert_array_equal(np.concatenate([frames for frames, _ in found]), FRAMES)
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_clips_are_changed_by_number_and_epoch(seed: int | None) -> None:
+    def change(frames: np.ndarray, numbers: np.ndarray, epoch: int) -> np.ndarray:
+        return frames + np.uint8(100 * epoch) + numbers[:, None, None].astype(np.uint8)
+
+    own = np.arange(1, 23, 2)
+    settings: dict[str, Any] = {"first_epoch": 1, "epochs": 2, "numbers": own}
+    dataset = clip_pipeline(CLIPS, 4, seed, change=change, numbered=True, **settings)
+    plainly = batches(clip_pipeline(CLIPS, 4, seed, **settings))
+    found = list(dataset.as_numpy_iterator())
+    assert len(found) == len(plainly) == (6 if seed is None else 4)
+    for place, ((frames, labels, numbers), (before, same)) in enumerate(
+        zip(found, plainly, strict=True)
+    ):
+        epoch = 1 + place // (len(found) // 2)
+        np.testing.assert_array_equal(before, FRAMES[numbers])
+        np.testing.assert_array_equal(frames, change(before, numbers, epoch))
+        np.testing.assert_array_equal(labels, same)
+        assert set(numbers) <= set(own)
 
 
 def test_shapes_and_length_are_known_beforehand() -> None:

@@ -143,7 +143,9 @@ def test_timit_windows_are_centred_on_the_phone(tmp_path: Path) -> None:
     request = FolderRequest("timit", tmp_path / "TIMIT", steps=9, bands=20)
     clips, _ = load_folder(request, "train", tmp_path / "cache")
     assert clips.frames.shape == (2 * 2 * 7, 9, 20)
-    assert clips.classes == TIMIT and len(TIMIT) == 39
+    assert len(TIMIT) == 39
+    # Of the 39 phones, those that were said.
+    assert clips.classes == tuple(name for name in TIMIT if name in clips.classes)
     expected = []
     for key, samples in made.items():
         if not key.startswith("train") or "sa1" in key:
@@ -153,7 +155,7 @@ def test_timit_windows_are_centred_on_the_phone(tmp_path: Path) -> None:
             if phone != "q":
                 middle = round(((first + last) / 2 - 200) / 160)
                 window = codes[9 + middle - 4 : 9 + middle + 5].astype(np.uint8)
-                expected.append((window.tobytes(), TIMIT.index(TIMIT_FOLDING[phone])))
+                expected.append((window.tobytes(), clips.classes.index(TIMIT_FOLDING[phone])))
     found = [
         (frames.tobytes(), int(label))
         for frames, label in zip(clips.frames, clips.labels, strict=True)

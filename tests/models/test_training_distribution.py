@@ -84,11 +84,14 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 _COMMON = """
 import json, sys
+from dataclasses import replace
 import numpy as np
 from fdht_models.kerasapi import keras, tf
 from fdht_models.training.distribution import ALONE, devices_for
-from fdht_models.training.loop import _training_step, fit
+from fdht_models.training.loop import fit
+from fdht_models.training.step import training_step
 from tests.models.test_training_loop import DISPLAY, PATIENT, clips, model, weights
+from tests.models.test_training_options import ALL_OPTIONS
 """
 
 # One step of gradient descent at rate 1: the change of the weights is the gradient itself, which
@@ -108,12 +111,16 @@ for devices in (ALONE, devices_for("local")):
     parts = [(given.frames[part], given.labels[part])
              for part in devices.local_parts(np.arange(7))]
     before = weights(net)
-    figures = _training_step(net, descent, 7, devices)(*devices.place(parts))
+    figures = training_step(net, descent, 7, devices)(*devices.place(parts))
     change = [(one - other).ravel().tolist() for one, other in zip(weights(net), before)]
     with devices.scope():
         net = model()
     history = fit(net, clips(), PATIENT, DISPLAY, devices=devices)
-    found[devices.replicas] = {
+    with devices.scope():
+        net = model()
+    phase = replace(ALL_OPTIONS, validation_share=0.25, epochs=2, batch=9)
+    options = fit(net, clips(), phase, DISPLAY, devices=devices)
+    found[devices.replicas] = {"options": options,
         "sizes": [len(part) for _, part in parts], "figures": [float(one) for one in figures],
         "change": change, "history": history}
 print(json.dumps(found))
@@ -137,6 +144,10 @@ def test_replicas_in_one_process_compute_the_gradient_of_the_global_batch(
     losses = [[row["validation_loss"] for row in run["history"]] for run in (one, two)]
     assert len(losses[0]) < 16
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    # And with what is drawn for each clip, such as dropped units: the same on any replica.
+    for row, other in zip(one["options"], two["options"], strict=True):
+        for name in ("loss", "validation_loss"):
+            np.testing.assert_allclose(other[name], row[name], rtol=1e-3)
 
 
 _WORKER = """

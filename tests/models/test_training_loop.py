@@ -14,7 +14,9 @@ from fdht_models.errors import ArtifactError, ConfigError, NumericError
 from fdht_models.kerasapi import keras
 from fdht_models.training.checkpoint import recipe_digest
 from fdht_models.training.display import Display
-from fdht_models.training.loop import Phase, Row, divide, fit
+from fdht_models.training.division import divide
+from fdht_models.training.loop import Row, fit
+from fdht_models.training.phase import Phase
 from tests.models.training_samples import small_experiment
 
 PHASE = Phase("float", epochs=4, rate=0.05, batch=8, clip_norm=1.0, seed=3)
@@ -121,7 +123,7 @@ def test_patience_keeps_the_weights_of_the_best_epoch() -> None:
     for found, wanted in zip(weights(stopped), kept[best - 1], strict=True):
         np.testing.assert_array_equal(found, wanted)
     # And the figures of that epoch are those of the weights that were kept.
-    _, held_out = divide(64, PATIENT)
+    _, held_out = divide(clips(), PATIENT)
     given = clips()
     logits = stopped(given.frames[held_out]).numpy()
     right = np.mean(logits.argmax(axis=1) == given.labels[held_out])
@@ -130,7 +132,7 @@ def test_patience_keeps_the_weights_of_the_best_epoch() -> None:
 
 def test_clips_held_out_are_never_trained_on() -> None:
     given = clips()
-    training, held_out = divide(64, PATIENT)
+    training, held_out = divide(clips(), PATIENT)
     assert len(held_out) == 16
     np.testing.assert_array_equal(np.sort(np.concatenate([training, held_out])), np.arange(64))
     # Other contents of the held-out clips change the validation loss and nothing else.
@@ -147,9 +149,9 @@ def test_clips_held_out_are_never_trained_on() -> None:
 
 
 def test_which_clips_are_held_out_depends_on_the_seed_alone() -> None:
-    np.testing.assert_array_equal(divide(64, PATIENT)[1], divide(64, PATIENT)[1])
-    assert set(divide(64, PATIENT)[1]) != set(divide(64, replace(PATIENT, seed=4))[1])
-    training, held_out = divide(64, PHASE)
+    np.testing.assert_array_equal(divide(clips(), PATIENT)[1], divide(clips(), PATIENT)[1])
+    assert set(divide(clips(), PATIENT)[1]) != set(divide(clips(), replace(PATIENT, seed=4))[1])
+    training, held_out = divide(clips(), PHASE)
     np.testing.assert_array_equal(training, np.arange(64))
     assert len(held_out) == 0
 

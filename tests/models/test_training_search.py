@@ -249,6 +249,25 @@ def test_a_space_that_cannot_be_used_is_refused(tables: dict[str, Any], message:
         space_from(tables)
 
 
+def test_options_of_a_recipe_and_of_augmentation_can_be_varied() -> None:
+    tables = {
+        "search": {
+            "augmentation": {"shift": [0, 2]},
+            "training.dropout": [0.0, 0.3],
+            "training": {"class_weights": ["none", "balanced"]},
+        }
+    }
+    space = space_from(tables)
+    names = ("augmentation.shift", "training.dropout", "training.class_weights")
+    assert tuple(space.dimensions) == names
+    settings = dict(zip(names, (2, 0.1, "balanced"), strict=True))
+    candidate = Experiment.from_json(space.apply(EXPERIMENT, settings))
+    assert candidate.augmentation.shift == 2
+    assert (candidate.training.dropout, candidate.training.class_weights) == (0.1, "balanced")
+    with pytest.raises(ConfigError, match=r"^search\.augmentation\.shifts: there is no such key"):
+        space_from({"search": {"augmentation.shifts": [0, 2]}})
+
+
 def test_what_is_varied_has_no_budget(tmp_path: Path) -> None:
     tables = {"search": {"training.float_epochs": [1, 2]}, "budget": {"float_epochs": 3}}
     with pytest.raises(

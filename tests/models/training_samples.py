@@ -32,8 +32,8 @@ TABLE: dict[str, dict[str, Any]] = {
 def small_experiment(**sections: dict[str, Any]) -> Experiment:
     """The small experiment, some values of some sections replaced."""
     table: dict[str, Any] = {"name": "small"}
-    for name, section in TABLE.items():
-        table[name] = {**section, **sections.get(name, {})}
+    for name in (*TABLE, *(name for name in sections if name not in TABLE)):
+        table[name] = {**TABLE.get(name, {}), **sections.get(name, {})}
     return Experiment.from_json(table)
 
 

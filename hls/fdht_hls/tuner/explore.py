@@ -229,7 +229,7 @@ def _tuned(
         widths = replace(own, cores=core, intermediates=between)
         try:
             network = network_of(
-                experiment.name, candidate.model.shape, widths, tuple(experiment.source.classes)
+                experiment.name, candidate.model.shape, widths, experiment.source.class_names
             )
         except FdhtError:  # a sum that no accumulator holds
             yield replace(candidate, widths=widths)

@@ -47,7 +47,7 @@ def untrained_network(experiment: Experiment) -> QuantizedNetwork:
         experiment.name,
         experiment.shape,
         experiment.quantization,
-        tuple(experiment.source.classes),
+        experiment.source.class_names,
     )
 
 

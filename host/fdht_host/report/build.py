@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from fdht_host.answers import ClipAnswer
 from fdht_models.errors import ArtifactError
+from fdht_models.records import read_record
 
-SCHEMA = 1
+SCHEMA = 2
 #: How a figure came about. "counted" is exact: a count of parameters or of compared values.
 KINDS = (
     "measured",
@@ -29,7 +31,8 @@ KINDS = (
     "not run",
 )
 PAIRS = ("keras_reference", "reference_csim", "reference_board")
-PHASES = ("decode", "resize", "feature", "pack", "transfer", "compute", "unpack")
+#: "read" is decoding, resizing and feature of clips that are read as in training, in one go.
+PHASES = ("read", "decode", "resize", "feature", "pack", "transfer", "compute", "unpack")
 
 # Each section's required keys. Sections may carry more; these are never missing.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -112,6 +115,8 @@ def build_report(
     cpu_energy: Mapping[str, Any] | None = None,
     video: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    sources: Sequence[Mapping[str, Any]] = (),
+    clips: Sequence[Mapping[str, Any]] = (),
     left_out: Mapping[str, str] | None = None,
     failures: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
@@ -128,9 +133,12 @@ def build_report(
         throughput: from `throughput_section`.
         energy: `EnergyResult.to_json()` of the board.
         cpu_energy: the same of the host's CPU that runs the reference.
-        video: `file`, `frames`, `predictions` (each `start`, `frames`, `predicted`, and `label`
-            where it is known); also `correct`, `labelled`, `seconds`.
+        video: the first file that is a video: `file`, `frames`, `predictions` (each `start`,
+            `frames`, `predicted`, and `label` where it is known); also `correct`, `labelled`,
+            `seconds`.
         provenance: versions, digests, seeds, times: anything JSON-able.
+        sources: what was run, `SourceRun.to_json()` each.
+        clips: the answer to each of their clips, `ClipAnswer.to_json()` each.
         left_out: why something is not there that others found out, by section.
         failures: what ended the run or a part of it, in order: each `part` and `reason`.
 
@@ -153,6 +161,8 @@ def build_report(
         "experiment": experiment,
         "board": plain(board, "board"),
         "run_on_hardware": False,
+        "sources": plain(sources, "sources"),
+        "clips": plain(clips, "clips"),
         "left_out": plain(left_out or {}, "left_out"),
         "failures": plain(failures, "failures"),
     }
@@ -223,7 +233,12 @@ def validate(report: Mapping[str, Any]) -> None:
     for path, value in _leaves(report, ""):
         _check_value(path, value)
     _check_equality(report["equality"])
-    _check_confusion(report["accuracy"])
+    _check_confusion("accuracy", report["accuracy"])
+    for place, source in enumerate(_present(report, "sources", "")):
+        if source["accuracy"] is not None:
+            _check_confusion(f"sources[{place}].accuracy", source["accuracy"])
+    for place, clip in enumerate(_present(report, "clips", "")):
+        read_record(ClipAnswer, clip, source=f"report.json: clips[{place}]", error=ArtifactError)
 
 
 def plain(value: Any, path: str) -> Any:
@@ -360,7 +375,7 @@ def _check_equality(equality: Mapping[str, Any]) -> None:
             raise _invalid(f"equality.{pair}.mismatches", mismatches, f"of {compared} compared")
 
 
-def _check_confusion(accuracy: Mapping[str, Any]) -> None:
+def _check_confusion(path: str, accuracy: Mapping[str, Any]) -> None:
     confusion, classes = accuracy.get("confusion"), accuracy.get("classes")
     if confusion is None:
         return
@@ -368,7 +383,7 @@ def _check_confusion(accuracy: Mapping[str, Any]) -> None:
     rows_fit = len(confusion) == size and all(len(row) == size for row in confusion)
     if not rows_fit or not all(_count(value) for row in confusion for value in row):
         raise _invalid(
-            "accuracy.confusion", f"{len(confusion)} rows", f"must be counts of {size} x {size}"
+            f"{path}.confusion", f"{len(confusion)} rows", f"must be counts of {size} x {size}"
         )
 
 

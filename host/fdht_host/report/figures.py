@@ -59,7 +59,9 @@ def accuracy_plot(bars: Sequence[tuple[str, float, bool]]) -> str:
     return _svg("accuracy", (4.7, 0.5 + 0.36 * len(bars)), draw, "Accuracy: bars")
 
 
-def confusion_plot(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+def confusion_plot(
+    confusion: Sequence[Sequence[int]], classes: Sequence[str], name: str = "confusion"
+) -> str:
     """The confusion matrix: rows truth, columns prediction, shaded by share of the row."""
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -94,7 +96,7 @@ def confusion_plot(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
         axes.set_ylabel("true")
         axes.tick_params(length=0)
 
-    return _svg("confusion", (side, side), draw, "Confusion matrix")
+    return _svg(name, (side, side), draw, "Confusion matrix")
 
 
 def throughput_plot(phases: Sequence[tuple[str, float, str]]) -> str:

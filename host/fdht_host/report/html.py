@@ -10,14 +10,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fdht_host.report.answers import answers_view, class_rows
 from fdht_host.report.build import PAIRS, PHASES, validate
 from fdht_host.report.plots import drawn_plots
 from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.training.comparison import verdict
 
-#: Rows of the table of clips; the others are in report.json.
-_SHOWN_CLIPS = 40
 _PAIR_TITLES = {
     "keras_reference": "Keras = integer reference",
     "reference_csim": "integer reference = C simulation",
@@ -102,8 +101,8 @@ def render(report: Mapping[str, Any]) -> str:
             _energy_row("This host's CPU: integer reference", report["cpu_energy"]),
         ],
         components=_components(report["energy"]),
-        clips=_clips(report["video"]),
-        hidden_clips=max(0, len(report["video"]["predictions"] or ()) - _SHOWN_CLIPS),
+        answers=answers_view(report),
+        per_class=class_rows(report["accuracy"].get("per_class")),
         origins=_origins(report),
         provenance=list(_flat(report["provenance"], "")),
     )
@@ -299,22 +298,6 @@ def _components(energy: Mapping[str, Any]) -> list[tuple[str, str]]:
     }
     components = energy.get("components_mj") or {}
     return [(titles.get(name, name), number(value, "mJ")) for name, value in components.items()]
-
-
-def _clips(video: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for prediction in (video["predictions"] or ())[:_SHOWN_CLIPS]:
-        label = prediction.get("label")
-        rows.append(
-            {
-                "start": number(prediction.get("start")),
-                "frames": number(prediction.get("frames")),
-                "label": "" if label is None else label,
-                "predicted": prediction.get("predicted"),
-                "right": None if label is None else label == prediction.get("predicted"),
-            }
-        )
-    return rows
 
 
 # How each figure came about -----------------------------------------------------------------------

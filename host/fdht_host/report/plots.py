@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fdht_host.report import figures
+from fdht_host.report.answers import SHOWN_SOURCES
 from fdht_host.report.build import PHASES
 
 _UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
@@ -53,6 +54,17 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
         yield (
             "confusion",
             lambda: figures.confusion_plot(accuracy["confusion"], accuracy["classes"]),
+        )
+    others = [
+        source["accuracy"]
+        for source in report["sources"]
+        if source["kind"] != "test" and source["accuracy"] is not None
+    ]
+    for place, found in enumerate(others[:SHOWN_SOURCES]):
+        name = f"confusion-{place}"
+        yield (
+            name,
+            partial(figures.confusion_plot, found["confusion"], found["classes"], name),
         )
     throughput = report["throughput"]
     phases = [

@@ -31,8 +31,17 @@ class VideoTimes:
     decode_seconds: float = 0.0
     resize_seconds: float = 0.0
     feature_seconds: float = 0.0
+    #: Of clips that are read as in training, in one go: decoding, resizing and feature together.
+    read_seconds: float = 0.0
     frames: int = 0
+    resized: int = 0
     features: int = 0
+    read_inputs: int = 0
+
+    def add(self, others: VideoTimes) -> None:
+        """Adds what another file took."""
+        for name, value in vars(others).items():
+            setattr(self, name, getattr(self, name) + value)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -61,6 +70,8 @@ def decode(
     limit: int | None = None,
     strict_size: bool = False,
     times: VideoTimes | None = None,
+    stride: int = 1,
+    starts: Collection[int] = (0,),
 ) -> Iterator[Frame]:
     """Decodes a video frame by frame as RGB, each frame resized to `width` x `height`.
 
@@ -76,6 +87,8 @@ def decode(
         limit: stop after so many frames.
         strict_size: refuse a video that would have to be resized.
         times: where to add up the seconds of decoding and of resizing.
+        stride: give out every so many frames only; the others are decoded and nothing more.
+        starts: frame numbers from which frames are counted anew: the first of a clip is given out.
 
     Returns:
         Iterator over uint8[height, width, 3], row-major, C-contiguous.
@@ -90,8 +103,11 @@ def decode(
     height = count(height, "height", most=_LONGEST_SIDE)
     width = count(width, "width", most=_LONGEST_SIDE)
     limit = None if limit is None else count(limit, "limit", least=0)
+    stride = count(stride, "stride")
     video = VideoFile(path, _ALL_PROCESSORS)
-    pictures = _decode(video, (height, width), limit, strict_size, times or VideoTimes())
+    pictures = _decode(
+        video, (height, width), limit, strict_size, times or VideoTimes(), stride, frozenset(starts)
+    )
     if not strict_size:
         return pictures
     return itertools.chain([*itertools.islice(pictures, 1)], pictures)
@@ -101,6 +117,7 @@ def features(
     frames: Iterable[Frame],
     feature: str | None,
     *,
+    dead_zone: int = 0,
     starts: Collection[int] = (),
     times: VideoTimes | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
@@ -109,6 +126,7 @@ def features(
     Args:
         frames: uint8[H, W, 3] in order.
         feature: a name of `fdht_models.features.FEATURES`, or None for the pixels themselves.
+        dead_zone: the largest difference that counts as none; see `get_feature`.
         starts: frame numbers at which a new clip begins: a feature that compares two frames never
             compares frames of two clips. Frame 0 always begins one.
         times: where to add up the seconds.
@@ -116,7 +134,7 @@ def features(
     Raises:
         ConfigError: an unknown feature.
     """
-    found = None if feature is None else get_feature(feature)
+    found = None if feature is None else get_feature(feature, dead_zone)
     return _features(frames, found, starts, times or VideoTimes())
 
 
@@ -144,21 +162,28 @@ def _decode(
     limit: int | None,
     strict_size: bool,
     times: VideoTimes,
+    stride: int,
+    starts: Collection[int],
 ) -> Iterator[Frame]:
     converter = PixelConverter(video.path, *size)
+    first = 0  # of the clip
     with video:
         if limit is not None and limit <= 0:
             return
         for number, frame in _checked(video, times):
+            first = number if number in starts else first
             begin = time.perf_counter()
             if strict_size:
                 found = shown_size(video.path, frame, number)
                 if found != size:
                     raise other_size(video.path, number, found, size)
-            picture = converter.convert(frame, number)
+            wanted = (number - first) % stride == 0
+            picture = converter.convert(frame, number) if wanted else None
             times.resize_seconds += time.perf_counter() - begin
             times.frames += 1
-            yield picture
+            if picture is not None:
+                times.resized += 1
+                yield picture
             if limit is not None and number + 1 >= limit:
                 return
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
 from fdht_models.data.cache import write_frames
+from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.sources import ClipSource, MeanPictures
 from fdht_models.data.types import ClipSet
 from fdht_models.errors import ArtifactError, ConfigError
@@ -29,6 +30,12 @@ class MixedSource(ClipSource):
     """
 
     parts: tuple[ClipSource, ...]
+    names: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See `ClipSource.classes`."""
+        return self.names
 
     def load(self, split: str, cache: Path | None, progress: bool = True) -> ClipSet:
         """See `ClipSource.load`; with a cache the mixture is kept there, too."""
@@ -111,11 +118,12 @@ def mixed(parts: Sequence[ClipSource]) -> MixedSource:
     first = parts[0]
     for number, part in enumerate(parts):
         path = f"data.mix[{number - 1}]" if number else "data"
-        if not part.classes:
+        if not part.stated_classes:
+            names = part.name == OWN
             raise ConfigError(
                 f"the classes of '{part.name}' are known from its files alone",
                 field=f"{path}.set",
-                remedy="train on it alone",
+                remedy=f"name them in {path}.classes" if names else "train on it alone",
             )
         for what, own, other in (
             ("frame", part.frame_shape, first.frame_shape),
@@ -131,13 +139,12 @@ def mixed(parts: Sequence[ClipSource]) -> MixedSource:
                     value=own,
                     remedy="mix sets with equal frames, features and steps",
                 )
-    classes = tuple(dict.fromkeys(name for part in parts for name in part.classes))
+    classes = tuple(dict.fromkeys(name for part in parts for name in part.stated_classes))
     return MixedSource(
         "+".join(part.name for part in parts),
         first.preprocessing,
-        classes,
-        len(classes),
         tuple(parts),
+        classes,
     )
 
 

@@ -16,6 +16,8 @@ from fdht_models.errors import ConfigError
 from fdht_models.kerasapi import tf
 
 Numbers = npt.NDArray[np.int64]
+#: Makes of clips, their numbers in the set and the epoch what is trained on.
+Change = Callable[[npt.NDArray[np.uint8], Numbers, int], npt.NDArray[np.uint8]]
 
 _READERS = 2  # batches read from disk at the same time
 
@@ -30,6 +32,8 @@ def clip_pipeline(
     prefetch: int = 2,
     numbers: Numbers | None = None,
     part: Callable[[Numbers], Numbers] | None = None,
+    change: Change | None = None,
+    numbered: bool = False,
 ) -> Any:
     """Returns a `tf.data.Dataset` of batches, read ahead while the network computes.
 
@@ -50,9 +54,12 @@ def clip_pipeline(
         numbers: which clips to go through, ascending; None: all.
         part: which clips of a batch to read, ascending numbers to some of them, the same count for
             every whole batch; None: all. Of several workers each reads a part of its own.
+        change: what is done to the clips of a batch after they were read, by the readers too;
+            None: nothing.
+        numbered: give the clips' numbers in their set, too.
 
     Returns:
-        Dataset of (uint8 [batch, steps, inputs], int64 [batch]).
+        Dataset of (uint8 [batch, steps, inputs], int64 [batch]) and, `numbered`, int64 [batch].
 
     Raises:
         ConfigError: a batch larger than the clips, or a number below its least value.
@@ -78,15 +85,23 @@ def clip_pipeline(
     order = _dataset_of_order(count, batch, seed, first_epoch, epochs)
     shape = (None, *clips.frames.shape[1:])
 
-    def read(places: Numbers) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def read(
+        epoch: Numbers, places: Numbers
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         chosen = places if numbers is None else numbers[places]
         chosen = chosen if part is None else part(chosen)
-        return np.asarray(clips.frames[chosen]), clips.labels[chosen]
+        frames = np.asarray(clips.frames[chosen])
+        if change is not None:
+            frames = change(frames, chosen, int(epoch))
+        return frames, clips.labels[chosen], chosen
 
-    def load(chosen: Any) -> tuple[Any, Any]:
-        frames, labels = tf.numpy_function(read, [chosen], (tf.uint8, tf.int64))
+    def load(epoch: Any, chosen: Any) -> tuple[Any, ...]:
+        kinds = (tf.uint8, tf.int64, tf.int64)
+        frames, *others = tf.numpy_function(read, [epoch, chosen], kinds)
         size = chosen.shape[0] if part is None else None
-        return tf.ensure_shape(frames, (size, *shape[1:])), tf.ensure_shape(labels, (size,))
+        frames = tf.ensure_shape(frames, (size, *shape[1:]))
+        labels, found = (tf.ensure_shape(other, (size,)) for other in others)
+        return (frames, labels, found) if numbered else (frames, labels)
 
     # Deterministic: two readers, and yet the batches come in their order.
     return order.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(prefetch)
@@ -95,9 +110,11 @@ def clip_pipeline(
 def _dataset_of_order(
     clips: int, batch: int, seed: int | None, first_epoch: int, epochs: int
 ) -> Any:
-    """Numbers of the clips of each batch."""
+    """The epoch, and numbers of the clips, of each batch."""
     if seed is None:
-        return tf.data.Dataset.range(clips).batch(batch).repeat(epochs)
+        all_epochs = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
+        whole = tf.data.Dataset.range(clips).batch(batch)
+        return all_epochs.flat_map(lambda epoch: whole.map(lambda chosen: (epoch, chosen)))
     steps = clips // batch
 
     def permute(epoch: Numbers) -> Numbers:
@@ -108,7 +125,7 @@ def _dataset_of_order(
     def expand(epoch: Any) -> Any:
         chosen = tf.numpy_function(permute, [epoch], tf.int64)
         chosen = tf.ensure_shape(chosen, (steps, batch))
-        return tf.data.Dataset.from_tensor_slices(chosen)
+        return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), chosen))
 
     dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(expand)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs))

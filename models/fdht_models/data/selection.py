@@ -12,6 +12,8 @@ from typing import Any
 
 from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest
+from fdht_models.data.folders.catalogue import OWN
+from fdht_models.data.folders.own_request import KINDS, refuse_of_other_kinds
 from fdht_models.data.mixed import mixed
 from fdht_models.data.sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.errors import ConfigError, near_matches
@@ -31,6 +33,13 @@ FOLDER_KEYS = (
     "frame_ms",
     "bands",
     "stack",
+    "kind",
+    "pattern",
+    "classes",
+    "test_groups",
+    "inputs",
+    "full_scale",
+    "level",
 )
 
 
@@ -78,8 +87,6 @@ def _single(settings: Mapping[str, Any]) -> ClipSource:
     return GeneratedSource(
         name,
         data_set.preprocessing(steps),
-        data_set.classes,
-        len(data_set.classes),
         data_set,
         counts,
         {"train": settings["seed"], "test": settings["test_seed"]},
@@ -97,20 +104,20 @@ def _count(settings: Mapping[str, Any], split: str) -> int:
 
 def _folder(name: str, settings: Mapping[str, Any]) -> FolderSource:
     given = {key: settings[key] for key in FOLDER_KEYS if settings.get(key) is not None}
+    set_ = list(given)
     given |= {"steps": settings.get("steps"), "seed": settings.get("seed") or 0}
     root = Path(given.pop("root", UNKNOWN_ROOT))
     try:
+        if name == OWN:
+            refuse_of_other_kinds(given.get("kind") or KINDS[0], set_)
         request = FolderRequest(name, root, **given).complete()
     except ConfigError as error:
         raise ConfigError(
             error.problem, field=f"data.{error.field}", value=error.value, remedy=error.remedy
         ) from None
-    known = request.folder_set
     return FolderSource(
         name,
         request.preprocessing(),
-        known.classes,
-        known.class_count,
         request,
         {split: settings.get(f"{split}_clips") for split in ("train", "test")},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from fdht_models.artifacts import digest_of
 from fdht_models.data.blocks import Request
 from fdht_models.data.cache import cache_inputs
 from fdht_models.data.folders import FolderRequest, folder_digest, load_folder_clips
-from fdht_models.data.folders.notes import name_some
+from fdht_models.data.folders.catalogue import OWN
+from fdht_models.data.folders.loading import list_classes
 from fdht_models.data.loading import load_clips
 from fdht_models.data.types import ClipSet, DataSet
 from fdht_models.errors import ConfigError, DataError
@@ -33,14 +35,35 @@ class ClipSource:
     Attributes:
         name: of the data set.
         preprocessing: what is made of a clip.
-        classes: names of the classes; () where only a folder's files tell.
-        class_count: how many classes there are.
     """
 
     name: str
     preprocessing: Preprocessing
-    classes: tuple[str, ...]
-    class_count: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; () where only a folder that is not given tells.
+
+        Raises:
+            ConfigError: of own clips, neither the folder nor the names are given.
+            DataError: the folder that is given cannot be used.
+        """
+        raise NotImplementedError
+
+    @property
+    def class_count(self) -> int:
+        """How many classes there are; raises as `classes` does."""
+        return len(self.classes)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class; numbers where only a folder that is not given tells names."""
+        return self.classes or tuple(map(str, range(self.class_count)))
+
+    @property
+    def stated_classes(self) -> tuple[str, ...]:
+        """The names that are known without looking into a folder, or ()."""
+        return self.classes
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -130,6 +153,11 @@ class GeneratedSource(ClipSource):
     clips: Mapping[str, int]
     seeds: Mapping[str, int]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See `ClipSource.classes`."""
+        return self.data_set.classes
+
     def load(self, split: str, cache: Path | None, progress: bool = True) -> ClipSet:
         """See `ClipSource.load`."""
         return load_clips(
@@ -173,17 +201,49 @@ class FolderSource(ClipSource):
     request: FolderRequest
     clips: Mapping[str, int | None]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See `ClipSource.classes`: those of the folder; where it is not there, as published."""
+        return self._listed or self.stated_classes
+
+    @property
+    def class_count(self) -> int:
+        """See `ClipSource.class_count`."""
+        known = self.request.folder_set
+        if not self._listed and not known.classes:
+            if known.class_count is None:
+                self._located()
+                raise DataError(
+                    "there is no such folder, and it alone tells the classes",
+                    field="data.root",
+                    value=str(self.request.root),
+                    remedy="correct it, or name them in data.classes",
+                )
+            return known.class_count
+        return len(self.classes)
+
+    @property
+    def stated_classes(self) -> tuple[str, ...]:
+        """See `ClipSource.stated_classes`."""
+        return self.request.folder_set.classes
+
+    @functools.cached_property
+    def _listed(self) -> tuple[str, ...]:
+        """The classes of the folder; () where it is not there, or where they are stated."""
+        request = self.request
+        if request.classes is not None or not request.root.is_dir():
+            return ()
+        return list_classes(request).classes
+
     def load(self, split: str, cache: Path | None, progress: bool = True) -> ClipSet:
         """See `ClipSource.load`."""
         found = load_folder_clips(self._located(), split, _needed(cache), progress)
         if len(found.classes) != self.class_count:
-            missing = sorted({*self.classes} - {*found.classes})
-            named = f"; without a clip: {name_some(missing)}" if missing else ""
             raise DataError(
-                f"{self.name} has {self.class_count} classes{named}",
+                f"the folder had clips of {self.class_count} classes when it was first read",
                 field=str(self.request.root),
                 value=f"{len(found.classes)} found",
-                remedy="put clips of every class there, in folders named as published",
+                remedy="leave the folder as it is, and start again",
             )
         return found.of(slice(self.clips[split]))
 
@@ -221,7 +281,9 @@ class FolderSource(ClipSource):
     def _located(self) -> FolderRequest:
         if str(self.request.root) == UNKNOWN_ROOT:
             raise ConfigError(
-                f"is missing: where {self.request.folder_set.title} was unpacked to",
+                f"is missing: the folder of {self.request.folder_set.title}"
+                if self.request.name == OWN
+                else f"is missing: where {self.request.folder_set.title} was unpacked to",
                 field="data.root",
                 remedy="add it to the experiment, or give --data-root",
             )

@@ -8,21 +8,41 @@ here needs TensorFlow.
 - `opening`: a path becomes a container, opened as a file and never as an address.
 - `structure`: whether a file ends before the end that its own structure states.
 - `video`: the best stream's frames up to the first damage.
+- `table`: what the packets of a video say without being decoded.
+- `coding`: what coded pictures say of themselves and of those they depend on.
+- `sparse`: some frames, without decoding what they do not depend on.
+- `description`: what a file says of itself, in short.
+- `pictures`: a folder of pictures as a clip.
+- `stills`: one picture as RGB, exactly or not at all.
 - `pixels`: a frame as RGB, turned as its display matrix says, the same integers on every processor.
 - `sound`: a recording as samples.
 - `messages`: the words of the errors.
 """
 
+from fdht_models.media.description import MediaInfo, describe_media
+from fdht_models.media.pictures import Pictures, is_picture, list_pictures
 from fdht_models.media.pixels import PixelConverter, shown_size
 from fdht_models.media.sound import Sound, read_sound
+from fdht_models.media.sparse import decode_frames
+from fdht_models.media.stills import read_picture
+from fdht_models.media.table import Clock, clock_of
 from fdht_models.media.video import Damage, VideoFile, VideoInfo
 
 __all__ = [
+    "Clock",
     "Damage",
+    "MediaInfo",
+    "Pictures",
     "PixelConverter",
     "Sound",
     "VideoFile",
     "VideoInfo",
+    "clock_of",
+    "decode_frames",
+    "describe_media",
+    "is_picture",
+    "list_pictures",
+    "read_picture",
     "read_sound",
     "shown_size",
 ]

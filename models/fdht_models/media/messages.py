@@ -21,10 +21,14 @@ def unreadable(path: Path, error: BaseException | str, kind: str = "video") -> D
     return DataError(f"cannot be read ({why})", field=str(path), remedy=remedy)
 
 
-def without_stream(path: Path, kind: str, pictures: bool = False) -> DataError:
+class MissingStreamError(DataError):
+    """A file without a stream of the kind that is asked for."""
+
+
+def without_stream(path: Path, kind: str, pictures: bool = False) -> MissingStreamError:
     """There is no stream of that kind; `pictures`: but a cover or thumbnails."""
     found = f"holds no {kind} stream" + (", only a picture that goes with it" if pictures else "")
-    return DataError(found, field=str(path), remedy=_OTHER_FILE.format(kind))
+    return MissingStreamError(found, field=str(path), remedy=_OTHER_FILE.format(kind))
 
 
 def undecodable(path: Path, codec: str, kind: str) -> DataError:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fdht_models.media.library import Failure, attempt, av
 from fdht_models.media.messages import unconvertible
-from fdht_models.media.orientation import orientation_of
+from fdht_models.media.orientation import UPRIGHT, Orientation, orientation_of
 
 Picture = npt.NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ class PixelConverter:
         self._settings: tuple[object, ...] = ()
         self._graph: Any = None
 
-    def convert(self, frame: Any, number: int) -> Picture:
+    def convert(self, frame: Any, number: int, *, turn: bool = True) -> Picture:
         """Returns uint8[height, width, 3], RGB, row-major, C-contiguous.
 
         The picture is stretched to that size (bilinear), whatever the shape of its pixels. An RGB
@@ -57,18 +57,18 @@ class PixelConverter:
         Args:
             frame: PyAV's.
             number: its place in the video, for messages.
+            turn: as the frame says; False leaves it as it is stored.
 
         Raises:
             DataError: the frame is turned by an odd angle, or has colours that FFmpeg does not
                 convert.
         """
-        picture = attempt(lambda: self._convert(frame))
+        picture = attempt(lambda: self._convert(frame, orientation_of(frame) if turn else UPRIGHT))
         if isinstance(picture, Failure):
             raise unconvertible(self._path, number, picture.why) from picture.error
         return picture
 
-    def _convert(self, frame: Any) -> Picture:
-        orientation = orientation_of(frame)
+    def _convert(self, frame: Any, orientation: Orientation) -> Picture:
         height, width = orientation.size(self._height, self._width)
         settings = (frame.format.name, frame.height, frame.width, height, width, *_colours(frame))
         if settings != self._settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +16,15 @@ from fdht_models.media.messages import unreadable
 from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.packets import PacketReader
 from fdht_models.media.structure import Ending
+from fdht_models.media.table import PacketTable, read_table
 
 #: AV_CODEC_FLAG_BITEXACT: the inverse transforms that give the same integers on every processor.
 #: On ARM, MPEG-4 and its relatives are decoded otherwise without it.
 _BIT_EXACT = 1 << 23
+#: Bytes of a file whose packets are kept, so that they need not be read twice.
+_MOST_KEPT = 256 << 20
+#: Containers that state how long each packet is, so that one that is cut short is seen as such.
+_STATE_LENGTHS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flv", "ivf"}
 _SLACK_FRAMES = 1.5  # declared lengths are rounded
 
 
@@ -93,6 +98,11 @@ class VideoFile:
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path, self._threads = path, threads
         self.damage: Damage | None = None
+        self._table: PacketTable | None = None
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
         self._container = open_media(path, "video")
         try:
             self._stream = best_stream(path, self._container, "video")
@@ -100,6 +110,7 @@ class VideoFile:
             if isinstance(info, Failure):
                 raise unreadable(path, info.why) from info.error
             self.info: VideoInfo = info
+            self._packets = PacketReader(path, self._container, self._stream)
         except BaseException:
             self._container.close()
             raise
@@ -119,17 +130,73 @@ class VideoFile:
         """Closes the file."""
         self._container.close()
 
+    @property
+    def stream(self) -> Any:
+        """PyAV's stream."""
+        return self._stream
+
+    @property
+    def states_lengths(self) -> bool:
+        """True if a packet that is cut short is known without being decoded."""
+        return self._container.format.name in _STATE_LENGTHS
+
+    def packet_table(self) -> PacketTable:
+        """What the packets say, read once and without decoding; call it before `frames()`.
+
+        `damage` then tells what is wrong with the packets: one that is damaged, or bytes that are
+        missing at the end. Whether they can be decoded is not known.
+        """
+        if self._table is None:
+            found = attempt(lambda: self.path.stat().st_size <= _MOST_KEPT)
+            keep = not isinstance(found, Failure) and found
+            self._table = read_table(self._packets, keep, self._stream)
+            self._set_damage(len(self._table.shown))
+        return self._table
+
+    def first_frame(self) -> Any:
+        """The first frame, for which only one picture is decoded; None if there is none.
+
+        It ends the use of the file: call neither `frames()` nor `decoder()` afterwards.
+        """
+        codec = self.decoder()
+        # The None brings out what the decoder would hold back until it has seen what follows.
+        for packet in (*self.packet_table().packets[:1], None):
+            frames = attempt(functools.partial(codec.decode, packet))
+            if not isinstance(frames, Failure) and frames and not frames[0].is_corrupt:
+                return frames[0]
+        self.rewind()
+        return next(self.frames(), None)
+
+    def rewind(self) -> None:
+        """Opens the file again, as if nothing had been decoded."""
+        self.close()
+        self._table, self.damage = None, None
+        self._open()
+
+    def packets(self, places: Sequence[int]) -> Iterator[Any]:
+        """Some packets, by their numbers in the table; fewer where they cannot be read again."""
+        table = self.packet_table()
+        if table.packets:
+            yield from (table.packets[place] for place in places)
+
+    def _source(self) -> Iterable[Any]:
+        """The packets: kept, or read from the file."""
+        if self._table is None:
+            return self._packets
+        if self._table.packets:
+            return self._table.packets
+        self.close()
+        self._open()
+        return self._packets
+
     def frames(self) -> Iterator[Any]:
         """Yields PyAV's frames in the order in which they are shown; call it once.
 
         Ends after the last frame before the first damage, which `damage` then tells.
         """
-        codec = self._stream.codec_context
-        codec.thread_count = self._threads
-        # Several frames at once would be faster, but then FFmpeg does not mark corrupt ones.
-        codec.thread_type = "SLICE"
-        codec.flags |= _BIT_EXACT
-        packets = PacketReader(self.path, self._container, self._stream)
+        packets = self._source()
+        self.damage = None
+        codec = self.decoder()
         count = 0
         # After the last packet, None brings out the frames that the decoder holds back.
         for packet in itertools.chain(packets, (None,)):
@@ -143,6 +210,21 @@ class VideoFile:
                     return
                 yield frame
                 count += 1
+        self._set_damage(count)
+
+    def decoder(self) -> Any:
+        """The stream's decoder, set up; it decodes the packets in order, once."""
+        codec = self._stream.codec_context
+        if not codec.is_open:
+            codec.thread_count = self._threads
+            # Several frames at once would be faster, but then FFmpeg does not mark corrupt ones.
+            codec.thread_type = "SLICE"
+            codec.flags |= _BIT_EXACT
+        return codec
+
+    def _set_damage(self, count: int) -> None:
+        """What is wrong with the packets, all of which were read; `count` frames came of them."""
+        packets = self._packets
         doubtful = packets.failure or not self._reached_end(packets)
         if packets.ending is Ending.CUT or (packets.ending is Ending.SHORT and doubtful):
             self.damage = Damage(count, self._end_in_words(count), cut=True)

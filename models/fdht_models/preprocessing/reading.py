@@ -6,11 +6,10 @@ from pathlib import Path
 
 from fdht_models.errors import ConfigError
 from fdht_models.preprocessing.sound import read_sound_clip
+from fdht_models.preprocessing.spans import Span
 from fdht_models.preprocessing.types import ClipInputs, Preprocessing
 from fdht_models.preprocessing.values import read_values
 from fdht_models.preprocessing.video import read_video
-
-Span = tuple[float, float]
 
 
 def read_clip(

@@ -7,6 +7,8 @@ and is a dependency already. The energies need a window, an FFT and a matrix, al
 from __future__ import annotations
 
 import functools
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from fdht_models import media
 from fdht_models.errors import DataError
 from fdht_models.preprocessing.protocols import pad_front
+from fdht_models.preprocessing.spans import Span, exact_span, outside
 from fdht_models.preprocessing.types import ClipInputs, Sampling, Sound
 
 RATE = 16_000
@@ -25,7 +28,7 @@ _TRANSFORM = 512
 _LOWEST, _HIGHEST = 20.0, RATE / 2  # hertz
 # Codes: 3 a decibel, 0 at -90 dB, 255 at -5 dB of a full-scale sine. Physical constants, not
 # fitted to any data set; what is quieter than -90 dB is silence, and silence is zero.
-_CODES_PER_DECIBEL, _SILENCE_DECIBELS = 3.0, -90.0
+CODES_PER_DECIBEL, _SILENCE_DECIBELS = 3.0, -90.0
 _SILENT = 1e-12
 _BLOCK = 4096  # frames at a time, so that an hour of sound needs no gigabyte
 
@@ -67,7 +70,7 @@ def log_mel(samples: NDArray[np.float32], bands: int) -> NDArray[np.uint8]:
         cut = np.lib.stride_tricks.sliding_window_view(part, WINDOW)[::HOP]
         power = np.abs(np.fft.rfft(cut * window, _TRANSFORM)) ** 2 / scale
         decibels = 10 * np.log10(power @ mel_filters(bands).T + 1e-20)
-        values = np.rint(_CODES_PER_DECIBEL * (decibels - _SILENCE_DECIBELS))
+        values = np.rint(CODES_PER_DECIBEL * (decibels - _SILENCE_DECIBELS))
         codes[first:last] = np.clip(values, 0, 255).astype(np.uint8)
     return codes
 
@@ -88,6 +91,24 @@ def mel_filters(bands: int) -> NDArray[np.float64]:
     return np.maximum(0.0, np.minimum(rising, falling))
 
 
+def band_centres(bands: int, places: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Frequencies in hertz at which the filters have their peaks; see `log_mel`.
+
+    Args:
+        bands: mel filters.
+        places: numbers of filters, or between them; None: all.
+    """
+    places = np.arange(bands, dtype=np.float64) if places is None else places
+    width = (_mel(_HIGHEST) - _mel(_LOWEST)) / (bands + 1)
+    return _hertz(_mel(_LOWEST) + (places + 1) * width)
+
+
+def bands_at(hertz: NDArray[np.float64], bands: int) -> NDArray[np.float64]:
+    """The inverse of `band_centres`: numbers of filters, or between them."""
+    width = (_mel(_HIGHEST) - _mel(_LOWEST)) / (bands + 1)
+    return np.asarray((2595 * np.log10(1 + hertz / 700) - _mel(_LOWEST)) / width - 1, np.float64)
+
+
 def cut_window(codes: NDArray[np.uint8], first: int, count: int) -> NDArray[np.uint8]:
     """Returns `count` frames from number `first`, which may be negative; zeros beyond the ends."""
     cut = np.zeros((count, codes.shape[1]), np.uint8)
@@ -106,7 +127,7 @@ def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def read_sound_clip(
-    path: Path, sampling: Sampling, sound: Sound, span: tuple[float, float] | None = None
+    path: Path, sampling: Sampling, sound: Sound, span: Span | None = None
 ) -> ClipInputs:
     """Reads one recording, or a part of it, as log-mel energies.
 
@@ -117,11 +138,18 @@ def read_sound_clip(
         span: [first, last) in seconds; None for the whole file.
 
     Raises:
-        DataError: it cannot be read, or is shorter than one frame.
+        DataError: it cannot be read, ends before the span does, or is shorter than one frame.
     """
     samples = read_sound(path)
     if span is not None:
-        samples = samples[round(span[0] * RATE) : round(span[1] * RATE)]
+        samples = _part(path, samples, span)
+    return sound_clip(samples, path, sampling, sound)
+
+
+def sound_clip(
+    samples: NDArray[np.float32], path: Path, sampling: Sampling, sound: Sound
+) -> ClipInputs:
+    """As `read_sound_clip`, of samples that were read: from -1 to 1, [samples], at 16 kHz."""
     peak = float(np.abs(samples).max(initial=0.0))
     if sound.level is not None and peak > _SILENT:
         samples = samples * np.float32(10 ** (sound.level / 20) / peak)
@@ -137,6 +165,19 @@ def read_sound_clip(
     cut = codes[first : first + count]
     values = pad_front(cut, count).reshape(sampling.steps, -1)
     return ClipInputs(values, len(codes), len(cut), time_step=sound.stack * HOP / RATE)
+
+
+def _part(path: Path, samples: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
+    """The samples at `first` <= time < `last`."""
+    first, last = exact_span(path, span)
+    start = math.ceil(first * RATE)
+    stop = len(samples) if last is None else math.ceil(last * RATE)
+    # A table may round the length of a recording.
+    if stop > len(samples) + HOP:
+        raise outside(path, span, Fraction(len(samples), RATE), behind=True)
+    if not len(samples[start:stop]):
+        raise outside(path, span, Fraction(len(samples), RATE), behind=False)
+    return samples[start:stop]
 
 
 def _start(codes: NDArray[np.uint8], count: int, placement: str) -> int:

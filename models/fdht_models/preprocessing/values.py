@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tokenize
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from fdht_models.preprocessing.types import ClipInputs, Sampling, Values
 _MAGIC = b"\x93NUMPY"
 _CODES = 255
 _FLOATS = (2, 4)  # bytes of a value
+#: A damaged header may ask for more memory than there is, or be no text that can be parsed.
+_DAMAGE = (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError)
 
 
 def read_values(
@@ -49,12 +52,55 @@ def read_values(
     chosen = choose_frames(
         sampling.protocol, len(found), sampling.steps, sampling.seed, key, sampling.stride
     )
-    frames = found[chosen]
-    if frames.dtype != np.uint8:
-        if values.full_scale is None:
-            raise _unusable(path, f"is of {frames.dtype}, and no scale is given", values.length)
-        frames = quantise(frames, values.full_scale)
+    frames = _codes(found[chosen], path, values)
     return ClipInputs(pad_front(frames, sampling.steps), len(found), len(frames))
+
+
+def check_header(path: Path, length: int) -> int:
+    """Returns how many frames an array states that it holds, without reading them.
+
+    Args:
+        path: the .npy file.
+        length: values a frame.
+
+    Raises:
+        DataError: the file is not one array [frames, length] of float32, float16 or uint8, or has
+            other bytes than it states.
+    """
+    try:
+        with open_regular_file(path) as stream:
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                raise _unusable(path, "is not a .npy file", length)
+            stream.seek(0)
+            version = np.lib.format.read_magic(stream)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read(stream)
+            start, end = stream.tell(), stream.seek(0, os.SEEK_END)
+    except _DAMAGE as error:
+        raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
+    _check_kind(path, shape, dtype, length)
+    if end - start != shape[0] * length * dtype.itemsize:
+        raise _unusable(path, "has more or fewer bytes than it states", length)
+    return int(shape[0])
+
+
+def read_all_values(path: Path, values: Values) -> NDArray[np.uint8]:
+    """Reads all frames of an array, as a stream: uint8 [frames, length].
+
+    Args:
+        path: the .npy file.
+        values: how many values a frame has, and their scale.
+
+    Raises:
+        DataError: as `read_values`.
+    """
+    found = _load(path, values.length)
+    _check_values(found, path, values.length)
+    return _codes(found, path, values)
 
 
 def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np.uint8]:
@@ -62,6 +108,14 @@ def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np
     # In double precision the product is exact, so that half precision rounds as single does.
     scaled = np.rint(values.astype(np.float64) * _CODES / full_scale)
     return np.clip(scaled, 0, _CODES).astype(np.uint8)
+
+
+def _codes(frames: NDArray[Any], path: Path, values: Values) -> NDArray[np.uint8]:
+    if frames.dtype == np.uint8:
+        return frames
+    if values.full_scale is None:
+        raise _unusable(path, f"is of {frames.dtype}, and no scale is given", values.length)
+    return quantise(frames, values.full_scale)
 
 
 def _load(path: Path, length: int) -> NDArray[Any]:
@@ -72,19 +126,21 @@ def _load(path: Path, length: int) -> NDArray[Any]:
             stream.seek(0)
             values: NDArray[Any] = np.load(stream, allow_pickle=False)
             more = stream.read(1)
-    # A damaged header may ask for more memory than there is, or be no text that can be parsed.
-    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
+    except _DAMAGE as error:
         raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
     if more:
         raise _unusable(path, "holds more than one array", length)
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    if values.dtype != np.uint8 and not (kind == "f" and size in _FLOATS):
-        raise _unusable(path, f"is of {values.dtype}, not of float32, float16 or uint8", length)
-    if values.ndim != 2 or values.shape[1] != length:
-        raise _unusable(path, f"is of shape {values.shape}, not [frames, {length}]", length)
-    if not len(values):
-        raise _unusable(path, "holds no frame", length)
+    _check_kind(path, values.shape, values.dtype, length)
     return values
+
+
+def _check_kind(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], length: int) -> None:
+    if dtype != np.uint8 and not (dtype.kind == "f" and dtype.itemsize in _FLOATS):
+        raise _unusable(path, f"is of {dtype}, not of float32, float16 or uint8", length)
+    if len(shape) != 2 or shape[1] != length:
+        raise _unusable(path, f"is of shape {shape}, not [frames, {length}]", length)
+    if not shape[0]:
+        raise _unusable(path, "holds no frame", length)
 
 
 def _check_values(values: NDArray[Any], path: Path, length: int) -> None:

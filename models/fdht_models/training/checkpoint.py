@@ -26,8 +26,18 @@ STAGE = "model"
 NETWORK, WEIGHTS, EXPERIMENT = "network.json", "weights.npz", "experiment.json"
 #: Labels of the two models in a file of weights.
 FLOAT, QUANTIZED = "float", "quantized"
-#: Keys of `[training]` that older recipes do not have: no part of the digest unless they are set.
-_LATER_KEYS = ("validation_share", "patience")
+#: Keys of `[training]` that older recipes do not have, with what leaves the course as it was: no
+#: part of the digest unless they are set to something else.
+_LATER_KEYS: Mapping[str, Any] = {
+    "validation_share": 0.0,
+    "patience": 0,
+    "validation": "auto",
+    "label_smoothing": 0.0,
+    "weight_decay": 0.0,
+    "dropout": 0.0,
+    "warmup": 0.0,
+    "class_weights": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -55,20 +65,25 @@ class _Note:
 
 def recipe_digest(experiment: Experiment) -> str:
     """Digest of all that trained weights depend on; how they are tested is no part of it."""
-    data = asdict(experiment.data)
+    training = {
+        key: value
+        for key, value in asdict(experiment.training).items()
+        if key not in _LATER_KEYS or value != _LATER_KEYS[key]
+    }
+    # Named, since clips were held out one by one before it could be chosen.
+    if "validation_share" in training:
+        training["validation"] = experiment.training.validation
+    changed = experiment.augmentation.chosen
     return digest_of(
         {
-            "data": _trained_on(data),
+            "data": _trained_on(asdict(experiment.data)),
             # Without keys that are not set: those of other formats, among them formats to come.
             "model": {
                 key: value for key, value in asdict(experiment.model).items() if value is not None
             },
             "quantization": asdict(experiment.quantization),
-            "training": {
-                key: value
-                for key, value in asdict(experiment.training).items()
-                if value or key not in _LATER_KEYS
-            },
+            "training": training,
+            **({"augmentation": changed} if changed else {}),
         }
     )
 

@@ -36,8 +36,8 @@ CONNECT_SECONDS = 300.0
 _BLOCK = 4096
 
 Array = npt.NDArray[Any]
-#: What one replica gets of a batch: frames and labels.
-Part = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+#: What one replica gets of a batch: frames, labels, and what else belongs to clips.
+Part = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Devices:
         first = self.worker * local
         return np.array_split(chosen, self.replicas)[first : first + local]
 
-    def place(self, parts: Sequence[Part]) -> tuple[Any, Any]:
-        """Frames and labels of this worker's replicas, as `summed` takes them."""
+    def place(self, parts: Sequence[Part]) -> tuple[Any, ...]:
+        """What parts hold, of this worker's replicas, as `summed` takes them."""
         if self.strategy is None:
-            ((frames, labels),) = parts
-            return tf.constant(frames), tf.constant(labels)
+            (part,) = parts
+            return tuple(tf.constant(array) for array in part)
         first = self.worker * len(parts)
 
         def values(place: int) -> Any:
@@ -96,7 +96,7 @@ class Devices:
                 lambda context: tf.constant(parts[context.replica_id_in_sync_group - first][place])
             )
 
-        return values(0), values(1)
+        return tuple(values(place) for place in range(len(parts[0])))
 
     def summed(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Runs a function on every replica, inside a `tf.function`; its tensors are summed."""

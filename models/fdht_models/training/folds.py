@@ -101,7 +101,9 @@ def fold_experiments(experiment: Experiment, folds: int) -> list[Experiment]:
     given = experiment.to_json()
     data = given["data"]
     if isinstance(experiment.source, FolderSource):
-        sections = [{**data, "folds": folds, "fold": fold} for fold in range(folds)]
+        # Every group tests once; groups that are named to test are for one division.
+        divided = {**data, "folds": folds, "test_groups": None}
+        sections = [{**divided, "fold": fold} for fold in range(folds)]
     else:
         sections = [with_seeds_moved(data, _SEEDS, fold) for fold in range(folds)]
     return [Experiment.from_json({**given, "data": section}) for section in sections]

@@ -19,46 +19,18 @@ import numpy.typing as npt
 from fdht_models.data import ClipSet
 from fdht_models.data.pipeline import clip_pipeline
 from fdht_models.documents import parse_json
-from fdht_models.errors import ArtifactError, ConfigError, NumericError
-from fdht_models.kerasapi import keras, tf
+from fdht_models.errors import ArtifactError, NumericError
+from fdht_models.kerasapi import tf
 from fdht_models.records import read_record
 from fdht_models.training.arrays import read_arrays, write_arrays
 from fdht_models.training.display import Display, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
+from fdht_models.training.division import divide
 from fdht_models.training.logs import PhaseLog
-
-#: The learning rate falls along a cosine to this part of the first one.
-_LAST_RATE = 0.02
-#: Keeps the choice of clips that are held out apart from the order of epochs.
-_HELD_OUT = 0x68656C64
+from fdht_models.training.phase import Phase, optimizer_of, rate_of
+from fdht_models.training.step import kept_units, losses_of, scoring, training_step
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One stretch of training with a rate of its own.
-
-    Args:
-        name: "float", "quantized" or "checkpoint".
-        epochs: passes over the clips.
-        rate: Adam's first rate.
-        batch: clips a step, over all devices.
-        clip_norm: largest norm of a weight's gradient.
-        seed: of the order of clips, and of which are held out.
-        validation_share: part of the clips that is held out; 0: none.
-        patience: epochs without a better validation loss that end the phase, the weights of the
-            best epoch restored; 0: all epochs, the last weights.
-    """
-
-    name: str
-    epochs: int
-    rate: float
-    batch: int
-    clip_norm: float
-    seed: int
-    validation_share: float = 0.0
-    patience: int = 0
 
 
 @dataclass
@@ -121,29 +93,33 @@ def fit(
         and validation_accuracy.
 
     Raises:
-        ConfigError: too few clips to hold some out, or for all devices.
+        ConfigError: too few clips to hold some out, or for all devices; or groups to hold out that
+            are not known.
         NumericError: the loss is no longer finite.
         ArtifactError: the state or the logs cannot be written.
         ToolError: another worker does not answer.
     """
-    numbers, held_out = divide(len(clips), phase)
+    numbers, held_out = divide(clips, phase)
     batch = min(phase.batch, len(numbers))
     devices.check_batch(batch)
     steps = len(numbers) // batch
     with devices.scope():
-        rate = keras.optimizers.schedules.CosineDecay(phase.rate, phase.epochs * steps, _LAST_RATE)
-        optimizer = keras.optimizers.Adam(rate, clipnorm=phase.clip_norm)
+        rate = rate_of(phase, steps)
+        optimizer = optimizer_of(phase, rate)
         optimizer.build(model.trainable_variables)
     variables = [*model.trainable_variables, *optimizer.variables]
     course = _begin(state, key, variables, devices)
-    step, score = _training_step(model, optimizer, batch, devices), _scoring(model)
+    losses = losses_of(phase, clips.labels[numbers], len(clips.classes))
+    step = training_step(model, optimizer, batch, devices, losses, bool(phase.dropout))
+    score = scoring(model)
+    units = model.layers[-1].input_shape[-1]
     directory = logs / phase.name if logs is not None and devices.is_chief else None
     log = PhaseLog(directory, lambda epoch: float(rate(epoch * steps)))
     with display.phase(phase.name, phase.epochs, steps, done=len(course.history)) as report:
         log.begin(course.history, course.seconds)
         while not course.is_over(phase):
             epoch = len(course.history)
-            batches = _batches(clips, numbers, batch, (phase.seed, epoch), devices)
+            batches = _batches(clips, numbers, batch, phase, epoch, devices, units)
             row, seconds = _epoch(step, batches, phase, epoch, steps, report, devices)
             if len(held_out):
                 row |= _validate(score, clips, held_out, batch, devices)
@@ -164,26 +140,6 @@ def fit(
         _restore_best(model, course, devices)
         report.best(course.best_epoch, len(course.history))
     return course.history
-
-
-def divide(clips: int, phase: Phase) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers of the clips to train on, and of those held out, both ascending.
-
-    Raises:
-        ConfigError: so few clips that one of the two would be empty.
-    """
-    if not phase.validation_share:
-        return np.arange(clips), np.arange(0)
-    count = round(clips * phase.validation_share)
-    if not 0 < count < clips:
-        raise ConfigError(
-            f"of {clips} clips {count} would be held out, and {clips - count} trained on",
-            field="training.validation_share",
-            value=phase.validation_share,
-            remedy="choose another share, or more training clips",
-        )
-    order = np.random.default_rng([phase.seed, _HELD_OUT]).permutation(clips)
-    return np.sort(order[count:]), np.sort(order[:count])
 
 
 def _epoch(
@@ -238,59 +194,41 @@ def _batches(
     clips: ClipSet,
     numbers: npt.NDArray[np.int64],
     batch: int,
-    order: tuple[int, int],
+    phase: Phase,
+    epoch: int,
     devices: Devices,
+    units: int,
 ) -> Iterator[list[Part]]:
     """Yields this worker's parts of each batch, the next being read while one is computed.
 
-    `order` is the seed, and the epoch.
+    With dropout, a part holds what the head's inputs are multiplied by, too.
     """
 
     def own(chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return np.concatenate(devices.local_parts(chosen))
 
-    seed, epoch = order
-    dataset = clip_pipeline(clips, batch, seed, first_epoch=epoch, numbers=numbers, part=own)
+    def change(
+        frames: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64], at: int
+    ) -> npt.NDArray[np.uint8]:
+        assert phase.augmentation is not None
+        return phase.augmentation.change(frames, chosen, phase.course(at))
+
+    dataset = clip_pipeline(
+        clips,
+        batch,
+        phase.seed,
+        first_epoch=epoch,
+        numbers=numbers,
+        part=own,
+        change=None if phase.augmentation is None else change,
+        numbered=True,
+    )
     sizes = [len(part) for part in devices.local_parts(np.arange(batch))]
     ends = np.cumsum(sizes)[:-1]
-    for frames, labels in dataset.as_numpy_iterator():
-        yield list(zip(np.split(frames, ends), np.split(labels, ends), strict=True))
-
-
-def _training_step(model: Any, optimizer: Any, batch: int, devices: Devices) -> Any:
-    """A function of what `Devices.place` gives: [loss, accuracy] of the global batch."""
-
-    def replica(frames: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        # Means over the global batch are sums of these; with one replica the share is exactly 1.
-        share = tf.cast(tf.shape(labels)[0], tf.float32) / batch
-        with tf.GradientTape() as tape:
-            logits = model(frames, training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses) * share
-        weights = model.trainable_variables
-        # The optimiser sums the gradients of all replicas, and limits their norms afterwards.
-        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        right = tf.argmax(logits, axis=1) == labels
-        return tf.stack([loss, tf.reduce_mean(tf.cast(right, tf.float32)) * share])
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def step(frames: Any, labels: Any) -> tf.Tensor:
-        return devices.summed(replica, frames, labels)
-
-    return step
-
-
-def _scoring(model: Any) -> Any:
-    """A function of a batch: [sum of losses, number of right answers], as after training."""
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def score(frames: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        logits = model(frames, training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.argmax(logits, axis=1) == labels
-        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
-
-    return score
+    for *arrays, chosen in dataset.as_numpy_iterator():
+        if phase.dropout:
+            arrays.append(kept_units(units, phase.dropout, chosen, phase.course(epoch)))
+        yield list(zip(*(np.split(array, ends) for array in arrays), strict=True))
 
 
 def _restore_best(model: Any, course: Course, devices: Devices) -> None:

@@ -53,6 +53,7 @@ def quantized_classifier(
     stateful: bool = False,
     batch: int | None = None,
     steps: int | None = None,
+    class_count: int | None = None,
 ) -> Any:
     """The quantised model; `training=False` computes exactly what hardware does.
 
@@ -63,6 +64,8 @@ def quantized_classifier(
         stateful: keep the state from call to call; needs `batch`.
         batch: clips a call, or None for any.
         steps: frames a clip, or None for any.
+        class_count: how many classes; None: those of the experiment's clips, which then must be
+            there if they alone tell.
     """
     _, kind = _layers(experiment)
     layer = kind(
@@ -73,9 +76,8 @@ def quantized_classifier(
         name=LSTM,
     )
     weights, bias = (quantizer_for(formats[name]) for name in HEAD_FORMATS)
-    head = qkeras.QDense(
-        experiment.source.class_count, kernel_quantizer=weights, bias_quantizer=bias, name=HEAD
-    )
+    count = experiment.source.class_count if class_count is None else class_count
+    head = qkeras.QDense(count, kernel_quantizer=weights, bias_quantizer=bias, name=HEAD)
     return _assemble(experiment, layer, head, steps, batch)
 
 

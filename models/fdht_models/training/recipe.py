@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fdht_models.augmentation import Augmentation
 from fdht_models.data import ClipSet
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
@@ -16,7 +17,8 @@ from fdht_models.training.calibrate import balance, choose_formats
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import ALONE, Devices
-from fdht_models.training.loop import Phase, Row, fit
+from fdht_models.training.division import division_line
+from fdht_models.training.loop import Row, fit
 from fdht_models.training.models import (
     LSTM,
     float_classifier,
@@ -24,6 +26,7 @@ from fdht_models.training.models import (
     set_weights,
     weights_of,
 )
+from fdht_models.training.phase import Phase
 
 #: A checkpoint's rate as a part of the recipe's quantized_rate: the weights are trained already,
 #: and a fresh optimiser's first steps are all of full length.
@@ -75,6 +78,8 @@ def from_scratch(
     recipe = experiment.training
     keras.utils.set_random_seed(recipe.seed)
     phase = phase_of(experiment, "float", recipe.float_epochs, recipe.rate)
+    if line := division_line(clips, phase):
+        around.display.say(line)
     model, history = _train(lambda: float_classifier(experiment), initial, clips, phase, around)
     _balance(experiment, model)
     formats = _formats(experiment, model, clips, around.devices)
@@ -100,8 +105,7 @@ def from_checkpoint(
     phase = phase_of(experiment, "checkpoint", 1, rate)
     # One part of an epoch: there is nothing to choose between.
     phase = replace(phase, validation_share=0.0, patience=0)
-    count = steps * phase.batch
-    clips = replace(clips, frames=clips.frames[:count], labels=clips.labels[:count])
+    clips = clips.of(slice(steps * phase.batch))
     quantized, history = _train(
         lambda: quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps),
         checkpoint.quantized_weights,
@@ -140,8 +144,7 @@ def requantized(
         return quantized
     phase = phase_of(experiment, "quantized", 1, experiment.training.quantized_rate)
     phase = replace(phase, validation_share=0.0, patience=0)
-    count = steps * phase.batch
-    some = replace(clips, frames=clips.frames[:count], labels=clips.labels[:count])
+    some = clips.of(slice(steps * phase.batch))
     quantized, _ = _train(build, weights_of(model), some, phase, replace(around, working=None))
     return quantized
 
@@ -149,6 +152,9 @@ def requantized(
 def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
     """A phase of an experiment's recipe."""
     recipe = experiment.training
+    augmentation = None
+    if experiment.augmentation.chosen:
+        augmentation = Augmentation(experiment.augmentation, experiment.source.preprocessing)
     return Phase(
         name,
         epochs,
@@ -158,6 +164,13 @@ def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Pha
         recipe.seed,
         recipe.validation_share,
         recipe.patience,
+        validation=recipe.validation,
+        label_smoothing=recipe.label_smoothing,
+        weight_decay=recipe.weight_decay,
+        dropout=recipe.dropout,
+        warmup=recipe.warmup,
+        balanced=recipe.class_weights == "balanced",
+        augmentation=augmentation,
     )
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fdht_models.artifacts import canonical_json
+from fdht_models.augmentation import AugmentationSettings
 from fdht_models.documents import parse_json, read_toml_file
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.experiment import Experiment
@@ -43,6 +44,7 @@ _SECTIONS: dict[str, type] = {
     "model": ModelSettings,
     "quantization": QuantizationSettings,
     "training": TrainingSettings,
+    "augmentation": AugmentationSettings,
 }
 _TABLES = ("search", "goals", "budget")
 

@@ -20,6 +20,7 @@ from fdht_models.experiment import Experiment, checkpoint_path, read_experiment
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
 from fdht_models.metrics import load_metrics
+from fdht_models.preprocessing import Preprocessing
 from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.arrays import read_arrays, write_arrays
@@ -47,6 +48,7 @@ from fdht_models.training.models import (
 )
 from fdht_models.training.options import check_start
 from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
+from fdht_models.training.streams import stream_statement
 from fdht_models.versions import package_versions
 
 METRICS, HISTORY = "metrics.json", "history.json"
@@ -127,6 +129,9 @@ def train_stage(
         train = experiment.source.load("train", cache, progress=devices.is_chief)
         # Before the training, which is of no use if they cannot be read.
         test = experiment.source.load("test", cache) if devices.is_chief else None
+        streams = stream_statement(_preprocessing(experiment, train))
+        if streams is not None:
+            display.say(streams["statement"])
         if start == "checkpoint":
             trained = from_checkpoint(experiment, train, count, around)
         else:
@@ -140,8 +145,12 @@ def train_stage(
                 experiment, models, network, (train, test), display, baselines, cache
             )
             metrics["start"] = {"from": start, "steps": count or None}
+            if streams is not None:
+                metrics["streams"] = streams
             with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
                 extra["design_id"] = f"{network.design_id:016x}"
+                if streams is not None:
+                    extra["streams"] = streams["statement"]
                 _write(temporary, experiment, trained, network, metrics)
             shutil.rmtree(working, ignore_errors=True)
             return metrics
@@ -175,14 +184,15 @@ def restore(
     directory = Path(directory)
     stage = open_stage(directory, STAGE)
     experiment = read_experiment(stage.file(EXPERIMENT))
-    formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
+    network = QuantizedNetwork.load(stage.file(NETWORK))
     model = quantized_classifier(
         experiment,
-        formats,
+        formats_of(network),
         return_sequences=return_sequences,
         stateful=stateful,
         batch=batch,
         steps=steps,
+        class_count=len(network.classes),  # the folder of the clips may be elsewhere
     )
     weights = unpack_weights(read_arrays(stage.file(WEIGHTS)), QUANTIZED)
     set_weights(model, weights, str(directory / WEIGHTS))
@@ -201,8 +211,13 @@ def _export(experiment: Experiment, model: Any, train: ClipSet) -> QuantizedNetw
         model.get_layer(HEAD),
         name=experiment.name,
         classes=train.classes,
-        preprocessing=experiment.source.preprocessing.with_time_step(train.time_step),
+        preprocessing=_preprocessing(experiment, train),
     )
+
+
+def _preprocessing(experiment: Experiment, train: ClipSet) -> Preprocessing:
+    """What is made of a clip, with the time step that was learnt."""
+    return experiment.source.preprocessing.with_time_step(train.time_step)
 
 
 def _write(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from fdht_models.data.folders.shards import (
     read_rows,
     read_states,
 )
-from fdht_models.data.folders.types import Clip, Problem
+from fdht_models.data.folders.types import Clip, Kept, Problem
 from fdht_models.data.folders.workers import decode_shards
 from fdht_models.data.types import ClipSet
 from fdht_models.errors import ArtifactError
@@ -42,8 +42,21 @@ def split_directory(job: Job, inputs: Mapping[str, Any]) -> Path:
     return job.cache / f"{job.request.name}-{job.split}-{digest_of(dict(inputs))[:20]}"
 
 
-def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> Path:
+def make_split(
+    job: Job,
+    index: FileIndex,
+    bars: Bars,
+    workers: int | None,
+    foresee: Callable[[Sequence[Clip]], None] = lambda _: None,
+) -> Path:
     """Returns the directory of a split, after decoding what is missing of it.
+
+    Args:
+        job: the split.
+        index: of digests.
+        bars: where progress is shown.
+        workers: see `load_folder`.
+        foresee: called with the clips that will be decoded, if there are any.
 
     Raises:
         DataError: too many clips cannot be read, or none of the split.
@@ -56,16 +69,16 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
     shards = job.shards
     missing = [shard for shard in shards if not shard.is_done(index)]
     _check_space(job, missing)
+    if missing:
+        foresee([clip for shard in missing for clip in shard.clips])
     name = job.request.name
     with bars.bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing)) as tick:
         decode_shards(job.request, missing, workers, tick)
-    places, steps, undecodable, damaged = _outcome(shards)
+    places, steps, short, undecodable, damaged = _outcome(shards)
     check_share(job.request, job.listing, undecodable)
     samples = job.samples(places)
     if not samples:
-        raise refusal(
-            job.request.root, f"no clip of the {job.split} split can be decoded", undecodable
-        )
+        raise refusal(job.request, f"no clip of the {job.split} split can be decoded", undecodable)
     with (
         bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
         new_stage(directory, _STAGE, inputs) as (temporary, _),
@@ -81,18 +94,20 @@ def make_split(job: Job, index: FileIndex, bars: Bars, workers: int | None) -> P
         sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
         np.save(temporary / _GROUPS, np.unique(sources, return_inverse=True)[1].astype(np.int64))
         known = [steps[clip.key] for clip, _ in samples if clip.key in steps]
-        kept = _Kept(tuple(undecodable), tuple(damaged), float(np.median(known)) if known else None)
+        padded = len(short & {clip.key for clip, _ in samples})
+        step = float(np.median(known)) if known else None
+        kept = Kept(tuple(undecodable), tuple(damaged), step, padded)
         write_json(temporary / _KEPT, asdict(kept))
     return directory
 
 
-def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[Problem]]:
-    """Returns the clips of a split, what could not be decoded, and what was damaged."""
+def read_split(directory: Path, job: Job) -> tuple[ClipSet, Kept]:
+    """Returns the clips of a split, and what else there is to tell of them."""
     request = job.request
     labels = np.load(directory / _LABELS, allow_pickle=False)
     found = request.preprocessing()
     shape = (len(labels), found.sampling.steps, found.inputs)
-    kept = load_record(_Kept, directory / _KEPT, remedy=AGAIN)
+    kept = load_record(Kept, directory / _KEPT, remedy=AGAIN)
     clips = ClipSet(
         frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
         labels=labels,
@@ -101,39 +116,31 @@ def read_split(directory: Path, job: Job) -> tuple[ClipSet, list[Problem], list[
         groups=np.load(directory / _GROUPS),
         time_step=kept.time_step,
     )
-    return clips, list(kept.undecodable), list(kept.damaged)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What is kept of a split beside its arrays: clips that were not, or not wholly, used, and
-    the median of the seconds from one network input to the next.
-    """
-
-    undecodable: tuple[Problem, ...]
-    damaged: tuple[Problem, ...]
-    time_step: float | None
+    return clips, kept
 
 
 def _outcome(
     shards: Sequence[Shard],
-) -> tuple[Places, dict[str, float], list[Problem], list[Problem]]:
-    """Where each clip is, its time step, which could not be decoded, and which were damaged."""
+) -> tuple[Places, dict[str, float], set[str], list[Problem], list[Problem]]:
+    """Where each clip is, its time step, which are short, not decodable, and damaged."""
     places: Places = {}
     steps: dict[str, float] = {}
     undecodable: list[Problem] = []
     damaged: list[Problem] = []
+    short: set[str] = set()
     for shard in shards:
         for clip, state in zip(shard.clips, read_states(shard), strict=True):
             if state.row is not None:
                 places[clip.key] = (shard, state.row)
+            if state.short:
+                short.add(clip.key)
             if state.time_step is not None:
                 steps[clip.key] = state.time_step
             if state.note:
                 (undecodable if state.row is None else damaged).append(
                     Problem(clip.path, state.note)
                 )
-    return places, steps, undecodable, damaged
+    return places, steps, short, undecodable, damaged
 
 
 def _blocks(

@@ -1,12 +1,17 @@
-"""The published sets that a user may bring, by name."""
+"""The published sets that a user may bring, by name, and a user's own clips."""
 
 from __future__ import annotations
 
-from fdht_models.data.folders import layouts, listed, names, shd, speech, vectors
+import functools
+from dataclasses import replace
+
+from fdht_models.data.folders import layouts, listed, names, own, shd, speech, vectors
 from fdht_models.data.folders.types import (
+    BY_TABLE,
     GROUP_DISJOINT,
     LEAKY,
     PUBLISHED,
+    SOUND,
     SPEECH,
     SPIKES,
     VECTORS,
@@ -17,6 +22,7 @@ from fdht_models.errors import ConfigError, near_matches
 from fdht_models.preprocessing.protocols import (
     BINS,
     CONSECUTIVE,
+    FRAME_PROTOCOLS,
     PHONES,
     RANDOM_STRIDE,
     SIX,
@@ -24,11 +30,18 @@ from fdht_models.preprocessing.protocols import (
     TT_RNN,
     UNIFORM,
     UTTERANCES,
+    WINDOW,
 )
 
 #: The first is the default.
 _VIDEO_PROTOCOLS = (SIX, TT_RNN, UNIFORM, CONSECUTIVE, STRIDE, RANDOM_STRIDE)
 _GROUPS = (GROUP_DISJOINT, LEAKY)
+
+
+#: A user's own clips.
+OWN = "folders"
+#: Frames a clip of a user's own: of video and arrays, and of sound (a second).
+_OWN_STEPS, _OWN_SOUND_STEPS = 16, 100
 
 
 def _video_steps(longest: int) -> dict[str, int]:
@@ -176,8 +189,37 @@ FOLDER_SETS: dict[str, FolderSet] = {
             protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1492),
         ),
+        FolderSet(
+            name=OWN,
+            title=own.TITLE,
+            kind=VIDEO,
+            citation="none: they are yours",
+            layout=own.LAYOUT,
+            find=functools.partial(own.list_own, layout=own.OwnLayout(VIDEO)),
+            class_count=None,
+            classes=(),
+            expected={},
+            rules=(GROUP_DISJOINT, BY_TABLE, LEAKY),
+            protocols=FRAME_PROTOCOLS,
+            steps=dict.fromkeys(FRAME_PROTOCOLS, _OWN_STEPS),
+        ),
     )
 }
+
+
+def own_set(layout: own.OwnLayout) -> FolderSet:
+    """The set of a user's own clips of one kind."""
+    protocols = (WINDOW,) if layout.kind == SOUND else FRAME_PROTOCOLS
+    steps = _OWN_SOUND_STEPS if layout.kind == SOUND else _OWN_STEPS
+    return replace(
+        FOLDER_SETS[OWN],
+        kind=layout.kind,
+        find=functools.partial(own.list_own, layout=layout),
+        classes=layout.classes or (),
+        class_count=len(layout.classes) if layout.classes else None,
+        protocols=protocols,
+        steps=dict.fromkeys(protocols, steps),
+    )
 
 
 def get_folder_set(name: str) -> FolderSet:

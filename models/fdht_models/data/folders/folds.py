@@ -14,9 +14,17 @@ import numpy as np
 
 from fdht_models.data.folders.notes import name_some
 from fdht_models.data.folders.request import FolderRequest
-from fdht_models.data.folders.types import GROUP_DISJOINT, LEAKY, PUBLISHED, Clip, Listing
-from fdht_models.errors import ConfigError, DataError
+from fdht_models.data.folders.types import (
+    BY_TABLE,
+    GROUP_DISJOINT,
+    LEAKY,
+    PUBLISHED,
+    Clip,
+    Listing,
+)
+from fdht_models.errors import ConfigError, DataError, near_matches
 
+_CHOICES = 1000  # groups that a name is compared with
 _NOTES = 3  # notes of the listing in a message; those on what is left over come first
 
 
@@ -33,7 +41,9 @@ def assign_splits(listing: Listing, request: FolderRequest) -> tuple[str, ...]:
     """
     clips = listing.clips
     assert request.folds is not None
-    if request.fold_rule == PUBLISHED:
+    if request.test_groups is not None:
+        splits = _named_groups(clips, request.test_groups)
+    elif request.fold_rule in (PUBLISHED, BY_TABLE):
         splits = _published(listing, request)
     elif request.fold_rule == LEAKY:
         folds = leaky_folds(len(clips), request.folds, request.seed)
@@ -61,10 +71,18 @@ def group_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
 
     Raises:
         ConfigError: there are fewer groups than folds.
+        DataError: there is one group only.
     """
     members: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         members[clip.group].append(clip)
+    if len(members) == 1:
+        raise DataError(
+            "all clips are of one group, which cannot both train and test",
+            field="group",
+            value=next(iter(members)),
+            remedy="tell their sources apart, or set fold_rule to leaky-per-clip",
+        )
     if len(members) < folds:
         raise ConfigError(
             f"the folder holds only {len(members)} groups",
@@ -139,12 +157,27 @@ def _split(folds: Sequence[int], test: int) -> tuple[str, ...]:
     return tuple("test" if fold == test else "train" for fold in folds)
 
 
+def _named_groups(clips: Sequence[Clip], test: Sequence[str]) -> tuple[str, ...]:
+    groups = sorted({clip.group for clip in clips})
+    for name in test:
+        if name not in groups:
+            raise ConfigError(
+                "there is no such group in the folder",
+                field="test_groups",
+                value=name,
+                remedy=near_matches(name, groups[:_CHOICES]),
+            )
+    return tuple("test" if clip.group in test else "train" for clip in clips)
+
+
 def _published(listing: Listing, request: FolderRequest) -> tuple[str, ...]:
     if listing.unpublished:
         rules = [rule for rule in request.folder_set.rules if rule == GROUP_DISJOINT]
+        own = request.fold_rule == BY_TABLE
+        lists = "add the column" if own else "put the lists there"
         raise DataError(
-            f"has no published division: {listing.unpublished}",
+            f"has no {'division by table' if own else 'published division'}: {listing.unpublished}",
             field=str(request.root),
-            remedy="put the lists there" + (f", or set fold_rule to {rules[0]}" if rules else ""),
+            remedy=lists + (f", or set fold_rule to {rules[0]}" if rules else ""),
         )
     return tuple(clip.published[request.fold] for clip in listing.clips)

@@ -15,7 +15,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shards import Shard, plan_shards
 from fdht_models.data.folders.types import Clip, Listing
 
-_VERSION = 3  # counts changes of this package that change what is made of decoded clips
+_VERSION = 4  # counts changes of this package that change what is made of decoded clips
 
 #: Shard and row of each clip that could be decoded, by its key.
 Places = dict[str, tuple[Shard, int]]
@@ -45,7 +45,8 @@ class Job:
     def inputs(self) -> dict[str, Any]:
         """Digests of all that the split's clips depend on."""
         chosen = [
-            [clip.key, clip.labels, clip.span, self.digests[clip.path]] for clip in self.clips()
+            [clip.key, clip.labels, clip.group, clip.span, self.digests[clip.path]]
+            for clip in self.clips()
         ]
         return {
             "version": _VERSION,

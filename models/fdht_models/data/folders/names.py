@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
     return tuple(text.split())
 
 
-UCF11 = _words(
+UCF11 = words(
     """
     basketball biking diving golf_swing horse_riding soccer_juggling swing tennis_swing
     trampoline_jumping volleyball_spiking walking
     """
 )
 
-UCF50 = _words(
+UCF50 = words(
     """
     BaseballPitch Basketball BenchPress Biking Billiards BreastStroke CleanAndJerk Diving Drumming
     Fencing GolfSwing HighJump HorseRace HorseRiding HulaHoop JavelinThrow JugglingBalls JumpRope
@@ -25,7 +26,7 @@ UCF50 = _words(
     """
 )
 
-HMDB51 = _words(
+HMDB51 = words(
     """
     brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat
     fall_floor fencing flic_flac golf handstand hit hug jump kick kick_ball kiss laugh pick pour
@@ -35,7 +36,7 @@ HMDB51 = _words(
     """
 )
 
-HOLLYWOOD2 = _words(
+HOLLYWOOD2 = words(
     """
     AnswerPhone DriveCar Eat FightPerson GetOutCar HandShake HugPerson Kiss Run SitDown SitUp
     StandUp
@@ -45,13 +46,13 @@ HOLLYWOOD2 = _words(
 TED_LIUM = ("female", "male")
 
 #: TIMIT's 61 phones folded to the 39 of Lee and Hon (1989). The glottal stop q is left out.
-_KEPT = _words(
+_KEPT = words(
     """
     aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w
     y z
     """
 )
-_FOLDED = _words(
+_FOLDED = words(
     """
     ao:aa ax:ah ax-h:ah axr:er hv:hh ix:ih el:l em:m en:n nx:n eng:ng zh:sh ux:uw
     bcl:sil dcl:sil gcl:sil kcl:sil pcl:sil tcl:sil epi:sil pau:sil h#:sil

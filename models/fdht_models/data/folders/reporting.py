@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.folds import class_warnings, labels_of
 from fdht_models.data.folders.job import Job
 from fdht_models.data.folders.notes import class_notes, name_some
 from fdht_models.data.folders.request import FolderRequest
-from fdht_models.data.folders.types import LEAKY, SPIKES, FolderReport, Listing, Problem
+from fdht_models.data.folders.survey import short_note
+from fdht_models.data.folders.types import (
+    LEAKY,
+    SPIKES,
+    Clip,
+    FolderReport,
+    Kept,
+    Listing,
+    Problem,
+    Span,
+)
 from fdht_models.data.types import SPLITS
 from fdht_models.errors import DataError
 
 _SHOWN = 3  # problems named in a message; the rest is counted
 
 
-def write_report(
-    job: Job, labels: NDArray[np.int64], undecodable: Sequence[Problem], damaged: Sequence[Problem]
-) -> FolderReport:
+def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderReport:
     """Returns the report of one split.
 
     Args:
         job: the split.
         labels: of its clips that are used, [clips].
-        undecodable: clips that decoding gave up.
-        damaged: clips that were decoded in part.
+        kept: what became of its clips.
     """
     request, listing = job.request, job.listing
-    skipped = (*listing.skipped, *undecodable)
+    skipped, damaged = (*listing.skipped, *kept.undecodable), kept.damaged
     there = {listing.classes[label] for clip in listing.clips for label in clip.labels}
     used = {split: labels_of(listing, job.splits, split) for split in SPLITS}
     used[job.split] = {int(label) for label in np.unique(labels)}
@@ -40,6 +48,8 @@ def write_report(
         *_count_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
+        *short_note(request, kept.padded, len(labels)),
+        *(_twin_notes(job) if request.name == OWN else ()),
     ]
     if request.fold_rule == LEAKY:
         notes.append(
@@ -64,17 +74,38 @@ def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[
     if len(skipped) > request.unreadable_share * total:
         share = f"{request.unreadable_share:.0%}"
         raise refusal(
-            request.root, f"{len(skipped)} of {total} clips cannot be used, {share} may", skipped
+            request, f"{len(skipped)} of {total} clips cannot be used, {share} may", skipped
         )
 
 
-def refusal(root: Path, what: str, problems: Sequence[Problem]) -> DataError:
+def refusal(request: FolderRequest, what: str, problems: Sequence[Problem]) -> DataError:
     """The error of a folder that cannot be used, with the first of its problems."""
     return DataError(
         f"{what}: {_some(problems)}" if problems else what,
-        field=str(root),
-        remedy="unpack the set again, or raise unreadable_share",
+        field=str(request.root),
+        remedy="copy these clips again, or take them out of the folder"
+        if request.name == OWN
+        else "unpack the set again, or raise unreadable_share",
     )
+
+
+def _twin_notes(job: Job) -> list[str]:
+    """Sentences on clips of one content that are in both splits, or in two classes."""
+    alike: dict[tuple[str, Span | None], list[tuple[Clip, str]]] = defaultdict(list)
+    for clip, split in zip(job.listing.clips, job.splits, strict=True):
+        alike[job.digests[clip.path], clip.span].append((clip, split))
+    divided, contrary = [], []
+    for clips in alike.values():
+        paths = " = ".join(clip.key for clip, _ in clips)
+        if len({split for _, split in clips if split}) > 1:
+            divided.append(paths)
+        if len({clip.labels for clip, _ in clips}) > 1:
+            contrary.append(paths)
+    return [
+        f"clips of one content {where}: {len(found)} ({name_some(found, 3)}); take all but one out"
+        for found, where in ((divided, "in both splits"), (contrary, "in several classes"))
+        if found
+    ]
 
 
 def _some(problems: Sequence[Problem]) -> str:

@@ -1,4 +1,4 @@
-"""What a user asks for: one set in one folder, sampled and divided in one way."""
+"""What a user asks for: clips in one folder, sampled and divided in one way."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fdht_models.data.folders.catalogue import get_folder_set
+from fdht_models.data.folders import own_request
+from fdht_models.data.folders.catalogue import OWN, get_folder_set, own_set
+from fdht_models.data.folders.own import OwnLayout
 from fdht_models.data.folders.types import (
+    ARRAYS,
+    BY_TABLE,
     GROUP_DISJOINT,
     PUBLISHED,
+    SOUND,
     SPEECH,
     SPIKES,
     VIDEO,
@@ -50,14 +55,23 @@ class FolderRequest:
         dead_zone: of the feature motion_energy: the largest difference that counts as none.
         height: of video, rows.
         width: of video, columns.
-        fold_rule: "group-disjoint", "published", or "leaky-per-clip", which puts clips of one
-            video into both splits and is never a default.
+        fold_rule: "group-disjoint", "published", of own clips "table", or "leaky-per-clip", which
+            puts clips of one video into both splits and is never a default.
         folds: into how many parts the clips are divided.
         fold: which part is the test split, from 0.
         seed: of random frames and of random folds.
         frame_ms: of spikes, milliseconds a frame.
         bands: of speech, mel filters.
         stack: of speech, how many frames of 10 ms make one frame as the network sees it.
+        kind: of own clips (`folders`), "video", "sound" or "arrays"; this and what follows:
+        pattern: a regular expression that is searched for in the path of a clip below the folder,
+            without the suffix; its groups `class`, `group` and `split` tell these.
+        classes: names of the classes in the order of labels; others are left out. None: the
+            folder's, sorted.
+        test_groups: the groups that test, of any set divided by group; None: `fold` says.
+        inputs: of arrays, values a frame.
+        full_scale: of arrays of floating-point numbers, the number that becomes the code 255.
+        level: of sound, the peak that recordings are brought to, in decibels of full scale.
         unreadable_share: how large a part of the clips may be unreadable, from 0 to 1, before
             the folder is refused.
     """
@@ -78,11 +92,21 @@ class FolderRequest:
     frame_ms: float = SPIKE_FRAME_MS
     bands: int = 40
     stack: int = 1
+    kind: str | None = None
+    pattern: str | None = None
+    classes: tuple[str, ...] | None = None
+    test_groups: tuple[str, ...] | None = None
+    inputs: int | None = None
+    full_scale: float | None = None
+    level: float | None = None
     unreadable_share: float = 0.25
 
     @property
     def folder_set(self) -> FolderSet:
-        """The published set."""
+        """The published set, or the set of own clips of this kind, pattern and classes."""
+        if self.name == OWN:
+            kind = self.kind or own_request.KINDS[0]
+            return own_set(OwnLayout(kind, self.pattern, self.classes, self.inputs))
         return get_folder_set(self.name)
 
     def complete(self) -> FolderRequest:
@@ -91,9 +115,14 @@ class FolderRequest:
         Raises:
             ConfigError: a value that cannot be used, with its name and a remedy.
         """
-        known = self.folder_set
         for field, check in _CHECKS.items():
             check(getattr(self, field), field)
+        own = {
+            field: check(getattr(self, field), field)
+            for field, check in own_request.CHECKS.items()
+            if getattr(self, field) is not None
+        }
+        known = replace(self, **own).folder_set
         for field, check in _OPTIONAL.items():
             if getattr(self, field) is not None:
                 check(getattr(self, field), field)
@@ -101,6 +130,13 @@ class FolderRequest:
             raise ConfigError("must be a folder", field="root", value=self.root)
         protocol = _choose(self.protocol, known.protocols, "protocol", known)
         rule = _choose(self.fold_rule, known.rules, "fold_rule", known)
+        if self.name == OWN:
+            own["kind"] = known.kind
+            own_request.check_own(known.kind, self.pattern, self.inputs)
+        else:
+            own_request.refuse_of_others(self.name, list(own))
+        if self.test_groups is not None:
+            own_request.check_test_groups(rule, self.folds, self.fold)
         folds = self._folds(known, rule)
         if self.fold >= folds:
             raise ConfigError(
@@ -118,10 +154,13 @@ class FolderRequest:
             feature=self._feature(known),
             fold_rule=rule,
             folds=folds,
+            **own,
         )
 
     def _folds(self, known: FolderSet, rule: str) -> int:
-        if rule != PUBLISHED:
+        if self.test_groups is not None:
+            return 1
+        if rule not in (PUBLISHED, BY_TABLE):
             folds = known.folds if self.folds is None else self.folds
             if folds < 2:
                 raise ConfigError(
@@ -133,10 +172,13 @@ class FolderRequest:
             return folds
         if self.folds not in (None, known.published_folds):
             raise ConfigError(
-                f"{known.title} has {known.published_folds} published divisions",
+                f"{known.title} has {known.published_folds} published divisions"
+                if rule == PUBLISHED
+                else "a table has one division",
                 field="folds",
                 value=self.folds,
-                remedy=f"leave it out, or set fold_rule to one of {', '.join(known.rules[1:])}",
+                remedy="leave it out, or set fold_rule to one of "
+                + ", ".join(other for other in known.rules if other != rule),
             )
         return known.published_folds
 
@@ -183,6 +225,12 @@ class FolderRequest:
         if known.kind == SPEECH:
             placement: Literal["centre", "start"] = "centre" if protocol == PHONES else "start"
             return Preprocessing(sampling, sound=Sound(self.bands, self.stack, placement))
+        if known.kind == SOUND:
+            level = own_request.LEVEL if self.level is None else self.level
+            return Preprocessing(sampling, sound=Sound(self.bands, self.stack, "energy", level))
+        if known.kind == ARRAYS:
+            assert self.inputs is not None
+            return Preprocessing(sampling, values=Values(self.inputs, self.full_scale))
         if known.kind == SPIKES:
             return Preprocessing(sampling, spikes=Spikes(float(self.frame_ms), CHANNELS))
         return Preprocessing(sampling, values=Values(LENGTH, FULL_SCALE))
@@ -196,7 +244,8 @@ def _choose(value: str | None, choices: tuple[str, ...], field: str, known: Fold
     if value is None:
         return choices[0]
     if value not in choices:
-        why = f"{known.title} has no such {field.replace('_', ' ')}"
+        why = f"{known.title} {'have' if known.name == OWN else 'has'} no such "
+        why += field.replace("_", " ")
         if value == GROUP_DISJOINT:
             why = f"the names of {known.title}'s files do not say which clips belong together"
         raise ConfigError(why, field=field, value=value, remedy=near_matches(str(value), choices))

@@ -49,12 +49,13 @@ class Tree:
         ]
 
 
-def walk(root: Path, title: str) -> Tree:
+def walk(root: Path, title: str, remedy: str = "") -> Tree:
     """Lists a folder and all below it; symbolic links are followed once.
 
     Args:
         root: the folder.
         title: of the set that is looked for, for the message.
+        remedy: what to do where there is no such folder, if there is more to say.
 
     Raises:
         DataError: there is no such folder, or it cannot be read.
@@ -67,7 +68,7 @@ def walk(root: Path, title: str) -> Tree:
         raise DataError(
             "there is no such folder",
             field=str(root),
-            remedy=f"give the folder that {title} was unpacked to",
+            remedy=remedy or f"give the folder that {title} was unpacked to",
         )
     files: list[PurePosixPath] = []
     empty: list[PurePosixPath] = []

@@ -6,6 +6,7 @@ and where one file changed only its shard is decoded again.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,20 @@ from numpy.typing import NDArray
 
 from fdht_models.artifacts import AGAIN, digest_of, new_stage, read_json, write_json
 from fdht_models.data.folders.index import FileIndex
+from fdht_models.data.folders.own_files import files_of_clip
+from fdht_models.data.folders.own_table import MICROSECONDS, OPEN_END
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.shd import SpikeReader
 from fdht_models.data.folders.speech import SpeechReader
-from fdht_models.data.folders.types import SPEECH, SPIKES, VECTORS, VIDEO, Clip
+from fdht_models.data.folders.types import (
+    ARRAYS,
+    SOUND,
+    SPEECH,
+    SPIKES,
+    VECTORS,
+    VIDEO,
+    Clip,
+)
 from fdht_models.errors import ArtifactError, DataError
 from fdht_models.media.library import av
 from fdht_models.preprocessing import ClipInputs, read_clip
@@ -31,10 +42,10 @@ from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
-_VERSION = 3  # counts changes of this package that change decoded bytes
+_VERSION = 4  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
-_CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256}
+_CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256, SOUND: 1024, ARRAYS: 256}
 
 Reader = Callable[[Clip], ClipInputs]
 
@@ -88,11 +99,13 @@ class State:
     Attributes:
         row: its place in the shard's frames, or None if it could not be decoded.
         note: why not, or what was damaged; "" if nothing was.
+        short: frames that the protocol lacks, so that zeros stand in front.
         time_step: seconds from one network input to the next; None where the file does not say.
     """
 
     row: int | None
     note: str
+    short: bool = False
     time_step: float | None = None
 
 
@@ -146,7 +159,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
     states: list[dict[str, Any]] = []
     rows = 0
     with (
-        _reader(request, shard.split) as read,
+        clip_reader(request, shard.split) as read,
         new_stage(shard.directory, _STAGE, shard.inputs) as (temporary, _),
     ):
         with (temporary / _FRAMES).open("wb") as stream:
@@ -155,11 +168,18 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
                 try:
                     decoded = read(clip)
                 except DataError as error:
-                    _check_readable(request.root / clip.path)
+                    _check_readable(request.root, clip.path)
                     states.append({"row": None, "note": error.problem})
                     continue
                 stream.write(decoded.values.data)
-                states.append({"row": rows, "note": decoded.damage, "time_step": decoded.time_step})
+                states.append(
+                    {
+                        "row": rows,
+                        "note": decoded.damage,
+                        "short": _is_short(request, decoded),
+                        "time_step": decoded.time_step,
+                    }
+                )
                 rows += 1
             stream.flush()
             os.fsync(stream.fileno())
@@ -183,30 +203,55 @@ def read_rows(shard: Shard, request: FolderRequest, rows: Sequence[int]) -> NDAr
 
 
 @contextmanager
-def _reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+def clip_reader(request: FolderRequest, split: str) -> Iterator[Reader]:
+    """Yields what reads one clip of a split, of a completed request.
+
+    Raises:
+        DataError: a package is missing, or the folder's files cannot be opened.
+    """
     kind, preprocessing = request.folder_set.kind, request.preprocessing(split)
-    if kind in (VIDEO, SPEECH):
+    if kind in (VIDEO, SPEECH, SOUND):
         av()  # if it is missing, that is no fault of the clips
     steps = preprocessing.sampling.steps
     if preprocessing.spikes is not None:
         bin_ms = preprocessing.spikes.frame_ms
         with SpikeReader(request.root, steps, bin_ms) as spikes:
             yield lambda clip: ClipInputs(spikes.read(clip), steps, steps, time_step=bin_ms / 1000)
-    elif preprocessing.sound is not None:
+    elif kind == SPEECH:
+        assert preprocessing.sound is not None
         sound = preprocessing.sound
         centred = sound.placement == "centre"
         speech = SpeechReader(request.root, steps, sound.bands, sound.stack, centred)
         frames, step = steps * sound.stack, sound.stack * HOP / RATE
         yield lambda clip: ClipInputs(speech.read(clip), frames, frames, time_step=step)
     else:
-        yield lambda clip: read_clip(request.root / clip.path, clip.key, preprocessing)
+        yield lambda clip: read_clip(
+            request.root / clip.path, clip.key, preprocessing, span_in_seconds(clip)
+        )
 
 
-def _check_readable(path: Path) -> None:
+def _is_short(request: FolderRequest, decoded: ClipInputs) -> bool:
+    made = request.preprocessing()
+    before = 0 if made.picture is None else made.picture.frames_before
+    stack = 1 if made.sound is None else made.sound.stack
+    return decoded.used < made.sampling.steps * stack + before
+
+
+def span_in_seconds(clip: Clip) -> tuple[float, float] | None:
+    """The part of its file that an own clip is; None for all of it."""
+    if clip.span is None:
+        return None
+    first, last = clip.span
+    return first / MICROSECONDS, math.inf if last == OPEN_END else last / MICROSECONDS
+
+
+def _check_readable(root: Path, clip: str) -> None:
     # A disk that went away is not the clips' fault, and must not be remembered as such.
+    path = root / clip
     try:
-        with path.open("rb") as stream:
-            stream.read(1)
+        for path in files_of_clip(root, clip):
+            with path.open("rb") as stream:
+                stream.read(1)
     except OSError as error:
         raise DataError(
             f"can no longer be read ({error.strerror})",
@@ -218,7 +263,7 @@ def _check_readable(path: Path) -> None:
 def _tools(kind: str) -> dict[str, Any]:
     # Another version may decode, resize or round otherwise.
     tools: dict[str, Any] = dict(package_versions("numpy"))
-    if kind in (SPIKES, VECTORS):
+    if kind in (SPIKES, VECTORS, ARRAYS):
         return tools
     library = av()
     return {**tools, "av": library.__version__, "ffmpeg": dict(library.library_versions)}

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PUBLISHED, GROUP_DISJOINT, LEAKY = "published", "group-disjoint", "leaky-per-clip"
+#: Of a user's own clips: as a table of theirs, or the names, say.
+BY_TABLE = "table"
 #: How clips are divided into training and test; see `folds.py`.
-FOLD_RULES = (PUBLISHED, GROUP_DISJOINT, LEAKY)
+FOLD_RULES = (PUBLISHED, GROUP_DISJOINT, LEAKY, BY_TABLE)
 
 VIDEO, SPIKES, SPEECH, VECTORS = "video", "spikes", "speech", "features"
+#: What a user's own clips may be besides video.
+SOUND, ARRAYS = "sound", "arrays"
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Clip:
         group: what must not be in both splits: the video or the speaker it comes from; "" if the
             set does not say.
         published: its split ("train", "test", or "" for neither) in each published fold.
-        span: [first, last) of its part of the file, in the file's own unit; None for all of it.
+        span: [first, last) of its part of the file, in the file's own unit (of a user's own clips:
+            microseconds); None for all of it.
         extent: up to where the set's labels say that the file goes, in the same unit; None where
             they do not say. What is missing before it was lost, and is no silence.
     """
@@ -34,7 +41,7 @@ class Clip:
     labels: tuple[int, ...]
     group: str = ""
     published: tuple[str, ...] = ()
-    span: tuple[int, int] | None = None
+    span: Span | None = None
     extent: int | None = None
 
 
@@ -71,16 +78,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class FolderSet:
-    """A published data set that a user brings in its published layout.
+    """A published data set that a user brings in its published layout, or a user's own clips.
 
     Attributes:
         name: what experiments call it.
         title: what people call it.
-        kind: "video", "spikes", "speech" or "features".
+        kind: "video", "spikes", "speech" or "features"; of a user's own clips "video", "sound" or
+            "arrays".
         citation: the paper.
         layout: what is looked for in the folder, for people.
         find: lists a folder.
-        class_count: classes as published.
+        class_count: classes as published; None where the folder alone tells.
         classes: their names, or () where the names are in the files' names only.
         expected: published number of files (of clips if `kind` is "spikes"), by split or in "all".
         rules: rules of division that the set's names allow; the first is the default.
@@ -97,7 +105,7 @@ class FolderSet:
     citation: str
     layout: str
     find: Callable[[Path], Listing]
-    class_count: int
+    class_count: int | None
     classes: tuple[str, ...]
     expected: Mapping[str, int]
     rules: tuple[str, ...]
@@ -106,6 +114,23 @@ class FolderSet:
     folds: int = 5
     published_folds: int = 1
     stride: int = 1
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a split beside its arrays.
+
+    Attributes:
+        undecodable: clips that were not used.
+        damaged: clips of which only the frames before some damage were.
+        time_step: seconds from one network input to the next, the median of the clips.
+        padded: clips with fewer frames than the protocol takes, zeros in front of them.
+    """
+
+    undecodable: tuple[Problem, ...]
+    damaged: tuple[Problem, ...]
+    time_step: float | None
+    padded: int
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def main() -> None:
     with answer_pipe() as pipe:
         lines = iter(sys.stdin)
         fields = json.loads(next(lines))
-        request = FolderRequest(**{**fields, "root": Path(fields["root"])})
+        request = FolderRequest(**{**fields, "root": Path(fields["root"])}).complete()
         try:
             for line in lines:
                 shard = Shard.from_json(json.loads(line))

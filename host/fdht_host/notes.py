@@ -1,0 +1,128 @@
+"""What a reader should know of how the frames of a source were chosen, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fdht_host.answers import ClipAnswer
+from fdht_host.blocks import EVERY, STREAM, TRAINED, Reader
+from fdht_models.data.folders import Problem
+from fdht_models.data.folders.notes import name_some
+from fdht_models.preprocessing import Sampling
+from fdht_models.preprocessing.protocols import CONSECUTIVE, GENERATED, STRIDE, TT_RNN, WINDOW
+
+#: Protocols that look at one stretch of a file, and how much longer a file is worth a note.
+_STRETCHES = (CONSECUTIVE, STRIDE, TT_RNN, WINDOW)
+_MUCH_LONGER = 2
+#: Distances in time that differ by less are told as one.
+_SAME = 0.1
+#: Problems that a sentence names.
+_NAMED = 3
+
+
+def notes_of(
+    reader: Reader, answers: Sequence[ClipAnswer], problems: Sequence[Problem], sampling: Sampling
+) -> list[str]:
+    """Sentences on the frames of a source's clips, and on clips that could not be used.
+
+    Args:
+        reader: how its files became blocks.
+        answers: of its clips.
+        problems: clips that could not be read.
+        sampling: of the network.
+    """
+    notes = []
+    if reader.protocol == EVERY:
+        notes += _every_notes(answers, sampling)
+    elif reader.protocol == STREAM:
+        notes += _stream_notes(answers, sampling)
+    elif reader.clipwise:
+        notes += _stretch_notes(answers, reader.scored.sampling)
+    total = len({answer.clip for answer in answers}) + len(problems)
+    if problems:
+        told = [f"{problem.path} {problem.reason}" for problem in problems]
+        notes.append(f"{len(problems)} of {total} clips cannot be used: {name_some(told, _NAMED)}")
+    damaged = [f"{one.clip}: {one.damage}" for one in answers if one.damage]
+    if damaged:
+        notes.append(
+            f"used up to the damage: {len(damaged)} of {total} clips ({name_some(damaged, _NAMED)})"
+        )
+    return notes
+
+
+def _every_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
+    if sampling.protocol == GENERATED:
+        return []
+    others = [one for one in answers if _differs(one.time_step, sampling)]
+    if not others:
+        return []
+    first = others[0].time_step
+    found = "one frame apart" if first is None else f"{_milliseconds(first)} apart"
+    return [
+        f"every frame is taken: network inputs are {found}, trained on {trained_distance(sampling)}"
+        f"{_among(others, answers)}; --protocol {STREAM} or {TRAINED} keeps what was learned"
+    ]
+
+
+def _differs(step: float | None, sampling: Sampling) -> bool:
+    if step is None or sampling.time_step is None:
+        return sampling.stride != 1 or not sampling.suits_streams
+    return abs(step / sampling.time_step - 1) > _SAME
+
+
+def trained_distance(sampling: Sampling) -> str:
+    """How far apart in time, or in frames, the network's inputs were in training."""
+    spread = "" if sampling.suits_streams else "frames spread over each clip, "
+    if sampling.time_step is not None:
+        return f"{spread}{'a median of ' if spread else ''}{_milliseconds(sampling.time_step)}"
+    if spread:
+        return "frames spread over each clip"
+    return "every frame" if sampling.stride == 1 else f"every {_ordinal(sampling.stride)} frame"
+
+
+def _stream_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
+    notes = []
+    for stride, step in sorted(
+        {(one.stride, one.time_step) for one in answers if one.stride is not None},
+        key=lambda pair: (pair[0], pair[1] or 0.0),
+    )[:_NAMED]:
+        which = "every frame" if stride == 1 else f"every {_ordinal(stride)} frame"
+        apart = (
+            "the file states no frame rate, so the stride is the trained one"
+            if step is None
+            else f"{_milliseconds(step)} apart"
+        )
+        notes.append(f"{which} is taken, {apart}; trained on {trained_distance(sampling)}")
+    return notes
+
+
+def _stretch_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
+    if sampling.protocol not in _STRETCHES:
+        return []
+    long = [
+        one
+        for one in answers
+        if one.frames_there > _MUCH_LONGER * one.frames_used * sampling.stride
+    ]
+    if not long:
+        return []
+    first = long[0]
+    return [
+        f"{first.frames_used} of {first.frames_there} frames of {first.clip} were looked at, one "
+        f"stretch as in training{_among(long, answers)}; --protocol {STREAM} looks at all"
+    ]
+
+
+def _among(some: Sequence[ClipAnswer], answers: Sequence[ClipAnswer]) -> str:
+    return "" if len(answers) == 1 else f" ({len(some)} of {len(answers)} clips)"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms"
+
+
+def _ordinal(count: int) -> str:
+    ending = (
+        "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
+    )
+    return f"{count}{ending}"

@@ -1,0 +1,71 @@
+"""The experiment's own test clips, made as the network that runs wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fdht_host.blocks import scored
+from fdht_host.evidence import Recipe
+from fdht_models.data import ClipSet, source_of
+from fdht_models.errors import ConfigError
+from fdht_models.preprocessing import Preprocessing
+from fdht_models.records import first_difference
+from fdht_models.tensor.quantized import QuantizedNetwork
+
+
+def load_test_set(
+    recipe: Recipe,
+    network: QuantizedNetwork,
+    clips: int | None,
+    seed: int | None,
+    cache: Path | None,
+) -> ClipSet:
+    """Loads the test clips.
+
+    Args:
+        recipe: which they are.
+        network: that runs.
+        clips: how many; None: as many as the experiment evaluates.
+        seed: of generated clips; None: the experiment's.
+        cache: directory in which clips are kept.
+
+    Raises:
+        ConfigError: they have other classes than the network, or are made in another way than it
+            was trained on.
+        DataError: they cannot be made or read.
+    """
+    given = {"test_clips": clips or None, "test_seed": seed}
+    data = {**recipe.data, **{key: value for key, value in given.items() if value is not None}}
+    source = source_of(data)
+    _check_preprocessing(source.preprocessing, network.preprocessing)
+    found = source.load("test", cache, progress=False)
+    if tuple(found.classes) != tuple(network.classes):
+        raise ConfigError(
+            "has other classes, or another order of them, than the network",
+            field="test set",
+            value=", ".join(found.classes),
+            remedy="run fdht convert and fdht build again, or give a video",
+        )
+    return found
+
+
+def _check_preprocessing(tests: Preprocessing, network: Preprocessing) -> None:
+    """Refuses test clips that are made in another way than the network was trained on."""
+    found, wanted = (scored(one).with_time_step(None).to_json() for one in (tests, network))
+    place = first_difference(found, wanted)
+    if place is not None:
+        raise ConfigError(
+            f"differs from that of the network that runs: {_at(wanted, place)!r}",
+            field=f"test set: preprocessing.{place}",
+            value=_at(found, place),
+            remedy="name the folder of the test clips as --source, which is read as the network "
+            "wants, or run the experiment of these weights",
+        )
+
+
+def _at(value: Any, place: str) -> Any:
+    for key in place.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,139 @@
+"""Decodes the frames that are wanted and those that they depend on, and no others.
+
+What depends on what is told by the coded pictures (`fdht_models.media.coding`), which pictures come
+out of the decoder is checked by their times; where that is not as expected, nothing is returned,
+and the caller decodes everything.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fdht_models.media.library import Failure, attempt
+from fdht_models.media.table import PacketTable
+from fdht_models.media.video import VideoFile
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Packets that are decoded one after the other.
+
+    Attributes:
+        packets: their numbers, ascending, from an entry on.
+        shown: times of the pictures that come of them, in the order in which they are shown.
+    """
+
+    packets: tuple[int, ...]
+    shown: tuple[int, ...]
+
+
+def plan_stretches(
+    table: PacketTable, frames: Sequence[int], *, last: bool = False
+) -> list[Stretch] | None:
+    """Which packets are decoded for some frames; None if only all will do.
+
+    Args:
+        table: of the video.
+        frames: numbers of the wanted frames, in the order in which frames are shown.
+        last: the last packet of the file is decoded, too.
+    """
+    if table.pictures is None:
+        return None
+    shown = table.shown
+    wanted = sorted({*(shown[frame] for frame in frames), *([max(shown)] if last else [])})
+    bounds: list[list[int]] = []
+    for place in wanted:
+        entry = _entry(table, place)
+        if bounds and entry <= bounds[-1][1]:
+            bounds[-1] = [min(entry, bounds[-1][0]), place]
+        else:
+            bounds.append([entry, place])
+    needed = frozenset(wanted)
+    return [_stretch(table, needed, first, last) for first, last in bounds]
+
+
+def decode_frames(video: VideoFile, frames: Sequence[int], convert: Callable[[Any], None]) -> bool:
+    """Decodes some frames and those that they depend on.
+
+    Args:
+        video: open, undamaged as far as packets tell, of which nothing was decoded.
+        frames: numbers of the wanted ones, in the order in which frames are shown.
+        convert: called with each of PyAV's frames that come out, wanted or not.
+
+    Returns:
+        False if only all of the video will do, or the decoder gave out something else than was
+        expected. `convert` may have been called by then.
+    """
+    table = video.packet_table()
+    # Where a packet does not say how long it is, decoding tells whether the last one is whole.
+    stretches = plan_stretches(table, frames, last=not video.states_lengths)
+    if stretches is None:
+        return False
+    if stretches and stretches[0].packets[0] and not _warm_up(video):
+        return False
+    return all(_decode_stretch(video, stretch, convert) for stretch in stretches)
+
+
+def _decode_stretch(video: VideoFile, stretch: Stretch, convert: Callable[[Any], None]) -> bool:
+    codec = video.decoder()
+    due = iter(stretch.shown)
+    for packet in itertools.chain(video.packets(stretch.packets), (None,)):
+        frames = attempt(functools.partial(codec.decode, packet))
+        if isinstance(frames, Failure):
+            return False
+        for frame in frames:
+            if frame.is_corrupt or frame.pts is None or frame.pts != next(due, None):
+                return False
+            convert(frame)
+    codec.flush_buffers()
+    return next(due, None) is None
+
+
+def _warm_up(video: VideoFile) -> bool:
+    """Decodes the first packet and forgets its picture; False if that fails.
+
+    Encoders name themselves there, once, and FFmpeg decodes what some of them made in another way.
+    """
+    codec = video.decoder()
+    for packet in itertools.chain(video.packets((0,)), (None,)):
+        if isinstance(attempt(functools.partial(codec.decode, packet)), Failure):
+            return False
+    codec.flush_buffers()
+    return True
+
+
+def _entry(table: PacketTable, place: int) -> int:
+    """The last packet at which decoding can start for the sake of that one."""
+    assert table.pictures is not None
+    return next(
+        entry
+        for entry in range(place, -1, -1)
+        if table.pictures[entry].entry and _time(table, entry) <= _time(table, place)
+    )
+
+
+def _stretch(table: PacketTable, wanted: frozenset[int], first: int, last: int) -> Stretch:
+    packets = tuple(_needed(table, wanted, first, last))
+    assert table.pictures is not None
+    shown = sorted(_time(table, place) for place in packets if table.pictures[place].shown)
+    return Stretch(packets, tuple(shown))
+
+
+def _needed(table: PacketTable, wanted: frozenset[int], first: int, last: int) -> Iterator[int]:
+    assert table.pictures is not None
+    start = _time(table, first)
+    for place in range(first, last + 1):
+        picture = table.pictures[place]
+        # What is shown before the entry may depend on what is not decoded.
+        if picture.shown and _time(table, place) < start:
+            continue
+        if place in wanted or not picture.disposable:
+            yield place
+
+
+def _time(table: PacketTable, place: int) -> int:
+    return table.times[place] or 0

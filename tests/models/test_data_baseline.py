@@ -123,7 +123,7 @@ def test_mean_pictures_are_looked_at_where_given() -> None:
 
 
 def test_the_table_of_sound_is_whole() -> None:
-    """Chirps that rise or fall through the same pitches: alike in their mean, not in their order."""
+    """Chirps that rise or fall through the same pitches: alike in their mean, not in order."""
 
     def clips(count: int, seed: int) -> ClipSet:
         generator = np.random.default_rng(seed)

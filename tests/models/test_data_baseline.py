@@ -86,16 +86,17 @@ def test_classes_in_the_order_of_two_frames_are_not_found() -> None:
     assert max(found.values()) < 0.5
 
 
-def test_what_all_frames_tell_together_is_found() -> None:
-    """Each frame shows a pattern or its negative; the class is whether the first two agree."""
+@pytest.mark.parametrize("inputs", [40, 400])  # fewer and more than clips, side by side
+def test_what_all_frames_tell_together_is_found(inputs: int) -> None:
+    """One of three frames is brighter: the class says which, and the mean is the same."""
     shown = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # the same mean in every class
 
     def clips(count: int, seed: int) -> ClipSet:
         generator = np.random.default_rng(seed)
         labels = generator.integers(3, size=count)
-        frames = generator.integers(0, 30, (count, 3, 40), dtype=np.uint8)
+        frames = generator.integers(0, 30, (count, 3, inputs), dtype=np.uint8)
         frames[:, :, :20] += (15 * shown[labels])[..., None].astype(np.uint8)
-        return ClipSet(frames, labels, CLASSES, (40,))
+        return ClipSet(frames, labels, CLASSES, (inputs,))
 
     table = baseline_table(clips(240, 0), clips(90, 1))
     found = _found(table)

@@ -46,7 +46,7 @@ def test_zoo_lists_every_experiment(capsys):
     code, out, _ = run(capsys, "zoo", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
-    assert {"motion", "photomotion", "watch"} <= rows.keys()
+    assert {"motion", "watch"} <= rows.keys()
     motion = rows["motion"]
     assert motion["hidden_units"] >= 128
     assert motion["parameters_lstm"] <= 9000

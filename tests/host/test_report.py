@@ -29,6 +29,7 @@ from fdht_host.report import (
 )
 from fdht_host.report.text import duration, number, percent, with_uncertainty
 from fdht_models.errors import ArtifactError
+from tests import stage_files
 from tests.host.sample_answers import answer, source_of
 
 SIMULATED = {"name": "sim", "title": "Simulated PYNQ-Z2", "simulated": True}
@@ -313,6 +314,19 @@ def test_the_page_has_the_baseline_of_the_mean_where_it_was_measured(rendered: s
     section = {**sections()["accuracy"], "mean_frame": 0.613}
     page = render(full(accuracy=section))
     assert "Baseline that sees the mean over a clip" in page and "61.3" in page
+
+
+def test_the_page_has_the_table_of_baselines_and_the_plain_word() -> None:
+    accuracy = {**sections()["accuracy"], **stage_files.metrics()["accuracy"]}
+    accuracy["baselines"].append({"name": "all frames", "classifier": "<b>", "accuracy": 0.613})
+    page = Page(render(full(accuracy=accuracy)))
+    for expected in (
+        "Baseline, all frames: <b>", "61.3 %", "best baseline, all frames: 61.3 %",
+        "Baseline, largest class: always 'left'", "left out: a file is damaged",
+        "NOT better than largest class, which needs no memory: difference 25.0 points",
+    ):  # fmt: skip
+        assert expected in page.text, expected
+    assert "Best baseline that sees single frames" not in page.text
 
 
 def test_the_page_is_one_file_without_network(rendered: str) -> None:

@@ -67,6 +67,8 @@ def test_what_belongs_is_there(tmp_path, asked):
     report = run(write_build(tmp_path))
     assert report["left_out"] == {}
     assert report["accuracy"]["float"] == 0.5
+    for key in ("baselines", "left_out", "comparison"):
+        assert report["accuracy"][key] == metrics()["accuracy"][key]
     assert report["parameters"]["dense_lstm"] == 29_557_248
     assert report["equality"]["reference_csim"]["compared"] == 10_200
     assert report["latency"]["result_microseconds"] == 16 / report["latency"]["clock_mhz"]

@@ -8,8 +8,8 @@ from fdht_models.data import ClipSet, baseline, baseline_table, load_clips, logi
 from fdht_models.data.baseline import (
     BaselineTable,
     _means,
+    _place,
     _small,
-    _whole,
     clips_of_all_frames,
     logistic_clips,
 )
@@ -20,6 +20,7 @@ from fdht_models.data.logistic import (
     span_coordinates,
 )
 from fdht_models.errors import DataError, ShapeError
+from fdht_models.preprocessing.sound import log_mel
 
 CLASSES = ("a", "b", "c")
 
@@ -85,16 +86,17 @@ def test_classes_in_the_order_of_two_frames_are_not_found() -> None:
     assert max(found.values()) < 0.5
 
 
-def test_what_all_frames_tell_together_is_found() -> None:
-    """Each frame shows a pattern or its negative; the class is whether the first two agree."""
+@pytest.mark.parametrize("inputs", [40, 400])  # fewer and more than clips, side by side
+def test_what_all_frames_tell_together_is_found(inputs: int) -> None:
+    """One of three frames is brighter: the class says which, and the mean is the same."""
     shown = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # the same mean in every class
 
     def clips(count: int, seed: int) -> ClipSet:
         generator = np.random.default_rng(seed)
         labels = generator.integers(3, size=count)
-        frames = generator.integers(0, 30, (count, 3, 40), dtype=np.uint8)
+        frames = generator.integers(0, 30, (count, 3, inputs), dtype=np.uint8)
         frames[:, :, :20] += (15 * shown[labels])[..., None].astype(np.uint8)
-        return ClipSet(frames, labels, CLASSES, (40,))
+        return ClipSet(frames, labels, CLASSES, (inputs,))
 
     table = baseline_table(clips(240, 0), clips(90, 1))
     found = _found(table)
@@ -121,12 +123,36 @@ def test_mean_pictures_are_looked_at_where_given() -> None:
     ]  # fmt: skip
 
 
+def test_the_table_of_sound_is_whole() -> None:
+    """Chirps that rise or fall through the same pitches: alike in their mean, not in order."""
+
+    def clips(count: int, seed: int) -> ClipSet:
+        generator = np.random.default_rng(seed)
+        labels = np.arange(count) % 2
+        time = np.arange(4000) / 16_000
+        frames = []
+        for label in labels:
+            low = generator.uniform(400, 900)
+            pitch = low + 8000 * (time[::-1] if label else time)
+            wave = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / 16_000 + generator.uniform(0, 6))
+            wave += generator.normal(0, 0.01, len(wave))
+            frames.append(log_mel(wave.astype(np.float32), 16)[:20])
+        return ClipSet(np.array(frames), labels, ("rising", "falling"), (16,))
+
+    table = baseline_table(clips(120, 0), clips(60, 1))
+    found = _found(table)
+    assert list(found) == ["largest class", "mean frame", "best single frame", "all frames"]
+    assert found["largest class"] == 0.5
+    assert found["all frames"] > 0.95
+    assert found["mean frame"] < 0.8
+
+
 def test_frames_that_are_not_video_are_seen_whole() -> None:
     frames = np.arange(24, dtype=np.uint8).reshape(2, 2, 6)
     np.testing.assert_array_equal(
         _small(ClipSet(frames, np.zeros(2, np.int64), CLASSES, (6,)), "last"), frames[:, 1]
     )
-    np.testing.assert_array_equal(_whole(frames, "first"), frames[:, 0])
+    np.testing.assert_array_equal(_place(frames, "first"), frames[:, 0])
     np.testing.assert_array_equal(_means(frames), frames.mean(axis=1))
 
 

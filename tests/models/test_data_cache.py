@@ -51,7 +51,7 @@ def test_cached_clips_equal_those_in_memory(
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"split": "test"}, {"clips": 5}, {"steps": 8}, {"name": "photomotion"}]
+    "change", [{"seed": 1}, {"split": "test"}, {"clips": 5}, {"steps": 8}, {"name": "watch"}]
 )
 def test_other_arguments_are_other_files(change: dict[str, object]) -> None:
     arguments: dict[str, object] = {

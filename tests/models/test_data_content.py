@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_models.data import DATASETS, PICTURES, motion, photomotion, pictures, render_clips, watch
+from fdht_models.data import DATASETS, PICTURES, motion, pictures, render_clips, watch
 from fdht_models.data.packages import digits, package_file
 from fdht_models.features import features_of
 
@@ -47,21 +47,17 @@ def test_people_who_exercised_together_are_in_one_split() -> None:
         assert any(pair <= set(people) for people in watch.PEOPLE.values())
 
 
-@pytest.mark.parametrize("name", ["motion", "photomotion"])
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_draws_only_its_own_material(
-    name: str, split: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = {"motion": motion, "photomotion": photomotion}[name]
+def test_a_split_draws_only_its_own_material(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: set[pictures.Picture] = set()
 
     def remember(picture: pictures.Picture) -> np.ndarray:
         drawn.add(picture)
         return pictures.load_picture(picture)
 
-    monkeypatch.setattr(module, "load_picture", remember)
+    monkeypatch.setattr(motion, "load_picture", remember)
     for index in range(120):
-        DATASETS[name].generate_raw(split, 0, index, 1)
+        DATASETS["motion"].generate_raw(split, 0, index, 1)
     assert drawn == set(pictures.pictures_of(split)), "another split's, or one never drawn"
 
 
@@ -268,57 +264,6 @@ def test_noise_is_there_and_small() -> None:
     assert np.median(np.abs(np.diff(raw.astype(np.int16), axis=1))) in (1, 2, 3, 4)
 
 
-# photomotion
-
-
-@pytest.mark.parametrize("name", photomotion.CLASSES)
-def test_the_camera_moves_as_named_and_stays_in_the_photograph(name: str) -> None:
-    generator = np.random.default_rng(2)
-    for frames in (5, 8, 60):
-        for _ in range(20):
-            camera = photomotion.draw_camera(name, frames, generator)
-            moves = {
-                "pan_left": -np.diff(camera.x),
-                "pan_right": np.diff(camera.x),
-                "pan_up": -np.diff(camera.y),
-                "pan_down": np.diff(camera.y),
-                "zoom_in": -np.diff(camera.scale),
-                "zoom_out": np.diff(camera.scale),
-                "rotate_clockwise": np.diff(camera.roll),
-                "rotate_counterclockwise": -np.diff(camera.roll),
-            }
-            assert (moves[name][: min(frames, 8) - 1] > 0).all()
-            for frame in range(frames):
-                a, b, c, d, e, f = camera.affine(frame)
-                for x, y in ((0, 0), (160, 0), (0, 120), (160, 120)):
-                    assert -1e-6 <= a * x + b * y + c <= 320 + 1e-6
-                    assert -1e-6 <= d * x + e * y + f <= 240 + 1e-6
-
-
-@pytest.mark.parametrize(
-    ("name", "axis", "sign"),
-    [("pan_left", 2, 1), ("pan_right", 2, -1), ("pan_up", 1, 1), ("pan_down", 1, -1)],
-)
-def test_what_is_pictured_moves_against_the_camera(name: str, axis: int, sign: int) -> None:
-    """The shift that best maps a frame on the next has the sign that the class says."""
-    data_set = DATASETS["photomotion"]
-    right = total = 0
-    for index in range(64):
-        if data_set.classes[data_set.label("test", 1, index)] != name:
-            continue
-        raw, _ = data_set.generate_raw("test", 1, index)
-        grey = raw.astype(np.float32).mean(axis=3)
-        here, there = grey[3, 10:-10, 10:-10], grey[4]
-        errors = {}
-        for shift in range(-7, 8):
-            moved = np.roll(there, -shift, axis=axis - 1)[10:-10, 10:-10]
-            errors[shift] = float(((moved - here) ** 2).mean())
-        total += 1
-        right += np.sign(min(errors, key=lambda shift: errors[shift])) == sign
-    assert total == 8
-    assert right >= 7
-
-
 # watch
 
 
@@ -326,6 +271,46 @@ def test_watch_values_are_quantised_by_physical_constants() -> None:
     samples = np.array([[0, 1, -1, 0, 1, -1], [9, -9, 0.03, 99, -99, 0.03125]], np.float64)
     expected = [[128, 176, 80, 128, 144, 112], [255, 0, 129, 255, 0, 128]]
     np.testing.assert_array_equal(watch.quantise(samples), expected)
+
+
+def test_training_clips_are_varied_and_test_clips_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording of gravity alone, on a watch that turns steadily about that axis."""
+    level = np.zeros((2000, 6))
+    level[:, 2], level[:, 5] = 1.0, 2.0
+    recording = watch.Recording(level, 1, 0)
+    monkeypatch.setattr(watch, "recordings", lambda split: (recording,))
+    monkeypatch.setattr(watch, "_NOISE", np.zeros(6))
+    np.testing.assert_array_equal(
+        watch.render("test", 0, 8, np.random.default_rng(0)).reshape(-1, 6),
+        np.tile(watch.quantise(level[0]), (200, 1)),
+    )
+    angles, paces = [], []
+    for seed in range(200):
+        clip = watch.render("train", 0, 8, np.random.default_rng(seed)).reshape(-1, 6)
+        np.testing.assert_array_equal(clip, np.tile(clip[0], (200, 1)))
+        gravity, turning = (clip[0, :3] - 128.0) / 48, (clip[0, 3:] - 128.0) / 16
+        # A turned watch feels the same gravity; half a code of each of three channels is rounded.
+        assert np.linalg.norm(gravity) == pytest.approx(1, abs=3**0.5 / 96)
+        angles.append(np.arccos(np.clip(gravity[2], -1, 1)))
+        paces.append(np.linalg.norm(turning) / 2)
+    # Two angles of deviation 0.2 tilt the axis by 0.2 sqrt(pi / 2) on average: 0.25, +- 0.01.
+    assert np.mean(angles) == pytest.approx(0.2 * (np.pi / 2) ** 0.5, abs=0.04)
+    assert 0.75 < min(paces) < 0.85 and 1.2 < max(paces) < 1.33
+
+
+def test_a_faster_clip_shows_more_of_the_movement(monkeypatch: pytest.MonkeyPatch) -> None:
+    ramp = np.linspace(-1, 1, 4000)[:, None] * np.array([1.0, 0, 0, 0, 0, 0])
+    for name in ("_TURN", "_NOISE"):
+        monkeypatch.setattr(watch, name, 0.0)
+    found = watch._varied(ramp[:260], 200, np.random.default_rng(0))
+    np.testing.assert_allclose(found[:, 0], np.linspace(ramp[0, 0], ramp[259, 0], 200), atol=1e-12)
+
+
+def test_a_rotation_is_that_of_scipy() -> None:
+    rotations = pytest.importorskip("scipy.spatial.transform").Rotation
+    for angles in ([0.3, -0.2, 0.5], [0.0, 0.0, 0.0], [2.0, 1.0, -1.0]):
+        expected = rotations.from_rotvec(angles).as_matrix()
+        np.testing.assert_allclose(watch.rotation(np.array(angles)), expected, atol=1e-12)
 
 
 def test_watch_clips_are_consecutive_samples_of_one_recording() -> None:
@@ -336,16 +321,19 @@ def test_watch_clips_are_consecutive_samples_of_one_recording() -> None:
         assert samples.shape == (12 * 25, 6)
         places = 0
         for recording in watch.recordings("test"):
-            windows = np.flatnonzero((recording.samples[: -len(samples) + 1] == samples[0]).all(1))
+            whole = watch.quantise(recording.samples)
+            windows = np.flatnonzero((whole[: -len(samples) + 1] == samples[0]).all(1))
             for start in windows:
-                if np.array_equal(recording.samples[start : start + len(samples)], samples):
+                if np.array_equal(whole[start : start + len(samples)], samples):
                     places += 1
                     assert recording.label == label
         assert places == 1
 
 
 def test_few_watch_values_saturate() -> None:
-    samples = np.concatenate([recording.samples for recording in watch.recordings("train")])
+    samples = watch.quantise(
+        np.concatenate([recording.samples for recording in watch.recordings("train")])
+    )
     assert np.mean((samples == 0) | (samples == 255)) < 0.01
     assert samples.std(axis=0).min() > 10
 
@@ -353,8 +341,11 @@ def test_few_watch_values_saturate() -> None:
 def test_longest_watch_clips_can_be_cut() -> None:
     longest = watch.maximum_steps("test")
     assert longest >= 50, "equality streams need clips of 50 frames"
-    frames, _ = DATASETS["watch"].generate("test", 0, 0, longest)
-    assert frames.shape == (longest, 150)
+    for split in ("test", "train"):
+        longest = watch.maximum_steps(split)
+        for index in range(14):  # at any pace
+            frames, _ = DATASETS["watch"].generate(split, 0, index, longest)
+            assert frames.shape == (longest, 150)
 
 
 def test_features_of_video_are_motion_energy() -> None:

@@ -29,7 +29,6 @@ def test_shape_type_and_labels(name: str) -> None:
 
 def test_the_default_frame_has_57600_values() -> None:
     assert DATASETS["motion"].inputs == 57_600
-    assert DATASETS["photomotion"].inputs == 57_600
     assert DATASETS["watch"].inputs == 150
 
 
@@ -188,7 +187,7 @@ def test_missing_pillow_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch
     _forget()
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(DataError, match=r"pillow.*is not installed; pip install fdht\[train\]"):
-        load_clips("photomotion", "train", 1, 0)
+        load_clips("motion", "train", 1, 0)
     _forget()
 
 
@@ -204,7 +203,7 @@ def test_no_tensorflow_is_imported() -> None:
     code = (
         "import sys\n"
         "from fdht_models.data import load_clips\n"
-        "for name in ('motion', 'photomotion', 'watch'): load_clips(name, 'train', 1, 0)\n"
+        "for name in ('motion', 'watch'): load_clips(name, 'train', 1, 0)\n"
         "sys.exit('tensorflow' if 'tensorflow' in sys.modules else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, text=True)

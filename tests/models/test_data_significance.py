@@ -52,6 +52,26 @@ def test_the_interval_is_that_of_the_paper() -> None:
     assert found.first_is_better
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "clips", "low", "exact"),
+    # Only the interval finds a difference; both; the test finds one the other way; neither.
+    [
+        (20, 9, 1000, True, False),
+        (30, 9, 1000, True, True),
+        (9, 30, 1000, False, True),
+        (9, 9, 1000, False, False),
+    ],
+)
+def test_test_and_interval_must_agree(
+    first: int, second: int, clips: int, low: bool, exact: bool
+) -> None:
+    order = np.arange(clips)
+    found = compare_paired(order < first, (order >= first) & (order < first + second))
+    assert (found.interval[0] > 0) is low
+    assert (found.p_value < 0.05) is exact
+    assert found.first_is_better is (low and exact)
+
+
 def test_equally_good_ones_are_seldom_told_apart_and_the_interval_holds_the_truth() -> None:
     """In 2,000 drawings of 100 clips, true difference 0 or 0.1."""
     generator = np.random.default_rng(0)

@@ -72,7 +72,7 @@ def test_the_default_experiment_keeps_its_budget() -> None:
 
 
 def test_three_experiments_ship() -> None:
-    assert set(experiment_names()) >= {"motion", "photomotion", "watch"}
+    assert set(experiment_names()) >= {"motion", "watch"}
 
 
 def test_the_digest_covers_what_changes_a_model_and_nothing_else() -> None:

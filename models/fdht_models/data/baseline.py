@@ -181,13 +181,14 @@ def _all_frames(train: ClipSet, test: ClipSet, count: int) -> Baseline:
     labels, groups = _known(train, count)
     fit_on, score_on = train.frames[:count], test.frames
     if fit_on[0].size <= count:
-        values = _side_by_side(fit_on), _side_by_side(score_on)
+        wide = (len(fit_on), -1), (len(score_on), -1)
+        values = fit_on.reshape(wide[0]), score_on.reshape(wide[1])
         found, strength = logistic_predictions(values[0], labels, values[1], groups)
     else:  # frame after frame: side by side they may be larger than the memory
 
-        def parts() -> Iterator[tuple[_Values, _Values]]:
+        def parts() -> Iterator[tuple[_Frames, _Frames]]:
             for step in range(fit_on.shape[1]):
-                yield fit_on[:, step].astype(np.float32), score_on[:, step].astype(np.float32)
+                yield fit_on[:, step], score_on[:, step]
 
         found, strength = logistic_predictions_in_parts(parts, labels, groups)
     return _regression_row(ALL_FRAMES, found, strength, count, test)
@@ -205,9 +206,9 @@ def _best_single_frame(train: ClipSet, test: ClipSet, whole: int) -> Baseline:
     many = train.of(slice(MOST_CLIPS))
     found: dict[str, _Labels] = {}
     for place in _PLACES:
-        fit_on, score_on = _whole(train.frames[:whole], place), _whole(test.frames, place)
+        seen = _place(train.frames[:whole], place), _place(test.frames, place)
         name = f"{_LOGISTIC}, {place} frame"
-        found[name], _ = logistic_predictions(fit_on, labels, score_on, groups)
+        found[name], _ = logistic_predictions(seen[0], labels, seen[1], groups)
         fit_on, score_on = _small(many, place), _small(test, place)
         for name, make in _classifiers().items():
             found[f"{name}, {place} frame"] = _predictions(make(), fit_on, many.labels, score_on)
@@ -229,18 +230,9 @@ def _known(train: ClipSet, count: int) -> tuple[_Labels, _Labels | None]:
     return train.labels[:count], None if train.groups is None else train.groups[:count]
 
 
-def _side_by_side(frames: _Frames) -> _Values:
-    return frames.reshape(len(frames), -1).astype(np.float32)
-
-
 def _place(frames: _Frames, place: str) -> _Frames:
     steps = frames.shape[1]
     return frames[:, {"first": 0, "middle": steps // 2, "last": steps - 1}[place]]
-
-
-def _whole(frames: _Frames, place: str) -> _Values:
-    """Every value of a frame of [clips, steps, inputs]: float32 [clips, inputs]."""
-    return _place(frames, place).astype(np.float32)
 
 
 def _means(frames: _Frames) -> _Values:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from fdht_models.data.folders.catalogue import FOLDER_SETS
 from fdht_models.data.motion import MOTION
-from fdht_models.data.photomotion import PHOTOMOTION
 from fdht_models.data.types import DataSet
 from fdht_models.data.watch import WATCH
 from fdht_models.errors import ConfigError, near_matches
 
-DATASETS: dict[str, DataSet] = {
-    data_set.name: data_set for data_set in (MOTION, PHOTOMOTION, WATCH)
-}
+DATASETS: dict[str, DataSet] = {data_set.name: data_set for data_set in (MOTION, WATCH)}
 
 
 def get_dataset(name: str) -> DataSet:

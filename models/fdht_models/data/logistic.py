@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,9 @@ _PARTS = 3
 _CHOOSING = 900  # samples that the strength is chosen on, the first ones
 _ITERATIONS = 60
 _TOLERANCE = 1e-3
-_BLOCK = 256  # samples at a time whose products are taken
+_COLUMNS = 8192  # inputs at a time whose products are taken
 
-Values = NDArray[np.floating[Any]]
+Values = NDArray[Any]
 _Labels = NDArray[np.int64]
 _Doubles = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def logistic_predictions(
     Three parts of the first 900 samples choose among `STRENGTHS`; all samples are fitted.
 
     Args:
-        train: [samples, inputs].
+        train: [samples, inputs], of any numbers.
         labels: classes of `train`, [samples].
         test: samples to classify, [others, inputs].
         groups: numbers of the sources of `train`, [samples], if they are known: samples of one
@@ -74,7 +74,7 @@ def logistic_predictions(
     if train.shape[1] > len(train):
         return logistic_predictions_in_parts(lambda: [(train, test)], labels, groups)
     mean = train.mean(axis=0, dtype=np.float64)
-    centred = train - mean
+    centred = train.astype(np.float64) - mean
     size = float(np.sqrt(np.mean(np.einsum("ij,ij->i", centred, centred)))) or 1.0
     model, best = _fitted(centred / size, labels, groups)
     return model.choose((test - mean) / size @ model.weights), best
@@ -98,12 +98,9 @@ def logistic_predictions_in_parts(
     sums = combine(model.weights).astype(np.float32)
     scores: Any = 0.0
     for train, test in parts():
-        centred, mean = _centred(train)
-        weights = centred.T @ sums
-        blocks = [
-            (test[first : first + _BLOCK] - mean) @ weights for first in range(0, len(test), _BLOCK)
-        ]
-        scores = scores + np.concatenate(blocks, dtype=np.float64)
+        for some in _columns(train):
+            centred, mean = _centred(train[:, some])
+            scores = scores + ((test[:, some] - mean) @ (centred.T @ sums)).astype(np.float64)
     return model.choose(scores), best
 
 
@@ -127,8 +124,9 @@ def span_coordinates(
     """
     gram: Any = 0.0
     for part in parts:
-        centred, _ = _centred(part)
-        gram = gram + (centred @ centred.T).astype(np.float64)
+        for some in _columns(part):
+            centred, _ = _centred(part[:, some])
+            gram = gram + (centred @ centred.T).astype(np.float64)
     size = float(np.mean(gram.diagonal())) or 1.0
     # Errors of single precision are independent: of a matrix of them, sqrt(n) times as large.
     noise = np.sqrt(len(gram)) * float(np.finfo(np.float32).eps) * gram.diagonal().max() / size
@@ -149,9 +147,18 @@ def span_coordinates(
     return coordinates, combine
 
 
-def _centred(part: Values) -> tuple[Values, Values]:
-    mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return part - mean, mean
+def _columns(part: Values) -> Iterator[slice]:
+    """Few enough inputs at a time that they need no memory to speak of."""
+    for first in range(0, part.shape[1], _COLUMNS):
+        yield slice(first, first + _COLUMNS)
+
+
+def _centred(part: Values) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """In single precision, and what was taken off."""
+    values = part.astype(np.float32)
+    mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    values -= mean
+    return values, mean
 
 
 def _fitted(values: _Doubles, labels: _Labels, groups: _Labels | None) -> tuple[_Model, float]:

@@ -150,7 +150,7 @@ def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Pat
 
 def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
     """The head of a report for people."""
-    from fdht_pipeline import accuracy_lines
+    from fdht_models.training.comparison import accuracy_lines
 
     lines = accuracy_lines(report["accuracy"])
     lines += _class_lines(report["accuracy"].get("per_class") or ())

@@ -24,7 +24,7 @@ from fdht_models.metrics import check_metrics
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling
 from fdht_models.preprocessing.protocols import choose_frames
 from fdht_models.training import evaluate
-from fdht_models.training.comparison import accuracy_lines, scores_of
+from fdht_models.training.comparison import accuracy_lines, scores_of, verdict
 from tests import stage_files
 from tests.models.folders_samples import SIZE, ucf11
 
@@ -91,6 +91,7 @@ def test_a_lead_that_chance_explains_is_none() -> None:
         found = scores_of(BaselineTable((row,)), own, labels)["comparison"]
         assert found["difference"] == pytest.approx(0.05)
         assert found["better"] is better
+        assert verdict(found).startswith(BETTER if better else NOT_BETTER)
 
 
 def test_of_equally_accurate_ones_the_least_surely_beaten_is_named() -> None:

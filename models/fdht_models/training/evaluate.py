@@ -136,6 +136,8 @@ def evaluate(
         counts["single_frame_train"] = min(len(train), MOST_CLIPS)
         counts["logistic_train"] = logistic_clips(len(train), train.frames.shape[2])
         display.say("fitting classifiers without a memory, which the network has to beat")
+        if experiment.source.feature not in (None, "pixels"):
+            display.say("reading the raw frames for the mean picture; left out where that fails")
         scores |= _baselines(experiment.source, clips, exact.argmax(axis=1), cache)
         if "single_frame_failure" in scores:
             display.say(f"without a comparison: {scores['single_frame_failure']}")

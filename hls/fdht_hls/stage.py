@@ -39,7 +39,7 @@ from fdht_models.artifacts import (
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
-from fdht_models.errors import ConversionError, FdhtError
+from fdht_models.errors import ConversionError, EqualityError, FdhtError
 from fdht_models.experiment import read_experiment
 from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
@@ -124,7 +124,11 @@ def convert_stage(
         tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
             done = unfinished(directory, inputs)
-            _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+            try:
+                _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+            except EqualityError:
+                done.remove()  # a core that is wrong is not what to go on from
+                raise
         done.remove()
         fresh = True
     else:

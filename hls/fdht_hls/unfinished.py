@@ -61,7 +61,7 @@ class Unfinished:
         write_json(self.directory / _COMPARISONS, {"inputs": dict(self.inputs), "done": value})
 
     def remove(self) -> None:
-        """Removes what is kept: the conversion is done."""
+        """Removes what is kept: the conversion is done, or its core is wrong."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -327,7 +327,11 @@ def test_a_table_says_class_group_and_split(root: Path) -> None:
     }
     assert any("no line of clips.csv names them: 1 (walk/4.avi)" in note for note in listing.notes)
     request = request_of(root, fold_rule="table", folds=None)
-    train, _ = load_folder(request, "train", root.parent / "cache")
+    train, report = load_folder(request, "train", root.parent / "cache")
+    assert not any("are not used" in note for note in report.notes)
+    _, report = load_folder(request_of(root), "train", root.parent / "cache")
+    assert any("the splits that clips.csv or the pattern tell are not used" in note
+               for note in report.notes)  # fmt: skip
     test, _ = load_folder(request, "test", root.parent / "cache")
     assert (len(train), len(test)) == (2, 1)
 

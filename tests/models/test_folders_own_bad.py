@@ -419,3 +419,17 @@ def test_tables_changed_at_random_are_refused_or_read_as_they_stand(
             for value in (row.name, row.group, row.split):
                 assert value.replace('"', '""') in text or value in text
     assert 0 < accepted < 300
+
+
+def test_names_are_compared_composed(root: Path) -> None:
+    (root / "walk/3.avi").rename(root / "walk/cafe\u0301.avi")  # as some systems unpack it
+    table(root, "path,group\nwalk/caf\u00e9.avi,x\nwalk/4.avi,y\nrun/1.avi,x\nrun/2.avi,y\n")
+    listing = listed(root)
+    assert {clip.group for clip in listing.clips} == {"x", "y"} and not listing.skipped
+
+
+def test_a_folder_that_is_linked_twice_counts_once(root: Path) -> None:
+    (root / "jog").symlink_to(root / "run", target_is_directory=True)
+    (root / "walk" / "up").symlink_to(root, target_is_directory=True)
+    listing = listed(root)
+    assert len(listing.clips) == 4 and len(listing.classes) == 2

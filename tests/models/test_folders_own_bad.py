@@ -433,3 +433,6 @@ def test_a_folder_that_is_linked_twice_counts_once(root: Path) -> None:
     (root / "walk" / "up").symlink_to(root, target_is_directory=True)
     listing = listed(root)
     assert len(listing.clips) == 4 and len(listing.classes) == 2
+    again = "folders that links lead to a second time, used once: 2 ("
+    assert any(note.startswith(again) for note in listing.notes)
+    assert not any("without a clip" in note for note in listing.notes)

@@ -296,6 +296,11 @@ def _file_notes(tree: Tree, files: ClipFiles) -> list[str]:
     archives = set(tree.archives)
     others = [path for path in files.others if path not in archives]
     notes = archive_notes(tree.archives) + left_out_notes(others, "no clips of this kind")
+    if tree.again:
+        notes.append(
+            f"folders that links lead to a second time, used once: {len(tree.again)} "
+            f"({name_some(tree.again)})"
+        )
     if files.pictured and len(files.pictured) < len(files.clips):
         notes.append(
             f"folders of pictures that count as a clip each: {len(files.pictured)} "
@@ -336,6 +341,7 @@ def _empty_class_notes(
         for folder in tree.folders
         if folder.parent == top
         and folder not in used
+        and folder not in tree.again
         and (classes is None or folder.name in classes)
     ]
     if not empty:

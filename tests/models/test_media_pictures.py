@@ -1,4 +1,4 @@
-"""Folders of pictures as clips, and what files say of themselves; compared with Pillow's reading."""
+"""Folders of pictures as clips, and what files say of themselves; compared with Pillow."""
 
 from __future__ import annotations
 
@@ -185,18 +185,18 @@ def test_a_description_decodes_one_picture(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_hidden_pictures_are_no_frames(tmp_path: Path) -> None:
-    """VP8 keeps pictures that are decoded for others only in packets of their own."""
-    noise = np.random.default_rng(0).integers(-30, 30, (60, HEIGHT, WIDTH, 3))
-    path = write(
-        tmp_path / "x.webm",
-        np.clip(moving(60).astype(int) + noise, 0, 255).astype(np.uint8),
-        "libvpx",
-        **{"auto-alt-ref": "1", "lag-in-frames": "25", "arnr-maxframes": "7", "arnr-strength": "5"},
-    )
+    """VP8 may keep a picture that is decoded for others only in a packet of its own."""
+    path = write(tmp_path / "x.webm", moving(20), "libvpx")
     with av.open(str(path)) as container:
-        packets = sum(1 for packet in container.demux(video=0) if packet.size)
-    assert packets > 60
-    assert describe_media(path).frames == 60
+        packet = bytes([packet for packet in container.demux(video=0) if packet.size][10])
+    data = bytearray(path.read_bytes())
+    data[data.index(packet)] &= ~0x10  # RFC 6386, 9.1: show_frame
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        assert sum(1 for packet in container.demux(video=0) if packet.size) == 20
+        container.seek(0)
+        assert sum(1 for _ in container.decode(video=0)) == 19
+    assert describe_media(path).frames == 19
 
 
 def test_a_damaged_video_says_so(tmp_path: Path) -> None:

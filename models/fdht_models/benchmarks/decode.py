@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from fdht_models.benchmarks.clips import KINDS, ClipKind, make_clips
 from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
-from fdht_models.errors import EqualityError
+from fdht_models.errors import ConfigError, EqualityError, near_matches
 from fdht_models.media import Clock, VideoFile
 from fdht_models.media.library import av
 from fdht_models.preprocessing.frames import Frames, read_frames, read_twice
@@ -63,6 +63,38 @@ READINGS = (
     Reading("consecutive", 50),
     Reading("tt_rnn", 50, 2),
 )
+
+
+def workload_of(
+    sizes: Sequence[str], protocols: Sequence[str], times: int
+) -> tuple[list[ClipKind], list[Reading]]:
+    """The clips and readings that a user names; all where nothing is named.
+
+    Args:
+        sizes: such as "1920x1080".
+        protocols: of `READINGS`.
+        times: as many clips of each kind as there are by default.
+
+    Raises:
+        ConfigError: there are no clips of that size, or no such protocol is measured.
+    """
+    known = sorted({f"{kind.width}x{kind.height}" for kind in KINDS})
+    _check_named("size", sizes, known)
+    _check_named("protocol", protocols, [reading.protocol for reading in READINGS])
+    kinds = [
+        replace(kind, count=kind.count * times)
+        for kind in KINDS
+        if not sizes or f"{kind.width}x{kind.height}" in sizes
+    ]
+    return kinds, [one for one in READINGS if not protocols or one.protocol in protocols]
+
+
+def _check_named(field: str, named: Sequence[str], known: Sequence[str]) -> None:
+    for value in named:
+        if value not in known:
+            raise ConfigError(
+                "is not measured", field=field, value=value, remedy=near_matches(value, known)
+            )
 
 
 def bench_decode(
@@ -203,8 +235,9 @@ def report(result: dict[str, Any]) -> Group:
     machine, setting = result["machine"], result["setting"]
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, one thread used; "
-        f"{setting['clips']} clips of {setting['bytes'] / 1e6:.1f} MB to {setting['width']}x{setting['height']}, fastest of "
-        f"{setting['rounds']} turns; {setting['how']}",
+        f"{setting['clips']} clips of {setting['bytes'] / 1e6:.1f} MB, "
+        f"to {setting['width']}x{setting['height']}, fastest of {setting['rounds']} turns; "
+        f"{setting['how']}",
         f"Met where it is {LEAST_GAIN:g} times as fast as decoding twice, or {LEAST_SHARE:g} of "
         "FFmpeg's speed.",
     ]

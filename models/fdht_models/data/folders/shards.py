@@ -31,7 +31,7 @@ from fdht_models.versions import package_versions
 
 _STAGE = "shard"
 _FRAMES, _STATES = "frames.bin", "clips.json"
-_VERSION = 3  # counts changes of this package that change decoded bytes
+_VERSION = 4  # counts changes of this package that change decoded bytes
 _BYTES = 32 << 20
 # A shard is what an interruption may cost: some seconds of decoding.
 _CLIPS = {VIDEO: 32, SPIKES: 1024, SPEECH: 4096, VECTORS: 256}

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from fdht_models.media import PixelConverter, VideoFile, sparse
+from fdht_models.media import PixelConverter, VideoFile, describe_media, sparse
+from fdht_models.media import video as video_module
 from fdht_models.media.coding import Unproven, inspector_for
 from fdht_models.media.sparse import plan_stretches
 from fdht_models.media.table import PacketTable
@@ -120,6 +121,29 @@ def test_some_frames_are_what_they_are_among_all(kind: str, tmp_path: Path) -> N
         found = sparsely(path, chosen)
         assert found is not None
         np.testing.assert_array_equal(found.pictures, [whole.pictures[frame] for frame in chosen])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["x264", "x264 mkv", "x264 fragments", "x264 ts", "x265 open", "mpeg4 avi", "mpeg1", "vp9"],
+)
+def test_packets_of_long_files_are_read_again(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not kept in memory: seeking finds them, or everything is decoded."""
+    monkeypatch.setattr(video_module, "_MOST_KEPT", 0)
+    name, codec, pixels, options, container, _ = SPARSE[kind]
+    path = write(tmp_path / name, film(), codec, pixels, container=container, **options)
+    whole = everything(path)
+    sought = 0
+    for chosen in choices(COUNT)[::3]:
+        sought += sparsely(path, chosen) is not None
+        found = read_frames(path, lambda _, chosen=chosen: chosen, HEIGHT, WIDTH)
+        assert found.clock == whole.clock
+        np.testing.assert_array_equal(found.pictures, [whole.pictures[frame] for frame in chosen])
+    assert describe_media(path).frames == COUNT
+    if kind not in ("x264 ts", "mpeg1"):  # seeking leads into the middle of these
+        assert sought == len(choices(COUNT)[::3])
 
 
 @pytest.mark.parametrize("kind", WHOLLY)

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from fdht_models.media import PixelConverter, VideoFile, describe_media, sparse
+from fdht_models.media import VideoFile, describe_media, sparse
 from fdht_models.media import video as video_module
 from fdht_models.media.coding import Unproven, inspector_for
 from fdht_models.media.sparse import plan_stretches
@@ -94,9 +94,9 @@ def everything(path: Path) -> Frames:
     return read_twice(path, lambda clock: list(range(clock.count)), HEIGHT, WIDTH)
 
 
-def sparsely(path: Path, chosen: list[int]) -> Frames | None:
-    with VideoFile(path) as video:
-        return read_sparsely(video, lambda _: chosen, PixelConverter(path, HEIGHT, WIDTH))
+def sparsely(path: Path, chosen: list[int], threads: int = 1) -> Frames | None:
+    with VideoFile(path, threads) as video:
+        return read_sparsely(video, lambda _: chosen, HEIGHT, WIDTH)
 
 
 def choices(count: int) -> list[list[int]]:
@@ -156,6 +156,36 @@ def test_what_is_not_known_is_decoded_wholly(kind: str, tmp_path: Path) -> None:
         found = read_frames(path, lambda _, chosen=chosen: chosen, HEIGHT, WIDTH)
         np.testing.assert_array_equal(found.pictures, [whole.pictures[frame] for frame in chosen])
         assert found.clock == whole.clock
+
+
+@pytest.mark.parametrize("kind", ["x264", "x264 ts", "x265 open", "vp9", "mjpeg"])
+@pytest.mark.parametrize("threads", [0, 3])
+def test_threads_give_the_same_frames(kind: str, threads: int, tmp_path: Path) -> None:
+    name, codec, pixels, options, container, _ = SPARSE[kind]
+    path = write(tmp_path / name, film(), codec, pixels, container=container, **options)
+    whole = everything(path)
+    for chosen in (list(range(COUNT)), [2, 30, 41], [44], []):
+        found = sparsely(path, chosen, threads)
+        assert found is not None
+        assert len(found.pictures) == len(chosen)
+        for picture, frame in zip(found.pictures, chosen, strict=True):
+            np.testing.assert_array_equal(picture, whole.pictures[frame])
+
+
+def test_each_thread_has_stretches_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "x.mp4", film(), "libx264", g="10")
+    shares: list[int] = []
+    real = sparse._decode_beside
+
+    def counted(video: VideoFile, stretches: list[sparse.Stretch], convert: object) -> bool:
+        shares.append(sum(len(stretch.packets) for stretch in stretches))
+        return real(video, stretches, convert)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sparse, "_decode_beside", counted)
+    sparsely(path, [3, 12, 24, 36, 42], 2)
+    assert len(shares) == 2 and min(shares) > 5
 
 
 def test_little_is_decoded(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -136,6 +137,17 @@ class VideoFile:
     def stream(self) -> Any:
         """PyAV's stream."""
         return self._stream
+
+    @property
+    def threads(self) -> int:
+        """Threads that may decode it."""
+        return self._threads or os.cpu_count() or 1
+
+    def again(self) -> VideoFile:
+        """The same file, open once more for a decoder of one thread; packets are shared."""
+        other = VideoFile(self.path)
+        other._table, other.damage = self.packet_table(), self.damage
+        return other
 
     @property
     def states_lengths(self) -> bool:

@@ -262,6 +262,8 @@ def test_arrays_of_other_shapes(tmp_path: Path, nothing_decoded: None) -> None:
     assert found["a/wide.npy"] == "is of shape (3, 6), not [frames, 5]"
     assert found["a/no.npy"] == "is not a .npy file"
     assert found["a/cut.npy"] == "has more or fewer bytes than it states"
+    with pytest.raises(ConfigError, match=r"full_scale: is missing: \d\.npy holds numbers"):
+        list_folder(FolderRequest("folders", tmp_path, kind="arrays", inputs=5))
     with pytest.raises(ConfigError, match="inputs: is missing"):
         FolderRequest("folders", tmp_path, kind="arrays").complete()
     with pytest.raises(DataError, match="an array has no seconds"):

@@ -61,8 +61,10 @@ def read_values(
     return ClipInputs(pad_front(frames, sampling.steps), len(found), len(frames))
 
 
-def check_header(path: Path, length: int) -> int:
-    """Returns how many frames an array states that it holds, without reading them.
+def check_header(path: Path, length: int) -> tuple[int, bool]:
+    """Returns how many frames an array states that it holds, and whether they are codes already.
+
+    None of them is read.
 
     Args:
         path: the .npy file.
@@ -90,7 +92,7 @@ def check_header(path: Path, length: int) -> int:
     _check_kind(path, shape, dtype, length)
     if end - start != shape[0] * length * dtype.itemsize:
         raise _unusable(path, "has more or fewer bytes than it states", length)
-    return int(shape[0])
+    return int(shape[0]), dtype == np.uint8
 
 
 def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np.uint8]:

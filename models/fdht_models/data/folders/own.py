@@ -32,6 +32,7 @@ class OwnLayout:
     pattern: str | None = None
     classes: tuple[str, ...] | None = None
     inputs: int | None = None
+    full_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def list_own(
             cannot be.
     """
     tree = walk(root, TITLE, _REMEDY)
-    files = find_clips(tree, layout.kind, layout.inputs, bar)
+    files = find_clips(tree, layout.kind, layout.inputs, layout.full_scale, bar)
     table = read_table(root / TABLE) if PurePosixPath(TABLE) in (*tree.files, *tree.empty) else None
     if table is not None and layout.kind == ARRAYS:
         _refuse_spans(root, table)

@@ -104,6 +104,31 @@ def bench_widths(
         widths.write_sweep(result, output)
 
 
+@bench.command(name="decode")
+def bench_decode(
+    size: Annotated[
+        list[str] | None,
+        typer.Option("--size", help="Only clips of this WIDTHxHEIGHT; may be repeated."),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option("--protocol", help="Only this one; may be repeated.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Times as many clips of each kind.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
+    build: Annotated[Path, typer.Option("--build", help="Where it keeps clips.")] = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Reading clips: decoded twice, as they are read, and FFmpeg alone."""
+    from fdht_models.benchmarks import decode
+
+    workload = decode.workload_of(size or (), protocol or (), clips)
+    result = decode.bench_decode(build / "clips", *workload, rounds=rounds)
+    if as_json:
+        emit(result)
+    else:
+        _wide_console().print(decode.report(result))
+
+
 @bench.command(name="emulation")
 def bench_emulation(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 5,

@@ -47,6 +47,9 @@ def data(
         str | None, typer.Option(help="A regular expression that names class, group or split.")
     ] = None,
     inputs: Annotated[int | None, typer.Option(min=1, help="Of arrays, values a frame.")] = None,
+    full_scale: Annotated[
+        float | None, typer.Option(help="Of arrays of numbers, which becomes the code 255.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Whose clips to show or check: train, test.")] = "all",
     check: Annotated[bool, typer.Option("--check", help="Decode all clips to their ends.")] = False,
     sheet: Annotated[
@@ -66,7 +69,7 @@ def data(
         )
     if sheet is not None:
         check_sheet(sheet)
-    own = {"kind": kind, "pattern": pattern, "inputs": inputs}
+    own = {"kind": kind, "pattern": pattern, "inputs": inputs, "full_scale": full_scale}
     request = _request(source, experiment, data_root, own)
     with Bars(True) as bars, ExitStack() as stack:
 

@@ -217,10 +217,28 @@ def test_folds_of_own_clips_are_by_group(recipe: Path, clips: Path) -> None:
 def test_the_experiment_of_the_documentation_can_be_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs/datasets.md").read_text(encoding="utf-8")
     blocks = [block.split("```")[0] for block in page.split("```toml\n")[1:]]
-    assert len(blocks) == 2
+    assert len(blocks) >= 2
     (tmp_path / "own.toml").write_text(blocks[0])
     experiment = load_experiment(tmp_path / "own.toml")
     assert experiment.source.classes == ("walk", "fall")
     (tmp_path / "digits.toml").write_text(blocks[1])
     source = source_of(asdict(DataSettings(**read_toml_file(tmp_path / "digits.toml")["data"])))
     assert source.frame_shape == (80,) and source.steps == 25
+
+
+def test_arrays_are_shown_as_the_network_sees_them(capsys: Any, tmp_path: Path) -> None:
+    for label in ("hot", "cold"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for number in range(5):
+            values = np.random.default_rng(number).random((20, 8)).astype(np.float32)
+            np.save(tmp_path / "own" / label / f"{number}.npy", values)
+    options = ["--kind", "arrays", "--inputs", "8"]
+    assert "full_scale: is missing" in failed(capsys, "data", tmp_path / "own", *options)
+    sheet = tmp_path / "sheet.png"
+    shown = run(
+        capsys, "data", tmp_path / "own", *options, "--full-scale", "1", "--sheet", sheet, "--check"
+    )
+    assert "10 files: [frames, 8]" in shown and "20 / 20 / 20" in shown
+    assert "decoded 10 clips: 0 damaged" in shown
+    with Image.open(sheet) as picture:
+        assert len(np.unique(np.asarray(picture))) > 100

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fdht_models.data import source_of
 from fdht_models.data.folders import (
     FolderRequest,
     Listing,
@@ -16,9 +19,18 @@ from fdht_models.data.folders import (
     load_folder,
 )
 from fdht_models.data.types import SPLITS
-from fdht_models.errors import DataError
+from fdht_models.errors import ConfigError, DataError
+from fdht_models.experiment import load_experiment
 from fdht_models.preprocessing import read_clip
-from tests.models.folders_samples import SIZE, random_frames, write_sphere, write_video, write_wav
+from fdht_models.sections import DataSettings
+from tests.models.folders_samples import (
+    SIZE,
+    random_frames,
+    ucf11,
+    write_sphere,
+    write_video,
+    write_wav,
+)
 
 
 def listed(root: Path, **settings: object) -> Listing:
@@ -166,3 +178,60 @@ def test_parts_of_videos_are_their_frames(tmp_path: Path) -> None:
     made = dict(zip(names, clips.frames, strict=True))
     np.testing.assert_array_equal(made["a"], frames[:10].reshape(10, -1))
     np.testing.assert_array_equal(made["b"], frames[40:].reshape(10, -1))
+
+
+def test_groups_that_test_are_of_any_set_with_groups(tmp_path: Path) -> None:
+    ucf11(tmp_path / "UCF11")
+    request = FolderRequest("ucf11", tmp_path / "UCF11", test_groups=("02", "04"), **SIZE)
+    test, _ = load_folder(request, "test", tmp_path / "cache")
+    assert len(test) == 8 and test.groups is not None and len(set(test.groups)) == 2
+    assert test.classes == ("basketball", "biking")
+    with pytest.raises(ConfigError, match="pattern: has no effect on 'ucf11'"):
+        FolderRequest("ucf11", tmp_path, pattern="(?P<group>x)").complete()
+
+
+def section(root: Path | None = None, **more: object) -> dict[str, Any]:
+    given = {"set": "folders", "root": None if root is None else str(root), "steps": 4, **SIZE}
+    return asdict(DataSettings(**{**given, **more}))  # type: ignore[arg-type]
+
+
+def test_classes_are_known_by_name_or_by_the_folder(tmp_path: Path) -> None:
+    videos(tmp_path, "walk/1.avi", "run/2.avi")
+    assert source_of(section(classes=("walk", "run"))).classes == ("walk", "run")
+    assert source_of(section(tmp_path)).class_names == ("run", "walk")
+    unknown = source_of(section())
+    assert unknown.inputs == 12 * 16 * 3  # shapes are known
+    with pytest.raises(ConfigError, match=r"data\.root: is missing: the folder of your own clips"):
+        unknown.class_names  # noqa: B018
+    with pytest.raises(DataError, match=r"data\.root = .*it alone tells the classes"):
+        source_of(section(tmp_path / "nowhere")).class_count  # noqa: B018
+    assert len(load_experiment("ytc-kcp-lstm").source.class_names) == 47
+
+
+def test_own_clips_are_mixed_where_their_classes_are_named(tmp_path: Path) -> None:
+    for place, names in (("one", ("walk", "run")), ("two", ("run", "jump"))):
+        videos(tmp_path / place, *(f"{name}/{n}.avi" for name in names for n in range(4)))
+    parts = (section(tmp_path / "one", classes=("walk", "run"), folds=2),
+             section(tmp_path / "two", classes=("run", "jump"), folds=2))  # fmt: skip
+    mixed = source_of({**parts[0], "mix": (parts[1],)})
+    assert mixed.classes == ("walk", "run", "jump") and mixed.class_count == 3
+    clips = mixed.load("train", tmp_path / "cache")
+    assert len(clips) == 8 and set(clips.labels) == {0, 1, 2}
+    with pytest.raises(ConfigError, match=r"name them in data\.mix\[0\]\.classes"):
+        source_of({**parts[0], "mix": (section(tmp_path / "two"),)})
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"bands": 20}, r"data\.bands: has no effect on clips of the kind 'video'"),
+        ({"kind": "sound"}, r"data\.height: has no effect on clips of the kind 'sound'"),
+        ({"frame_ms": 3.0}, r"data\.frame_ms: has no effect"),
+        ({"kind": "films"}, r"data\.kind = 'films'"),
+        ({"protocol": "window"}, r"data\.protocol = 'window': your own clips have no such"),
+        ({"fold_rule": "published"}, r"data\.fold_rule = 'published'"),
+    ],
+)
+def test_keys_without_effect_are_refused(more: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        source_of(section(**more))

@@ -262,6 +262,8 @@ def test_arrays_of_other_shapes(tmp_path: Path, nothing_decoded: None) -> None:
     assert found["a/wide.npy"] == "is of shape (3, 6), not [frames, 5]"
     assert found["a/no.npy"] == "is not a .npy file"
     assert found["a/cut.npy"] == "has more or fewer bytes than it states"
+    with pytest.raises(ConfigError, match=r"full_scale: is missing: \d\.npy holds numbers"):
+        list_folder(FolderRequest("folders", tmp_path, kind="arrays", inputs=5))
     with pytest.raises(ConfigError, match="inputs: is missing"):
         FolderRequest("folders", tmp_path, kind="arrays").complete()
     with pytest.raises(DataError, match="an array has no seconds"):
@@ -327,7 +329,11 @@ def test_a_table_says_class_group_and_split(root: Path) -> None:
     }
     assert any("no line of clips.csv names them: 1 (walk/4.avi)" in note for note in listing.notes)
     request = request_of(root, fold_rule="table", folds=None)
-    train, _ = load_folder(request, "train", root.parent / "cache")
+    train, report = load_folder(request, "train", root.parent / "cache")
+    assert not any("are not used" in note for note in report.notes)
+    _, report = load_folder(request_of(root), "train", root.parent / "cache")
+    assert any("the splits that clips.csv or the pattern tell are not used" in note
+               for note in report.notes)  # fmt: skip
     test, _ = load_folder(request, "test", root.parent / "cache")
     assert (len(train), len(test)) == (2, 1)
 
@@ -415,3 +421,20 @@ def test_tables_changed_at_random_are_refused_or_read_as_they_stand(
             for value in (row.name, row.group, row.split):
                 assert value.replace('"', '""') in text or value in text
     assert 0 < accepted < 300
+
+
+def test_names_are_compared_composed(root: Path) -> None:
+    (root / "walk/3.avi").rename(root / "walk/cafe\u0301.avi")  # as some systems unpack it
+    table(root, "path,group\nwalk/caf\u00e9.avi,x\nwalk/4.avi,y\nrun/1.avi,x\nrun/2.avi,y\n")
+    listing = listed(root)
+    assert {clip.group for clip in listing.clips} == {"x", "y"} and not listing.skipped
+
+
+def test_a_folder_that_is_linked_twice_counts_once(root: Path) -> None:
+    (root / "jog").symlink_to(root / "run", target_is_directory=True)
+    (root / "walk" / "up").symlink_to(root, target_is_directory=True)
+    listing = listed(root)
+    assert len(listing.clips) == 4 and len(listing.classes) == 2
+    again = "folders that links lead to a second time, used once: 2 ("
+    assert any(note.startswith(again) for note in listing.notes)
+    assert not any("without a clip" in note for note in listing.notes)

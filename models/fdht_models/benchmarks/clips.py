@@ -75,7 +75,7 @@ def make_clips(directory: Path, kinds: Sequence[ClipKind]) -> list[tuple[ClipKin
     tools = {"version": _VERSION, **package_versions("av", "numpy")}
     found = []
     for kind in kinds:
-        name = digest_of({**asdict(kind), **tools})[:12]
+        name = digest_of({**asdict(kind), "count": 0, **tools})[:12]
         for number in range(kind.count):
             path = directory / f"{kind.codec}-{kind.height}-{name}-{number}{kind.suffix}"
             if not path.exists():

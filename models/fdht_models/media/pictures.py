@@ -103,7 +103,8 @@ def _numbering_note(order: Sequence[Path]) -> str:
     if not odd:
         return ""
     before, after = order[odd[0]].name, order[odd[0] + 1].name
-    more = f" and at {len(odd) - 1} more places" if len(odd) > 1 else ""
+    others = len(odd) - 1
+    more = f" and in {others} more place{'s' * (others > 1)}" if others else ""
     return f"numbers jump between {before} and {after}{more}"
 
 
@@ -111,4 +112,4 @@ def _others_note(names: Sequence[str]) -> str:
     if not names:
         return ""
     named = ", ".join(names[:_NAMED]) + (", .." if len(names) > _NAMED else "")
-    return f"{len(names)} other entries are left out: {named}"
+    return f"left out: {named}" + (f" ({len(names)} in all)" if len(names) > _NAMED else "")

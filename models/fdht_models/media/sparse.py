@@ -10,12 +10,16 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from fdht_models.media.library import Failure, attempt
 from fdht_models.media.table import PacketTable
 from fdht_models.media.video import VideoFile
+
+#: Makes what is called with each frame.
+Converter = Callable[[], Callable[[Any], None]]
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,57 @@ def plan_stretches(
     return [_stretch(table, needed, first, last) for first, last in bounds]
 
 
-def decode_frames(video: VideoFile, frames: Sequence[int], convert: Callable[[Any], None]) -> bool:
+def decode_frames(video: VideoFile, frames: Sequence[int], converter: Converter) -> bool:
     """Decodes some frames and those that they depend on.
 
     Args:
-        video: open, undamaged as far as packets tell, of which nothing was decoded.
+        video: open, undamaged as far as packets tell, of which nothing was decoded. Where it has
+            several threads, each decodes stretches of its own.
         frames: numbers of the wanted ones, in the order in which frames are shown.
-        convert: called with each of PyAV's frames that come out, wanted or not.
+        converter: called once by each thread; what it returns is called with each of PyAV's frames
+            that come out there, wanted or not.
 
     Returns:
         False if only all of the video will do, or the decoder gave out something else than was
-        expected. `convert` may have been called by then.
+        expected. Frames may have been converted by then.
     """
     table = video.packet_table()
     # Where a packet does not say how long it is, decoding tells whether the last one is whole.
     stretches = plan_stretches(table, frames, last=not video.states_lengths)
     if stretches is None:
         return False
+    shares = _shares(stretches, video.threads)
+    if len(shares) < 2:
+        return _decode_share(video, stretches, converter())
+    with ThreadPoolExecutor(len(shares)) as pool:
+        decoded = pool.map(lambda share: _decode_beside(video, share, converter()), shares)
+        return all([*decoded])
+
+
+def _shares(stretches: Sequence[Stretch], threads: int) -> list[list[Stretch]]:
+    """Stretches that follow each other, for each thread about as many packets."""
+    if threads < 2 or len(stretches) < 2:
+        return [list(stretches)]
+    total = sum(len(stretch.packets) for stretch in stretches)
+    shares: dict[int, list[Stretch]] = {}
+    before = 0
+    for stretch in stretches:
+        middle = before + len(stretch.packets) / 2
+        shares.setdefault(int(middle * threads / total), []).append(stretch)
+        before += len(stretch.packets)
+    return list(shares.values())
+
+
+def _decode_beside(
+    video: VideoFile, stretches: Sequence[Stretch], convert: Callable[[Any], None]
+) -> bool:
+    with video.again() as other:
+        return _decode_share(other, stretches, convert)
+
+
+def _decode_share(
+    video: VideoFile, stretches: Sequence[Stretch], convert: Callable[[Any], None]
+) -> bool:
     if stretches and stretches[0].packets[0] and not _warm_up(video):
         return False
     return all(_decode_stretch(video, stretch, convert) for stretch in stretches)

@@ -44,6 +44,10 @@ class PacketTable:
     pictures: tuple[Picture, ...] | None = None
     packets: tuple[Any, ...] = ()
 
+    def row(self, place: int) -> tuple[int | None, int]:
+        """Time and size of a packet, by which it is found again."""
+        return self.times[place], self.sizes[place]
+
     @functools.cached_property
     def shown(self) -> tuple[int, ...]:
         """Numbers of the packets whose pictures are shown, in the order in which they are.

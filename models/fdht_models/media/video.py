@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,8 @@ from fdht_models.media.table import PacketTable, read_table
 _BIT_EXACT = 1 << 23
 #: Bytes of a file whose packets are kept, so that they need not be read twice.
 _MOST_KEPT = 256 << 20
+#: What the packets of the last longer file said: many clips may be parts of one recording.
+_LONG: dict[tuple[str, int, int, int], tuple[PacketTable | None, Damage | None]] = {}
 #: Containers that state how long each packet is, so that one that is cut short is seen as such.
 _STATE_LENGTHS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flv", "ivf"}
 _SLACK_FRAMES = 1.5  # declared lengths are rounded
@@ -136,6 +139,17 @@ class VideoFile:
         return self._stream
 
     @property
+    def threads(self) -> int:
+        """Threads that may decode it."""
+        return self._threads or os.cpu_count() or 1
+
+    def again(self) -> VideoFile:
+        """The same file, open once more for a decoder of one thread; packets are shared."""
+        other = VideoFile(self.path)
+        other._table, other.damage = self.packet_table(), self.damage
+        return other
+
+    @property
     def states_lengths(self) -> bool:
         """True if a packet that is cut short is known without being decoded."""
         return self._container.format.name in _STATE_LENGTHS
@@ -147,11 +161,23 @@ class VideoFile:
         missing at the end. Whether they can be decoded is not known.
         """
         if self._table is None:
-            found = attempt(lambda: self.path.stat().st_size <= _MOST_KEPT)
-            keep = not isinstance(found, Failure) and found
-            self._table = read_table(self._packets, keep, self._stream)
-            self._set_damage(len(self._table.shown))
+            state = attempt(lambda: self.path.stat())
+            keep = not isinstance(state, Failure) and state.st_size <= _MOST_KEPT
+            if keep or isinstance(state, Failure):
+                self._read_table(keep=keep)
+            else:
+                key = (str(self.path), state.st_size, state.st_mtime_ns, state.st_ino)
+                if key not in _LONG:
+                    self._read_table(keep=False)
+                    _LONG.clear()
+                    _LONG[key] = (self._table, self.damage)
+                self._table, self.damage = _LONG[key]
+        assert self._table is not None
         return self._table
+
+    def _read_table(self, *, keep: bool) -> None:
+        self._table = read_table(self._packets, keep, self._stream)
+        self._set_damage(len(self._table.shown))
 
     def first_frame(self) -> Any:
         """The first frame, for which only one picture is decoded; None if there is none.
@@ -160,7 +186,7 @@ class VideoFile:
         """
         codec = self.decoder()
         # The None brings out what the decoder would hold back until it has seen what follows.
-        for packet in (*self.packet_table().packets[:1], None):
+        for packet in itertools.chain(self.packets((0,)), (None,)):
             frames = attempt(functools.partial(codec.decode, packet))
             if not isinstance(frames, Failure) and frames and not frames[0].is_corrupt:
                 return frames[0]
@@ -174,10 +200,39 @@ class VideoFile:
         self._open()
 
     def packets(self, places: Sequence[int]) -> Iterator[Any]:
-        """Some packets, by their numbers in the table; fewer where they cannot be read again."""
+        """Some packets, by their numbers in the table, ascending.
+
+        Of a file whose packets are not kept, fewer come where they are not found again.
+        """
         table = self.packet_table()
         if table.packets:
             yield from (table.packets[place] for place in places)
+            return
+        if not table.times:
+            return
+        wanted, place = frozenset(places), -1
+        for packet in self._from(table.times[places[0]] or 0):
+            said = (packet.pts, packet.size)
+            if place < 0:  # where the seek led to: a key packet at or before the first
+                found = (k for k in range(places[0] + 1) if table.row(k) == said)
+                place = next(found, -1)
+            if place < 0 or place > places[-1] or table.row(place) != said:
+                return
+            if place in wanted:
+                yield packet
+            place += 1
+
+    def _from(self, time: int) -> Iterator[Any]:
+        """Packets that hold data, from the last key packet at or before a time on."""
+        if isinstance(attempt(lambda: self._container.seek(time, stream=self._stream)), Failure):
+            return
+        packets = self._container.demux(self._stream)
+        while True:
+            packet = attempt(lambda: next(packets, None))
+            if packet is None or isinstance(packet, Failure) or packet.is_corrupt:
+                return
+            if packet.size:
+                yield packet
 
     def _source(self) -> Iterable[Any]:
         """The packets: kept, or read from the file."""

@@ -76,22 +76,22 @@ def read_frames(
     Raises:
         DataError: the file cannot be read, or the choice refuses it.
     """
-    converter = PixelConverter(path, height, width)
     with VideoFile(path, threads) as video:
-        found = None if check_all else read_sparsely(video, choose, converter)
+        found = None if check_all else read_sparsely(video, choose, height, width)
         if found is None:
             video.rewind()
-            found = _read_once(video, choose, converter)
+            found = _read_once(video, choose, PixelConverter(path, height, width))
     return found or read_twice(path, choose, height, width, threads)
 
 
-def read_sparsely(video: VideoFile, choose: Choice, converter: PixelConverter) -> Frames | None:
+def read_sparsely(video: VideoFile, choose: Choice, height: int, width: int) -> Frames | None:
     """Decodes only what the chosen frames depend on; see `fdht_models.media.sparse`.
 
     Args:
         video: open, of which nothing was read.
         choose: as in `read_frames`.
-        converter: to the pictures that are wanted.
+        height: rows of the pictures.
+        width: columns.
 
     Returns:
         None if that cannot be known, or came out otherwise.
@@ -106,12 +106,17 @@ def read_sparsely(video: VideoFile, choose: Choice, converter: PixelConverter) -
     due = {table.times[table.shown[frame]]: frame for frame in chosen}
     found: dict[int, NDArray[np.uint8]] = {}
 
-    def convert(frame: Any) -> None:
-        number = due.get(frame.pts)
-        if number is not None:
-            found[number] = converter.convert(frame, number)
+    def converter() -> Callable[[Any], None]:
+        pixels = PixelConverter(video.path, height, width)
 
-    if not decode_frames(video, chosen, convert):
+        def convert(frame: Any) -> None:
+            number = due.get(frame.pts)
+            if number is not None:
+                found[number] = pixels.convert(frame, number)
+
+        return convert
+
+    if not decode_frames(video, chosen, converter):
         return None
     return Frames([found[frame] for frame in chosen], chosen, table.clock)
 

@@ -13,7 +13,12 @@ from fdht_models.preprocessing.video import read_video
 
 
 def read_clip(
-    path: Path, key: str, preprocessing: Preprocessing, span: Span | None = None
+    path: Path,
+    key: str,
+    preprocessing: Preprocessing,
+    span: Span | None = None,
+    *,
+    threads: int = 1,
 ) -> ClipInputs:
     """Reads a clip as a network was trained on it.
 
@@ -22,13 +27,16 @@ def read_clip(
         key: names the clip; random choices depend on it.
         preprocessing: of the network.
         span: [first, last) of the clip's part of the file, in seconds; None for all of it.
+        threads: of a video's decoder; 0 takes one a processor. The integers are the same.
 
     Raises:
         DataError: the file cannot be read, or holds too little.
         ConfigError: no file holds what this network sees.
     """
     if preprocessing.picture is not None:
-        return read_video(path, key, preprocessing.sampling, preprocessing.picture, span)
+        return read_video(
+            path, key, preprocessing.sampling, preprocessing.picture, span, threads=threads
+        )
     if preprocessing.sound is not None:
         return read_sound_clip(path, preprocessing.sampling, preprocessing.sound, span)
     if preprocessing.values is not None:

@@ -72,8 +72,10 @@ def read_all_values(path: Path, values: Values) -> NDArray[np.uint8]:
     return _codes(found, path, values)
 
 
-def check_header(path: Path, length: int) -> int:
-    """Returns how many frames an array states that it holds, without reading them.
+def check_header(path: Path, length: int) -> tuple[int, bool]:
+    """Returns how many frames an array states that it holds, and whether they are codes already.
+
+    None of them is read.
 
     Args:
         path: the .npy file.
@@ -101,7 +103,7 @@ def check_header(path: Path, length: int) -> int:
     _check_kind(path, shape, dtype, length)
     if end - start != shape[0] * length * dtype.itemsize:
         raise _unusable(path, "has more or fewer bytes than it states", length)
-    return int(shape[0])
+    return int(shape[0]), dtype == np.uint8
 
 
 def quantise(values: NDArray[np.floating[Any]], full_scale: float) -> NDArray[np.uint8]:

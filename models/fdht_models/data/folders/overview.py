@@ -11,7 +11,7 @@ from typing import Any
 from fdht_models.data.folders.folds import assign_splits, class_warnings, labels_of
 from fdht_models.data.folders.loading import list_classes
 from fdht_models.data.folders.own_files import Bar
-from fdht_models.data.folders.reporting import check_share, count_notes
+from fdht_models.data.folders.reporting import check_share, count_notes, division_notes
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import (
     Facts,
@@ -147,6 +147,7 @@ def overview_of(
     notes = (
         *listing.notes,
         *count_notes(request, listing),
+        *division_notes(request, listing),
         *(class_warnings(listing, divided) if error is None else ()),
         *short_note(request, short, len(used)),
         *_file_notes(facts),

@@ -32,6 +32,7 @@ class OwnLayout:
     pattern: str | None = None
     classes: tuple[str, ...] | None = None
     inputs: int | None = None
+    full_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def list_own(
             cannot be.
     """
     tree = walk(root, TITLE, _REMEDY)
-    files = find_clips(tree, layout.kind, layout.inputs, bar)
+    files = find_clips(tree, layout.kind, layout.inputs, layout.full_scale, bar)
     table = read_table(root / TABLE) if PurePosixPath(TABLE) in (*tree.files, *tree.empty) else None
     if table is not None and layout.kind == ARRAYS:
         _refuse_spans(root, table)
@@ -296,6 +297,11 @@ def _file_notes(tree: Tree, files: ClipFiles) -> list[str]:
     archives = set(tree.archives)
     others = [path for path in files.others if path not in archives]
     notes = archive_notes(tree.archives) + left_out_notes(others, "no clips of this kind")
+    if tree.again:
+        notes.append(
+            f"folders that links lead to a second time, used once: {len(tree.again)} "
+            f"({name_some(tree.again)})"
+        )
     if files.pictured and len(files.pictured) < len(files.clips):
         notes.append(
             f"folders of pictures that count as a clip each: {len(files.pictured)} "
@@ -336,6 +342,7 @@ def _empty_class_notes(
         for folder in tree.folders
         if folder.parent == top
         and folder not in used
+        and folder not in tree.again
         and (classes is None or folder.name in classes)
     ]
     if not empty:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from fdht_models.data.folders.names import words
 from fdht_models.data.folders.scan import Tree, is_archive
 from fdht_models.data.folders.types import ARRAYS, VIDEO, Problem
-from fdht_models.errors import DataError
+from fdht_models.errors import ConfigError, DataError
 from fdht_models.media.library import Failure, attempt, av
 from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.pictures import is_picture, list_pictures
@@ -76,6 +76,7 @@ def find_clips(
     tree: Tree,
     kind: str,
     inputs: int | None = None,
+    full_scale: float | None = None,
     bar: Bar = lambda name, total: lambda steps: None,
 ) -> ClipFiles:
     """Sorts the files of a folder; decodes nothing.
@@ -84,15 +85,17 @@ def find_clips(
         tree: the folder.
         kind: "video", "sound" or "arrays".
         inputs: of arrays, values a frame.
+        full_scale: of arrays, the number that becomes the code 255; None: files hold codes.
         bar: see `Bar`.
 
     Raises:
         DataError: PyAV is not installed (not for arrays).
+        ConfigError: arrays hold numbers, and no scale is given.
     """
     files = [path for path in tree.files if str(path) != TABLE]
     if kind == ARRAYS:
         assert inputs is not None
-        states = [_array_state(tree.root / path, inputs) for path in files]
+        states = [_array_state(tree.root / path, inputs, full_scale) for path in files]
     else:
         states = _states(tree.root, files, kind, bar("opening files", len(files)))
     unreadable = [
@@ -151,13 +154,19 @@ def _states(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _array_state(path: Path, inputs: int) -> tuple[str, str]:
+def _array_state(path: Path, inputs: int, full_scale: float | None) -> tuple[str, str]:
     if path.suffix.lower() != ARRAY_SUFFIX:
         return _OTHER, ""
     try:
-        check_header(path, inputs)
+        _, codes = check_header(path, inputs)
     except DataError as error:
         return _UNREADABLE, error.problem
+    if not codes and full_scale is None:
+        raise ConfigError(
+            f"is missing: {path.name} holds numbers, not codes (uint8)",
+            field="full_scale",
+            remedy="add the number that becomes the code 255",
+        )
     return _CLIP, ""
 
 

@@ -91,8 +91,9 @@ def refuse_of_other_kinds(kind: str, given: Sequence[str]) -> None:
     """Refuses keys that have no effect on clips of a kind, so that nobody waits for one.
 
     Raises:
-        ConfigError: one of them is given.
+        ConfigError: one of them is given, or there is no such kind.
     """
+    CHECKS["kind"](kind, "kind")
     for key in given:
         if key in _NEVER or _KEYS_OF.get(key, kind) != kind:
             raise ConfigError(

@@ -12,9 +12,11 @@ from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.folds import class_warnings, labels_of
 from fdht_models.data.folders.job import Job
 from fdht_models.data.folders.notes import class_notes, name_some
+from fdht_models.data.folders.own_files import TABLE
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import short_note
 from fdht_models.data.folders.types import (
+    BY_TABLE,
     LEAKY,
     SPIKES,
     Clip,
@@ -46,6 +48,7 @@ def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderRepor
     notes = [
         *listing.notes,
         *count_notes(request, listing),
+        *division_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
         *short_note(request, kept.padded, len(labels)),
@@ -110,6 +113,16 @@ def _twin_notes(job: Job) -> list[str]:
 
 def _some(problems: Sequence[Problem]) -> str:
     return name_some([f"{problem.path} {problem.reason}" for problem in problems], _SHOWN)
+
+
+def division_notes(request: FolderRequest, listing: Listing) -> list[str]:
+    """A sentence on splits that own clips have and another rule of division leaves unused."""
+    if request.name != OWN or request.fold_rule == BY_TABLE or listing.unpublished:
+        return []
+    return [
+        f"the splits that {TABLE} or the pattern tell are not used; set data.fold_rule = "
+        f"'{BY_TABLE}' to use them"
+    ]
 
 
 def count_notes(request: FolderRequest, listing: Listing) -> list[str]:

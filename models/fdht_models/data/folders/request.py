@@ -111,7 +111,9 @@ class FolderRequest:
         """The published set, or the set of own clips of this kind, pattern and classes."""
         if self.name == OWN:
             kind = self.kind or own_request.KINDS[0]
-            return own_set(OwnLayout(kind, self.pattern, self.classes, self.inputs))
+            return own_set(
+                OwnLayout(kind, self.pattern, self.classes, self.inputs, self.full_scale)
+            )
         return get_folder_set(self.name)
 
     def complete(self) -> FolderRequest:

@@ -30,6 +30,7 @@ class Tree:
         empty: files of zero bytes.
         archives: the archives among `files`.
         folders: all folders below `root`.
+        again: folders that are reached a second time, by a link, and were not read again.
     """
 
     root: Path
@@ -37,6 +38,7 @@ class Tree:
     empty: tuple[PurePosixPath, ...]
     archives: tuple[PurePosixPath, ...]
     folders: tuple[PurePosixPath, ...]
+    again: tuple[PurePosixPath, ...] = ()
 
     def of_type(self, suffixes: Collection[str]) -> list[PurePosixPath]:
         """The files whose names end in one of the suffixes, in upper or lower case."""
@@ -73,11 +75,13 @@ def walk(root: Path, title: str, remedy: str = "") -> Tree:
     files: list[PurePosixPath] = []
     empty: list[PurePosixPath] = []
     folders: list[PurePosixPath] = []
+    again: list[PurePosixPath] = []
     seen: set[str] = set()
     for place, below, names in os.walk(root, followlinks=True, onerror=_refuse):
         true_place = os.path.realpath(place)
         if true_place in seen:  # a link back up, or a second way to the same folder
             below.clear()
+            again.append(PurePosixPath(Path(place).relative_to(root).as_posix()))
             continue
         seen.add(true_place)
         below[:] = sorted(name for name in below if not _is_litter(name))
@@ -88,7 +92,7 @@ def walk(root: Path, title: str, remedy: str = "") -> Tree:
                 path = relative / name
                 (files if _size(root / path) else empty).append(path)
     archives = [path for path in files if is_archive(path.name)]
-    return Tree(root, *(tuple(sorted(paths)) for paths in (files, empty, archives, folders)))
+    return Tree(root, *(tuple(sorted(paths)) for paths in (files, empty, archives, folders, again)))
 
 
 def is_archive(name: str) -> bool:

@@ -193,7 +193,7 @@ def _describe(request: FolderRequest, path: Path) -> Facts:
     try:
         if kind in (ARRAYS, VECTORS):
             length = request.preprocessing().inputs
-            return Facts(frames=check_header(path, length), size=f"[frames, {length}]")
+            return Facts(frames=check_header(path, length)[0], size=f"[frames, {length}]")
         info = describe_media(path)
     except DataError as error:
         return Facts(problem=error.problem)

@@ -151,9 +151,10 @@ def test_a_class_without_clips_weighs_nothing() -> None:
 
 def test_class_weights_count_the_clips_that_are_trained_on() -> None:
     given = uneven()
-    phase = replace(STILL, validation_share=0.5, validation="clips", balanced=True)
+    phase = replace(STILL, validation_share=0.5, validation="clips", balanced=True, seed=6)
     training, _ = divide(given, phase)
     labels = given.labels[training]
+    assert abs(labels.mean() - given.labels.mean()) > 0.01
     losses = softmax_losses(
         model()(given.frames[training]).numpy().astype(float), np.eye(2)[labels]
     )
@@ -223,7 +224,10 @@ def test_the_rate_rises_and_then_falls_along_a_cosine() -> None:
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (1, 2), (3, 1)])
 def test_a_phase_of_a_few_steps_is_warmed_up_too(epochs: int, steps: int) -> None:
     rate = rate_of(replace(PHASE, epochs=epochs, warmup=0.9), steps)
-    assert all(0 < float(rate(step)) <= 0.05 * 1.00001 for step in range(epochs * steps))
+    found = [float(rate(step)) for step in range(epochs * steps)]
+    assert found == sorted(found) and found[0] > 0
+    # The last step at least has the whole rate.
+    assert found[-1] == np.float32(PHASE.rate)
 
 
 def test_dropped_units_are_as_many_as_asked_for_and_the_mean_stays() -> None:
@@ -238,15 +242,15 @@ def test_dropped_units_are_as_many_as_asked_for_and_the_mean_stays() -> None:
 
 def test_dropout_is_before_the_head_in_training_alone() -> None:
     given, untrained = clips(), model()
-    phase = replace(STILL, dropout=0.5, validation_share=0.25)
+    phase = replace(STILL, epochs=2, dropout=0.5, validation_share=0.25)
     training, held_out = divide(given, phase)
-    (row,) = fit(model(), given, phase, DISPLAY)
     kernel, bias = weights(untrained)
     inputs = given.frames.reshape(64, -1) / 256
-    masks = kept_units(10, 0.5, training, phase.course(0))
-    logits = (inputs[training] * masks) @ kernel + bias
-    losses = softmax_losses(logits, np.eye(2)[given.labels[training]])
-    assert abs(row["loss"] - losses.mean()) < 1e-5
+    for epoch, row in enumerate(fit(model(), given, phase, DISPLAY)):
+        masks = kept_units(10, 0.5, training, phase.course(epoch))
+        logits = (inputs[training] * masks) @ kernel + bias
+        losses = softmax_losses(logits, np.eye(2)[given.labels[training]])
+        assert abs(row["loss"] - losses.mean()) < 1e-5
     whole = untrained(given.frames[held_out]).numpy().astype(float)
     plainly = softmax_losses(whole, np.eye(2)[given.labels[held_out]])
     assert abs(row["validation_loss"] - plainly.mean()) < 1e-5
@@ -262,17 +266,18 @@ def test_dropout_leaves_the_model_that_it_was_given() -> None:
 
 
 def test_training_clips_are_augmented_and_no_others() -> None:
-    phase = replace(STILL, batch=48, validation_share=0.25)
-    (plainly,) = fit(model(), clips(), phase, DISPLAY)
-    (changed,) = fit(model(), clips(), replace(phase, augmentation=AUGMENTATION), DISPLAY)
-    assert changed["validation_loss"] == plainly["validation_loss"]
+    phase = replace(STILL, epochs=2, batch=48, validation_share=0.25)
+    plainly = fit(model(), clips(), phase, DISPLAY)
+    changed = fit(model(), clips(), replace(phase, augmentation=AUGMENTATION), DISPLAY)
     given, (training, _) = clips(), divide(clips(), phase)
-    frames = AUGMENTATION.change(given.frames[training], training, phase.course(0))
-    losses = softmax_losses(
-        model()(frames).numpy().astype(float), np.eye(2)[given.labels[training]]
-    )
-    assert abs(changed["loss"] - losses.mean()) < 1e-5
-    assert abs(changed["loss"] - plainly["loss"]) > 1e-3
+    for epoch, (row, before) in enumerate(zip(changed, plainly, strict=True)):
+        assert row["validation_loss"] == before["validation_loss"]
+        frames = AUGMENTATION.change(given.frames[training], training, phase.course(epoch))
+        logits = model()(frames).numpy().astype(float)
+        losses = softmax_losses(logits, np.eye(2)[given.labels[training]])
+        assert abs(row["loss"] - losses.mean()) < 1e-5
+        assert abs(row["loss"] - before["loss"]) > 1e-3
+    assert abs(changed[0]["loss"] - changed[1]["loss"]) > 1e-4
 
 
 def grouped(counts: list[int], classes: int = 2) -> ClipSet:
@@ -314,14 +319,17 @@ def test_groups_that_are_held_out_depend_on_the_seed() -> None:
     assert len(found) > 1
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_class_that_one_group_alone_shows_stays_among_the_training_clips(seed: int) -> None:
+def test_a_class_that_one_group_alone_shows_stays_among_the_training_clips() -> None:
     given = grouped([6, 6, 6])
     assert given.groups is not None
     given = replace(given, labels=(given.groups == 7).astype(np.int64))
-    training, held_out = divide(given, replace(BY_GROUP, seed=seed))
-    assert {*given.labels[training]} == {0, 1}
-    assert len(held_out) == 6
+    seen = set()
+    for seed in range(20):  # one group in three would be the first that is drawn
+        training, held_out = divide(given, replace(BY_GROUP, seed=seed))
+        assert {*given.labels[training]} == {0, 1}
+        assert len(held_out) == 6
+        seen |= {*given.groups[held_out]}
+    assert seen == {0, 14}
 
 
 def test_clips_are_held_out_one_by_one_where_that_is_asked_for_or_all_that_is_known() -> None:

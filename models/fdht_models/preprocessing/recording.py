@@ -103,8 +103,8 @@ def scan_recording(path: Path, bands: int, span: Span | None = None) -> Scan:
     """
     start, stop = 0, None
     if span is not None:
-        begins, ends = exact_span(path, span)
-        start, stop = math.ceil(begins * RATE), None if ends is None else math.ceil(ends * RATE)
+        first, last = exact_span(path, span)
+        start, stop = math.ceil(first * RATE), None if last is None else math.ceil(last * RATE)
     energies: list[NDArray[np.float64]] = []
     kept: list[NDArray[np.float32]] = []
     position = held = 0
@@ -119,15 +119,14 @@ def scan_recording(path: Path, bands: int, span: Span | None = None) -> Scan:
             kept = [block[frames_in(len(block)) * HOP :].copy()]
             held = len(kept[0])
     energies.append(frame_energies(np.concatenate(kept), bands))
-    end = position if stop is None else min(stop, position)
     if span is not None:
         seconds = Fraction(position, RATE)
         # A table may round the length of a recording: up to a frame's.
         if stop is not None and stop > position + HOP:
             raise outside(path, span, seconds, behind=True)
-        if start >= end:
+        if start >= (position if stop is None else min(stop, position)):
             raise outside(path, span, seconds, behind=False)
-    return Scan(np.concatenate(energies), start, end)
+    return Scan(np.concatenate(energies), start, min(position, position if stop is None else stop))
 
 
 def loudness(energies: NDArray[np.float64]) -> float:

@@ -12,6 +12,7 @@ from fdht_models.layers.gru import TensorGRU
 from fdht_models.layers.lstm import TensorLSTM
 from fdht_models.layers.quantized import QTensorGRU, QTensorLSTM, QuantizedRNN
 from fdht_models.layers.recurrent import TensorRNN
+from fdht_models.preprocessing import plain
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.formats import HierarchicalTucker, TensorTrain
@@ -47,7 +48,7 @@ def reference_hidden(layer: QuantizedRNN, frames: np.ndarray) -> np.ndarray:
     units, inputs = layer.units, (layer.shape.input_size,)
     weights = QuantizedArray(FixedPoint(2, 0), np.ones((units, 1), np.int64))
     head = Head(weights, QuantizedArray(FixedPoint(2, 0), np.zeros(1, np.int64)))
-    network = QuantizedNetwork("n", ("c",), None, inputs, export_recurrence(layer), head)
+    network = QuantizedNetwork("n", ("c",), inputs, export_recurrence(layer), head)
     codes: list[np.ndarray] = []
     model = ReferenceModel(
         QuantizedNetwork.from_json(network.to_json()),

@@ -45,7 +45,7 @@ def built(shape: RecurrentShape, kinds: dict[str, type], **options) -> TensorRNN
 
 def reference_hidden(layer: QuantizedRNN, frames: np.ndarray) -> np.ndarray:
     """Codes of h after every step by the reference, of a network that went through JSON."""
-    units, inputs = layer.units, (layer.shape.input_size,)
+    units, inputs = layer.units, plain(layer.shape.input_size, steps=1)
     weights = QuantizedArray(FixedPoint(2, 0), np.ones((units, 1), np.int64))
     head = Head(weights, QuantizedArray(FixedPoint(2, 0), np.zeros(1, np.int64)))
     network = QuantizedNetwork("n", ("c",), inputs, export_recurrence(layer), head)

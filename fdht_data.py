@@ -138,7 +138,9 @@ def _of_experiment(name: str, root: Path | None) -> FolderRequest:
         return replace(source.request, root=root)
     if str(source.request.root) == UNKNOWN_ROOT:
         raise ConfigError(
-            f"is missing: the folder of '{name}'", field="data-root", remedy="add --data-root"
+            f"is missing: the folder of the experiment '{name}' (there is no folder of that name)",
+            field="data-root",
+            remedy="add --data-root",
         )
     return source.request
 

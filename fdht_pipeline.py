@@ -20,7 +20,8 @@ from rich.progress import (
 
 from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.experiment import Experiment, load_experiment
+from fdht_models.experiment import Experiment, load_experiment, read_experiment, without_roots
+from fdht_models.records import first_difference
 from fdht_models.training.comparison import accuracy_lines
 
 if TYPE_CHECKING:
@@ -107,7 +108,25 @@ def experiment_directory(name: str, build: Path) -> Path:
     recover(build / name / "model")
     if (build / name / "model").is_dir() or (build / name / "overlay").is_dir():
         return build / name
-    return build / load_experiment(name).name
+    recipe = load_experiment(name)
+    _note_change(recipe, build / recipe.name / "model", name)
+    return build / recipe.name
+
+
+def _note_change(recipe: Experiment, model: Path, name: str) -> None:
+    """Says so where a file is not what was trained: stages go by what was."""
+    path = model / "experiment.json"
+    if not path.is_file():
+        return
+    trained = read_experiment(path)
+    if trained.digest != recipe.digest:
+        tables = [{**one.to_json(), "description": ""} for one in (recipe, trained)]
+        where = first_difference(*({**one, "data": without_roots(one["data"])} for one in tables))
+        _console.print(
+            f"note: {name} is not what was trained ({where} differs); what was trained is taken; "
+            "to change that, run fdht train again",
+            markup=False,
+        )
 
 
 def train(

@@ -242,3 +242,14 @@ def test_arrays_are_shown_as_the_network_sees_them(capsys: Any, tmp_path: Path) 
     assert "decoded 10 clips: 0 damaged" in shown
     with Image.open(sheet) as picture:
         assert len(np.unique(np.asarray(picture))) > 100
+
+
+def test_a_recipe_that_changed_since_is_told(
+    capsys: Any, clips: Path, recipe: Path, tmp_path: Path
+) -> None:
+    run(capsys, "train", recipe, "--data-root", clips, "--build", tmp_path / "build")
+    for change, told in (("steps = 3", False), ("steps = 4", True)):
+        recipe.write_text(RECIPE.replace("steps = 3", change))
+        fdht.main(["run", str(recipe), "--build", str(tmp_path / "build")])  # nothing is built
+        error = capsys.readouterr().err
+        assert ("is not what was trained (data.steps differs)" in " ".join(error.split())) is told

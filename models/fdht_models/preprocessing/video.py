@@ -66,7 +66,7 @@ def read_video(
     part = _part(path, found.clock, span)
     # Damage behind a part is none of that part.
     damage = found.damage if part.stop == found.clock.count else ""
-    _check_enough(path, found, picture.frames_before + 1)
+    _check_enough(path, found, picture.frames_before + 1, len(part), sampling.protocol)
     features = features_of(picture.feature, np.stack(found.pictures), picture.dead_zone)
     return ClipInputs(
         pad_front(features, sampling.steps),
@@ -128,9 +128,13 @@ def _part(path: Path, clock: Clock, span: Span | None) -> range:
     return part
 
 
-def _check_enough(path: Path, found: Frames, least: int) -> None:
+def _check_enough(path: Path, found: Frames, least: int, there: int, protocol: str) -> None:
     if len(found.pictures) >= least:
         return
-    held = "one frame, and the feature compares two" if found.pictures else "no frame"
+    held, remedy = "no frame", _OTHER_FILE
+    if found.pictures:
+        held, remedy = "one frame, and the feature compares two", "give a longer clip"
+        if there > 1:
+            held = f"{there} frames, of which '{protocol}' takes one, and the feature compares two"
     why = f" ({found.damage})" if found.damage else ""
-    raise DataError(f"holds {held}{why}", field=str(path), remedy=_OTHER_FILE)
+    raise DataError(f"holds {held}{why}", field=str(path), remedy=remedy)

@@ -24,6 +24,8 @@ from fdht_models.data.folders.types import (
 )
 from fdht_models.errors import ConfigError, DataError, near_matches
 
+#: What groups of files begin with whose source is not known.
+LONE_FILE = "file "
 _CHOICES = 1000  # groups that a name is compared with
 _NOTES = 3  # notes of the listing in a message; those on what is left over come first
 
@@ -145,6 +147,13 @@ def class_warnings(listing: Listing, labels: Mapping[str, Collection[int]]) -> l
             names = name_some([listing.classes[label] for label in missing], 100)
             notes.append(f"classes without a clip to {split}: {names}")
     return notes
+
+
+def groups_of(listing: Listing, splits: Sequence[str], split: str) -> list[str]:
+    """Names of the sources that a split's clips come from, sorted; files are none."""
+    pairs = zip(listing.clips, splits, strict=True)
+    found = {clip.group for clip, own in pairs if own == split}
+    return sorted(name for name in found if name and not name.startswith(LONE_FILE))
 
 
 def labels_of(listing: Listing, splits: Sequence[str], split: str) -> set[int]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fdht_models.data.folders.folds import assign_splits, class_warnings, labels_of
+from fdht_models.data.folders.folds import assign_splits, class_warnings, groups_of, labels_of
 from fdht_models.data.folders.loading import list_classes
 from fdht_models.data.folders.own_files import Bar
-from fdht_models.data.folders.reporting import check_share, count_notes, division_notes
+from fdht_models.data.folders.reporting import check_share, count_notes, division_notes, test_notes
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import (
     Facts,
@@ -102,6 +102,7 @@ class Overview:
             "kind": request.folder_set.kind,
             "preprocessing": request.preprocessing("test").to_json(),
             "fold_rule": request.fold_rule,
+            "test_groups": groups_of(self.listing, self.splits, "test"),
             "classes": [asdict(row) for row in self.rows],
             "total": asdict(self.total),
             "formats": dict(self.formats),
@@ -149,6 +150,7 @@ def overview_of(
         *count_notes(request, listing),
         *division_notes(request, listing),
         *(class_warnings(listing, divided) if error is None else ()),
+        *(test_notes(request, listing, splits) if error is None else ()),
         *short_note(request, short, len(used)),
         *_file_notes(facts),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.folders.catalogue import OWN
-from fdht_models.data.folders.folds import class_warnings, labels_of
+from fdht_models.data.folders.folds import class_warnings, groups_of, labels_of
 from fdht_models.data.folders.job import Job
 from fdht_models.data.folders.notes import class_notes, name_some
 from fdht_models.data.folders.own_files import TABLE
@@ -17,6 +17,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import short_note
 from fdht_models.data.folders.types import (
     BY_TABLE,
+    GROUP_DISJOINT,
     LEAKY,
     SPIKES,
     Clip,
@@ -51,7 +52,8 @@ def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderRepor
         *division_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
-        *short_note(request, kept.padded, len(labels)),
+        *test_notes(request, listing, job.splits, job.split),
+        *short_note(request, kept.padded, len(labels), decoded=True),
         *(_twin_notes(job) if request.name == OWN else ()),
     ]
     if request.fold_rule == LEAKY:
@@ -64,6 +66,17 @@ def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderRepor
             notes.append(f"clips that {text}: {len(problems)} ({_some(problems)})")
     listed = len(listing.clips) + len(listing.skipped)
     return FolderReport(listed, len(labels), skipped, tuple(damaged), tuple(notes))
+
+
+def test_notes(
+    request: FolderRequest, listing: Listing, splits: Sequence[str], split: str = "test"
+) -> list[str]:
+    """A sentence on which groups test, where the fold has chosen them."""
+    found = groups_of(listing, splits, "test")
+    if split != "test" or request.fold_rule != GROUP_DISJOINT or request.test_groups is not None:
+        return []
+    count = "one group" if len(found) == 1 else f"{len(found)} groups"
+    return [f"tested on {count}: {name_some(found)}"] if found else []
 
 
 def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[Problem]) -> None:

@@ -133,17 +133,29 @@ def needed_frames(request: FolderRequest) -> int:
     return (wanted - 1) * sampling.stride + 1 if sampling.protocol in STRIDES else wanted
 
 
-def short_note(request: FolderRequest, short: int, clips: int) -> list[str]:
-    """A sentence on clips that are padded, if there are any."""
+def short_note(
+    request: FolderRequest, short: int, clips: int, *, decoded: bool = False
+) -> list[str]:
+    """A sentence on clips that are padded, if there are any.
+
+    Args:
+        request: completed.
+        short: how many are.
+        clips: of how many.
+        decoded: they were read; before that, silence that will be cut off counts as sound.
+    """
     if not short:
         return []
     made = request.preprocessing("test")
     unit, need = "frames", needed_frames(request)
     if made.sound is not None:
         unit = f"frames of {1000 * HOP // RATE} ms ({((need - 1) * HOP + WINDOW) / RATE:g} s)"
+    count = f"{short} of {clips}"
+    if made.sound is not None and not decoded:
+        count = f"at least {count}, for silence at the ends is cut off, too"
     return [
         f"clips shorter than the {need} {unit} that {made.sampling.protocol} with "
-        f"{made.sampling.steps} steps takes, padded in front with zeros: {short} of {clips}"
+        f"{made.sampling.steps} steps takes, padded in front with zeros: {count}"
     ]
 
 

@@ -152,8 +152,12 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
     """The head of a report for people."""
     from fdht_models.training.comparison import accuracy_lines
 
-    lines = accuracy_lines(report["accuracy"])
-    lines += _class_lines(report["accuracy"].get("per_class") or ())
+    lines = [*_answer_lines(report)]
+    if (
+        report["accuracy"]["quantized"] is not None
+    ):  # of the test set
+        lines += accuracy_lines(report["accuracy"])
+        lines += _class_lines(report["accuracy"].get("per_class") or ())
     board = report["equality"]["reference_board"]
     if board["compared"] is not None:
         lines.append(
@@ -162,7 +166,6 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
         )
     if report["provenance"]["weights"]["file"] is not None:
         lines.append(f"{'weights loaded from':<30}{report['provenance']['weights']['file']}")
-    lines += _answer_lines(report)
     overall = report["throughput"]["overall"]
     if overall["frames_per_second"] is not None:
         lines.append(
@@ -188,9 +191,23 @@ def _answer_lines(report: Mapping[str, Any]) -> Iterator[str]:
     for clip in clips[:_SHOWN_CLIPS]:
         name = _clip_name(clip).ljust(max(width, 28))
         yield f"{name}  {clip['predicted']:<{classes}}  {_told(clip)}".rstrip()
+    if len(clips) == 1:
+        yield from _block_lines(clips[0])
     hidden = len(clips) - _SHOWN_CLIPS
     if hidden > 0:
         yield f"... and {hidden} more clips, all of them in predictions.jsonl beside the report"
+
+
+def _block_lines(clip: Mapping[str, Any]) -> Iterator[str]:
+    """What each block of a stream says, as many as fit."""
+    blocks = clip["blocks"]
+    if len(blocks) < 2:
+        return
+    for block in blocks[:_SHOWN_CLIPS]:
+        name = f"  from frame {block['start']}" if block["start"] is not None else "  block"
+        yield f"{name:<28}  {block['predicted']}  {block['probability']:6.1%}"
+    if len(blocks) > _SHOWN_CLIPS:
+        yield f"  ... and {len(blocks) - _SHOWN_CLIPS} more blocks in predictions.jsonl"
 
 
 def _labelled_lines(name: str, found: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from fdht_models.preprocessing.protocols import CONSECUTIVE, GENERATED, STRIDE, 
 #: Protocols that look at one stretch of a file, and how much longer a file is worth a note.
 _STRETCHES = (CONSECUTIVE, STRIDE, TT_RNN, WINDOW)
 _MUCH_LONGER = 2
+#: How many times as far apart as in training network inputs are before a note is worth it.
+_PACE = 1.3
 #: Distances in time that differ by less are told as one.
 _SAME = 0.1
 #: Problems that a sentence names.
@@ -37,6 +39,7 @@ def notes_of(
     elif reader.protocol == STREAM:
         notes += _stream_notes(answers, sampling)
     elif reader.clipwise:
+        notes += _pace_notes(answers, reader.scored.sampling)
         notes += _stretch_notes(answers, reader.scored.sampling)
         notes += _short_notes(answers, reader.preprocessing)
     total = len({answer.clip for answer in answers}) + len(problems)
@@ -95,6 +98,27 @@ def _stream_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str
         )
         notes.append(f"{which} is taken, {apart}; trained on {trained_distance(sampling)}")
     return notes
+
+
+def _pace_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
+    """Frames are counted: a file of another rate shows motion of another size."""
+    if sampling.protocol not in _STRETCHES or sampling.time_step is None:
+        return []
+    others = [
+        one
+        for one in answers
+        if one.time_step is not None
+        and not 1 / _PACE <= one.time_step / sampling.time_step <= _PACE
+    ]
+    if not others:
+        return []
+    first = others[0]
+    assert first.time_step is not None
+    return [
+        f"network inputs of {first.clip} are {_milliseconds(first.time_step)} apart, trained on "
+        f"{trained_distance(sampling)}{_among(others, answers)}: motion has another size; "
+        f"--protocol {STREAM} keeps the distance"
+    ]
 
 
 def _stretch_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:

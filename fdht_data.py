@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from fdht_models.data.folders import FolderRequest, Problem
@@ -154,18 +154,18 @@ def _print(
     request = overview.request
     made = request.preprocessing("test").sampling
     console.print(
-        f"{request.root}: {request.folder_set.title}, {request.folder_set.kind}, "
+        f"{printable(str(request.root))}: {request.folder_set.title}, {request.folder_set.kind}, "
         f"{made.protocol} of {made.steps} steps, {_division(request)}"
     )
     console.print(_table(overview))
     for text, count in overview.formats[:_SHOWN]:
-        console.print(f"{count:,} files: {text}")
-    _print_problems(console, "will be left out", overview.skipped)
+        console.print(f"{count:,} files: {printable(text)}")
+    _print_problems(console, overview, "will be left out", overview.skipped)
     for note in overview.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {printable(note)}")
     if damaged is not None:
         console.print(f"decoded {clips:,} clips: {len(damaged):,} damaged")
-        _print_problems(console, "is damaged", damaged)
+        _print_problems(console, overview, "is damaged", damaged)
     if sheet is not None:
         console.print(str(sheet))
 
@@ -186,7 +186,7 @@ def _table(overview: Overview) -> Table:
             shown.add_section()
         counts = (row.clips, row.groups, row.train, row.test)
         shown.add_row(
-            row.name,
+            printable(row.name),
             *(f"{count:,}" for count in counts),
             _spread(row.frames, "{:,.0f}"),
             _spread(row.seconds, "{:.2f}"),
@@ -200,9 +200,13 @@ def _spread(spread: Spread | None, form: str) -> str:
     return " / ".join(map(form.format, (spread.least, spread.median, spread.most)))
 
 
-def _print_problems(console: Console, what: str, problems: Sequence[Problem]) -> None:
-    for problem in problems[:_SHOWN]:
-        console.print(f"{what}: {problem.path} {problem.reason}")
+def _print_problems(
+    console: Console, overview: Overview, what: str, problems: Sequence[Problem]
+) -> None:
+    from fdht_models.data.folders.reporting import named_problems
+
+    for problem in named_problems(overview.request, overview.listing, problems[:_SHOWN]):
+        console.print(printable(f"{what}: {problem.path} {problem.reason}"))
     if len(problems) > _SHOWN:
         console.print(f"{what}: {len(problems) - _SHOWN:,} more (--json lists them)")
 

@@ -108,6 +108,13 @@ def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
     return line[: kept - kept // 2] + mark + line[len(line) - kept // 2 :]
 
 
+def printable(text: str) -> str:
+    """A text of one line: what a terminal would obey, as a line's end in a name, is escaped."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 def _line(subject: Sequence[str], rest: Sequence[str]) -> str:
     message = "; ".join(rest)
     return _folded(f"{' = '.join(subject)}: {message}" if subject else message)
@@ -123,7 +130,7 @@ def _fitting(parts: Sequence[str]) -> list[str]:
 
 
 def _folded(text: object) -> str:
-    return " ".join(str(text).split())
+    return printable(" ".join(str(text).split()))
 
 
 def _represented(value: object) -> str:

@@ -160,9 +160,10 @@ class DataSettings:
     test_groups: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
     inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
     full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
-    level: float | None = field(default=None, metadata={"check": number(-60, 0)})
-    floor: float | None = field(default=None, metadata={"check": number(-200, -20)})
-    trim: float | None = field(default=None, metadata={"check": number(0, 200)})
+    # Their ranges are checked with the kind of clips, on most of which they have no effect.
+    level: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
+    floor: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
+    trim: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
     mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
 
 

@@ -17,6 +17,7 @@ from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.packets import PacketReader
 from fdht_models.media.pictures import list_pictures
 from fdht_models.media.pixels import shown_size
+from fdht_models.media.structure import Ending
 from fdht_models.media.table import Clock
 from fdht_models.media.video import VideoFile
 
@@ -149,5 +150,5 @@ def _of_sound(path: Path) -> MediaInfo:
             rate=float(codec.sample_rate),
             codec=codec.codec.canonical_name,
             channels=codec.channels,
-            note=reader.failure,
+            note="its data are incomplete" if reader.ending is Ending.CUT else reader.failure,
         )

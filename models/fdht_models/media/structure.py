@@ -70,16 +70,38 @@ def _boxes(stream: IO[bytes], size: int) -> Ending:
 
 def _chunks(stream: IO[bytes], size: int) -> Ending:
     """RIFF (AVI, WAV): one chunk, in long AVIs several."""
+    if _read(stream, 8, 4) == b"WAVE":
+        return _samples(stream, size)
     offset = 0
     while offset + 8 <= size:
         header = _read(stream, offset, 8)
         length = int.from_bytes(header[4:], "little")
-        # Writers that cannot go back leave 0, or about the largest signed or unsigned number.
-        left_open = length == 0 or 0x7FFF_F000 <= length <= 0x8000_0100 or length >= 0xFFFF_FF00
-        if header[:4] != b"RIFF" or left_open:
+        if header[:4] != b"RIFF" or _left_open(length):
             return Ending.WHOLE
         offset += 8 + length + length % 2
     return _short(offset - 1, size)  # the last byte may be padding
+
+
+def _samples(stream: IO[bytes], size: int) -> Ending:
+    """WAV: the samples are one chunk; what may follow them, or be missing, is text about them."""
+    whole = int.from_bytes(_read(stream, 4, 4), "little")
+    if _left_open(whole):
+        return Ending.WHOLE
+    offset = 12
+    while offset + 8 <= size:
+        header = _read(stream, offset, 8)
+        length = int.from_bytes(header[4:], "little")
+        if header[:4] == b"data":
+            # A length beyond the file that holds it all was never filled in.
+            believed = not _left_open(length) and offset + 8 + length <= 8 + whole + whole % 2
+            return _short(offset + 8 + length, size, Ending.CUT) if believed else Ending.WHOLE
+        offset += 8 + length + length % 2
+    return _short(8 + whole, size)
+
+
+def _left_open(length: int) -> bool:
+    """Writers that cannot go back leave 0, or about the largest signed or unsigned number."""
+    return length == 0 or 0x7FFF_F000 <= length <= 0x8000_0100 or length >= 0xFFFF_FF00
 
 
 def _elements(stream: IO[bytes], size: int) -> Ending:

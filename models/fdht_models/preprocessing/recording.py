@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fdht_models.errors import DataError
 from fdht_models.media import open_sound
 from fdht_models.media.messages import empty
+from fdht_models.media.sound import channels_cancel
 from fdht_models.preprocessing.protocols import pad_front
 from fdht_models.preprocessing.sound import (
     HOP,
@@ -78,11 +79,11 @@ def read_sound_clip(
     scan = scan_recording(path, sound.bands, span)
     if not len(scan.energies):
         raise DataError(
-            f"holds {scan.samples - scan.first} samples, and a frame has {WINDOW}",
+            f"is too short: holds {scan.samples - scan.first} samples, and a frame has {WINDOW}",
             field=str(path),
             remedy="take it out of the folder",
         )
-    _refuse_silence(path, sound, scan.energies)
+    _refuse_silence(path, sound, scan.energies, span)
     gain = 0.0 if sound.level is None else sound.level - loudness(scan.energies)
     first, last = voiced(scan.energies, sound.trim)
     count = sampling.steps * sound.stack
@@ -118,7 +119,11 @@ def scan_recording(path: Path, bands: int, span: Span | None = None) -> Scan:
             energies.append(frame_energies(block, bands))
             kept = [block[frames_in(len(block)) * HOP :].copy()]
             held = len(kept[0])
-    energies.append(frame_energies(np.concatenate(kept), bands))
+        if stop is not None and position >= stop:
+            break  # what lies behind a part, damage too, is none of it
+    # The resampler gives nothing of a sample or two.
+    left = np.concatenate([np.zeros(0, np.float32), *kept])
+    energies.append(frame_energies(left, bands))
     if span is not None:
         seconds = Fraction(position, RATE)
         # A table may round the length of a recording: up to a frame's.
@@ -165,9 +170,18 @@ def _sums(windows: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def _refuse_silence(path: Path, sound: Sound, energies: NDArray[np.float64]) -> None:
+def _refuse_silence(
+    path: Path, sound: Sound, energies: NDArray[np.float64], span: Span | None
+) -> None:
     needed = sound.level is not None or sound.trim is not None
     if needed and energies.max() < 10 ** (_SILENCE / 10):
+        first, last = (0.0, None) if span is None else exact_span(path, span)
+        if channels_cancel(path, float(first), None if last is None else float(last)):
+            raise DataError(
+                "is silent when its channels are mixed to one: they cancel each other",
+                field=str(path),
+                remedy="turn the phase of one channel, or keep one channel alone",
+            )
         raise DataError(
             f"is silent: nothing in it is louder than {_SILENCE:g} dB of full scale",
             field=str(path),

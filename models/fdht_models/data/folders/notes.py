@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Collection
 
 from fdht_models.data.folders.joins import join
+from fdht_models.data.folders.own_table import MICROSECONDS, OPEN_END
+from fdht_models.data.folders.types import Clip
 
 _CLASSES = 3  # classes that a sentence on clips in no list names
 _NAMED = 5  # so many names in a sentence; the rest is counted
@@ -15,6 +18,36 @@ def name_some(names: Collection[object], shown: int = _NAMED) -> str:
     """The first few names, and how many more there are."""
     text = ", ".join(str(name) for name in list(names)[:shown])
     return text + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def clip_name(clip: Clip) -> str:
+    """What an own clip is called to people: its path, and the seconds of its part of the file."""
+    if clip.span is None:
+        return clip.path
+    first, last = clip.span
+    end = "its end" if last == OPEN_END else f"{_seconds(last)} s"
+    return f"{clip.path} from {_seconds(first)} s to {end}"
+
+
+def _seconds(microseconds: int) -> str:
+    whole, part = divmod(microseconds, MICROSECONDS)
+    return f"{whole}.{part:06}".rstrip("0").rstrip(".")
+
+
+def alike_notes(classes: Collection[str]) -> list[str]:
+    """A sentence on classes that were perhaps meant to be one, if there are any."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        # Folding case may take letters apart again.
+        folded = unicodedata.normalize("NFC", name).casefold()
+        alike[unicodedata.normalize("NFC", folded)].append(name)
+    found = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    if not found:
+        return []
+    return [
+        "classes that differ only in case or in how letters are composed: "
+        f"{name_some(found)}; rename the folders, or correct the table, if they are one class"
+    ]
 
 
 def archive_notes(archives: Collection[object]) -> list[str]:

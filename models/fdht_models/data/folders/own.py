@@ -9,8 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.joins import join
-from fdht_models.data.folders.notes import archive_notes, left_out_notes, name_some
-from fdht_models.data.folders.own_files import TABLE, Bar, ClipFiles, find_clips
+from fdht_models.data.folders.notes import (
+    alike_notes,
+    archive_notes,
+    left_out_notes,
+    name_some,
+)
+from fdht_models.data.folders.own_files import TABLE, Bar, ClipFiles, find_clips, without_suffix
 from fdht_models.data.folders.own_layout import class_root
 from fdht_models.data.folders.own_pattern import search_paths
 from fdht_models.data.folders.own_table import OPEN_END, Row, Table, read_table
@@ -40,6 +45,7 @@ class _Found:
     """A clip as it is put together: its file, and what is known of it so far."""
 
     path: PurePosixPath
+    stem: str
     name: str = ""
     group: str = ""
     split: str | None = None
@@ -57,7 +63,7 @@ class _Found:
     @property
     def source(self) -> str:
         """The group, or where none is known the file, whatever its suffix."""
-        return self.group or f"file {self.path.with_suffix('')}"
+        return self.group or f"file {self.stem}"
 
 
 def list_own(
@@ -76,12 +82,13 @@ def list_own(
     """
     tree = walk(root, TITLE, _REMEDY)
     files = find_clips(tree, layout.kind, layout.inputs, layout.full_scale, bar)
+    _refuse_other_case(tree)
     table = read_table(root / TABLE) if PurePosixPath(TABLE) in (*tree.files, *tree.empty) else None
     if table is not None and layout.kind == ARRAYS:
         _refuse_spans(root, table)
     notes: list[str] = []
     skipped = list(files.unreadable)
-    found = [_Found(path) for path in files.clips]
+    found = [_Found(path, _stem(path, files, layout.kind)) for path in files.clips]
     if not found and not skipped:
         raise _nothing(tree, files, layout.kind)
     if layout.pattern is not None:
@@ -96,7 +103,7 @@ def list_own(
     splits_known = any(one.split is not None for one in found)
     if splits_known:
         _refuse_divided(root, found)
-    notes += _file_notes(tree, files) + _source_notes(found)
+    notes += _file_notes(tree, files) + _source_notes(found) + alike_notes(classes)
     clips = tuple(
         Clip(one.key, str(one.path), (classes.index(one.name),), one.source,
              (one.split or "",) if splits_known else (), one.span)
@@ -112,7 +119,7 @@ def list_own(
 def _apply_pattern(
     root: Path, pattern: str, found: Sequence[_Found], notes: list[str]
 ) -> list[_Found]:
-    matches = search_paths(pattern, [str(one.path.with_suffix("")) for one in found])
+    matches = search_paths(pattern, [one.stem for one in found])
     kept, unmatched = [], []
     for one, match in zip(found, matches, strict=True):
         if match is None:
@@ -131,7 +138,7 @@ def _apply_pattern(
         )
     if found and not kept:
         raise DataError(
-            f"matches none of {len(found)} paths, such as {found[0].path.with_suffix('')}",
+            f"matches none of {len(found)} paths, such as {found[0].stem}",
             field="pattern",
             value=pattern,
             remedy="it is searched for in the path below the folder, without the suffix",
@@ -191,6 +198,8 @@ def _apply_table(
             why = "is in clips.csv and is no clip of this kind"
         else:
             why = "is in clips.csv and is not there"
+            if "\\" in rows[0].path:
+                why += ": write / between folders, not \\"
         skipped.append(Problem(rows[0].path, why))
     for one in pictured:
         for row in listed.get(_comparable(one), ()):
@@ -283,6 +292,18 @@ def _refuse_divided(root: Path, found: Sequence[_Found]) -> None:
             )
 
 
+def _refuse_other_case(tree: Tree) -> None:
+    """A table of another name would be left out without a word that it was meant."""
+    names = [str(path) for path in (*tree.files, *tree.empty) if len(path.parts) == 1]
+    for name in names:
+        if name.lower() == TABLE and TABLE not in names:
+            raise DataError(
+                f"is not read: the table is called {TABLE}, in small letters",
+                field=str(tree.root / name),
+                remedy=f"rename it to {TABLE}",
+            )
+
+
 def _refuse_spans(root: Path, table: Table) -> None:
     for row in table.rows:
         if row.span is not None:
@@ -320,7 +341,7 @@ def _source_notes(found: Sequence[_Found]) -> list[str]:
         )
     twins: dict[str, set[PurePosixPath]] = defaultdict(set)
     for one in found:
-        twins[str(one.path.with_suffix(""))].add(one.path)
+        twins[one.stem].add(one.path)
     doubled = sorted(name for name, paths in twins.items() if len(paths) > 1)
     if doubled:
         notes.append(
@@ -364,6 +385,11 @@ def _nothing(tree: Tree, files: ClipFiles, kind: str) -> DataError:
         if tree.archives
         else f"{_REMEDY}, and say what they are (kind: video, sound or arrays)",
     )
+
+
+def _stem(path: PurePosixPath, files: ClipFiles, kind: str) -> str:
+    """What a pattern and a group of its own see of a path; a folder's name has no suffix."""
+    return str(path) if path in files.pictured else without_suffix(path, kind)
 
 
 def _comparable(path: object) -> str:

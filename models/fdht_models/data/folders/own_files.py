@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.names import words
-from fdht_models.data.folders.scan import Tree, is_archive
+from fdht_models.data.folders.scan import VIDEO_SUFFIXES, Tree, is_archive
 from fdht_models.data.folders.types import ARRAYS, VIDEO, Problem
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.media.library import Failure, attempt, av
@@ -121,6 +121,17 @@ def find_clips(
         tuple(sorted(others)),
         folders,
     )
+
+
+def without_suffix(path: PurePosixPath, kind: str) -> str:
+    """The path of a file without its suffix, if that is one of media files (of arrays).
+
+    What follows a dot in 'take.s1' or '2024.01.01' is part of a name.
+    """
+    suffix = path.suffix.lower()
+    known = suffix == ARRAY_SUFFIX if kind == ARRAYS else suffix in _media_suffixes()
+    # FFmpeg knows files called .302, but digits are more often of a date or a number.
+    return str(path.with_suffix("")) if known and not suffix[1:].isdigit() else str(path)
 
 
 def files_of_clip(root: Path, path: str) -> list[Path]:
@@ -290,4 +301,4 @@ def _media_suffixes() -> frozenset[str]:
             )  # fmt: skip
             if not isinstance(described, Failure):
                 found.update(f".{suffix.lower()}" for suffix in described)
-    return frozenset(found) - _NO_CLIPS
+    return (frozenset(found) | set(VIDEO_SUFFIXES)) - _NO_CLIPS

@@ -18,7 +18,7 @@ COLUMNS = ("path", "class", "group", "split", "start", "end")
 _SPLITS = ("train", "test", "")
 MICROSECONDS = 1_000_000
 #: Seconds with up to six digits behind the point, so that a time is a whole number of microseconds.
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 #: In place of an end that is not stated: later than any file ends.
 OPEN_END = 10**15
 _REMEDY = "correct the line; docs/datasets.md describes the table"

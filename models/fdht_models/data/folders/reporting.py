@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.folds import class_warnings, groups_of, labels_of
 from fdht_models.data.folders.job import Job
-from fdht_models.data.folders.notes import class_notes, name_some
+from fdht_models.data.folders.notes import class_notes, clip_name, name_some
 from fdht_models.data.folders.own_files import TABLE
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.survey import short_note
@@ -63,7 +64,8 @@ def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderRepor
         )
     for problems, text in ((skipped, "cannot be used"), (damaged, "are damaged, used in part")):
         if problems:
-            notes.append(f"clips that {text}: {len(problems)} ({_some(problems)})")
+            told = _some(named_problems(request, listing, problems))
+            notes.append(f"clips that {text}: {len(problems)} ({told})")
     listed = len(listing.clips) + len(listing.skipped)
     return FolderReport(listed, len(labels), skipped, tuple(damaged), tuple(notes))
 
@@ -89,9 +91,8 @@ def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[
     total = len(listing.clips) + len(listing.skipped)
     if len(skipped) > request.unreadable_share * total:
         share = f"{request.unreadable_share:.0%}"
-        raise refusal(
-            request, f"{len(skipped)} of {total} clips cannot be used, {share} may", skipped
-        )
+        told = named_problems(request, listing, skipped)
+        raise refusal(request, f"{len(skipped)} of {total} clips cannot be used, {share} may", told)
 
 
 def refusal(request: FolderRequest, what: str, problems: Sequence[Problem]) -> DataError:
@@ -105,6 +106,16 @@ def refusal(request: FolderRequest, what: str, problems: Sequence[Problem]) -> D
     )
 
 
+def named_problems(
+    request: FolderRequest, listing: Listing, problems: Sequence[Problem]
+) -> list[Problem]:
+    """The same, with own clips called as people call them, not by their keys."""
+    if request.name != OWN:
+        return list(problems)
+    names = {clip.key: clip_name(clip) for clip in listing.clips}
+    return [replace(problem, path=names.get(problem.path, problem.path)) for problem in problems]
+
+
 def _twin_notes(job: Job) -> list[str]:
     """Sentences on clips of one content that are in both splits, or in two classes."""
     alike: dict[tuple[str, Span | None], list[tuple[Clip, str]]] = defaultdict(list)
@@ -112,7 +123,7 @@ def _twin_notes(job: Job) -> list[str]:
         alike[job.digests[clip.path], clip.span].append((clip, split))
     divided, contrary = [], []
     for clips in alike.values():
-        paths = " = ".join(clip.key for clip, _ in clips)
+        paths = " = ".join(clip_name(clip) for clip, _ in clips)
         if len({split for _, split in clips if split}) > 1:
             divided.append(paths)
         if len({clip.labels for clip, _ in clips}) > 1:

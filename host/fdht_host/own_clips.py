@@ -78,7 +78,7 @@ def key_of(path: Path, classes: Sequence[str], recipe: Recipe | None) -> str:
         classes: names of the network's.
         recipe: the experiment's data, where they are known.
     """
-    absolute = _absolute(path)
+    absolute = absolute_path(path)
     trained = _training_root(recipe)
     if trained is not None and absolute.is_relative_to(trained):
         return str(absolute.relative_to(trained))
@@ -119,7 +119,7 @@ def find_own_clips(root: Path, network: QuantizedNetwork, recipe: Recipe | None)
     if any(clip.label is not None for clip in clips):
         files, notes = _labelled(root, clips, network)
         return FoundClips(files, found.unreadable, (*notes, *patterned))
-    name = _absolute(root).name
+    name = absolute_path(root).name
     if clips and name in network.classes:
         files = tuple(ClipFile(one.path, one.name, one.key, name) for one in clips)
         note = f"the folder is called as the class {name} is, which is taken for the label of all"
@@ -171,7 +171,7 @@ def _matches(
         pattern = recipe.data.get("pattern")
     if pattern is None:
         return [None] * len(paths)
-    trained, absolute = _training_root(recipe), _absolute(root)
+    trained, absolute = _training_root(recipe), absolute_path(root)
     above = PurePosixPath()
     if trained is not None and absolute.is_relative_to(trained):
         above = PurePosixPath(absolute.relative_to(trained))
@@ -183,12 +183,12 @@ def _training_root(recipe: Recipe | None) -> Path | None:
     if recipe is None or recipe.data.get("set") != OWN or recipe.data.get("mix"):
         return None
     root = recipe.data.get("root")
-    return None if root in (None, UNKNOWN_ROOT) else _absolute(root)
+    return None if root in (None, UNKNOWN_ROOT) else absolute_path(root)
 
 
 def _outside(root: Path, recipe: Recipe | None) -> bool:
     trained = _training_root(recipe)
-    return trained is None or not _absolute(root).is_relative_to(trained)
+    return trained is None or not absolute_path(root).is_relative_to(trained)
 
 
 def _by_table(
@@ -267,7 +267,7 @@ def unknown_notes(
     return (f"left out, in no folder of a class: {unknown.total()} clips ({names}); {remedy}",)
 
 
-def _absolute(path: Path | str) -> Path:
+def absolute_path(path: Path | str) -> Path:
     """Links keep their names, which are what training saw."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 

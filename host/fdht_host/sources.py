@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_host.evidence import Recipe
-from fdht_host.own_clips import ClipFile, FoundClips, find_own_clips, key_of, unknown_notes
+from fdht_host.own_clips import (
+    ClipFile,
+    FoundClips,
+    absolute_path,
+    find_own_clips,
+    key_of,
+    unknown_notes,
+)
 from fdht_host.readers import Reader
 from fdht_host.video import VideoLabels, decode, read_labels
 from fdht_host.video.labels import labels_path
@@ -55,6 +62,24 @@ class Source:
     files: tuple[ClipFile, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuses what names nothing, and what is named twice, also by another path.
+
+    Raises:
+        ConfigError: one of these.
+    """
+    found: set[str | Path] = set()
+    for name in names:
+        if not name:
+            raise ConfigError(
+                "is empty", field="source", value=name, remedy="name a file, a folder, or test"
+            )
+        same = name if name == TEST_SET else absolute_path(name)
+        if same in found:
+            raise ConfigError("is named twice", field="source", value=name, remedy="name it once")
+        found.add(same)
 
 
 def look_at(

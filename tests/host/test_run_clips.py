@@ -135,6 +135,9 @@ def test_a_folder_of_clips_gives_what_the_test_set_gives(tmp_path, build, kind, 
     assert report["accuracy"]["quantized"] == folder["accuracy"]["accuracy"]
     assert report["equality"]["reference_board"] == {"compared": 2 * 6 * STEPS * 3, "mismatches": 0}
     assert all(clip["frames_there"] in (4, 23) or kind == "sound" for clip in report["clips"][6:])
+    # How long the files of the test set are is not known, so that nothing is told of it.
+    assert {clip["frames_used"] for clip in report["clips"][:6]} == {None}
+    assert test["notes"] == []
 
 
 def test_clips_without_labels_are_answered_alike(tmp_path, build):
@@ -412,3 +415,16 @@ def test_the_key_of_a_training_with_folders_above_the_classes(tmp_path):
         ("left/1/2/3/4/5/6/7/8/x.avi", "x.avi"),
     ):  # fmt: skip
         assert key_of(tmp_path / "copy" / path, CLASSES, recipe) == key
+
+
+def test_options_of_the_test_set(tmp_path, build, capsys):
+    """Clips of files have no seed of their own; more than there are cannot be run."""
+    root = write_clips(tmp_path / "all", "video", "ab")
+    directory = build(data_of("video", root, protocol="uniform"))
+    arguments = ["run", "tiny-net", "--build", str(directory.parent), "--no-energy"]
+    assert fdht.main([*arguments, "--seed", "3"]) == 2
+    assert "seed = 3: has no effect on clips of a folder" in capsys.readouterr().err
+    assert run(directory, "test", clips=9)["sources"][0]["notes"] == [
+        "--clips 9: the test set has 6"
+    ]
+    assert run(directory, "test", clips=6)["sources"][0]["notes"] == []

@@ -38,7 +38,12 @@ def _share(value: object, path: str) -> float:
     )
 
 
+def _count_or_none(value: object, path: str) -> int | None:
+    return None if value is None else whole(0, 2**53)(value, path)
+
+
 _COUNT = {"check": whole(0, 2**53)}
+_COUNT_OR_NONE = {"check": _count_or_none}
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,9 @@ class ClipAnswer:
         probabilities: of each class; of several blocks the mean of theirs.
         agreed: blocks that say the same as all of them together, of those that vote.
         blocks: see `Block`; not empty.
-        frames_used: frames of the file that the network saw.
-        frames_there: frames of the file, as far as it was read.
+        frames_used: frames of the file that the network saw; None of the test set, whose clips
+            come without their files.
+        frames_there: frames of the file, as far as it was read; None likewise.
         protocol: "trained", "stream" or "every".
         stride: frames from one that was taken to the next, where that is one number.
         time_step: seconds from one network input to the next; None where the file does not say.
@@ -95,8 +101,8 @@ class ClipAnswer:
     probabilities: tuple[float, ...]
     agreed: int = field(metadata=_COUNT)
     blocks: tuple[Block, ...]
-    frames_used: int = field(metadata=_COUNT)
-    frames_there: int = field(metadata=_COUNT)
+    frames_used: int | None = field(metadata=_COUNT_OR_NONE)
+    frames_there: int | None = field(metadata=_COUNT_OR_NONE)
     protocol: str
     stride: int | None
     time_step: float | None

@@ -181,7 +181,9 @@ def array_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     assert values is not None
     started = time.perf_counter()
     rows = read_all_values(path, values)
-    account.stride = _stride(reader, path, None)
+    # Rows have no rate that a distance in time could be told by.
+    sampling = reader.preprocessing.sampling
+    account.stride = sampling.stride if reader.protocol == STREAM else 1
     taken = rows[:: account.stride]
     account.there, account.used = len(rows), len(taken)
     account.times.read_seconds += time.perf_counter() - started

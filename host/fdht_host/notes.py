@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
-from fdht_host.answers import ClipAnswer
+from fdht_host.answers import PREDICTIONS, ClipAnswer
 from fdht_host.readers import EVERY, STREAM, TRAINED, Reader
 from fdht_models.data.folders import Problem
 from fdht_models.data.folders.notes import name_some
@@ -86,17 +87,24 @@ def trained_distance(sampling: Sampling) -> str:
 
 def _stream_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
     notes = []
-    for stride, step in sorted(
-        {(one.stride, one.time_step) for one in answers if one.stride is not None},
-        key=lambda pair: (pair[0], pair[1] or 0.0),
-    )[:_NAMED]:
+    alike: dict[tuple[int, float | None], list[ClipAnswer]] = defaultdict(list)
+    for one in answers:
+        if one.stride is not None:
+            alike[one.stride, one.time_step].append(one)
+    ordered = sorted(alike.items(), key=lambda item: (item[0][0], item[0][1] or 0.0))
+    for (stride, step), some in ordered[:_NAMED]:
         which = "every frame" if stride == 1 else f"every {_ordinal(stride)} frame"
         apart = (
             "the file states no frame rate, so the stride is the trained one"
             if step is None
             else f"{_milliseconds(step)} apart"
         )
-        notes.append(f"{which} is taken, {apart}; trained on {trained_distance(sampling)}")
+        files = list(dict.fromkeys(one.clip for one in some))
+        of = "" if len(alike) == 1 else f"of {name_some(files, 1)} "
+        notes.append(f"{of}{which} is taken, {apart}; trained on {trained_distance(sampling)}")
+    if len(ordered) > _NAMED:
+        files = list(dict.fromkeys(one.clip for _, some in ordered[_NAMED:] for one in some))
+        notes.append(f"other distances are taken of {name_some(files, 1)}; see {PREDICTIONS}")
     return notes
 
 
@@ -127,7 +135,9 @@ def _stretch_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[st
     long = [
         one
         for one in answers
-        if one.frames_there > _MUCH_LONGER * one.frames_used * sampling.stride
+        if one.frames_there is not None
+        and one.frames_used is not None
+        and one.frames_there > _MUCH_LONGER * one.frames_used * sampling.stride
     ]
     if not long:
         return []
@@ -142,7 +152,7 @@ def _short_notes(answers: Sequence[ClipAnswer], preprocessing: Preprocessing) ->
     before = 0 if preprocessing.picture is None else preprocessing.picture.frames_before
     stack = 1 if preprocessing.sound is None else preprocessing.sound.stack
     wanted = preprocessing.sampling.steps * stack + before
-    short = [one for one in answers if one.frames_used < wanted]
+    short = [one for one in answers if one.frames_used is not None and one.frames_used < wanted]
     if not short:
         return []
     first = short[0]

@@ -97,6 +97,8 @@ def reader_of(
             value=protocol,
             remedy=f"use {STREAM}",
         )
+    if not resize and preprocessing.picture is None:
+        raise ConfigError("is for videos", field="no-resize", value=True, remedy="leave it out")
     if preprocessing.spikes is not None:
         raise ConfigError(
             "takes spikes, which are read from their published set alone",

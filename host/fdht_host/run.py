@@ -27,7 +27,7 @@ from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report import build_report, sound_sections, write_report
-from fdht_host.sources import TEST, TEST_SET, Source, look_at
+from fdht_host.sources import TEST, TEST_SET, Source, check_names, look_at
 from fdht_host.streams import SourceRun, stream_clips, stream_files
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import check_place, new_stage
@@ -266,13 +266,13 @@ def _reader(network: QuantizedNetwork, settings: RunSettings) -> Reader:
     Raises:
         ConfigError: the options do not go together, or have no effect on the sources.
     """
-    if settings.sources.count(TEST_SET) > 1:
-        raise ConfigError("is named twice", field="source", value=TEST_SET)
+    check_names(settings.sources)
     files = any(name != TEST_SET for name in settings.sources)
     of_tests: dict[str, object] = {"clips": settings.clips, "seed": settings.seed}
     of_files: dict[str, object] = {
         "protocol": settings.protocol,
         "clip-frames": settings.clip_frames,
+        "no-resize": None if settings.resize else True,
     }
     for name, value in of_tests.items():
         if value is not None and TEST_SET not in settings.sources:
@@ -289,7 +289,7 @@ def _reader(network: QuantizedNetwork, settings: RunSettings) -> Reader:
             )
     if not files:
         return Reader(network.preprocessing, TRAINED, network.preprocessing.sampling.steps)
-    protocol = settings.protocol or TRAINED
+    protocol = TRAINED if settings.protocol is None else settings.protocol
     return reader_of(network.preprocessing, protocol, settings.clip_frames, settings.resize)
 
 
@@ -301,7 +301,10 @@ def _with_clips(
         return source
     assert recipe is not None
     clips = load_test_set(recipe, network, settings.clips, settings.seed, settings.cache)
-    return replace(source, clips=clips)
+    notes = source.notes
+    if settings.clips is not None and len(clips.labels) < settings.clips:
+        notes = (*notes, f"--clips {settings.clips}: the test set has {len(clips.labels)}")
+    return replace(source, clips=clips, notes=notes)
 
 
 def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | None:

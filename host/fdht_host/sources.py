@@ -12,16 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_host.evidence import Recipe
+from fdht_host.own_clips import (
+    ClipFile,
+    FoundClips,
+    absolute_path,
+    find_own_clips,
+    key_of,
+    unknown_notes,
+)
 from fdht_host.readers import Reader
-from fdht_host.video import decode, read_labels
+from fdht_host.video import VideoLabels, decode, read_labels
+from fdht_host.video.labels import labels_path
 from fdht_models.data import ClipSet, source_of
-from fdht_models.data.folders import FolderRequest, Listing, Problem, list_folder
+from fdht_models.data.folders import Listing, Problem, list_folder
 from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.notes import name_some
-from fdht_models.data.folders.own_files import TABLE, find_clips
-from fdht_models.data.folders.scan import walk
+from fdht_models.data.folders.own_files import TABLE
 from fdht_models.data.folders.shards import span_in_seconds
-from fdht_models.data.folders.types import ARRAYS, SOUND, SPEECH, SPIKES, VIDEO
+from fdht_models.data.folders.types import SPEECH, SPIKES
 from fdht_models.data.sources import UNKNOWN_ROOT, FolderSource
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.media.opening import best_stream, open_media
@@ -33,26 +41,6 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 TEST_SET = "test"
 #: Kinds of sources.
 TEST, FILE, FOLDER = "test", "file", "folder"
-_KINDS = {"picture": VIDEO, "sound": SOUND, "values": ARRAYS}
-
-
-@dataclass(frozen=True)
-class ClipFile:
-    """One clip of a source.
-
-    Attributes:
-        path: its file, or folder of pictures.
-        name: relative to a folder that was named; of a file its own name.
-        key: names it as in training; random choices depend on it.
-        label: name of its class; None where that is not known.
-        span: [first, last) of its part of the file, in seconds; None for all of it.
-    """
-
-    path: Path
-    name: str
-    key: str
-    label: str | None = None
-    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +62,24 @@ class Source:
     files: tuple[ClipFile, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuses what names nothing, and what is named twice, also by another path.
+
+    Raises:
+        ConfigError: one of these.
+    """
+    found: set[str | Path] = set()
+    for name in names:
+        if not name:
+            raise ConfigError(
+                "is empty", field="source", value=name, remedy="name a file, a folder, or test"
+            )
+        same = name if name == TEST_SET else absolute_path(name)
+        if same in found:
+            raise ConfigError("is named twice", field="source", value=name, remedy="name it once")
+        found.add(same)
 
 
 def look_at(
@@ -98,11 +104,11 @@ def look_at(
         assert reader is not None
         path = Path(name)
         if path.is_dir() and not _is_pictures(path, network):
-            found.append(_folder(name, path, network, recipe))
+            found.append(_folder(name, path, network, reader, recipe))
         else:
             _look_at_file(path, network, reader)
-            key = f"{path.parent.name}/{path.name}" if path.parent.name in network.classes else ""
-            file = ClipFile(path, path.name or name, key or path.name)
+            key = key_of(path, network.classes, recipe)
+            file = ClipFile(path, path.name or name, key)
             found.append(Source(name, FILE, files=(file,)))
     return found
 
@@ -120,7 +126,14 @@ def _look_at_file(path: Path, network: QuantizedNetwork, reader: Reader) -> None
     if path.is_dir():
         list_pictures(path)
         return
-    read_labels(path)
+    labels = _check_labels(path, network)
+    if labels is not None and not reader.clipwise and reader.block != preprocessing.sampling.steps:
+        raise ConfigError(
+            "has no effect on a video with labels beside it, which say where clips begin",
+            field="clip-frames",
+            value=reader.block,
+            remedy="leave it out, or take the labels away",
+        )
     height, width = network.frame_shape[:2]
     for _ in decode(path, height, width, strict_size=not reader.resize, limit=1):
         pass
@@ -135,9 +148,14 @@ def _is_pictures(path: Path, network: QuantizedNetwork) -> bool:
     return not folders and any(is_picture(entry) for entry in entries)
 
 
-def _folder(name: str, root: Path, network: QuantizedNetwork, recipe: Recipe | None) -> Source:
-    listing = _listed(root, network, recipe)
-    found = _of_tree(root, network) if listing is None else _of_listing(root, listing, network)
+def _folder(
+    name: str, root: Path, network: QuantizedNetwork, reader: Reader, recipe: Recipe | None
+) -> Source:
+    listing = _published(root, recipe)
+    if listing is None:
+        found = find_own_clips(root, network, recipe)
+    else:
+        found = _of_listing(root, listing, network)
     if not found.files:
         told = [f"{problem.path} {problem.reason}" for problem in found.problems]
         raise DataError(
@@ -145,31 +163,41 @@ def _folder(name: str, root: Path, network: QuantizedNetwork, recipe: Recipe | N
             field=str(root),
             remedy="give a folder of clips, or of a folder of clips for each class",
         )
+    if network.preprocessing.picture is not None and not reader.clipwise:
+        for file in found.files:
+            _check_labels(file.path, network)
     notes = (*found.notes, *_training_notes(root, recipe))
     return Source(name, FOLDER, files=found.files, problems=found.problems, notes=notes)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a folder holds."""
-
-    files: tuple[ClipFile, ...]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...]
-
-
-def _listed(root: Path, network: QuantizedNetwork, recipe: Recipe | None) -> Listing | None:
-    """A folder as the experiment's own set reads it, or with a table; None: neither.
+def _check_labels(path: Path, network: QuantizedNetwork) -> VideoLabels | None:
+    """Labels beside a video, whose classes must be the network's.
 
     Raises:
-        ConfigError: a set whose clips are no files; DataError: the table or the lists are wrong.
+        DataError: the labels are damaged; ConfigError: they name a class that is not there.
+    """
+    labels = None if path.is_dir() else read_labels(path)
+    for clip in () if labels is None else labels.clips:
+        assert labels is not None and clip.label is not None
+        shown = labels.classes[clip.label]
+        if shown not in network.classes:
+            raise ConfigError(
+                "is no class of the network",
+                field=f"{labels_path(path)}: class",
+                value=shown,
+                remedy=f"take the labels away, or use {name_some(network.classes, 10)}",
+            )
+    return labels
+
+
+def _published(root: Path, recipe: Recipe | None) -> Listing | None:
+    """A folder as the experiment's published set reads it; None: it is no such folder.
+
+    Raises:
+        ConfigError: a set whose clips are no files.
     """
     source = _source_in(root, recipe)
-    if source is None or source.name == OWN:
-        request = None if source is None else source.request
-        if (root / TABLE).is_file() or (request is not None and request.pattern):
-            kind, inputs = _kind_of(network)
-            return list_folder(request or FolderRequest(OWN, root, kind=kind, inputs=inputs))
+    if source is None or (root / TABLE).is_file():
         return None
     if source.request.folder_set.kind in (SPEECH, SPIKES):
         raise ConfigError(
@@ -185,21 +213,16 @@ def _listed(root: Path, network: QuantizedNetwork, recipe: Recipe | None) -> Lis
 
 
 def _source_in(root: Path, recipe: Recipe | None) -> FolderSource | None:
-    """The experiment's set, if it is one of folders, with its clips in this folder."""
+    """The experiment's set, if it is a published one of folders, with its clips in this folder."""
     if recipe is None or recipe.data.get("mix") or recipe.data.get("root") is None:
         return None
-    # Not every class of the training need be there.
+    if recipe.data["set"] == OWN:
+        return None
     source = source_of({**recipe.data, "root": str(root), "classes": None})
     return source if isinstance(source, FolderSource) else None
 
 
-def _kind_of(network: QuantizedNetwork) -> tuple[str, int | None]:
-    """What is looked for in folders, and of arrays the values a frame."""
-    kind = _KINDS[network.preprocessing.kind]
-    return kind, network.inputs if kind == ARRAYS else None
-
-
-def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> _Found:
+def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> FoundClips:
     files, unknown = [], Counter[str]()
     for clip in listing.clips:
         for label in clip.labels:
@@ -209,53 +232,8 @@ def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> _Fou
                 continue
             span = span_in_seconds(clip)
             files.append(ClipFile(root / clip.path, clip.key, clip.key, name, span))
-    notes = (*listing.notes, *_unknown_notes(root, unknown, len(files), network))
-    return _Found(tuple(files), listing.skipped, notes)
-
-
-def _of_tree(root: Path, network: QuantizedNetwork) -> _Found:
-    """A folder by the names of the folders in it: those that are called as classes give labels."""
-    tree = walk(root, "clips", "give a folder of clips")
-    found = find_clips(tree, *_kind_of(network))
-    files, unknown = [], Counter[str]()
-    for path in found.clips:
-        label = next((part for part in path.parts[:-1] if part in network.classes), None)
-        if label is None and len(path.parts) > 1:
-            unknown[path.parts[0]] += 1
-        files.append(ClipFile(root / path, str(path), str(path), label))
-    labelled = [file for file in files if file.label is not None]
-    if labelled:
-        bare = len(files) - len(labelled) - unknown.total()
-        if bare:
-            unknown["."] = bare
-        notes = _unknown_notes(root, unknown, len(labelled), network)
-        return _Found(tuple(labelled), found.unreadable, notes)
-    notes = ()
-    if unknown:
-        notes = (
-            f"no folder is called as a class is, so that clips have no labels: "
-            f"{name_some(sorted(unknown), 3)}; the classes are {name_some(network.classes, 10)}",
-        )
-    return _Found(tuple(files), found.unreadable, notes)
-
-
-def _unknown_notes(
-    root: Path, unknown: Counter[str], known: int, network: QuantizedNetwork
-) -> tuple[str, ...]:
-    """Sentences on folders that are called as no class is; none of them may be all there is.
-
-    Raises:
-        ConfigError: no clip is of a class of the network.
-    """
-    if not unknown:
-        return ()
-    names = name_some(sorted(unknown), 3)
-    remedy = f"name the folders as the classes: {name_some(network.classes, 10)}"
-    if not known:
-        raise ConfigError(
-            f"holds clips of no class of the network: {names}", field=str(root), remedy=remedy
-        )
-    return (f"left out, in no folder of a class: {unknown.total()} clips ({names}); {remedy}",)
+    notes = (*listing.notes, *unknown_notes(root, unknown, len(files), network))
+    return FoundClips(tuple(files), listing.skipped, notes)
 
 
 def _training_notes(root: Path, recipe: Recipe | None) -> tuple[str, ...]:

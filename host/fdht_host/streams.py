@@ -16,8 +16,9 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
 from fdht_host.blocks import blocks_of
 from fdht_host.notes import notes_of
+from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
-from fdht_host.sources import FILE, ClipFile, Source
+from fdht_host.sources import FILE, Source
 from fdht_host.video import VideoTimes
 from fdht_models.data import ClipSet
 from fdht_models.data.folders import Problem
@@ -174,8 +175,8 @@ def stream_clips(
                 start=None,
                 label=network.classes[int(label)],
                 **vars(found),
-                frames_used=len(frames),
-                frames_there=len(frames),
+                frames_used=None,
+                frames_there=None,
                 protocol=TRAINED,
                 stride=None,
                 time_step=clips.time_step,

@@ -9,6 +9,7 @@ from typing import Any
 from fdht_host.evidence import Recipe
 from fdht_host.readers import scored
 from fdht_models.data import ClipSet, source_of
+from fdht_models.data.sources import FolderSource
 from fdht_models.errors import ConfigError
 from fdht_models.preprocessing import Preprocessing
 from fdht_models.records import first_difference
@@ -32,6 +33,7 @@ def load_test_set(
         cache: directory in which clips are kept.
 
     Raises:
+        ConfigError: a seed is given, and clips are not generated.
         ConfigError: they have other classes than the network, or are made in another way than it
             was trained on.
         DataError: they cannot be made or read.
@@ -39,6 +41,13 @@ def load_test_set(
     given = {"test_clips": clips or None, "test_seed": seed}
     data = {**recipe.data, **{key: value for key, value in given.items() if value is not None}}
     source = source_of(data)
+    if seed is not None and isinstance(source, FolderSource):
+        raise ConfigError(
+            "has no effect on clips of a folder, which are not generated",
+            field="seed",
+            value=seed,
+            remedy="leave it out",
+        )
     _check_preprocessing(source.preprocessing, network.preprocessing)
     found = source.load("test", cache, progress=False)
     if tuple(found.classes) != tuple(network.classes):

@@ -16,6 +16,7 @@ import fdht
 import fdht_host.run
 from fdht_host.answers import read_predictions
 from fdht_host.evidence import Recipe
+from fdht_host.own_clips import key_of
 from fdht_host.run import RunSettings, run_stage
 from fdht_models.data import source_of
 from fdht_models.data.folders import FolderRequest
@@ -134,6 +135,9 @@ def test_a_folder_of_clips_gives_what_the_test_set_gives(tmp_path, build, kind, 
     assert report["accuracy"]["quantized"] == folder["accuracy"]["accuracy"]
     assert report["equality"]["reference_board"] == {"compared": 2 * 6 * STEPS * 3, "mismatches": 0}
     assert all(clip["frames_there"] in (4, 23) or kind == "sound" for clip in report["clips"][6:])
+    # How long the files of the test set are is not known, so that nothing is told of it.
+    assert {clip["frames_used"] for clip in report["clips"][:6]} == {None}
+    assert test["notes"] == []
 
 
 def test_clips_without_labels_are_answered_alike(tmp_path, build):
@@ -328,3 +332,99 @@ def test_a_request_without_a_recipe_has_its_inputs(tmp_path, build, monkeypatch)
     monkeypatch.setattr(fdht_host.run, "find_recipe", lambda *_: None)
     report = run(directory, root)
     assert [clip["label"] for clip in report["clips"]] == list(CLASSES)
+
+
+def labels_of(report: dict[str, Any]) -> dict[str, str | None]:
+    return {clip["clip"]: clip["label"] for clip in report["clips"]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [("(?P<group>film[0-9]+)_", None), ("(?P<class>[a-z]+)_(?P<group>[0-9]+)", None),
+     ("(?P<split>train|test)_(?P<group>[a-z0-9]+)", "table")],
+)  # fmt: skip
+def test_rules_of_training_do_not_hold_for_clips_to_classify(tmp_path, build, pattern, rule):
+    """One class alone, names that no pattern matches, groups and splits: all are answered."""
+    data = data_of("video", tmp_path / "elsewhere", protocol="uniform", pattern=pattern)
+    if rule:
+        data |= {"fold_rule": rule, "test_groups": None}
+    directory = build(data)
+    for place in ("one/left/a.avi", "flat/a.avi", "flat/train_x.avi", "flat/test_x.avi"):
+        write_clip(tmp_path / place, "video", 1)
+    report = run(directory, tmp_path / "one")
+    assert labels_of(report) == {"left/a.avi": "left"}
+    assert report["sources"][0]["accuracy"]["clips"] == 1
+    report = run(directory, tmp_path / "flat")
+    names = ("a.avi", "test_x.avi", "train_x.avi")
+    assert labels_of(report) == dict.fromkeys(names)
+
+
+def test_a_pattern_gives_the_class_where_no_folder_does(tmp_path, build):
+    pattern = "(?P<class>[a-z]+)_(?P<group>[0-9]+)"
+    data = data_of("video", tmp_path / "elsewhere", protocol="uniform", pattern=pattern)
+    directory = build(data)
+    for place in ("left_1.avi", "right/x.avi", "right/new_2.avi", "right/still_3.avi"):
+        write_clip(tmp_path / "all" / place, "video", 1)
+    report = run(directory, tmp_path / "all")
+    assert labels_of(report) == {
+        "left_1.avi": "left", "right/x.avi": "right", "right/new_2.avi": "right",
+        "right/still_3.avi": "still",
+    }  # fmt: skip
+    (note,) = report["sources"][0]["notes"]
+    assert "pattern gives another class than the folder" in note and "right/still_3.avi" in note
+
+
+def test_a_folder_that_is_called_as_a_class(tmp_path, build):
+    directory = build(data_of("video", tmp_path / "elsewhere", protocol="uniform"))
+    for name in ("x", "deep/y"):
+        write_clip(tmp_path / "left" / f"{name}.avi", "video", 1)
+    report = run(directory, tmp_path / "left")
+    assert labels_of(report) == {"x.avi": "left", "deep/y.avi": "left"}
+    assert report["sources"][0]["accuracy"]["clips"] == 2
+    assert "taken for the label" in report["sources"][0]["notes"][0]
+
+
+@pytest.mark.parametrize("where", ["trained", "copied"])
+def test_random_frames_do_not_depend_on_the_folder_that_was_named(tmp_path, build, where):
+    root = write_clips(tmp_path / "all", "video", "ab")
+    directory = build(data_of("video", root, protocol="six"))
+    logits = logits_of(run(directory, "test"), "test")
+    if where == "copied":
+        root = Path(shutil.move(root, tmp_path / "copied"))
+    file = root / "left" / "b" / "1.avi"
+    sources = (root, root / "left", root / "left" / "b", file)
+    report = run(directory, *sources)
+    found = {}
+    for clip in report["clips"]:
+        if clip["frames_there"] == 23 and f"/{clip['source']}/{clip['clip']}".endswith(
+            ("left/b/1.avi", "1.avi/1.avi")
+        ):
+            found[clip["source"]] = clip["blocks"][0]["logits"]
+    assert found.keys() == {str(source) for source in sources}
+    assert len({tuple(row) for row in found.values()}) == 1
+    assert found[str(file)] in logits["left"]
+
+
+def test_the_key_of_a_training_with_folders_above_the_classes(tmp_path):
+    recipe = Recipe(data_of("video", tmp_path / "all"))
+    trained = tmp_path / "all" / "train" / "left" / "x.avi"
+    assert key_of(trained, CLASSES, recipe) == "train/left/x.avi"
+    for path, key in (
+        ("train/left/x.avi", "left/x.avi"), ("left/g/x.avi", "left/g/x.avi"),
+        ("left/right/x.avi", "left/right/x.avi"), ("other/x.avi", "x.avi"),
+        ("left/1/2/3/4/5/6/7/8/x.avi", "x.avi"),
+    ):  # fmt: skip
+        assert key_of(tmp_path / "copy" / path, CLASSES, recipe) == key
+
+
+def test_options_of_the_test_set(tmp_path, build, capsys):
+    """Clips of files have no seed of their own; more than there are cannot be run."""
+    root = write_clips(tmp_path / "all", "video", "ab")
+    directory = build(data_of("video", root, protocol="uniform"))
+    arguments = ["run", "tiny-net", "--build", str(directory.parent), "--no-energy"]
+    assert fdht.main([*arguments, "--seed", "3"]) == 2
+    assert "seed = 3: has no effect on clips of a folder" in capsys.readouterr().err
+    assert run(directory, "test", clips=9)["sources"][0]["notes"] == [
+        "--clips 9: the test set has 6"
+    ]
+    assert run(directory, "test", clips=6)["sources"][0]["notes"] == []

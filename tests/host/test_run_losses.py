@@ -12,8 +12,9 @@ import pytest
 import fdht
 import fdht_host.live
 import fdht_host.run
+from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
-from fdht_host.sources import FILE, ClipFile, Source
+from fdht_host.sources import FILE, Source
 from fdht_host.streams import SourceRun, stream_files
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel

@@ -13,6 +13,8 @@ import pytest
 import fdht
 from fdht_host import video
 from fdht_host.answers import Reading, probabilities_of, vote
+from fdht_host.video.labels import write_labels
+from fdht_models.artifacts import digest_file
 from fdht_models.features import features_of
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, Sound, Values
 from fdht_models.preprocessing.recording import loudness
@@ -21,6 +23,8 @@ from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import NETWORK, reference_as_core, write_build, write_video
 from tests.host.test_run_clips import run, write_clip
+from tests.models.folders_samples import random_frames
+from tests.models.folders_samples import write_video as write_sample
 
 PICTURE = Picture(4, 5, "motion_energy", dead_zone=20)
 
@@ -151,6 +155,58 @@ def test_arrays_are_streams_of_rows(tmp_path, build):
     assert blocks_of(report) == expected_blocks(codes, 1, 6)
 
 
+def test_rows_of_arrays_have_the_trained_stride_also_without_a_rate(tmp_path, build):
+    codes = np.random.default_rng(0).integers(1, 256, (20, 60)).astype(np.uint8)
+    np.save(tmp_path / "a.npy", codes)
+    directory = build(Preprocessing(Sampling("uniform", 6), values=Values(60)))
+    report = run(directory, tmp_path / "a.npy", protocol="stream")
+    assert blocks_of(report) == expected_blocks(codes, 1, 6)
+    (note,) = report["sources"][0]["notes"]
+    assert "no frame rate, so the stride is the trained one" in note
+
+
+def test_notes_on_streams_say_which_files(tmp_path, build):
+    for name, rate in (("a", 10), ("b", 25), ("c", 25)):
+        frames = random_frames(30, 1, 16, 16)
+        (tmp_path / "all").mkdir(exist_ok=True)
+        write_sample(tmp_path / "all" / f"{name}.avi", frames, rate=rate)
+    report = run(build(seen("stride", 0.2, 2)), tmp_path / "all", protocol="stream")
+    assert [note.split(" is taken")[0] for note in report["sources"][0]["notes"]] == [
+        "of a.avi every 2nd frame", "of b.avi and 1 more every 5th frame",
+    ]  # fmt: skip
+
+
+def test_labels_of_classes_that_the_network_does_not_have(tmp_path, build, capsys):
+    directory = build(seen("generated"))
+    path = write_video(tmp_path / "all" / "v.mkv", 40)
+    labels = [video.Clip(0, 20, 0), video.Clip(20, 20, 1)]
+    write_labels(path, labels, (NETWORK.classes[0], "jump"), 40, digest_file(path))
+    arguments = ["run", "tiny-net", "--build", str(tmp_path / "build"), "--no-energy"]
+    for source in (path, path.parent):
+        assert fdht.main([*arguments, "--source", str(source)]) == 2
+        error = capsys.readouterr().err
+        assert "'jump': is no class of the network" in error and error.count("\n") == 1
+    assert not (directory / "run").exists()
+
+
+def test_a_block_length_beside_labels_is_refused(tmp_path, build, capsys):
+    build(seen("generated"))
+    path = write_video(tmp_path / "v.mkv", 40, labelled=True)
+    arguments = ["run", "tiny-net", "--build", str(tmp_path / "build"), "--no-energy"]
+    assert fdht.main([*arguments, "--source", str(path), "--clip-frames", "4"]) == 2
+    assert "clip-frames = 4: has no effect on a video with labels" in capsys.readouterr().err
+
+
+def test_a_source_is_named_once(tmp_path, build, capsys):
+    build(seen("generated"))
+    path = write_video(tmp_path / "v.mkv", 40)
+    arguments = ["run", "tiny-net", "--build", str(tmp_path / "build"), "--no-energy"]
+    for pair in (("test", "test"), (path, path.parent / ".." / tmp_path.name / path.name)):
+        named = [text for name in pair for text in ("--source", str(name))]
+        assert fdht.main([*arguments, *named]) == 2
+        assert "is named twice; name it once" in capsys.readouterr().err
+
+
 def test_sound_is_a_stream_of_stretches_one_behind_the_other(tmp_path, build):
     """All of its frames, at the level that the recording as a whole is brought to."""
     path = write_clip(tmp_path / "s.wav", "sound", 3, frames=70)
@@ -180,6 +236,10 @@ def test_sound_is_a_stream_of_stretches_one_behind_the_other(tmp_path, build):
         (seen("uniform"), ["--protocol", "stream"], "training clips state no frame rate"),
         (seen("generated"), ["--clips", "3"], "clips = 3: is of test clips; add --source test"),
         (seen("generated"), ["--seed", "3"], "seed = 3: is of test clips"),
+        (seen("generated"), ["--protocol", ""], "protocol = '': is not known"),
+        (seen("generated"), ["--source", ""], "source = '': is empty; name a file"),
+        (Preprocessing(Sampling("window", 6), sound=Sound(20, 3)),
+         ["--protocol", "stream", "--no-resize"], "no-resize = True: is for videos"),
         (Preprocessing(Sampling("window", 6), sound=Sound(20, 3)), ["--protocol", "every"],
          "protocol = 'every': is for frames of video and rows of arrays"),
     ],
@@ -197,7 +257,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, build, capsys, preprocessing, 
 
 def test_options_of_files_without_a_file(tmp_path, build, capsys):
     build(seen("generated"))
-    for option in (["--protocol", "every"], ["--clip-frames", "3"]):
+    for option in (["--protocol", "every"], ["--clip-frames", "3"], ["--no-resize"]):
         arguments = ["run", "tiny-net", "--build", str(tmp_path / "build"), *option]
         assert fdht.main(arguments) == 2
         assert "has no effect on --source test" in capsys.readouterr().err

@@ -11,9 +11,10 @@ import pytest
 from fdht_host import video
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import probabilities_of
+from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.simulator import ReferenceEngine, SimulatedDevice
-from fdht_host.sources import FILE, ClipFile, Source
+from fdht_host.sources import FILE, Source
 from fdht_host.streams import SourceRun, stream_files
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file

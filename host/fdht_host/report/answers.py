@@ -62,7 +62,9 @@ def _row(clip: Mapping[str, Any]) -> dict[str, Any]:
         "label": "" if label is None else label,
         "right": None if label is None else label == clip["predicted"],
         "blocks": f"{clip['agreed']} of {voting}",
-        "frames": f"{clip['frames_used']:,} of {clip['frames_there']:,}",
+        "frames": ""
+        if clip["frames_used"] is None
+        else f"{clip['frames_used']:,} of {clip['frames_there']:,}",
         "damage": clip["damage"],
     }
 

@@ -120,8 +120,11 @@ def _note_change(recipe: Experiment, model: Path, name: str) -> None:
         return
     trained = read_experiment(path)
     if trained.digest != recipe.digest:
-        tables = [{**one.to_json(), "description": ""} for one in (recipe, trained)]
-        where = first_difference(*({**one, "data": without_roots(one["data"])} for one in tables))
+        given, kept = (
+            {**one.to_json(), "description": "", "data": without_roots(one.to_json()["data"])}
+            for one in (recipe, trained)
+        )
+        where = first_difference(given, kept)
         _console.print(
             f"note: {name} is not what was trained ({where} differs); what was trained is taken; "
             "to change that, run fdht train again",

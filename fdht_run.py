@@ -153,9 +153,7 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
     from fdht_models.training.comparison import accuracy_lines
 
     lines = [*_answer_lines(report)]
-    if (
-        report["accuracy"]["quantized"] is not None
-    ):  # of the test set
+    if report["accuracy"]["quantized"] is not None:  # of the test set
         lines += accuracy_lines(report["accuracy"])
         lines += _class_lines(report["accuracy"].get("per_class") or ())
     board = report["equality"]["reference_board"]

@@ -155,19 +155,20 @@ def _print(
     made = request.preprocessing("test").sampling
     console.print(
         f"{printable(str(request.root))}: {request.folder_set.title}, {request.folder_set.kind}, "
-        f"{made.protocol} of {made.steps} steps, {_division(request)}"
+        f"{made.protocol} of {made.steps} steps, {_division(request)}",
+        soft_wrap=True,  # a line is a line, for whoever searches them
     )
     console.print(_table(overview))
     for text, count in overview.formats[:_SHOWN]:
-        console.print(f"{count:,} files: {printable(text)}")
+        console.print(f"{count:,} files: {printable(text)}", soft_wrap=True)
     _print_problems(console, overview, "will be left out", overview.skipped)
     for note in overview.notes:
-        console.print(f"note: {printable(note)}")
+        console.print(f"note: {printable(note)}", soft_wrap=True)
     if damaged is not None:
-        console.print(f"decoded {clips:,} clips: {len(damaged):,} damaged")
+        console.print(f"decoded {clips:,} clips: {len(damaged):,} damaged", soft_wrap=True)
         _print_problems(console, overview, "is damaged", damaged)
     if sheet is not None:
-        console.print(str(sheet))
+        console.print(str(sheet), soft_wrap=True)
 
 
 def _division(request: FolderRequest) -> str:
@@ -206,7 +207,7 @@ def _print_problems(
     from fdht_models.data.folders.reporting import named_problems
 
     for problem in named_problems(overview.request, overview.listing, problems[:_SHOWN]):
-        console.print(printable(f"{what}: {problem.path} {problem.reason}"))
+        console.print(printable(f"{what}: {problem.path} {problem.reason}"), soft_wrap=True)
     if len(problems) > _SHOWN:
         console.print(f"{what}: {len(problems) - _SHOWN:,} more (--json lists them)")
 

@@ -18,12 +18,12 @@ from fdht_models.data.folders import Problem
 from fdht_models.data.folders.catalogue import OWN
 from fdht_models.data.folders.joins import join
 from fdht_models.data.folders.notes import left_out_notes, name_some
-from fdht_models.data.folders.own_files import TABLE, find_clips
+from fdht_models.data.folders.own_files import TABLE, ClipFiles, find_clips, stem_of
 from fdht_models.data.folders.own_pattern import search_paths
-from fdht_models.data.folders.own_table import OPEN_END, Row, read_table
+from fdht_models.data.folders.own_table import Row, key_of_part, read_table
 from fdht_models.data.folders.scan import walk
 from fdht_models.data.folders.shards import span_in_seconds
-from fdht_models.data.folders.types import ARRAYS, SOUND, VIDEO, Clip, Span
+from fdht_models.data.folders.types import ARRAYS, SOUND, VIDEO, Clip
 from fdht_models.data.sources import UNKNOWN_ROOT
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -113,7 +113,7 @@ def find_own_clips(root: Path, network: QuantizedNetwork, recipe: Recipe | None)
     values = network.preprocessing.values
     inputs, scale = (None, None) if values is None else (network.inputs, values.full_scale)
     found = find_clips(walk(root, "clips", "give a folder of clips"), kind, inputs, scale)
-    clips, patterned = _by_folders(root, found.clips, network, recipe)
+    clips, patterned = _by_folders(root, found, network, recipe)
     if (root / TABLE).is_file():
         return _by_table(root, found.clips, clips, found.unreadable, network)
     if any(clip.label is not None for clip in clips):
@@ -135,14 +135,15 @@ def find_own_clips(root: Path, network: QuantizedNetwork, recipe: Recipe | None)
 
 def _by_folders(
     root: Path,
-    paths: Sequence[PurePosixPath],
+    found: ClipFiles,
     network: QuantizedNetwork,
     recipe: Recipe | None,
 ) -> tuple[list[ClipFile], tuple[str, ...]]:
     """Clips with the labels that a pattern and folders tell, and a note where these differ."""
-    matches = _matches(root, paths, recipe)
+    kind = _KINDS[network.preprocessing.kind]
+    matches = _matches(root, [stem_of(path, found, kind) for path in found.clips], recipe)
     clips, differing = [], []
-    for path, match in zip(paths, matches, strict=True):
+    for path, match in zip(found.clips, matches, strict=True):
         folder = next((part for part in path.parts[:-1] if part in network.classes), None)
         told = None if match is None else match.get("class")
         if told not in network.classes:
@@ -163,19 +164,19 @@ def _by_folders(
 
 
 def _matches(
-    root: Path, paths: Sequence[PurePosixPath], recipe: Recipe | None
+    root: Path, stems: Sequence[str], recipe: Recipe | None
 ) -> Sequence[Mapping[str, str] | None]:
     """What the experiment's pattern holds of each path, as it was searched for in training."""
     pattern = None
     if recipe is not None and recipe.data.get("set") == OWN and not recipe.data.get("mix"):
         pattern = recipe.data.get("pattern")
     if pattern is None:
-        return [None] * len(paths)
+        return [None] * len(stems)
     trained, absolute = _training_root(recipe), absolute_path(root)
     above = PurePosixPath()
     if trained is not None and absolute.is_relative_to(trained):
         above = PurePosixPath(absolute.relative_to(trained))
-    return search_paths(pattern, [str((above / path).with_suffix("")) for path in paths])
+    return search_paths(pattern, [str(above / stem) for stem in stems])
 
 
 def _training_root(recipe: Recipe | None) -> Path | None:
@@ -225,14 +226,9 @@ def _of_row(clip: ClipFile, row: Row) -> ClipFile:
     label = row.name or clip.label
     if row.span is None:
         return ClipFile(clip.path, clip.name, clip.name, label)
-    name = f"{clip.name}@{_microseconds(row.span)}"
+    name = key_of_part(clip.name, row.span)
     seconds = span_in_seconds(Clip(name, clip.name, (0,), "", span=row.span))
     return ClipFile(clip.path, name, name, label, seconds)
-
-
-def _microseconds(span: Span) -> str:
-    """The part of a file as keys of training name it."""
-    return f"{span[0]}-{'' if span[1] == OPEN_END else span[1]}"
 
 
 def _labelled(

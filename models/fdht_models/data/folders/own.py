@@ -15,10 +15,10 @@ from fdht_models.data.folders.notes import (
     left_out_notes,
     name_some,
 )
-from fdht_models.data.folders.own_files import TABLE, Bar, ClipFiles, find_clips, without_suffix
+from fdht_models.data.folders.own_files import TABLE, Bar, ClipFiles, find_clips, stem_of
 from fdht_models.data.folders.own_layout import class_root
 from fdht_models.data.folders.own_pattern import search_paths
-from fdht_models.data.folders.own_table import OPEN_END, Row, Table, read_table
+from fdht_models.data.folders.own_table import Row, Table, key_of_part, read_table
 from fdht_models.data.folders.scan import Tree, walk
 from fdht_models.data.folders.types import ARRAYS, Clip, Listing, Problem, Span
 from fdht_models.data.types import SPLITS
@@ -55,10 +55,7 @@ class _Found:
     @property
     def key(self) -> str:
         """The path, and the part of the file if it is not all of it, in microseconds."""
-        if self.span is None:
-            return str(self.path)
-        end = "" if self.span[1] == OPEN_END else self.span[1]
-        return f"{self.path}@{self.span[0]}-{end}"
+        return str(self.path) if self.span is None else key_of_part(str(self.path), self.span)
 
     @property
     def source(self) -> str:
@@ -88,7 +85,7 @@ def list_own(
         _refuse_spans(root, table)
     notes: list[str] = []
     skipped = list(files.unreadable)
-    found = [_Found(path, _stem(path, files, layout.kind)) for path in files.clips]
+    found = [_Found(path, stem_of(path, files, layout.kind)) for path in files.clips]
     if not found and not skipped:
         raise _nothing(tree, files, layout.kind)
     if layout.pattern is not None:
@@ -385,11 +382,6 @@ def _nothing(tree: Tree, files: ClipFiles, kind: str) -> DataError:
         if tree.archives
         else f"{_REMEDY}, and say what they are (kind: video, sound or arrays)",
     )
-
-
-def _stem(path: PurePosixPath, files: ClipFiles, kind: str) -> str:
-    """What a pattern and a group of its own see of a path; a folder's name has no suffix."""
-    return str(path) if path in files.pictured else without_suffix(path, kind)
 
 
 def _comparable(path: object) -> str:

@@ -134,6 +134,11 @@ def without_suffix(path: PurePosixPath, kind: str) -> str:
     return str(path.with_suffix("")) if known and not suffix[1:].isdigit() else str(path)
 
 
+def stem_of(path: PurePosixPath, files: ClipFiles, kind: str) -> str:
+    """What a pattern and a group of its own see of a path; a folder's name has no suffix."""
+    return str(path) if path in files.pictured else without_suffix(path, kind)
+
+
 def files_of_clip(root: Path, path: str) -> list[Path]:
     """The files that a clip is made of: itself, or all of a folder of pictures.
 

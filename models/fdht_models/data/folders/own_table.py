@@ -187,3 +187,8 @@ def _refusal(
     file: Path, line: int, why: str, value: object = None, remedy: str = _REMEDY
 ) -> DataError:
     return DataError(why, field=f"{file}: line {line}", value=value, remedy=remedy)
+
+
+def key_of_part(path: str, span: Span) -> str:
+    """What a part of a file is called: the path, and the microseconds from and to."""
+    return f"{path}@{span[0]}-{'' if span[1] == OPEN_END else span[1]}"

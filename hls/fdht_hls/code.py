@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
-from fdht_hls.beats import beat_constants
-from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
-from fdht_hls.schedule import StageSchedule
-from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
+from fdht_hls.engine import CellPlan
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells import GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+from fdht_models.tensor.quantized import QuantizedRecurrence
 
 _DIRECTORY = Path(__file__).parent / "templates"
 
@@ -26,13 +23,16 @@ _DIRECTORY = Path(__file__).parent / "templates"
 @cache
 def environment() -> jinja2.Environment:
     """Templates of this package; an undefined name is an error."""
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_DIRECTORY),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    for own in (adders_name, constant_type, extent):
+        found.filters[own.__name__] = own
+    return found
 
 
 def render(template: str, **values: Any) -> str:
@@ -40,34 +40,21 @@ def render(template: str, **values: Any) -> str:
     return environment().get_template(template).render(**values)
 
 
-def stage_values(
-    lstm: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
-) -> dict[str, Any]:
-    """What the configuration of a stage states."""
-    accumulator = lstm.accumulator_format(path, position)
-    exact = position == len(path.formats)
-    shift = 0 if exact else accumulator.fraction - path.formats[position].fraction
-    shape = stage_shape(path, position)
-    return {
-        **asdict(shape),
-        **beat_constants(shape, schedule),
-        "result_width": accumulator.width if exact else path.formats[position].width,
-        "accumulator_width": accumulator.width,
-        "shift": shift,
-        "exact": exact,
-    }
+def cell_values(plan: CellPlan, fibre: int) -> dict[str, Any]:
+    """What the configuration of a cell states: widths, and shifts that align binary points.
 
-
-def cell_values(recurrence: QuantizedRecurrence) -> dict[str, Any]:
-    """What the configuration of a cell states: widths, and shifts that align binary points."""
+    Args:
+        plan: the cell.
+        fibre: hidden units in a word of what the first stage of W_h h reads.
+    """
+    recurrence = plan.recurrence
     cell, sums = recurrence.cell, recurrence.sums
-    order = emission_order(recurrence.input_path)
     values = {
-        "units": recurrence.units,
-        "groups": order.shape[0],
-        "width": order.shape[1],
-        "rows": order.size,
-        "fibre": hidden_fibre(recurrence),
+        "units": plan.units,
+        "groups": plan.arrival.shape[0],
+        "width": plan.arrival.shape[1],
+        "rows": plan.arrival.size,
+        "fibre": fibre,
         "preactivation_width": cell.preactivation.width,
         "hidden_width": cell.hidden.width,
         "sum_width": sums["preactivation"].width,
@@ -127,12 +114,6 @@ def _gru_values(
     }
 
 
-def hidden_fibre(recurrence: QuantizedRecurrence) -> int:
-    """Hidden units in a word of W_h's input: what its first stage reads as one vector."""
-    first = stage_shape(recurrence.hidden_path, 0)
-    return first.mode if first.fibre else first.rank_in
-
-
 def adders_name(weights: Any) -> str:
     """C++ name of the graph of adders for one of our weight arrays."""
     return f"{weights.name}_adders"
@@ -149,41 +130,6 @@ def constant_type(weights: Any) -> str:
     return f"fdht::constant<{precision.width}, {str(bool(precision.signed)).lower()}>::type"
 
 
-def kernel_of(shape: StageShape, schedule: StageSchedule) -> str:
-    """The function of fdht_contraction.h that does a stage."""
-    if shape.fibre:
-        return "contract_fibre"
-    return "contract_mode_groups" if schedule.words_at_once(shape) > 1 else "contract_mode"
-
-
-def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
-    """Stages of W_h h with the types of what they emit."""
-    lstm: QuantizedRecurrence = node.get_attr("lstm")
-    path = lstm.hidden_path
-    stages = []
-    for position in range(len(path.plan.stages)):
-        exact = position == len(path.formats)
-        format = lstm.accumulator_format(path, position) if exact else path.formats[position]
-        shape = stage_shape(path, position)
-        schedule: StageSchedule = node.get_attr("schedule")[position]
-        weights = node.get_weights(hidden_core(position))
-        stages.append(
-            {
-                **stage_values(lstm, path, position, schedule),
-                "kernel": kernel_of(shape, schedule),
-                "weights": weights.name,
-                "adders": adders_name(weights) if schedule.weights == "adders" else None,
-                "loadable": schedule.weights == "loadable",
-                "weight_extent": extent(weights),
-                "weight_t": constant_type(weights),
-                "result": format.hls_type,
-                "words_out": shape.words_out,
-                "word_out": shape.word_out,
-            }
-        )
-    return stages
-
-
 class ContractionConfig(LayerConfigTemplate):
     """`struct configN` of a contraction stage."""
 
@@ -192,18 +138,12 @@ class ContractionConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
-        lstm = node.get_attr("lstm")
         return render(
             "contraction_config.h.j2",
             name=f"config{node.index}",
             frames=node.get_attr("steps"),
-            weight_t=constant_type(node.get_weights("core")),
-            adders=adders_name(node.get_weights("core"))
-            if node.get_attr("schedule").weights == "adders"
-            else None,
-            **stage_values(
-                lstm, lstm.input_path, node.get_attr("position"), node.get_attr("schedule")
-            ),
+            stage=node.get_attr("plan"),
+            weights=node.get_weights("core"),
         )
 
 
@@ -216,9 +156,8 @@ class ContractionCall(FunctionCallTemplate):
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
         values = self._default_function_params(node)
-        kernel = kernel_of(node.get_attr("shape"), node.get_attr("schedule"))
         return (
-            f"fdht::{kernel}<{values['config']}>"
+            f"fdht::{node.get_attr('plan').kernel}<{values['config']}>"
             f"({values['input']}, {values['output']}, {node.get_weights('core').name});"
         )
 
@@ -231,19 +170,21 @@ class CellConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
-        recurrence: QuantizedRecurrence = node.get_attr("lstm")
+        plan: CellPlan = node.get_attr("plan")
         return render(
             "cell_config.h.j2",
             name=f"config{node.index}",
-            kind=recurrence.cell.kind,
+            kind=plan.cell.kind,
             frames=node.get_attr("steps"),
             stateful=node.get_attr("stateful"),
             every_step=node.get_attr("return_sequences"),
             streamed=node.get_attr("streamed"),
-            hidden=recurrence.cell.hidden,
+            hidden=plan.hidden,
             types={name: constant_type(node.get_weights(name)) for name in node.arrays},
-            stages=hidden_stages(node),
-            values=cell_values(recurrence),
+            stages=[
+                (stage, node.get_weights(stage.identifier)) for stage in node.get_attr("hidden")
+            ],
+            values=cell_values(plan, node.get_attr("hidden")[0].design.word_in),
         )
 
 
@@ -255,17 +196,10 @@ class HeadConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtHead) -> str:
         """The C++ text."""
-        weights, bias = node.get_attr("dense")
-        result = node.get_attr("logits")
-        product = weights.format.fraction + node.get_attr("lstm").cell.hidden.fraction
         return render(
             "head_config.h.j2",
             name=f"config{node.index}",
-            units=weights.codes.shape[0],
-            classes=weights.codes.shape[1],
-            sum_width=result.width,
-            product_shift=result.fraction - product,
-            bias_shift=result.fraction - bias.format.fraction,
+            head=node.get_attr("plan"),
             types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
         )
 
@@ -300,14 +234,10 @@ class CellCall(FunctionCallTemplate):
         Weights of W_h h that can be loaded are arguments, too.
         """
         values = self._default_function_params(node)
-        recurrence: QuantizedRecurrence = node.get_attr("lstm")
-        kind = recurrence.cell.kind
-        collected = "_collected" if kind == "lstm" and collects(recurrence) else ""
-        loadable = [
-            hidden_core(position)
-            for position, stage in enumerate(node.get_attr("schedule"))
-            if stage.weights == "loadable"
-        ]
+        plan: CellPlan = node.get_attr("plan")
+        kind = plan.cell.kind
+        collected = "_collected" if kind == "lstm" and plan.collects else ""
+        loadable = [stage.identifier for stage in node.get_attr("hidden") if stage.loadable]
         arrays = ", ".join(node.get_weights(name).name for name in (*node.arrays, *loadable))
         return (
             f"fdht::{kind}_cell{collected}<{values['config']}>"

@@ -10,7 +10,6 @@ of W_x x and W_h h emit, "preactivation", "recurrent" (GRU), "cell" (LSTM), "hid
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
+from fdht_hls.engine import stage_designs
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
@@ -60,11 +60,8 @@ def values_inside(network: QuantizedNetwork) -> dict[str, int]:
     """Values a frame that the C simulation shows, by name and in the order in which it does."""
     recurrence = network.recurrence
     sizes: dict[str, int] = {}
-    for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path)):
-        for stage in path.plan.stages:
-            sizes[f"{label}.{stage.core}"] = math.prod(
-                stage.sizes[index] for index in stage.output_indices
-            )
+    for label in ("input", "hidden"):
+        sizes |= {stage.name: stage.values for stage in stage_designs(recurrence, label)}
     sizes["hidden"] = recurrence.units
     if recurrence.cell.kind == "lstm":
         sizes["cell"] = recurrence.units

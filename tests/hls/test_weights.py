@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from fdht_hls.beats import beat_weights
+
 from fdht_hls.schedule import Schedule, StageSchedule, choices, default_schedule, shapes_of
 from fdht_hls.shapes import stage_shape
 from fdht_hls.weights import (

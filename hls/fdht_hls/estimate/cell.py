@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from fdht_hls.engine.contractions import QUEUE_WORDS
+from fdht_hls.engine.plan import CellPlan, EngineDesign, HeadPlan
 from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.primitives import (
     bram18,
@@ -18,17 +20,10 @@ from fdht_hls.estimate.primitives import (
     select,
 )
 from fdht_hls.estimate.resources import Resources, luts
-from fdht_hls.estimate.stage import FIFO_DEPTH, StageDesign
-from fdht_hls.shapes import collects, emission_order
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells import Cell, GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import (
-    WORD_BYTES,
-    QuantizedNetwork,
-    QuantizedRecurrence,
-    frame_modes,
-)
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
 
 #: Reads of each truth table in a clock, by kind of cell: the gates' one serves them all.
 TABLE_READS = {
@@ -39,21 +34,17 @@ TABLE_READS = {
 _PORTS = 2
 
 
-def cell_resources(
-    recurrence: QuantizedRecurrence,
-    hidden: tuple[StageDesign, ...],
-    model: ResourceModel,
-) -> dict[str, Resources]:
+def cell_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Resources]:
     """What the parts of the cell take, by name, without the stages of W_h h."""
-    cell = recurrence.cell
+    own, cell, recurrence = design.cell, design.cell.cell, design.cell.recurrence
     return {
         "tables": tables(cell, model),
-        "bias": _bias(recurrence, model),
+        "bias": _bias(own, model),
         "state": _state(cell, model),
-        "fifo": fifo(FIFO_DEPTH, cell.hidden.width, model),
-        "sums": _sums(recurrence, model),
+        "fifo": fifo(QUEUE_WORDS, cell.hidden.width, model),
+        "sums": _sums(own, model),
         "products": _products(recurrence, model),
-        "streams": _streams(recurrence, hidden, model),
+        "streams": _streams(design, model),
         "control": Resources(2 * model.stage_control_lut, 2 * model.stage_control_ff),
     }
 
@@ -71,12 +62,10 @@ def tables(cell: Cell, model: ResourceModel) -> Resources:
     return taken
 
 
-def _bias(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+def _bias(own: CellPlan, model: ResourceModel) -> Resources:
     """Bias of all gates of a unit in a clock, and where each word's units belong."""
-    cell = recurrence.cell
-    count = emission_order(recurrence.input_path).shape[0]
-    entries = len(cell.gates) * cell.units if collects(recurrence) else count
-    return rom(cell.units, len(cell.gates) * cell.bias.format.width, model) + rom(
+    entries = own.positions.size
+    return rom(own.units, own.gates * own.bias.format.width, model) + rom(
         entries, max(1, (entries - 1).bit_length()), model
     )
 
@@ -89,23 +78,20 @@ def _state(cell: Cell, model: ResourceModel) -> Resources:
     return kept
 
 
-def _sums(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+def _sums(own: CellPlan, model: ResourceModel) -> Resources:
     """Three summands of each gate's argument, added and rounded; sums that are collected first."""
-    cell, width = recurrence.cell, recurrence.sums["preactivation"].width
-    gates = len(cell.gates)
+    cell, width = own.cell, own.recurrence.sums["preactivation"].width
+    gates = own.gates
     each = luts(2 * width * model.lut_per_adder_bit)
     each += rounding(width, cell.preactivation.width, model)
     taken = Resources(lut=gates * each, ff=gates * (width + cell.preactivation.width))
-    if collects(recurrence):
+    if own.collects:
         return taken + memory(cell.units, width, model, 2 * gates)
     # A word of sums of either path, of which one unit's are selected.
-    order = emission_order(recurrence.input_path)
-    parts = sum(
-        recurrence.accumulator_format(path, -1).width
-        for path in (recurrence.input_path, recurrence.hidden_path)
+    parts = own.projected.width + own.recurrent.width
+    return taken + Resources(
+        lut=select(own.units_in_word, gates * parts, model), ff=int(own.arrival.shape[1]) * parts
     )
-    ways = order.shape[1] // gates
-    return taken + Resources(lut=select(ways, gates * parts, model), ff=int(order.shape[1]) * parts)
 
 
 def products_of(cell: Cell) -> tuple[tuple[FixedPoint, FixedPoint], ...]:
@@ -140,23 +126,20 @@ def _signed_width(form: FixedPoint) -> int:
     return form.width + int(not form.signed)
 
 
-def _streams(
-    recurrence: QuantizedRecurrence, hidden: tuple[StageDesign, ...], model: ResourceModel
-) -> Resources:
+def _streams(design: EngineDesign, model: ResourceModel) -> Resources:
     """FIFOs of W_h h hold a whole frame's words, because its stages run one after the other."""
-    fibre = hidden[0].word_in
-    taken = fifo(recurrence.units // fibre, fibre * recurrence.cell.hidden.width, model)
-    for design in hidden:
-        width = design.shape.word_out * design.result.width
-        taken += fifo(design.shape.words_out, width, model)
+    fibre, own = design.hidden[0].word_in, design.cell
+    taken = fifo(own.units // fibre, fibre * own.hidden.width, model)
+    for stage in design.hidden:
+        width = stage.shape.word_out * stage.result.width
+        taken += fifo(stage.shape.words_out, width, model)
     return taken
 
 
-def head_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str, Resources]:
+def head_resources(head: HeadPlan, model: ResourceModel) -> dict[str, Resources]:
     """A multiplier a class, for the one unit that comes in a clock."""
-    hidden, form = network.recurrence.cell.hidden, network.head.weights.format
-    units, classes = network.recurrence.units, len(network.classes)
-    logit = network.logit_format.width
+    hidden, form = head.hidden, head.weights.format
+    units, classes, logit = head.units, head.classes, head.logits.width
     return {
         "multipliers": Resources(dsp=classes * dsps_of_product(hidden.width, form.width, model)),
         "weights": rom(units, classes * form.width, model),
@@ -168,36 +151,26 @@ def head_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str,
     }
 
 
-def reader_resources(
-    recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel, fibres: int = 1
-) -> dict[str, Resources]:
-    """The read master, the bytes from which fibres are cut, and the FIFO behind them.
-
-    Args:
-        recurrence: whose frames are read.
-        bytes_per_clock: of the ports.
-        model: coefficients.
-        fibres: that leave as one.
-    """
-    length = fibres * frame_modes(recurrence)[1]
-    fibre = length * recurrence.input_format.width
+def reader_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Resources]:
+    """The read master, the bytes from which fibres are cut, and the FIFO behind them."""
+    first, port = design.input[0], design.port
+    length, fibre = first.word_in, first.word_in * first.source.width
     # A fibre starts at one of so many places; whole words need none but an enable for each byte.
     places = WORD_BYTES // math.gcd(length, WORD_BYTES)
     cut = select(places, fibre, model) if places > 1 else length
-    ports = max(1, math.ceil(bytes_per_clock / WORD_BYTES))
+    ports = max(1, math.ceil(port.word_bytes / WORD_BYTES))
     master = Resources(model.reader_lut, model.reader_ff, 0, model.reader_bram18)
     return {
         "master": master * ports,
-        "words": Resources(lut=cut, ff=fibre + 8 * bytes_per_clock),
-        "fifo": fifo(FIFO_DEPTH, fibre, model),
+        "words": Resources(lut=cut, ff=fibre + 8 * port.word_bytes),
+        "fifo": fifo(QUEUE_WORDS, fibre, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }
 
 
-def writer_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str, Resources]:
+def writer_resources(head: HeadPlan, model: ResourceModel) -> dict[str, Resources]:
     """The write master and a word of logits, of which two leave in a clock."""
-    bits = len(network.classes) * network.logit_format.width
-    ways = -(-len(network.classes) // 2)
+    bits, ways = head.classes * head.logits.width, -(-head.classes // 2)
     return {
         "master": Resources(model.writer_lut, model.writer_ff, 0, model.writer_bram18),
         "words": Resources(lut=select(ways, 8 * WORD_BYTES, model), ff=bits),

@@ -16,10 +16,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from fdht_hls.engine.plan import BIAS
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, registered, round_saturate
 from fdht_hls.rtl.cell_ports import TABLE_CLOCKS, CellParameters, tables
 from fdht_hls.rtl.loading import load_port, row_of, unit_rows
-from fdht_hls.weights import BIAS
 from fdht_models.tensor.cells import LstmCell
 
 #: Clocks from a unit's sums to the three parts of an argument.
@@ -132,7 +132,7 @@ def bias_of(module: Module, own: CellParameters, update: Any) -> Any:
     shape = data.ArrayLayout(code_shape(own.recurrence.cell.bias.format), own.gates)
     table = own.layout.table(BIAS) if own.layout else None
     load = row_of(update.load, own.layout, table) if own.layout and table else None
-    rows, order = own.bias_rows(), own.order.tolist()
+    rows, order = own.bias_rows(), own.plan.order.tolist()
     found = unit_rows(module, "bias", rows, shape, update.sums.number, order, load)
     return shape(delay(module, Value.cast(found), PARTS - 1))
 

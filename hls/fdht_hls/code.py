@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
-from fdht_hls.engine import CellPlan
+from fdht_hls.engine import CellPlan, StagePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells import GruCell, LstmCell
@@ -171,6 +171,7 @@ class CellConfig(LayerConfigTemplate):
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
         plan: CellPlan = node.get_attr("plan")
+        hidden: tuple[StagePlan, ...] = node.get_attr("hidden")
         return render(
             "cell_config.h.j2",
             name=f"config{node.index}",
@@ -182,9 +183,9 @@ class CellConfig(LayerConfigTemplate):
             hidden=plan.hidden,
             types={name: constant_type(node.get_weights(name)) for name in node.arrays},
             stages=[
-                (stage, node.get_weights(stage.identifier)) for stage in node.get_attr("hidden")
+                (stage, node.get_weights(stage.identifier)) for stage in hidden
             ],
-            values=cell_values(plan, node.get_attr("hidden")[0].design.word_in),
+            values=cell_values(plan, hidden[0].design.word_in),
         )
 
 

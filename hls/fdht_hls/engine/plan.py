@@ -71,12 +71,12 @@ class CellPlan:
         """Format of the hidden state."""
         return self.cell.hidden
 
-    @property
+    @cached_property
     def projected(self) -> FixedPoint:
         """Exact format of W_x x."""
         return self.recurrence.accumulator_format(self.recurrence.input_path, -1)
 
-    @property
+    @cached_property
     def recurrent(self) -> FixedPoint:
         """Exact format of W_h h."""
         return self.recurrence.accumulator_format(self.recurrence.hidden_path, -1)

@@ -232,9 +232,9 @@ class ContractionStage(wiring.Component):
         self, module: Module, walk: Walk, totals: list[Signal], clocks: int, places: int
     ) -> Any:
         """Rounds sums, `clocks` after their beat, and puts them into words in a queue."""
-        own = self.own
+        own, design = self.own, self.own.design
         results = totals
-        if not own.design.exact:
+        if not design.exact:
             results = []
             for total in totals:
                 register = Signal(code_shape(own.design.result), reset_less=True, name="code")
@@ -254,7 +254,7 @@ class ContractionStage(wiring.Component):
         for place, (at, output) in enumerate(placement(own.shape, own.schedule)):
             entry: Any = results[output]
             if at < self.loops.slots - 1:
-                entry = Signal(code_shape(own.design.result), reset_less=True, name="placed")
+                entry = Signal(code_shape(design.result), reset_less=True, name="placed")
                 with module.If(done & (slot == at)):
                     module.d.sync += entry.eq(results[output])
             module.d.comb += word[place].eq(entry)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core, Engine
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort

@@ -245,9 +245,9 @@ def build_into(directory: Path, board_name: str) -> tuple[Path, bool]:
 
 def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]:
     """The main job from a shipped checkpoint; every figure shown is made here and now."""
+    from fdht.cli.run import report_lines, run_in
     from fdht_host.run import RunSettings
     from fdht_host.sources import TEST_SET
-    from fdht_run import report_lines, run_in
 
     directory = build_directory / DEMO_NAME
     experiment = load_experiment(DEMO_EXPERIMENT)

@@ -133,9 +133,9 @@ def weights_file(name: str, build_directory: Path) -> Path:
 def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
     """Runs what is in `directory` on a board."""
     import fdht_pipeline
+    from fdht_hls.boards import get_board
     from fdht_host.run import run_stage
     from fdht_models.stages import find_stage
-    from fdht_overlays.boards import get_board
 
     if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
         fdht_pipeline.build_into(directory, board_name)

@@ -16,6 +16,7 @@ import fdht_host.accelerator
 import fdht_host.testset
 import fdht_pipeline
 import fdht_run
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.simulator import SimulatedDevice
@@ -26,7 +27,6 @@ from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network

@@ -234,7 +234,7 @@ def build(name: str, build_directory: Path, board: str) -> tuple[Path, bool]:
 
 def build_into(directory: Path, board_name: str) -> tuple[Path, bool]:
     """Builds `directory`/overlay/<board>/csim; returns it, and whether there was work to do."""
-    from fdht_overlays.boards import get_board
+    from fdht_hls.boards import get_board
     from fdht_overlays.manifest import SIMULATION_FLOW
     from fdht_overlays.simulated import build_simulated_overlay
 

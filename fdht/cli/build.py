@@ -17,7 +17,7 @@ from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from fdht_overlays.boards import Board
+    from fdht_hls.boards import Board
     from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
@@ -97,7 +97,7 @@ def build(
 ) -> None:
     """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
     from fdht import pipeline
-    from fdht_overlays.boards import get_board
+    from fdht_hls.boards import get_board
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import Options
 
@@ -340,7 +340,7 @@ def _estimate(
     as_json: bool,
 ) -> None:
     from fdht.cli.bench import emit
-    from fdht_overlays.boards import board_names, get_board
+    from fdht_hls.boards import board_names, get_board
     from fdht_overlays.whatif import draw, table, what_if, zoo_names
 
     if not estimate:

@@ -135,7 +135,6 @@ def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Pat
     from fdht import pipeline
     from fdht_host.run import run_stage
     from fdht_models.stages import find_stage
-    from fdht_overlays.boards import get_board
 
     if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
         pipeline.build_into(directory, board_name)

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
 from fdht_host.simulator import ReferenceEngine, SimulatedDevice
@@ -19,7 +20,6 @@ from fdht_models.errors import (
     ShapeError,
 )
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.simulated import build_simulated_overlay
 from tests.host import toy_core
 from tests.overlays.sample_network import sample_network, write_hls_stage

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu, running
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
@@ -17,7 +18,6 @@ from fdht_host.energy.results import Window
 from fdht_host.power import PowerTrace, Sensor, SimulatedMeter, search_meter
 from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
-from fdht_overlays.boards import get_board
 from tests.host import toy_core
 
 SECOND = 1_000_000_000

@@ -21,8 +21,8 @@ __all__ = ["load_checkpoint", "restore", "train_stage", "write_checkpoint"]
 
 _MODULES = {
     "load_checkpoint": "checkpoint",
-    "restore": "stage",
-    "train_stage": "stage",
+    "restore": "model_stage",
+    "train_stage": "model_stage",
     "write_checkpoint": "checkpoint",
 }
 

@@ -199,7 +199,7 @@ def search(
     found.check(experiment)
     check_data(experiment)
     check_output(directory)
-    from fdht_models.training.search import search as run_search  # imports TensorFlow
+    from fdht_models.training.rank_search import search as run_search  # imports TensorFlow
 
     return run_search(experiment, directory, found, trials, storage=storage)
 

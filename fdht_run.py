@@ -77,7 +77,7 @@ def run(
     import fdht_pipeline
     from fdht_bench import emit
     from fdht_host.run import RunSettings
-    from fdht_host.sources import TEST_SET
+    from fdht_host.run_sources import TEST_SET
 
     settings = RunSettings(
         source or [TEST_SET],

@@ -206,9 +206,9 @@ def _open_work(
     directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
     from fdht_hls.rtl.stage import load_design
-    from fdht_overlays.open.choice import schedule_of_flow
     from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
+    from fdht_overlays.open.parallelism import schedule_of_flow
     from fdht_overlays.open.tools import FLOW
 
     check_board(board)

@@ -77,7 +77,7 @@ def run(
     from fdht import pipeline
     from fdht.cli.bench import emit
     from fdht_host.run import RunSettings
-    from fdht_host.sources import TEST_SET
+    from fdht_host.run_sources import TEST_SET
 
     settings = RunSettings(
         source or [TEST_SET],
@@ -133,6 +133,7 @@ def weights_file(name: str, build_directory: Path) -> Path:
 def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
     """Runs what is in `directory` on a board."""
     from fdht import pipeline
+    from fdht_hls.boards import get_board
     from fdht_host.run import run_stage
     from fdht_models.stages import find_stage
 

@@ -28,8 +28,8 @@ from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report import build_report, sound_sections, write_report
-from fdht_host.sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streams import SourceRun, stream_clips, stream_files
+from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
+from fdht_host.streaming import SourceRun, stream_clips, stream_files
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import check_place, new_stage
 from fdht_models.errors import ArtifactError, ConfigError, DataError

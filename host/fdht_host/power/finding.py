@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fdht_host.power.hwmon import HWMON, hwmon_meter
 from fdht_host.power.meter import PowerMeter, Sensor
+from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.power.pmbus import pmbus_meter
-from fdht_host.power.simulated import SimulatedMeter
 from fdht_models.errors import ConfigError, MeasurementError
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from fdht_overlays.plan.package import (
 )
 from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.record import recorded_outputs
-from fdht_overlays.simulated import EXPERIMENT
+from fdht_overlays.simulated_overlay import EXPERIMENT
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,

@@ -22,8 +22,8 @@ from fdht_models.experiment import load_experiment
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.open.choice import choose_schedule, open_budget
 from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
+from fdht_overlays.open.parallelism import choose_schedule, open_budget
 from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.simulation import (
     SimulatedSystem,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from fdht.cli import run as run_command
-from fdht_host.notes import notes_of
+from fdht_host.frame_notes import notes_of
 from fdht_host.readers import TRAINED, Reader
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling
 from tests.host.sample_answers import answer, source_of

@@ -14,7 +14,7 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.golden import GoldenVectors, golden_frames, load_golden, save_golden
 from fdht_overlays.manifest import Format, InputLayout, load_manifest
-from fdht_overlays.simulated import build_simulated_overlay
+from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
 

@@ -215,7 +215,7 @@ def _open_work(
     _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
     network, converted = load_design(directory, None)
     with Console(stderr=True).status("chooses a schedule", spinner="line"):
-        schedule = schedule_of_flow(network, converted, board)
+        schedule = schedule_of_flow(network, converted.schedule, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     def package(work: Path, overlay: Path) -> bool:

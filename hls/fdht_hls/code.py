@@ -182,9 +182,7 @@ class CellConfig(LayerConfigTemplate):
             streamed=node.get_attr("streamed"),
             hidden=plan.hidden,
             types={name: constant_type(node.get_weights(name)) for name in node.arrays},
-            stages=[
-                (stage, node.get_weights(stage.identifier)) for stage in hidden
-            ],
+            stages=[(stage, node.get_weights(stage.identifier)) for stage in hidden],
             values=cell_values(plan, hidden[0].design.word_in),
         )
 

@@ -89,6 +89,7 @@ def convert(model: Any, directory: str, settings: Mapping[str, Any] | None = Non
             project_name="fdht_network",
             backend="FDHT",
             io_type="io_stream",
+            plan=model.plan,
             **(settings or {}),
         )
         graph.write()

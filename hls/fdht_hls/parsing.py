@@ -27,6 +27,8 @@ from fdht_models.tensor.quantized import QuantizedRecurrence
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
 
+#: Key of hls4ml's configuration under which the plan of a core stands.
+PLAN = "EnginePlan"
 #: What the core's top function and its loop call something else: ports and variables. hls4ml names
 #: the first stream as the user named the input layer.
 TAKEN_NAMES = {*BY_NAME, "frame", "done", "stale", "weights_id", "frame_memory_words"}
@@ -67,7 +69,7 @@ def parse_layer(
             value=list(input_shapes[0]),
             remedy=f"build the model with Input((steps, {expected[0]}, {expected[1]}))",
         )
-    plan = plan_of(reader.model)
+    plan: EnginePlan | None = getattr(reader.model, "plan", None)
     lstm = plan.cell.recurrence if plan else export_recurrence(layer)
     _refuse_unsigned(lstm, name)
     attributes: dict[str, Any] = {
@@ -118,11 +120,6 @@ def chosen_schedule(model: ModelGraph, recurrence: QuantizedRecurrence) -> Sched
     return schedule
 
 
-def plan_of(model: Any) -> EnginePlan | None:
-    """The plan that a conversion model carries; None: of another Keras model."""
-    return getattr(model, "plan", None)
-
-
 def _refuse_fibres_at_once(*paths: Sequence[StagePlan]) -> None:
     """Raises ConversionError where a path's first stage takes several fibres: RTL alone does."""
     for label, (first, *_) in zip(("input", "hidden"), paths, strict=True):
@@ -163,8 +160,8 @@ class ExpandFdhtLstm(OptimizerPass):
                 value=source.class_name,
                 remedy="convert the model from its quantised input on (codes / 2**fraction)",
             )
-        plan = plan_of(model.config.get_config_value("KerasModel"))
-        if plan:
+        plan = model.config.get_config_value(PLAN)
+        if plan is not None:
             stages, hidden, cell_plan = plan.input, plan.hidden, plan.cell
         else:
             stages, hidden = stage_plans(lstm, chosen_schedule(model, lstm))

@@ -17,7 +17,7 @@ from fdht_hls.engine.contractions import QUEUE_WORDS
 from fdht_hls.engine.plan import EnginePlan
 from fdht_hls.loading import LoadedTable, loaded_tables
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
-from fdht_hls.parsing import plan_of
+from fdht_hls.parsing import PLAN
 from fdht_hls.registers import (
     ABI_VERSION,
     ARGUMENT_REGISTERS,
@@ -87,16 +87,22 @@ class FdhtWriter(VitisWriter):
         )
         write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
 
+    def write_yml(self, model: ModelGraph) -> None:
+        """Writes hls4ml's configuration; the plan in it is no text."""
+        plan = model.config.config.pop(PLAN, None)
+        super().write_yml(model)
+        model.config.config[PLAN] = plan
+
     def write_hls(self, model: ModelGraph) -> None:
         """Writes hls4ml's project, then the core's files from their templates.
 
-        A model of several time steps has hls4ml's own top function and no core, unless it carries
+        A model of several time steps has hls4ml's own top function and no core, unless there is
         a plan, which only a core has.
 
         Raises:
             ConversionError: a core is wanted and the model does not fit it.
         """
-        plan = plan_of(model.config.get_config_value("KerasModel"))
+        plan = model.config.get_config_value(PLAN)
         core = plan is not None or one_frame_a_call(model)
         tables = loaded_tables(model, plan.layout if plan else None) if core else []
         self._loadable = frozenset(table.variable for table in tables)

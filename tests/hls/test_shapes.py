@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from fdht_hls.engine import StageDesign
 from fdht_hls.shapes import (
     StageShape,
     collects,
     emission_order,
     fibre_counts,
     group_positions,
+    loop_order,
     stage_shape,
-    stage_weights,
 )
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.formats import Tree, balanced_tree
@@ -122,7 +123,9 @@ def streamed(
     """A stage as its C++ loops run, word by word: exact sums."""
     shape = stage_shape(path, position, fibres)
     together = fibres if position == 1 else 1
-    codes = stage_weights(lstm, path, position, together).codes
+    core, inside = loop_order(lstm, path, position)
+    form = core.format  # weights alone are read
+    codes = StageDesign("", shape, form, core, inside, form, form).weights
     source = iter(words)
     if shape.fibre:
         kernel = codes.reshape(shape.mode, shape.outputs)

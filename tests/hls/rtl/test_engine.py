@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.engine import lower
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, vector_counts
 from fdht_hls.shapes import fibre_counts
@@ -148,7 +149,7 @@ def test_a_frame_may_start_from_a_zero_state(label):
 
 def test_stages_are_named_as_the_reference_names_them():
     network = build_network()
-    engine = Engine(network, default_schedule(network.recurrence))
+    engine = Engine(lower(network))
     assert engine.stages == (
         *("input.C3", "input.C2", "input.C1"),
         *("hidden.C3", "hidden.C2", "hidden.C1"),
@@ -160,4 +161,4 @@ def test_stages_are_named_as_the_reference_names_them():
 def test_a_schedule_of_another_network_is_refused():
     network, other = build_network(), build_network(SHAPES["dense-lstm"])
     with pytest.raises(ConfigError, match=r"schedule\.input"):
-        Engine(network, default_schedule(other.recurrence))
+        lower(network, default_schedule(other.recurrence))

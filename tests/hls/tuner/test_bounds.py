@@ -7,6 +7,7 @@ import pytest
 
 import fdht
 from fdht.cli.tune import board_budget
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import check_schedule
 from fdht_hls.solver import Solution, solve
@@ -31,7 +32,7 @@ SLOW = Limits(100_000)
 
 
 def core_of(shape: RecurrentShape) -> Core:
-    return Core(network_of("x", shape, QuantizationSettings(), ("a",)))
+    return Core(design_engine(network_of("x", shape, QuantizationSettings(), ("a",))))
 
 
 def objectives(designs: list[Design]) -> list[tuple[int, ...]]:
@@ -82,7 +83,7 @@ def test_a_large_dense_stage_is_tuned_without_adders_and_says_so(monkeypatch: py
         return solve(kernel, source)
 
     monkeypatch.setattr("fdht_hls.adders.solve", only_small)
-    core = Core(random_network(1, LARGE))
+    core = Core(design_engine(random_network(1, LARGE)))
     tuning = tune(core, board_budget("zcu104"))
     (text,) = [text for text in tuning.left_out if "W_h" in text]
     assert text.startswith("adders for W_h H: they are made for at most 2,048 weights")
@@ -96,7 +97,7 @@ def test_a_stage_whose_adders_da4ml_does_not_find_has_multipliers(monkeypatch: p
         raise ToolError("needs more than 3 GB of memory", field="da4ml", remedy="use constant")
 
     monkeypatch.setattr("fdht_hls.adders.solve", fail)
-    core = Core(random_network(23, SMALL))
+    core = Core(design_engine(random_network(23, SMALL)))
     tuning = tune(core, board_budget("pynq-z2"))
     assert "adders for W_x C3: da4ml: needs more than 3 GB of memory; use constant" in (
         tuning.left_out

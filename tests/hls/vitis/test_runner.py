@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.engine import lower
 from fdht_hls.vitis.project import DEFAULT_STEPS, STEPS, Target, only_run, parse_steps
 from fdht_hls.vitis.tool import find_tool
 from fdht_models.artifacts import read_manifest
@@ -98,7 +99,7 @@ def test_the_keys_are_those_of_the_estimate(tool):
     from fdht_hls.estimate import estimate
 
     ours = tool.run(["csynth"]).results["csynth"]
-    theirs = estimate(tool.network).to_json()
+    theirs = estimate(lower(tool.network)).to_json()
     common = {"cycles_per_frame", "limited_by", "fill_latency_cycles", "stages", "kind"}
     assert common <= set(theirs) and common <= set(ours)
     # The estimate also tells parts that are no processes: stages within the cell, registers.

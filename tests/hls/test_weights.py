@@ -10,8 +10,8 @@ import pytest
 
 from fdht_hls.engine import lower, stage_designs
 from fdht_hls.schedule import Schedule, StageSchedule, choices, default_schedule, shapes_of
+from fdht_hls.weight_tables import HEADER_WORDS
 from fdht_hls.weights import (
-    HEADER_WORDS,
     LoadableWeights,
     WeightTable,
     pack_weights,

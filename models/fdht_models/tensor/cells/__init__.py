@@ -1,42 +1,41 @@
 """The cells behind the contractions, as integers: formats, biases and truth tables of gates.
 
-Tables are indexed by the raw bits of their argument.
+What a cell computes is data (`CellKind`); a module a kind lies in `kinds`. Tables are indexed by
+the raw bits of their argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from typing import Any, ClassVar
 
 from fdht_models.errors import ArtifactError, ShapeError
 from fdht_models.records import read_record
-from fdht_models.tensor.arrays import QuantizedArray, exact_product_format, exact_sum_format
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.cells.kinds import KINDS
+from fdht_models.tensor.cells.operations import CellKind, Complement, Lookup
+from fdht_models.tensor.cells.program import CellProgram, make_program
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.recurrent import GATES
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """What the cells have in common.
+    """A kind of cell with its numbers; the classes in `CELLS` add what their kinds have.
 
     Args:
-        bias: [gates x H], gates in the order of `GATES`.
+        bias: [gates x H], gates in the order of the kind.
         preactivation: format of the gates' argument.
-        gate: truth table of the gates over all codes of `preactivation`.
-        candidate: truth table of the candidate, likewise.
         hidden: format of the hidden state h.
 
     Raises:
-        ShapeError: an array has the wrong size.
+        ShapeError: an array has the wrong size, or a format no code for 1 where that is needed.
     """
 
-    kind: ClassVar[str]
+    described: ClassVar[CellKind]
 
     bias: QuantizedArray
     preactivation: FixedPoint
-    gate: QuantizedArray
-    candidate: QuantizedArray
     hidden: FixedPoint
 
     def __post_init__(self) -> None:
@@ -48,36 +47,63 @@ class Cell:
                 value=self.bias.codes.shape,
             )
         for name, argument in self.arguments.items():
-            codes = getattr(self, name).codes
-            size = codes.size
+            codes = self.tables[name].codes
             if codes.ndim != 1:
                 raise ShapeError("must be a vector", field=name, value=codes.shape)
-            if size != 1 << argument.width:
-                raise ShapeError(f"expected {1 << argument.width}", field=name, value=size)
+            if codes.size != 1 << argument.width:
+                raise ShapeError(f"expected {1 << argument.width}", field=name, value=codes.size)
+        for value in self.described.operations:
+            if isinstance(value, Complement) and isinstance(value.value, Lookup):
+                name = value.value.table
+                if (fraction := self.tables[name].format.fraction) < 0:
+                    raise ShapeError(
+                        "has no code for 1", field=f"{name}.format.fraction", value=fraction
+                    )
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind."""
+        return self.described.name
+
+    @property
+    def tables(self) -> dict[str, QuantizedArray]:
+        """Truth tables by name."""
+        return {name: getattr(self, name) for name in self.described.tables}
+
+    @property
+    def formats(self) -> dict[str, FixedPoint]:
+        """The formats that values are rounded to, by name."""
+        return {name: getattr(self, name) for name in self.described.formats}
 
     @property
     def arguments(self) -> dict[str, FixedPoint]:
         """Format of each truth table's argument."""
-        return {"gate": self.preactivation, "candidate": self.preactivation}
+        tables = self.described.tables
+        return {name: getattr(self, table.argument) for name, table in tables.items()}
 
     @property
     def gates(self) -> tuple[str, ...]:
         """Names of the gates."""
-        return GATES[self.kind]
+        return self.described.gates
 
     @property
     def units(self) -> int:
         """Hidden units H."""
         return self.bias.codes.size // len(self.gates)
 
-    def sums(self, projected: FixedPoint, recurrent: FixedPoint) -> dict[str, FixedPoint]:
-        """Exact formats of sums by the format to which they are rounded.
+    def program(self, projected: FixedPoint, recurrent: FixedPoint) -> CellProgram:
+        """What is computed for each unit, with the exact format of every value.
 
         Args:
             projected: exact format of W_x x.
             recurrent: exact format of W_h h.
+
+        Raises:
+            NumericError: a value would need more than 48 bits.
         """
-        return {"preactivation": exact_sum_format(projected, recurrent, self.bias.format)}
+        tables = {name: table.format for name, table in self.tables.items()}
+        sources = (projected, recurrent, self.bias.format)
+        return make_program(self.described, self.formats, tables, sources)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `cell_from` reads back."""
@@ -85,83 +111,22 @@ class Cell:
         return {"kind": self.kind, **values}
 
 
-@dataclass(frozen=True, eq=False)
-class LstmCell(Cell):
-    """pre = round(W_x x + W_h h + b); f, u, o = gate[pre]; g = candidate[pre];
-    c = round(f c + u g); h = round(o output[c]).
-
-    Args:
-        output: truth table over all codes of the cell state.
-        cell: format of the cell state c.
-    """
-
-    kind = "lstm"
-
-    output: QuantizedArray
-    cell: FixedPoint
-
-    @property
-    def arguments(self) -> dict[str, FixedPoint]:
-        """Format of each truth table's argument."""
-        return {**super().arguments, "output": self.cell}
-
-    def sums(self, projected: FixedPoint, recurrent: FixedPoint) -> dict[str, FixedPoint]:
-        """See `Cell.sums`: "cell" is f c + u g, "hidden" is o output[c]."""
-        gate = self.gate.format
-        return {
-            **super().sums(projected, recurrent),
-            "cell": exact_sum_format(
-                exact_product_format(gate, self.cell),
-                exact_product_format(gate, self.candidate.format),
-            ),
-            "hidden": exact_product_format(gate, self.output.format),
-        }
+def _cell_class(kind: CellKind) -> type[Cell]:
+    """A kind's cells: beside what all have, its tables and formats by their names."""
+    own: dict[str, Any] = dict.fromkeys(kind.tables, QuantizedArray)
+    own |= {name: FixedPoint for name in kind.formats if name not in ("preactivation", "hidden")}
+    return make_dataclass(
+        f"{kind.name.capitalize()}Cell",
+        own.items(),
+        bases=(Cell,),
+        namespace={"described": kind, "__module__": __name__},
+        frozen=True,
+        eq=False,
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class GruCell(Cell):
-    """pre = round(W_x x + W_h h + b) and r, z = gate[pre] for the first two gates;
-    m = round(W_h h) and n = candidate[round(W_x x + b + r m)] for the third;
-    h = round((1 - z) n + z h).
-
-    Args:
-        recurrent: format of m.
-    """
-
-    kind = "gru"
-
-    recurrent: FixedPoint
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.gate.format.fraction < 0:
-            raise ShapeError(
-                "has no code for 1", field="gate.format.fraction", value=self.gate.format.fraction
-            )
-
-    @property
-    def rest(self) -> FixedPoint:
-        """Exact format of 1 - z."""
-        gate = self.gate.format
-        return FixedPoint(max(gate.width, gate.fraction + 1) + 1, gate.fraction)
-
-    def sums(self, projected: FixedPoint, recurrent: FixedPoint) -> dict[str, FixedPoint]:
-        """See `Cell.sums`: "recurrent" is W_h h, "candidate" W_x x + b + r m, "hidden" the last."""
-        gate = self.gate.format
-        return {
-            **super().sums(projected, recurrent),
-            "recurrent": recurrent,
-            "candidate": exact_sum_format(
-                projected, self.bias.format, exact_product_format(gate, self.recurrent)
-            ),
-            "hidden": exact_sum_format(
-                exact_product_format(self.rest, self.candidate.format),
-                exact_product_format(gate, self.hidden),
-            ),
-        }
-
-
-CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmCell, GruCell)}
+#: The class of each kind's cells, by the kind's name.
+CELLS: dict[str, type[Cell]] = {name: _cell_class(kind) for name, kind in KINDS.items()}
 
 
 def cell_from(value: object) -> Cell:

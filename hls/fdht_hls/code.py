@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -16,8 +15,15 @@ from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.cells import GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.cells.operations import (
+    Complement,
+    Former,
+    Lookup,
+    Product,
+    Round,
+    Source,
+    Sum,
+)
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 _DIRECTORY = Path(__file__).parent / "templates"
@@ -58,73 +64,55 @@ def stage_values(
     }
 
 
-def cell_values(recurrence: QuantizedRecurrence) -> dict[str, Any]:
-    """What the configuration of a cell states: widths, and shifts that align binary points."""
-    cell, sums = recurrence.cell, recurrence.sums
+def cell_values(recurrence: QuantizedRecurrence) -> dict[str, int]:
+    """What the configuration of a cell states of its size."""
     order = emission_order(recurrence.input_path)
-    values = {
+    return {
         "units": recurrence.units,
+        "gates": len(recurrence.cell.gates),
         "groups": order.shape[0],
         "width": order.shape[1],
         "rows": order.size,
         "fibre": hidden_fibre(recurrence),
-        "preactivation_width": cell.preactivation.width,
-        "hidden_width": cell.hidden.width,
-        "sum_width": sums["preactivation"].width,
-        "preactivation_shift": sums["preactivation"].fraction - cell.preactivation.fraction,
-        **_alignment(recurrence, sums["preactivation"], ("input", "hidden", "bias")),
-    }
-    if isinstance(cell, LstmCell):
-        return values | _lstm_values(cell, sums)
-    if isinstance(cell, GruCell):
-        return values | _gru_values(recurrence, cell, sums)
-    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
-
-
-def _alignment(
-    recurrence: QuantizedRecurrence, total: FixedPoint, parts: tuple[str, ...]
-) -> dict[str, int]:
-    """Shifts that bring parts of a sum to its binary point."""
-    fractions = {
-        "input": recurrence.accumulator_format(recurrence.input_path, -1).fraction,
-        "hidden": recurrence.accumulator_format(recurrence.hidden_path, -1).fraction,
-        "bias": recurrence.cell.bias.format.fraction,
-    }
-    return {f"{part}_shift": total.fraction - fractions[part] for part in parts}
-
-
-def _lstm_values(cell: LstmCell, sums: Mapping[str, FixedPoint]) -> dict[str, Any]:
-    total, product, gate = sums["cell"], sums["hidden"], cell.gate.format.fraction
-    return {
-        "cell_width": cell.cell.width,
-        "cell_sum_width": total.width,
-        "forget_shift": total.fraction - gate - cell.cell.fraction,
-        "update_shift": total.fraction - gate - cell.candidate.format.fraction,
-        "cell_shift": total.fraction - cell.cell.fraction,
-        "product_width": product.width,
-        "product_shift": product.fraction - cell.hidden.fraction,
+        "hidden_width": recurrence.cell.hidden.width,
     }
 
 
-def _gru_values(
-    recurrence: QuantizedRecurrence, cell: GruCell, sums: Mapping[str, FixedPoint]
-) -> dict[str, Any]:
-    argument, total, gate = sums["candidate"], sums["hidden"], cell.gate.format.fraction
-    aligned = _alignment(recurrence, argument, ("input", "bias"))
-    return {
-        **{f"candidate_{name}": shift for name, shift in aligned.items()},
-        "recurrent_sum_width": sums["recurrent"].width,
-        "recurrent_width": cell.recurrent.width,
-        "recurrent_shift": sums["recurrent"].fraction - cell.recurrent.fraction,
-        "candidate_sum_width": argument.width,
-        "candidate_product_shift": argument.fraction - gate - cell.recurrent.fraction,
-        "candidate_shift": argument.fraction - cell.preactivation.fraction,
-        "gate_fraction": gate,
-        "hidden_sum_width": total.width,
-        "fresh_shift": total.fraction - gate - cell.candidate.format.fraction,
-        "kept_shift": total.fraction - gate - cell.hidden.fraction,
-        "hidden_result_shift": total.fraction - cell.hidden.fraction,
-    }
+def update_lines(node: FdhtCell) -> list[dict[str, Any]]:
+    """What is computed for a unit: a variable a step of the cell's program."""
+    recurrence: QuantizedRecurrence = node.get_attr("lstm")
+    program, gates = recurrence.cell_program, recurrence.cell.gates
+    lines = []
+    for step in program.steps:
+        kind = f"fdht::integer<{step.format.signed_width}>::type"
+        parts, names = program.operands(step), step.operands
+        match step.operation:
+            case Source() as source:
+                value = f"sums.{type(source).__name__.lower()}[{gates.index(source.gate)}]"
+            case Former(state):
+                value = f"state.{state}[unit]"
+            case Sum():
+                shifts = (step.format.fraction - part.format.fraction for part in parts)
+                aligned = (
+                    f"fdht::scale_up<{shift}>({kind}({name}))"
+                    for shift, name in zip(shifts, names, strict=True)
+                )
+                value = " + ".join(aligned)
+            case Product():
+                value = f"fdht::product<{kind}>({', '.join(names)})"
+            case Complement():
+                value = f"({kind}(1) << {step.format.fraction}) - {names[0]}"
+            case Round():
+                exact, result = parts[0].format, step.format
+                sizes = (exact.signed_width, exact.fraction - result.fraction, result.width)
+                value = f"fdht::round_saturate<{', '.join(map(str, sizes))}>({names[0]})"
+            case Lookup(_, table):
+                index = f"fdht::table_index<{parts[0].format.width}>({names[0]})"
+                value = f"{node.get_weights(table).name}[{index}]"
+            case _:
+                raise ConversionError("has no hardware", field="operation", value=step.name)
+        lines.append({"name": step.name, "bits": step.format.signed_width, "value": value})
+    return lines
 
 
 def hidden_fibre(recurrence: QuantizedRecurrence) -> int:
@@ -241,9 +229,15 @@ class CellConfig(LayerConfigTemplate):
             every_step=node.get_attr("return_sequences"),
             streamed=node.get_attr("streamed"),
             hidden=recurrence.cell.hidden,
-            types={name: constant_type(node.get_weights(name)) for name in node.arrays},
+            projected=recurrence.accumulator_format(recurrence.input_path, -1),
+            recurrent=recurrence.accumulator_format(recurrence.hidden_path, -1),
+            bias=recurrence.cell.bias.format,
+            types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
             stages=hidden_stages(node),
             values=cell_values(recurrence),
+            states={name: recurrence.cell.formats[name] for name in recurrence.cell_program.states},
+            program=recurrence.cell_program,
+            update=update_lines(node),
         )
 
 
@@ -287,8 +281,7 @@ class CellCall(FunctionCallTemplate):
     """The call of a cell; in hls4ml's own top function nothing resets the state."""
 
     def __init__(self) -> None:
-        headers = ("fdht_lstm.h", "fdht_lstm_collected.h", "fdht_gru.h")
-        super().__init__(FdhtCell, include_header=[f"nnet_utils/{name}" for name in headers])
+        super().__init__(FdhtCell, include_header=["nnet_utils/fdht_cell.h"])
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
@@ -301,15 +294,14 @@ class CellCall(FunctionCallTemplate):
         """
         values = self._default_function_params(node)
         recurrence: QuantizedRecurrence = node.get_attr("lstm")
-        kind = recurrence.cell.kind
-        collected = "_collected" if kind == "lstm" and collects(recurrence) else ""
+        collected = "_collected" if collects(recurrence) else ""
         loadable = [
             hidden_core(position)
             for position, stage in enumerate(node.get_attr("schedule"))
             if stage.weights == "loadable"
         ]
-        arrays = ", ".join(node.get_weights(name).name for name in (*node.arrays, *loadable))
+        arrays = ", ".join(node.get_weights(name).name for name in (*node.ARRAYS, *loadable))
         return (
-            f"fdht::{kind}_cell{collected}<{values['config']}>"
+            f"fdht::cell{collected}<{values['config']}>"
             f"({values['input']}, {values['output']}, {reset_state}, {frame}, {arrays});"
         )

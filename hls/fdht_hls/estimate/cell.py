@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.primitives import (
@@ -20,9 +19,8 @@ from fdht_hls.estimate.primitives import (
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.estimate.stage import FIFO_DEPTH, StageDesign
 from fdht_hls.shapes import collects, emission_order
-from fdht_models.errors import ConversionError
-from fdht_models.tensor.cells import Cell, GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.cells import Cell
+from fdht_models.tensor.cells.operations import Round
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
     QuantizedNetwork,
@@ -30,11 +28,6 @@ from fdht_models.tensor.quantized import (
     frame_modes,
 )
 
-#: Reads of each truth table in a clock, by kind of cell: the gates' one serves them all.
-TABLE_READS = {
-    "lstm": {"gate": 3, "candidate": 1, "output": 1},
-    "gru": {"gate": 2, "candidate": 1},
-}
 #: Ports of a block RAM.
 _PORTS = 2
 
@@ -47,7 +40,7 @@ def cell_resources(
     """What the parts of the cell take, by name, without the stages of W_h h."""
     cell = recurrence.cell
     return {
-        "tables": tables(cell, model),
+        "tables": tables(recurrence, model),
         "bias": _bias(recurrence, model),
         "state": _state(cell, model),
         "fifo": fifo(FIFO_DEPTH, cell.hidden.width, model),
@@ -58,12 +51,11 @@ def cell_resources(
     }
 
 
-def tables(cell: Cell, model: ResourceModel) -> Resources:
+def tables(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
     """Truth tables over all codes of their argument, as often as they are read at once."""
-    taken = Resources()
-    for name, argument in cell.arguments.items():
-        depth, width = 1 << argument.width, getattr(cell, name).format.width
-        reads = TABLE_READS[cell.kind][name]
+    taken, cell = Resources(), recurrence.cell
+    for name, reads in recurrence.cell_program.readers.items():
+        depth, width = 1 << cell.arguments[name].width, cell.tables[name].format.width
         if is_block_ram(depth, width, model):
             taken += Resources(bram18=bram18(depth, width)) * -(-reads // _PORTS)
         else:
@@ -82,62 +74,48 @@ def _bias(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
 
 
 def _state(cell: Cell, model: ResourceModel) -> Resources:
-    """The state h, which W_h h has read before the first unit is updated, and the cell state."""
-    kept = memory(cell.units, cell.hidden.width, model)
-    if isinstance(cell, LstmCell):
-        kept += memory(cell.units, cell.cell.width, model)
+    """The states; W_h h has read h before the first unit is updated."""
+    kept = Resources()
+    for name in cell.described.states:
+        kept += memory(cell.units, cell.formats[name].width, model)
     return kept
 
 
 def _sums(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
-    """Three summands of each gate's argument, added and rounded; sums that are collected first."""
-    cell, width = recurrence.cell, recurrence.sums["preactivation"].width
-    gates = len(cell.gates)
-    each = luts(2 * width * model.lut_per_adder_bit)
-    each += rounding(width, cell.preactivation.width, model)
-    taken = Resources(lut=gates * each, ff=gates * (width + cell.preactivation.width))
-    if collects(recurrence):
-        return taken + memory(cell.units, width, model, 2 * gates)
-    # A word of sums of either path, of which one unit's are selected.
-    order = emission_order(recurrence.input_path)
-    parts = sum(
+    """The gates' arguments, added up and rounded; sums that are collected first."""
+    cell, program = recurrence.cell, recurrence.cell_program
+    gates, taken = len(cell.gates), Resources()
+    for step in program.arguments:
+        width, result = program.operands(step)[0].format.width, step.format.width
+        added = len(program.operands(step)[0].operands) - 1
+        lut = luts(added * width * model.lut_per_adder_bit) + rounding(width, result, model)
+        taken += Resources(lut=lut, ff=width + result)
+    widths = [
         recurrence.accumulator_format(path, -1).width
         for path in (recurrence.input_path, recurrence.hidden_path)
-    )
-    ways = order.shape[1] // gates
-    return taken + Resources(lut=select(ways, gates * parts, model), ff=int(order.shape[1]) * parts)
-
-
-def products_of(cell: Cell) -> tuple[tuple[FixedPoint, FixedPoint], ...]:
-    """Operands of the cell's multipliers."""
-    gate = cell.gate.format
-    if isinstance(cell, LstmCell):
-        return (gate, cell.cell), (gate, cell.candidate.format), (gate, cell.output.format)
-    if isinstance(cell, GruCell):
-        return (gate, cell.recurrent), (cell.rest, cell.candidate.format), (gate, cell.hidden)
-    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
+    ]
+    if collects(recurrence):
+        for width in widths:
+            taken += memory(cell.units, width, model, gates)
+        return taken
+    # A word of sums of either path, of which one unit's are selected.
+    sums, parts = int(emission_order(recurrence.input_path).shape[1]), sum(widths)
+    return taken + Resources(lut=select(sums // gates, gates * parts, model), ff=sums * parts)
 
 
 def _products(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
-    cell = recurrence.cell
+    """Multipliers, and roundings that are no gate's argument."""
+    program = recurrence.cell_program
     dsp = sum(
-        dsps_of_product(_signed_width(first), _signed_width(second), model)
-        for first, second in products_of(cell)
+        dsps_of_product(first.signed_width, second.signed_width, model)
+        for first, second in program.products
     )
-    rounded: Mapping[str, FixedPoint] = {
-        name: form for name, form in recurrence.sums.items() if name != "preactivation"
-    }
-    # A sum is named after the format that it is rounded to, but a GRU's candidate is an argument.
-    results = {name: getattr(cell, name) for name in rounded if name != "candidate"}
-    lut = sum(
-        rounding(form.width, results.get(name, cell.preactivation).width, model)
-        for name, form in rounded.items()
-    )
-    return Resources(lut=lut, ff=sum(form.width for form in rounded.values()), dsp=dsp)
-
-
-def _signed_width(form: FixedPoint) -> int:
-    return form.width + int(not form.signed)
+    taken = Resources(dsp=dsp)
+    for step in program.of(Round):
+        if step not in program.arguments:
+            width = program.operands(step)[0].format.width
+            taken += Resources(lut=rounding(width, step.format.width, model), ff=width)
+    return taken
 
 
 def _streams(

@@ -302,7 +302,7 @@ class Core:
     ) -> tuple[StageEstimate, ...]:
         classes = len(self.network.classes)
         work = {
-            self._cell_name: (0, len(parts.products_of(self.network.recurrence.cell))),
+            self._cell_name: (0, len(self.network.recurrence.cell_program.products)),
             "head": (self.network.recurrence.units * classes, classes),
         }
         rows = [

@@ -26,14 +26,15 @@ from fdht_hls.estimate.stage import stage_designs
 from fdht_hls.estimate.timing import Times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule
 from fdht_hls.shapes import collects, emission_order
+from fdht_hls.update import UpdatePipeline
 from fdht_hls.weights import weight_layout
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 #: Clocks behind a beat until the next stage has its sums, beside the levels of adders; and those
 #: of the registers around the memory of its weights.
 _STAGE_CLOCKS, _WEIGHT_CLOCKS = 4, 2
-#: Clocks of an update, by kind of cell; and between a frame's last unit and the first word of h.
-_UPDATE_CLOCKS, _STATE_CLOCKS = {"lstm": 13, "gru": 14}, 2
+#: Clocks between a frame's last unit and the first word of h.
+_STATE_CLOCKS = 2
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def recurrent_clocks(network: QuantizedNetwork, schedule: Sequence[StageSchedule
         depth = ResourceModel(pipeline_depth=own_clocks + levels - int(design.last))
         times = stage_times(times, design.shape, own.beats(design.shape), depth, own.vectors)
     word = int(emission_order(recurrence.hidden_path).shape[1])
-    behind = _UPDATE_CLOCKS[recurrence.cell.kind] + _STATE_CLOCKS
+    behind = UpdatePipeline(recurrence.cell_program).clocks + _STATE_CLOCKS
     if collects(recurrence):
         taken = int(serve(times, word)[-1]) + word
         return taken + 1 + recurrence.units + behind

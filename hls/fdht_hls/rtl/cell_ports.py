@@ -9,7 +9,6 @@ stopped: a front issues a unit only when all behind it has room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,12 +19,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.rtl.arithmetic import code_shape, packed, raw, registered
+from fdht_hls.rtl.arithmetic import code_shape, packed
 from fdht_hls.shapes import collects, emission_order, update_order
 from fdht_hls.weight_tables import WeightLayout
 from fdht_hls.weights import bias_rows
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
@@ -39,19 +37,13 @@ class CellParameters:
         layout: of weights that can be loaded, the bias among them.
 
     Raises:
-        ConversionError: there is no hardware for its kind of cell, or its two paths emit their sums
-            in different orders.
+        ConversionError: its two paths emit their sums in different orders.
     """
 
     recurrence: QuantizedRecurrence
     layout: WeightLayout | None = None
 
     def __post_init__(self) -> None:
-        kind = self.recurrence.cell.kind
-        if kind not in ("lstm", "gru"):
-            raise ConversionError(
-                "has no hardware", field="cell", value=kind, remedy="use an LSTM or a GRU"
-            )
         other = emission_order(self.recurrence.hidden_path)
         if not np.array_equal(self.arrival.ravel(), other.ravel()):
             raise ConversionError(
@@ -144,16 +136,6 @@ class CellParameters:
         rows = bias_rows(self.recurrence)
         return packed(rows.codes[self.order], rows.format.width)
 
-    def alignment(self, name: str, parts: tuple[str, ...] = ("input", "hidden", "bias")) -> Any:
-        """Shifts that bring parts of a sum of `QuantizedRecurrence.sums` to its binary point."""
-        fractions = {
-            "input": self.projected.fraction,
-            "hidden": self.recurrent.fraction,
-            "bias": self.recurrence.cell.bias.format.fraction,
-        }
-        total = self.recurrence.sums[name].fraction
-        return tuple(total - fractions[part] for part in parts)
-
 
 def front_ports(own: CellParameters) -> dict[str, Any]:
     """Ports of a front.
@@ -175,40 +157,17 @@ def front_ports(own: CellParameters) -> dict[str, Any]:
     }
 
 
-#: Clocks from the bits of an argument to what a truth table says of them: the table may become a
-#: memory block, whose output comes late, so that a register follows it.
-TABLE_CLOCKS = 2
-
-
 def rom(module: Module, name: str, rows: list[int], shape: Any, address: Any) -> Any:
     """A constant memory, read in a clock: the row of `address`, a clock later."""
     memory = Memory(shape=unsigned(Shape.cast(shape).width), depth=max(2, len(rows)), init=rows)
     module.submodules[name] = memory
     read = memory.read_port()
     module.d.comb += read.addr.eq(address)
-    return _seen_as(shape, read.data)
+    return seen_as(shape, read.data)
 
 
-def tables(
-    module: Module, name: str, table: QuantizedArray, addresses: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Reads of one truth table by the bits of their arguments, `TABLE_CLOCKS` later."""
-    shape = code_shape(table.format)
-    memory = Memory(
-        shape=unsigned(shape.width),
-        depth=max(2, table.codes.size),
-        init=raw(table.codes, shape.width),
-    )
-    module.submodules[name] = memory
-    found = {}
-    for reader, address in addresses.items():
-        read = memory.read_port()
-        module.d.comb += read.addr.eq(address)
-        found[reader] = _seen_as(shape, registered(module, read.data, reader))
-    return found
-
-
-def _seen_as(shape: Any, bits: Any) -> Any:
+def seen_as(shape: Any, bits: Any) -> Any:
+    """Bits of a memory as what they stand for."""
     if isinstance(shape, Shape):
         return bits.as_signed() if shape.signed else bits
     return shape(bits)

@@ -98,9 +98,14 @@ class CellProgram:
         return tuple((first.format, second.format) for first, second in pairs)
 
     @property
-    def roundings(self) -> tuple[tuple[FixedPoint, FixedPoint], ...]:
-        """(exact format, format that it is rounded to) of each rounding."""
-        return tuple((self.operands(step)[0].format, step.format) for step in self.of(Round))
+    def arguments(self) -> tuple[Step, ...]:
+        """Roundings of sums of which W_x x is a part: arguments of gates and candidates."""
+        projected = {step.name for step in self.of(Projected)}
+        return tuple(
+            step
+            for step in self.of(Round)
+            if projected.intersection(self.operands(step)[0].operands)
+        )
 
     @property
     def readers(self) -> dict[str, int]:

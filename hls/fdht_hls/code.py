@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,15 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from fdht_hls.engine import CellPlan, StagePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.cells import GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import QuantizedRecurrence
+from fdht_models.tensor.cells.operations import (
+    Complement,
+    Former,
+    Lookup,
+    Product,
+    Round,
+    Source,
+    Sum,
+)
 
 _DIRECTORY = Path(__file__).parent / "templates"
 
@@ -41,77 +46,58 @@ def render(template: str, **values: Any) -> str:
 
 
 def cell_values(plan: CellPlan, fibre: int) -> dict[str, Any]:
-    """What the configuration of a cell states: widths, and shifts that align binary points.
+    """What the configuration of a cell states of its size.
 
     Args:
         plan: the cell.
         fibre: hidden units in a word of what the first stage of W_h h reads.
     """
-    recurrence = plan.recurrence
-    cell, sums = recurrence.cell, recurrence.sums
-    values = {
+    return {
         "units": plan.units,
+        "gates": plan.gates,
         "groups": plan.arrival.shape[0],
         "width": plan.arrival.shape[1],
         "rows": plan.arrival.size,
         "fibre": fibre,
-        "preactivation_width": cell.preactivation.width,
-        "hidden_width": cell.hidden.width,
-        "sum_width": sums["preactivation"].width,
-        "preactivation_shift": sums["preactivation"].fraction - cell.preactivation.fraction,
-        **_alignment(recurrence, sums["preactivation"], ("input", "hidden", "bias")),
-    }
-    if isinstance(cell, LstmCell):
-        return values | _lstm_values(cell, sums)
-    if isinstance(cell, GruCell):
-        return values | _gru_values(recurrence, cell, sums)
-    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
-
-
-def _alignment(
-    recurrence: QuantizedRecurrence, total: FixedPoint, parts: tuple[str, ...]
-) -> dict[str, int]:
-    """Shifts that bring parts of a sum to its binary point."""
-    fractions = {
-        "input": recurrence.accumulator_format(recurrence.input_path, -1).fraction,
-        "hidden": recurrence.accumulator_format(recurrence.hidden_path, -1).fraction,
-        "bias": recurrence.cell.bias.format.fraction,
-    }
-    return {f"{part}_shift": total.fraction - fractions[part] for part in parts}
-
-
-def _lstm_values(cell: LstmCell, sums: Mapping[str, FixedPoint]) -> dict[str, Any]:
-    total, product, gate = sums["cell"], sums["hidden"], cell.gate.format.fraction
-    return {
-        "cell_width": cell.cell.width,
-        "cell_sum_width": total.width,
-        "forget_shift": total.fraction - gate - cell.cell.fraction,
-        "update_shift": total.fraction - gate - cell.candidate.format.fraction,
-        "cell_shift": total.fraction - cell.cell.fraction,
-        "product_width": product.width,
-        "product_shift": product.fraction - cell.hidden.fraction,
+        "hidden_width": plan.hidden.width,
     }
 
 
-def _gru_values(
-    recurrence: QuantizedRecurrence, cell: GruCell, sums: Mapping[str, FixedPoint]
-) -> dict[str, Any]:
-    argument, total, gate = sums["candidate"], sums["hidden"], cell.gate.format.fraction
-    aligned = _alignment(recurrence, argument, ("input", "bias"))
-    return {
-        **{f"candidate_{name}": shift for name, shift in aligned.items()},
-        "recurrent_sum_width": sums["recurrent"].width,
-        "recurrent_width": cell.recurrent.width,
-        "recurrent_shift": sums["recurrent"].fraction - cell.recurrent.fraction,
-        "candidate_sum_width": argument.width,
-        "candidate_product_shift": argument.fraction - gate - cell.recurrent.fraction,
-        "candidate_shift": argument.fraction - cell.preactivation.fraction,
-        "gate_fraction": gate,
-        "hidden_sum_width": total.width,
-        "fresh_shift": total.fraction - gate - cell.candidate.format.fraction,
-        "kept_shift": total.fraction - gate - cell.hidden.fraction,
-        "hidden_result_shift": total.fraction - cell.hidden.fraction,
-    }
+def update_lines(node: FdhtCell) -> list[dict[str, Any]]:
+    """What is computed for a unit: a variable a step of the cell's program."""
+    plan: CellPlan = node.get_attr("plan")
+    program, gates = plan.program, plan.cell.gates
+    lines = []
+    for step in program.steps:
+        kind = f"fdht::integer<{step.format.signed_width}>::type"
+        parts, names = program.operands(step), step.operands
+        match step.operation:
+            case Source() as source:
+                value = f"sums.{type(source).__name__.lower()}[{gates.index(source.gate)}]"
+            case Former(state):
+                value = f"state.{state}[unit]"
+            case Sum():
+                shifts = (step.format.fraction - part.format.fraction for part in parts)
+                aligned = (
+                    f"fdht::scale_up<{shift}>({kind}({name}))"
+                    for shift, name in zip(shifts, names, strict=True)
+                )
+                value = " + ".join(aligned)
+            case Product():
+                value = f"fdht::product<{kind}>({', '.join(names)})"
+            case Complement():
+                value = f"({kind}(1) << {step.format.fraction}) - {names[0]}"
+            case Round():
+                exact, result = parts[0].format, step.format
+                sizes = (exact.signed_width, exact.fraction - result.fraction, result.width)
+                value = f"fdht::round_saturate<{', '.join(map(str, sizes))}>({names[0]})"
+            case Lookup(_, table):
+                index = f"fdht::table_index<{parts[0].format.width}>({names[0]})"
+                value = f"{node.get_weights(table).name}[{index}]"
+            case _:
+                raise ConversionError("has no hardware", field="operation", value=step.name)
+        lines.append({"name": step.name, "bits": step.format.signed_width, "value": value})
+    return lines
 
 
 def adders_name(weights: Any) -> str:
@@ -175,15 +161,15 @@ class CellConfig(LayerConfigTemplate):
         return render(
             "cell_config.h.j2",
             name=f"config{node.index}",
-            kind=plan.cell.kind,
             frames=node.get_attr("steps"),
             stateful=node.get_attr("stateful"),
             every_step=node.get_attr("return_sequences"),
             streamed=node.get_attr("streamed"),
-            hidden=plan.hidden,
-            types={name: constant_type(node.get_weights(name)) for name in node.arrays},
+            plan=plan,
+            types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
             stages=[(stage, node.get_weights(stage.identifier)) for stage in hidden],
             values=cell_values(plan, hidden[0].design.word_in),
+            update=update_lines(node),
         )
 
 
@@ -220,8 +206,7 @@ class CellCall(FunctionCallTemplate):
     """The call of a cell; in hls4ml's own top function nothing resets the state."""
 
     def __init__(self) -> None:
-        headers = ("fdht_lstm.h", "fdht_lstm_collected.h", "fdht_gru.h")
-        super().__init__(FdhtCell, include_header=[f"nnet_utils/{name}" for name in headers])
+        super().__init__(FdhtCell, include_header=["nnet_utils/fdht_cell.h"])
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
@@ -234,11 +219,10 @@ class CellCall(FunctionCallTemplate):
         """
         values = self._default_function_params(node)
         plan: CellPlan = node.get_attr("plan")
-        kind = plan.cell.kind
-        collected = "_collected" if kind == "lstm" and plan.collects else ""
+        collected = "_collected" if plan.collects else ""
         loadable = [stage.identifier for stage in node.get_attr("hidden") if stage.loadable]
-        arrays = ", ".join(node.get_weights(name).name for name in (*node.arrays, *loadable))
+        arrays = ", ".join(node.get_weights(name).name for name in (*node.ARRAYS, *loadable))
         return (
-            f"fdht::{kind}_cell{collected}<{values['config']}>"
+            f"fdht::cell{collected}<{values['config']}>"
             f"({values['input']}, {values['output']}, {reset_state}, {frame}, {arrays});"
         )

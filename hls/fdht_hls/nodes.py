@@ -101,11 +101,8 @@ class FdhtContraction(Layer):
 class FdhtCell(Layer):
     """W_h h, gates and state."""
 
-    #: Arrays of a cell by its kind, in the order of its C++ function.
-    ARRAYS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "lstm": ("bias", "position", "gate", "candidate", "output"),
-        "gru": ("bias", "position", "gate", "candidate"),
-    }
+    #: Its arrays that are arguments of its C++ function, in their order; truth tables are others.
+    ARRAYS: ClassVar[tuple[str, ...]] = ("bias", "position")
 
     _expected_attributes = (
         Attribute("steps"),
@@ -113,14 +110,9 @@ class FdhtCell(Layer):
         Attribute("plan", value_type=CellPlan),
         Attribute("hidden", value_type=tuple),
         Attribute("streamed", value_type=bool, default=False),
-        *(WeightAttribute(name) for name in ARRAYS["gru"]),
-        *(TypeAttribute(name) for name in ARRAYS["gru"]),
+        *(WeightAttribute(name) for name in ARRAYS),
+        *(TypeAttribute(name) for name in ARRAYS),
     )
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """Names of this cell's arrays."""
-        return self.ARRAYS[self.get_attr("plan").cell.kind]
 
     def stream_units(self) -> None:
         """From now on each unit is a word of the output, in the order of `update_order`."""
@@ -137,8 +129,8 @@ class FdhtCell(Layer):
         add_codes(self, "bias", plan.bias)
         positions = plan.positions
         add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
-        for name in self.arrays[2:]:
-            add_codes(self, name, getattr(plan.cell, name))
+        for name, table in plan.cell.tables.items():
+            add_codes(self, name, table)
         for stage in self.get_attr("hidden"):
             add_codes(self, stage.identifier, stage.rows)
 

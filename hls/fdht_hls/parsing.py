@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hls4ml.model.optimizer import OptimizerPass
@@ -21,7 +20,6 @@ from fdht_hls.nodes import (
 from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
@@ -88,11 +86,7 @@ def parse_layer(
 
 def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
     """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
-    formats = {
-        entry.name: getattr(lstm.cell, entry.name)
-        for entry in fields(lstm.cell)
-        if isinstance(getattr(lstm.cell, entry.name), FixedPoint)
-    }
+    formats = lstm.cell.formats
     for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
         stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
         formats |= {f"{label}.{stage.core}": format for stage, format in stages}

@@ -317,4 +317,4 @@ def update_order(recurrence: QuantizedRecurrence) -> Codes:
 
 def collects(recurrence: QuantizedRecurrence) -> bool:
     """Does the cell collect a frame's sums before it updates units?"""
-    return recurrence.cell.kind != "lstm" or not gates_arrive_together(recurrence)
+    return not gates_arrive_together(recurrence)

@@ -70,7 +70,7 @@ def test_the_generated_core_is_clean(small, ours, compiler, build):
     assert not found.stderr and not found.returncode, found.stderr
     if build:
         return
-    kernel = ours / "nnet_utils" / "fdht_lstm.h"
+    kernel = ours / "nnet_utils" / "fdht_cell.h"
     kernel.write_text(kernel.read_text().replace("unsigned step = 0;", "int step = 0;"))
     found = run([*command, "fdht_lstm.cpp"], ours)
     assert found.returncode != 0 and "-Werror=sign-compare" in found.stderr, (

@@ -95,8 +95,7 @@ def plan_rows(plan: EnginePlan) -> Iterator[tuple[str, ...]]:
             stage.name,
             f"{loops} words of {shape.word_in}",
             f"{shape.words_out} of {shape.word_out}",
-            f"{design.source} -> {design.total}"
-            + ("" if design.exact else f" -> {design.result}"),
+            f"{design.source} -> {design.total}" + ("" if design.exact else f" -> {design.result}"),
             f"{len(stage.rows.codes)} x {schedule.weights_in_beat} of {design.core.format}",
             schedule.weights,
             "" if stage.adders else f"{schedule.parallel} {schedule.multipliers}",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign, StagePlan
+from fdht_hls.engine.update import UpdatePipeline
 from fdht_hls.registers import (
     ABI_VERSION,
     ARGUMENT_REGISTERS,
@@ -22,6 +23,7 @@ from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import Cell
+from fdht_models.tensor.cells.program import CellProgram
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
 
@@ -110,6 +112,16 @@ class CellPlan:
     def positions(self) -> Codes:
         """Where sums belong; see `group_positions`."""
         return group_positions(self.recurrence)
+
+    @property
+    def program(self) -> CellProgram:
+        """What it computes for a unit."""
+        return self.recurrence.cell_program
+
+    @cached_property
+    def pipeline(self) -> UpdatePipeline:
+        """In which clocks it does so, a unit a clock."""
+        return UpdatePipeline(self.program)
 
     @cached_property
     def bias(self) -> QuantizedArray:

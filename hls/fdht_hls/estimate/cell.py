@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from fdht_hls.engine.contractions import QUEUE_WORDS
 from fdht_hls.engine.plan import CellPlan, EngineDesign, HeadPlan
@@ -20,16 +19,10 @@ from fdht_hls.estimate.primitives import (
     select,
 )
 from fdht_hls.estimate.resources import Resources, luts
-from fdht_models.errors import ConversionError
-from fdht_models.tensor.cells import Cell, GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.cells import Cell
+from fdht_models.tensor.cells.operations import Round
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
 
-#: Reads of each truth table in a clock, by kind of cell: the gates' one serves them all.
-TABLE_READS = {
-    "lstm": {"gate": 3, "candidate": 1, "output": 1},
-    "gru": {"gate": 2, "candidate": 1},
-}
 #: Ports of a block RAM.
 _PORTS = 2
 
@@ -38,7 +31,7 @@ def cell_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Reso
     """What the parts of the cell take, by name, without the stages of W_h h."""
     own, cell, recurrence = design.cell, design.cell.cell, design.cell.recurrence
     return {
-        "tables": tables(cell, model),
+        "tables": tables(recurrence, model),
         "bias": _bias(own, model),
         "state": _state(cell, model),
         "fifo": fifo(QUEUE_WORDS, cell.hidden.width, model),
@@ -49,12 +42,11 @@ def cell_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Reso
     }
 
 
-def tables(cell: Cell, model: ResourceModel) -> Resources:
+def tables(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
     """Truth tables over all codes of their argument, as often as they are read at once."""
-    taken = Resources()
-    for name, argument in cell.arguments.items():
-        depth, width = 1 << argument.width, getattr(cell, name).format.width
-        reads = TABLE_READS[cell.kind][name]
+    taken, cell = Resources(), recurrence.cell
+    for name, reads in recurrence.cell_program.readers.items():
+        depth, width = 1 << cell.arguments[name].width, cell.tables[name].format.width
         if is_block_ram(depth, width, model):
             taken += Resources(bram18=bram18(depth, width)) * -(-reads // _PORTS)
         else:
@@ -71,59 +63,44 @@ def _bias(own: CellPlan, model: ResourceModel) -> Resources:
 
 
 def _state(cell: Cell, model: ResourceModel) -> Resources:
-    """The state h, which W_h h has read before the first unit is updated, and the cell state."""
-    kept = memory(cell.units, cell.hidden.width, model)
-    if isinstance(cell, LstmCell):
-        kept += memory(cell.units, cell.cell.width, model)
+    """The states; W_h h has read h before the first unit is updated."""
+    kept = Resources()
+    for name in cell.described.states:
+        kept += memory(cell.units, cell.formats[name].width, model)
     return kept
 
 
 def _sums(own: CellPlan, model: ResourceModel) -> Resources:
-    """Three summands of each gate's argument, added and rounded; sums that are collected first."""
-    cell, width = own.cell, own.recurrence.sums["preactivation"].width
-    gates = own.gates
-    each = luts(2 * width * model.lut_per_adder_bit)
-    each += rounding(width, cell.preactivation.width, model)
-    taken = Resources(lut=gates * each, ff=gates * (width + cell.preactivation.width))
+    """The gates' arguments, added up and rounded; sums that are collected first."""
+    program, gates, taken = own.program, own.gates, Resources()
+    for step in program.arguments:
+        width, result = program.operands(step)[0].format.width, step.format.width
+        added = len(program.operands(step)[0].operands) - 1
+        lut = luts(added * width * model.lut_per_adder_bit) + rounding(width, result, model)
+        taken += Resources(lut=lut, ff=width + result)
+    widths = (own.projected.width, own.recurrent.width)
     if own.collects:
-        return taken + memory(cell.units, width, model, 2 * gates)
+        for width in widths:
+            taken += memory(own.units, width, model, gates)
+        return taken
     # A word of sums of either path, of which one unit's are selected.
-    parts = own.projected.width + own.recurrent.width
-    return taken + Resources(
-        lut=select(own.units_in_word, gates * parts, model), ff=int(own.arrival.shape[1]) * parts
-    )
-
-
-def products_of(cell: Cell) -> tuple[tuple[FixedPoint, FixedPoint], ...]:
-    """Operands of the cell's multipliers."""
-    gate = cell.gate.format
-    if isinstance(cell, LstmCell):
-        return (gate, cell.cell), (gate, cell.candidate.format), (gate, cell.output.format)
-    if isinstance(cell, GruCell):
-        return (gate, cell.recurrent), (cell.rest, cell.candidate.format), (gate, cell.hidden)
-    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
+    lut = select(own.units_in_word, gates * sum(widths), model)
+    return taken + Resources(lut=lut, ff=int(own.arrival.shape[1]) * sum(widths))
 
 
 def _products(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
-    cell = recurrence.cell
+    """Multipliers, and roundings that are no gate's argument."""
+    program = recurrence.cell_program
     dsp = sum(
-        dsps_of_product(_signed_width(first), _signed_width(second), model)
-        for first, second in products_of(cell)
+        dsps_of_product(first.signed_width, second.signed_width, model)
+        for first, second in program.products
     )
-    rounded: Mapping[str, FixedPoint] = {
-        name: form for name, form in recurrence.sums.items() if name != "preactivation"
-    }
-    # A sum is named after the format that it is rounded to, but a GRU's candidate is an argument.
-    results = {name: getattr(cell, name) for name in rounded if name != "candidate"}
-    lut = sum(
-        rounding(form.width, results.get(name, cell.preactivation).width, model)
-        for name, form in rounded.items()
-    )
-    return Resources(lut=lut, ff=sum(form.width for form in rounded.values()), dsp=dsp)
-
-
-def _signed_width(form: FixedPoint) -> int:
-    return form.width + int(not form.signed)
+    taken = Resources(dsp=dsp)
+    for step in program.of(Round):
+        if step not in program.arguments:
+            width = program.operands(step)[0].format.width
+            taken += Resources(lut=rounding(width, step.format.width, model), ff=width)
+    return taken
 
 
 def _streams(design: EngineDesign, model: ResourceModel) -> Resources:

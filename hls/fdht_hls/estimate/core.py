@@ -272,7 +272,7 @@ class Core:
     ) -> tuple[StageEstimate, ...]:
         head = self.design.head
         work = {
-            self._cell_name: (0, len(parts.products_of(self.design.cell.cell))),
+            self._cell_name: (0, len(self.design.cell.program.products)),
             "head": (head.units * head.classes, head.classes),
         }
         rows = [

@@ -27,8 +27,8 @@ from fdht_hls.estimate.timing import Times, serve, stage_times
 #: Clocks behind a beat until the next stage has its sums, beside the levels of adders; and those
 #: of the registers around the memory of its weights.
 _STAGE_CLOCKS, _WEIGHT_CLOCKS = 4, 2
-#: Clocks of an update, by kind of cell; and between a frame's last unit and the first word of h.
-_UPDATE_CLOCKS, _STATE_CLOCKS = {"lstm": 13, "gru": 14}, 2
+#: Clocks between a frame's last unit and the first word of h.
+_STATE_CLOCKS = 2
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def recurrent_clocks(plan: EnginePlan) -> int:
         depth = ResourceModel(pipeline_depth=clocks + levels - int(stage.design.exact))
         times = stage_times(times, stage.shape, own.beats(stage.shape), depth, own.vectors)
     word = cell.recurrent_word
-    behind = _UPDATE_CLOCKS[cell.cell.kind] + _STATE_CLOCKS
+    behind = cell.pipeline.clocks + _STATE_CLOCKS
     if cell.collects:
         taken = int(serve(times, word)[-1]) + word
         return taken + 1 + cell.units + behind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from fdht_hls.engine.plan import CellPlan, EnginePlan
-from fdht_hls.estimate.cell import TABLE_READS, products_of
 from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
@@ -18,8 +17,7 @@ from fdht_hls.estimate.rtl_memory import (
     table_parts,
 )
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.cells import LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.cells.operations import Round, Sum
 from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedRecurrence
 
 
@@ -47,29 +45,23 @@ def _reader(port_bytes: int, model: RtlModel) -> Resources:
     return Resources(lut=model.reader, bram18=2 * -(-port_bytes // WORD_BYTES))
 
 
-def _signed_width(form: FixedPoint) -> int:
-    """Bits as a signed number."""
-    return form.width + int(not form.signed)
-
-
 def _cell(plan: EnginePlan, model: RtlModel) -> Resources:
     """Front, update and state."""
-    own, cell = plan.cell, plan.cell.cell
+    own, cell, program = plan.cell, plan.cell.cell, plan.cell.program
     dsp = sum(
-        dsps_of_product(_signed_width(first), _signed_width(second), ResourceModel())
-        for first, second in products_of(cell)
+        dsps_of_product(first.signed_width, second.signed_width, ResourceModel())
+        for first, second in program.products
     )
-    # The state of an LSTM, or a copy of a GRU's h, and h in words for W_h h.
-    kept = queue(cell.units, (cell.cell if isinstance(cell, LstmCell) else cell.hidden).width)
+    # The states that an update reads, and h in words for W_h h.
+    kept = sum(queue(own.units, form.width) for form in program.former.values())
     fibre = plan.hidden[0].design.word_in
-    kept += fibre * queue(cell.units // fibre, cell.hidden.width)
+    kept += fibre * queue(own.units // fibre, own.hidden.width)
     found = Resources(lut=luts(_front(own) + kept + model.front), dsp=dsp)
     found += _update(own.recurrence, model)
     found += _unit_rows(own.bias, model, plan.layout is not None)
-    for name, argument in cell.arguments.items():
-        table = getattr(cell, name)
+    for name, readers in program.readers.items():
+        table, argument = cell.tables[name], cell.arguments[name]
         bits = bits_of(table.codes[:, None], table.format.width)
-        readers = TABLE_READS[cell.kind][name]
         found += rom_parts(1 << argument.width, table.format.width, model, bits, readers)
     return found
 
@@ -85,20 +77,12 @@ def _front(own: CellPlan) -> float:
 
 
 def _update(recurrence: QuantizedRecurrence, model: RtlModel) -> Resources:
-    """Sums and rounding of a unit's arguments and of its new state."""
-    cell, sums = recurrence.cell, recurrence.sums
-    each = sums["preactivation"].width * model.argument_bit
-    each += cell.preactivation.width * model.rounding_bit
-    found = len(cell.gates) * each
-    for name, form in sums.items():
-        if name == "preactivation":
-            continue
-        # A sum is named after what it is rounded to, but a GRU's candidate is an argument.
-        result = cell.preactivation if name == "candidate" else getattr(cell, name)
-        found += result.width * model.rounding_bit
-        # What a GRU's reset gate multiplies, and an LSTM's new h, are no sums.
-        summed = name != "recurrent" and (name, cell.kind) != ("hidden", "lstm")
-        found += form.width * summed
+    """Sums and roundings of a unit's update."""
+    program = recurrence.cell_program
+    found = sum(step.format.width * model.rounding_bit for step in program.of(Round))
+    arguments = {step.operands[0] for step in program.arguments}
+    for step in program.of(Sum):
+        found += step.format.width * (model.argument_bit if step.name in arguments else 1)
     return Resources(lut=luts(found))
 
 

@@ -21,12 +21,10 @@ from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.collected import CollectedFront
 from fdht_hls.rtl.direct import DirectFront
-from fdht_hls.rtl.gru import GruUpdate
 from fdht_hls.rtl.loading import load_port
-from fdht_hls.rtl.lstm import LstmUpdate
 from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.state import HiddenState
-from fdht_models.tensor.cells import GruCell, LstmCell
+from fdht_hls.rtl.update import UnitUpdate
 
 
 class RecurrentCell(wiring.Component):
@@ -65,7 +63,7 @@ class RecurrentCell(wiring.Component):
         """Builds the logic."""
         own, module = self.own, Module()
         front = CollectedFront(own) if own.plan.collects else DirectFront(own)
-        update, state = _update(own), HiddenState(own, self.hidden[0].design.word_in)
+        update, state = UnitUpdate(own), HiddenState(own, self.hidden[0].design.word_in)
         path = PathEngine(self.hidden, own.layout)
         module.submodules.front, module.submodules.update = front, update
         module.submodules.state, module.submodules.path = state, path
@@ -91,11 +89,3 @@ class RecurrentCell(wiring.Component):
             flags = getattr(self, name)
             module.d.comb += [flags[:-1].eq(getattr(path, name)), flags[-1].eq(flag)]
         return module
-
-
-def _update(own: CellParameters) -> Any:
-    cell = own.recurrence.cell
-    if isinstance(cell, LstmCell):
-        return LstmUpdate(own, cell)
-    assert isinstance(cell, GruCell), "CellParameters refuses others"
-    return GruUpdate(own, cell)

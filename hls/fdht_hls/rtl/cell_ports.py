@@ -9,7 +9,6 @@ stopped: a front issues a unit only when all behind it has room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +18,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.plan import CellPlan
-from fdht_hls.rtl.arithmetic import code_shape, packed, raw, registered
+from fdht_hls.rtl.arithmetic import code_shape, packed
 from fdht_hls.weight_tables import WeightLayout
-from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
 
@@ -104,16 +102,6 @@ class CellParameters:
         rows = self.plan.bias
         return packed(rows.codes[self.plan.order], rows.format.width)
 
-    def alignment(self, name: str, parts: tuple[str, ...] = ("input", "hidden", "bias")) -> Any:
-        """Shifts that bring parts of a sum of `QuantizedRecurrence.sums` to its binary point."""
-        fractions = {
-            "input": self.plan.projected.fraction,
-            "hidden": self.plan.recurrent.fraction,
-            "bias": self.plan.bias.format.fraction,
-        }
-        total = self.recurrence.sums[name].fraction
-        return tuple(total - fractions[part] for part in parts)
-
 
 def front_ports(own: CellParameters) -> dict[str, Any]:
     """Ports of a front.
@@ -133,40 +121,17 @@ def front_ports(own: CellParameters) -> dict[str, Any]:
     }
 
 
-#: Clocks from the bits of an argument to what a truth table says of them: the table may become a
-#: memory block, whose output comes late, so that a register follows it.
-TABLE_CLOCKS = 2
-
-
 def rom(module: Module, name: str, rows: list[int], shape: Any, address: Any) -> Any:
     """A constant memory, read in a clock: the row of `address`, a clock later."""
     memory = Memory(shape=unsigned(Shape.cast(shape).width), depth=max(2, len(rows)), init=rows)
     module.submodules[name] = memory
     read = memory.read_port()
     module.d.comb += read.addr.eq(address)
-    return _seen_as(shape, read.data)
+    return seen_as(shape, read.data)
 
 
-def tables(
-    module: Module, name: str, table: QuantizedArray, addresses: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Reads of one truth table by the bits of their arguments, `TABLE_CLOCKS` later."""
-    shape = code_shape(table.format)
-    memory = Memory(
-        shape=unsigned(shape.width),
-        depth=max(2, table.codes.size),
-        init=raw(table.codes, shape.width),
-    )
-    module.submodules[name] = memory
-    found = {}
-    for reader, address in addresses.items():
-        read = memory.read_port()
-        module.d.comb += read.addr.eq(address)
-        found[reader] = _seen_as(shape, registered(module, read.data, reader))
-    return found
-
-
-def _seen_as(shape: Any, bits: Any) -> Any:
+def seen_as(shape: Any, bits: Any) -> Any:
+    """Bits of a memory as what they stand for."""
     if isinstance(shape, Shape):
         return bits.as_signed() if shape.signed else bits
     return shape(bits)

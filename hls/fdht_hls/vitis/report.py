@@ -23,7 +23,7 @@ _CONTRACTION = re.compile(r"contract_(?:fibre|mode)_(?:.*_)?config(\d+)(?:_(?!st
 _SINGLE = (
     (re.compile(r"read_frame(?:_of_words)?(?:_|$)"), "read frame"),
     (re.compile(r"cut_fibres(?:_|$)"), "cut fibres"),
-    (re.compile(r"(lstm|gru)_cell(?:_collected)?(?:_|$)"), "{} cell"),
+    (re.compile(r"(?:[a-z]+_)?cell(?:_collected)?(?:_|$)"), "{} cell"),
     (re.compile(r"(?:head|dense)(?:_|$)"), "head"),
     (re.compile(r"write_result(?:_|$)"), "write result"),
 )
@@ -43,7 +43,8 @@ def stage_names(modules: Sequence[str], recurrence: QuantizedRecurrence) -> dict
     found = {name: _contraction_number(name) for name in modules}
     contractions = sorted((number, name) for name, number in found.items() if number is not None)
     cores = recurrence.input_path.cores
-    names = {name: _single(name) or name for name in modules}
+    kind = recurrence.cell.kind.upper()
+    names = {name: _single(name, kind) or name for name in modules}
     if len(contractions) == len(cores):
         for (_, name), core in zip(contractions, cores, strict=True):
             names[name] = f"W_x {core}"
@@ -55,10 +56,10 @@ def _contraction_number(module: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def _single(module: str) -> str | None:
+def _single(module: str, kind: str) -> str | None:
     for pattern, stage in _SINGLE:
-        if found := pattern.match(module):
-            return stage.format(*(text.upper() for text in found.groups()))
+        if pattern.match(module):
+            return stage.format(kind)
     return None
 
 

@@ -15,6 +15,7 @@ from fdht_hls.rtl.engine import Engine
 from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, vector_counts
 from fdht_hls.shapes import fibre_counts
 from fdht_models.errors import ConfigError
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.heads import HEADS
 from tests.hls.networks import CLASSIFIERS, streams_of
@@ -29,6 +30,7 @@ USUAL = (
     "bt-lstm",
     "tucker-lstm",
     "dense-gru",
+    *(f"ht-{kind}-integrated" for kind in KINDS if kind not in ("lstm", "gru")),
 )
 
 

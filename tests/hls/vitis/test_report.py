@@ -25,7 +25,8 @@ def test_modules_get_the_names_of_the_estimate_s_stages():
     [
         ("read_frame_of_words_2400u_7200u_array_ap_ufixed_8_8_4_0_0_24u_s", "read frame"),
         ("lstm_cell_collected_array_array_config9_s", "LSTM cell"),
-        ("gru_cell_config9_array_array_s", "GRU cell"),
+        ("cell_config9_array_array_s", "LSTM cell"),
+        ("cell_collected_array_array_config9_s", "LSTM cell"),
         ("write_result", "write result"),
         ("dense_array_array_ap_fixed_32_16_5_3_0_11u_config3_s", "head"),
         ("entry_proc", "entry_proc"),

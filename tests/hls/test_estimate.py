@@ -114,7 +114,7 @@ def test_the_study_s_compute_bound_configuration():
     network = build_network(STUDY["A0"][0])
     core = Core(design_engine(network), BARE)
     found = core.estimate(with_multipliers(network, (144, 64, 32, 16)))
-    assert (found.limited_by, found.cycles_per_frame) == ("W_x C3", 12_928 - 128)
+    assert (found.limited_by, found.cycles_per_frame) == ("input.C3", 12_928 - 128)
 
 
 def test_configuration_a0_keeps_pace_with_two_vectors_at_once():
@@ -165,8 +165,8 @@ def test_more_ports_read_faster_and_take_more():
 
 def test_a_small_frame_waits_for_the_recurrence():
     found = estimate(lower(small_network()))
-    assert found.limited_by == "LSTM cell"
-    cell = next(stage for stage in found.stages if stage.name == "LSTM cell")
+    assert found.limited_by == "cell"
+    cell = next(stage for stage in found.stages if stage.name == "cell")
     assert found.cycles_per_frame == cell.cycles > found.recurrent_latency_cycles > 0
 
 
@@ -369,7 +369,7 @@ def test_int8_pairs_are_off_unless_they_are_assumed():
 
 def test_truth_tables_of_configuration_b_are_block_ram():
     found = estimate(lower(build_network(STUDY["B"][0], widths=Widths(preactivation=10, gate=10))))
-    cell = next(stage for stage in found.stages if stage.name == "LSTM cell")
+    cell = next(stage for stage in found.stages if stage.name == "cell")
     # 1,024 x 10 for three gates on two ports, 1,024 x 10 for the candidate, 4,096 x 10 for tanh.
     assert cell.parts["tables"].bram18 == 2 + 1 + 3
 

@@ -186,11 +186,11 @@ class Core:
         # Collected sums are all there before the first unit is updated.
         cell = updated + (own.units + depth if own.collects else 0)
         head = cell + depth  # it adds up as units are updated
-        return {self._cell_name: cell, "head": head, "write result": head + words + depth}
+        return {"cell": cell, "head": head, "write result": head + words + depth}
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:
         """Clocks of the cell in a frame: W_h h, then the words of W_x x as they come."""
-        return recurrent + self.behind(sums)[self._cell_name] - int(sums[0])
+        return recurrent + self.behind(sums)["cell"] - int(sums[0])
 
     def fixed_cycles(self) -> dict[str, int]:
         """Clocks a frame of the processes that have no parallelism to choose."""
@@ -208,7 +208,7 @@ class Core:
         loader = {"load weights": {"port": parts.loader_resources(model)}} if self.loadable else {}
         return {
             "read frame": parts.reader_resources(design, model),
-            self._cell_name: parts.cell_resources(design, model),
+            "cell": parts.cell_resources(design, model),
             "head": parts.head_resources(design.head, model),
             "write result": parts.writer_resources(design.head, model),
             "registers": parts.control_resources(model),
@@ -245,7 +245,7 @@ class Core:
         ]
         finished |= self.behind(times)
         recurrent = self.recurrent_cycles(schedule.hidden)
-        cycles = self.fixed_cycles() | {self._cell_name: self.cell_cycles(recurrent, times)}
+        cycles = self.fixed_cycles() | {"cell": self.cell_cycles(recurrent, times)}
         stages = self._fixed_rows(cycles, rows)
         slowest = max(stages, key=lambda stage: stage.cycles)
         added = np.diff(list(finished.values()))
@@ -272,7 +272,7 @@ class Core:
     ) -> tuple[StageEstimate, ...]:
         head = self.design.head
         work = {
-            self._cell_name: (0, len(self.design.cell.program.products)),
+            "cell": (0, len(self.design.cell.program.products)),
             "head": (head.units * head.classes, head.classes),
         }
         rows = [
@@ -280,10 +280,6 @@ class Core:
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])
-
-    @property
-    def _cell_name(self) -> str:
-        return f"{self.design.cell.cell.kind.upper()} cell"
 
     def _taken(self, sums: Times) -> int:
         """When the cell has taken the last word: a unit a clock, or, to be collected, a sum."""

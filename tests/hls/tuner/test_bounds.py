@@ -109,4 +109,4 @@ def test_networks_of_many_stages_end(tmp_path, capsys):
     """24 million combinations of paces for W_x alone; it ran for as long as one waited."""
     arguments = ["tune", "motion-tucker-lstm", "--build", str(tmp_path), "--time-limit", "300"]
     assert fdht.main([*arguments, "--frames-per-second", "13600"]) == 0
-    assert "not considered: some paces of W_x G" in capsys.readouterr().out
+    assert "not considered: some paces of input.G" in capsys.readouterr().out

@@ -82,7 +82,7 @@ def test_all_steps(named, name, flow):
 def test_the_synthesis_has_the_layout_of_the_estimate(tool):
     result = tool.run(["csynth"]).results["csynth"]
     assert result["kind"] == "reported by Vitis HLS"
-    assert (result["cycles_per_frame"], result["limited_by"]) == (97, "W_x C2")
+    assert (result["cycles_per_frame"], result["limited_by"]) == (97, "input.C2")
     assert [stage["name"] for stage in result["stages"]] == list(STAGES)
     assert [stage["cycles"] for stage in result["stages"]] == list(CYCLES.values())
     assert result["resources"] == {"lut": 8000, "ff": 9000, "dsp": 60, "bram36": 7}

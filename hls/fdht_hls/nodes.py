@@ -143,7 +143,7 @@ class FdhtHead(Layer):
 
     _expected_attributes = (
         Attribute("plan", value_type=HeadPlan),
-        Attribute("order"),
+        Attribute("order", value_type=np.ndarray),
         *(WeightAttribute(name) for name in ARRAYS),
         *(TypeAttribute(name) for name in ARRAYS),
     )

@@ -57,9 +57,9 @@ def test_configuration_b_goes_at_the_pace_of_its_memory_port():
     assert found.limited_by == "read frame"
     assert found.cycles_per_frame == rows["read frame"].cycles == 7200 + 40
     # 960 turns of 4 beats, 640 of 8; a pipeline's depth on top.
-    assert [rows[f"W_x C{k}"].cycles for k in (4, 3, 2, 1)] == [7212, 4812, 3852, 5132]
+    assert [rows[f"input.C{k}"].cycles for k in (4, 3, 2, 1)] == [7212, 4812, 3852, 5132]
     # The study's widths for II 7,232, where a stage need not be faster than its input.
-    assert [rows[f"W_x C{k}"].multipliers for k in (4, 3)] == [64, 64]
+    assert [rows[f"input.C{k}"].multipliers for k in (4, 3)] == [64, 64]
 
 
 def with_multipliers(network: QuantizedNetwork, wanted: tuple[int, ...]) -> Schedule:
@@ -184,7 +184,7 @@ def test_every_format_and_cell_has_an_estimate(label):
     network = build_network(SHAPES[label])
     found = estimate(lower(network))
     path = network.recurrence.input_path
-    stages = [stage for stage in found.stages if stage.name.startswith("W_x ")]
+    stages = [stage for stage in found.stages if stage.name.startswith("input.")]
     assert [stage.macs for stage in stages] == [stage.macs for stage in path.plan.stages]
     assert sum(stage.macs for stage in found.stages) == network.macs
     assert sum(found.latency.values()) == found.fill_latency_cycles > 0
@@ -203,10 +203,10 @@ def test_estimates_of_any_network(shape, seed):
     assert sum(stage.macs for stage in found.stages) == network.macs
     own = zip(shapes_of(recurrence.input_path), schedule.input, strict=True)
     for core, (stage, chosen) in zip(recurrence.input_path.cores, own, strict=True):
-        row = by_name[f"W_x {core}"]
+        row = by_name[f"input.{core}"]
         assert row.cycles - 12 == max(row.macs // row.multipliers, stage.words_out)
         assert row.multipliers == chosen.parallel and row.cycles == chosen.cycles(stage) + 12
-    busy = sum(stage.cycles for stage in found.stages if stage.name.startswith("W_h "))
+    busy = sum(stage.cycles for stage in found.stages if stage.name.startswith("hidden."))
     collected = 4 * recurrence.units if collects(recurrence) else 0
     assert found.recurrent_latency_cycles == busy + recurrence.units + collected
     assert found.resources.lut == sum(stage.resources.lut for stage in found.stages) > 0

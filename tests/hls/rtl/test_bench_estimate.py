@@ -143,7 +143,7 @@ def test_ten_plans_that_differ():
     assert len({plan.shape.format.name for plan in designs}) >= 6
     assert {plan.port_bytes for plan in designs} == {8, 16, 32}
     assert {kind for plan in designs for kind in plan.multipliers} == {"dsp", "lut"}
-    schedules = [plan.design(no_networks, no_tuner).schedule for plan in designs]
+    schedules = [plan.design(no_networks, no_tuner).plan.schedule for plan in designs]
     kinds = {stage.weights for schedule in schedules for stage in schedule.stages}
     assert kinds == {"constant", "loadable", "adders"}
     assert {stage.vectors for schedule in schedules for stage in schedule.stages} >= {1, 2}

@@ -48,7 +48,7 @@ def test_pieces_of_a_join_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("name", "most", "said"),
-    [("MOST_COMBINATIONS", 30, "some paces of W_x "), ("MOST_KEPT", 12, "more than 12")],
+    [("MOST_COMBINATIONS", 30, "some paces of input."), ("MOST_KEPT", 12, "more than 12")],
 )
 def test_what_is_thinned_out_is_named_and_what_is_found_is_right(
     monkeypatch: pytest.MonkeyPatch, name: str, most: int, said: str
@@ -61,7 +61,7 @@ def test_what_is_thinned_out_is_named_and_what_is_found_is_right(
     some = search(core, SLOW, effort)
     assert len(some) > 0 and any(said in text for text in effort.left_out)
     for design in some:
-        check_schedule(core.network.recurrence, design.schedule)
+        check_schedule(core.design.cell.recurrence, design.schedule)
         found = core.estimate(design.schedule)
         assert (found.cycles_per_frame, found.resources) == (design.cycles, design.resources)
         assert any(
@@ -85,8 +85,8 @@ def test_a_large_dense_stage_is_tuned_without_adders_and_says_so(monkeypatch: py
     monkeypatch.setattr("fdht_hls.adders.solve", only_small)
     core = Core(design_engine(random_network(1, LARGE)))
     tuning = tune(core, board_budget("zcu104"))
-    (text,) = [text for text in tuning.left_out if "W_h" in text]
-    assert text.startswith("adders for W_h H: they are made for at most 2,048 weights")
+    (text,) = [text for text in tuning.left_out if "hidden" in text]
+    assert text.startswith("adders for hidden.H: they are made for at most 2,048 weights")
     assert all(stage.weights == "constant" for stage in tuning.chosen.schedule.hidden)
     assert result_json(tuning, "trained")["left_out"] == list(tuning.left_out)
     assert f"not considered: {text}" in list(lines(tuning, "trained"))
@@ -99,7 +99,7 @@ def test_a_stage_whose_adders_da4ml_does_not_find_has_multipliers(monkeypatch: p
     monkeypatch.setattr("fdht_hls.adders.solve", fail)
     core = Core(design_engine(random_network(23, SMALL)))
     tuning = tune(core, board_budget("pynq-z2"))
-    assert "adders for W_x C3: da4ml: needs more than 3 GB of memory; use constant" in (
+    assert "adders for input.C3: da4ml: needs more than 3 GB of memory; use constant" in (
         tuning.left_out
     )
     assert "adders" not in {stage.weights for stage in tuning.chosen.schedule.stages}

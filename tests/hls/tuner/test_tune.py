@@ -218,7 +218,7 @@ def test_what_is_written(tmp_path, tuning):
     names = {path.name for path in written.iterdir()}
     assert names == {"schedule.json", "front.json", "front.svg", "estimate.json", "manifest.json"}
     schedule = Schedule.from_json(read_json(written / "schedule.json"))
-    check_schedule(tuning.core.network.recurrence, schedule)
+    check_schedule(tuning.core.design.cell.recurrence, schedule)
     assert schedule == tuning.chosen.schedule
     front = read_json(written / "front.json")
     assert front == json.loads(json.dumps(result)) and front["kind"] == "estimated"
@@ -241,7 +241,7 @@ def test_tables_name_every_process_and_the_chosen_design(tuning):
 
 
 def test_what_is_assumed_is_said(small):
-    core = Core(design_engine(small.network), engine=Engine(int8_pairs=True))
+    core = Core(small.design, engine=Engine(int8_pairs=True))
     wide = Budget("z", 53_200, 106_400, 220, 140, 100.0, port_bytes=16)
     text = "\n".join(lines(tune(core, wide), TRAINED))
     assert text.count("not what today's kernels do") == 2

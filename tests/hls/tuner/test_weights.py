@@ -22,6 +22,7 @@ from fdht_hls.schedule import (
 )
 from fdht_hls.tuner.alternatives import kinds
 from fdht_hls.tuner.search import Limits, search
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.random_networks import random_network
 
@@ -29,6 +30,11 @@ from tests.hls.random_networks import random_network
 NETWORK = random_network(1, fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2))
 CORE = Core(design_engine(NETWORK))
 SLOW = Limits(100_000)
+
+
+def zeros_like(array: QuantizedArray) -> QuantizedArray:
+    """Of a network that is not trained."""
+    return QuantizedArray(array.format, np.zeros_like(array.codes))
 
 
 def whole(design: StageDesign, kind: str) -> StageSchedule:
@@ -45,7 +51,7 @@ def test_adders_take_what_da4ml_says_of_trained_weights():
 
 
 def test_adders_of_unknown_weights_take_what_the_study_says():
-    design = replace(CORE.input[0], kernel=None)
+    design = replace(CORE.input[0], core=zeros_like(CORE.input[0].core))
     found = multipliers(design, whole(design, "adders"), CORE.model, CORE.engine)
     bits = design.core.width * design.source.width
     assert found.lut == pytest.approx(0.21 * bits * design.shape.macs_per_turn, abs=1)
@@ -95,7 +101,7 @@ def test_the_tuner_takes_adders_where_slices_are_scarce():
     designs = search(core, Limits(core.pace(most)[0]))
     few = min(designs, key=lambda one: (one.resources.dsp, one.resources.lut))
     assert few.schedule.input[0].weights == "adders"
-    check_schedule(core.network.recurrence, few.schedule)
+    check_schedule(core.design.cell.recurrence, few.schedule)
 
 
 def test_loadable_designs_have_multipliers_and_a_loader():

@@ -71,9 +71,7 @@ def _tree(value: object, path: str) -> Any:
     try:
         return as_tree(value)
     except FdhtError as error:
-        raise ConfigError(
-            error.problem, field=path, value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(ConfigError, field=path) from None
 
 
 def _mix(value: object, path: str) -> tuple[DataSettings, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 from fdht_models.records import read_record
 
 Section = TypeVar("Section")
@@ -47,10 +47,8 @@ def text(*choices: str) -> Callable[[object, str], str]:
     def check(value: object, path: str) -> str:
         if not isinstance(value, str) or not value:
             raise _refusal("must be a text", path, value)
-        if choices and value not in choices:
-            raise ConfigError(
-                "is not known", field=path, value=value, remedy=near_matches(value, choices)
-            )
+        if choices:
+            require_known(value, choices, path)
         return value
 
     return check

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from fdht_models.benchmarks.clips import KINDS, ClipKind, make_clips
 from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
-from fdht_models.errors import ConfigError, EqualityError, near_matches
+from fdht_models.errors import EqualityError, require_known
 from fdht_models.media import Clock, VideoFile
 from fdht_models.media.library import av
 from fdht_models.preprocessing.frames import Frames, read_frames, read_twice
@@ -91,10 +91,7 @@ def workload_of(
 
 def _check_named(field: str, named: Sequence[str], known: Sequence[str]) -> None:
     for value in named:
-        if value not in known:
-            raise ConfigError(
-                "is not measured", field=field, value=value, remedy=near_matches(value, known)
-            )
+        require_known(value, known, field, "is not measured")
 
 
 def bench_decode(

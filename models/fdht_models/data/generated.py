@@ -14,7 +14,7 @@ from fdht_models.data.cache import cache_directory, read_clips, write_clips
 from fdht_models.data.catalogue import get_dataset
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.room import check_disk, check_memory
-from fdht_models.errors import ArtifactError, ConfigError, near_matches
+from fdht_models.errors import ArtifactError, ConfigError, require_known
 
 _PROGRESS_FROM = 300
 
@@ -113,10 +113,7 @@ def _request(
     name: str, split: str, clips: int, seed: int, steps: int | None, workers: int | None
 ) -> Request:
     data_set = get_dataset(name)
-    if split not in SPLITS:
-        raise ConfigError(
-            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
-        )
+    require_known(split, SPLITS, "split", "there is no such split")
     steps = data_set.steps if steps is None else steps
     for field, value, least in (
         ("clips", clips, 1),

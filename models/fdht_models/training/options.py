@@ -91,12 +91,8 @@ def check_decomposed(source: Path) -> None:
     try:
         read_manifest(source, _DECOMPOSED)
     except ArtifactError as error:
-        raise ArtifactError(
-            error.problem,
-            field=error.field,
-            value=error.value,
-            remedy="run fdht decompose with the weights of a dense layer first",
-        ) from error
+        remedy = "run fdht decompose with the weights of a dense layer first"
+        raise error.moved(remedy=remedy) from error
 
 
 def check_dense_weights(path: Path) -> None:

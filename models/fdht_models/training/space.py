@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from fdht_models.artifacts import canonical_json
 from fdht_models.augmentation import AugmentationSettings
 from fdht_models.documents import parse_json, read_toml_file
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
 from fdht_models.settings import read_section, whole
@@ -57,13 +57,7 @@ def _objectives(value: object, path: str) -> tuple[str, ...]:
             remedy=f"choose from {', '.join(DIRECTIONS)}",
         )  # fmt: skip
     for name in value:
-        if name not in DIRECTIONS:
-            raise ConfigError(
-                "is no objective",
-                field=path,
-                value=name,
-                remedy=near_matches(str(name), DIRECTIONS),
-            )
+        require_known(name, DIRECTIONS, path, "is no objective")
     return tuple(value)
 
 
@@ -192,10 +186,7 @@ def space_from(tables: Mapping[str, Any]) -> Space:
     if not isinstance(tables, Mapping):
         raise ConfigError("must be tables", field="space", value=tables)
     for key in tables:
-        if key not in _TABLES:
-            raise ConfigError(
-                "there is no such table", field=key, remedy=near_matches(key, _TABLES)
-            )
+        require_known(key, _TABLES, key, "there is no such table", shown=False)
     varied = tables.get("search")
     if not isinstance(varied, Mapping) or not varied:
         raise ConfigError(
@@ -225,12 +216,8 @@ def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 def _known(section: str, key: str, written: str) -> str:
     known = [entry.name for entry in fields(_SECTIONS[section])]
-    if key not in known:
-        raise ConfigError(
-            f"there is no such key in [{section}]",
-            field=f"search.{written}",
-            remedy=near_matches(key, known),
-        )
+    missing = f"there is no such key in [{section}]"
+    require_known(key, known, f"search.{written}", missing, shown=False)
     return f"{section}.{key}"
 
 
@@ -252,10 +239,7 @@ def _dimension(value: object, path: str) -> Dimension:
 def _from_table(table: Mapping[str, Any], path: str) -> Dimension:
     known = ("choices",) if "choices" in table else ("low", "high", "step", "log")
     for key in table:
-        if key not in known:
-            raise ConfigError(
-                "there is no such key", field=f"{path}.{key}", remedy=near_matches(key, known)
-            )
+        require_known(key, known, f"{path}.{key}", "there is no such key", shown=False)
     if "choices" not in table:
         return _range(table, path)
     choices = table["choices"]

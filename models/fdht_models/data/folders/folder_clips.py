@@ -27,7 +27,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import class_notes
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.folders.splits import assign_splits
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import require_known
 
 _log = logging.getLogger("fdht_models.data.folders")
 
@@ -161,10 +161,7 @@ def list_classes(
 
 def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars: Bars) -> Job:
     request = request.complete()
-    if split not in SPLITS:
-        raise ConfigError(
-            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
-        )
+    require_known(split, SPLITS, "split", "there is no such split")
     with ExitStack() as stack:
         listing = list_classes(
             request, lambda name, total: stack.enter_context(bars.bar(name, total))

@@ -26,7 +26,7 @@ from fdht_models.data.folders.published import (
     speech,
     split_lists,
 )
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import require_known
 from fdht_models.preprocessing.protocols import (
     BINS,
     CONSECUTIVE,
@@ -236,12 +236,5 @@ def get_folder_set(name: str) -> FolderSet:
     Raises:
         ConfigError: there is none of that name.
     """
-    try:
-        return FOLDER_SETS[name]
-    except KeyError:
-        raise ConfigError(
-            "there is no such set",
-            field="name",
-            value=name,
-            remedy=near_matches(str(name), FOLDER_SETS),
-        ) from None
+    require_known(name, FOLDER_SETS, "name", "there is no such set")
+    return FOLDER_SETS[name]

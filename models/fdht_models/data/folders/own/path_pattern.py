@@ -54,12 +54,8 @@ def check_pattern(value: str, field: str = "pattern") -> tuple[str, ...]:
         ) from error
     for name in names:
         if name not in GROUPS:
-            raise ConfigError(
-                f"names a group '{name}', which means nothing here",
-                field=field,
-                value=value,
-                remedy=near_matches(name, GROUPS),
-            )
+            why = f"names a group '{name}', which means nothing here"
+            raise ConfigError(why, field=field, value=value, remedy=near_matches(name, GROUPS))
     if not names:
         raise ConfigError("names no group", field=field, value=value, remedy=_example())
     return names

@@ -21,7 +21,17 @@ Share = float
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """See `fdht_models.data.baseline.Baseline`."""
+    """A classifier without a memory.
+
+    Attributes:
+        name: what is looked at.
+        classifier: by what, and at which frame.
+        accuracy: share of the test clips that are classified rightly.
+        kind: "counted" where nothing was fitted.
+        clips: training clips that it was fitted to.
+        chosen: how this classifier was chosen.
+        tried: accuracy of each that was tried, by name.
+    """
 
     name: str
     classifier: str

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fdht_models.data.folders.request import FolderOptions, option
 from fdht_models.errors import ConfigError, FdhtError
-from fdht_models.settings import number, read_section, text, text_list, whole, whole_list
+from fdht_models.settings import number, read_section, text, up_to, whole, whole_list
 from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
@@ -51,20 +52,6 @@ def _ranks_or_none(value: object, path: str) -> int | tuple[int, ...]:
     return check(value, path)
 
 
-def _share(value: object, path: str) -> float:
-    """Checks a part of the whole, which may be 0."""
-    return 0.0 if value == 0 and not isinstance(value, bool) else number(0, 0.9)(value, path)
-
-
-def _up_to(most: float) -> Any:
-    """A check for numbers from 0 to `most`, both included."""
-
-    def check(value: object, path: str) -> float:
-        return 0.0 if value == 0 and not isinstance(value, bool) else number(0, most)(value, path)
-
-    return check
-
-
 def _tree(value: object, path: str) -> Any:
     if isinstance(value, str):
         return text("balanced", "unbalanced")(value, path)
@@ -96,73 +83,30 @@ def _mix(value: object, path: str) -> tuple[DataSettings, ...]:
     return tuple(parts)
 
 
-@dataclass(frozen=True)
-class DataSettings:
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(FolderOptions):
     """Section `[data]`: a set that is generated, or one that a user brings in a folder.
 
     Attributes:
         set: name of a data set.
-        steps: frames a clip as the network sees them; None takes the data set's own number.
         train_clips: clips to train on; of a folder, at most (None: all).
         test_clips: clips, of a split that shares no picture or person, to score on; likewise.
+        steps: frames a clip as the network sees them; None takes the data set's own number.
         seed: of the training clips, or of a folder's random frames and folds.
         test_seed: of generated test clips.
-        root: the folder; this and the keys that follow are those of `FolderRequest`.
-        protocol: which frames of a video.
-        stride: frames from one that is taken to the next.
-        feature: of video.
-        dead_zone: of the feature motion_energy.
-        fold_rule: how clips are divided.
-        folds: into how many parts.
-        fold: which part is the test split.
-        height: of video, rows.
-        width: of video, columns.
-        frame_ms: of spikes, milliseconds a frame.
-        bands: of speech, mel filters.
-        stack: of speech, frames of 10 ms in one.
-        kind: of own clips (`folders`), "video", "sound" or "arrays".
-        pattern: a regular expression that tells class, group or split by a clip's path.
-        classes: of own clips, the names of the classes in order.
-        test_groups: the groups that test.
-        inputs: of arrays, values a frame.
-        full_scale: of arrays, the number that becomes the code 255.
-        level: of own sound, the loudness in decibels of a full-scale sine's.
-        floor: of own sound, decibels that become the code 0.
-        trim: of own sound, decibels below the loudest frame at which silence begins.
+        root: the folder, with the keys of `FolderOptions`.
         mix: further sets whose clips are trained on and scored along with this one's, as
             `[[data.mix]]` with the same keys; classes of one name are one class.
     """
 
     set: str = field(metadata={"check": text()})
-    train_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
-    test_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
-    steps: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    test_seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    root: str | None = field(default=None, metadata={"check": text()})
-    protocol: str | None = field(default=None, metadata={"check": text()})
-    stride: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    feature: str | None = field(default=None, metadata={"check": text()})
-    dead_zone: int | None = field(default=None, metadata={"check": whole(0, 254)})
-    fold_rule: str | None = field(default=None, metadata={"check": text()})
-    folds: int | None = field(default=None, metadata={"check": whole(1, 1000)})
-    fold: int | None = field(default=None, metadata={"check": whole(0, 999)})
-    height: int | None = field(default=None, metadata={"check": whole(1, 4096)})
-    width: int | None = field(default=None, metadata={"check": whole(1, 4096)})
-    frame_ms: float | None = field(default=None, metadata={"check": number(0, 10_000)})
-    bands: int | None = field(default=None, metadata={"check": whole(1, 256)})
-    stack: int | None = field(default=None, metadata={"check": whole(1, 1000)})
-    kind: str | None = field(default=None, metadata={"check": text()})
-    pattern: str | None = field(default=None, metadata={"check": text()})
-    classes: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
-    test_groups: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
-    inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
-    full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
-    # Their ranges are checked with the kind of clips, on most of which they have no effect.
-    level: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
-    floor: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
-    trim: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
-    mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
+    train_clips: int | None = option(whole(1, 1_000_000))
+    test_clips: int | None = option(whole(1, 1_000_000))
+    steps: int | None = option(whole(1, 10_000))
+    seed: int = option(whole(0, 2**31 - 1), 0)
+    test_seed: int = option(whole(0, 2**31 - 1), 0)
+    root: str | None = option(text())
+    mix: tuple[DataSettings, ...] | None = option(_mix)
 
 
 @dataclass(frozen=True)
@@ -306,13 +250,13 @@ class TrainingSettings:
     batch: int = field(default=32, metadata={"check": whole(1, 100_000)})
     clip_norm: float = field(default=1.0, metadata={"check": number(0, 1e6)})
     seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    validation_share: float = field(default=0.0, metadata={"check": _share})
+    validation_share: float = field(default=0.0, metadata={"check": up_to(0.9)})
     patience: int = field(default=0, metadata={"check": whole(0, 10_000)})
     validation: str = field(default="auto", metadata={"check": text("auto", "clips", "groups")})
-    label_smoothing: float = field(default=0.0, metadata={"check": _up_to(0.5)})
-    weight_decay: float = field(default=0.0, metadata={"check": _up_to(1)})
-    dropout: float = field(default=0.0, metadata={"check": _share})
-    warmup: float = field(default=0.0, metadata={"check": _share})
+    label_smoothing: float = field(default=0.0, metadata={"check": up_to(0.5)})
+    weight_decay: float = field(default=0.0, metadata={"check": up_to(1)})
+    dropout: float = field(default=0.0, metadata={"check": up_to(0.9)})
+    warmup: float = field(default=0.0, metadata={"check": up_to(0.9)})
     class_weights: str = field(default="none", metadata={"check": text("none", "balanced")})
 
     def __post_init__(self) -> None:

@@ -41,6 +41,15 @@ def number(above: float, most: float) -> Callable[[object, str], float]:
     return check
 
 
+def up_to(most: float) -> Callable[[object, str], float]:
+    """A check for numbers from 0 to `most`, both included."""
+
+    def check(value: object, path: str) -> float:
+        return 0.0 if value == 0 and not isinstance(value, bool) else number(0, most)(value, path)
+
+    return check
+
+
 def text(*choices: str) -> Callable[[object, str], str]:
     """A check for texts that are not empty, and one of `choices` if there are any."""
 
@@ -61,18 +70,6 @@ def whole_list(least: int, most: int) -> Callable[[object, str], tuple[int, ...]
         if not isinstance(value, list | tuple) or not value:
             raise _refusal("must be a list of whole numbers", path, value)
         one = whole(least, most)
-        return tuple(one(item, f"{path}[{place}]") for place, item in enumerate(value))
-
-    return check
-
-
-def text_list() -> Callable[[object, str], tuple[str, ...]]:
-    """A check for lists of texts, none of which is empty; gives a tuple."""
-
-    def check(value: object, path: str) -> tuple[str, ...]:
-        if not isinstance(value, list | tuple) or not value:
-            raise _refusal("must be a list of texts", path, value)
-        one = text()
         return tuple(one(item, f"{path}[{place}]") for place, item in enumerate(value))
 
     return check

@@ -159,7 +159,7 @@ def _row(contestant: Contestant, facts: dict[str, Any], turns: Seconds) -> dict[
     rounds = [float(np.median(turn)) for turn in turns]
     median, quartiles = _spread(rounds)
     return {
-        **contestant.to_json(),
+        **asdict(contestant),
         "inputs": contestant.inputs,
         "units": contestant.units,
         **facts,

@@ -6,17 +6,14 @@ standard input says which clips.
 
 from __future__ import annotations
 
-import json
-import sys
-
 from fdht_models.data.catalogue import get_dataset
-from fdht_models.workers import answer_pipe, write_all
+from fdht_models.workers import answer_pipe, orders, run_worker, write_all
 
 
 def main() -> None:
     """Writes the clips of each requested block [first, last), one after the other."""
     with answer_pipe() as pipe:
-        order = json.loads(sys.stdin.readline())
+        order = next(orders())
         data_set = get_dataset(order["name"])
         for first, last in order["blocks"]:
             for index in range(first, last):
@@ -25,7 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BrokenPipeError:  # the parent needs no more
-        sys.exit(1)
+    run_worker(main)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.packages import REMEDY, digest_array, package_file
+from fdht_models.data.packages import REMEDY, digest_array, import_package, package_file
 from fdht_models.errors import DataError
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 320, 240
@@ -138,7 +137,7 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
         DataError: its package or Pillow is not installed, or the file cannot be decoded.
     """
     path = package_file(picture.package, picture.file)
-    image_module = pillow()
+    image_module = import_package("PIL.Image", "pillow")
     try:
         with image_module.open(path) as image:
             resized = image.convert("RGB").resize(
@@ -166,18 +165,3 @@ def picture_digests(split: str) -> dict[str, str]:
         f"picture:{picture.name}": digest_array(load_picture(picture))
         for picture in pictures_of(split)
     }
-
-
-def pillow() -> ModuleType:
-    """Returns Pillow's `Image` module.
-
-    Raises:
-        DataError: Pillow is not installed.
-    """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise DataError(
-            "is not installed", field="package", value="pillow", remedy=REMEDY
-        ) from None
-    return Image

@@ -7,6 +7,7 @@ train = source.load("train", Path("build/data"))
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,13 @@ from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.clip_sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest
 from fdht_models.data.folders.own.own_settings import KINDS, refuse_of_other_kinds
+from fdht_models.data.folders.request import FolderOptions
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.mixed import mixed
 from fdht_models.errors import ConfigError, require_known
 
 #: Settings of a set in a user's folder, which generated sets do not have.
-FOLDER_KEYS = (
-    "root",
-    "protocol",
-    "stride",
-    "feature",
-    "dead_zone",
-    "fold_rule",
-    "folds",
-    "fold",
-    "height",
-    "width",
-    "frame_ms",
-    "bands",
-    "stack",
-    "kind",
-    "pattern",
-    "classes",
-    "test_groups",
-    "inputs",
-    "full_scale",
-    "level",
-    "floor",
-    "trim",
-)
+FOLDER_KEYS = ("root", *(entry.name for entry in fields(FolderOptions)))
 
 
 def source_of(settings: Mapping[str, Any]) -> ClipSource:

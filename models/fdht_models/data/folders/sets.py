@@ -45,7 +45,6 @@ from fdht_models.preprocessing.protocols import (
 _VIDEO_PROTOCOLS = (SIX, TT_RNN, UNIFORM, CONSECUTIVE, STRIDE, RANDOM_STRIDE)
 _GROUPS = (GROUP_DISJOINT, LEAKY)
 
-
 #: A user's own clips.
 OWN = "folders"
 #: Frames a clip of a user's own: of video and arrays, and of sound (a second).
@@ -57,13 +56,14 @@ def _video_steps(longest: int) -> dict[str, int]:
     return {**dict.fromkeys(_VIDEO_PROTOCOLS, 6), TT_RNN: longest}
 
 
+_video = functools.partial(FolderSet, kind=VIDEO, protocols=_VIDEO_PROTOCOLS)
+
 FOLDER_SETS: dict[str, FolderSet] = {
     folder_set.name: folder_set
     for folder_set in (
-        FolderSet(
+        _video(
             name="ucf11",
             title="UCF11",
-            kind=VIDEO,
             citation='Liu, Luo, Shah: Recognizing realistic actions from videos "in the wild", '
             "CVPR 2009",
             layout=class_folders.UCF11_LAYOUT,
@@ -72,13 +72,11 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=class_names.UCF11,
             expected={"all": 1600},
             rules=_GROUPS,
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1492),
         ),
-        FolderSet(
+        _video(
             name="ucf50",
             title="UCF50",
-            kind=VIDEO,
             citation="Reddy, Shah: Recognizing 50 human action categories of web videos, "
             "Machine Vision and Applications 24, 2013",
             layout=class_folders.UCF50_LAYOUT,
@@ -87,13 +85,11 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=class_names.UCF50,
             expected={"all": 6618},
             rules=_GROUPS,
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1492),
         ),
-        FolderSet(
+        _video(
             name="hmdb51",
             title="HMDB51",
-            kind=VIDEO,
             citation="Kuehne et al.: HMDB: a large video database for human motion recognition, "
             "ICCV 2011",
             layout=split_lists.HMDB51_LAYOUT,
@@ -101,16 +97,13 @@ FOLDER_SETS: dict[str, FolderSet] = {
             class_count=51,
             classes=class_names.HMDB51,
             expected={"all": 6766},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(90),
             published_folds=3,
             stride=3,
         ),
-        FolderSet(
+        _video(
             name="ytc",
             title="YouTube Celebrities Face",
-            kind=VIDEO,
             citation="Kim et al.: Face tracking and recognition with visual constraints in "
             "real-world videos, CVPR 2008",
             layout=class_folders.YTC_LAYOUT,
@@ -119,14 +112,12 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=(),
             expected={"all": 1910},
             rules=_GROUPS,
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(85),
             folds=3,
         ),
-        FolderSet(
+        _video(
             name="hollywood2",
             title="Hollywood2",
-            kind=VIDEO,
             citation="Marszalek, Laptev, Schmid: Actions in context, CVPR 2009",
             layout=split_lists.HOLLYWOOD2_LAYOUT,
             find=split_lists.list_hollywood2,
@@ -134,7 +125,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             classes=class_names.HOLLYWOOD2,
             expected={"train": 823, "test": 884},
             rules=(PUBLISHED, LEAKY),
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1496),
         ),
         FolderSet(
@@ -148,7 +138,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             class_count=20,
             classes=(),
             expected={"train": 8156, "test": 2264},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=(BINS,),
             steps={BINS: 100},
         ),
@@ -163,7 +152,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             class_count=39,
             classes=class_names.TIMIT,
             expected={"train": 3696, "test": 1344},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=(PHONES,),
             steps={PHONES: 21},
         ),
@@ -178,7 +166,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             class_count=2,
             classes=class_names.TED_LIUM,
             expected={"train": 774, "test": 11},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=(UTTERANCES,),
             steps={UTTERANCES: 100},
         ),

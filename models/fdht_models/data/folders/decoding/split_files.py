@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import AGAIN, digest_of, new_stage, write_json
+from fdht_models.data.cache import write_frames
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.shard_workers import decode_shards
@@ -83,12 +83,7 @@ def make_split(
         bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
         new_stage(directory, _STAGE, inputs) as (temporary, _),
     ):
-        with (temporary / _FRAMES).open("wb") as stream:
-            for block in _blocks(job.request, samples, places):
-                stream.write(block.data)
-                tick(len(block))
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_frames(temporary / _FRAMES, _blocks(job.request, samples, places, tick))
         np.save(temporary / _LABELS, np.array([label for _, label in samples], np.int64))
         # A clip without a group is one of its own: its several labels are one source.
         sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
@@ -144,7 +139,10 @@ def _outcome(
 
 
 def _blocks(
-    request: FolderRequest, samples: Sequence[tuple[Clip, int]], places: Places
+    request: FolderRequest,
+    samples: Sequence[tuple[Clip, int]],
+    places: Places,
+    tick: Callable[[int], None],
 ) -> Iterator[NDArray[np.uint8]]:
     length, found = max(1, _BATCH // clip_bytes(request)), request.preprocessing()
     for first in range(0, len(samples), length):
@@ -157,6 +155,7 @@ def _blocks(
             shard = part[wanted[0]][0]
             block[wanted] = read_rows(shard, request, [part[place][1] for place in wanted])
         yield block
+        tick(len(block))
 
 
 def _check_space(job: Job, missing: Sequence[Shard]) -> None:

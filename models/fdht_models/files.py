@@ -46,6 +46,12 @@ def require_regular_file(
     _require_regular(path, mode, error)
 
 
+def existing_parent(path: Path) -> Path:
+    """The nearest place above a path, or the path itself, that is there."""
+    place = path.absolute()
+    return next((one for one in (place, *place.parents) if one.exists()), Path(place.anchor))
+
+
 def stamp_of(path: Path) -> Stamp:
     """What changes when a file does.
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
 from fdht_models.benchmarks.machine import ProcessorTime, cores, disturbance
 from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import ConfigError, MeasurementError, ShapeError, ToolError
+from fdht_models.records import read_record
 from fdht_models.tensor.formats import format_from
 from fdht_models.tensor.recurrent import RecurrentShape
 
@@ -122,7 +124,7 @@ def test_one_step_a_turn_is_not_timed():
 def test_the_contestants_are_those_of_the_papers():
     for one in CONTESTANTS:
         assert (one.inputs, one.units) == (57_600, 256)
-        assert Contestant.from_json(json.loads(json.dumps(one.to_json()))) == one
+        assert read_record(Contestant, json.loads(json.dumps(asdict(one)))) == one
     libraries = [one.library for one in CONTESTANTS]
     assert libraries.count("fdht") == 3 and set(libraries) == {"fdht", "tednet", "keras"}
     ours, theirs = (next(one for one in CONTESTANTS if one.name == n) for n in ("tt", "tednet-tt"))

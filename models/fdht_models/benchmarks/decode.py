@@ -21,7 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fdht_models.benchmarks.clips import KINDS, ClipKind, make_clips
-from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
+from fdht_models.benchmarks.machine import (
+    ProcessorTime,
+    disturbance,
+    disturbance_lines,
+    machine_facts,
+)
 from fdht_models.errors import EqualityError, require_known
 from fdht_models.media import Clock, VideoFile
 from fdht_models.media.library import av
@@ -238,7 +243,5 @@ def report(result: dict[str, Any]) -> Group:
         f"Met where it is {LEAST_GAIN:g} times as fast as decoding twice, or {LEAST_SHARE:g} of "
         "FFmpeg's speed.",
     ]
-    if not machine["quiet"]:
-        busy = machine["other_programs_cores"]
-        lines.append(f"DISTURBED: other programs kept {busy:.2f} cores busy; measure again.")
+    lines += disturbance_lines(machine)
     return Group(table, Text(), *(Text(line) for line in lines))

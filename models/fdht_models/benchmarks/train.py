@@ -20,7 +20,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
-from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
+from fdht_models.benchmarks.machine import (
+    ProcessorTime,
+    disturbance,
+    disturbance_lines,
+    machine_facts,
+)
 from fdht_models.benchmarks.processes import ContestantProcess
 from fdht_models.errors import ConfigError, ToolError
 
@@ -254,7 +259,5 @@ def report(result: dict[str, Any]) -> Group:
         f"{setting['rounds']} rounds of {setting['steps']} steps; {setting['step']}"
     ]
     lines += [_not_measured(one) for one in result["skipped"]]
-    if not machine["quiet"]:
-        busy = machine["other_programs_cores"]
-        lines.append(f"DISTURBED: other programs kept {busy:.2f} cores busy; measure again.")
+    lines += disturbance_lines(machine)
     return Group(times, Text(), ratios, Text(), *(Text(line) for line in lines))

@@ -8,7 +8,7 @@ from pathlib import Path
 from fdht_models.artifacts import read_manifest
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment
-from fdht_models.files import require_regular_file
+from fdht_models.files import existing_parent, require_regular_file
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.cluster import check_distribution
 
@@ -126,9 +126,7 @@ def check_data(experiment: Experiment) -> None:
 
 def check_output(directory: Path) -> None:
     """Raises an ArtifactError if a directory cannot be made or written."""
-    place = directory.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = existing_parent(directory)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         why = "is not a directory" if not place.is_dir() else "may not be written"
         raise ArtifactError(

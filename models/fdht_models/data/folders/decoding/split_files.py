@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import AGAIN, digest_of, new_stage, write_json
-from fdht_models.data.cache import write_frames
+from fdht_models.data.cache import keep_clips, kept_clips
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.shard_workers import decode_shards
@@ -29,11 +29,11 @@ from fdht_models.data.folders.reporting.bars import Bars
 from fdht_models.data.folders.reporting.split_report import check_share, refusal
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import ArtifactError
+from fdht_models.files import existing_parent
 from fdht_models.records import load_record
 
 _STAGE = "folder-clips"
-_FRAMES, _LABELS, _GROUPS = "frames.bin", "labels.npy", "groups.npy"
-_KEPT = "kept.json"
+_GROUPS, _KEPT = "groups.npy", "kept.json"
 _BATCH = 64 << 20  # bytes of clips copied at once
 
 
@@ -83,8 +83,8 @@ def make_split(
         bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
         new_stage(directory, _STAGE, inputs) as (temporary, _),
     ):
-        write_frames(temporary / _FRAMES, _blocks(job.request, samples, places, tick))
-        np.save(temporary / _LABELS, np.array([label for _, label in samples], np.int64))
+        labels = np.array([label for _, label in samples], np.int64)
+        keep_clips(temporary, _blocks(job.request, samples, places, tick), labels)
         # A clip without a group is one of its own: its several labels are one source.
         sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
         np.save(temporary / _GROUPS, np.unique(sources, return_inverse=True)[1].astype(np.int64))
@@ -98,20 +98,11 @@ def make_split(
 
 def read_split(directory: Path, job: Job) -> tuple[ClipSet, Kept]:
     """Returns the clips of a split, and what else there is to tell of them."""
-    request = job.request
-    labels = np.load(directory / _LABELS, allow_pickle=False)
-    found = request.preprocessing()
-    shape = (len(labels), found.sampling.steps, found.inputs)
+    found = job.request.preprocessing()
     kept = load_record(Kept, directory / _KEPT, remedy=AGAIN)
-    clips = ClipSet(
-        frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
-        labels=labels,
-        classes=job.listing.classes,
-        frame_shape=found.frame_shape,
-        groups=np.load(directory / _GROUPS),
-        time_step=kept.time_step,
-    )
-    return clips, kept
+    clips = kept_clips(directory, found.sampling.steps, job.listing.classes, found.frame_shape)
+    groups = np.load(directory / _GROUPS, allow_pickle=False)
+    return replace(clips, groups=groups, time_step=kept.time_step), kept
 
 
 def _outcome(
@@ -162,10 +153,7 @@ def _check_space(job: Job, missing: Sequence[Shard]) -> None:
     one = clip_bytes(job.request)
     samples = sum(len(clip.labels) for clip in job.clips())
     need = one * (samples + sum(len(shard.clips) for shard in missing))
-    place = job.cache.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing_parent(job.cache)).free
     if need > free:
         raise ArtifactError(
             f"needs {need / 1e9:,.1f} GB for {samples:,} clips of {one / 1e6:,.1f} MB, and "

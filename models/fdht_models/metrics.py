@@ -50,7 +50,7 @@ class BaselineRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """The quantised network held against the best baseline.
 
     See `fdht_models.data.significance.PairedTest`; `better` is False where chance explains it.
@@ -102,7 +102,7 @@ class Accuracies:
     chance: Share | None = None
     baselines: tuple[BaselineRow, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
-    comparison: Comparison | None = None
+    comparison: BaselineComparison | None = None
 
     def __post_init__(self) -> None:
         _shares(self, "quantized", "float", "single_frame", "mean_frame", "chance")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from fdht_models.benchmarks import processes, train
 from fdht_models.benchmarks.contestant_process import timed
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
+from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
 from fdht_models.benchmarks.machine import ProcessorTime, cores, disturbance
 from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import ConfigError, MeasurementError, ShapeError, ToolError
@@ -23,7 +23,7 @@ from fdht_models.tensor.formats import format_from
 from fdht_models.tensor.recurrent import RecurrentShape
 
 TT = {"name": "tt", "ranks": [2, 2]}
-SMALL = Workload(batch=4, frames=3, classes=3)
+SMALL = TrainingWorkload(batch=4, frames=3, classes=3)
 OURS = Contestant("ours", "fdht", (3, 4, 5), (8, 2, 2), TT)
 INTEGRATED = Contestant("integrated", "fdht", (3, 4, 5), (8, 2, 2), TT, (2, 4))
 TEDNET = Contestant("theirs", "tednet", (3, 4, 5), (8, 2, 2), TT)

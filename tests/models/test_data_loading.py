@@ -88,7 +88,7 @@ def test_workers_end_when_the_caller_breaks_off(monkeypatch: pytest.MonkeyPatch)
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", remember)
-    request = blocks.Request(DATASETS["motion"], "train", 60, 0, 7)
+    request = blocks.GeneratedRequest(DATASETS["motion"], "train", 60, 0, 7)
     generator = blocks.generate_blocks(request, workers=2)
     assert len(next(generator)) > 0
     assert len(started) == 2
@@ -100,7 +100,7 @@ def test_workers_end_when_the_caller_breaks_off(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_classes_are_balanced(name: str, split: str) -> None:
     data_set = DATASETS[name]
-    labels = blocks.Request(data_set, split, 10 * len(data_set.classes) + 3, 5, 1).labels()
+    labels = blocks.GeneratedRequest(data_set, split, 10 * len(data_set.classes) + 3, 5, 1).labels()
     counts = np.bincount(labels, minlength=len(data_set.classes))
     assert counts.min() >= 10
     assert counts.max() <= 11

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fdht_models.benchmarks.contestants import Contestant, Workload
+from fdht_models.benchmarks.contestants import Contestant, TrainingWorkload
 from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import FdhtError
 from fdht_models.records import read_record
@@ -23,7 +23,7 @@ def main() -> None:
         first = next(given)
         try:
             contestant = read_record(Contestant, first["contestant"])
-            step = build_step(contestant, read_record(Workload, first["workload"]))
+            step = build_step(contestant, read_record(TrainingWorkload, first["workload"]))
             loss = step.run()  # traces the graph and makes the optimiser's slots
             say(pipe, _ready(step, loss))
             for order in given:

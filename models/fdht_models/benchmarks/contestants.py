@@ -60,7 +60,7 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Workload:
+class TrainingWorkload:
     """What one training step is made of.
 
     Args:

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from fdht_models.benchmarks.contestants import Contestant, Workload
+from fdht_models.benchmarks.contestants import Contestant, TrainingWorkload
 from fdht_models.errors import MeasurementError
 from fdht_models.workers import WorkerProcess, error_of, module_command
 
@@ -35,7 +35,7 @@ class ContestantProcess:
         ToolError: it cannot be started.
     """
 
-    def __init__(self, contestant: Contestant, workload: Workload) -> None:
+    def __init__(self, contestant: Contestant, workload: TrainingWorkload) -> None:
         self.contestant = contestant
         self._worker = WorkerProcess(COMMAND, _ENVIRONMENT, own_session=True)
         self._messages: list[dict[str, Any]] = []

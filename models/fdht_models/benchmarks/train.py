@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
+from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
 from fdht_models.benchmarks.machine import (
     ProcessorTime,
     disturbance,
@@ -42,7 +42,7 @@ Seconds = list[list[float]]
 
 def bench_train(
     contestants: Sequence[Contestant] = CONTESTANTS,
-    workload: Workload | None = None,
+    workload: TrainingWorkload | None = None,
     rounds: int = ROUNDS,
     steps: int = STEPS,
     console: Console | None = None,
@@ -69,7 +69,7 @@ def bench_train(
     for name, count in (("rounds", rounds), ("steps", steps)):
         if count < 1:
             raise ConfigError("must be at least 1", field=name, value=count)
-    workload = workload or Workload()
+    workload = workload or TrainingWorkload()
     console = console or Console(stderr=True)
     before = ProcessorTime.now()
     with ExitStack() as stack:
@@ -102,7 +102,7 @@ def bench_train(
 
 
 def _start(
-    stack: ExitStack, contestants: Sequence[Contestant], workload: Workload
+    stack: ExitStack, contestants: Sequence[Contestant], workload: TrainingWorkload
 ) -> tuple[list[tuple[ContestantProcess, dict[str, Any]]], list[dict[str, Any]]]:
     """The processes that are ready with what they say of themselves, and who is left out."""
     started = [stack.enter_context(ContestantProcess(one, workload)) for one in contestants]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
-from fdht_models.data.blocks import Request
+from fdht_models.data.blocks import GeneratedRequest
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.errors import ArtifactError
 from fdht_models.versions import package_versions
@@ -26,7 +26,7 @@ _STAGE = "clips"
 FRAMES, LABELS = "frames.bin", "labels.npy"
 
 
-def cache_inputs(request: Request) -> dict[str, Any]:
+def cache_inputs(request: GeneratedRequest) -> dict[str, Any]:
     """Returns all that the clips of a request depend on, as JSON-serialisable data.
 
     Raises:
@@ -48,13 +48,13 @@ def cache_inputs(request: Request) -> dict[str, Any]:
     }
 
 
-def cache_directory(cache: Path, request: Request) -> Path:
+def cache_directory(cache: Path, request: GeneratedRequest) -> Path:
     """Returns where the clips of a request are, or would be, kept in `cache`."""
     key = digest_of(cache_inputs(request))[:16]
     return cache / f"{request.data_set.name}-{request.split}-{request.clips}-{key}"
 
 
-def read_clips(directory: Path, request: Request) -> ClipSet | None:
+def read_clips(directory: Path, request: GeneratedRequest) -> ClipSet | None:
     """Returns the clips kept in `directory`, or None if they are missing or damaged.
 
     Every byte is compared with the manifest's digests: a network that is proven equal to the last
@@ -66,7 +66,9 @@ def read_clips(directory: Path, request: Request) -> ClipSet | None:
     return kept_clips(directory, request.steps, data_set.classes, data_set.frame_shape)
 
 
-def write_clips(directory: Path, request: Request, blocks: Iterable[NDArray[np.uint8]]) -> None:
+def write_clips(
+    directory: Path, request: GeneratedRequest, blocks: Iterable[NDArray[np.uint8]]
+) -> None:
     """Writes the clips of a request, given in blocks, to `directory`.
 
     Raises:

@@ -25,12 +25,12 @@ from fdht_models.media.pixels import PixelConverter, shown_size
 from fdht_models.media.sound import open_sound, read_sound
 from fdht_models.media.sparse import decode_frames
 from fdht_models.media.stills import read_picture
-from fdht_models.media.table import Clock, clock_of
+from fdht_models.media.table import FrameClock, clock_of
 from fdht_models.media.video import Damage, VideoFile, VideoInfo
 
 __all__ = [
-    "Clock",
     "Damage",
+    "FrameClock",
     "MediaInfo",
     "PixelConverter",
     "VideoFile",

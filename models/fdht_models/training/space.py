@@ -21,7 +21,6 @@ test_clips = 140
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -73,7 +72,7 @@ class Goals:
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """Section `[budget]`: of one trial; None keeps the experiment's value."""
 
     float_epochs: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
@@ -96,8 +95,8 @@ class Dimension:
         """A value for a trial."""
         if self.choices:
             # As text: databases keep no lists.
-            texts = [canonical_json(choice) for choice in self.choices]
-            return json.loads(trial.suggest_categorical(name, texts))
+            texts = {canonical_json(choice): choice for choice in self.choices}
+            return texts[trial.suggest_categorical(name, list(texts))]
         if isinstance(self.low, int) and isinstance(self.high, int):
             step = {} if self.log else {"step": self.step}
             return trial.suggest_int(name, self.low, self.high, log=self.log, **step)
@@ -110,7 +109,7 @@ class Space:
 
     dimensions: Mapping[str, Dimension]
     goals: Goals = Goals()
-    budget: Budget = Budget()
+    budget: SearchBudget = SearchBudget()
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -196,7 +195,7 @@ def space_from(tables: Mapping[str, Any]) -> Space:
     return Space(
         {name: _dimension(value, f"search.{key}") for key, name, value in _flat(varied)},
         read_section(Goals, tables.get("goals", {}), "goals"),
-        read_section(Budget, tables.get("budget", {}), "budget"),
+        read_section(SearchBudget, tables.get("budget", {}), "budget"),
     )
 
 

@@ -23,7 +23,7 @@ from fdht_models.data.folders.decoding.shards import (
     read_rows,
     read_states,
 )
-from fdht_models.data.folders.decoding.split_plan import Job, Places
+from fdht_models.data.folders.decoding.split_plan import Places, SplitPlan
 from fdht_models.data.folders.listing import Clip, Kept, Problem
 from fdht_models.data.folders.reporting.bars import Bars
 from fdht_models.data.folders.reporting.split_report import check_share, refusal
@@ -37,13 +37,13 @@ _GROUPS, _KEPT = "groups.npy", "kept.json"
 _BATCH = 64 << 20  # bytes of clips copied at once
 
 
-def split_directory(job: Job, inputs: Mapping[str, Any]) -> Path:
+def split_directory(plan: SplitPlan, inputs: Mapping[str, Any]) -> Path:
     """Where the clips of a split are, or would be, kept."""
-    return job.cache / f"{job.request.name}-{job.split}-{digest_of(dict(inputs))[:20]}"
+    return plan.cache / f"{plan.request.name}-{plan.split}-{digest_of(dict(inputs))[:20]}"
 
 
 def make_split(
-    job: Job,
+    plan: SplitPlan,
     index: FileIndex,
     bars: Bars,
     workers: int | None,
@@ -52,7 +52,7 @@ def make_split(
     """Returns the directory of a split, after decoding what is missing of it.
 
     Args:
-        job: the split.
+        plan: the split.
         index: of digests.
         bars: where progress is shown.
         workers: see `load_folder`.
@@ -62,29 +62,31 @@ def make_split(
         DataError: too many clips cannot be read, or none of the split.
         ArtifactError: the cache cannot be written.
     """
-    inputs = job.inputs
-    directory = split_directory(job, inputs)
+    inputs = plan.inputs
+    directory = split_directory(plan, inputs)
     if index.is_current(directory, _STAGE, inputs):
         return directory
-    shards = job.shards
+    shards = plan.shards
     missing = [shard for shard in shards if not shard.is_done(index)]
-    _check_space(job, missing)
+    _check_space(plan, missing)
     if missing:
         foresee([clip for shard in missing for clip in shard.clips])
-    name = job.request.name
+    name = plan.request.name
     with bars.bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing)) as tick:
-        decode_shards(job.request, missing, workers, tick)
+        decode_shards(plan.request, missing, workers, tick)
     places, steps, short, undecodable, damaged = _outcome(shards)
-    check_share(job.request, job.listing, undecodable)
-    samples = job.samples(places)
+    check_share(plan.request, plan.listing, undecodable)
+    samples = plan.samples(places)
     if not samples:
-        raise refusal(job.request, f"no clip of the {job.split} split can be decoded", undecodable)
+        raise refusal(
+            plan.request, f"no clip of the {plan.split} split can be decoded", undecodable
+        )
     with (
-        bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
+        bars.bar(f"{name}: {plan.split} clips", len(samples)) as tick,
         new_stage(directory, _STAGE, inputs) as (temporary, _),
     ):
         labels = np.array([label for _, label in samples], np.int64)
-        keep_clips(temporary, _blocks(job.request, samples, places, tick), labels)
+        keep_clips(temporary, _blocks(plan.request, samples, places, tick), labels)
         # A clip without a group is one of its own: its several labels are one source.
         sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
         np.save(temporary / _GROUPS, np.unique(sources, return_inverse=True)[1].astype(np.int64))
@@ -96,11 +98,11 @@ def make_split(
     return directory
 
 
-def read_split(directory: Path, job: Job) -> tuple[ClipSet, Kept]:
+def read_split(directory: Path, plan: SplitPlan) -> tuple[ClipSet, Kept]:
     """Returns the clips of a split, and what else there is to tell of them."""
-    found = job.request.preprocessing()
+    found = plan.request.preprocessing()
     kept = load_record(Kept, directory / _KEPT, remedy=AGAIN)
-    clips = kept_clips(directory, found.sampling.steps, job.listing.classes, found.frame_shape)
+    clips = kept_clips(directory, found.sampling.steps, plan.listing.classes, found.frame_shape)
     groups = np.load(directory / _GROUPS, allow_pickle=False)
     return replace(clips, groups=groups, time_step=kept.time_step), kept
 
@@ -149,15 +151,15 @@ def _blocks(
         tick(len(block))
 
 
-def _check_space(job: Job, missing: Sequence[Shard]) -> None:
-    one = clip_bytes(job.request)
-    samples = sum(len(clip.labels) for clip in job.clips())
+def _check_space(plan: SplitPlan, missing: Sequence[Shard]) -> None:
+    one = clip_bytes(plan.request)
+    samples = sum(len(clip.labels) for clip in plan.clips())
     need = one * (samples + sum(len(shard.clips) for shard in missing))
-    free = shutil.disk_usage(existing_parent(job.cache)).free
+    free = shutil.disk_usage(existing_parent(plan.cache)).free
     if need > free:
         raise ArtifactError(
             f"needs {need / 1e9:,.1f} GB for {samples:,} clips of {one / 1e6:,.1f} MB, and "
             f"{free / 1e9:,.1f} GB are free",
-            field=str(job.cache),
+            field=str(plan.cache),
             remedy="choose fewer steps, another protocol or a smaller frame, or another disk",
         )

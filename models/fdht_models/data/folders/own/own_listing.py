@@ -12,7 +12,7 @@ from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import ARRAYS, Clip, Listing, Problem, Span
 from fdht_models.data.folders.own.class_root import class_root
 from fdht_models.data.folders.own.clip_files import TABLE, Bar, ClipFiles, find_clips, stem_of
-from fdht_models.data.folders.own.clip_table import Row, Table, key_of_part, read_table
+from fdht_models.data.folders.own.clip_table import ClipRow, Table, key_of_part, read_table
 from fdht_models.data.folders.own.path_pattern import search_paths
 from fdht_models.data.folders.sentences import (
     alike_notes,
@@ -212,7 +212,7 @@ def _apply_table(
     return [_told(one, row, has_split) for rows, one in joined.pairs for row in rows]
 
 
-def _told(one: _Found, row: Row, has_split: bool) -> _Found:
+def _told(one: _Found, row: ClipRow, has_split: bool) -> _Found:
     """A clip with what its row says; what the row leaves out stays as it is."""
     return replace(
         one,

@@ -16,7 +16,7 @@ from fdht_models.data.folders.reporting.overview import Overview
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.packages import import_package
 from fdht_models.errors import ConfigError, DataError
-from fdht_models.media import Clock
+from fdht_models.media import FrameClock
 from fdht_models.preprocessing.frames import read_frames, read_pictures
 from fdht_models.preprocessing.spans import exact_span
 
@@ -112,7 +112,7 @@ def _middle_picture(
 ) -> NDArray[np.uint8]:
     path, span = request.root / clip.path, span_in_seconds(clip)
 
-    def choose(clock: Clock) -> list[int]:
+    def choose(clock: FrameClock) -> list[int]:
         part = range(clock.count)
         if span is not None and clock.seconds is not None:
             first, last = exact_span(path, span)

@@ -1,4 +1,4 @@
-"""Boards as data: one TOML file a board in `boards/`, read into frozen dataclasses."""
+"""Boards as data: one TOML file a board in this directory, read into frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fdht_models.documents import read_toml_file
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.records import read_record
 
-BOARDS_DIRECTORY = Path(__file__).parent / "boards"
+BOARDS_DIRECTORY = Path(__file__).parent
 
 
 @dataclass(frozen=True)

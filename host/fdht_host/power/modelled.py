@@ -18,7 +18,7 @@ from fdht_models.errors import MeasurementError
 
 
 class PowerModel(Protocol):
-    """Modelled power of a board; see `fdht_overlays.boards.PowerModel`."""
+    """Modelled power of a board; see `fdht_hls.boards.PowerModel`."""
 
     @property
     def idle_watts(self) -> float:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import BOARDS_DIRECTORY, board_names, get_board, load_board
 from fdht_models.errors import ConfigError
-from fdht_overlays.boards import BOARDS_DIRECTORY, board_names, get_board, load_board
 
 PYNQ_Z2 = (BOARDS_DIRECTORY / "pynq-z2.toml").read_text()
 SIM = (BOARDS_DIRECTORY / "sim.toml").read_text()

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
 from fdht_host.blocks import blocks_of
-from fdht_host.notes import notes_of
+from fdht_host.frame_notes import notes_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
-from fdht_host.sources import FILE, Source
+from fdht_host.run_sources import FILE, Source
 from fdht_host.video import VideoTimes
 from fdht_models.data import ClipSet
 from fdht_models.data.folders import Problem

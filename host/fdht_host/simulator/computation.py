@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 _WORD = 0xFFFF_FFFF
 
 
-class Engine(Protocol):
+class CoreComputation(Protocol):
     """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one.
 
     Attributes:
@@ -48,7 +48,7 @@ class Engine(Protocol):
         ...
 
 
-class ReferenceEngine:
+class ReferenceComputation:
     """The integer reference in the core's place: for tests, and where no compiler is.
 
     Args:
@@ -65,7 +65,7 @@ class ReferenceEngine:
         self._frames_done = 0
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
-        """See `Engine.load_weights`.
+        """See `CoreComputation.load_weights`.
 
         Raises:
             DeviceError: it holds its weights for good.
@@ -77,7 +77,7 @@ class ReferenceEngine:
         self._weights_id = int(words[0])
 
     def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
-        """See `Engine.run`."""
+        """See `CoreComputation.run`."""
         network = self._built_in
         if reset:
             self._model.reset()

@@ -1,14 +1,8 @@
-"""The front door of fdht: its public names, and the command line `fdht`.
-
-    from fdht import FDHTLSTM, QFDHTLSTM, FdhtShape, QuantizedNetwork, ReferenceModel
-
-Names are imported when they are first used, so that a board needs neither TensorFlow nor hls4ml.
-"""
+"""The command line `fdht`: its commands, exit codes, and one line for a mistake."""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 import os
 import sys
@@ -19,36 +13,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from fdht_bench import bench, emit
-from fdht_build import register as register_build
-from fdht_data import register as register_data
-from fdht_hardware import register as register_hardware
+from fdht.cli.bench import bench, emit
+from fdht.cli.build import register as register_build
+from fdht.cli.data import register as register_data
+from fdht.cli.hardware import register as register_hardware
+from fdht.cli.run import register as register_run
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
-from fdht_run import register as register_run
-
-#: Public name -> module that defines it.
-_NAMES = {
-    "FDHTLSTM": "fdht_models.layers.lstm",
-    "QFDHTLSTM": "fdht_models.layers.quantized",
-    "TensorLSTM": "fdht_models.layers.lstm",
-    "QTensorLSTM": "fdht_models.layers.quantized",
-    "TensorGRU": "fdht_models.layers.gru",
-    "QTensorGRU": "fdht_models.layers.quantized",
-    "RecurrentShape": "fdht_models.tensor.recurrent",
-    "fdht_shape": "fdht_models.tensor.recurrent",
-    "FixedPoint": "fdht_models.tensor.fixedpoint",
-    "TensorNetwork": "fdht_models.tensor.network",
-    "ContractionPlan": "fdht_models.tensor.plan",
-    "QuantizedNetwork": "fdht_models.tensor.quantized",
-    "ReferenceModel": "fdht_models.tensor.reference",
-    "export_network": "fdht_models.layers.export",
-    "decompose": "fdht_models.tensor.decompose",
-    "tensorize": "fdht_models.training.tensorize",
-    "load_clips": "fdht_models.data",
-    "load_experiment": "fdht_models.experiment",
-    "Accelerator": "fdht_host.accelerator",
-}
 
 #: Exit codes: a mistake that the user can mend, and an interruption.
 USER_ERROR, INTERRUPTED = 2, 130
@@ -69,16 +40,6 @@ DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
 ]
 BUILD = Path("build")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(_NAMES[name]), name)
-    raise AttributeError(f"module 'fdht' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_NAMES]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -148,7 +109,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
-    import fdht_pipeline
+    from fdht import pipeline
 
     recipe = _recipe(experiment, data_root)
     options: dict[str, Any] = {
@@ -158,9 +119,9 @@ def train(
         "distribute": distribute,
     }
     if folds is not None:
-        _folds(fdht_pipeline.cross_validate(recipe, build / recipe.name, folds, **options), as_json)
+        _folds(pipeline.cross_validate(recipe, build / recipe.name, folds, **options), as_json)
         return
-    metrics = fdht_pipeline.train(recipe, build / recipe.name, **options)
+    metrics = pipeline.train(recipe, build / recipe.name, **options)
     if as_json:
         emit(metrics)
     else:
@@ -189,10 +150,10 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Searches ranks and widths; goes on where it was interrupted."""
-    import fdht_pipeline
+    from fdht import pipeline
 
     recipe = _recipe(experiment, data_root)
-    result = fdht_pipeline.search(recipe, build / recipe.name, space, trials, storage)
+    result = pipeline.search(recipe, build / recipe.name, space, trials, storage)
     if as_json:
         emit(result)
     else:
@@ -247,13 +208,13 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Converts through hls4ml, compiles the C simulation and proves equality."""
-    import fdht_pipeline
+    from fdht import pipeline
 
-    conversion = fdht_pipeline.convert(experiment, build, part, clock_period, schedule)
+    conversion = pipeline.convert(experiment, build, part, clock_period, schedule)
     if as_json:
         emit(conversion.to_json())
     else:
-        for line in fdht_pipeline.conversion_lines(conversion):
+        for line in pipeline.conversion_lines(conversion):
             print(line)
 
 
@@ -267,9 +228,9 @@ def demo(
     clips: Annotated[int | None, typer.Option(min=1, max=_MOST_CLIPS, help="Test clips.")] = None,
 ) -> None:
     """The main job on the default experiment: train, convert, prove equal, run, measure."""
-    import fdht_pipeline
+    from fdht import pipeline
 
-    fdht_pipeline.demo(build, steps, clips)
+    pipeline.demo(build, steps, clips)
 
 
 app.add_typer(bench, name="bench")
@@ -313,7 +274,3 @@ def _bounded(command: Callable[..., Any]) -> Callable[..., Any]:
 for _command in (*app.registered_commands, *bench.registered_commands):
     assert _command.callback is not None
     _command.callback = _bounded(_command.callback)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -236,6 +236,6 @@ def _tuned(network: Any, board: str, port_bytes: int) -> Any:
 
 
 def _board_budget(board: str, ports: int = 1) -> Any:
-    from fdht_tune import board_budget
+    from fdht.cli.tune import board_budget
 
     return board_budget(board, ports=ports)

@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from fdht.cli.tune import tune
 from fdht_models.errors import ConfigError
-from fdht_tune import tune
 
 if TYPE_CHECKING:
+    from fdht_hls.boards import Board
     from fdht_hls.vitis.project import Target
-    from fdht_overlays.boards import Board
 
 PortBits = Annotated[int, typer.Option(help="Width of the port that reads frames: 64, 128 or 256.")]
 #: Characters of a tool's line that are shown while it runs.
@@ -52,11 +52,11 @@ def synthesize(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
+    from fdht.pipeline import experiment_directory
     from fdht_hls.vitis.project import parse_steps
     from fdht_hls.vitis.report import report_lines
     from fdht_hls.vitis.runner import synthesize as run
-    from fdht_pipeline import experiment_directory
 
     chosen, target = parse_steps(steps), _target(board)
     directory = experiment_directory(experiment, build)
@@ -101,13 +101,13 @@ def cosim(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
+    from fdht.pipeline import experiment_directory
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation import RunSettings
     from fdht_hls.rtl.stage import cosim_experiment, count_experiment
     from fdht_models.artifacts import check_place
-    from fdht_pipeline import experiment_directory
 
     directory = experiment_directory(experiment, build)
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)
@@ -149,10 +149,10 @@ def resources(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Synthesises the core with yosys and counts what it takes of a 7-series device."""
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
+    from fdht.pipeline import experiment_directory
+    from fdht_hls.boards import get_board
     from fdht_hls.rtl.stage import count_experiment
-    from fdht_overlays.boards import get_board
-    from fdht_pipeline import experiment_directory
 
     found = get_board(board)
     if found.family != "zynq7000":
@@ -189,7 +189,7 @@ def lint(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Looks for what Vitis HLS would refuse or ignore in a core; exits with 1 if there is any."""
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
     from fdht_hls.lint import RULES, lint_project
 
     findings = lint_project(project)
@@ -205,8 +205,8 @@ def lint(
 
 def _target(board: str | None) -> Target | None:
     """Part and clock of a board; the packages below know no boards."""
+    from fdht_hls.boards import get_board
     from fdht_hls.vitis.project import Target
-    from fdht_overlays.boards import get_board
 
     if board is None:
         return None

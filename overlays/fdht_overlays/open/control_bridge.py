@@ -10,7 +10,7 @@ from fdht_hls.registers import WINDOW
 from fdht_hls.rtl.bus import Lite
 from fdht_overlays.design import CONTROL_ADDRESS_BITS, CONTROL_ID_BITS
 from fdht_overlays.open.axi3 import DECERR, FIXED, INCR, LENGTH_BITS, OKAY, SLVERR, Axi3
-from fdht_overlays.open.ports import ADDRESS_BITS
+from fdht_overlays.open.ps7 import ADDRESS_BITS
 
 _WINDOW_BITS = (WINDOW - 1).bit_length()
 

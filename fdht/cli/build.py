@@ -17,7 +17,7 @@ from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from fdht_overlays.boards import Board
+    from fdht_hls.boards import Board
     from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
@@ -96,8 +96,8 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
-    import fdht_pipeline
-    from fdht_overlays.boards import get_board
+    from fdht import pipeline
+    from fdht_hls.boards import get_board
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import Options
 
@@ -117,7 +117,7 @@ def build(
     if found.simulated:
         _simulated(name, build, board, as_json)
         return
-    directory = fdht_pipeline.experiment_directory(name, build)
+    directory = pipeline.experiment_directory(name, build)
     if flow == OPEN:
         if core not in (None, "rtl"):
             raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
@@ -151,10 +151,10 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
 
 
 def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
-    import fdht_pipeline
-    from fdht_bench import emit
+    from fdht import pipeline
+    from fdht.cli.bench import emit
 
-    directory, fresh = fdht_pipeline.build(name, build, board)
+    directory, fresh = pipeline.build(name, build, board)
     if as_json:
         emit({"directory": str(directory), "fresh": fresh})
     else:
@@ -206,9 +206,9 @@ def _open_work(
     directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
     from fdht_hls.rtl.stage import load_design
-    from fdht_overlays.open.choice import schedule_of_flow
     from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
+    from fdht_overlays.open.parallelism import schedule_of_flow
     from fdht_overlays.open.tools import FLOW
 
     check_board(board)
@@ -264,7 +264,7 @@ def _refuse_without(directory: Path, done: str, command: str, *files: str) -> No
 
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
     from fdht_overlays.manifest import load_manifest
     from fdht_overlays.plan.archive import write_archive
     from fdht_overlays.plan.summary import summary_json, summary_table
@@ -339,8 +339,8 @@ def _estimate(
     build: Path,
     as_json: bool,
 ) -> None:
-    from fdht_bench import emit
-    from fdht_overlays.boards import board_names, get_board
+    from fdht.cli.bench import emit
+    from fdht_hls.boards import board_names, get_board
     from fdht_overlays.whatif import draw, table, what_if, zoo_names
 
     if not estimate:

@@ -97,7 +97,7 @@ def _tune(
     time_limit: float,
     as_json: bool,
 ) -> None:
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
     from fdht_hls.tuner.report import design_table, front_table, lines
     from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
     from fdht_hls.tuner.tune import tune as run
@@ -128,7 +128,7 @@ def _explore(
     time_limit: float,
     as_json: bool,
 ) -> None:
-    from fdht_bench import emit
+    from fdht.cli.bench import emit
     from fdht_hls.tuner.explore import exploration_table, explore, write_exploration
     from fdht_models.errors import ConfigError
 
@@ -180,10 +180,10 @@ def board_budget(
     """
     from dataclasses import replace
 
+    from fdht_hls.boards import get_board
     from fdht_hls.tuner.budget import parse_shares
     from fdht_models.errors import ConfigError
     from fdht_models.tensor.quantized import WORD_BYTES
-    from fdht_overlays.boards import get_board
     from fdht_overlays.budget import budget_of
 
     found = get_board(board)

@@ -32,8 +32,8 @@ from fdht_hls.registers import (
     present,
 )
 from fdht_host.simulator.clock import NANOSECONDS, ActivityLog, VirtualClock
-from fdht_host.simulator.engine import Engine
-from fdht_host.simulator.memory import Memory
+from fdht_host.simulator.computation import CoreComputation
+from fdht_host.simulator.ddr import Memory
 from fdht_models.errors import DeviceError
 from fdht_models.interruption import interrupts_held_back
 
@@ -90,12 +90,12 @@ class _Call:
     end_ns: int | None
 
 
-class FdhtCore:
+class SimulatedCore:
     """The core.
 
     Args:
         base: its physical address.
-        engine: what computes.
+        computation: what computes.
         memory: what its AXI ports see.
         clock: virtual time.
         activity: is told of each call.
@@ -106,7 +106,7 @@ class FdhtCore:
     def __init__(
         self,
         base: int,
-        engine: Engine,
+        computation: CoreComputation,
         memory: Memory,
         clock: VirtualClock,
         activity: ActivityLog,
@@ -114,7 +114,7 @@ class FdhtCore:
         faults: Faults,
     ) -> None:
         self.base, self.size = base, WINDOW
-        self._engine, self._memory, self._clock = engine, memory, clock
+        self._computation, self._memory, self._clock = computation, memory, clock
         self._activity, self._seconds_per_frame = activity, seconds_per_frame
         self._faults = faults
         self._words: dict[int, int] = {}
@@ -122,10 +122,10 @@ class FdhtCore:
         self._call: _Call | None = None
         self._dropped = 0
         nothing = np.zeros(8, np.uint8)
-        self._layout = engine.run(nothing, nothing, 0, False)
+        self._layout = computation.run(nothing, nothing, 0, False)
         self._writable = {
             register.offset + 4 * word
-            for register in present(ARGUMENT_REGISTERS, bool(engine.weight_words))
+            for register in present(ARGUMENT_REGISTERS, bool(computation.weight_words))
             for word in range(register.width // 32)
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.
@@ -205,7 +205,7 @@ class FdhtCore:
         now = self._clock.monotonic_ns()
         duration = round(count * self._seconds_per_frame() * NANOSECONDS)
         if weights is not None:
-            duration += self._engine.weight_words * _WEIGHT_WORD_NS
+            duration += self._computation.weight_words * _WEIGHT_WORD_NS
         end = None if self.hang_reason else now + _CALL_OVERHEAD_NS + duration
         reset = bool(self._argument("reset_state"))
         self._call = _Call(frames, results, count, reset, weights, end)
@@ -219,7 +219,7 @@ class FdhtCore:
         for name, address, size in (
             ("frames", frames, count * self._layout.frame_bytes),
             ("results", results, count * self._layout.result_bytes),
-            ("weights", weights or 0, 0 if weights is None else 8 * self._engine.weight_words),
+            ("weights", weights or 0, 0 if weights is None else 8 * self._computation.weight_words),
         ):
             if size and not self._memory.contains(address, size):
                 return f"{name}: no buffer holds {size} bytes at {address:#x} (DECERR)"
@@ -247,12 +247,12 @@ class FdhtCore:
 
     def _execute(self, call: _Call) -> Identity:
         if call.weights is not None:
-            words = self._memory.view(call.weights, 8 * self._engine.weight_words)
-            self._engine.load_weights(words.view(np.uint64).copy())
+            words = self._memory.view(call.weights, 8 * self._computation.weight_words)
+            self._computation.load_weights(words.view(np.uint64).copy())
         frame_bytes, result_bytes = self._layout.frame_bytes, self._layout.result_bytes
         results = np.zeros(call.count * result_bytes, np.uint8)
         frames = self._memory.view(call.frames, call.count * frame_bytes) if call.count else results
-        identity = self._engine.run(frames, results, call.count, call.reset)
+        identity = self._computation.run(frames, results, call.count, call.reset)
         if self._faults.flipped_bit is not None and call.count:
             results[self._faults.flipped_bit // 8] ^= 1 << (self._faults.flipped_bit % 8)
         dropped = min(self._faults.dropped_results, call.count)

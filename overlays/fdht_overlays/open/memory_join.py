@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.rtl.bus import Full
 from fdht_overlays.design import MASTER_DATA_BITS, MEMORY_ID_BITS
 from fdht_overlays.open.axi3 import Axi3
-from fdht_overlays.open.ports import ADDRESS_BITS
+from fdht_overlays.open.ps7 import ADDRESS_BITS
 
 #: Where an address above 4 GB goes: the processing system answers an HP port that asks for this
 #: range with a decode error (UG585, "System-Level Address Map": DDR and OCM alone are for HP).

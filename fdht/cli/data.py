@@ -89,7 +89,7 @@ def data(
             rows = choose_clips(overview, clips)
             draw_sheet(overview, rows, sheet, bar("drawing", sum(map(len, rows))))
     if as_json:
-        from fdht_bench import emit
+        from fdht.cli.bench import emit
 
         emit({**overview.to_json(), **_damage_to_json(damaged)})
     else:

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host import video
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import probabilities_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
-from fdht_host.simulator import ReferenceEngine, SimulatedDevice
-from fdht_host.sources import FILE, Source
-from fdht_host.streams import SourceRun, stream_files
+from fdht_host.run_sources import FILE, Source
+from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.streaming import SourceRun, stream_files
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.errors import DataError
 from fdht_models.features import features_of
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
-from fdht_overlays.simulated import build_simulated_overlay
+from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
 # Of a seed whose weights tell one noise from another.
@@ -35,7 +35,7 @@ def accelerator(tmp_path: Path) -> Iterator[Accelerator]:
     hls = write_hls_stage(tmp_path / "hls", NETWORK, b"replaced by the reference")
     overlay = tmp_path / "overlay"
     build_simulated_overlay(hls, overlay, get_board("sim"))
-    device = SimulatedDevice(engine=lambda directory, manifest: ReferenceEngine(NETWORK))
+    device = SimulatedDevice(computation=lambda directory, manifest: ReferenceComputation(NETWORK))
     with Accelerator.open(overlay, device=device, batch=16) as opened:
         yield opened
 

@@ -74,10 +74,10 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
-    import fdht_pipeline
-    from fdht_bench import emit
+    from fdht import pipeline
+    from fdht.cli.bench import emit
     from fdht_host.run import RunSettings
-    from fdht_host.sources import TEST_SET
+    from fdht_host.run_sources import TEST_SET
 
     settings = RunSettings(
         source or [TEST_SET],
@@ -91,7 +91,7 @@ def run(
         overlay=overlay,
         protocol=protocol,
     )
-    directory = fdht_pipeline.experiment_directory(experiment, build)
+    directory = pipeline.experiment_directory(experiment, build)
     written, report = run_in(directory, board, settings)
     if as_json:
         emit(report)
@@ -111,8 +111,8 @@ def weights_file(name: str, build_directory: Path) -> Path:
     Raises:
         ConfigError: there is neither; ArtifactError: the experiment is not trained.
     """
+    from fdht.pipeline import experiment_directory
     from fdht_models.stages import find_file
-    from fdht_pipeline import experiment_directory
 
     path = Path(name)
     if path.suffix != ".json":
@@ -132,15 +132,15 @@ def weights_file(name: str, build_directory: Path) -> Path:
 
 def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
     """Runs what is in `directory` on a board."""
-    import fdht_pipeline
+    from fdht import pipeline
+    from fdht_hls.boards import get_board
     from fdht_host.run import run_stage
     from fdht_models.stages import find_stage
-    from fdht_overlays.boards import get_board
 
     if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
-        fdht_pipeline.build_into(directory, board_name)
+        pipeline.build_into(directory, board_name)
     try:
-        with fdht_pipeline.bars() as progress:
+        with pipeline.bars() as progress:
             return run_stage(directory, board_name, settings, progress)
     except KeyboardInterrupt as interrupt:
         if interrupt.args:

@@ -79,3 +79,15 @@ def test_no_two_modules_of_the_models_have_one_name() -> None:
     # A layer of Keras and its integers: `fdht_models.layers` and `fdht_models.tensor`.
     twins = {"quantized.py", "recurrent.py"}
     assert {name for name, count in names.items() if count > 1} <= twins
+
+
+def test_no_two_classes_of_the_models_have_one_name() -> None:
+    names = Counter(
+        node.name
+        for path in sources()
+        if path.is_relative_to(ROOT / "models")
+        for node in ast.parse(path.read_text(), str(path)).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    # Of the flow, a directory that is read; of a contraction, one core at work.
+    assert {name for name, count in names.items() if count > 1} <= {"Stage"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fdht_models.data import DATASETS, cache, generated, load_clips
-from fdht_models.data.blocks import GeneratedRequest
+from fdht_models.data.clip_blocks import GeneratedRequest
 from fdht_models.errors import ArtifactError
 
 

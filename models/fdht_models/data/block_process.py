@@ -1,6 +1,6 @@
 """A process that generates blocks of clips and writes their bytes to its standard output.
 
-Run as `python -m fdht_models.data.block_process`; see `blocks.py`. The first line of its
+Run as `python -m fdht_models.data.block_process`; see `clip_blocks.py`. The first line of its
 standard input says which clips.
 """
 

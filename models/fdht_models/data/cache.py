@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
-from fdht_models.data.blocks import GeneratedRequest
+from fdht_models.data.clip_blocks import GeneratedRequest
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.errors import ArtifactError
 from fdht_models.versions import package_versions

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.blocks import GeneratedRequest, generate_blocks
 from fdht_models.data.cache import cache_directory, read_clips, write_clips
 from fdht_models.data.catalogue import get_dataset
+from fdht_models.data.clip_blocks import GeneratedRequest, generate_blocks
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.room import check_disk, check_memory
 from fdht_models.errors import ArtifactError, ConfigError, require_known

@@ -19,12 +19,12 @@ from fdht_models.data.folders.listing import (
     FolderSet,
 )
 from fdht_models.data.folders.published import (
-    class_folders,
     class_names,
-    cnn_features,
+    hmdb51_hollywood2,
     shd,
-    speech,
-    split_lists,
+    timit_ted_lium,
+    ucf11_features,
+    ucf11_ucf50_ytc,
 )
 from fdht_models.errors import require_known
 from fdht_models.preprocessing.protocols import (
@@ -66,8 +66,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             title="UCF11",
             citation='Liu, Luo, Shah: Recognizing realistic actions from videos "in the wild", '
             "CVPR 2009",
-            layout=class_folders.UCF11_LAYOUT,
-            find=class_folders.list_ucf11,
+            layout=ucf11_ucf50_ytc.UCF11_LAYOUT,
+            find=ucf11_ucf50_ytc.list_ucf11,
             class_count=11,
             classes=class_names.UCF11,
             expected={"all": 1600},
@@ -79,8 +79,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             title="UCF50",
             citation="Reddy, Shah: Recognizing 50 human action categories of web videos, "
             "Machine Vision and Applications 24, 2013",
-            layout=class_folders.UCF50_LAYOUT,
-            find=class_folders.list_ucf50,
+            layout=ucf11_ucf50_ytc.UCF50_LAYOUT,
+            find=ucf11_ucf50_ytc.list_ucf50,
             class_count=50,
             classes=class_names.UCF50,
             expected={"all": 6618},
@@ -92,8 +92,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             title="HMDB51",
             citation="Kuehne et al.: HMDB: a large video database for human motion recognition, "
             "ICCV 2011",
-            layout=split_lists.HMDB51_LAYOUT,
-            find=split_lists.list_hmdb51,
+            layout=hmdb51_hollywood2.HMDB51_LAYOUT,
+            find=hmdb51_hollywood2.list_hmdb51,
             class_count=51,
             classes=class_names.HMDB51,
             expected={"all": 6766},
@@ -106,8 +106,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             title="YouTube Celebrities Face",
             citation="Kim et al.: Face tracking and recognition with visual constraints in "
             "real-world videos, CVPR 2008",
-            layout=class_folders.YTC_LAYOUT,
-            find=class_folders.list_ytc,
+            layout=ucf11_ucf50_ytc.YTC_LAYOUT,
+            find=ucf11_ucf50_ytc.list_ytc,
             class_count=47,
             classes=(),
             expected={"all": 1910},
@@ -119,8 +119,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             name="hollywood2",
             title="Hollywood2",
             citation="Marszalek, Laptev, Schmid: Actions in context, CVPR 2009",
-            layout=split_lists.HOLLYWOOD2_LAYOUT,
-            find=split_lists.list_hollywood2,
+            layout=hmdb51_hollywood2.HOLLYWOOD2_LAYOUT,
+            find=hmdb51_hollywood2.list_hollywood2,
             class_count=12,
             classes=class_names.HOLLYWOOD2,
             expected={"train": 823, "test": 884},
@@ -147,8 +147,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             kind=SPEECH,
             citation="Garofolo et al.: DARPA TIMIT acoustic-phonetic continuous speech corpus, "
             "NISTIR 4930, 1993 (LDC93S1)",
-            layout=speech.TIMIT_LAYOUT,
-            find=speech.list_timit,
+            layout=timit_ted_lium.TIMIT_LAYOUT,
+            find=timit_ted_lium.list_timit,
             class_count=39,
             classes=class_names.TIMIT,
             expected={"train": 3696, "test": 1344},
@@ -161,8 +161,8 @@ FOLDER_SETS: dict[str, FolderSet] = {
             kind=SPEECH,
             citation="Rousseau, Deleglise, Esteve: TED-LIUM: an automatic speech recognition "
             "dedicated corpus, LREC 2012",
-            layout=speech.TED_LIUM_LAYOUT,
-            find=speech.list_ted_lium,
+            layout=timit_ted_lium.TED_LIUM_LAYOUT,
+            find=timit_ted_lium.list_ted_lium,
             class_count=2,
             classes=class_names.TED_LIUM,
             expected={"train": 774, "test": 11},
@@ -171,12 +171,12 @@ FOLDER_SETS: dict[str, FolderSet] = {
         ),
         FolderSet(
             name="features",
-            title=cnn_features.TITLE,
+            title=ucf11_features.TITLE,
             kind=VECTORS,
             citation="Pan, Wang, Xu: TedNet: a PyTorch toolkit for tensor decomposition networks, "
             "arXiv 2104.05018",
-            layout=cnn_features.LAYOUT,
-            find=cnn_features.list_features,
+            layout=ucf11_features.LAYOUT,
+            find=ucf11_features.list_features,
             class_count=11,
             classes=class_names.UCF11,
             expected={"all": 1600},

@@ -31,7 +31,7 @@ from fdht_models.data.folders.listing import (
 from fdht_models.data.folders.own.clip_files import files_of_clip
 from fdht_models.data.folders.own.clip_table import MICROSECONDS, OPEN_END
 from fdht_models.data.folders.published.shd import SpikeReader
-from fdht_models.data.folders.published.speech import SpeechReader
+from fdht_models.data.folders.published.timit_ted_lium import SpeechReader
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import ArtifactError, DataError
 from fdht_models.media.library import av

@@ -186,3 +186,14 @@ def require_known(
     if value not in known:
         remedy = near_matches(str(value), known) + hint
         raise ConfigError(problem, field=field, value=value if shown else None, remedy=remedy)
+
+
+def require_least(value: float, least: float, field: str) -> None:
+    """Refuses a number below the least that can be used.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if value < least:
+        why = f"must be at least {least}"
+        raise ConfigError(why, field=field, value=value, remedy="choose more")

@@ -138,13 +138,6 @@ def test_the_fdht_chain_takes_the_fewest_macs_of_all_owners():
     assert shape.input_plan.macs == min(all_macs) < max(all_macs)
 
 
-@given(st.data())
-@settings(max_examples=10)
-def test_json_round_trip(data):
-    network = hierarchical_tucker((2, 3, 4), (1, 2, 3), 2, 3, data.draw(trees(3)))
-    assert TensorNetwork.from_json(network.to_json()) == network
-
-
 @pytest.mark.parametrize(
     ("sizes", "inputs", "message"),
     [

@@ -27,7 +27,7 @@ from fdht_models.benchmarks.machine import (
     machine_facts,
 )
 from fdht_models.benchmarks.processes import ContestantProcess
-from fdht_models.errors import ConfigError, ToolError
+from fdht_models.errors import ToolError, require_least
 
 #: Version of the result's layout.
 SCHEMA = 1
@@ -67,8 +67,7 @@ def bench_train(
         MeasurementError: a contestant failed or took too long.
     """
     for name, count in (("rounds", rounds), ("steps", steps)):
-        if count < 1:
-            raise ConfigError("must be at least 1", field=name, value=count)
+        require_least(count, 1, name)
     workload = workload or TrainingWorkload()
     console = console or Console(stderr=True)
     before = ProcessorTime.now()

@@ -220,16 +220,11 @@ class FolderRequest(FolderOptions):
 
     def _feature(self, known: FolderSet) -> str | None:
         if known.kind != VIDEO:
-            if self.feature is not None:
-                raise ConfigError(
-                    f"{known.title} is not video", field="feature", value=self.feature,
-                    remedy="leave it out",
-                )  # fmt: skip
-            if self.dead_zone:
-                raise ConfigError(
-                    f"{known.title} is not video", field="dead_zone", value=self.dead_zone,
-                    remedy="leave it out",
-                )  # fmt: skip
+            given = {"feature": self.feature, "dead_zone": self.dead_zone or None}
+            for name, value in given.items():
+                if value is not None:
+                    why = f"{known.title} is not video"
+                    raise ConfigError(why, field=name, value=value, remedy="leave it out")
             return None
         feature = "pixels" if self.feature is None else self.feature
         get_feature(str(feature), self.dead_zone)  # raises, with near matches

@@ -1,18 +1,25 @@
 """Settings from outside: checks of single values, and sections read into dataclasses.
 
-A dataclass field carries its check in its metadata: `field(metadata={"check": whole(1, 9)})`.
+A dataclass field carries its check in its metadata: `field(metadata={"check": whole(1, 9)})`, or
+`option(whole(1, 9))` where it may be left out.
 A check maps (value, dotted path) to the value as it is kept, or raises a ConfigError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import field
+from typing import Any, TypeVar
 
 from fdht_models.errors import ConfigError, require_known
 from fdht_models.records import read_record
 
 Section = TypeVar("Section")
+
+
+def option(check: Callable[[object, str], Any], default: Any = None) -> Any:
+    """A dataclass field that may be left out, with its check."""
+    return field(default=default, metadata={"check": check})
 
 
 def whole(least: int, most: int) -> Callable[[object, str], int]:

@@ -32,7 +32,7 @@ from fdht_models.documents import parse_json, read_toml_file
 from fdht_models.errors import ConfigError, require_known
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
-from fdht_models.settings import read_section, whole
+from fdht_models.settings import option, read_section, whole
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -67,18 +67,18 @@ class Goals:
     objectives: tuple[str, ...] = field(
         default=("accuracy", "parameters", "macs"), metadata={"check": _objectives}
     )
-    parameters_at_most: int | None = field(default=None, metadata={"check": whole(1, 2**62)})
-    macs_at_most: int | None = field(default=None, metadata={"check": whole(1, 2**62)})
+    parameters_at_most: int | None = option(whole(1, 2**62))
+    macs_at_most: int | None = option(whole(1, 2**62))
 
 
 @dataclass(frozen=True)
 class SearchBudget:
     """Section `[budget]`: of one trial; None keeps the experiment's value."""
 
-    float_epochs: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    quantized_epochs: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    train_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
-    test_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
+    float_epochs: int | None = option(whole(1, 10_000))
+    quantized_epochs: int | None = option(whole(1, 10_000))
+    train_clips: int | None = option(whole(1, 1_000_000))
+    test_clips: int | None = option(whole(1, 1_000_000))
 
 
 @dataclass(frozen=True)

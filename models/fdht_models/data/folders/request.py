@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,17 +31,12 @@ from fdht_models.preprocessing.protocols import (
     STRIDES,
     scored_protocol,
 )
-from fdht_models.settings import number, text, up_to, whole
+from fdht_models.settings import number, option, text, up_to, whole
 
 #: Channels of the Spiking Heidelberg Digits.
 CHANNELS = 700
 #: Milliseconds of a frame of spikes: 100 frames hold the longest digit, 1.4 s.
 SPIKE_FRAME_MS = 14.0
-
-
-def option(check: Callable[[object, str], Any], default: Any = None) -> Any:
-    """A field that may be left out, with its check (see `fdht_models.settings`)."""
-    return field(default=default, metadata={"check": check})
 
 
 @dataclass(frozen=True, kw_only=True)

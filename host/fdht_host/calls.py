@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from fdht_hls.weights import Words
 from fdht_host import board
-from fdht_host.driver import FdhtLstm, clock_of
+from fdht_host.clocks import clock_of
+from fdht_host.driver import FdhtLstm
 from fdht_host.loaded import Call, Loaded, check_shown
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest

@@ -5,11 +5,10 @@ Importing this module needs pynq; importing `fdht_host` does not.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fdht_hls.registers import (
     ABI_VERSION,
@@ -21,6 +20,7 @@ from fdht_hls.registers import (
 )
 from fdht_host import board
 from fdht_host._pynq import DefaultIP, Device
+from fdht_host.clocks import clock_of
 from fdht_host.loaded import Loaded, use_of
 from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError
@@ -30,36 +30,6 @@ from fdht_overlays.manifest import OverlayManifest
 POLL_SECONDS = 100e-6
 #: The core's frame count has 32 bits.
 _LARGEST_COUNT = 0xFFFF_FFFF
-
-
-class Clock(Protocol):
-    """Time as the driver takes it: the system's, or a simulated board's."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        ...
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        time.sleep(seconds)
-
-
-def clock_of(device: object) -> Clock:
-    """A device's own clock, as simulated boards have one, or else the system's."""
-    clock: Clock = getattr(device, "clock", None) or SystemClock()
-    return clock
 
 
 @dataclass(frozen=True)

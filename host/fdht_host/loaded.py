@@ -9,24 +9,15 @@ is there: the earlier one must not take its results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fdht_host import board
 from fdht_models.errors import DeviceError
 
+if TYPE_CHECKING:
+    from fdht_host.driver import FdhtLstm
+
 _PLACE = "_fdht_use"
-
-
-class Driver(Protocol):
-    """What is asked of a core here; see `fdht_host.driver.FdhtLstm`."""
-
-    def wait_until(self, deadline: float) -> None:
-        """Waits until the core is idle, at the latest until a moment of its device's clock."""
-        ...
-
-    def read_pair(self, name: str) -> int:
-        """Value of an identity register of 64 bits."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +31,7 @@ class Call:
         deadline: when it should have ended at the latest, by the device's clock.
     """
 
-    driver: Driver
+    driver: FdhtLstm
     loaded: Loaded
     buffers: tuple[Any, ...]
     deadline: float
@@ -131,7 +122,7 @@ class Loaded:
         )
 
 
-def check_shown(driver: Driver, design_id: int, weights_id: int) -> None:
+def check_shown(driver: FdhtLstm, design_id: int, weights_id: int) -> None:
     """Refuses what another core, or one with other weights, computes: four registers at most.
 
     They are as the core's last call left them, so that no call is needed to read them.

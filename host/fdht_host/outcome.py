@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fdht_host.calls import PhaseTimes
-from fdht_host.energy import EnergyResult, unmeasured
-from fdht_host.report import Phase, throughput_section
+from fdht_host.energy.results import EnergyResult
+from fdht_host.energy.windows import unmeasured
+from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
 from fdht_host.streaming import SourceRun
 from fdht_host.video import VideoTimes

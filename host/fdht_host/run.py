@@ -9,7 +9,6 @@ takes nothing away from what was done until then.
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -21,12 +20,15 @@ import numpy as np
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
 from fdht_host.choice import find_overlay
-from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
+from fdht_host.clocks import clock_of
+from fdht_host.energy.results import EnergyResult, EnergySettings
+from fdht_host.energy.windows import measure, measure_cpu
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
-from fdht_host.power import search_meter
+from fdht_host.power.finding import search_meter
 from fdht_host.readers import TRAINED, Reader, reader_of
-from fdht_host.report import build_report, sound_sections, write_report
+from fdht_host.report.contents import build_report, sound_sections
+from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
 from fdht_host.streaming import SourceRun, stream_clips, stream_files
 from fdht_host.testset import load_test_set
@@ -360,12 +362,11 @@ def _energy(
         progress("energy windows", run, 0)
 
     search = search_meter(board, accelerator.device)
-    clock: Any = accelerator.device.clock if accelerator.simulated else time
     return measure(
         run_frames,
         lambda: accelerator.driver.identity().frames_done,
         search.meter,
-        clock,
+        clock_of(accelerator.device),
         EnergySettings(),
         reason=search.reason,
     )

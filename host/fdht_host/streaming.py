@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
-from fdht_host.blocks import blocks_of
+from fdht_host.file_blocks import blocks_of
 from fdht_host.frame_notes import notes_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader

@@ -13,7 +13,7 @@ from fdht_host import _pynq, board
 from fdht_host._pynq import Device, Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import FdhtLstm
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import ArtifactError, DeviceError
 from tests.host import toy_core
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import fdht
-import fdht_host.live
+import fdht_host.file_blocks
 import fdht_host.run
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
@@ -99,7 +99,7 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
         accelerated.append((len(block), reset))
         return ReferenceModel(network).run(block)
 
-    pictures = fdht_host.live.decode
+    pictures = fdht_host.file_blocks.decode
 
     def breaks(*arguments: Any, **settings: Any) -> Any:
         for number, picture in enumerate(pictures(*arguments, **settings)):
@@ -108,7 +108,7 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
             yield picture
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fdht_host.live, "decode", breaks)
+        patch.setattr(fdht_host.file_blocks, "decode", breaks)
         reader = reader_of(network.preprocessing, TRAINED, 0, True)
         with pytest.raises(DataError, match="breaks off"):
             stream_files(SimpleNamespace(infer=infer), network, reader, lambda *_: None, found)

@@ -13,9 +13,10 @@ from fdht_host import _pynq, board
 from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import load_core
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import ConfigError, DeviceError
 from tests.host import toy_core
+from tests.host.reference_computation import ReferenceComputation
 from tests.host.test_interruption import CODES, FIRST, SCHEDULE, SECOND, open_loadable
 from tests.host.toy_core import expected_logits, random_frames
 

@@ -12,7 +12,7 @@ from fdht_hls.csimulation import CSimulation
 from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import load_core
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import MANIFEST, digest_file
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_overlays.bitfile import BitFile, simulated_bitfile, write_bitfile

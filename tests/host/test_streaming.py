@@ -14,7 +14,7 @@ from fdht_host.answers import probabilities_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_host.streaming import SourceRun, stream_files
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
@@ -23,6 +23,7 @@ from fdht_models.features import features_of
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.boards import get_board
 from fdht_overlays.simulated_overlay import build_simulated_overlay
+from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
 # Of a seed whose weights tell one noise from another.

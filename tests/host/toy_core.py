@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_overlays.boards import get_board
 from fdht_overlays.golden import GoldenVectors, golden_frames
 from fdht_overlays.manifest import CycleCount, Format, InputLayout, ResultLayout

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fdht_host.power.meter import NANOSECONDS, PowerTrace
+from fdht_host.clocks import NANOSECONDS
+from fdht_host.power.meter import PowerTrace
 from fdht_models.arguments import count, seconds
 
 Kind = Literal["measured", "modelled", "unmeasured", "refused"]

@@ -209,11 +209,6 @@ def _unsound(
     return None
 
 
-def statuses(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, "done" | "partial" | "not run") of each section."""
-    return [(name, report[name]["status"]) for name in _REQUIRED]
-
-
 def validate(report: Mapping[str, Any]) -> None:
     """Checks that a report holds every required key, with values that can be true.
 

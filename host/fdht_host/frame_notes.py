@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fdht_host.answers import PREDICTIONS, ClipAnswer
 from fdht_host.readers import EVERY, STREAM, TRAINED, Reader
 from fdht_models.data.folders import Problem
-from fdht_models.data.folders.notes import name_some
+from fdht_models.data.folders.sentences import name_some
 from fdht_models.preprocessing import Preprocessing, Sampling
 from fdht_models.preprocessing.protocols import CONSECUTIVE, GENERATED, STRIDE, TT_RNN, WINDOW
 

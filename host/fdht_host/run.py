@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.boards import Board, get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
 from fdht_host.choice import find_overlay
@@ -39,7 +40,6 @@ from fdht_models.stages import Stage, new_directory, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
-from fdht_overlays.boards import Board, get_board
 from fdht_overlays.manifest import STAGE as OVERLAY
 from fdht_overlays.manifest import load_manifest
 

@@ -24,16 +24,16 @@ from fdht_host.readers import Reader
 from fdht_host.video import VideoLabels, decode, read_labels
 from fdht_host.video.labels import labels_path
 from fdht_models.data import ClipSet, source_of
+from fdht_models.data.clip_sources import UNKNOWN_ROOT, FolderSource
 from fdht_models.data.folders import Listing, Problem, list_folder
-from fdht_models.data.folders.catalogue import OWN
-from fdht_models.data.folders.notes import name_some
-from fdht_models.data.folders.own_files import TABLE
-from fdht_models.data.folders.shards import span_in_seconds
-from fdht_models.data.folders.types import SPEECH, SPIKES
-from fdht_models.data.sources import UNKNOWN_ROOT, FolderSource
+from fdht_models.data.folders.decoding.shards import span_in_seconds
+from fdht_models.data.folders.listing import SPEECH, SPIKES
+from fdht_models.data.folders.own.clip_files import TABLE
+from fdht_models.data.folders.sentences import name_some
+from fdht_models.data.folders.sets import OWN
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.media.opening import best_stream, open_media
-from fdht_models.media.pictures import is_picture, list_pictures
+from fdht_models.media.picture_folders import is_picture, list_pictures
 from fdht_models.preprocessing.values import read_all_values
 from fdht_models.tensor.quantized import QuantizedNetwork
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
@@ -18,7 +19,6 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
-from fdht_overlays.boards import Board
 from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import (

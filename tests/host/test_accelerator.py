@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
 from fdht_host.simulator.device import SimulatedDevice
@@ -19,7 +20,6 @@ from fdht_models.errors import (
     ShapeError,
 )
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.host import toy_core
 from tests.host.reference_computation import ReferenceComputation

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy import windows
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
@@ -20,7 +21,6 @@ from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
-from fdht_overlays.boards import get_board
 from tests.host import toy_core
 
 SECOND = 1_000_000_000

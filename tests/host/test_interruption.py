@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.accelerator import Accelerator
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network

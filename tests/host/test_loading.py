@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host._pynq import allocate
@@ -17,7 +18,6 @@ from fdht_models.errors import ConfigError, DeviceError
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fdht_hls.boards import Board, get_board
 from fdht_host.power import sampling
 from fdht_host.power.finding import search_meter
 from fdht_host.power.hwmon import hwmon_meter
@@ -23,7 +24,6 @@ from fdht_host.power.rapl import Domain, EnergyCounter, rapl_meter
 from fdht_host.power.sampling import SamplingMeter, characterise
 from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
-from fdht_overlays.boards import Board, get_board
 
 SECOND = 1_000_000_000
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host import video
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import probabilities_of
@@ -21,7 +22,6 @@ from fdht_models.artifacts import digest_file
 from fdht_models.errors import DataError
 from fdht_models.features import features_of
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network, write_hls_stage

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_models.artifacts import MANIFEST
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import get_board
 from fdht_overlays.golden import GoldenVectors, golden_frames, load_golden, save_golden
 from fdht_overlays.manifest import Format, InputLayout, load_manifest
 from fdht_overlays.simulated_overlay import build_simulated_overlay

@@ -18,7 +18,7 @@ from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_models.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from fdht_overlays.boards import PowerModel
+    from fdht_hls.boards import PowerModel
 
 
 #: (start_ns, end_ns, busy) in order of time.

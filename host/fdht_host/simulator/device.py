@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.boards import Board, get_board
 from fdht_hls.csimulation import CSimulation
 from fdht_hls.registers import VLNV
 from fdht_host._pynq import (
@@ -35,7 +36,6 @@ from fdht_host.simulator.logic import Block, ClockRegisters, CoreComputation, Fa
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_models.interruption import interrupts_held_back
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board, get_board
 from fdht_overlays.manifest import OverlayManifest, load_manifest
 from fdht_overlays.simulated_overlay import CSIM_LIBRARY
 

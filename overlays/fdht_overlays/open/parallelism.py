@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import SHARES, Budget
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import Board
 from fdht_overlays.budget import budget_of
 from fdht_overlays.open.flow import CLOCK_MHZ, MOST_DSP
 

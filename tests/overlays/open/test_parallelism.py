@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import Schedule, default_schedule
-from fdht_overlays.boards import get_board
 from fdht_overlays.open.parallelism import choose_schedule, open_budget, schedule_of_flow
 from tests.overlays.sample_network import sample_network
 

@@ -106,56 +106,41 @@ def build_report(
     *,
     experiment: str,
     board: Mapping[str, Any],
-    accuracy: Mapping[str, Any] | None = None,
-    equality: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    latency: Mapping[str, Any] | None = None,
-    throughput: Mapping[str, Any] | None = None,
-    energy: Mapping[str, Any] | None = None,
-    cpu_energy: Mapping[str, Any] | None = None,
-    video: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
     sources: Sequence[Mapping[str, Any]] = (),
     clips: Sequence[Mapping[str, Any]] = (),
     left_out: Mapping[str, str] | None = None,
     failures: Sequence[Mapping[str, str]] = (),
+    **sections: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Returns the content of `report.json`; what is None or left out becomes "not run".
 
     Args:
         experiment: its name.
         board: `name`, `title` and `simulated`, and what else is to be shown of it.
-        accuracy: shares of 1: `quantized`, `float`, `chance`, `single_frame`; for the confusion
-            matrix `classes` and `confusion` (rows: truth, columns: prediction, counts); `clips`.
-        equality: for each of `PAIRS`, `compared` and `mismatches`.
-        parameters: `lstm`, `dense_lstm`; also `head`, `constants` (that the chip holds).
-        latency: from `latency_section`.
-        throughput: from `throughput_section`.
-        energy: `EnergyResult.to_json()` of the board.
-        cpu_energy: the same of the host's CPU that runs the reference.
-        video: the first file that is a video: `file`, `frames`, `predictions` (each `start`,
-            `frames`, `predicted`, and `label` where it is known); also `correct`, `labelled`,
-            `seconds`.
-        provenance: versions, digests, seeds, times: anything JSON-able.
         sources: what was run, `SourceRun.to_json()` each.
         clips: the answer to each of their clips, `ClipAnswer.to_json()` each.
         left_out: why something is not there that others found out, by section.
         failures: what ended the run or a part of it, in order: each `part` and `reason`.
+        **sections: by name; what is None or left out is "not run":
+
+            accuracy: shares of 1: `quantized`, `float`, `chance`, `single_frame`; `clips`; for the
+                confusion matrix `classes`, `confusion` (rows: truth, columns: prediction, counts).
+            equality: for each of `PAIRS`, `compared` and `mismatches`.
+            parameters: `lstm`, `dense_lstm`; also `head`, `constants` (that the chip holds).
+            latency: from `latency_section`.
+            throughput: from `throughput_section`.
+            energy: `EnergyResult.to_json()` of the board.
+            cpu_energy: the same of the host's CPU that runs the reference.
+            video: the first file that is a video: `file`, `frames`, `predictions` (each `start`,
+                `frames`, `predicted`, and `label` where it is known); also `correct`, `labelled`,
+                `seconds`.
+            provenance: versions, digests, seeds, times: anything JSON-able.
 
     Raises:
         ArtifactError: a value that cannot be true or that JSON cannot hold.
     """
-    given = {
-        "accuracy": accuracy,
-        "equality": equality,
-        "parameters": parameters,
-        "latency": latency,
-        "throughput": throughput,
-        "energy": energy,
-        "cpu_energy": cpu_energy,
-        "video": video,
-        "provenance": provenance,
-    }
+    if unknown := sections.keys() - _REQUIRED.keys():
+        raise TypeError(f"no section of a report: {', '.join(sorted(unknown))}")
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "experiment": experiment,
@@ -166,8 +151,8 @@ def build_report(
         "left_out": plain(left_out or {}, "left_out"),
         "failures": plain(failures, "failures"),
     }
-    for name, section in given.items():
-        report[name] = _section(name, plain(section or {}, name))
+    for name in _REQUIRED:
+        report[name] = _section(name, plain(sections.get(name) or {}, name))
     if board["simulated"]:
         _name_the_simulation(report["throughput"])
     ran = report["throughput"]["compute"]["frames_per_second"] is not None

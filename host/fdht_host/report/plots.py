@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fdht_host.report.clip_rows import SHOWN_SOURCES
 from fdht_host.report.contents import PHASES
+from fdht_host.report.text import MOST
 from fdht_models.drawing import drawing
 
 _INK = "#010203"  # becomes currentColor
@@ -92,7 +92,7 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
         for source in report["sources"]
         if source["kind"] != "test" and source["accuracy"] is not None
     ]
-    for place, found in enumerate(others[:SHOWN_SOURCES]):
+    for place, found in enumerate(others[: MOST["labelled"]]):
         name = f"confusion-{place}"
         yield (
             name,

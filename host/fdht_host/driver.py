@@ -239,40 +239,6 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         """Frames processed since the bitstream was loaded, modulo 2**32, as of the last call."""
         return self.read_register("frames_done")
 
-    def run(
-        self, frames: Any, results: Any, count: int, reset: bool, timeout: float = 10.0
-    ) -> None:
-        """Processes frames: flushes, starts, waits, invalidates.
-
-        Args:
-            frames: `PynqBuffer` of at least `count` frames, each `frame_bytes` long.
-            results: `PynqBuffer` of at least `count` results, each `result_bytes` long.
-            count: frames.
-            reset: start from a zero LSTM state.
-            timeout: seconds.
-
-        Raises:
-            DeviceError: a buffer is too small, the core is running, or it did not process all.
-            DeviceTimeoutError: it did not end in time.
-        """
-        identity = self.identity(timeout)
-        for name, buffer, size in (
-            ("frames", frames, count * identity.frame_bytes),
-            ("results", results, count * identity.result_bytes),
-        ):
-            if buffer.nbytes < size:
-                raise DeviceError(
-                    f"{count} frames need {size} bytes",
-                    field=f"{name}.nbytes",
-                    value=buffer.nbytes,
-                    remedy="allocate a larger buffer",
-                )
-        board.flush(frames)
-        self.start(frames.device_address, results.device_address, count, reset)
-        self.wait(timeout)
-        self.check_progress(identity.frames_done, count)
-        board.invalidate(results)
-
     def check_progress(self, before: int, count: int) -> int:
         """Checks that a call processed all its frames.
 

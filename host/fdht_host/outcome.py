@@ -90,5 +90,5 @@ def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
     phases["decode"] = Phase(reading.decode_seconds, reading.frames)
     phases["resize"] = Phase(reading.resize_seconds, reading.resized)
     phases["feature"] = Phase(reading.feature_seconds, reading.features)
-    overall = Phase(sum(run.seconds for run in done.runs), sum(run.frames for run in done.runs))
+    overall = Phase(sum(run.seconds for run in done.runs), sum(run.inputs for run in done.runs))
     return throughput_section(phases, overall)

@@ -10,7 +10,6 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
@@ -26,6 +25,7 @@ from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 
+#: Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
 
@@ -39,7 +39,7 @@ class SourceRun:
         problems: clips that could not be read, and why.
         compared: logits compared with the reference.
         mismatches: how many of them differ.
-        frames: network inputs that were run.
+        inputs: network inputs that were run.
         seconds: on the host's clock, the comparison left out.
         times: of reading, by phase.
         account: of the first file; None before it and of the test set.
@@ -50,7 +50,7 @@ class SourceRun:
     problems: list[Problem] = field(default_factory=list)
     compared: int = 0
     mismatches: int = 0
-    frames: int = 0
+    inputs: int = 0
     seconds: float = 0.0
     times: VideoTimes = field(default_factory=VideoTimes)
     account: FileAccount | None = None
@@ -64,7 +64,7 @@ class SourceRun:
             "source": self.source.name,
             "kind": self.source.kind,
             "clips": len(self.answers),
-            "frames": self.frames,
+            "inputs": self.inputs,
             "seconds": self.seconds,
             "compared": self.compared,
             "mismatches": self.mismatches,
@@ -86,7 +86,7 @@ class SourceRun:
             **account.info,
             "file": self.source.files[0].path.name,
             "frames": self.times.frames or account.there,
-            "features": self.frames,
+            "inputs": self.inputs,
             "predictions": list(_predictions(self.answers)),
             "labelled": len(labelled),
             "correct": sum(answer.predicted == answer.label for answer in labelled),
@@ -101,139 +101,11 @@ def _predictions(answers: Sequence[ClipAnswer]) -> Iterator[dict[str, Any]]:
         for block in answer.blocks:
             yield {
                 "start": start,
-                "frames": block.inputs,
+                "inputs": block.inputs,
                 "predicted": block.predicted,
                 "label": answer.label,
             }
             start += block.inputs
-
-
-class Stepper:
-    """Runs blocks one after the other, on the board and in the reference.
-
-    Args:
-        accelerator: the board.
-        network: what it runs.
-        run: where counts are added up.
-    """
-
-    def __init__(self, accelerator: Accelerator, network: QuantizedNetwork, run: SourceRun) -> None:
-        self._accelerator, self._run = accelerator, run
-        self._reference = ReferenceModel(network)
-        self.compared = self.mismatches = 0
-
-    def step(self, inputs: npt.NDArray[Any], reset: bool) -> npt.NDArray[np.int64]:
-        """Logits after the last of some inputs: int64 [classes]."""
-        started = time.perf_counter()
-        logits = self._accelerator.infer(inputs, reset=reset)
-        self._run.seconds += time.perf_counter() - started
-        if reset:
-            self._reference.reset()
-        wrong = int(np.count_nonzero(logits != self._reference.run(np.asarray(inputs))))
-        self._run.frames += len(inputs)
-        self._run.compared += logits.size
-        self._run.mismatches += wrong
-        self.compared += logits.size
-        self.mismatches += wrong
-        return logits[-1]
-
-    def counts(self) -> tuple[int, int]:
-        """Logits compared, and how many of them differ, since the last call."""
-        found = self.compared, self.mismatches
-        self.compared = self.mismatches = 0
-        return found
-
-
-def stream_clips(
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    clips: ClipSet,
-    progress: Progress,
-    run: SourceRun,
-) -> SourceRun:
-    """Runs the clips of a set, each from a zero state.
-
-    Args:
-        accelerator: the board.
-        network: what it runs.
-        clips: codes [clips, steps, inputs] and labels.
-        progress: told after each clip.
-        run: filled clip by clip, so that something is left where one fails.
-
-    Returns:
-        `run`.
-    """
-    stepper, name = Stepper(accelerator, network, run), run.source.name
-    for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
-        logits = stepper.step(frames, True)
-        found = vote([Reading(None, len(frames), logits)], network.classes, network.logit_format)
-        compared, mismatches = stepper.counts()
-        run.answers.append(
-            ClipAnswer(
-                source=name,
-                clip=f"{name} {number}",
-                start=None,
-                label=network.classes[int(label)],
-                **vars(found),
-                frames_used=None,
-                frames_there=None,
-                protocol=TRAINED,
-                stride=None,
-                time_step=clips.time_step,
-                damage="",
-                compared=compared,
-                mismatches=mismatches,
-            )
-        )
-        progress("test clips", number + 1, len(clips.labels))
-    return run
-
-
-def stream_files(
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    reader: Reader,
-    progress: Progress,
-    run: SourceRun,
-) -> SourceRun:
-    """Runs the files of a source, one after the other; each is read, run and dropped.
-
-    Of a folder, files that cannot be read are counted and named; what came before damage is used.
-
-    Args:
-        accelerator: the board.
-        network: what it runs.
-        reader: how files become blocks.
-        progress: told after each file, of a single file after each block.
-        run: filled clip by clip, so that something is left where one fails.
-
-    Returns:
-        `run`.
-
-    Raises:
-        DataError, ConfigError: a file that was named itself cannot be read to its end.
-    """
-    files, alone = run.source.files, run.source.kind == FILE
-    for number, file in enumerate(files):
-        account = FileAccount()
-        run.account = run.account or account
-        before = len(run.answers)
-
-        def told(done: int, file: ClipFile = file, account: FileAccount = account) -> None:
-            if alone:
-                progress(file.path.name, done, account.info.get("frames_declared") or 0)
-
-        try:
-            _stream_file(accelerator, network, reader, file, account, told, run)
-        except (DataError, ConfigError) as error:
-            if alone:
-                raise
-            if len(run.answers) == before:
-                reason = error.problem + (f"; {error.remedy}" if error.remedy else "")
-                run.problems.append(Problem(file.name, reason))
-        if not alone:
-            progress(run.source.name, number + 1, len(files))
-    return run
 
 
 @dataclass(frozen=True)
@@ -246,64 +118,141 @@ class _Step:
     mismatches: int
 
 
-def _stream_file(
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    reader: Reader,
-    file: ClipFile,
-    account: FileAccount,
-    told: Callable[[int], None],
-    run: SourceRun,
-) -> None:
-    """Runs one file; what of it was run is in `run.answers` also where it fails."""
-    stepper = Stepper(accelerator, network, run)
-    done: list[_Step] = []
-    failure, started = "", time.perf_counter()
-    try:
-        with closing(blocks_of(reader, file.path, file.key, file.span, account)) as blocks:
-            for block in blocks:
-                run.seconds += time.perf_counter() - started
-                logits = stepper.step(block.inputs, block.reset)
-                reading = Reading(block.start, len(block.inputs), logits, block.whole)
-                nothing = np.empty((0, network.inputs), np.uint8)
-                done.append(_Step(replace(block, inputs=nothing), reading, *stepper.counts()))
-                told(sum(step.reading.inputs for step in done))
-                started = time.perf_counter()
-    except BaseException as error:
-        failure = error.problem if isinstance(error, FdhtError) else "was not read to its end"
-        raise
-    finally:
-        run.times.add(account.times)
-        parts = [list(part) for _, part in groupby(done, lambda step: step.block.clip)]
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            damage = account.damage or (failure if last else "")
-            run.answers.append(_answer(network, reader, file, account, part, damage, run))
+@dataclass(frozen=True, eq=False)
+class Streamer:
+    """Runs sources on a board, and in the reference beside it.
 
+    Args:
+        accelerator: the board.
+        network: what it runs.
+        reader: how files become blocks.
+        progress: told after each clip or file, of a single file after each block.
+    """
 
-def _answer(
-    network: QuantizedNetwork,
-    reader: Reader,
-    file: ClipFile,
-    account: FileAccount,
-    steps: Sequence[_Step],
-    damage: str,
-    run: SourceRun,
-) -> ClipAnswer:
-    first, readings = steps[0].block, [step.reading for step in steps]
-    labelled = account.labelled
-    return ClipAnswer(
-        source=run.source.name,
-        clip=file.name,
-        start=first.start if labelled else None,
-        label=first.label if labelled else file.label,
-        **vars(vote(readings, network.classes, network.logit_format)),
-        frames_used=first.used if labelled else account.used,
-        frames_there=first.there if labelled else account.there,
-        protocol=reader.protocol,
-        stride=account.stride,
-        time_step=account.time_step,
-        damage=damage,
-        compared=sum(step.compared for step in steps),
-        mismatches=sum(step.mismatches for step in steps),
-    )
+    accelerator: Accelerator
+    network: QuantizedNetwork
+    reader: Reader
+    progress: Progress
+
+    def stream(self, run: SourceRun) -> SourceRun:
+        """Runs a source: the clips of the test set, or files, each of which is read and dropped.
+
+        Of a folder, files that cannot be read are counted and named; what came before damage is
+        used.
+
+        Args:
+            run: filled clip by clip, so that something is left where one fails.
+
+        Returns:
+            `run`.
+
+        Raises:
+            DataError, ConfigError: a file that was named itself cannot be read to its end.
+        """
+        if run.source.clips is None:
+            self._files(run)
+        else:
+            self._clips(run, run.source.clips)
+        return run
+
+    def _clips(self, run: SourceRun, clips: ClipSet) -> None:
+        """Runs the clips of a set, each from a zero state."""
+        reference = ReferenceModel(self.network)
+        for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
+            step = self._step(run, reference, InputBlock(frames, True, None))
+            self._answer(
+                run,
+                [step],
+                clip=f"{run.source.name} {number}",
+                start=None,
+                label=self.network.classes[int(label)],
+                frames_used=None,
+                frames_there=None,
+                protocol=TRAINED,
+                stride=None,
+                time_step=clips.time_step,
+                damage="",
+            )
+            self.progress("test clips", number + 1, len(clips.labels))
+
+    def _files(self, run: SourceRun) -> None:
+        files, alone = run.source.files, run.source.kind == FILE
+        for number, file in enumerate(files):
+            account = FileAccount()
+            run.account = run.account or account
+            before = len(run.answers)
+            try:
+                self._file(run, file, account)
+            except (DataError, ConfigError) as error:
+                if alone:
+                    raise
+                if len(run.answers) == before:
+                    reason = error.problem + (f"; {error.remedy}" if error.remedy else "")
+                    run.problems.append(Problem(file.name, reason))
+            if not alone:
+                self.progress(run.source.name, number + 1, len(files))
+
+    def _file(self, run: SourceRun, file: ClipFile, account: FileAccount) -> None:
+        """Runs one file; what of it was run is in `run.answers` also where it fails."""
+        reference = ReferenceModel(self.network)
+        done: list[_Step] = []
+        failure, started = "", time.perf_counter()
+        try:
+            with closing(blocks_of(self.reader, file.path, file.key, file.span, account)) as blocks:
+                for block in blocks:
+                    run.seconds += time.perf_counter() - started
+                    done.append(self._step(run, reference, block))
+                    if run.source.kind == FILE:
+                        inputs = sum(step.reading.inputs for step in done)
+                        declared = account.info.get("frames_declared") or 0
+                        self.progress(file.path.name, inputs, declared)
+                    started = time.perf_counter()
+        except BaseException as error:
+            failure = error.problem if isinstance(error, FdhtError) else "was not read to its end"
+            raise
+        finally:
+            run.times.add(account.times)
+            parts = [list(part) for _, part in groupby(done, lambda step: step.block.clip)]
+            for number, part in enumerate(parts):
+                first, labelled = part[0].block, account.labelled
+                last = number == len(parts) - 1
+                self._answer(
+                    run,
+                    part,
+                    clip=file.name,
+                    start=first.start if labelled else None,
+                    label=first.label if labelled else file.label,
+                    frames_used=first.used if labelled else account.used,
+                    frames_there=first.there if labelled else account.there,
+                    protocol=self.reader.protocol,
+                    stride=account.stride,
+                    time_step=account.time_step,
+                    damage=account.damage or (failure if last else ""),
+                )
+
+    def _step(self, run: SourceRun, reference: ReferenceModel, block: InputBlock) -> _Step:
+        """Runs a block on the board and in the reference, and compares all of their logits."""
+        started = time.perf_counter()
+        logits = self.accelerator.infer(block.inputs, reset=block.reset)
+        run.seconds += time.perf_counter() - started
+        if block.reset:
+            reference.reset()
+        wrong = int(np.count_nonzero(logits != reference.run(np.asarray(block.inputs))))
+        run.inputs += len(block.inputs)
+        run.compared += logits.size
+        run.mismatches += wrong
+        reading = Reading(block.start, len(block.inputs), logits[-1], block.whole)
+        nothing = np.empty((0, self.network.inputs), np.uint8)
+        return _Step(replace(block, inputs=nothing), reading, logits.size, wrong)
+
+    def _answer(self, run: SourceRun, steps: Sequence[_Step], **facts: Any) -> None:
+        """Notes what the network says of a clip, whose blocks these are."""
+        readings = [step.reading for step in steps]
+        answer = ClipAnswer(
+            source=run.source.name,
+            **vars(vote(readings, self.network.classes, self.network.logit_format)),
+            compared=sum(step.compared for step in steps),
+            mismatches=sum(step.mismatches for step in steps),
+            **facts,
+        )
+        run.answers.append(answer)

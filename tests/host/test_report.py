@@ -96,8 +96,8 @@ def sections() -> dict[str, Any]:
             "labelled": 2,
             "correct": 1,
             "predictions": [
-                {"start": 0, "frames": 9, "label": "left", "predicted": "left"},
-                {"start": 9, "frames": 9, "label": "right", "predicted": "left"},
+                {"start": 0, "inputs": 9, "label": "left", "predicted": "left"},
+                {"start": 9, "inputs": 9, "label": "right", "predicted": "left"},
             ],
         },
         "provenance": {"versions": {"numpy": "1.26.4"}, "seed": 1},
@@ -380,7 +380,7 @@ def test_everything_is_escaped() -> None:
             "video": {
                 "file": evil,
                 "frames": 9,
-                "predictions": [{"start": 0, "frames": 9, "predicted": evil, "label": evil}],
+                "predictions": [{"start": 0, "inputs": 9, "predicted": evil, "label": evil}],
             },
             "provenance": {evil: evil},
         },

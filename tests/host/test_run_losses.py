@@ -15,7 +15,7 @@ import fdht_host.run
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.streaming import SourceRun, stream_files
+from fdht_host.streaming import SourceRun, Streamer
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import NETWORK, cut_short, reference_as_core, write_build, write_video
@@ -111,11 +111,12 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
         patch.setattr(fdht_host.file_blocks, "decode", breaks)
         reader = reader_of(network.preprocessing, TRAINED, 0, True)
         with pytest.raises(DataError, match="breaks off"):
-            stream_files(SimpleNamespace(infer=infer), network, reader, lambda *_: None, found)
+            accelerator: Any = SimpleNamespace(infer=infer)
+            Streamer(accelerator, network, reader, lambda *_: None).stream(found)
     assert accelerated == [(9, True), (9, True), (4, True)]
     assert [answer.label is None for answer in found.answers] == [False, False, True]
     assert [answer.damage for answer in found.answers] == ["", "", "breaks off"]
-    assert found.frames == 22
+    assert found.inputs == 22
 
 
 def test_a_source_without_a_name_is_refused(directory, capsys):

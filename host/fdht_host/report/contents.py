@@ -18,7 +18,7 @@ from fdht_host.answers import ClipAnswer
 from fdht_models.errors import ArtifactError
 from fdht_models.records import read_record
 
-SCHEMA = 2
+SCHEMA = 3
 #: How a figure came about. "counted" is exact: a count of parameters or of compared values.
 KINDS = (
     "measured",
@@ -131,9 +131,9 @@ def build_report(
             throughput: from `throughput_section`.
             energy: `EnergyResult.to_json()` of the board.
             cpu_energy: the same of the host's CPU that runs the reference.
-            video: the first file that is a video: `file`, `frames`, `predictions` (each `start`,
-                `frames`, `predicted`, and `label` where it is known); also `correct`, `labelled`,
-                `seconds`.
+            video: the first file that is a video: `file`, `frames`, `inputs` of the network,
+                `predictions` (each `start`, `inputs`, `predicted`, and `label` where it is known);
+                also `correct`, `labelled`, `seconds`.
             provenance: versions, digests, seeds, times: anything JSON-able.
 
     Raises:

@@ -72,18 +72,13 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
 
     def read_register(self, name: str) -> int:
         """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits."""
-        register = BY_NAME[name]
-        return sum(
-            board.read_word(self.mmio, register.offset + 4 * word) << (32 * word)
-            for word in range(register.width // 32)
-        )
+        words = (board.read_word(self.mmio, offset) for offset in BY_NAME[name].words)
+        return sum(word << (32 * place) for place, word in enumerate(words))
 
     def write_register(self, name: str, value: int) -> None:
         """Writes a register by its name, 32 or 64 bits."""
-        register = BY_NAME[name]
-        for word in range(register.width // 32):
-            part = (int(value) >> (32 * word)) & 0xFFFF_FFFF
-            board.write_word(self.mmio, register.offset + 4 * word, part)
+        for place, offset in enumerate(BY_NAME[name].words):
+            board.write_word(self.mmio, offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
 
     def read_pair(self, name: str) -> int:
         """Value of an identity register of 64 bits, which is two: `name`_low and `name`_high."""

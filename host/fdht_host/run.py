@@ -23,7 +23,7 @@ from fdht_host.energy.board_and_cpu import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.readers import TRAINED, Reader, reader_of
-from fdht_host.report.contents import build_report, sound_sections
+from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
 from fdht_host.streaming import Progress, SourceRun, Streamer
@@ -222,15 +222,13 @@ def _report(
     reader: Reader,
     done: Outcome,
 ) -> dict[str, Any]:
-    """The report; a section that cannot be true is left out with the reason."""
-    kept, unsound = sound_sections(experiment, board, sections)
     return build_report(
         experiment=experiment,
         board=board,
-        **kept,
+        **sections,
         sources=[run.to_json(network, reader) for run in done.runs],
         clips=[answer.to_json() for run in done.runs for answer in run.answers],
-        left_out={**left_out, **unsound},
+        left_out=left_out,
         failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
     )
 

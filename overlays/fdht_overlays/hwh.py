@@ -214,13 +214,12 @@ def _core_parameters(names: tuple[str, ...]) -> dict[str, object]:
 
 def _register(registers: ElementTree.Element, register: Register) -> None:
     """One entry a 32-bit word: Vitis splits an address into `name_1` and `name_2`."""
-    words = register.width // 32
-    for word in range(words):
-        name = register.name if words == 1 else f"{register.name}_{word + 1}"
+    for place, offset in enumerate(register.words, 1):
+        name = register.name if register.width == 32 else f"{register.name}_{place}"
         element = ElementTree.SubElement(registers, "REGISTER", NAME=name)
         properties = {
             "DESCRIPTION": register.description,
-            "ADDRESS_OFFSET": register.offset + 4 * word,
+            "ADDRESS_OFFSET": offset,
             "SIZE": 32,
             "ACCESS": register.access,
             "IS_ENABLED": "true",

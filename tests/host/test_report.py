@@ -20,7 +20,6 @@ from fdht_host.report.contents import (
     Phase,
     build_report,
     latency_section,
-    sound_sections,
     throughput_section,
     validate,
 )
@@ -295,8 +294,9 @@ def test_a_missing_key_is_refused_by_name(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), b"bytes"])
 def test_values_that_json_cannot_hold(value: object) -> None:
-    with pytest.raises(ArtifactError, match=r"report\.json: provenance\.made\[1\]"):
-        full(provenance={"made": [1, value]})
+    report = full(provenance={"made": [1, value]})
+    assert report["left_out"]["provenance"].startswith("report.json: provenance.made[1]")
+    assert report["provenance"] == {"status": "not run"}
 
 
 # report.html --------------------------------------------------------------------------------------
@@ -452,9 +452,12 @@ def test_bytes_that_are_no_text_can_be_written(tmp_path: Path) -> None:
 
 def test_a_section_that_is_wrong_takes_no_other_with_it() -> None:
     given = {**sections(), "accuracy": {"quantized": 7.0}}
-    kept, reasons = sound_sections("demo", SIMULATED, given)
-    assert reasons == {"accuracy": "report.json: accuracy.quantized = 7.0: must be within 0 and 1"}
-    assert kept.keys() == given.keys() - {"accuracy"}
+    report, good = build_report(experiment="demo", board=SIMULATED, **given), full()
+    assert report["left_out"] == {
+        "accuracy": "report.json: accuracy.quantized = 7.0: must be within 0 and 1"
+    }
+    assert report["accuracy"]["status"] == "not run"
+    assert {name for name in good if report[name] != good[name]} == {"accuracy", "left_out"}
 
 
 def test_a_page_of_a_run_that_did_nothing() -> None:

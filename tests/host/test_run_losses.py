@@ -134,8 +134,8 @@ def test_energy_that_fails_is_a_section_that_says_why(directory, tmp_path, monke
     def breaks(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such counter")
 
-    monkeypatch.setattr(fdht_host.run, "measure", fails)
-    monkeypatch.setattr(fdht_host.run, "measure_cpu", breaks)
+    monkeypatch.setattr(fdht_host.run, "board_energy", fails)
+    monkeypatch.setattr(fdht_host.run, "cpu_energy", breaks)
     assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == 0
     (report,) = reports(directory)
     assert len(report["video"]["predictions"]) == 8
@@ -153,8 +153,8 @@ def test_an_interruption_of_the_energy_windows_leaves_the_report(
     def unwanted(*_: Any, **__: Any) -> None:
         raise AssertionError("went on")
 
-    monkeypatch.setattr(fdht_host.run, "measure", interrupted)
-    monkeypatch.setattr(fdht_host.run, "measure_cpu", unwanted)
+    monkeypatch.setattr(fdht_host.run, "board_energy", interrupted)
+    monkeypatch.setattr(fdht_host.run, "cpu_energy", unwanted)
     assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == fdht.INTERRUPTED
     (report,) = reports(directory)
     assert report["energy"]["explanation"] == "interrupted"

@@ -119,7 +119,8 @@ def build_report(
         board: `name`, `title` and `simulated`, and what else is to be shown of it.
         sources: what was run, `SourceRun.to_json()` each.
         clips: the answer to each of their clips, `ClipAnswer.to_json()` each.
-        left_out: why something is not there that others found out, by section.
+        left_out: why something is not there that others found out, by section; a section that
+            cannot be true, or that JSON cannot hold, comes to it.
         failures: what ended the run or a part of it, in order: each `part` and `reason`.
         **sections: by name; what is None or left out is "not run":
 
@@ -137,7 +138,8 @@ def build_report(
             provenance: versions, digests, seeds, times: anything JSON-able.
 
     Raises:
-        ArtifactError: a value that cannot be true or that JSON cannot hold.
+        ArtifactError: a value of the clips, the sources or the board that cannot be true or that
+            JSON cannot hold.
     """
     if unknown := sections.keys() - _REQUIRED.keys():
         raise TypeError(f"no section of a report: {', '.join(sorted(unknown))}")
@@ -152,7 +154,7 @@ def build_report(
         "failures": plain(failures, "failures"),
     }
     for name in _REQUIRED:
-        report[name] = _section(name, plain(sections.get(name) or {}, name))
+        report[name] = _sound_section(name, sections.get(name) or {}, report["left_out"])
     if board["simulated"]:
         _name_the_simulation(report["throughput"])
     ran = report["throughput"]["compute"]["frames_per_second"] is not None
@@ -160,38 +162,6 @@ def build_report(
     report["run_on_hardware"] = ran and not board["simulated"]
     validate(report)
     return report
-
-
-def sound_sections(
-    experiment: str, board: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any] | None]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Tries each section by itself, so that one that is wrong takes no other with it.
-
-    Args:
-        experiment: as for `build_report`.
-        board: as for `build_report`.
-        sections: its other arguments.
-
-    Returns:
-        The sections that a report can hold, and why the others cannot be held, by name.
-    """
-    reasons = {
-        name: reason
-        for name, section in sections.items()
-        if (reason := _unsound(experiment, board, name, section))
-    }
-    return {name: sections[name] for name in sections if name not in reasons}, reasons
-
-
-def _unsound(
-    experiment: str, board: Mapping[str, Any], name: str, section: Mapping[str, Any] | None
-) -> str | None:
-    given: dict[str, Any] = {name: section}
-    try:
-        build_report(experiment=experiment, board=board, **given)
-    except ArtifactError as error:
-        return str(error)
-    return None
 
 
 def validate(report: Mapping[str, Any]) -> None:
@@ -210,10 +180,7 @@ def validate(report: Mapping[str, Any]) -> None:
             value = _present(section, key, f"{name}.")
             for part in _PARTS.get(name, ()) if key != "status" else ():
                 _present(value, part, f"{name}.{key}.")
-    for path, value in _leaves(report, ""):
-        _check_value(path, value)
-    _check_equality(report["equality"])
-    _check_confusion("accuracy", report["accuracy"])
+        _check_section(name, section)
     for place, source in enumerate(_present(report, "sources", "")):
         if source["accuracy"] is not None:
             _check_confusion(f"sources[{place}].accuracy", source["accuracy"])
@@ -271,6 +238,17 @@ def _rate(phase: Phase) -> dict[str, Any]:
     }
 
 
+def _sound_section(name: str, given: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Any]:
+    """A section; one that is wrong takes no other with it, but is left out with the reason."""
+    try:
+        section = _section(name, plain(given, name))
+        _check_section(name, section)
+    except ArtifactError as error:
+        left_out[name] = str(error)
+        return _section(name, {})
+    return section
+
+
 def _section(name: str, given: dict[str, Any]) -> dict[str, Any]:
     section: dict[str, Any] = {key: given.get(key) for key in _REQUIRED[name]} | given
     parts = _PARTS.get(name, ())
@@ -300,10 +278,19 @@ def _present(section: Any, key: str, path: str) -> Any:
     return section[key]
 
 
+def _check_section(name: str, section: Mapping[str, Any]) -> None:
+    for path, value in _leaves(section, name):
+        _check_value(path, value)
+    if name == "equality":
+        _check_equality(section)
+    if name == "accuracy":
+        _check_confusion(name, section)
+
+
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+            yield from _leaves(item, f"{path}.{key}")
     else:
         yield path, value
 

@@ -137,9 +137,9 @@ class SimulatedCore:
         nothing = np.zeros(8, np.uint8)
         self._layout = computation.run(nothing, nothing, 0, False)
         self._writable = {
-            register.offset + 4 * word
+            offset
             for register in present(ARGUMENT_REGISTERS, bool(computation.weight_words))
-            for word in range(register.width // 32)
+            for offset in register.words
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.
         self.hang_reason: str | None = None
@@ -193,11 +193,8 @@ class SimulatedCore:
                 self._start()
 
     def _argument(self, name: str) -> int:
-        register = BY_NAME[name]
-        return sum(
-            self._words.get(register.offset + 4 * word, 0) << (32 * word)
-            for word in range(register.width // 32)
-        )
+        words = (self._words.get(offset, 0) for offset in BY_NAME[name].words)
+        return sum(word << (32 * place) for place, word in enumerate(words))
 
     def _start(self) -> None:
         frames, results = self._argument("frames"), self._argument("results")

@@ -18,7 +18,7 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     VLNV,
 )
-from fdht_host import board
+from fdht_host import pynq_calls
 from fdht_host._pynq import DefaultIP, Device
 from fdht_host.clocks import clock_of
 from fdht_host.loaded import Loaded, use_of
@@ -72,13 +72,13 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
 
     def read_register(self, name: str) -> int:
         """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits."""
-        words = (board.read_word(self.mmio, offset) for offset in BY_NAME[name].words)
+        words = (pynq_calls.read_word(self.mmio, offset) for offset in BY_NAME[name].words)
         return sum(word << (32 * place) for place, word in enumerate(words))
 
     def write_register(self, name: str, value: int) -> None:
         """Writes a register by its name, 32 or 64 bits."""
         for place, offset in enumerate(BY_NAME[name].words):
-            board.write_word(self.mmio, offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
+            pynq_calls.write_word(self.mmio, offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
 
     def read_pair(self, name: str) -> int:
         """Value of an identity register of 64 bits, which is two: `name`_low and `name`_high."""
@@ -219,7 +219,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 field="core",
                 remedy="build it with loadable weights: fdht tune --loadable",
             )
-        board.flush(weights)
+        pynq_calls.flush(weights)
         self.start(0, 0, 0, reset=False, weights=weights.device_address)
         self.wait(timeout)
         found, wanted = self.shown_identity().weights_id, int(weights[0])
@@ -271,7 +271,7 @@ def load_core(bitstream: Path, device: Any) -> tuple[FdhtLstm, Loaded]:
         ConfigError: it is no pynq device.
         DeviceError: there is no board, it refuses the overlay, or the overlay has no single core.
     """
-    device = board.active_device() if device is None else device
+    device = pynq_calls.active_device() if device is None else device
     if not isinstance(device, Device):
         raise ConfigError(
             "must be a pynq device",
@@ -286,10 +286,10 @@ def load_core(bitstream: Path, device: Any) -> tuple[FdhtLstm, Loaded]:
     # Counted before, so that a load which fails half-way takes the device from those before, too.
     use.loads += 1
     number = use.loads
-    overlay = board.load_overlay(bitstream, device)
+    overlay = pynq_calls.load_overlay(bitstream, device)
     use.renew()
-    driver: FdhtLstm = board.bound_driver(overlay, FdhtLstm)
-    return driver, Loaded(overlay, use, number, board.record_of_other_programs(device))
+    driver: FdhtLstm = pynq_calls.bound_driver(overlay, FdhtLstm)
+    return driver, Loaded(overlay, use, number, pynq_calls.record_of_other_programs(device))
 
 
 def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float = 1.0) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fdht_host import board
+from fdht_host import pynq_calls
 from fdht_models.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class DeviceUse:
         """Notes that an overlay has been loaded: whatever was running is over."""
         self.call = None
         while self.orphans:
-            board.free(self.orphans[-1])
+            pynq_calls.free(self.orphans[-1])
             self.orphans.pop()
 
 
@@ -92,7 +92,8 @@ class Loaded:
         overlay: pynq's.
         use: of its device.
         number: which of the device's loads it was.
-        record: of all programs' loads, as it was just after; see `board.record_of_other_programs`.
+        record: of all programs' loads, as it was just after; see
+            `pynq_calls.record_of_other_programs`.
     """
 
     overlay: Any
@@ -103,7 +104,7 @@ class Loaded:
     @property
     def held(self) -> bool:
         """True while the device holds it, as far as this process can know without a register."""
-        return self.use.loads == self.number and board.is_loaded(self.overlay)
+        return self.use.loads == self.number and pynq_calls.is_loaded(self.overlay)
 
     def check(self) -> None:
         """Refuses to go on once something else was loaded; touches no register.
@@ -113,7 +114,7 @@ class Loaded:
         Raises:
             DeviceError: it is no longer there.
         """
-        if self.held and board.record_of_other_programs(self.overlay.device) == self.record:
+        if self.held and pynq_calls.record_of_other_programs(self.overlay.device) == self.record:
             return
         raise DeviceError(
             "another overlay was loaded on its device since it was opened",

@@ -12,7 +12,7 @@ from fdht_host.energy.results import EnergyResult
 from fdht_host.energy.windows import unmeasured
 from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
-from fdht_host.streaming import SourceRun
+from fdht_host.streamer import SourceRun
 from fdht_host.video import VideoTimes
 from fdht_models.errors import ConfigError, DataError, FdhtError
 

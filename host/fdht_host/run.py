@@ -26,7 +26,7 @@ from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streaming import Progress, SourceRun, Streamer
+from fdht_host.streamer import Progress, SourceRun, Streamer
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import check_place, new_stage
 from fdht_models.errors import ArtifactError, ConfigError, DataError

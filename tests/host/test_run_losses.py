@@ -15,7 +15,7 @@ import fdht_host.run
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.streaming import SourceRun, Streamer
+from fdht_host.streamer import SourceRun, Streamer
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import NETWORK, cut_short, reference_as_core, write_build, write_video

@@ -10,7 +10,7 @@ from fdht_host.clocks import clock_of
 from fdht_host.energy.results import EnergyResult, EnergySettings
 from fdht_host.energy.windows import measure, measure_cpu
 from fdht_host.power.finding import search_meter
-from fdht_host.streaming import Progress
+from fdht_host.streamer import Progress
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 

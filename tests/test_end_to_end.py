@@ -163,7 +163,7 @@ def test_a_video_without_labels_keeps_its_state_if_asked(build, video, capsys, t
     assert report["energy"]["kind"] == "not run"
     code, chopped, _ = run(capsys, build, *options)
     assert code == 0
-    assert {one["frames"] for one in chopped["video"]["predictions"][:-1]} == {7}
+    assert {one["inputs"] for one in chopped["video"]["predictions"][:-1]} == {7}
 
 
 @pytest.mark.parametrize("kind", ["missing", "unreadable", "empty", "wrong size"])

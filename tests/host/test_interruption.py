@@ -17,7 +17,7 @@ from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.manifest import CycleCount
@@ -25,6 +25,7 @@ from fdht_overlays.simulated_overlay import design_of_network, write_simulated_o
 from tests.hls.random_networks import random_network
 from tests.host import toy_core
 from tests.host.interrupting import interruptions
+from tests.host.reference_computation import ReferenceComputation
 
 #: Three calls of eight frames, the last not full.
 FRAMES = toy_core.random_frames(20)

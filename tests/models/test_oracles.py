@@ -13,15 +13,9 @@ import pytest
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.kinds import LAYER_OF
-from fdht_models.tensor.formats import (
-    block_term,
-    canonical_polyadic,
-    hierarchical_tucker,
-    kronecker_cp,
-    tensor_ring,
-    tensor_train,
-    tucker,
-)
+from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.sums import block_term, canonical_polyadic, kronecker_cp, tucker
+from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
 from fdht_models.tensor.planner import best_plan
 from tests.models.format_cases import SHAPES
 from tests.models.inexact import FUNCTION_ERROR, forward_bound, matrices, recurrence, run_plan

@@ -384,10 +384,9 @@ class QuantizedNetwork:
                     value=error.value,
                     remedy="run fdht train, fdht convert and fdht build again",
                 ) from error
-            raise ArtifactError(
-                f"is not a quantised network: {error.problem}",
+            raise error.moved(
+                problem=f"is not a quantised network: {error.problem}",
                 field=f"{path}: {error.field}",
-                value=error.value,
                 remedy="run fdht train again",
             ) from error
 
@@ -404,12 +403,7 @@ def _placed(place: str) -> Iterator[None]:
     try:
         yield
     except NumericError as error:
-        raise NumericError(
-            error.problem,
-            field=f"{place}: {error.field}",
-            value=error.value,
-            remedy=error.remedy,
-        ) from error
+        raise error.moved(field=f"{place}: {error.field}") from error
 
 
 def _expect(checks: Mapping[str, tuple[Any, Any]]) -> None:

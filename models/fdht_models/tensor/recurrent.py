@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from fdht_models.errors import ConfigError, ShapeError, near_matches
+from fdht_models.errors import ShapeError, require_known
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.formats import Format, Groups, HierarchicalTucker, Tree
 from fdht_models.tensor.network import Core, TensorNetwork
@@ -60,13 +60,7 @@ class RecurrentShape:
     objective: str = "macs"
 
     def __post_init__(self) -> None:
-        if self.cell not in GATES:
-            raise ConfigError(
-                "is not a cell",
-                field="cell",
-                value=self.cell,
-                remedy=near_matches(str(self.cell), GATES),
-            )
+        require_known(self.cell, GATES, "cell", "is not a cell")
         gates = len(self.gates)
         if not self.output_modes or self.output_modes[0] % gates:
             raise ShapeError(

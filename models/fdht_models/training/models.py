@@ -37,9 +37,7 @@ def float_classifier(experiment: Experiment) -> Any:
     try:
         layer = kind(**_arguments(experiment), name=LSTM)
     except ConfigError as error:
-        raise ConfigError(
-            error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(field=f"model.{error.field}") from None
     head = keras.layers.Dense(experiment.source.class_count, name=HEAD)
     return _assemble(experiment, layer, head, experiment.steps, None)
 

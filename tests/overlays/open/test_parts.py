@@ -16,9 +16,9 @@ from fdht_hls.engine import lower
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
 from fdht_overlays.open import ps7
+from fdht_overlays.open.axi3 import Skid
 from fdht_overlays.open.memory_join import NOWHERE, MemoryJoin
 from fdht_overlays.open.shell import TOP, Shell
-from fdht_overlays.open.skid import Skid
 from tests.hls.rtl.simulation import Taken, collect, feed, gaps
 from tests.hls.rtl.standin import ChecksumEngine
 from tests.overlays.sample_network import sample_network

@@ -1,8 +1,6 @@
-"""What computes behind the core's registers: the C simulation or the integer reference."""
+"""The integer reference behind the registers of the simulated board's core."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,37 +18,8 @@ Bytes = npt.NDArray[np.uint8]
 _WORD = 0xFFFF_FFFF
 
 
-class CoreComputation(Protocol):
-    """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one.
-
-    Attributes:
-        weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
-    """
-
-    weight_words: int
-
-    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
-        """Processes `count` frames as the core would; 0 only tells the identity.
-
-        Args:
-            frames: uint8[count * frame_bytes], as in memory.
-            results: uint8[count * result_bytes], to be written.
-            count: frames.
-            reset: start from a zero state.
-        """
-        ...
-
-    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
-        """Loads weights, uint64[weight_words]; the next frame starts from a zero state."""
-        ...
-
-    def close(self) -> None:
-        """Releases what it holds; it cannot run any more."""
-        ...
-
-
 class ReferenceComputation:
-    """The integer reference in the core's place: for tests, and where no compiler is.
+    """The integer reference in the place of the C simulation.
 
     Args:
         network: what it computes.

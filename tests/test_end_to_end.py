@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fdht
-import fdht_pipeline
+from fdht import pipeline
 from fdht_hls.equality import corner_frames, prove
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings
@@ -63,7 +63,7 @@ def build(tmp_path_factory):
 @pytest.fixture(scope="module")
 def video(build):
     """Encoded test clips with labels beside them."""
-    return fdht_pipeline.encode_demo_video(load_experiment(build / "small.toml"), build)
+    return pipeline.encode_demo_video(load_experiment(build / "small.toml"), build)
 
 
 def run(capsys, build, *arguments):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fdht_pipeline
-from fdht_pipeline import Bars, Lines, bars
+from fdht import pipeline
+from fdht.pipeline import Bars, Lines, bars
 
 
 def test_without_a_terminal_a_line_is_said_every_ten_seconds():
@@ -35,6 +35,6 @@ def test_a_terminal_has_bars(monkeypatch):
 
     for terminal, kind in ((True, Bars), (False, Lines)):
         console = Console(stderr=True, force_terminal=terminal)
-        monkeypatch.setattr(fdht_pipeline, "_console", console)
+        monkeypatch.setattr(pipeline, "_console", console)
         with bars() as progress:
             assert isinstance(progress, kind)

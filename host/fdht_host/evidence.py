@@ -21,7 +21,7 @@ from fdht_models.experiment import read_experiment
 from fdht_models.metrics import load_metrics
 from fdht_models.stages import Stage, find_file, find_stage
 from fdht_overlays.manifest import OverlayManifest
-from fdht_overlays.simulated import EXPERIMENT
+from fdht_overlays.simulated_overlay import EXPERIMENT
 
 _METRICS, _EQUALITY, _ESTIMATE = "metrics.json", "equality.json", "estimate.json"
 #: Pairs of the report, and what the conversion calls them.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import FAMILIES, Core
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
@@ -20,7 +21,6 @@ from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import find_stage
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
 from fdht_overlays.open.check import BitstreamFacts, check_bitstream, count_features
@@ -43,7 +43,7 @@ from fdht_overlays.plan.package import (
 )
 from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.record import recorded_outputs
-from fdht_overlays.simulated import EXPERIMENT
+from fdht_overlays.simulated_overlay import EXPERIMENT
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"

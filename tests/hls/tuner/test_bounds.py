@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fdht
+from fdht.cli.tune import board_budget
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import check_schedule
 from fdht_hls.solver import Solution, solve
@@ -21,7 +22,6 @@ from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.formats import TensorTrain
 from fdht_models.tensor.recurrent import RecurrentShape, fdht_shape
-from fdht_tune import board_budget
 from tests.hls.random_networks import random_network
 
 SMALL = fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2)

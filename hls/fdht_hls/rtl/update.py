@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, raw, registered, round_saturate
 from fdht_hls.rtl.cell_ports import CellParameters, seen_as
 from fdht_hls.rtl.loading import load_port, row_of, unit_rows
-from fdht_hls.update import PARTS, STATE_CLOCKS, UpdatePipeline
+from fdht_hls.update import PARTS, STATE_CLOCKS, TABLE_CLOCKS, UpdatePipeline
 from fdht_hls.weights import BIAS
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells.operations import (
@@ -118,7 +118,8 @@ class _Pipeline:
             case Sum():
                 return self._sum(step)
             case Lookup(_, table):
-                return self._looked_up(table, self._at(step.operands[0], time - 2), step)
+                address = self._at(step.operands[0], time - TABLE_CLOCKS)
+                return self._looked_up(table, address, step)
         parts = [self._at(name, time - 1) for name in step.operands]
         match operation:
             case Product():

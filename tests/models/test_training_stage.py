@@ -169,7 +169,14 @@ def test_a_stateful_model_goes_on_where_the_last_call_ended(trained: Path) -> No
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
 
 
-@pytest.mark.parametrize("kind", [name for name in KINDS if name != EXPERIMENT.shape.cell])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "gru" else ())
+        for name in KINDS
+        if name != EXPERIMENT.shape.cell
+    ],
+)
 def test_every_other_kind_of_cell_is_trained_too(
     tmp_path: Path, no_baseline: None, kind: str
 ) -> None:

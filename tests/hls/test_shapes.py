@@ -251,7 +251,8 @@ def test_sums_that_do_not_arrive_by_unit_are_collected():
     chain = build_network(SMALL_SHAPE).recurrence
     assert not collects(chain)
     assert group_positions(chain).shape == (4,)
-    for label in ("tucker-lstm-integrated", "tt-lstm", "tt-gru-integrated"):
+    assert not collects(build_network(SHAPES["tt-gru-integrated"]).recurrence)
+    for label in ("tucker-lstm-integrated", "tt-lstm", "tucker-gru-integrated"):
         network = Classifier(label, SHAPES[label], generic=True).network.recurrence
         assert collects(network), label
         rows = group_positions(network)

@@ -118,7 +118,8 @@ class _Pipeline:
             case Sum():
                 return self._sum(step)
             case Lookup(_, table):
-                return self._looked_up(table, self._at(step.operands[0], time - 2), step)
+                address = self._at(step.operands[0], time - TABLE_CLOCKS)
+                return self._looked_up(table, address, step)
         parts = [self._at(name, time - 1) for name in step.operands]
         match operation:
             case Product():

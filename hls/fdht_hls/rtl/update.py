@@ -14,7 +14,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.plan import BIAS
-from fdht_hls.engine.update import PARTS, STATE_CLOCKS, UpdatePipeline
+from fdht_hls.engine.update import PARTS, STATE_CLOCKS, TABLE_CLOCKS, UpdatePipeline
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, raw, registered, round_saturate
 from fdht_hls.rtl.cell_ports import CellParameters, seen_as
 from fdht_hls.rtl.loading import load_port, row_of, unit_rows

@@ -135,7 +135,7 @@ class _Pipeline:
         raise ConversionError("has no hardware", field="operation", value=step.name)
 
     def _gate(self, gate: str) -> int:
-        return self.own.recurrence.cell.gates.index(gate)
+        return self.own.plan.cell.gates.index(gate)
 
     def _unless_zero(self, value: Any, time: int, name: str) -> Signal:
         """A value, a clock later; 0 in a frame that starts from a zero state."""
@@ -171,7 +171,7 @@ class _Pipeline:
         return self._unless_zero(seen_as(code_shape(step.format), read.data), time, step.name)
 
     def _looked_up(self, name: str, address: Any, step: Step) -> Any:
-        codes = self.own.recurrence.cell.tables[name].codes
+        codes = self.own.plan.cell.tables[name].codes
         init = raw(codes, step.format.width)
         read = self._memory(name, step.format, codes.size, init).read_port()
         self.module.d.comb += read.addr.eq(address)
@@ -189,7 +189,7 @@ class _Pipeline:
 def _bias(module: Module, update: UnitUpdate) -> Any:
     """The bias of all gates of a unit, `PARTS` clocks after its sums."""
     own = update.own
-    shape = data.ArrayLayout(code_shape(own.recurrence.cell.bias.format), own.gates)
+    shape = data.ArrayLayout(code_shape(own.plan.bias.format), own.gates)
     table = own.layout.table(BIAS) if own.layout else None
     load = row_of(update.load, own.layout, table) if own.layout and table else None
     rows, order = own.bias_rows(), own.plan.order.tolist()

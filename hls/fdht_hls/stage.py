@@ -43,6 +43,7 @@ from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.errors import ConversionError, EqualityError, FdhtError
 from fdht_models.experiment import read_experiment
 from fdht_models.stages import Stage, open_stage
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
@@ -140,8 +141,11 @@ def convert_stage(
 
 
 def source_digest() -> str:
-    """Digest of what a conversion depends on in this package: another version converts anew."""
-    return sources_digest(__name__, Path(__file__).parent)
+    """Digest of what a conversion depends on in this package, and of what cells compute: another
+    version converts anew.
+    """
+    sources = sources_digest(__name__, Path(__file__).parent)
+    return digest_of({"sources": sources, "cells": repr(KINDS)})
 
 
 def _write(

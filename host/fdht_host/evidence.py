@@ -14,7 +14,7 @@ from typing import Any
 
 from fdht_hls.estimate import load_estimate
 from fdht_hls.proof import load_proof
-from fdht_host.report import latency_section
+from fdht_host.report.contents import latency_section
 from fdht_models.artifacts import digest_of
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import read_experiment

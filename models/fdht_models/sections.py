@@ -178,7 +178,7 @@ class QuantizationSettings:
         candidate: of the candidate.
         output: of the squashed cell state.
         cell: of the cell state; its truth table has 2**cell entries.
-        recurrent: of what a GRU's reset gate multiplies.
+        recurrent: of W_h h where a gate multiplies it, as in a GRU.
         hidden: of the hidden state.
         head_weights: of the head's weights.
         head_bias: of the head's bias.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from fdht_models.documents import parse_json
+from fdht_models.errors import ArtifactError
 from tests.test_imports import ROOT, sources
 
 #: The one module that parses JSON and TOML, and the one that parses CSV.
@@ -68,6 +71,13 @@ def test_a_parser_elsewhere_is_found(text: str) -> None:
 def test_writing_is_free() -> None:
     tree = ast.parse("import json\njson.dumps({})")
     assert not strays(ROOT / "models" / "fdht_models" / "artifacts.py", tree)
+
+
+def test_what_keras_writes_and_json_has_not_is_read_where_it_is_allowed() -> None:
+    how = {"error": ArtifactError, "remedy": "none"}
+    assert parse_json('{"floor": -Infinity}', "model", strict=False, **how) == {"floor": -math.inf}
+    with pytest.raises(ArtifactError, match="-Infinity is no number in JSON"):
+        parse_json('{"floor": -Infinity}', "model", **how)
 
 
 def test_no_two_modules_of_the_models_have_one_name() -> None:

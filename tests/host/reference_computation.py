@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import Identity
+from fdht_hls.engine import lower
 from fdht_hls.registers import ABI_VERSION
 from fdht_hls.schedule import Schedule
-from fdht_hls.weights import unpack_weights, weight_layout
+from fdht_hls.weights import unpack_weights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -26,8 +27,9 @@ class ReferenceComputation:
     """
 
     def __init__(self, network: QuantizedNetwork, schedule: Schedule | None = None) -> None:
-        self._built_in, self._schedule = network, schedule
-        self._layout = weight_layout(network, schedule) if schedule else None
+        self._built_in = network
+        self._plan = lower(network, schedule) if schedule and schedule.loadable else None
+        self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0
         self._weights_id = network.design_id if self._layout else 0
         self._model = ReferenceModel(network)
@@ -39,9 +41,9 @@ class ReferenceComputation:
         Raises:
             DeviceError: it holds its weights for good.
         """
-        if self._schedule is None or self._layout is None:
+        if self._plan is None:
             raise DeviceError("holds its weights for good", field="reference")
-        loaded = unpack_weights(self._built_in, self._schedule, words)
+        loaded = unpack_weights(self._built_in, self._plan, words)
         self._model = ReferenceModel(loaded)  # with a zero state
         self._weights_id = int(words[0])
 

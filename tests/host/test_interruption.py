@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.accelerator import Accelerator
@@ -171,7 +172,7 @@ CODES = np.random.default_rng(0).integers(0, 256, (5, FIRST.inputs)).astype(np.u
 
 def open_loadable(directory: Path, device: SimulatedDevice) -> Accelerator:
     """An overlay whose core is the integer reference of `FIRST`, with weights to be loaded."""
-    found = LoadableWeights.of(FIRST, SCHEDULE)
+    found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
     assert found is not None
     file = directory.with_suffix(".json")
     found.save(file)

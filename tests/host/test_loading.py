@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host._pynq import allocate
@@ -32,7 +33,7 @@ def opened(directory: Path, *, loadable: bool = True, core_loads: bool = True) -
     """An overlay whose core is the integer reference."""
     files = {}
     if loadable:
-        found = LoadableWeights.of(FIRST, SCHEDULE)
+        found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
         files[WEIGHTS_FILE] = directory.with_suffix(".json")
         found.save(files[WEIGHTS_FILE])

@@ -17,6 +17,7 @@ import fdht_host.testset
 from fdht import pipeline
 from fdht.cli import run as run_command
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.simulator.device import SimulatedDevice
@@ -49,7 +50,7 @@ def write_overlay(build: Path, *, loadable: bool) -> None:
     FIRST.save(root / "network.json")
     files = {"network.json": root / "network.json"}
     if loadable:
-        found = LoadableWeights.of(FIRST, SCHEDULE)
+        found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
         files[WEIGHTS_FILE] = root / WEIGHTS_FILE
         found.save(files[WEIGHTS_FILE])

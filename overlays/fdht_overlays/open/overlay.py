@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
-from fdht_hls.estimate import FAMILIES, Core
+from fdht_hls.engine import EnginePlan, lower
+from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
@@ -19,7 +20,7 @@ from fdht_hls.weights import LoadableWeights
 from fdht_models.artifacts import canonical_json, digest_of
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import find_stage
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
@@ -89,8 +90,9 @@ def collect_open(
     log = work / plan.step(PLACE_AND_ROUTE).log
     placed = read_placed(_read(log), str(log))
     _check_clock(placed, allow_timing_failure)
-    cycles, checked = _cycles(network, schedule, experiment)
-    weights = LoadableWeights.of(network, schedule)
+    core = lower(network, schedule)
+    cycles, checked = _cycles(core, experiment)
+    weights = LoadableWeights.of(network, core)
     build = _build_facts(plan, network, board, used, placed, checked)
     finished = Finished(
         # The tools put the place of a file into the header; equal designs are to be equal files.
@@ -162,18 +164,15 @@ def _check_clock(placed: Placed, allowed: bool) -> None:
         )
 
 
-def _cycles(
-    network: QuantizedNetwork, schedule: Schedule, experiment: Path
-) -> tuple[CycleCount, tuple[str, ...]]:
+def _cycles(core: EnginePlan, experiment: Path) -> tuple[CycleCount, tuple[str, ...]]:
     """Clocks a frame, and what compared the core with the reference."""
     # Verilog of a large core takes a while, which is only worth it where there is a simulation.
     if (experiment / COSIM / REPORT).is_file():
-        verilog = emit_verilog(network, schedule)
+        verilog = emit_verilog(core)
         simulated = simulated_cycles(experiment, hashlib.sha256(verilog.encode()).hexdigest())
         if simulated is not None:
             return simulated, ("fdht cosim",)
-    estimate = Core(network, FAMILIES["zynq7000"], WORD_BYTES).estimate(schedule)
-    return CycleCount(estimate.cycles_per_frame, "estimated"), ()
+    return CycleCount(estimate_rtl(core).cycles_per_frame, "estimated"), ()
 
 
 def _build_facts(

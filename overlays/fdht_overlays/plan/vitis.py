@@ -180,8 +180,8 @@ def _core_files(directory: Path, design: BlockDesign, options: Options) -> dict[
         from fdht_hls.rtl.emit import emit_verilog
         from fdht_hls.rtl.stage import load_design
 
-        network, schedule = load_design(directory, None)
-        return {f"core/{TOP}.v": emit_verilog(network, schedule).encode()}
+        _, plan = load_design(directory, None)
+        return {f"core/{TOP}.v": emit_verilog(plan).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
     open_stage(directory / "hls", "hls").check("project")
     project = directory / "hls" / "project"

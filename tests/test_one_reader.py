@@ -91,6 +91,13 @@ def test_no_two_modules_of_the_models_have_one_name() -> None:
     assert {name for name, count in names.items() if count > 1} <= twins
 
 
+def test_no_module_of_the_host_has_the_name_of_another() -> None:
+    names = Counter(path.name for path in sources() if path.name != "__init__.py")
+    host = {path.name for path in sources() if path.is_relative_to(ROOT / "host")} - {"__init__.py"}
+    # The stage `run` and its command.
+    assert {name for name in host if names[name] > 1} <= {"run.py"}
+
+
 def test_no_two_classes_of_the_models_have_one_name() -> None:
     names = Counter(
         node.name

@@ -15,7 +15,7 @@ from fdht_hls.equality import corner_frames, prove
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings
 from fdht_hls.rtl.stage import clip_of, load_design
-from fdht_hls.stage import EXACT_LIBRARY, LIBRARY
+from fdht_models.directories import EXACT_LIBRARY, LIBRARY, BuildDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training import restore
@@ -87,8 +87,8 @@ def test_conversion_proves_equality_on_ten_thousand_integers(build):
 def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
     """A clip of the data and one of corner cases, the same frames through all four."""
     model, hls = build / "small/model", build / "small/hls"
-    network, schedule = load_design(build / "small", None)
-    clip = clip_of(build / "small", network, 24, seed=17)
+    network, schedule = load_design(BuildDirectory(build / "small"), None)
+    clip = clip_of(BuildDirectory(build / "small"), network, 24, seed=17)
     streams = np.stack([clip, corner_frames(network, len(clip))])
     libraries = {"csim": hls / LIBRARY, "csim_exact": hls / EXACT_LIBRARY}
     keras = restore(model, return_sequences=True, stateful=True, batch=len(streams))

@@ -12,6 +12,7 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
 from fdht_host.simulator import ReferenceEngine, SimulatedDevice
 from fdht_models.artifacts import MANIFEST
+from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import (
     ArtifactError,
     DeviceError,
@@ -267,7 +268,9 @@ def test_a_real_network_through_pynq_equals_the_reference(tmp_path):
         network = sample_network(signed=signed)
         hls = write_hls_stage(tmp_path / f"hls{signed}", network, b"unused")
         overlay = tmp_path / f"overlay{signed}"
-        assert build_simulated_overlay(hls, overlay, get_board("sim"))
+        assert build_simulated_overlay(
+            ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
+        )
         device = SimulatedDevice(engine=lambda directory, manifest, n=network: ReferenceEngine(n))
         generator = np.random.default_rng(3)
         frames = generator.integers(0, 256, (50, 60)).astype(np.uint8)

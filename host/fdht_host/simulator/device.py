@@ -33,12 +33,12 @@ from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
 from fdht_host.simulator.core import Block, ClockRegisters, Faults, FdhtCore
 from fdht_host.simulator.engine import Engine
 from fdht_host.simulator.memory import Memory
+from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_models.interruption import interrupts_held_back
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.boards import Board, get_board
 from fdht_overlays.manifest import OverlayManifest, load_manifest
-from fdht_overlays.simulated import CSIM_LIBRARY
 
 #: Makes the engine of a loaded overlay.
 EngineFactory = Callable[[Path, OverlayManifest], Engine]
@@ -51,7 +51,7 @@ _numbers = itertools.count()
 
 def csimulation(directory: Path, manifest: OverlayManifest) -> Engine:
     """The default engine: the overlay's C simulation."""
-    return CSimulation(directory / CSIM_LIBRARY)
+    return CSimulation(directory / LIBRARY)
 
 
 class SimulatedDevice(Device):

@@ -199,7 +199,7 @@ def search(
     found.check(experiment)
     check_data(experiment)
     check_output(directory)
-    from fdht_models.training.search import search as run_search  # imports TensorFlow
+    from fdht_models.training.rank_search import search as run_search  # imports TensorFlow
 
     return run_search(experiment, directory, found, trials, storage=storage)
 
@@ -234,9 +234,9 @@ def build(name: str, build_directory: Path, board: str) -> tuple[OverlayDirector
 
 def build_into(directory: BuildDirectory, board_name: str) -> tuple[OverlayDirectory, bool]:
     """Builds the overlay of a simulated board; returns it, and whether there was work to do."""
-    from fdht_overlays.boards import get_board
+    from fdht_hls.boards import get_board
     from fdht_overlays.manifest import SIMULATION_FLOW
-    from fdht_overlays.simulated import build_simulated_overlay
+    from fdht_overlays.simulated_overlay import build_simulated_overlay
 
     board = get_board(board_name)
     overlay = directory.overlay(board.name, SIMULATION_FLOW)
@@ -247,7 +247,7 @@ def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]
     """The main job from a shipped checkpoint; every figure shown is made here and now."""
     from fdht.cli.run import report_lines, run_in
     from fdht_host.run import RunSettings
-    from fdht_host.sources import TEST_SET
+    from fdht_host.run_sources import TEST_SET
 
     directory = BuildDirectory(build_directory / DEMO_NAME)
     experiment = load_experiment(DEMO_EXPERIMENT)

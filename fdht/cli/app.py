@@ -157,7 +157,7 @@ def search(
     if as_json:
         emit(result)
     else:
-        from fdht_models.training.search import table
+        from fdht_models.training.rank_search import table
 
         Console(markup=False).print(table(result))
 
@@ -178,7 +178,7 @@ def decompose_layer(
     """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
     from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import load_experiment
-    from fdht_models.tensor.decompose.report import parse_factors, table
+    from fdht_models.tensor.decompose.error_table import parse_factors, table
     from fdht_models.training.options import check_dense_weights, check_output
 
     factors, recipe = parse_factors(ranks), load_experiment(experiment)

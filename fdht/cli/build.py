@@ -17,8 +17,8 @@ from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
+    from fdht_hls.boards import Board
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
-    from fdht_overlays.boards import Board
     from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
@@ -98,7 +98,7 @@ def build(
 ) -> None:
     """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
     from fdht import pipeline
-    from fdht_overlays.boards import get_board
+    from fdht_hls.boards import get_board
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import Options
 
@@ -209,9 +209,9 @@ def _open_work(
     from fdht_hls.rtl.stage import load_design
     from fdht_models.directories import SCHEDULE
     from fdht_overlays.figures import origin_of
-    from fdht_overlays.open.choice import schedule_of_flow
     from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
+    from fdht_overlays.open.parallelism import schedule_of_flow
     from fdht_overlays.open.tools import FLOW
 
     check_board(board)
@@ -349,7 +349,7 @@ def _estimate(
     as_json: bool,
 ) -> None:
     from fdht.cli.bench import emit
-    from fdht_overlays.boards import board_names, get_board
+    from fdht_hls.boards import board_names, get_board
     from fdht_overlays.whatif import draw, table, what_if, zoo_names
 
     if not estimate:

@@ -16,7 +16,7 @@ from fdht_models.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from fdht_models.data.folders import FolderRequest, Problem
-    from fdht_models.data.folders.overview import Overview, Spread
+    from fdht_models.data.folders.reporting.overview import Overview, Spread
 
 #: Problems that are listed one by one.
 _SHOWN = 20
@@ -58,10 +58,14 @@ def data(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Shows what a folder of clips holds, what is wrong with it, and what will be made of it."""
-    from fdht_models.data.folders.checking import check_clips
-    from fdht_models.data.folders.overview import overview_of
-    from fdht_models.data.folders.progress import Bars
-    from fdht_models.data.folders.sheet import check_sheet, choose_clips, draw_sheet
+    from fdht_models.data.folders.reporting.bars import Bars
+    from fdht_models.data.folders.reporting.contact_sheet import (
+        check_sheet,
+        choose_clips,
+        draw_sheet,
+    )
+    from fdht_models.data.folders.reporting.damage import check_clips
+    from fdht_models.data.folders.reporting.overview import overview_of
 
     if split not in _SPLITS:
         raise ConfigError(
@@ -98,7 +102,7 @@ def _request(
     source: str, experiment: str | None, data_root: Path | None, own: dict[str, Any]
 ) -> FolderRequest:
     from fdht_models.data.folders import FolderRequest
-    from fdht_models.data.folders.catalogue import OWN
+    from fdht_models.data.folders.sets import OWN
 
     given = {key: value for key, value in own.items() if value is not None}
     folder = Path(source)
@@ -122,7 +126,7 @@ def _request(
 
 
 def _of_experiment(name: str, root: Path | None) -> FolderRequest:
-    from fdht_models.data.sources import UNKNOWN_ROOT, FolderSource
+    from fdht_models.data.clip_sources import UNKNOWN_ROOT, FolderSource
     from fdht_models.experiment import load_experiment
 
     recipe = load_experiment(name)
@@ -204,7 +208,7 @@ def _spread(spread: Spread | None, form: str) -> str:
 def _print_problems(
     console: Console, overview: Overview, what: str, problems: Sequence[Problem]
 ) -> None:
-    from fdht_models.data.folders.reporting import named_problems
+    from fdht_models.data.folders.reporting.split_report import named_problems
 
     for problem in named_problems(overview.request, overview.listing, problems[:_SHOWN]):
         console.print(printable(f"{what}: {problem.path} {problem.reason}"), soft_wrap=True)

@@ -15,8 +15,8 @@ from fdht.cli.tune import tune
 from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fdht_hls.boards import Board
     from fdht_hls.vitis.project import Target
-    from fdht_overlays.boards import Board
 
 PortBits = Annotated[int, typer.Option(help="Width of the port that reads frames: 64, 128 or 256.")]
 #: Characters of a tool's line that are shown while it runs.
@@ -149,8 +149,8 @@ def resources(
     """Synthesises the core with yosys and counts what it takes of a 7-series device."""
     from fdht.cli.bench import emit
     from fdht.pipeline import experiment_directory
+    from fdht_hls.boards import get_board
     from fdht_hls.rtl.stage import count_experiment
-    from fdht_overlays.boards import get_board
 
     found = get_board(board)
     if found.family != "zynq7000":
@@ -203,8 +203,8 @@ def lint(
 
 def _target(board: str | None) -> Target | None:
     """Part and clock of a board; the packages below know no boards."""
+    from fdht_hls.boards import get_board
     from fdht_hls.vitis.project import Target
-    from fdht_overlays.boards import get_board
 
     if board is None:
         return None

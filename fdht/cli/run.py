@@ -84,7 +84,7 @@ def run(
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
     from fdht.cli.bench import emit
     from fdht_host.run import RunSettings
-    from fdht_host.sources import TEST_SET
+    from fdht_host.run_sources import TEST_SET
 
     settings = RunSettings(
         source or [TEST_SET],
@@ -140,9 +140,9 @@ def _place(
 ) -> tuple[OverlayDirectory, Path]:
     """The overlay to run, and where its reports go."""
     from fdht import pipeline
+    from fdht_hls.boards import get_board
     from fdht_host.choice import find_overlay, overlay_at
     from fdht_models.directories import BuildDirectory
-    from fdht_overlays.boards import get_board
     from fdht_overlays.manifest import load_manifest
 
     if _is_copy(name, build):

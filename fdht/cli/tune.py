@@ -184,10 +184,10 @@ def board_budget(
     """
     from dataclasses import replace
 
+    from fdht_hls.boards import get_board
     from fdht_hls.tuner.budget import parse_shares
     from fdht_models.errors import ConfigError
     from fdht_models.tensor.quantized import WORD_BYTES
-    from fdht_overlays.boards import get_board
     from fdht_overlays.budget import budget_of
 
     found = get_board(board)

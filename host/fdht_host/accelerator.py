@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.boards import get_board
 from fdht_hls.weights import LoadableWeights
 from fdht_host.calls import CallPipeline, Frames, Logits, PhaseTimes, Work
 from fdht_host.driver import FdhtLstm, check_identity, load_core
@@ -20,7 +21,6 @@ from fdht_host.simulator import SimulatedDevice
 from fdht_models.arguments import count, flag, path, seconds
 from fdht_models.errors import ConfigError, DeviceError, ShapeError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import SIMULATION_FLOW, OverlayManifest, load_manifest
 

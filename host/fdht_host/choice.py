@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fdht_hls.boards import Board
 from fdht_models.directories import BuildDirectory, OverlayDirectory, overlays_in
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_overlays.boards import Board
 from fdht_overlays.manifest import load_manifest
 
 #: Directories of overlays that nobody would choose before others: the experimental flow's.

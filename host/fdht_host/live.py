@@ -25,9 +25,9 @@ from fdht_host.video import VideoLabels, decode, features, probe, read_labels
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.media import describe_media, list_pictures, read_picture
 from fdht_models.media.sound import open_sound
+from fdht_models.preprocessing.log_mel import HOP, RATE, WINDOW, frames_in, log_mel
 from fdht_models.preprocessing.protocols import GENERATED, pad_front
 from fdht_models.preprocessing.recording import loudness, scan_recording
-from fdht_models.preprocessing.sound import HOP, RATE, WINDOW, frames_in, log_mel
 from fdht_models.preprocessing.values import read_all_values
 
 #: Decibels of a full-scale sine's; see `fdht_models.preprocessing.recording`.

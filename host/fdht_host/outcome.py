@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from fdht_host.calls import PhaseTimes
 from fdht_host.energy import EnergyResult, unmeasured
 from fdht_host.report import Phase, throughput_section
-from fdht_host.sources import TEST
-from fdht_host.streams import SourceRun
+from fdht_host.run_sources import TEST
+from fdht_host.streaming import SourceRun
 from fdht_host.video import VideoTimes
 from fdht_models.errors import ConfigError, DataError, FdhtError
 

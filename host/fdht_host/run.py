@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.boards import Board, get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
 from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
@@ -26,8 +27,8 @@ from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.power import search_meter
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report import build_report, sound_sections, write_report
-from fdht_host.sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streams import SourceRun, stream_clips, stream_files
+from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
+from fdht_host.streaming import SourceRun, stream_clips, stream_files
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
 from fdht_models.directories import REPORT, OverlayDirectory, network_in
@@ -37,7 +38,6 @@ from fdht_models.stages import Stage, new_directory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
-from fdht_overlays.boards import Board, get_board
 from fdht_overlays.figures import clips_of
 from fdht_overlays.manifest import OverlayManifest, load_manifest
 

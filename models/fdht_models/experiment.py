@@ -19,7 +19,7 @@ from typing import Any
 from fdht_models.artifacts import digest_of, read_json
 from fdht_models.augmentation import AugmentationSettings, check_augmentation
 from fdht_models.data import ClipSource, source_of
-from fdht_models.data.sources import FolderSource
+from fdht_models.data.clip_sources import FolderSource
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, near_matches
 from fdht_models.records import first_difference

@@ -171,7 +171,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Streams:
-    """Whether the network suits live streams; see `fdht_models.training.streams`."""
+    """Whether the network suits live streams; see `fdht_models.training.live_streams`."""
 
     suits: bool
     protocol: str

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdht_hls.boards import Board
 from fdht_hls.registers import REGISTERS, VLNV, WINDOW, Register
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConfigError
-from fdht_overlays.boards import Board
 from fdht_overlays.design import (
     CLOCK,
     CONTROL,

@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
@@ -26,7 +27,6 @@ from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
-from fdht_overlays.boards import Board
 from fdht_overlays.budget import budget_of
 
 #: Slowest pace that is tried, as a multiple of the port's.

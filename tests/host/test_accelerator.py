@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
-from fdht_host.simulator import ReferenceEngine, SimulatedDevice
+from fdht_host.simulator import ReferenceComputation, SimulatedDevice
 from fdht_models.artifacts import MANIFEST
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import (
@@ -20,8 +21,7 @@ from fdht_models.errors import (
     ShapeError,
 )
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
-from fdht_overlays.simulated import build_simulated_overlay
+from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.host import toy_core
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
@@ -271,7 +271,9 @@ def test_a_real_network_through_pynq_equals_the_reference(tmp_path):
         assert build_simulated_overlay(
             ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
         )
-        device = SimulatedDevice(engine=lambda directory, manifest, n=network: ReferenceEngine(n))
+        device = SimulatedDevice(
+            computation=lambda directory, manifest, n=network: ReferenceComputation(n)
+        )
         generator = np.random.default_rng(3)
         frames = generator.integers(0, 256, (50, 60)).astype(np.uint8)
         if signed:

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import LoadableWeights
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import ReferenceEngine, SimulatedDevice
+from fdht_host.simulator import ReferenceComputation, SimulatedDevice
 from fdht_models.directories import LOADABLE, OverlayDirectory
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
-from fdht_overlays.simulated import design_of_network, write_simulated_overlay
+from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
 from tests.host import toy_core
 from tests.host.interrupting import interruptions
@@ -182,7 +182,7 @@ def open_loadable(directory: Path, device: SimulatedDevice) -> Accelerator:
 
 
 def test_after_ctrl_c_while_loading_weights_they_are_the_old_or_refused(tmp_path):
-    device = SimulatedDevice(engine=lambda *_: ReferenceEngine(FIRST, SCHEDULE))
+    device = SimulatedDevice(computation=lambda *_: ReferenceComputation(FIRST, SCHEDULE))
     accelerator = open_loadable(tmp_path / "overlay", device)
     old, new = (ReferenceModel(network).run(CODES) for network in (FIRST, SECOND))
     seen = set()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.choice import find_overlay
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError
-from fdht_overlays.boards import get_board
 
 BOARD = get_board("pynq-z2")
 

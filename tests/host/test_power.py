@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fdht_hls.boards import Board, get_board
 from fdht_host.power import (
     PowerTrace,
     SamplingMeter,
@@ -29,7 +30,6 @@ from fdht_host.power.rapl import Domain, EnergyCounter
 from fdht_host.power.sampling import characterise
 from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
-from fdht_overlays.boards import Board, get_board
 
 SECOND = 1_000_000_000
 

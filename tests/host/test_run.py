@@ -15,10 +15,11 @@ import fdht
 import fdht_host.accelerator
 import fdht_host.testset
 from fdht.cli import run as run_command
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import LoadableWeights
 from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.engine import ReferenceEngine
+from fdht_host.simulator.computation import ReferenceComputation
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import LOADABLE, BuildDirectory
 from fdht_models.errors import ArtifactError
@@ -26,9 +27,8 @@ from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount, Figure, Figures
-from fdht_overlays.simulated import design_of_network, write_simulated_overlay
+from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
 from tests.stage_files import metrics, proof
 
@@ -69,8 +69,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Path
     write_overlay(tmp_path, loadable=loadable)
     with new_stage(tmp_path / "second" / "model", "model", {}) as (directory, _):
         SECOND.save(directory / "network.json")
-    engine = lambda *_: ReferenceEngine(FIRST, SCHEDULE if loadable else None)  # noqa: E731
-    device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
+    computation = lambda *_: ReferenceComputation(FIRST, SCHEDULE if loadable else None)  # noqa: E731
+    device = lambda board: SimulatedDevice(board, computation=computation)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
     clips = SimpleNamespace(frames=CLIPS, labels=labels_of(SECOND), classes=FIRST.classes)
     clips.time_step = None

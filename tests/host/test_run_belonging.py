@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import fdht_host.testset
+from fdht_hls.boards import get_board
 from fdht_host.run import RunSettings
 from fdht_models.artifacts import digest_file
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
-from fdht_overlays.simulated import build_simulated_overlay
+from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests import stage_files
 from tests.host.builds import (
     DATA,

@@ -14,8 +14,8 @@ import fdht_host.live
 import fdht_host.run
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
-from fdht_host.sources import FILE, Source
-from fdht_host.streams import SourceRun, stream_files
+from fdht_host.run_sources import FILE, Source
+from fdht_host.streaming import SourceRun, stream_files
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import (

@@ -13,7 +13,7 @@ from fdht_host import _pynq, board
 from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import load_core
-from fdht_host.simulator import ReferenceEngine, SimulatedDevice
+from fdht_host.simulator import ReferenceComputation, SimulatedDevice
 from fdht_models.errors import ConfigError, DeviceError
 from tests.host import toy_core
 from tests.host.test_interruption import CODES, FIRST, SCHEDULE, SECOND, open_loadable
@@ -57,7 +57,7 @@ def test_an_overlay_that_failed_to_load_half_way_is_noticed(directory, device, m
         raise OSError(5, "Input/output error")
 
     accelerator = Accelerator.open(directory, device=device)
-    monkeypatch.setattr(device, "_engine_factory", fail)
+    monkeypatch.setattr(device, "_computation_factory", fail)
     with pytest.raises(DeviceError, match=r"cannot be loaded \(\[Errno 5\] Input/output error\)"):
         Accelerator.open(directory, device=device)
     assert device.core is None
@@ -86,7 +86,7 @@ def test_closing_the_owner_of_a_device_leaves_a_later_accelerator_its_core(direc
 
 
 def test_weights_that_another_accelerator_loads_are_noticed(tmp_path):
-    device = SimulatedDevice(engine=lambda *_: ReferenceEngine(FIRST, SCHEDULE))
+    device = SimulatedDevice(computation=lambda *_: ReferenceComputation(FIRST, SCHEDULE))
     first = open_loadable(tmp_path / "overlay", device)
     second = Accelerator.open(tmp_path / "overlay", device=device)
     second.load_weights(SECOND)

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.csimulation import CSimulation
 from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
@@ -16,7 +17,6 @@ from fdht_host.simulator import SimulatedDevice
 from fdht_models.artifacts import MANIFEST, digest_file
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_overlays.bitfile import BitFile, simulated_bitfile, write_bitfile
-from fdht_overlays.boards import get_board
 from tests.host import toy_core
 
 

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from fdht_models.benchmarks import processes, train
+from fdht_models.benchmarks.contestant_process import timed
 from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
 from fdht_models.benchmarks.machine import ProcessorTime, cores, disturbance
-from fdht_models.benchmarks.steps import TrainingStep, build_step
-from fdht_models.benchmarks.worker import timed
+from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import ConfigError, MeasurementError, ShapeError, ToolError
 from fdht_models.tensor.formats import format_from
 from fdht_models.tensor.recurrent import RecurrentShape

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_models.data import DATASETS, cache, load_clips, loading
+from fdht_models.data import DATASETS, cache, generated, load_clips
 from fdht_models.data.blocks import Request
 from fdht_models.errors import ArtifactError
 
@@ -18,13 +18,13 @@ from fdht_models.errors import ArtifactError
 def generations(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     """Collects a request each time clips are generated and not read."""
     made: list[Request] = []
-    generate = loading.generate_blocks
+    generate = generated.generate_blocks
 
     def count(request: Request, workers: int | None = None) -> Iterator[np.ndarray]:
         made.append(request)
         return generate(request, workers)
 
-    monkeypatch.setattr(loading, "generate_blocks", count)
+    monkeypatch.setattr(generated, "generate_blocks", count)
     return made
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fdht_models.data import DATASETS, blocks, load_clips, packages, pictures, render_clips
+from fdht_models.data import DATASETS, blocks, load_clips, packages, photographs, render_clips
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.features import features_of
 
@@ -195,7 +195,7 @@ def _forget() -> None:
     from fdht_models.data import watch
 
     packages.digits.cache_clear()
-    pictures.load_picture.cache_clear()
+    photographs.load_picture.cache_clear()
     watch.recordings.cache_clear()
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fdht_models.data.folders import FolderRequest, list_folder, load_folder, shards
-from fdht_models.data.folders.folds import assign_splits
-from fdht_models.data.folders.names import UCF11
-from fdht_models.data.folders.vectors import FULL_SCALE
+from fdht_models.data.folders import FolderRequest, list_folder, load_folder
+from fdht_models.data.folders.decoding import shards
+from fdht_models.data.folders.published.class_names import UCF11
+from fdht_models.data.folders.published.cnn_features import FULL_SCALE
+from fdht_models.data.folders.splits import assign_splits
 from fdht_models.data.selection import source_of
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.preprocessing import ClipInputs, Preprocessing, Sampling, Values, read_clip

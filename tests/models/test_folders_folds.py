@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fdht_models.data.folders import FOLDER_SETS, Clip, FolderRequest, Listing, load_folder
-from fdht_models.data.folders.folds import assign_splits, group_folds, leaky_folds
+from fdht_models.data.folders.splits import assign_splits, group_folds, leaky_folds
 from fdht_models.errors import ConfigError, DataError
 from tests.models.folders_samples import SIZE, ucf11
 

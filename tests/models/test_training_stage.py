@@ -26,9 +26,9 @@ from fdht_models.training import (
     checkpoint,
     evaluate,
     load_checkpoint,
+    model_stage,
     recipe,
     restore,
-    stage,
     train_stage,
     write_checkpoint,
 )
@@ -79,7 +79,7 @@ def shipped(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """The small experiment's checkpoint, as if it shipped."""
     path = write_checkpoint(trained / "model", tmp_path / "small.npz")
     monkeypatch.setattr(checkpoint, "checkpoint_path", lambda _: path)
-    monkeypatch.setattr(stage, "checkpoint_path", lambda _: path)
+    monkeypatch.setattr(model_stage, "checkpoint_path", lambda _: path)
     monkeypatch.setattr(recipe, "checkpoint_path", lambda _: path)
     yield path
 
@@ -413,6 +413,6 @@ def test_test_clips_that_cannot_be_read_are_told_before_the_training(
         raise AssertionError("trained")
 
     monkeypatch.setattr(source, "load", fails)
-    monkeypatch.setattr(stage, "from_scratch", unwanted)
+    monkeypatch.setattr(model_stage, "from_scratch", unwanted)
     with pytest.raises(DataError, match="test: is damaged"):
         train(tmp_path / "small")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from amaranth.lib import wiring
 
+from fdht_hls.boards import get_board
 from fdht_hls.registers import BY_NAME, REGISTERS, VLNV, WINDOW
 from fdht_models.errors import ConfigError
 from fdht_overlays import design
-from fdht_overlays.boards import get_board
 from fdht_overlays.hwh import CORE, CORE_ADDRESS, fabric_clock, write_hwh
 
 # The one place that imports pynq knows how to keep it quiet.

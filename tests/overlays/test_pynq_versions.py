@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.registers import REGISTERS, VLNV, WINDOW
 from fdht_overlays.bitfile import BitFile, write_bitfile
-from fdht_overlays.boards import get_board
 from fdht_overlays.design import CORE, CORE_ADDRESS, MASTERS
 from fdht_overlays.hwh import write_hwh
 

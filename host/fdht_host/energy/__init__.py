@@ -2,7 +2,7 @@
 
 from fdht_host.energy.evaluation import WithinNoiseError
 from fdht_host.energy.results import EnergyResult, EnergySettings, Kind, Window
-from fdht_host.energy.running import Clock, measure, measure_cpu, unmeasured
+from fdht_host.energy.windows import Clock, measure, measure_cpu, unmeasured
 
 __all__ = [
     "Clock",

@@ -7,9 +7,9 @@ search.reason  # why
 
 from fdht_host.power.finding import MeterSearch, find_meter, search_meter
 from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
+from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.power.rapl import rapl_meter
 from fdht_host.power.sampling import SamplingMeter
-from fdht_host.power.simulated import SimulatedMeter
 
 __all__ = [
     "MeterSearch",

@@ -1,6 +1,6 @@
 """The report of a run: `report.json` and a self-contained `report.html`."""
 
-from fdht_host.report.build import (
+from fdht_host.report.contents import (
     KINDS,
     PAIRS,
     PHASES,

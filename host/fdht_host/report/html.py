@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fdht_host.report.answers import answers_view, class_rows
-from fdht_host.report.build import PAIRS, PHASES, validate
+from fdht_host.report.clip_rows import answers_view, class_rows
+from fdht_host.report.contents import PAIRS, PHASES, validate
 from fdht_host.report.plots import drawn_plots
 from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
 from fdht_models.artifacts import write_json, write_text

@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from fdht_host.report import figures
-from fdht_host.report.answers import SHOWN_SOURCES
-from fdht_host.report.build import PHASES
+from fdht_host.report.clip_rows import SHOWN_SOURCES
+from fdht_host.report.contents import PHASES
 
 _UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
 

@@ -9,14 +9,14 @@ the C simulation; time is virtual; the power of such a board is modelled.
 """
 
 from fdht_host.simulator.clock import Segment, VirtualClock
-from fdht_host.simulator.core import Faults
+from fdht_host.simulator.computation import CoreComputation, ReferenceComputation
 from fdht_host.simulator.device import SimulatedDevice
-from fdht_host.simulator.engine import Engine, ReferenceEngine
+from fdht_host.simulator.logic import Faults
 
 __all__ = [
-    "Engine",
+    "CoreComputation",
     "Faults",
-    "ReferenceEngine",
+    "ReferenceComputation",
     "Segment",
     "SimulatedDevice",
     "VirtualClock",

@@ -19,7 +19,7 @@ from fdht_models.artifacts import write_json, write_text
 from fdht_models.data import SPLITS
 from fdht_models.errors import ConfigError, NumericError, ToolError, near_matches
 from fdht_models.experiment import Experiment, load_experiment, without_roots
-from fdht_models.training.stage import train_stage
+from fdht_models.training.model_stage import train_stage
 from fdht_models.zoo import row as zoo_row
 
 #: Version of the result's layout.
@@ -228,7 +228,7 @@ def table(result: Mapping[str, Any]) -> Table:
 def _plot(result: Mapping[str, Any]) -> str:
     """Accuracy over parameters and over MACs, quantised (filled) and float (hollow), as SVG."""
     try:
-        from fdht_models.benchmarks.plot import accuracy_plot
+        from fdht_models.benchmarks.format_plot import accuracy_plot
     except ImportError as error:
         raise ToolError(
             f"{error.name} is not installed", remedy="install it: pip install matplotlib"

@@ -12,7 +12,7 @@ from fdht_models.errors import MeasurementError
 from fdht_models.workers import WorkerProcess, error_of, module_command
 
 #: What is run for each contestant.
-COMMAND = module_command("fdht_models.benchmarks.worker")
+COMMAND = module_command("fdht_models.benchmarks.contestant_process")
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",  # all on processors, since tednet's step is
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fdht_models.data.clip_sets import ClipSet
 from fdht_models.data.logistic import logistic_predictions, logistic_predictions_in_parts
 from fdht_models.data.packages import REMEDY
-from fdht_models.data.types import ClipSet
 from fdht_models.errors import DataError, ShapeError
 
 #: Rows of the table.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.types import DataSet
+from fdht_models.data.clip_sets import DataSet
 from fdht_models.errors import DataError
 from fdht_models.workers import ONE_THREAD, WorkerProcess, module_command
 
@@ -100,7 +100,7 @@ class _Worker:
     """One worker process, and what comes through its pipe."""
 
     def __init__(self, request: Request, ranges: list[tuple[int, int]]) -> None:
-        self._process = WorkerProcess(module_command("fdht_models.data.worker"), ONE_THREAD)
+        self._process = WorkerProcess(module_command("fdht_models.data.block_process"), ONE_THREAD)
         # What it says instead of clips tells why it ended.
         with suppress(OSError):
             self._process.send(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
 from fdht_models.data.blocks import Request
-from fdht_models.data.types import ClipSet
+from fdht_models.data.clip_sets import ClipSet
 from fdht_models.versions import package_versions
 
 _STAGE = "clips"

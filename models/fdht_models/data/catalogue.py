@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fdht_models.data.folders.catalogue import FOLDER_SETS
+from fdht_models.data.clip_sets import DataSet
+from fdht_models.data.folders.sets import FOLDER_SETS
 from fdht_models.data.motion import MOTION
-from fdht_models.data.types import DataSet
 from fdht_models.data.watch import WATCH
 from fdht_models.errors import ConfigError, near_matches
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
 from fdht_models.data.cache import write_frames
-from fdht_models.data.folders.catalogue import OWN
-from fdht_models.data.sources import ClipSource, MeanPictures
-from fdht_models.data.types import ClipSet
+from fdht_models.data.clip_sets import ClipSet
+from fdht_models.data.clip_sources import ClipSource, MeanPictures
+from fdht_models.data.folders.sets import OWN
 from fdht_models.errors import ArtifactError, ConfigError
 
 _STAGE = "mixed-clips"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.data.types import ClipSet
+from fdht_models.data.clip_sets import ClipSet
 from fdht_models.errors import ConfigError
 from fdht_models.kerasapi import tf
 

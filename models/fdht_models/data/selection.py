@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.data.catalogue import DATASETS, get_dataset
+from fdht_models.data.clip_sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest
-from fdht_models.data.folders.catalogue import OWN
-from fdht_models.data.folders.own_request import KINDS, refuse_of_other_kinds
+from fdht_models.data.folders.own.own_settings import KINDS, refuse_of_other_kinds
+from fdht_models.data.folders.sets import OWN
 from fdht_models.data.mixed import mixed
-from fdht_models.data.sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.errors import ConfigError, near_matches
 
 #: Settings of a set in a user's folder, which generated sets do not have.

@@ -10,7 +10,7 @@ from typing import Any
 from fdht_models.errors import ConfigError
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS
 from fdht_models.kerasfile.layers import MODELS, Layer, class_of, damaged, layer_of, snake_case
-from fdht_models.kerasfile.nodes import Node, Reference, node_of, references
+from fdht_models.kerasfile.references import Node, Reference, node_of, references
 
 #: The class of a model's inputs.
 INPUT = "InputLayer"

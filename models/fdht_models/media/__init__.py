@@ -20,7 +20,7 @@ here needs TensorFlow.
 """
 
 from fdht_models.media.description import MediaInfo, describe_media
-from fdht_models.media.pictures import Pictures, is_picture, list_pictures
+from fdht_models.media.picture_folders import Pictures, is_picture, list_pictures
 from fdht_models.media.pixels import PixelConverter, shown_size
 from fdht_models.media.sound import Sound, open_sound, read_sound
 from fdht_models.media.sparse import decode_frames

@@ -15,7 +15,7 @@ from fdht_models.media.exif import turn_of_picture
 from fdht_models.media.messages import MissingStreamError, empty, unreadable
 from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.packets import PacketReader
-from fdht_models.media.pictures import list_pictures
+from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import shown_size
 from fdht_models.media.structure import Ending
 from fdht_models.media.table import Clock

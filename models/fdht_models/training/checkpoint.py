@@ -18,7 +18,7 @@ from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
 from fdht_models.records import read_record
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.training.arrays import Weights, read_arrays, write_arrays
+from fdht_models.training.array_files import Weights, read_arrays, write_arrays
 
 #: Labels of the two models in a file of weights.
 FLOAT, QUANTIZED = "float", "quantized"

@@ -21,15 +21,15 @@ from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras, tf
 from fdht_models.tensor.decompose import Fitting
-from fdht_models.tensor.decompose.recurrent import (
+from fdht_models.tensor.decompose.error_table import rank_text, ranks_of, row
+from fdht_models.tensor.decompose.recurrent_weights import (
     CellDecomposition,
     DenseCell,
     decompose_cell,
     scaled_shape,
 )
-from fdht_models.tensor.decompose.report import rank_text, ranks_of, row
 from fdht_models.tensor.recurrent import RecurrentShape
-from fdht_models.training.arrays import Weights, read_arrays, write_arrays
+from fdht_models.training.array_files import Weights, read_arrays, write_arrays
 from fdht_models.training.dense import DenseLayer, load_dense
 from fdht_models.training.display import Display
 from fdht_models.training.models import HEAD, LSTM, float_classifier, weights_of

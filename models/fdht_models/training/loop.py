@@ -22,7 +22,7 @@ from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, NumericError
 from fdht_models.kerasapi import tf
 from fdht_models.records import read_record
-from fdht_models.training.arrays import read_arrays, write_arrays
+from fdht_models.training.array_files import read_arrays, write_arrays
 from fdht_models.training.display import Display, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
 from fdht_models.training.division import divide

@@ -12,7 +12,7 @@ from fdht_models.data import ClipSet
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.training.arrays import Weights
+from fdht_models.training.array_files import Weights
 from fdht_models.training.calibrate import balance, choose_formats
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.display import Display

@@ -15,17 +15,17 @@ import numpy as np
 
 from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.kerasapi import keras, tf
-from fdht_models.kerasfile.cells import gate_functions
+from fdht_models.kerasfile.recurrent_settings import gate_functions
 from fdht_models.layers.contract import initial_deviations
 from fdht_models.layers.gru import TensorGRU
 from fdht_models.layers.lstm import TensorLSTM
 from fdht_models.tensor.decompose import Fitting
-from fdht_models.tensor.decompose.arrays import Arrays
-from fdht_models.tensor.decompose.recurrent import (
+from fdht_models.tensor.decompose.recurrent_weights import (
     CellDecomposition,
     cell_from_keras,
     decompose_cell,
 )
+from fdht_models.tensor.decompose.unfolding import Arrays
 from fdht_models.tensor.formats import Format
 from fdht_models.tensor.recurrent import RecurrentShape
 

@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.bus import MAX_BURST
-from fdht_overlays.open.ports import ADDRESS_BITS
+from fdht_overlays.open.ps7 import ADDRESS_BITS
 from fdht_overlays.open.skid import Skid
 
 #: Responses and burst kinds (ARM IHI 0022, A3.4).

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.engine import Engine
@@ -28,7 +29,6 @@ from fdht_models.artifacts import digest_of
 from fdht_models.directories import SCHEDULE
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import Board
 from fdht_overlays.hwh import fabric_clock
 from fdht_overlays.open import tools
 from fdht_overlays.open.shell import TOP, Shell

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
@@ -20,7 +21,6 @@ from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board
 from fdht_overlays.figures import figures_of
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts

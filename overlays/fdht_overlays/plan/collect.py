@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
@@ -24,7 +25,6 @@ from fdht_models.directories import (
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board
 from fdht_overlays.figures import figures_of
 from fdht_overlays.manifest import BuildFacts, CycleCount, PowerFacts, TimingFacts
 from fdht_overlays.plan.package import (

@@ -27,7 +27,7 @@ from fdht_overlays.manifest import (
     OverlayManifest,
 )
 from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.simulated import design_of_network
+from fdht_overlays.simulated_overlay import design_of_network
 
 #: Below the overlay: what the tools reported.
 REPORTS = "reports"

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import load_estimate
 from fdht_models.directories import ESTIMATE, ConversionDirectory
 from fdht_models.errors import ArtifactError
-from fdht_overlays.boards import Board
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
 
 #: How people call the resources.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.schedule import check_schedule, load_schedule
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.project import TOP, source_files
@@ -24,7 +25,6 @@ from fdht_models.directories import (
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import Board
 from fdht_overlays.plan.needs import Need
 from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of

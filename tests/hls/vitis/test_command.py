@@ -55,7 +55,7 @@ def test_a_board_gives_part_and_clock(tool, capsys):
     assert code == 0, error
     (directory,) = (tool.synthesis).iterdir()
     settings = (directory / "work" / "settings.tcl").read_text()
-    from fdht_overlays.boards import get_board
+    from fdht_hls.boards import get_board
 
     board = get_board("kv260")
     assert directory.name == board.part.name

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import get_board
 from fdht_overlays.figures import origin_of
 from fdht_overlays.golden import load_golden
 from fdht_overlays.hwh import CORE

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.csimulation import pack_frames
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.engine import Engine
@@ -21,9 +22,8 @@ from fdht_models.experiment import load_experiment
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
-from fdht_overlays.open.choice import choose_schedule, open_budget
 from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
+from fdht_overlays.open.parallelism import choose_schedule, open_budget
 from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.simulation import (
     SimulatedSystem,

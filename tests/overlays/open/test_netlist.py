@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
-from fdht_overlays.boards import get_board
 from fdht_overlays.open.flow import NETLIST, open_plan
 from fdht_overlays.open.shell import TOP
 from fdht_overlays.plan.plan import BuildPlan

@@ -8,13 +8,13 @@ import shutil
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, digest_file, read_json, write_json
 from fdht_models.directories import LOADABLE, BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import collect

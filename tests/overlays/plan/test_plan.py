@@ -11,9 +11,9 @@ import tarfile
 
 import pytest
 
+from fdht_hls.boards import board_names, get_board
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_overlays.boards import board_names, get_board
 from fdht_overlays.plan.archive import archive_bytes, write_archive
 from fdht_overlays.plan.needs import Need
 from fdht_overlays.plan.plan import PLAN, BuildPlan, Step

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
-from fdht_overlays.boards import get_board
 from fdht_overlays.plan.collect import collect
 from fdht_overlays.plan.running import Phases, run_plan
 from tests.hls.vitis.standin import LOGS

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import BuildDirectory
 from fdht_overlays.bitfile import SYNC_WORD, BitFile
-from fdht_overlays.boards import get_board
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.vitis import Options, vitis_plan

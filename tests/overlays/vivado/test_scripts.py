@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from fdht_hls.boards import board_names, get_board
 from fdht_hls.registers import REGISTERS, VLNV, present
 from fdht_models.errors import ConfigError
-from fdht_overlays.boards import board_names, get_board
 from fdht_overlays.vivado.design import MASTERS, Master, block_design, core_names, masters_of
 from fdht_overlays.vivado.scripts import steps_of
 from tests.overlays.vivado.model import Effects

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fdht_models.data.folders import own_request
-from fdht_models.data.folders.catalogue import OWN, get_folder_set, own_set
-from fdht_models.data.folders.own import OwnLayout
-from fdht_models.data.folders.types import (
+import fdht_models.data.folders.own.own_settings as own_settings
+from fdht_models.data.folders.listing import (
     ARRAYS,
     BY_TABLE,
     GROUP_DISJOINT,
@@ -21,7 +19,9 @@ from fdht_models.data.folders.types import (
     VIDEO,
     FolderSet,
 )
-from fdht_models.data.folders.vectors import FULL_SCALE, LENGTH
+from fdht_models.data.folders.own.own_listing import OwnLayout
+from fdht_models.data.folders.published.cnn_features import FULL_SCALE, LENGTH
+from fdht_models.data.folders.sets import OWN, get_folder_set, own_set
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.features import get_feature
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, Sound, Spikes, Values
@@ -110,7 +110,7 @@ class FolderRequest:
     def folder_set(self) -> FolderSet:
         """The published set, or the set of own clips of this kind, pattern and classes."""
         if self.name == OWN:
-            kind = self.kind or own_request.KINDS[0]
+            kind = self.kind or own_settings.KINDS[0]
             return own_set(
                 OwnLayout(kind, self.pattern, self.classes, self.inputs, self.full_scale)
             )
@@ -126,7 +126,7 @@ class FolderRequest:
             check(getattr(self, field), field)
         own = {
             field: check(getattr(self, field), field)
-            for field, check in own_request.CHECKS.items()
+            for field, check in own_settings.CHECKS.items()
             if getattr(self, field) is not None
         }
         known = replace(self, **own).folder_set
@@ -139,11 +139,11 @@ class FolderRequest:
         rule = _choose(self.fold_rule, known.rules, "fold_rule", known)
         if self.name == OWN:
             own["kind"] = known.kind
-            own_request.check_own(known.kind, self.pattern, self.inputs)
+            own_settings.check_own(known.kind, self.pattern, self.inputs)
         else:
-            own_request.refuse_of_others(self.name, list(own))
+            own_settings.refuse_of_others(self.name, list(own))
         if self.test_groups is not None:
-            own_request.check_test_groups(rule, self.folds, self.fold)
+            own_settings.check_test_groups(rule, self.folds, self.fold)
         folds = self._folds(known, rule)
         if self.fold >= folds:
             raise ConfigError(
@@ -242,9 +242,9 @@ class FolderRequest:
         return Preprocessing(sampling, values=Values(LENGTH, FULL_SCALE))
 
     def _sound(self) -> Sound:
-        level = own_request.LEVEL if self.level is None else self.level
-        floor = own_request.FLOOR if self.floor is None else self.floor
-        trim = own_request.TRIM if self.trim is None else self.trim
+        level = own_settings.LEVEL if self.level is None else self.level
+        floor = own_settings.FLOOR if self.floor is None else self.floor
+        trim = own_settings.TRIM if self.trim is None else self.trim
         return Sound(self.bands, self.stack, "energy", level, floor, trim)
 
     def decoding(self, split: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ A key picture that is shown refreshes all references (5.9.2).
 
 from __future__ import annotations
 
-from fdht_models.media.coding.types import Picture, Unproven
+from fdht_models.media.coding.coded_picture import Picture, Unproven
 
 _SEQUENCE, _DELIMITER, _HEADER, _FRAME, _REDUNDANT = 1, 2, 3, 6, 7
 _HARMLESS = {_DELIMITER, 4, 5, 8, 15}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fdht_models.media.coding.bits import Bits, header, trimmed, units
-from fdht_models.media.coding.types import Picture, Unproven
+from fdht_models.media.coding.coded_picture import Picture, Unproven
 
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 #: Messages, delimiters and filling, besides the above. Partitions, layers and views are not read.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fdht_models.media.coding.bits import Bits, header, trimmed, units
-from fdht_models.media.coding.types import Picture, Unproven
+from fdht_models.media.coding.coded_picture import Picture, Unproven
 
 _IDR, _CRA, _LAST_INTRA = (19, 20), 21, 23
 _SUBLAYER_LAST, _RASL, _RADL = 15, (8, 9), (6, 7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fdht_models.media.coding.types import Picture, Unproven
+from fdht_models.media.coding.coded_picture import Picture, Unproven
 
 _QUANTISERS, _CODES = b"\xff\xdb", b"\xff\xc4"
 _HALF = 0x7F80

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from fdht_models.media.coding.types import Picture, Unproven
+from fdht_models.media.coding.coded_picture import Picture, Unproven
 
 _START = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _PICTURE, _SEQUENCE, _EXTENSION, _GROUP, _VOP = 0x00, 0xB3, 0xB5, 0xB8, 0xB6

@@ -6,7 +6,7 @@ annex B (superframes).
 
 from __future__ import annotations
 
-from fdht_models.media.coding.types import Picture, Unproven
+from fdht_models.media.coding.coded_picture import Picture, Unproven
 
 _MARKER = 0b110
 

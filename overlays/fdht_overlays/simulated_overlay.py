@@ -1,0 +1,198 @@
+"""Builds the overlay of a simulated board: the C simulation in the place of a bitstream."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fdht_hls.boards import Board
+from fdht_hls.estimate import estimate_of_manifest
+from fdht_hls.registers import VLNV
+from fdht_models.artifacts import OVERLAY, digest_of
+from fdht_models.directories import (
+    EXPERIMENT,
+    GOLDEN,
+    LIBRARY,
+    LOADABLE,
+    NETWORK,
+    SCHEDULE,
+    ConversionDirectory,
+    OverlayDirectory,
+    network_in,
+)
+from fdht_models.errors import ConfigError
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.versions import package_versions
+from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
+from fdht_overlays.figures import clips_of, figures_of
+from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
+from fdht_overlays.hwh import fabric_clock, hwh_text
+from fdht_overlays.manifest import (
+    NO_FIGURES,
+    SIMULATION_FLOW,
+    ClipFacts,
+    CycleCount,
+    Figures,
+    Format,
+    InputLayout,
+    OverlayManifest,
+    ResultLayout,
+)
+
+#: Raised when this module writes something else from the same inputs.
+_BUILDER_VERSION = 2
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedDesign:
+    """What a simulated overlay is made of.
+
+    Args:
+        experiment: its name; any name that a file can have.
+        design_id: 64 bits, as the core's identity registers show it.
+        input: layout of the frames.
+        results: layout of the results.
+        cycles_per_frame: of the core.
+        golden: frames and the results that the reference gives for them.
+        files: files to copy, by their name in the overlay; `csim.so` among them.
+        clips: what the network was trained on; None: nobody knows.
+        figures: of training and conversion.
+    """
+
+    experiment: str
+    design_id: int
+    input: InputLayout
+    results: ResultLayout
+    cycles_per_frame: CycleCount
+    golden: GoldenVectors
+    files: Mapping[str, Path]
+    clips: ClipFacts | None = None
+    figures: Figures = NO_FIGURES
+
+
+def build_simulated_overlay(
+    conversion: ConversionDirectory, overlay: OverlayDirectory, board: Board
+) -> bool:
+    """Builds a simulated board's overlay from a converted experiment.
+
+    Args:
+        conversion: what `fdht convert` wrote.
+        overlay: to write.
+        board: a simulated board.
+
+    Returns:
+        False if nothing had changed, so that nothing was done.
+
+    Raises:
+        ConfigError: the board is not a simulated one.
+        ArtifactError: an input is missing or damaged, or the overlay cannot be written.
+    """
+    _check_simulated(board)
+    stage = conversion.open()
+    names = [LIBRARY, NETWORK, *filter(stage.holds, (LOADABLE, EXPERIMENT, SCHEDULE))]
+    # A library that was damaged since the conversion would end the process that loads it.
+    files = {name: stage.file(name) for name in names}
+    paced = estimate_of_manifest(stage.manifest, conversion.manifest)
+    figures = figures_of(stage)
+    inputs = {
+        "builder": _BUILDER_VERSION,
+        "board": digest_of(asdict(board)),
+        "figures": digest_of(asdict(figures)),
+        **{name: stage.files[name] for name in names},
+    }
+    if overlay.is_current(inputs):
+        return False
+    cycles = CycleCount(paced.cycles_per_frame, paced.kind)
+    design = design_of_network(network_in(stage), cycles, files, figures)
+    write_simulated_overlay(design, overlay, board, inputs)
+    return True
+
+
+def design_of_network(
+    network: QuantizedNetwork,
+    cycles: CycleCount,
+    files: Mapping[str, Path],
+    figures: Figures = NO_FIGURES,
+) -> SimulatedDesign:
+    """The overlay's contents for a quantised network; runs the reference for golden vectors."""
+    layout = InputLayout(
+        network.inputs,
+        Format(**network.input_format.to_json()),
+        network.frame_bytes,
+        network.feature,
+        tuple(network.frame_shape),
+    )
+    results = ResultLayout(
+        tuple(str(label) for label in network.classes),
+        Format(**network.logit_format.to_json()),
+        network.result_bytes,
+    )
+    frames = golden_frames(layout)
+    golden = GoldenVectors(frames, ReferenceModel(network).run(frames))
+    what = (network.name, network.design_id, layout, results, cycles, golden, files)
+    return SimulatedDesign(*what, clips_of(network), figures)
+
+
+def write_simulated_overlay(
+    design: SimulatedDesign, directory: OverlayDirectory, board: Board, inputs: Mapping[str, Any]
+) -> OverlayManifest:
+    """Writes the stage directory, whole or not at all.
+
+    Args:
+        design: what it holds.
+        directory: to write.
+        board: a simulated board.
+        inputs: digests of all that the design was made from.
+
+    Raises:
+        ConfigError: the board is not a simulated one.
+        ArtifactError: the overlay cannot be written.
+    """
+    _check_simulated(board)
+    clock = fabric_clock(board.clock_mhz)
+    tools = {"fdht": "unknown", **package_versions("fdht", "numpy")}
+    manifest = OverlayManifest(
+        design_id=f"{design.design_id:016x}",
+        experiment=design.experiment,
+        board=board.name,
+        flow=SIMULATION_FLOW,
+        vlnv=VLNV,
+        clock_mhz=clock.mhz,
+        input=design.input,
+        results=design.results,
+        cycles_per_frame=design.cycles_per_frame,
+        bitstream=f"{design.experiment}.bit",
+        handoff=f"{design.experiment}.hwh",
+        golden=GOLDEN,
+        weights=LOADABLE if LOADABLE in design.files else None,
+        tools=tools,
+        clips=design.clips,
+        figures=design.figures,
+    )
+    header_part = board.part.device.removeprefix("xc") + board.part.package
+    with directory.write(inputs, tools) as (temporary, extra):
+        extra[OVERLAY] = manifest.to_json()
+        write_bitfile(
+            temporary / manifest.bitstream, simulated_bitfile(design.design_id, header_part)
+        )
+        (temporary / manifest.handoff).write_text(
+            hwh_text(board, clock, loadable=manifest.weights is not None), encoding="utf-8"
+        )
+        save_golden(temporary / manifest.golden, design.golden)
+        for name, path in design.files.items():
+            shutil.copyfile(path, temporary / name)
+    return manifest
+
+
+def _check_simulated(board: Board) -> None:
+    if not board.simulated:
+        raise ConfigError(
+            "is a real board, which runs no C simulation",
+            field="board",
+            value=board.name,
+            remedy="use --board sim, or build a bitstream",
+        )

@@ -235,7 +235,7 @@ def experiment_in(stage: Stage) -> Experiment:
     """
     from fdht_models.experiment import read_experiment  # takes a while, for all kinds of data
 
-    return read_experiment(stage.file(EXPERIMENT))
+    return read_experiment(stage.file(EXPERIMENT), stage.again)
 
 
 def overlays_in(path: Path) -> list[OverlayDirectory]:

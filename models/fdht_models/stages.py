@@ -63,6 +63,11 @@ class Stage:
         return None if found is None else str(found)
 
     @property
+    def again(self) -> str:
+        """What the user can do about a file that cannot be used."""
+        return _again(self.name)
+
+    @property
     def files(self) -> Mapping[str, str]:
         """Digests by file name."""
         files: Mapping[str, str] = self.manifest["files"]
@@ -82,14 +87,13 @@ class Stage:
             ArtifactError: the stage wrote no such file, or it is gone or another one since.
         """
         path = self.directory / name
-        again = _again(self.name)
         if not self.holds(name):
-            raise ArtifactError("is not in the manifest", field=str(path), remedy=again)
+            raise ArtifactError("is not in the manifest", field=str(path), remedy=self.again)
         if not path.is_file():
-            raise ArtifactError("is missing", field=str(path), remedy=again)
+            raise ArtifactError("is missing", field=str(path), remedy=self.again)
         if _digest(path) != self.files[name]:
             raise ArtifactError(
-                "differs from its digest in the manifest", field=str(path), remedy=again
+                "differs from its digest in the manifest", field=str(path), remedy=self.again
             )
         return path
 

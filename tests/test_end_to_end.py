@@ -172,9 +172,10 @@ def test_an_overlay_s_directory_alone_is_run(build, video, tmp_path):
     shutil.copytree(build / "small/overlay/sim", tmp_path / "sim")
     shutil.copyfile(video, tmp_path / "v.mkv")
     arguments = ["run", "./sim", "--source", "test", "--source", "v.mkv", "--json"]
+    paths = os.pathsep.join(map(os.path.abspath, sys.path))
     done = subprocess.run(
         [sys.executable, "-c", ON_A_BOARD, *arguments],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -376,10 +376,11 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
         ArtifactError: an unknown schema version, an unknown or missing key, a wrong type or value.
     """
     version = value.get("schema_version") if isinstance(value, Mapping) else None
+    later = {"clips": None, "figures": asdict(NO_FIGURES)}
     if isinstance(value, Mapping) and type(version) is int and version == 1:
-        version = SCHEMA_VERSION
-        later = {"clips": None, "figures": asdict(NO_FIGURES)}
-        value = {**later, **value, "schema_version": version}
+        if not later.keys() & value.keys():
+            version = SCHEMA_VERSION
+            value = {**value, **later, "schema_version": version}
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"expected {SCHEMA_VERSION}",

@@ -22,6 +22,7 @@ from fdht_models.directories import EXACT_LIBRARY, LIBRARY, BuildDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training import restore
+from tests.stage_files import reseal
 
 RECIPE = """
 description = "a small recipe for the tests"
@@ -241,11 +242,9 @@ def test_a_bitstream_of_another_model_is_refused(build, capsys, tmp_path):
     other = tmp_path / "build"
     shutil.copytree(build / "small", other / "small")
     shutil.rmtree(other / "small/hls")  # so that the overlay is not brought up to date
-    manifest = other / "small/overlay/sim/csim/manifest.json"
-    value = json.loads(manifest.read_text())
-    shown = value["overlay"]["design_id"]
-    value["overlay"]["design_id"] = "0123456789abcdef"
-    manifest.write_text(json.dumps(value))
+    overlay = other / "small/overlay/sim/csim"
+    shown = json.loads((overlay / "manifest.json").read_text())["overlay"]["design_id"]
+    reseal(overlay, lambda value: value["overlay"].update(design_id="0123456789abcdef"))
     code, _, error = run(capsys, other, "--source", "test", "--no-energy")
     assert code == 2
     assert shown in error or "design" in error

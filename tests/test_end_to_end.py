@@ -91,7 +91,7 @@ def test_conversion_proves_equality_on_ten_thousand_integers(build):
 def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
     """A clip of the data and one of corner cases, the same frames through all four."""
     model, hls = build / "small/model", build / "small/hls"
-    network, schedule = load_design(BuildDirectory(build / "small"), None)
+    network, plan = load_design(BuildDirectory(build / "small"), None)
     clip = clip_of(BuildDirectory(build / "small"), network, 24, seed=17)
     streams = np.stack([clip, corner_frames(network, len(clip))])
     libraries = {"csim": hls / LIBRARY, "csim_exact": hls / EXACT_LIBRARY}
@@ -103,7 +103,7 @@ def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
         ("keras_reference", "reference_csim", "reference_csim_exact"), (2 * 24 * 11, 0)
     )
     for stream in streams:
-        rtl = cosim(network, schedule, stream, build / "cores", RunSettings())
+        rtl = cosim(network, plan, stream, build / "cores", RunSettings())
         assert (rtl.comparison.compared, rtl.comparison.mismatches) == (24 * 11, 0)
         assert rtl.cycles_per_frame <= 7350 and rtl.last_pixel_to_result <= 650
 
@@ -214,7 +214,7 @@ def test_a_video_without_labels_keeps_its_state_if_asked(build, video, capsys, t
     assert report["energy"]["kind"] == "not run"
     code, chopped, _ = run(capsys, build, *options)
     assert code == 0
-    assert {one["frames"] for one in chopped["video"]["predictions"][:-1]} == {7}
+    assert {one["inputs"] for one in chopped["video"]["predictions"][:-1]} == {7}
 
 
 @pytest.mark.parametrize("kind", ["missing", "unreadable", "empty", "wrong size"])

@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_hls.boards import BOARDS_DIRECTORY, Board
+from fdht_hls.engine import lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
 from fdht_hls.proof import load_proof
 from fdht_hls.rtl.synthesis import Resources
@@ -137,7 +138,7 @@ def _whole_overlay() -> Any:
 
 
 def _weights() -> Any:
-    loadable = LoadableWeights.of(LSTM, SCHEDULE.with_weights("loadable"))
+    loadable = LoadableWeights.of(LSTM, lower(LSTM, SCHEDULE.with_weights("loadable")))
     assert loadable is not None
     return loadable.to_json()
 

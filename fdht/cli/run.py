@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
+from fdht.cli.output import emit
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -23,24 +25,17 @@ _SHOWN_CLIPS, _SHOWN_CLASSES = 20, 20
 _NAME = 40
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command()(run)
-
-
 def run(
     experiment: Annotated[
         str,
         typer.Argument(
             metavar="EXPERIMENT",
             help="Its name, a TOML file, or an overlay's directory that was copied here.",
+            autocompletion=complete_experiment,
         ),
     ],
     board: Annotated[
-        str | None,
-        typer.Option(
-            "--board", help="A board's name; by default the copied overlay's, or else 'sim'."
-        ),
+        str | None, board_option("A board's name; by default the copied overlay's, or else 'sim'.")
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -56,9 +51,7 @@ def run(
             "first to last, at the trained distance in time; 'every': all of them."
         ),
     ] = None,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
+    build: Build = BUILD,
     clips: Annotated[
         int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips to run.")
     ] = None,
@@ -79,10 +72,9 @@ def run(
             help="Load its weights first: a trained experiment, or a network.json.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
-    from fdht.cli.bench import emit
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
 
@@ -104,6 +96,17 @@ def run(
         print("\n".join(report_lines(written, report)))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
+
+
+def demo(
+    build: Build = BUILD,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
+    clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
+) -> None:
+    """The main job on the default experiment: train, convert, prove equal, run, measure."""
+    from fdht import pipeline
+
+    pipeline.demo(build, steps, clips)
 
 
 def weights_file(name: str, build_directory: Path) -> Path:

@@ -12,9 +12,10 @@ import pytest
 from fdht_hls.process import run_logged, run_tool
 from fdht_hls.vitis.runner import synthesize
 from fdht_host.accelerator import Accelerator
-from fdht_host.energy import EnergySettings
-from fdht_host.power import SamplingMeter, Sensor, rapl_meter
-from fdht_host.power.sampling import characterise
+from fdht_host.energy.results import EnergySettings
+from fdht_host.power.meter import Sensor
+from fdht_host.power.rapl import rapl_meter
+from fdht_host.power.sampling import SamplingMeter, characterise
 from fdht_models.directories import ConversionDirectory
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_overlays.plan.plan import BuildPlan, Step

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.blocks import Request, generate_blocks
 from fdht_models.data.cache import cache_directory, read_clips, write_clips
 from fdht_models.data.catalogue import get_dataset
+from fdht_models.data.clip_blocks import GeneratedRequest, generate_blocks
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.room import check_disk, check_memory
-from fdht_models.errors import ArtifactError, ConfigError, near_matches
+from fdht_models.errors import ArtifactError, ConfigError, require_known
 
 _PROGRESS_FROM = 300
 
@@ -111,12 +111,9 @@ def render_clips(
 
 def _request(
     name: str, split: str, clips: int, seed: int, steps: int | None, workers: int | None
-) -> Request:
+) -> GeneratedRequest:
     data_set = get_dataset(name)
-    if split not in SPLITS:
-        raise ConfigError(
-            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
-        )
+    require_known(split, SPLITS, "split", "there is no such split")
     steps = data_set.steps if steps is None else steps
     for field, value, least in (
         ("clips", clips, 1),
@@ -133,10 +130,10 @@ def _request(
             )
     if data_set.check is not None:
         data_set.check(split, steps)
-    return Request(data_set, split, int(clips), int(seed), int(steps))
+    return GeneratedRequest(data_set, split, int(clips), int(seed), int(steps))
 
 
-def _load_in_memory(request: Request, workers: int | None, progress: bool) -> ClipSet:
+def _load_in_memory(request: GeneratedRequest, workers: int | None, progress: bool) -> ClipSet:
     data_set = request.data_set
     frames = np.empty((request.clips, request.steps, data_set.inputs), np.uint8)
     done = 0
@@ -146,7 +143,9 @@ def _load_in_memory(request: Request, workers: int | None, progress: bool) -> Cl
     return ClipSet(frames, request.labels(), data_set.classes, data_set.frame_shape)
 
 
-def _blocks(request: Request, workers: int | None, progress: bool) -> Iterator[NDArray[np.uint8]]:
+def _blocks(
+    request: GeneratedRequest, workers: int | None, progress: bool
+) -> Iterator[NDArray[np.uint8]]:
     blocks = generate_blocks(request, workers)
     if not progress or request.clips < _PROGRESS_FROM:
         yield from blocks

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
-from fdht_hls.schedule import check_schedule, load_schedule
+from fdht_hls.engine import lower
+from fdht_hls.schedule import load_schedule
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.project import TOP, source_files
 from fdht_hls.vitis.runner import TIMEOUTS
@@ -189,8 +190,7 @@ def _core_files(
         from fdht_hls.rtl.emit import emit_verilog
 
         schedule = load_schedule(hls.file(SCHEDULE))
-        check_schedule(network.recurrence, schedule)
-        return {f"core/{TOP}.v": emit_verilog(network, schedule).encode()}
+        return {f"core/{TOP}.v": emit_verilog(lower(network, schedule)).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
     hls.check(PROJECT)
     project = hls.directory / PROJECT

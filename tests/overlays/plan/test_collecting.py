@@ -168,9 +168,9 @@ def test_the_report_decides_even_if_the_script_did_not(tmp_path, experiment, fin
 
 
 def test_a_simulated_boards_file_is_no_bitstream(tmp_path, experiment, finished, plan):
-    from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
+    from fdht_overlays.bitfile import simulated_bitfile
 
-    write_bitfile(finished / "results" / "fdht.bit", simulated_bitfile(7, "7z020clg400"))
+    (finished / "results" / "fdht.bit").write_bytes(simulated_bitfile(7, "7z020clg400").to_bytes())
     with pytest.raises(ArtifactError, match=r"fdht\.bit: is for 7z020clg400"):
         gather(tmp_path, experiment, plan)
 

@@ -12,7 +12,7 @@ from fdht_models.artifacts import digest_of
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.split_files import make_split, read_split
-from fdht_models.data.folders.decoding.split_plan import Job
+from fdht_models.data.folders.decoding.split_plan import SplitPlan
 from fdht_models.data.folders.listing import Clip, FolderReport, Listing, Problem
 from fdht_models.data.folders.own.clip_files import Bar, files_of_clip
 from fdht_models.data.folders.reporting.bars import Bars
@@ -27,7 +27,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import class_notes
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.folders.splits import assign_splits
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import require_known
 
 _log = logging.getLogger("fdht_models.data.folders")
 
@@ -70,37 +70,37 @@ def load_folder(
     """
     with Bars(progress) as bars:
         index = FileIndex(Path(cache) / "files.json")
-        job = _job(request, split, Path(cache), index, bars)
+        plan = _split_plan(request, split, Path(cache), index, bars)
         told: list[str] = []
 
         def foresee(clips: Sequence[Clip]) -> None:
-            told.extend(_foresee(job, clips, bars))
+            told.extend(_foresee(plan, clips, bars))
 
-        directory = make_split(job, index, bars, workers, foresee)
-    clips, kept = read_split(directory, job)
-    check_share(job.request, job.listing, kept.undecodable)
-    report = write_report(job, clips.labels, kept)
+        directory = make_split(plan, index, bars, workers, foresee)
+    clips, kept = read_split(directory, plan)
+    check_share(plan.request, plan.listing, kept.undecodable)
+    report = write_report(plan, clips.labels, kept)
     for note in report.notes:
         if note not in told:
-            _log.warning("%s: %s", job.request.root, note)
+            _log.warning("%s: %s", plan.request.root, note)
     return clips, report
 
 
-def _foresee(job: Job, clips: Sequence[Clip], bars: Bars) -> list[str]:
+def _foresee(plan: SplitPlan, clips: Sequence[Clip], bars: Bars) -> list[str]:
     """Tells what own clips will come to before they are decoded, which may take long.
 
     Raises:
         DataError: too many cannot be used.
     """
-    request = job.request
+    request = plan.request
     if request.name != OWN:
         return []
     with bars.bar("looking at files", len({clip.path for clip in clips})) as tick:
         facts = describe_files(request, [clip.path for clip in clips], tick)
     problems = unusable(request, clips, facts)
-    check_share(request, job.listing, problems)
+    check_share(request, plan.listing, problems)
     lost = {problem.path for problem in problems}
-    used = {clip.key for clip in job.clips()} - lost
+    used = {clip.key for clip in plan.clips()} - lost
     short = count_short(request, [clip for clip in clips if clip.key in used], facts)
     notes = short_note(request, short, len(used))
     for note in notes:
@@ -120,7 +120,7 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
     """
     with Bars(progress) as bars:
         index = FileIndex(Path(cache) / "files.json")
-        return digest_of(_job(request, split, Path(cache), index, bars).inputs)
+        return digest_of(_split_plan(request, split, Path(cache), index, bars).inputs)
 
 
 def list_folder(
@@ -159,12 +159,11 @@ def list_classes(
     return replace(listing, classes=classes, clips=clips, notes=notes)
 
 
-def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars: Bars) -> Job:
+def _split_plan(
+    request: FolderRequest, split: str, cache: Path, index: FileIndex, bars: Bars
+) -> SplitPlan:
     request = request.complete()
-    if split not in SPLITS:
-        raise ConfigError(
-            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
-        )
+    require_known(split, SPLITS, "split", "there is no such split")
     with ExitStack() as stack:
         listing = list_classes(
             request, lambda name, total: stack.enter_context(bars.bar(name, total))
@@ -172,7 +171,7 @@ def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars
     check_share(request, listing, ())
     splits = assign_splits(listing, request)
     listing, splits, digests = _read_files(request, listing, splits, index, bars)
-    return Job(request, listing, splits, split, digests, cache)
+    return SplitPlan(request, listing, splits, split, digests, cache)
 
 
 def _files(root: Path, path: str) -> list[Path] | OSError:

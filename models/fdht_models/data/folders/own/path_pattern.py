@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 
+from fdht_models.documents import parse_json
 from fdht_models.errors import ConfigError, DataError, near_matches
 
 #: What the named groups of a pattern may be called.
@@ -54,12 +55,8 @@ def check_pattern(value: str, field: str = "pattern") -> tuple[str, ...]:
         ) from error
     for name in names:
         if name not in GROUPS:
-            raise ConfigError(
-                f"names a group '{name}', which means nothing here",
-                field=field,
-                value=value,
-                remedy=near_matches(name, GROUPS),
-            )
+            why = f"names a group '{name}', which means nothing here"
+            raise ConfigError(why, field=field, value=value, remedy=near_matches(name, GROUPS))
     if not names:
         raise ConfigError("names no group", field=field, value=value, remedy=_example())
     return names
@@ -90,9 +87,10 @@ def search_paths(pattern: str, paths: Sequence[str]) -> list[Mapping[str, str] |
         raise _refusal(pattern, why) from None
     except (OSError, subprocess.CalledProcessError) as error:
         raise _refusal(pattern, f"cannot be searched for ({error})") from error
+    matches = parse_json(done.stdout, "matches", error=DataError, remedy="report this")
     return [
         None if found is None else {key: value for key, value in found.items() if value is not None}
-        for found in json.loads(done.stdout)
+        for found in matches
     ]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from types import TracebackType
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -16,7 +15,7 @@ from rich.progress import (
 )
 
 
-class Bars:
+class Bars(Progress):
     """Progress bars, one below the other, gone at the end.
 
     Args:
@@ -24,7 +23,7 @@ class Bars:
     """
 
     def __init__(self, shown: bool) -> None:
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -33,23 +32,10 @@ class Bars:
             transient=True,
             disable=not shown,
         )
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Bars:
-        self._stack.enter_context(self._progress)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     @contextmanager
     def bar(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
         """Yields a function that moves a bar on by so many steps."""
-        task = self._progress.add_task(name, total=total)
-        yield lambda steps: self._progress.advance(task, steps)
-        self._progress.update(task, completed=total)
+        task = self.add_task(name, total=total)
+        yield lambda steps: self.advance(task, steps)
+        self.update(task, completed=total)

@@ -15,8 +15,8 @@ from fdht_host.answers import probabilities_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
-from fdht_host.streaming import SourceRun, stream_files
+from fdht_host.simulator.device import SimulatedDevice
+from fdht_host.streamer import SourceRun, Streamer
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
@@ -24,6 +24,7 @@ from fdht_models.errors import DataError
 from fdht_models.features import features_of
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.simulated_overlay import build_simulated_overlay
+from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
 # Of a seed whose weights tell one noise from another.
@@ -56,7 +57,8 @@ def _label(path: Path, clips: list[tuple[int, int, int]], frames: int) -> None:
 def _run(accelerator: Accelerator, path: Path, clip_frames: int = 8) -> SourceRun:
     reader = reader_of(NETWORK.preprocessing, TRAINED, clip_frames, True)
     source = Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),))
-    return stream_files(accelerator, NETWORK, reader, lambda *_: None, SourceRun(source))
+    streamer = Streamer(accelerator, NETWORK, reader, lambda *_: None)
+    return streamer.stream(SourceRun(source))
 
 
 def _last(features: np.ndarray) -> tuple[int, ...]:
@@ -91,10 +93,12 @@ def test_frames_outside_of_clips_are_runs_of_their_own(
     assert _blocks(run) == expected
     assert len({answer.predicted for answer in run.answers}) > 1
     assert run.mismatches == 0
-    assert run.compared == run.frames * len(NETWORK.classes) == 34 * 3
+    assert run.compared == run.inputs * len(NETWORK.classes) == 34 * 3
     video = run.video(NETWORK)
     assert video is not None and video["labelled"] == 3
     assert [one["start"] for one in video["predictions"]] == [0, 2, 7, 11, 20]
+    assert [one["inputs"] for one in video["predictions"]] == [2, 5, 4, 9, 14]
+    assert (video["inputs"], video["frames"]) == (34, 40)
 
 
 def test_without_labels_the_state_is_reset_every_so_many_frames(

@@ -1,9 +1,13 @@
-"""Files as streams: frames at one distance in time, from the first to the last, block by block."""
+"""A file as blocks of network inputs: as in training, as if it came live, or frame by frame.
+
+A stream has its frames at one distance in time, from the first to the last.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +24,13 @@ from fdht_host.readers import (
     Frames,
     InputBlock,
     Reader,
+    Span,
 )
 from fdht_host.video import VideoLabels, decode, features, probe, read_labels
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.media import describe_media, list_pictures, read_picture
 from fdht_models.media.sound import open_sound
+from fdht_models.preprocessing import read_clip
 from fdht_models.preprocessing.log_mel import HOP, RATE, WINDOW, frames_in, log_mel
 from fdht_models.preprocessing.protocols import GENERATED, pad_front
 from fdht_models.preprocessing.recording import loudness, scan_recording
@@ -32,6 +38,71 @@ from fdht_models.preprocessing.values import read_all_values
 
 #: Decibels of a full-scale sine's; see `fdht_models.preprocessing.recording`.
 _SILENCE = -80.0
+
+
+def blocks_of(
+    reader: Reader, path: Path, key: str, span: Span | None, account: FileAccount
+) -> Blocks:
+    """Yields a file block by block; no more than one of them is held in memory.
+
+    Args:
+        reader: how.
+        path: the file.
+        key: names the clip; random choices depend on it.
+        span: [first, last) of the clip's part of the file in seconds, read as in training only.
+        account: filled on the way.
+
+    Raises:
+        DataError: the file cannot be read, or holds too little; blocks before damage were yielded.
+        ConfigError: the file does not go with the options.
+    """
+    if reader.clipwise:
+        yield _clip(reader, path, key, span, account)
+        return
+    if span is not None:
+        raise ConfigError(
+            "is a part of a file, and streams are whole",
+            field=str(path),
+            value=span,
+            remedy=f"use --protocol {TRAINED}",
+        )
+    preprocessing = reader.preprocessing
+    kinds: dict[str, Callable[[Reader, Path, FileAccount], Blocks]] = {
+        "picture": _video_blocks,
+        "values": _array_blocks,
+        "sound": _sound_blocks,
+    }
+    found = False
+    with closing(kinds[preprocessing.kind](reader, path, account)) as stream:
+        for block in stream:
+            found = True
+            yield block
+    if not found:
+        raise DataError(
+            "has too few frames for a single result",
+            field=str(path),
+            value=account.there,
+            remedy="give a longer file",
+        )
+
+
+def _clip(
+    reader: Reader, path: Path, key: str, span: Span | None, account: FileAccount
+) -> InputBlock:
+    """A file as training reads a clip."""
+    if reader.preprocessing.picture is not None and read_labels(path) is not None:
+        raise ConfigError(
+            "has labels beside it, which mark clips of a stream",
+            field=str(path),
+            remedy=f"use --protocol {STREAM} or {EVERY}, or take the labels away",
+        )
+    started = time.perf_counter()
+    clip = read_clip(path, key, reader.scored, span)
+    account.times.read_seconds += time.perf_counter() - started
+    account.times.read_inputs += len(clip.values)
+    account.used, account.there = clip.used, clip.frames
+    account.damage, account.time_step = clip.damage, clip.time_step
+    return InputBlock(clip.values, True, None)
 
 
 def _stride(reader: Reader, path: Path, rate: float | None) -> int:
@@ -48,7 +119,7 @@ def _stride(reader: Reader, path: Path, rate: float | None) -> int:
     return sampling.live_stride(rate)
 
 
-def video_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
+def _video_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     """A video, or a folder of pictures, as a stream."""
     picture = reader.preprocessing.picture
     assert picture is not None
@@ -175,7 +246,7 @@ def _take(stream: Iterator[Frames], count: int) -> tuple[Frames, FdhtError | Non
     return np.stack(inputs) if inputs else np.zeros((0, 0), np.uint8), failure
 
 
-def array_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
+def _array_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     """An array as a stream of its rows."""
     values = reader.preprocessing.values
     assert values is not None
@@ -191,7 +262,7 @@ def array_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     yield from _cut(iter(taken), _plan(None, 0, account.stride, reader.block))
 
 
-def sound_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
+def _sound_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     """A recording in stretches, one behind the other, silence and all.
 
     It is brought to the trained level as a whole, as a live source is set up once.

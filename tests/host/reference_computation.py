@@ -1,16 +1,15 @@
-"""What computes behind the core's registers: the C simulation or the integer reference."""
+"""The integer reference behind the registers of the simulated board's core."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import Identity
+from fdht_hls.engine import lower
 from fdht_hls.registers import ABI_VERSION
 from fdht_hls.schedule import Schedule
-from fdht_hls.weights import unpack_weights, weight_layout
+from fdht_hls.weights import unpack_weights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -19,37 +18,8 @@ Bytes = npt.NDArray[np.uint8]
 _WORD = 0xFFFF_FFFF
 
 
-class CoreComputation(Protocol):
-    """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one.
-
-    Attributes:
-        weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
-    """
-
-    weight_words: int
-
-    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
-        """Processes `count` frames as the core would; 0 only tells the identity.
-
-        Args:
-            frames: uint8[count * frame_bytes], as in memory.
-            results: uint8[count * result_bytes], to be written.
-            count: frames.
-            reset: start from a zero state.
-        """
-        ...
-
-    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
-        """Loads weights, uint64[weight_words]; the next frame starts from a zero state."""
-        ...
-
-    def close(self) -> None:
-        """Releases what it holds; it cannot run any more."""
-        ...
-
-
 class ReferenceComputation:
-    """The integer reference in the core's place: for tests, and where no compiler is.
+    """The integer reference in the place of the C simulation.
 
     Args:
         network: what it computes.
@@ -57,8 +27,9 @@ class ReferenceComputation:
     """
 
     def __init__(self, network: QuantizedNetwork, schedule: Schedule | None = None) -> None:
-        self._built_in, self._schedule = network, schedule
-        self._layout = weight_layout(network, schedule) if schedule else None
+        self._built_in = network
+        self._plan = lower(network, schedule) if schedule and schedule.loadable else None
+        self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0
         self._weights_id = network.design_id if self._layout else 0
         self._model = ReferenceModel(network)
@@ -70,9 +41,9 @@ class ReferenceComputation:
         Raises:
             DeviceError: it holds its weights for good.
         """
-        if self._schedule is None or self._layout is None:
+        if self._plan is None:
             raise DeviceError("holds its weights for good", field="reference")
-        loaded = unpack_weights(self._built_in, self._schedule, words)
+        loaded = unpack_weights(self._built_in, self._plan, words)
         self._model = ReferenceModel(loaded)  # with a zero state
         self._weights_id = int(words[0])
 

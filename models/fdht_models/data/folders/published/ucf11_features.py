@@ -10,8 +10,8 @@ import re
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.listing import Clip, Listing
-from fdht_models.data.folders.published.class_folders import parse_ucf11_name
 from fdht_models.data.folders.published.class_names import UCF11
+from fdht_models.data.folders.published.ucf11_ucf50_ytc import parse_ucf11_name
 from fdht_models.data.folders.sentences import (
     archive_notes,
     class_notes,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.data.clip_sets import ClipSet
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ConfigError, require_least
 from fdht_models.kerasapi import tf
 
 Numbers = npt.NDArray[np.int64]
@@ -70,10 +70,7 @@ def clip_pipeline(
         ("epochs", epochs, 1),
         ("prefetch", prefetch, 1),
     ):
-        if value < least:
-            raise ConfigError(
-                f"must be at least {least}", field=field, value=value, remedy="choose more"
-            )
+        require_least(value, least, field)
     count = len(clips) if numbers is None else len(numbers)
     if seed is not None and batch > count:
         raise ConfigError(

@@ -25,7 +25,7 @@ _TIMEOUT_SECONDS = 120.0  # without a byte from a worker
 
 
 @dataclass(frozen=True)
-class Request:
+class GeneratedRequest:
     """Which clips: the first `clips` of (data set, split, seed), of `steps` frames each."""
 
     data_set: DataSet
@@ -47,7 +47,9 @@ class Request:
         )
 
 
-def generate_blocks(request: Request, workers: int | None = None) -> Iterator[NDArray[np.uint8]]:
+def generate_blocks(
+    request: GeneratedRequest, workers: int | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Yields the clips in order, some at a time: uint8 [some, steps, inputs].
 
     Args:
@@ -70,7 +72,9 @@ def generate_blocks(request: Request, workers: int | None = None) -> Iterator[ND
     return _generate_in_workers(request, ranges, min(workers, len(ranges)))
 
 
-def _generate_here(request: Request, ranges: list[tuple[int, int]]) -> Iterator[NDArray[np.uint8]]:
+def _generate_here(
+    request: GeneratedRequest, ranges: list[tuple[int, int]]
+) -> Iterator[NDArray[np.uint8]]:
     generate = request.data_set.generate
     for first, last in ranges:
         yield np.stack(
@@ -82,7 +86,7 @@ def _generate_here(request: Request, ranges: list[tuple[int, int]]) -> Iterator[
 
 
 def _generate_in_workers(
-    request: Request, ranges: list[tuple[int, int]], workers: int
+    request: GeneratedRequest, ranges: list[tuple[int, int]], workers: int
 ) -> Iterator[NDArray[np.uint8]]:
     with ExitStack() as stack:
         processes = []
@@ -99,7 +103,7 @@ def _generate_in_workers(
 class _Worker:
     """One worker process, and what comes through its pipe."""
 
-    def __init__(self, request: Request, ranges: list[tuple[int, int]]) -> None:
+    def __init__(self, request: GeneratedRequest, ranges: list[tuple[int, int]]) -> None:
         self._process = WorkerProcess(module_command("fdht_models.data.block_process"), ONE_THREAD)
         # What it says instead of clips tells why it ended.
         with suppress(OSError):

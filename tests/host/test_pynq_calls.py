@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from fdht_host import _pynq, board
+from fdht_host import _pynq, pynq_calls
 from fdht_host._pynq import Device, Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import FdhtLstm
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import ArtifactError, DeviceError
 from tests.host import toy_core
 
@@ -96,7 +96,7 @@ def test_a_machine_without_a_board_is_one_line(monkeypatch, found):
     else:
         monkeypatch.setattr(meta, "devices", property(raising(found[0])))
     with pytest.raises(DeviceError, match=r"^board: .*; run as root on the board it was built for"):
-        board.active_device()
+        pynq_calls.active_device()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_overlay_without_our_core_is_one_line(blocks):
     overlay = SimpleNamespace(bitfile_name="base.bit", ip_dict=blocks)
     message = "base.bit: has 0 cores that this driver is bound to, not one; build the overlay again"
     with pytest.raises(DeviceError, match=message):
-        board.bound_driver(overlay, FdhtLstm)
+        pynq_calls.bound_driver(overlay, FdhtLstm)
 
 
 def test_a_buffer_that_cannot_be_freed_is_one_line(directory, device, monkeypatch):

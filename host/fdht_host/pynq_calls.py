@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -38,12 +37,7 @@ class PynqErrors:
     def __enter__(self) -> None:
         """Nothing to begin."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, FdhtError):
             raise DeviceError(
                 f"{self._problem} ({_words(error)})", field=self._field, remedy=self._remedy

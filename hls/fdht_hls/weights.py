@@ -31,7 +31,6 @@ from fdht_models.tensor.quantized import Head, QuantizedNetwork
 
 Words = npt.NDArray[np.uint64]
 #: File of a converted experiment and of an overlay with weights that can be loaded.
-WEIGHTS_FILE = "weights.json"
 #: Characters of a value that an error shows.
 _SHOWN = 60
 #: Wide enough for a number of each code of a network.

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fdht_bench import bench, emit
 from fdht_build import register as register_build
 from fdht_data import register as register_data
 from fdht_hardware import register as register_hardware
+from fdht_models.console import output
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
 from fdht_run import register as register_run
@@ -112,7 +112,7 @@ def zoo(as_json: AsJson = False) -> None:
     if as_json:
         emit(rows())
     else:
-        Console(markup=False).print(table(rows()))
+        output().print(table(rows()))
 
 
 def _recipe(name: str, data_root: Path | None) -> Any:
@@ -175,7 +175,7 @@ def _folds(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(table(result))
+        output().print(table(result))
 
 
 @app.command()
@@ -198,7 +198,7 @@ def search(
     else:
         from fdht_models.training.search import table
 
-        Console(markup=False).print(table(result))
+        output().print(table(result))
 
 
 @app.command(name="decompose")
@@ -229,7 +229,7 @@ def decompose_layer(
     if as_json:
         emit(result)
         return
-    Console(markup=False).print(table(result))
+    output().print(table(result))
     for note in result["notes"]:
         print(f"note: {note}")
     print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")

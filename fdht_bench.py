@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+
+from fdht_models.console import output as console
 
 bench = typer.Typer(no_args_is_help=True, help="Measures, side by side with others.")
 
 BUILD = Path("build")
-#: Columns that a wide table needs where nobody says how wide the output may be.
-_WIDTH = 160
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -36,7 +35,7 @@ def bench_train(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="formats")
@@ -68,7 +67,7 @@ def bench_formats(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(formats.table(result))
+        console().print(formats.table(result))
     if output is not None:
         formats.write_comparison(result, output, stem)
 
@@ -99,7 +98,7 @@ def bench_widths(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(widths.table(result))
+        console().print(widths.table(result))
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -126,7 +125,7 @@ def bench_decode(
     if as_json:
         emit(result)
     else:
-        _wide_console().print(decode.report(result))
+        console().print(decode.report(result))
 
 
 @bench.command(name="emulation")
@@ -143,7 +142,7 @@ def bench_emulation(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="engine")
@@ -173,7 +172,7 @@ def bench_engine(
     if as_json:
         emit(rows)
     else:
-        _wide_console().print(engine.engine_table(rows))
+        console().print(engine.engine_table(rows))
 
 
 @bench.command(name="estimate")
@@ -202,7 +201,7 @@ def bench_estimate(
     if as_json:
         emit(result)
     else:
-        _wide_console().print(estimates.estimate_table(result))
+        console().print(estimates.estimate_table(result))
     if output is not None:
         estimates.write_estimates(result, output)
 
@@ -213,12 +212,6 @@ def _check_output(directory: Path | None, file: str) -> None:
 
     if directory is not None:
         check_place(directory / file)
-
-
-def _wide_console() -> Console:
-    """A pipe has no width; a table cut off there would be of no use."""
-    console = Console(markup=False)
-    return console if console.is_terminal else Console(width=_WIDTH, markup=False)
 
 
 def _tuned(network: Any, board: str, port_bytes: int) -> Any:

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fdht_models.artifacts import recover
+from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_overlays.boards import Board
     from fdht_overlays.plan.plan import BuildPlan
-    from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
-
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 70
-#: Columns of tables where standard output is no terminal.
-_WIDTH = 150
 
 
 def register(app: typer.Typer) -> None:
@@ -214,7 +206,8 @@ def _open_work(
     check_board(board)
     _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
     network, converted = load_design(directory, None)
-    with Console(stderr=True).status("chooses a schedule", spinner="line"):
+    with progress() as show:
+        show("chooses a schedule", 0)
         schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
@@ -287,7 +280,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         told = {"directory": str(overlay), "fresh": fresh}
         emit({**told, **summary_json(manifest, work.directory / "hls")})
         return
-    _console().print(summary_table(manifest, work.directory / "hls"))
+    output().print(summary_table(manifest, work.directory / "hls"))
     print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
@@ -302,7 +295,7 @@ def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
     if asked.results is not None:
         import_results(plan, asked.results, work)
         return
-    with _shown(plan) as show:
+    with progress() as show:
         if asked.host is not None:
             run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
         else:
@@ -353,61 +346,8 @@ def _estimate(
     if as_json:
         emit([row.to_json() for row in rows])
     else:
-        _console().print(table(rows))
+        output().print(table(rows))
     if plot is not None:
         draw(rows, plot)
         if not as_json:
             print(plot)
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False, markup=False)
-    # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
-
-
-class _Steps:
-    """All steps as one bar, with the phase of the one that runs and its last line."""
-
-    def __init__(self, progress: Progress, plan: BuildPlan) -> None:
-        self._progress, self._plan = progress, plan
-        self._task: TaskID | None = None
-
-    def __call__(self, found: StepProgress) -> None:
-        """Shows how far a step is."""
-        names = [step.name for step in self._plan.steps]
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task("", total=len(names), line="")
-        part = max(found.done - 0.5, 0) / found.total if found.total else 0.0
-        label = f"{found.step}{': ' + found.label if found.label else ''}"
-        self._progress.update(
-            self._task,
-            description=label,
-            completed=names.index(found.step) + part,
-            line=found.line.strip()[:_SHOWN],
-        )
-
-    def close(self) -> None:
-        """Removes the bar."""
-        if self._task is not None:
-            self._progress.stop()
-
-
-@contextmanager
-def _shown(plan: BuildPlan) -> Iterator[_Steps]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _Steps(progress, plan)
-    try:
-        yield shown
-    finally:
-        shown.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fdht_models.console import progress
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Pat
     if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
         fdht_pipeline.build_into(directory, board_name)
     try:
-        with fdht_pipeline.bars() as progress:
-            return run_stage(directory, board_name, settings, progress)
+        with progress() as show:
+            return run_stage(directory, board_name, settings, show)
     except KeyboardInterrupt as interrupt:
         if interrupt.args:
             print(f"fdht: {interrupt}", file=sys.stderr)

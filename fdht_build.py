@@ -15,8 +15,9 @@ from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
+    from fdht_hls.flow.plan import BuildPlan
+    from fdht_hls.flow.running import Shared
     from fdht_overlays.boards import Board
-    from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.vitis import Options
 
 
@@ -165,6 +166,7 @@ class _Work:
             was there already.
         note: for the last line.
         schedule: for the line before; None: it is the conversion's as a matter of course.
+        shared: steps that `fdht synthesize` does, too.
     """
 
     plan: BuildPlan
@@ -173,6 +175,7 @@ class _Work:
     package: Callable[[Path, Path], bool]
     note: str
     schedule: str | None = None
+    shared: Shared | None = None
 
     @property
     def variant(self) -> str:
@@ -182,7 +185,7 @@ class _Work:
 
 def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
-    from fdht_overlays.plan.vitis import vitis_plan
+    from fdht_overlays.plan.vitis import shared_core, vitis_plan
 
     _refuse_without(directory, "converted", "convert", "hls/manifest.json")
     _warn_if_too_large(directory, board)
@@ -191,7 +194,8 @@ def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
     def package(work: Path, overlay: Path) -> bool:
         return collect(plan, work, directory, overlay, board)
 
-    return _Work(plan, directory, board, package, "not run on hardware")
+    shared = shared_core(plan, directory, board)
+    return _Work(plan, directory, board, package, "not run on hardware", shared=shared)
 
 
 def _open_work(
@@ -258,8 +262,8 @@ def _refuse_without(directory: Path, done: str, command: str, *files: str) -> No
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
     from fdht_bench import emit
+    from fdht_hls.flow.archive import write_archive
     from fdht_overlays.manifest import load_manifest
-    from fdht_overlays.plan.archive import write_archive
     from fdht_overlays.plan.summary import summary_json, summary_table
 
     plan = work.plan
@@ -272,7 +276,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
             print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
     place = work.directory / "work" / work.board.name / work.variant
-    _bring_up_to_date(plan, place, asked)
+    _bring_up_to_date(work, place, asked)
     overlay = work.directory / "overlay" / work.board.name / work.variant
     fresh = work.package(place, overlay)
     manifest = load_manifest(overlay)
@@ -287,19 +291,19 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 
-def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
-    from fdht_overlays.plan.archive import import_results
-    from fdht_overlays.plan.remote import parse_host, run_remotely
-    from fdht_overlays.plan.running import run_plan
+def _bring_up_to_date(work: _Work, place: Path, asked: _Asked) -> None:
+    from fdht_hls.flow.archive import import_results
+    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.running import run_plan
 
     if asked.results is not None:
-        import_results(plan, asked.results, work)
+        import_results(work.plan, asked.results, place)
         return
     with progress() as show:
         if asked.host is not None:
-            run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
+            run_remotely(work.plan, place, parse_host(asked.host), show, asked.timeout)
         else:
-            run_plan(plan, work, show, asked.timeout)
+            run_plan(work.plan, place, show, asked.timeout, work.shared)
 
 
 def _again(

@@ -12,7 +12,7 @@ from fdht_models.errors import ConfigError
 from fdht_tune import tune
 
 if TYPE_CHECKING:
-    from fdht_hls.vitis.project import Target
+    from fdht_hls.vitis.plan import Target
     from fdht_overlays.boards import Board
 
 PortBits = Annotated[int, typer.Option(help="Width of the port that reads frames: 64, 128 or 256.")]
@@ -48,22 +48,15 @@ def synthesize(
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
     from fdht_bench import emit
-    from fdht_hls.vitis.project import parse_steps
+    from fdht_hls.vitis.plan import parse_steps
     from fdht_hls.vitis.report import report_lines
-    from fdht_hls.vitis.runner import synthesize as run
+    from fdht_hls.vitis.synthesis import synthesize as run
     from fdht_pipeline import experiment_directory
 
     chosen, target = parse_steps(steps), _target(board)
     directory = experiment_directory(experiment, build)
     with progress() as show:
-        result = run(
-            directory / "hls",
-            directory / "synthesis",
-            chosen,
-            target,
-            timeout,
-            lambda step, line: show(step, 0, 0, line),
-        )
+        result = run(directory, chosen, target, timeout, show)
     if as_json:
         emit(result.to_json())
         return
@@ -205,7 +198,7 @@ def lint(
 
 def _target(board: str | None) -> Target | None:
     """Part and clock of a board; the packages below know no boards."""
-    from fdht_hls.vitis.project import Target
+    from fdht_hls.vitis.plan import Target
     from fdht_overlays.boards import get_board
 
     if board is None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
 from fdht_hls.beats import beat_constants
@@ -16,6 +14,7 @@ from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
 from fdht_models.errors import ConversionError
+from fdht_models.rendering import templates
 from fdht_models.tensor.cells import GruCell, LstmCell
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
@@ -23,21 +22,9 @@ from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 _DIRECTORY = Path(__file__).parent / "templates"
 
 
-@cache
-def environment() -> jinja2.Environment:
-    """Templates of this package; an undefined name is an error."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_DIRECTORY),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def render(template: str, **values: Any) -> str:
     """Renders a template of this package."""
-    return environment().get_template(template).render(**values)
+    return templates(_DIRECTORY).get_template(template).render(**values)
 
 
 def stage_values(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fdht_host.report.answers import answers_view, class_rows
@@ -15,6 +14,7 @@ from fdht_host.report.build import PAIRS, PHASES, validate
 from fdht_host.report.plots import drawn_plots
 from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
 from fdht_models.artifacts import write_json, write_text
+from fdht_models.rendering import templates
 from fdht_models.training.comparison import verdict
 
 _PAIR_TITLES = {
@@ -24,6 +24,7 @@ _PAIR_TITLES = {
 }
 
 
+_TEMPLATES = Path(__file__).parent.parent / "templates"
 #: In place of a page.
 _UNMADE = Markup(
     "<!doctype html>\n<title>Report</title>\n<p>The page could not be made ({}). "
@@ -73,14 +74,7 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path
 
 def render(report: Mapping[str, Any]) -> str:
     """Returns the page of a report that `build_report` made."""
-    environment = Environment(
-        loader=PackageLoader("fdht_host", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
+    template = templates(_TEMPLATES, html=True).get_template("report.html.j2")
     return template.render(
         report=report,
         board=report["board"],

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.estimate import FAMILIES, Core
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
@@ -41,8 +43,6 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.record import recorded_outputs
 from fdht_overlays.simulated import EXPERIMENT
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.flow.remote import Host, parse_host, run_remotely
 from fdht_models.errors import ArtifactError, ConfigError, ToolError
-from fdht_overlays.plan.remote import Host, parse_host, run_remotely
 from tests.overlays.vivado.running import needs_tcl
 
 asyncssh = pytest.importorskip(
@@ -229,7 +229,7 @@ def test_damaged_results_are_refused(tmp_path, server, tools, plan):
     run_remotely(plan, tmp_path / "other", server.host())
     assert "results.tar.gz" in script.read_text()
     with pytest.raises(ArtifactError, match="is damaged"):
-        from fdht_overlays.plan.archive import import_results
+        from fdht_hls.flow.archive import import_results
 
         bad = tmp_path / "bad.tar.gz"
         bad.write_bytes(b"\x1f\x8b nothing")

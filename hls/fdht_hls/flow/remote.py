@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fdht_hls.flow.archive import archive_bytes, import_results
+from fdht_hls.flow.failure import decisive_line
+from fdht_hls.flow.plan import RESULTS, BuildPlan
+from fdht_hls.flow.running import Phases
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import write_bytes
 from fdht_models.console import Show, silent
 from fdht_models.errors import ConfigError, ToolError
-from fdht_overlays.plan.archive import archive_bytes, import_results
-from fdht_overlays.plan.failure import decisive_line
-from fdht_overlays.plan.plan import RESULTS, BuildPlan
-from fdht_overlays.plan.running import Phases
 
 if TYPE_CHECKING:
     import asyncssh

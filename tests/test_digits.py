@@ -53,7 +53,7 @@ def test_every_format_hears_the_same_clips_in_ten_thousand_parameters() -> None:
 
 
 def test_tones_in_a_folder_are_learnt_by_the_recipe_of_the_digits(tmp_path: Path) -> None:
-    from fdht_models.training.stage import train_stage
+    from fdht_models.training.model_stage import train_stage
 
     # Ten tones as ten digits: what `digits` needs of a folder, in the names that it needs.
     for digit in range(10):

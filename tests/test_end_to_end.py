@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fdht
-import fdht_pipeline
+from fdht import pipeline
 from fdht_hls.equality import corner_frames, prove
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings
@@ -63,7 +63,7 @@ def build(tmp_path_factory):
 @pytest.fixture(scope="module")
 def video(build):
     """Encoded test clips with labels beside them."""
-    return fdht_pipeline.encode_demo_video(load_experiment(build / "small.toml"), build)
+    return pipeline.encode_demo_video(load_experiment(build / "small.toml"), build)
 
 
 def run(capsys, build, *arguments):
@@ -87,7 +87,7 @@ def test_conversion_proves_equality_on_ten_thousand_integers(build):
 def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
     """A clip of the data and one of corner cases, the same frames through all four."""
     model, hls = build / "small/model", build / "small/hls"
-    network, schedule = load_design(build / "small", None)
+    network, plan = load_design(build / "small", None)
     clip = clip_of(build / "small", network, 24, seed=17)
     streams = np.stack([clip, corner_frames(network, len(clip))])
     libraries = {"csim": hls / LIBRARY, "csim_exact": hls / EXACT_LIBRARY}
@@ -99,7 +99,7 @@ def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
         ("keras_reference", "reference_csim", "reference_csim_exact"), (2 * 24 * 11, 0)
     )
     for stream in streams:
-        rtl = cosim(network, schedule, stream, build / "cores", RunSettings())
+        rtl = cosim(network, plan, stream, build / "cores", RunSettings())
         assert (rtl.comparison.compared, rtl.comparison.mismatches) == (24 * 11, 0)
         assert rtl.cycles_per_frame <= 7350 and rtl.last_pixel_to_result <= 650
 
@@ -163,7 +163,7 @@ def test_a_video_without_labels_keeps_its_state_if_asked(build, video, capsys, t
     assert report["energy"]["kind"] == "not run"
     code, chopped, _ = run(capsys, build, *options)
     assert code == 0
-    assert {one["frames"] for one in chopped["video"]["predictions"][:-1]} == {7}
+    assert {one["inputs"] for one in chopped["video"]["predictions"][:-1]} == {7}
 
 
 @pytest.mark.parametrize("kind", ["missing", "unreadable", "empty", "wrong size"])

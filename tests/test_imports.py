@@ -29,6 +29,7 @@ ON_BOARD = (
     "fdht_models.media",
     "fdht_models.preprocessing",
     "fdht_models.tensor",
+    "fdht_hls.boards",
     "fdht_hls.registers",
     "fdht_overlays",
     "fdht_host",

@@ -199,7 +199,7 @@ def test_training_on_own_clips(capsys: Any, clips: Path, recipe: Path, tmp_path:
     assert "is up to date" in " ".join(capsys.readouterr().err.split())
     # What was trained can be used where its clips are no more.
     shutil.rmtree(root)
-    from fdht_models.training.stage import restore
+    from fdht_models.training.model_stage import restore
 
     assert restore(build / "own/model").output_shape[-1] == 2
     assert "there is no such folder" in failed(capsys, *arguments)

@@ -21,6 +21,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.boards import BOARDS_DIRECTORY, Board
+from fdht_hls.engine import lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
 from fdht_hls.proof import load_proof
 from fdht_hls.rtl.synthesis import Resources
@@ -38,7 +40,6 @@ from fdht_models.records import read_record
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training.space import space_from
-from fdht_overlays.boards import BOARDS_DIRECTORY, Board
 from fdht_overlays.manifest import load_manifest
 from tests import stage_files
 from tests.host.sample_answers import answer
@@ -126,7 +127,7 @@ def _whole_overlay() -> Any:
 
 
 def _weights() -> Any:
-    loadable = LoadableWeights.of(LSTM, SCHEDULE.with_weights("loadable"))
+    loadable = LoadableWeights.of(LSTM, lower(LSTM, SCHEDULE.with_weights("loadable")))
     assert loadable is not None
     return loadable.to_json()
 

@@ -21,12 +21,13 @@ import numpy as np
 
 from fdht_hls.csimulation import Build, compile_library, compiler, pack_frames
 from fdht_hls.dependencies import sources_digest
+from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate, load_estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
-from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.schedule import Schedule
 from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
 from fdht_models.artifacts import (
@@ -155,21 +156,20 @@ def _write(
     from fdht_models.training import restore
 
     network = QuantizedNetwork.load(model.file(NETWORK))
-    schedule = schedule or default_schedule(network.recurrence)
-    check_schedule(network.recurrence, schedule)
     # What takes no time comes first: were it to fail, then not after the proof.
-    paced = estimate(network, schedule).to_json()
-    loadable = LoadableWeights.of(network, schedule)
+    plan = lower(network, schedule)
+    paced = estimate(plan).to_json()
+    loadable = LoadableWeights.of(network, plan)
     streams = proof_streams(model.directory, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
-    core = done.core(partial(_make_core, keras, network, settings, schedule, progress))
+    core = done.core(partial(_make_core, keras, network, plan, settings, progress))
     shutil.copytree(core, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     libraries = {"csim_exact": core / EXACT_LIBRARY, "csim": core / LIBRARY}
     results = prove(
         network, keras, libraries, streams, progress, known=done.comparisons(), keep=done.keep
     )
     network.save(directory / NETWORK)
-    write_json(directory / SCHEDULE, schedule.to_json())
+    write_json(directory / SCHEDULE, plan.schedule.to_json())
     if loadable:
         loadable.save(directory / WEIGHTS_FILE)
     write_json(directory / EQUALITY, equality_report(results, streams))
@@ -183,13 +183,13 @@ def _write(
 def _make_core(
     keras: Any,
     network: QuantizedNetwork,
+    plan: EnginePlan,
     settings: Mapping[str, Any],
-    schedule: Schedule,
     progress: Progress,
     directory: Path,
 ) -> None:
     """Writes project and libraries."""
-    convert_project(keras, network, directory / PROJECT, settings, schedule)
+    convert_project(keras, network, directory / PROJECT, settings, plan)
     progress("lint", 0, 1)
     check_synthesizable(directory / PROJECT)
     progress("lint", 1, 1)
@@ -205,24 +205,29 @@ def convert_project(
     network: QuantizedNetwork,
     directory: Path,
     settings: Mapping[str, Any],
-    schedule: Schedule | None = None,
+    plan: EnginePlan | None = None,
 ) -> None:
     """Writes the HLS project of a trained Keras classifier, with golden vectors for its test bench.
 
+    Args:
+        model: the classifier.
+        network: what was exported from it.
+        directory: to write.
+        settings: hls4ml backend settings.
+        plan: of the network's core; by default with `default_schedule`.
+
     Raises:
-        ConfigError: the schedule is of another network.
         ConversionError: hls4ml refuses it; hls4ml's message is kept.
     """
     from fdht_hls.model import conversion_model, convert
 
-    if schedule:
-        settings = {**settings, "schedule": schedule.to_json()}
+    plan = plan or lower(network)
     chatter = io.StringIO()
     try:
         # hls4ml prints, and QKeras warns of its own constraints; neither concerns a user.
         with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            convert(conversion_model(model, network), network, str(directory), settings)
+            convert(conversion_model(model, plan), str(directory), settings)
     except FdhtError:
         raise
     except Exception as error:
@@ -231,8 +236,8 @@ def convert_project(
             f"hls4ml failed: {type(error).__name__}: {error} {last}", field=network.name
         ) from error
     write_golden(network, directory / "tb_data")
-    if schedule and schedule.loadable:
-        write_words(directory / "tb_data" / "weights.hex", pack_weights(network, schedule))
+    if plan.layout:
+        write_words(directory / "tb_data" / "weights.hex", pack_weights(plan))
 
 
 def write_golden(network: QuantizedNetwork, directory: Path) -> None:

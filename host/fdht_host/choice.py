@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from fdht_hls.boards import Board
 from fdht_models.errors import ArtifactError
 from fdht_models.stages import stages_in
-from fdht_overlays.boards import Board
 
 #: Directories of overlays that nobody would choose before others: the experimental flow's.
 _LAST_CHOICE = ("open",)

@@ -14,14 +14,14 @@ from typing import Any
 
 from fdht_hls.estimate import load_estimate
 from fdht_hls.proof import load_proof
-from fdht_host.report import latency_section
+from fdht_host.report.contents import latency_section
 from fdht_models.artifacts import digest_of
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import read_experiment
 from fdht_models.metrics import load_metrics
 from fdht_models.stages import Stage, find_file, find_stage
 from fdht_overlays.manifest import OverlayManifest
-from fdht_overlays.simulated import EXPERIMENT
+from fdht_overlays.simulated_overlay import EXPERIMENT
 
 _METRICS, _EQUALITY, _ESTIMATE = "metrics.json", "equality.json", "estimate.json"
 #: Pairs of the report, and what the conversion calls them.

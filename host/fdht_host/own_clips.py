@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fdht_host.evidence import Recipe
+from fdht_models.data.clip_sources import UNKNOWN_ROOT
 from fdht_models.data.folders import Problem
-from fdht_models.data.folders.catalogue import OWN
+from fdht_models.data.folders.decoding.shards import span_in_seconds
 from fdht_models.data.folders.joins import join
-from fdht_models.data.folders.notes import left_out_notes, name_some
-from fdht_models.data.folders.own_files import TABLE, ClipFiles, find_clips, stem_of
-from fdht_models.data.folders.own_pattern import search_paths
-from fdht_models.data.folders.own_table import Row, key_of_part, read_table
-from fdht_models.data.folders.scan import walk
-from fdht_models.data.folders.shards import span_in_seconds
-from fdht_models.data.folders.types import ARRAYS, SOUND, VIDEO, Clip
-from fdht_models.data.sources import UNKNOWN_ROOT
+from fdht_models.data.folders.listing import ARRAYS, SOUND, VIDEO, Clip
+from fdht_models.data.folders.own.clip_files import TABLE, ClipFiles, find_clips, stem_of
+from fdht_models.data.folders.own.clip_table import ClipRow, key_of_part, read_table
+from fdht_models.data.folders.own.path_pattern import search_paths
+from fdht_models.data.folders.sentences import left_out_notes, name_some
+from fdht_models.data.folders.sets import OWN
+from fdht_models.data.folders.tree import walk
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 
@@ -222,7 +222,7 @@ def _by_table(
     return FoundClips(tuple(told), tuple(problems), tuple(notes))
 
 
-def _of_row(clip: ClipFile, row: Row) -> ClipFile:
+def _of_row(clip: ClipFile, row: ClipRow) -> ClipFile:
     label = row.name or clip.label
     if row.span is None:
         return ClipFile(clip.path, clip.name, clip.name, label)

@@ -9,7 +9,7 @@ from typing import Any
 from fdht_host.evidence import Recipe
 from fdht_host.readers import scored
 from fdht_models.data import ClipSet, source_of
-from fdht_models.data.sources import FolderSource
+from fdht_models.data.clip_sources import FolderSource
 from fdht_models.errors import ConfigError
 from fdht_models.preprocessing import Preprocessing
 from fdht_models.records import first_difference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
 
 @cache
-def templates(*directories: Path, html: bool = False) -> jinja2.Environment:
+def templates(
+    *directories: Path, html: bool = False, filters: tuple[Callable[..., object], ...] = ()
+) -> jinja2.Environment:
     """Templates of directories, the first one first; an undefined name is an error.
 
     Lines of nothing but a statement leave none behind.
@@ -19,11 +22,12 @@ def templates(*directories: Path, html: bool = False) -> jinja2.Environment:
     Args:
         directories: where they lie.
         html: escape what is filled in.
+        filters: functions that templates call by their names.
     """
     # Here, for jinja2 comes with the extras `hls` and `board` alone.
     import jinja2
 
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(directories),
         undefined=jinja2.StrictUndefined,
         autoescape=html,
@@ -31,3 +35,5 @@ def templates(*directories: Path, html: bool = False) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    found.filters |= {own.__name__: own for own in filters}
+    return found

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -136,6 +136,20 @@ def answer_pipe() -> Iterator[IO[bytes]]:
     with os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
         os.dup2(2, 1)
         yield pipe
+
+
+def orders() -> Iterator[Any]:
+    """The parent's orders, until it has no more."""
+    for line in sys.stdin:
+        yield parse_json(line, "an order", error=ToolError, remedy="report this with the command")
+
+
+def run_worker(main: Callable[[], None]) -> None:
+    """Runs a worker until its parent needs no more."""
+    try:
+        main()
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.exit(1)
 
 
 def say(pipe: IO[bytes], message: Any) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fdht_hls.boards import Board
 from fdht_hls.tuner.budget import Budget
-from fdht_overlays.boards import Board
 
 
 def budget_of(board: Board) -> Budget:

@@ -154,7 +154,7 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _look(need: Need) -> Finding:
-    look = {"package": _package, "program": _program, "file": _file, "open tool": _open_tool}
+    look = {"package": package_version, "program": _program, "file": _file, "open tool": _open_tool}
     found = look[need.kind](need.name)
     wrong = _PROBLEMS[need.name]() if found is not None and need.name in _PROBLEMS else None
     if wrong is not None:
@@ -194,10 +194,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 #: What can be wrong with a package that is there: (problem as a clause, remedy), or None.
 _PROBLEMS = {"qkeras": _qkeras_of_another, "pynq": _metadata_beside_pynq}
-
-
-def _package(name: str) -> str | None:
-    return package_version(name)
 
 
 def _file(name: str) -> str | None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from rich.table import Table
 
+from fdht_hls.boards import Board
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
@@ -25,7 +27,6 @@ from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
-from fdht_overlays.boards import Board
 from fdht_overlays.budget import budget_of
 
 #: Slowest pace that is tried, as a multiple of the port's.
@@ -96,7 +97,9 @@ def what_if(names: Sequence[str], boards: Sequence[Board], build: Path) -> list[
                      for board in boards]  # fmt: skip
             continue
         # One core each family of devices: what it finds is kept from board to board.
-        cores = {family: _Paced(Core(network, FAMILIES[family])) for family in FAMILIES}
+        cores = {
+            family: _Paced(Core(design_engine(network), FAMILIES[family])) for family in FAMILIES
+        }
         rows += [_row(recipe.name, source, cores[board.family], board) for board in boards]
     return rows
 

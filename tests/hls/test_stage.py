@@ -13,6 +13,7 @@ import pytest
 
 from fdht_hls import stage
 from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
@@ -131,7 +132,7 @@ def test_the_directory_holds_what_later_stages_read(conversion, trained):
     assert {"network.json", "csim.so", "equality.json", "estimate.json"} <= set(manifest["files"])
     assert (found.directory / "project" / "build_core.tcl").exists()
     paced = read_json(found.directory / "estimate.json")
-    assert paced == found.estimate == json.loads(json.dumps(estimate(network).to_json()))
+    assert paced == found.estimate == json.loads(json.dumps(estimate(lower(network)).to_json()))
     schedule = Schedule.from_json(read_json(found.directory / "schedule.json"))
     assert schedule == default_schedule(network.recurrence)
     assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
@@ -300,7 +301,7 @@ def test_a_converted_model_is_one_frame_a_call_and_the_same_function():
     """The Keras model that hls4ml sees, fed frame by frame."""
     classifier = CLASSIFIERS["words"]
     network = classifier.network
-    model = conversion_model(classifier.keras(sequences=True), network)
+    model = conversion_model(classifier.keras(sequences=True), lower(network))
     assert model.input_shape == (1, 1, 24, 8) and model.layers[1].stateful
     frames = corner_frames(network, 12)
     values = (frames * network.input_format.scale).astype(np.float32).reshape(12, 1, 1, 24, 8)

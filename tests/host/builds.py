@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import fdht_host.accelerator
+from fdht_hls.boards import get_board
 from fdht_host import video
-from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.engine import ReferenceEngine
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file, new_stage, write_json
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import get_board
-from fdht_overlays.simulated import build_simulated_overlay
+from fdht_overlays.simulated_overlay import build_simulated_overlay
+from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network
 from tests.stage_files import estimate, metrics, proof, summary
 
@@ -67,8 +67,8 @@ def write_build(build: Path, network: QuantizedNetwork = NETWORK, *, carried: bo
 
 def reference_as_core(monkeypatch: pytest.MonkeyPatch, network: QuantizedNetwork = NETWORK) -> None:
     """Simulated boards run the integer reference of a network."""
-    engine = lambda *_: ReferenceEngine(network)  # noqa: E731
-    device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
+    computation = lambda *_: ReferenceComputation(network)  # noqa: E731
+    device = lambda board: SimulatedDevice(board, computation=computation)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
 
 

@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
-from fdht_host.simulator import ReferenceEngine, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import MANIFEST
 from fdht_models.errors import (
     ArtifactError,
@@ -19,9 +20,9 @@ from fdht_models.errors import (
     ShapeError,
 )
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
-from fdht_overlays.simulated import build_simulated_overlay
+from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.host import toy_core
+from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
 
@@ -268,7 +269,9 @@ def test_a_real_network_through_pynq_equals_the_reference(tmp_path):
         hls = write_hls_stage(tmp_path / f"hls{signed}", network, b"unused")
         overlay = tmp_path / f"overlay{signed}"
         assert build_simulated_overlay(hls, overlay, get_board("sim"))
-        device = SimulatedDevice(engine=lambda directory, manifest, n=network: ReferenceEngine(n))
+        device = SimulatedDevice(
+            computation=lambda directory, manifest, n=network: ReferenceComputation(n)
+        )
         generator = np.random.default_rng(3)
         frames = generator.integers(0, 256, (50, 60)).astype(np.uint8)
         if signed:

@@ -10,14 +10,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
-from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu, running
+from fdht_host.energy import windows
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
-from fdht_host.energy.results import Window
-from fdht_host.power import PowerTrace, Sensor, SimulatedMeter, search_meter
+from fdht_host.energy.results import EnergyResult, EnergySettings, Window
+from fdht_host.energy.windows import measure, measure_cpu
+from fdht_host.power.finding import search_meter
+from fdht_host.power.meter import PowerTrace, Sensor
+from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
-from fdht_overlays.boards import get_board
 from tests.host import toy_core
 
 SECOND = 1_000_000_000
@@ -409,8 +412,8 @@ def test_cpu_without_rapl_is_unmeasured(tmp_path: Path) -> None:
 def test_cpu_with_rapl(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU has no counter of frames: what returned without an error was done."""
     bench = CountingBench()
-    monkeypatch.setattr(running, "rapl_meter", lambda root: bench)
-    monkeypatch.setattr(running, "time", bench)
+    monkeypatch.setattr(windows, "rapl_meter", lambda root: bench)
+    monkeypatch.setattr(windows, "time", bench)
     result = measure_cpu(bench.run_frames)
     assert result.kind == "measured"
     assert result.rails == ("package-0",)
@@ -428,7 +431,7 @@ def test_student_quantiles() -> None:
         assert student_quantile(freedom) == pytest.approx(expected, rel=2e-3)
 
 
-def windows(idle: list[float], active: list[float], frames: int = 100) -> list[Window]:
+def sample_windows(idle: list[float], active: list[float], frames: int = 100) -> list[Window]:
     """One-second windows, idle and active in turn."""
     powers = [power for pair in zip(idle, active, strict=True) for power in pair]
     return [
@@ -439,7 +442,7 @@ def windows(idle: list[float], active: list[float], frames: int = 100) -> list[W
 
 def test_evaluation_by_hand() -> None:
     sensor = Sensor("s", "measured", ("r",), 0.012, 0.03, 0.1)
-    found = evaluate(windows([1.0] * 5, [3.0, 3.1, 2.9, 3.0, 3.0]), sensor)
+    found = evaluate(sample_windows([1.0] * 5, [3.0, 3.1, 2.9, 3.0, 3.0]), sensor)
     assert found.net == pytest.approx(0.02)
     assert found.total == pytest.approx(0.03)
     expected = {
@@ -460,7 +463,8 @@ def test_a_straight_drift_leaves_the_net_energy_alone() -> None:
     sensor = Sensor("s", "measured", ("r",), 0.001, 0.0, 0.01)
     drift = [0.1 * k for k in range(10)]
     found = evaluate(
-        windows([1 + watts for watts in drift[::2]], [1.5 + watts for watts in drift[1::2]]), sensor
+        sample_windows([1 + watts for watts in drift[::2]], [1.5 + watts for watts in drift[1::2]]),
+        sensor,
     )
     assert found.net == pytest.approx(0.005)
     assert found.components["idle"] == pytest.approx(0, abs=1e-12)
@@ -469,7 +473,7 @@ def test_a_straight_drift_leaves_the_net_energy_alone() -> None:
 def test_less_power_than_idle_is_refused() -> None:
     sensor = Sensor("s", "measured", ("r",), 0.001, 0.0, 0.01)
     with pytest.raises(WithinNoiseError, match=r"-0\.5 W, within the noise"):
-        evaluate(windows([1.5] * 5, [1.0] * 5), sensor)
+        evaluate(sample_windows([1.5] * 5, [1.0] * 5), sensor)
 
 
 def test_json_is_whole() -> None:

@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import ReferenceEngine, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
-from fdht_overlays.simulated import design_of_network, write_simulated_overlay
+from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
 from tests.host import toy_core
 from tests.host.interrupting import interruptions
+from tests.host.reference_computation import ReferenceComputation
 
 #: Three calls of eight frames, the last not full.
 FRAMES = toy_core.random_frames(20)
@@ -170,7 +172,7 @@ CODES = np.random.default_rng(0).integers(0, 256, (5, FIRST.inputs)).astype(np.u
 
 def open_loadable(directory: Path, device: SimulatedDevice) -> Accelerator:
     """An overlay whose core is the integer reference of `FIRST`, with weights to be loaded."""
-    found = LoadableWeights.of(FIRST, SCHEDULE)
+    found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
     assert found is not None
     file = directory.with_suffix(".json")
     found.save(file)
@@ -180,7 +182,7 @@ def open_loadable(directory: Path, device: SimulatedDevice) -> Accelerator:
 
 
 def test_after_ctrl_c_while_loading_weights_they_are_the_old_or_refused(tmp_path):
-    device = SimulatedDevice(engine=lambda *_: ReferenceEngine(FIRST, SCHEDULE))
+    device = SimulatedDevice(computation=lambda *_: ReferenceComputation(FIRST, SCHEDULE))
     accelerator = open_loadable(tmp_path / "overlay", device)
     old, new = (ReferenceModel(network).run(CODES) for network in (FIRST, SECOND))
     seen = set()

@@ -8,38 +8,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
 from fdht_host._pynq import allocate
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.engine import ReferenceEngine
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import ConfigError, DeviceError
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
-from fdht_overlays.simulated import design_of_network, write_simulated_overlay
+from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
+from tests.host.reference_computation import ReferenceComputation
 
 FIRST, SECOND = random_network(1), random_network(2)
 SCHEDULE = default_schedule(FIRST.recurrence).with_weights("loadable")
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, FIRST.inputs)).astype(np.uint8)
 
 
-def opened(directory: Path, *, loadable: bool = True, engine_loads: bool = True) -> Accelerator:
+def opened(directory: Path, *, loadable: bool = True, core_loads: bool = True) -> Accelerator:
     """An overlay whose core is the integer reference."""
     files = {}
     if loadable:
-        found = LoadableWeights.of(FIRST, SCHEDULE)
+        found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
         files[WEIGHTS_FILE] = directory.with_suffix(".json")
         found.save(files[WEIGHTS_FILE])
     design = replace(design_of_network(FIRST, CycleCount(100, "estimated"), files), experiment="x")
     write_simulated_overlay(design, directory, get_board("sim"), {})
-    schedule = SCHEDULE if engine_loads else None
-    device = SimulatedDevice(engine=lambda *_: ReferenceEngine(FIRST, schedule))
+    schedule = SCHEDULE if core_loads else None
+    device = SimulatedDevice(computation=lambda *_: ReferenceComputation(FIRST, schedule))
     return Accelerator.open(directory, device=device)
 
 
@@ -84,7 +85,7 @@ def test_not_while_a_stream_runs(accelerator: Accelerator):
 
 
 def test_a_core_with_constant_weights_refuses(tmp_path: Path):
-    with opened(tmp_path / "overlay", loadable=False, engine_loads=False) as accelerator:
+    with opened(tmp_path / "overlay", loadable=False, core_loads=False) as accelerator:
         with pytest.raises(DeviceError, match="x: holds its weights for good; convert it with a"):
             accelerator.load_weights(SECOND)
         buffer = allocate((4,), np.uint64, target=accelerator.device)
@@ -96,12 +97,12 @@ def test_a_core_with_another_layout_is_refused(tmp_path: Path):
     with pytest.raises(
         DeviceError, match=r"weights_layout: the core shows 00000000, weights\.json"
     ):
-        opened(tmp_path / "overlay", engine_loads=False)
+        opened(tmp_path / "overlay", core_loads=False)
 
 
 def test_a_core_that_did_not_load_is_noticed(accelerator: Accelerator, monkeypatch):
     core = accelerator.device.core
-    monkeypatch.setattr(core._engine, "load_weights", lambda words: None)
+    monkeypatch.setattr(core._computation, "load_weights", lambda words: None)
     message = rf"weights_id: the core shows weights {FIRST.design_id:016x} after loading"
     with pytest.raises(DeviceError, match=message):
         accelerator.load_weights(SECOND)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.run import find_overlay
 from fdht_models.errors import ArtifactError
-from fdht_overlays.boards import get_board
 
 BOARD = get_board("pynq-z2")
 

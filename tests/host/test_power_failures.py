@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_host.power.finding import search_meter
 from fdht_host.power.hwmon import find_power_file, hwmon_meter, number_in
 from fdht_host.power.pmbus import pmbus_meter, pynq_rails
 from fdht_host.power.rapl import find_domains
 from fdht_models.errors import MeasurementError
-from fdht_overlays.boards import get_board
 
 STATED: dict[str, Any] = {"update_interval_seconds": 0.004, "resolution_watts": 0.01}
 

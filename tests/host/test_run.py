@@ -14,22 +14,23 @@ import pytest
 import fdht
 import fdht_host.accelerator
 import fdht_host.testset
-import fdht_pipeline
-import fdht_run
+from fdht import pipeline
+from fdht.cli import run as run_command
+from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
-from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.engine import ReferenceEngine
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.errors import ArtifactError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.manifest import CycleCount
-from fdht_overlays.simulated import design_of_network, write_simulated_overlay
+from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
+from tests.host.reference_computation import ReferenceComputation
 from tests.stage_files import metrics, proof
 
 FIRST, SECOND = random_network(1), random_network(2)
@@ -49,7 +50,7 @@ def write_overlay(build: Path, *, loadable: bool) -> None:
     FIRST.save(root / "network.json")
     files = {"network.json": root / "network.json"}
     if loadable:
-        found = LoadableWeights.of(FIRST, SCHEDULE)
+        found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
         files[WEIGHTS_FILE] = root / WEIGHTS_FILE
         found.save(files[WEIGHTS_FILE])
@@ -70,8 +71,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Path
     write_overlay(tmp_path, loadable=loadable)
     with new_stage(tmp_path / "second" / "model", "model", {}) as (directory, _):
         SECOND.save(directory / "network.json")
-    engine = lambda *_: ReferenceEngine(FIRST, SCHEDULE if loadable else None)  # noqa: E731
-    device = lambda board: SimulatedDevice(board, engine=engine)  # noqa: E731
+    computation = lambda *_: ReferenceComputation(FIRST, SCHEDULE if loadable else None)  # noqa: E731
+    device = lambda board: SimulatedDevice(board, computation=computation)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
     clips = SimpleNamespace(frames=CLIPS, labels=labels_of(SECOND), classes=FIRST.classes)
     clips.time_step = None
@@ -108,7 +109,7 @@ def test_weights_of_an_experiment_or_a_file(build, capsys, tmp_path, kind):
     assert report["provenance"]["weights"] == found
     # What training measured is of other weights.
     assert report["accuracy"]["float"] is None
-    lines = fdht_run.report_lines(build, report)
+    lines = run_command.report_lines(build, report)
     assert f"weights loaded from           {path}" in lines
 
 
@@ -143,7 +144,7 @@ def test_weights_that_are_not_there(build, capsys):
     assert "is not there; run fdht train motion" in refusal(capsys, build, "--weights", "motion")
     assert "nonsense" in refusal(capsys, build, "--weights", "nonsense")
     with pytest.raises(ArtifactError, match="is not there"):
-        fdht_run.weights_file("motion", build)
+        run_command.weights_file("motion", build)
 
 
 def test_the_proof_of_other_weights_is_not_shown(build, capsys, monkeypatch):
@@ -151,7 +152,7 @@ def test_the_proof_of_other_weights_is_not_shown(build, capsys, monkeypatch):
         extra["design_id"] = f"{FIRST.design_id:016x}"
         write_json(directory / "equality.json", proof(7))
     # The overlay is as it should be.
-    monkeypatch.setattr(fdht_pipeline, "build_into", lambda *_: None)
+    monkeypatch.setattr(pipeline, "build_into", lambda *_: None)
     assert run(capsys, build)["equality"]["keras_reference"]["compared"] == 7
     loaded = run(capsys, build, "--weights", "second")
     assert loaded["equality"]["keras_reference"]["compared"] is None

@@ -108,7 +108,7 @@ def test_a_conversion_made_anew_gives_nothing_to_the_overlay_of_the_former(tmp_p
 
 def test_an_estimate_of_another_schedule_is_left_out(tmp_path, asked):
     directory = write_build(tmp_path)
-    write_hls(directory / "hls", fill_latency_cycles=20, latency={"W_x C1": 16, "head": 4})
+    write_hls(directory / "hls", fill_latency_cycles=20, latency={"input.C1": 16, "head": 4})
     report = run(directory)
     assert report["latency"]["result_microseconds"] is None
     assert "is of another conversion" in report["left_out"]["latency"]

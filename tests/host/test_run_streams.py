@@ -17,8 +17,8 @@ from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.features import features_of
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, Sound, Values
+from fdht_models.preprocessing.log_mel import frame_energies, log_mel, read_sound
 from fdht_models.preprocessing.recording import loudness
-from fdht_models.preprocessing.sound import frame_energies, log_mel, read_sound
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import NETWORK, reference_as_core, write_build, write_video

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import SimulatedDevice
-from fdht_overlays.boards import get_board
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_overlays.golden import GoldenVectors, golden_frames
 from fdht_overlays.manifest import CycleCount, Format, InputLayout, ResultLayout
-from fdht_overlays.simulated import SimulatedDesign, write_simulated_overlay
+from fdht_overlays.simulated_overlay import SimulatedDesign, write_simulated_overlay
 
 DESIGN_ID = 0x0123_4567_89AB_CDEF
 INPUTS, FRAME_BYTES, CLASSES, RESULT_BYTES = 20, 24, 3, 16

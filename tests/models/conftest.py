@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fdht_models.data.folders import shards
+from fdht_models.data.folders.decoding import shards
 from fdht_models.preprocessing import ClipInputs, Preprocessing, read_clip
 from tests.models.folders_samples import ucf11
 

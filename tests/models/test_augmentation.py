@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fdht_models.augmentation import Augmentation, AugmentationSettings, check_augmentation
 from fdht_models.augmentation.batches import DRAWS, move_in_time
-from fdht_models.augmentation.pictures import brightness_table, change_picture, kept_places
-from fdht_models.augmentation.sounds import masked, warp_bands, warp_time
+from fdht_models.augmentation.sound_changes import masked, warp_bands, warp_time
+from fdht_models.augmentation.video_changes import brightness_table, change_picture, kept_places
 from fdht_models.errors import ConfigError
 from fdht_models.features import features_of
 from fdht_models.preprocessing import (
@@ -22,7 +22,7 @@ from fdht_models.preprocessing import (
     Spikes,
     plain,
 )
-from fdht_models.preprocessing.sound import RATE, band_centres, bands_at, log_mel
+from fdht_models.preprocessing.log_mel import RATE, band_centres, bands_at, log_mel
 from fdht_models.settings import read_section
 
 STEPS, HEIGHT, WIDTH, BANDS, STACK = 6, 9, 12, 20, 3

@@ -20,7 +20,7 @@ from fdht_models.data.logistic import (
     span_coordinates,
 )
 from fdht_models.errors import DataError, ShapeError
-from fdht_models.preprocessing.sound import log_mel
+from fdht_models.preprocessing.log_mel import log_mel
 
 CLASSES = ("a", "b", "c")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_models.data import DATASETS, PICTURES, motion, pictures, render_clips, watch
+from fdht_models.data import DATASETS, PICTURES, motion, photographs, render_clips, watch
 from fdht_models.data.packages import digits, package_file
 from fdht_models.features import features_of
 
@@ -16,13 +16,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "pictures.md"
 
 
 def test_no_photograph_is_in_both_splits() -> None:
-    train, test = pictures.pictures_of("train"), pictures.pictures_of("test")
+    train, test = photographs.pictures_of("train"), photographs.pictures_of("test")
     assert len(train) >= 8
     assert len(test) >= 4
     assert set(train) | set(test) == set(PICTURES)
     files = {(picture.package, picture.file) for picture in PICTURES}
     assert len(files) == len(PICTURES), "a photograph is listed twice"
-    shown = {pictures.load_picture(picture).tobytes() for picture in PICTURES}
+    shown = {photographs.load_picture(picture).tobytes() for picture in PICTURES}
     assert len(shown) == len(PICTURES), "two files show the same photograph"
 
 
@@ -49,16 +49,16 @@ def test_people_who_exercised_together_are_in_one_split() -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_split_draws_only_its_own_material(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: set[pictures.Picture] = set()
+    drawn: set[photographs.Photograph] = set()
 
-    def remember(picture: pictures.Picture) -> np.ndarray:
+    def remember(picture: photographs.Photograph) -> np.ndarray:
         drawn.add(picture)
-        return pictures.load_picture(picture)
+        return photographs.load_picture(picture)
 
     monkeypatch.setattr(motion, "load_picture", remember)
     for index in range(120):
         DATASETS["motion"].generate_raw(split, 0, index, 1)
-    assert drawn == set(pictures.pictures_of(split)), "another split's, or one never drawn"
+    assert drawn == set(photographs.pictures_of(split)), "another split's, or one never drawn"
 
 
 # Licences

@@ -11,7 +11,7 @@ from fdht_models.data import DATASETS, load_clips, source_of
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, load_experiment, with_seeds_moved, without_roots
 from fdht_models.training.checkpoint import recipe_digest
-from fdht_models.training.stage import train_stage
+from fdht_models.training.model_stage import train_stage
 from tests.models.training_samples import TABLE, small_experiment
 
 MOTION = {"set": "motion", "train_clips": 6, "test_clips": 2, "seed": 1, "test_seed": 9}

@@ -370,7 +370,7 @@ def test_a_matrix_that_would_not_fit_into_memory_is_refused():
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_nothing_is_made_that_is_much_larger_than_the_matrix(form, inputs, outputs, monkeypatch):
-    monkeypatch.setattr("fdht_models.tensor.decompose.sums._MOST_FOR_TENSORLY", 0)
+    monkeypatch.setattr("fdht_models.tensor.decompose.sum_fits._MOST_FOR_TENSORLY", 0)
     matrix = normal(256, 2048)
     decompose(matrix[:2, :4], Tucker(1, 1), (2, 2), (2, 1))  # imports
     tracemalloc.start()

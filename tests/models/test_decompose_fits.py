@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.decompose import Fitting, check_usable, decompose, limited, scaled
 from fdht_models.tensor.decompose.alternating import refine
-from fdht_models.tensor.decompose.arrays import left_basis, mode_tensor
-from fdht_models.tensor.decompose.contraction import Operand, contract
+from fdht_models.tensor.decompose.named_axes import Operand, contract
+from fdht_models.tensor.decompose.unfolding import left_basis, mode_tensor
 from fdht_models.tensor.formats import (
     BlockTerm,
     CanonicalPolyadic,
@@ -173,7 +173,7 @@ def test_large_tensors_are_left_to_our_own_sweeps(monkeypatch):
     network = CanonicalPolyadic(3).network((3, 4), (4, 3))
     matrix = network.dense(random_arrays(network, 2)) + 0.05 * normal(12, 12, 8)
     through = decompose(matrix, CanonicalPolyadic(3), (3, 4), (4, 3), Fitting(300, 1e-10))
-    monkeypatch.setattr("fdht_models.tensor.decompose.sums._MOST_FOR_TENSORLY", 0)
+    monkeypatch.setattr("fdht_models.tensor.decompose.sum_fits._MOST_FOR_TENSORLY", 0)
     monkeypatch.setattr(
         "tensorly.decomposition.parafac", lambda *_, **__: pytest.fail("tensorly was called")
     )

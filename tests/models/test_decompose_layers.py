@@ -15,7 +15,7 @@ from fdht_models.layers.contract import initial_deviations
 from fdht_models.layers.gru import TensorGRU
 from fdht_models.layers.lstm import TensorLSTM
 from fdht_models.tensor.decompose import Fitting, limited
-from fdht_models.tensor.decompose.recurrent import (
+from fdht_models.tensor.decompose.recurrent_weights import (
     cell_from_keras,
     decompose_cell,
     embedded,

@@ -17,7 +17,7 @@ from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras
-from fdht_models.tensor.decompose.report import parse_factors, table
+from fdht_models.tensor.decompose.error_table import parse_factors, table
 from fdht_models.training import decompose, tensorize
 from fdht_models.training.decompose import decompose_stage, decomposed_weights, load_dense
 from fdht_models.training.models import HEAD, LSTM, float_classifier, set_weights, weights_of

@@ -16,10 +16,9 @@ from fdht_models.data.folders import (
     FolderRequest,
     folder_digest,
     load_folder,
-    shards,
 )
-from fdht_models.data.folders import index as index_module
-from fdht_models.data.folders.index import FileIndex
+from fdht_models.data.folders.decoding import file_digests, shards
+from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.errors import ArtifactError, DataError
 from fdht_models.preprocessing import ClipInputs, Preprocessing, read_clip
 from tests.models.folders_samples import SIZE, leftovers, random_frames, write_video
@@ -64,7 +63,7 @@ def test_the_classes_take_turns(root: Path, tmp_path: Path) -> None:
 def test_a_changed_file_is_another_key_and_costs_one_shard(
     root: Path, tmp_path: Path, decoded: list[str]
 ) -> None:
-    request = FolderRequest("ucf11", root, "tt_rnn", 9, **SIZE)
+    request = FolderRequest("ucf11", root, protocol="tt_rnn", steps=9, **SIZE)
     before, _ = load_folder(request, "train", tmp_path / "cache")
     kept = directory_of(tmp_path / "cache")
     changed = root / "biking" / "v_biking_01" / "v_biking_01_01.avi"
@@ -230,14 +229,14 @@ def test_a_full_disk_is_told_before_decoding(
 def test_contents_are_read_once(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "_SETTLED_SECONDS", -1.0)  # just written, and settled
+    monkeypatch.setattr(file_digests, "_SETTLED_SECONDS", -1.0)  # just written, and settled
     paths = sorted(root.rglob("*.avi"))
     first = FileIndex(tmp_path / "files.json").digests(paths)
     assert first[paths[0]] == hashlib.sha256(paths[0].read_bytes()).hexdigest()
     read: list[Path] = []
     again = FileIndex(tmp_path / "files.json")
-    digest = index_module._digest
-    monkeypatch.setattr(index_module, "_digest", lambda path: read.append(path) or digest(path))
+    digest = file_digests._digest
+    monkeypatch.setattr(file_digests, "_digest", lambda path: read.append(path) or digest(path))
     assert again.digests(paths) == first
     assert read == []
     # Same size and time of modification, other contents: the entry's own time tells.
@@ -266,12 +265,12 @@ def test_a_damaged_index_is_made_anew(root: Path, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_skipped(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = index_module._digest
+    digest = file_digests._digest
 
     def refuse(path: Path) -> object:
         return PermissionError(13, "Permission denied") if "g_03_" in path.stem else digest(path)
 
-    monkeypatch.setattr(index_module, "_digest", refuse)
+    monkeypatch.setattr(file_digests, "_digest", refuse)
     _, report = load_folder(FolderRequest("ucf11", root, **SIZE), "train", tmp_path / "cache")
     reasons = {Path(problem.path).stem: problem.reason for problem in report.skipped}
     assert reasons == dict.fromkeys(

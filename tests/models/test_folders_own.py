@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fdht_models.data import source_of
+from fdht_models.data.clip_sets import SPLITS
 from fdht_models.data.folders import (
     FolderRequest,
     Listing,
@@ -19,7 +20,6 @@ from fdht_models.data.folders import (
     list_folder,
     load_folder,
 )
-from fdht_models.data.types import SPLITS
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.experiment import load_experiment
 from fdht_models.preprocessing import read_clip

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fdht_models.data.folders import FolderRequest, Listing, list_folder, load_folder
-from fdht_models.data.folders import shards as shards_room
-from fdht_models.data.folders.own_table import COLUMNS, read_table
+from fdht_models.data.folders.decoding import shards as shards_room
+from fdht_models.data.folders.own.clip_table import COLUMNS, read_table
 from fdht_models.errors import MOST_CHARACTERS, ConfigError, DataError, FdhtError
 from tests.models.folders_samples import SIZE, random_frames, write_video, write_wav
 
@@ -240,7 +240,7 @@ def test_a_pattern_that_matches_nothing_or_something_else(root: Path) -> None:
 
 
 def test_a_pattern_that_never_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fdht_models.data.folders.own_pattern._SECONDS", 0.5)
+    monkeypatch.setattr("fdht_models.data.folders.own.path_pattern._SECONDS", 0.5)
     write_video(root / ("walk/" + "a" * 40 + "!.avi"), random_frames(6, 5))
     refused(root, "pattern.*took longer than", pattern=r"(?P<group>(a+)+)b")
 

@@ -13,8 +13,8 @@ from PIL import Image
 import fdht
 from fdht_models.data import source_of
 from fdht_models.data.folders import FolderRequest, Listing, list_folder
-from fdht_models.data.folders.reporting import named_problems
-from fdht_models.data.folders.types import Problem
+from fdht_models.data.folders.listing import Problem
+from fdht_models.data.folders.reporting.split_report import named_problems
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.sections import DataSettings
 from fdht_models.settings import read_section

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fdht_models.data.folders import FolderRequest, list_folder, load_folder
-from fdht_models.data.folders.folds import assign_splits
-from fdht_models.data.folders.shd import SpikeReader, bin_spikes
+from fdht_models.data.folders.published.shd import SpikeReader, bin_spikes
+from fdht_models.data.folders.splits import assign_splits
 from fdht_models.errors import ConfigError, DataError
 
 NAMES = ["zero", "one", "null", "eins"]

@@ -8,9 +8,9 @@ import pytest
 import scipy.signal
 
 from fdht_models.data.folders import FolderRequest, list_folder, load_folder
-from fdht_models.data.folders.names import TIMIT, TIMIT_FOLDING
+from fdht_models.data.folders.published.class_names import TIMIT, TIMIT_FOLDING
 from fdht_models.errors import DataError
-from fdht_models.preprocessing.sound import cut_window, log_mel, mel_filters, read_sound
+from fdht_models.preprocessing.log_mel import cut_window, log_mel, mel_filters, read_sound
 from tests.models.folders_samples import write_sphere, write_wav
 
 
@@ -67,7 +67,7 @@ def test_silence_is_zero() -> None:
 def test_long_sounds_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = (noise(40_000, 1) / 32768).astype(np.float32)
     whole = log_mel(samples, 20)
-    monkeypatch.setattr("fdht_models.preprocessing.sound._BLOCK", 7)
+    monkeypatch.setattr("fdht_models.preprocessing.log_mel._BLOCK", 7)
     np.testing.assert_array_equal(log_mel(samples, 20), whole)
     assert len(whole) == 1 + (40_000 - 400) // 160
 

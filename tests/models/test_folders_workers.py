@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_models.data.folders import Clip, FolderRequest, load_folder, shards, workers
+from fdht_models.data.folders import Clip, FolderRequest, load_folder
+from fdht_models.data.folders.decoding import shard_workers, shards
 from fdht_models.errors import DataError
 from tests.models.folders_samples import SIZE, leftovers
 
@@ -71,18 +72,18 @@ def test_a_worker_that_hangs_is_given_up(
         shards.Shard(tmp_path / f"shard{number}", "train", {"content": str(number)}, (clip,))
         for number, clip in enumerate(clips)
     ]
-    listen = workers._Worker.listen
+    listen = shard_workers._Worker.listen
 
-    def impatiently(worker: workers._Worker) -> tuple[int, bool]:
+    def impatiently(worker: shard_workers._Worker) -> tuple[int, bool]:
         heard = listen(worker)
         worker.deadline = time.monotonic() + 1  # not before: a busy machine starts slowly
         return heard
 
-    monkeypatch.setattr(workers._Worker, "listen", impatiently)
-    monkeypatch.setattr(workers, "_END_SECONDS", 0.5)
+    monkeypatch.setattr(shard_workers._Worker, "listen", impatiently)
+    monkeypatch.setattr(shard_workers, "_END_SECONDS", 0.5)
     begin = time.monotonic()
     with pytest.raises(DataError, match=r"biking/\d.*longer than"):
-        workers.decode_shards(request, planned, 2, lambda _: None)
+        shard_workers.decode_shards(request, planned, 2, lambda _: None)
     assert time.monotonic() - begin < 60
     assert leftovers(tmp_path) == []
 

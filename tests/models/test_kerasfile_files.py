@@ -16,7 +16,7 @@ import pytest
 
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError
 from fdht_models.kerasapi import keras
-from fdht_models.kerasfile import archive, read_model, reading
+from fdht_models.kerasfile import model_reader, read_model, saved_files
 from tests.models.saved_models import CLASSES, INPUTS, KERAS, STEPS, UNITS, randomised
 
 
@@ -258,8 +258,8 @@ def rewritten(source: Path, target: Path, **members: bytes | None) -> Path:
     [
         ({"config": None}, "holds no config.json, as models of Keras do"),
         ({"model": None}, "holds no model.weights.h5"),
-        ({"config": b"{"}, "config.json: is no JSON that can be read"),
-        ({"config": b"[" * 100_000}, "config.json: is no JSON that can be read"),
+        ({"config": b"{"}, "config.json: is not valid JSON"),
+        ({"config": b"[" * 100_000}, "config.json: is not valid JSON"),
         ({"config": b"[]"}, "config.json: must be an object"),
         ({"config": b"\xff"}, "config.json: is no text"),
         ({"model": b"nonsense"}, "cannot be read"),
@@ -311,14 +311,14 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-def check(model: archive.SavedModel, config: Any) -> None:
+def check(model: saved_files.SavedModel, config: Any) -> None:
     """What is read of another configuration of a file is whole, or refused in one line."""
     try:
-        graph = reading.graph_of(config, model.major)
-        number = reading._chosen(graph, None)
+        graph = model_reader.graph_of(config, model.major)
+        number = model_reader._chosen(graph, None)
         with np.errstate(all="ignore"):  # as `read_model` does
-            other = archive.SavedModel(config, model.major, model.root, model.stored)
-            found = reading._with_configuration(other, graph, number, CLASSES)
+            other = saved_files.SavedModel(config, model.major, model.root, model.stored)
+            found = model_reader._with_configuration(other, graph, number, CLASSES)
     except FdhtError as error:
         assert "\n" not in str(error)
     else:
@@ -328,7 +328,7 @@ def check(model: archive.SavedModel, config: Any) -> None:
 @pytest.mark.parametrize("version", KERAS)
 def test_no_configuration_ends_in_a_traceback(saved: Path, version: str) -> None:
     """Every value in turn is replaced or taken away."""
-    with archive.open_model(saved / f"{version}.h5") as model:
+    with saved_files.open_model(saved / f"{version}.h5") as model:
         tried = 0
         for path in places(model.config):
             for new in (KeyError, None, -1, "x", [], {}):
@@ -344,7 +344,7 @@ def test_no_connection_ends_in_a_traceback(tmp_path: Path) -> None:
         inner = k.Sequential([k.Input((UNITS,)), k.layers.Dense(5)], name="inner")
         hidden = inner(k.layers.LSTM(UNITS, name="l")(source))
         k.Model(source, k.layers.Dense(CLASSES)(hidden)).save(tmp_path / "a.h5")
-        with archive.open_model(tmp_path / "a.h5") as model:
+        with saved_files.open_model(tmp_path / "a.h5") as model:
             for path in filter(_CONNECTING.intersection, places(model.config)):
                 for new in (KeyError, None, 1, "x", [], {}, ["l", 0, 0]):
                     check(model, changed(model.config, path, new))

@@ -11,7 +11,7 @@ import pytest
 
 from fdht_models.errors import DataError
 from fdht_models.media import read_sound
-from fdht_models.preprocessing.sound import read_sound as read_samples
+from fdht_models.preprocessing.log_mel import read_sound as read_samples
 from tests.models.folders_samples import write_sphere, write_wav
 from tests.models.media_samples import moving, write
 

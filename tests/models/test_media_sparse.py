@@ -17,7 +17,7 @@ from fdht_models.media.sparse import plan_stretches
 from fdht_models.media.table import PacketTable
 from fdht_models.preprocessing import Picture, Sampling
 from fdht_models.preprocessing.frames import Frames, read_frames, read_sparsely, read_twice
-from fdht_models.preprocessing.video import read_video
+from fdht_models.preprocessing.video_clips import read_video
 from tests.models.media_samples import HEIGHT, WIDTH, cut, moving, write
 
 COUNT = 45

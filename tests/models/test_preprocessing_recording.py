@@ -13,8 +13,8 @@ import scipy.signal
 
 from fdht_models.errors import DataError
 from fdht_models.preprocessing import Preprocessing, Sampling, Sound, read_clip
+from fdht_models.preprocessing.log_mel import mel_filters
 from fdht_models.preprocessing.recording import loudness, voiced
-from fdht_models.preprocessing.sound import mel_filters
 from tests.models.folders_samples import write_sphere
 
 BANDS = 20
@@ -219,7 +219,7 @@ def test_a_long_recording_needs_little_memory(
     settings = hears(20, level=-20.0, floor=-60.0, trim=30.0)
     whole = read_clip(path, "a", settings)
     monkeypatch.setattr("fdht_models.preprocessing.recording._BLOCK", 16_000)
-    monkeypatch.setattr("fdht_models.preprocessing.sound._BLOCK", 64)
+    monkeypatch.setattr("fdht_models.preprocessing.log_mel._BLOCK", 64)
     tracemalloc.start()
     found = read_clip(path, "a", settings)
     peak = tracemalloc.get_traced_memory()[1]

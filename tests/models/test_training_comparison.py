@@ -13,10 +13,10 @@ import pytest
 from fdht_models.data import (
     ClipSet,
     baseline_table,
+    clip_sources,
     load_folder_clips,
     render_clips,
     source_of,
-    sources,
 )
 from fdht_models.data.baseline import Baseline, BaselineTable, largest_class
 from fdht_models.errors import ArtifactError, DataError
@@ -227,7 +227,7 @@ def test_mean_pictures_of_a_folder_that_would_fill_the_disk_are_left_out(
     folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, train, _, cache = folder
-    monkeypatch.setattr(sources, "_MOST_PICTURES", 10_000)
+    monkeypatch.setattr(clip_sources, "_MOST_PICTURES", 10_000)
     before = sorted(cache.rglob("*"))
     assert "would take 0.0 GB" in source.mean_pictures("train", train, 5, cache)
     assert sorted(cache.rglob("*")) == before

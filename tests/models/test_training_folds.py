@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fdht_models.artifacts import read_json
-from fdht_models.data.sources import FolderSource
+from fdht_models.data.clip_sources import FolderSource
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, load_experiment
 from fdht_models.training import recipe

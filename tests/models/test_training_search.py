@@ -15,8 +15,8 @@ from fdht_models.artifacts import read_json
 from fdht_models.errors import ConfigError, NumericError, ToolError
 from fdht_models.experiment import Experiment
 from fdht_models.training import evaluate
-from fdht_models.training import search as search_module
-from fdht_models.training.search import scoring_experiment, search, table
+from fdht_models.training import rank_search as search_module
+from fdht_models.training.rank_search import scoring_experiment, search, table
 from fdht_models.training.space import Dimension, Space, load_space, space_from
 from tests.models.training_samples import chance_alone, small_experiment
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.tuner.budget import SHARES
 from fdht_models.errors import ConfigError
-from fdht_overlays.boards import get_board
 from fdht_overlays.whatif import draw, table, what_if, zoo_names
 
 BOARDS = [get_board(name) for name in ("pynq-z2", "kv260")]

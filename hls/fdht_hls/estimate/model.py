@@ -91,7 +91,7 @@ class Engine:
     int8_pairs: bool = False
 
 
-#: DSP slices by family of device; see `overlays/fdht_overlays/boards`.
+#: DSP slices by family of device; see `hls/fdht_hls/boards`.
 FAMILIES = {
     "zynq7000": ResourceModel(),
     "zynqmp": ResourceModel(dsp_wide_bits=27),

@@ -71,7 +71,7 @@ class HiddenState(wiring.Component):
     def _position(self, module: Module, rows: int) -> tuple[Any, Any]:
         """(row, place in it) of a unit, a clock after it came."""
         width = max(1, (max(rows, self.fibre) - 1).bit_length())
-        units = self.own.order
+        units = self.own.plan.order
         table = packed(list(zip(units // self.fibre, units % self.fibre, strict=True)), width)
         layout = data.ArrayLayout(unsigned(width), 2)
         found = rom(module, "position", table, layout, self.unit.number)

@@ -49,7 +49,7 @@ def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
     """What `front.json` holds."""
     return {
         "kind": "estimated",
-        "experiment": tuning.core.network.name,
+        "experiment": tuning.core.design.name,
         "source": source,
         "budget": tuning.budget.to_json(),
         "asked": {
@@ -74,7 +74,7 @@ def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> 
     """
     target = directory / STAGE / tuning.budget.name
     inputs = {
-        "network": f"{tuning.core.network.design_id:016x}",
+        "network": f"{tuning.core.design.design_id:016x}",
         "budget": digest_of(tuning.budget.to_json()),
     }
     with new_stage(target, STAGE, inputs) as (temporary, extra):

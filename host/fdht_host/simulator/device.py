@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.boards import Board, get_board
 from fdht_hls.csimulation import CSimulation
 from fdht_hls.registers import VLNV
 from fdht_host._pynq import (
@@ -30,18 +31,16 @@ from fdht_host._pynq import (
     pynq,
 )
 from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
-from fdht_host.simulator.core import Block, ClockRegisters, Faults, FdhtCore
-from fdht_host.simulator.engine import Engine
-from fdht_host.simulator.memory import Memory
+from fdht_host.simulator.ddr import Memory
+from fdht_host.simulator.logic import Block, ClockRegisters, CoreComputation, Faults, SimulatedCore
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_models.interruption import interrupts_held_back
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board, get_board
 from fdht_overlays.manifest import OverlayManifest, load_manifest
-from fdht_overlays.simulated import CSIM_LIBRARY
+from fdht_overlays.simulated_overlay import CSIM_LIBRARY
 
-#: Makes the engine of a loaded overlay.
-EngineFactory = Callable[[Path, OverlayManifest], Engine]
+#: Makes what computes behind a loaded overlay.
+ComputationFactory = Callable[[Path, OverlayManifest], CoreComputation]
 
 #: Virtual time of one register access over M_AXI_GP0: modelled, of the order of 0.15 us.
 REGISTER_ACCESS_NS = 150
@@ -49,8 +48,8 @@ _WORD_MASK = 0xFFFF_FFFF
 _numbers = itertools.count()
 
 
-def csimulation(directory: Path, manifest: OverlayManifest) -> Engine:
-    """The default engine: the overlay's C simulation."""
+def csimulation(directory: Path, manifest: OverlayManifest) -> CoreComputation:
+    """The default computation: the overlay's C simulation."""
     return CSimulation(directory / CSIM_LIBRARY)
 
 
@@ -62,7 +61,7 @@ class SimulatedDevice(Device):
 
     Args:
         board: a simulated board; `sim` if None.
-        engine: makes what computes behind the registers when an overlay is loaded.
+        computation: makes what computes behind the registers when an overlay is loaded.
         memory_bytes: memory for buffers.
 
     Attributes:
@@ -78,7 +77,7 @@ class SimulatedDevice(Device):
         self,
         board: Board | None = None,
         *,
-        engine: EngineFactory = csimulation,
+        computation: ComputationFactory = csimulation,
         memory_bytes: int = 64 << 20,
     ) -> None:
         self.board = board or get_board("sim")
@@ -94,12 +93,12 @@ class SimulatedDevice(Device):
         self.timestamp, self.bitfile_name = "", ""
         self.clock = VirtualClock()
         self.faults = Faults()
-        self.core: FdhtCore | None = None
+        self.core: SimulatedCore | None = None
         self._activity = ActivityLog()
         self._memory = Memory(memory_bytes)
         self._clock_registers = ClockRegisters()
-        self._engine_factory = engine
-        self._engine: Engine | None = None
+        self._computation_factory = computation
+        self._computation: CoreComputation | None = None
 
     @property
     def activity(self) -> tuple[Segment, ...]:
@@ -110,9 +109,9 @@ class SimulatedDevice(Device):
         """Unloads the overlay."""
         self._activity.interrupt(self.clock.monotonic_ns())
         self.core = None
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+        computation, self._computation = self._computation, None
+        if computation is not None:
+            computation.close()
 
     # What pynq calls when an overlay is loaded.
 
@@ -164,10 +163,10 @@ class SimulatedDevice(Device):
         if len(cores) != 1:
             raise DeviceError(f"has {len(cores)} cores {VLNV}, not one", field=str(path))
         self.close()
-        self._engine = self._engine_factory(path.parent, manifest)
-        self.core = FdhtCore(
+        self._computation = self._computation_factory(path.parent, manifest)
+        self.core = SimulatedCore(
             cores[0]["phys_addr"],
-            self._engine,
+            self._computation,
             self._memory,
             self.clock,
             self._activity,

@@ -4,6 +4,6 @@ Needs numpy only. Clips are changed as the network sees them, uint8, inside the 
 """
 
 from fdht_models.augmentation.batches import Augmentation
-from fdht_models.augmentation.settings import AugmentationSettings, check_augmentation
+from fdht_models.augmentation.section import AugmentationSettings, check_augmentation
 
 __all__ = ["Augmentation", "AugmentationSettings", "check_augmentation"]

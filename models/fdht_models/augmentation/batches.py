@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.augmentation.pictures import change_picture
-from fdht_models.augmentation.settings import AugmentationSettings
-from fdht_models.augmentation.sounds import by_frames, change_sounds
+from fdht_models.augmentation.section import AugmentationSettings
+from fdht_models.augmentation.sound_changes import by_frames, change_sounds
+from fdht_models.augmentation.video_changes import change_picture
 from fdht_models.preprocessing import Preprocessing
 
 #: Numbers drawn for each clip, by what they are for. Every clip draws all of them, so that one

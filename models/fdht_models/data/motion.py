@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fdht_models.data.clip_sets import DataSet
 from fdht_models.data.noise import draw_noise, to_pixels
 from fdht_models.data.packages import digest_array, digits
-from fdht_models.data.pictures import (
+from fdht_models.data.photographs import (
     PICTURE_HEIGHT,
     PICTURE_WIDTH,
     load_picture,
     picture_digests,
     pictures_of,
 )
-from fdht_models.data.types import DataSet
 
 HEIGHT, WIDTH = 120, 160
 CLASSES = (

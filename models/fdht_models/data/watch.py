@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_file
+from fdht_models.data.clip_sets import DataSet
 from fdht_models.data.packages import REMEDY, package_file
-from fdht_models.data.types import DataSet
 from fdht_models.data.unpickling import read_objects
 from fdht_models.errors import ConfigError, DataError
 

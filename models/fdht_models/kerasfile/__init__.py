@@ -11,6 +11,6 @@ trained layer does, `surroundings` follows the graph from the recurrent layer bo
 finds arrays, `bare` reads files that have weights and no configuration. Needs no TensorFlow.
 """
 
-from fdht_models.kerasfile.reading import SavedLayer, read_model
+from fdht_models.kerasfile.model_reader import SavedLayer, read_model
 
 __all__ = ["SavedLayer", "read_model"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fdht_models.errors import ConfigError, near_matches
-from fdht_models.kerasfile.archive import SavedModel
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS
+from fdht_models.kerasfile.layer_weights import Arrays
 from fdht_models.kerasfile.layers import damaged
-from fdht_models.kerasfile.weights import Arrays
+from fdht_models.kerasfile.saved_files import SavedModel
 
 _NAMES = ("kernel", "recurrent_kernel", "bias")
 #: What Keras calls the two layers in a `Bidirectional`.

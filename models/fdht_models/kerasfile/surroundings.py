@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.errors import ConfigError
-from fdht_models.kerasfile.archive import SavedModel
 from fdht_models.kerasfile.configuration import INPUT, Graph, Tensor
+from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, step_of
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS
 from fdht_models.kerasfile.layers import Layer
-from fdht_models.kerasfile.shapes import shapes_of
-from fdht_models.kerasfile.steps import Real, Step, Stop, step_of
+from fdht_models.kerasfile.saved_files import SavedModel
+from fdht_models.kerasfile.tensor_shapes import shapes_of
 
 #: Bytes are from 0 to 255, and the experiment's network sees them divided by this.
 _BYTES = 256.0
@@ -171,7 +171,7 @@ def refuse_code(layers: Sequence[Layer]) -> None:
             )
 
 
-def _fold_back(walk: _Back, layer: Layer, step: Step) -> str | None:
+def _fold_back(walk: _Back, layer: Layer, step: FrameMap) -> str | None:
     """Folds what a layer does before the kernel; a reason if that cannot be."""
     if step.function is not None:
         return f"its function is {step.function}"
@@ -201,7 +201,7 @@ def _fold_back(walk: _Back, layer: Layer, step: Step) -> str | None:
     return None
 
 
-def _fold_on(path: Way, layer: Layer, step: Step | Stop) -> Way:
+def _fold_on(path: Way, layer: Layer, step: FrameMap | Stop) -> Way:
     """A way with one layer more."""
     if isinstance(step, Stop):
         return _ended(path, layer, step.reason)

@@ -7,8 +7,8 @@
 Needs numpy, and PyAV for video and sound; never TensorFlow.
 """
 
-from fdht_models.preprocessing.reading import read_clip
-from fdht_models.preprocessing.types import (
+from fdht_models.preprocessing.clip_reading import read_clip
+from fdht_models.preprocessing.definition import (
     ClipInputs,
     Picture,
     Preprocessing,

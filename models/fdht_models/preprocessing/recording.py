@@ -19,8 +19,8 @@ from fdht_models.errors import DataError
 from fdht_models.media import open_sound
 from fdht_models.media.messages import empty
 from fdht_models.media.sound import channels_cancel
-from fdht_models.preprocessing.protocols import pad_front
-from fdht_models.preprocessing.sound import (
+from fdht_models.preprocessing.definition import ClipInputs, Sampling, Sound
+from fdht_models.preprocessing.log_mel import (
     HOP,
     RATE,
     WINDOW,
@@ -28,8 +28,8 @@ from fdht_models.preprocessing.sound import (
     frames_in,
     log_mel,
 )
+from fdht_models.preprocessing.protocols import pad_front
 from fdht_models.preprocessing.spans import Span, exact_span, outside
-from fdht_models.preprocessing.types import ClipInputs, Sampling, Sound
 
 #: Frames that count for the loudness of a recording: at most so many decibels below its loudest.
 _LOUD = 20.0

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.files import open_regular_file
+from fdht_models.preprocessing.definition import ClipInputs, Sampling, Values
 from fdht_models.preprocessing.protocols import choose_frames, pad_front
-from fdht_models.preprocessing.types import ClipInputs, Sampling, Values
 
 _MAGIC = b"\x93NUMPY"
 _CODES = 255

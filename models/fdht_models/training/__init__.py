@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fdht_models.training.checkpoint import load_checkpoint, write_checkpoint
-    from fdht_models.training.stage import restore, train_stage
+    from fdht_models.training.model_stage import restore, train_stage
 
 __all__ = ["load_checkpoint", "restore", "train_stage", "write_checkpoint"]
 
 _MODULES = {
     "load_checkpoint": "checkpoint",
-    "restore": "stage",
-    "train_stage": "stage",
+    "restore": "model_stage",
+    "train_stage": "model_stage",
     "write_checkpoint": "checkpoint",
 }
 

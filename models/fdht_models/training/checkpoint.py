@@ -19,7 +19,7 @@ from fdht_models.records import read_record
 from fdht_models.stages import open_stage
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.training.arrays import Weights, read_arrays, write_arrays
+from fdht_models.training.array_files import Weights, read_arrays, write_arrays
 
 #: Stage name, and files of a model directory.
 STAGE = "model"

@@ -28,15 +28,15 @@ from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras, tf
 from fdht_models.stages import open_stage
 from fdht_models.tensor.decompose import Fitting
-from fdht_models.tensor.decompose.recurrent import (
+from fdht_models.tensor.decompose.error_table import rank_text, ranks_of, row
+from fdht_models.tensor.decompose.recurrent_weights import (
     CellDecomposition,
     DenseCell,
     decompose_cell,
     scaled_shape,
 )
-from fdht_models.tensor.decompose.report import rank_text, ranks_of, row
 from fdht_models.tensor.recurrent import RecurrentShape
-from fdht_models.training.arrays import Weights, read_arrays, write_arrays
+from fdht_models.training.array_files import Weights, read_arrays, write_arrays
 from fdht_models.training.checkpoint import EXPERIMENT, WEIGHTS
 from fdht_models.training.dense import DenseLayer, load_dense
 from fdht_models.training.display import Display
@@ -159,9 +159,7 @@ def _decomposed(cell: DenseCell, shape: RecurrentShape, fitting: Fitting) -> Cel
     try:
         return decompose_cell(cell, shape, fitting)
     except (ConfigError, ShapeError) as error:
-        raise type(error)(
-            error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(field=f"model.{error.field}") from None
 
 
 def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from fdht_models.errors import ArtifactError, ConfigError, NumericError, ShapeError
 from fdht_models.kerasfile import read_model
-from fdht_models.tensor.decompose.recurrent import DenseCell, cell_from_keras
-from fdht_models.training.arrays import Arrays, read_arrays
+from fdht_models.tensor.decompose.recurrent_weights import DenseCell, cell_from_keras
+from fdht_models.training.array_files import Arrays, read_arrays
 
 #: Arrays that a .npz file of dense weights must hold, and those that it may hold.
 _NEEDED = ("kernel", "recurrent_kernel")

@@ -17,11 +17,11 @@ from typing import Any
 from rich.table import Table
 
 from fdht_models.artifacts import write_json
-from fdht_models.data.sources import FolderSource
+from fdht_models.data.clip_sources import FolderSource
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, with_seeds_moved
 from fdht_models.training.distribution import devices_for
-from fdht_models.training.stage import train_stage
+from fdht_models.training.model_stage import train_stage
 
 #: Directory and file below build/<name>.
 FOLDS, RESULT = "folds", "folds.json"

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.data import ClipSet
-from fdht_models.data.pipeline import clip_pipeline
+from fdht_models.data.batch_pipeline import clip_pipeline
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, NumericError
 from fdht_models.kerasapi import tf
 from fdht_models.records import read_record
-from fdht_models.training.arrays import read_arrays, write_arrays
+from fdht_models.training.array_files import read_arrays, write_arrays
 from fdht_models.training.display import Display, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
 from fdht_models.training.division import divide

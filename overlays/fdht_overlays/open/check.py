@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Part
 from fdht_models.errors import ArtifactError
 from fdht_overlays.bitfile import SYNC_WORD, BitFile, read_bitfile
-from fdht_overlays.boards import Part
 
 #: IDCODE without its revision (UG470, table "ID Codes"), by device.
 IDCODES = {"xc7z020": 0x3727093}

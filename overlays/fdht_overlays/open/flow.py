@@ -19,19 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
+from fdht_hls.engine import lower
 from fdht_hls.flow.failure import check_step
 from fdht_hls.flow.needs import Need
 from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
-from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.simulation.build import render_bench
 from fdht_hls.rtl.synthesis import VERSION as YOSYS_VERSION
-from fdht_hls.schedule import Schedule, check_schedule
+from fdht_hls.schedule import Schedule
 from fdht_models.artifacts import digest_of
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import Board
 from fdht_overlays.hwh import fabric_clock
 from fdht_overlays.open import tools
 from fdht_overlays.open.log import CAUSES
@@ -108,10 +108,8 @@ def open_plan(
         ToolError: Amaranth finds no yosys.
     """
     check_board(board)
-    check_schedule(network.recurrence, schedule)
     clock = fabric_clock(clock_mhz).mhz
-    engine = Engine(network, schedule)
-    verilog = verilog_of(Shell(Core(network, engine, layout=engine.layout)), TOP)
+    verilog = verilog_of(Shell(Core(lower(network, schedule))), TOP)
     facts = {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",

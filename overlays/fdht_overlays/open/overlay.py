@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.estimate import FAMILIES, Core
+from fdht_hls.boards import Board
+from fdht_hls.engine import EnginePlan, lower
+from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.rtl.emit import emit_verilog
@@ -20,9 +22,8 @@ from fdht_hls.weights import LoadableWeights
 from fdht_models.artifacts import canonical_json, digest_of
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import find_stage
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
 from fdht_overlays.open.check import BitstreamFacts, check_bitstream, count_features
@@ -43,7 +44,7 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.simulated import EXPERIMENT
+from fdht_overlays.simulated_overlay import EXPERIMENT
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"
@@ -89,8 +90,9 @@ def collect_open(
     log = work / plan.step(PLACE_AND_ROUTE).log
     placed = read_placed(_read(log), str(log))
     _check_clock(placed, allow_timing_failure)
-    cycles, checked = _cycles(network, schedule, experiment)
-    weights = LoadableWeights.of(network, schedule)
+    core = lower(network, schedule)
+    cycles, checked = _cycles(core, experiment)
+    weights = LoadableWeights.of(network, core)
     build = _build_facts(plan, network, board, used, placed, checked)
     finished = Finished(
         # The tools put the place of a file into the header; equal designs are to be equal files.
@@ -162,18 +164,15 @@ def _check_clock(placed: Placed, allowed: bool) -> None:
         )
 
 
-def _cycles(
-    network: QuantizedNetwork, schedule: Schedule, experiment: Path
-) -> tuple[CycleCount, tuple[str, ...]]:
+def _cycles(core: EnginePlan, experiment: Path) -> tuple[CycleCount, tuple[str, ...]]:
     """Clocks a frame, and what compared the core with the reference."""
     # Verilog of a large core takes a while, which is only worth it where there is a simulation.
     if (experiment / COSIM / REPORT).is_file():
-        verilog = emit_verilog(network, schedule)
+        verilog = emit_verilog(core)
         simulated = simulated_cycles(experiment, hashlib.sha256(verilog.encode()).hexdigest())
         if simulated is not None:
             return simulated, ("fdht cosim",)
-    estimate = Core(network, FAMILIES["zynq7000"], WORD_BYTES).estimate(schedule)
-    return CycleCount(estimate.cycles_per_frame, "estimated"), ()
+    return CycleCount(estimate_rtl(core).cycles_per_frame, "estimated"), ()
 
 
 def _build_facts(

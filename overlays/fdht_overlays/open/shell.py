@@ -17,10 +17,10 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, WEIGHTS, Core
 from fdht_overlays.design import CORE_ADDRESS
-from fdht_overlays.open import ports
+from fdht_overlays.open import ps7
 from fdht_overlays.open.axi3 import connect_port
-from fdht_overlays.open.control import ControlBridge
-from fdht_overlays.open.memory import MemoryJoin
+from fdht_overlays.open.control_bridge import ControlBridge
+from fdht_overlays.open.memory_join import MemoryJoin
 
 TOP = "fdht_shell"
 #: Flip-flops that the reset passes on its way into the clock domain.
@@ -41,8 +41,8 @@ class Shell(wiring.Component):
     def __init__(self, core: Core, *, simulated: bool = False) -> None:
         self._core, self._simulated = core, simulated
         outside = {
-            **{name: In(width) for name, width in ports.USED_OUTPUTS.items()},
-            **{name: Out(width) for name, width in ports.USED_INPUTS.items()},
+            **{name: In(width) for name, width in ps7.USED_OUTPUTS.items()},
+            **{name: Out(width) for name, width in ps7.USED_INPUTS.items()},
         }
         super().__init__(outside if simulated else {})
 
@@ -60,8 +60,8 @@ class Shell(wiring.Component):
         m.d.comb += [
             core.ap_clk.eq(clock),
             core.ap_rst_n.eq(~reset),
-            signals[f"{ports.CONTROL}ACLK"].eq(clock),
-            signals[f"{ports.MEMORY}ACLK"].eq(clock),
+            signals[f"{ps7.CONTROL}ACLK"].eq(clock),
+            signals[f"{ps7.MEMORY}ACLK"].eq(clock),
         ]
         interrupt = Signal()
         m.d.sync += interrupt.eq(core.interrupt)
@@ -72,7 +72,7 @@ class Shell(wiring.Component):
 
     def _control(self, m: Module, signals: dict[str, Value]) -> None:
         m.submodules.bridge = bridge = ControlBridge(CORE_ADDRESS)
-        connect_port(m, signals, ports.CONTROL, bridge.bus)
+        connect_port(m, signals, ps7.CONTROL, bridge.bus)
         _connect_core(m, self._core, CONTROL, bridge.lite)
 
     def _memory(self, m: Module, signals: dict[str, Value]) -> None:
@@ -83,9 +83,9 @@ class Shell(wiring.Component):
         if loads:
             _connect_core(m, self._core, WEIGHTS, join.read1)
         _connect_core(m, self._core, RESULTS, join.write)
-        connect_port(m, signals, ports.MEMORY, join.bus)
+        connect_port(m, signals, ps7.MEMORY, join.bus)
         for channel in ("AR", "AW"):
-            m.d.comb += signals[f"{ports.MEMORY}{channel}CACHE"].eq(_CACHE)
+            m.d.comb += signals[f"{ps7.MEMORY}{channel}CACHE"].eq(_CACHE)
 
     def _clock(self, m: Module, source: Value, clock: Signal) -> None:
         if self._simulated:
@@ -95,14 +95,14 @@ class Shell(wiring.Component):
 
     def _processing_system(self, m: Module) -> dict[str, Value]:
         """The signals of the primitive by its names, in the simulation those of this component."""
-        used = {**ports.USED_OUTPUTS, **ports.USED_INPUTS}
+        used = {**ps7.USED_OUTPUTS, **ps7.USED_INPUTS}
         if self._simulated:
             return {name: getattr(self, name) for name in used}
         signals: dict[str, Value] = {name: Signal(width, name=name) for name, width in used.items()}
         inputs = {
-            f"i_{name}": signals.get(name, Const(0, width)) for name, width in ports.INPUTS.items()
+            f"i_{name}": signals.get(name, Const(0, width)) for name, width in ps7.INPUTS.items()
         }
-        outputs = {f"o_{name}": signals[name] for name in ports.USED_OUTPUTS}
+        outputs = {f"o_{name}": signals[name] for name in ps7.USED_OUTPUTS}
         m.submodules.processing_system = Instance("PS7", **inputs, **outputs)
         return signals
 

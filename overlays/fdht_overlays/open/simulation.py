@@ -25,7 +25,7 @@ from fdht_hls.rtl.simulation.build import (
 from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
 from fdht_models.process import Dialogue
-from fdht_overlays.open import ports
+from fdht_overlays.open import ps7
 from fdht_overlays.open.axi3 import INCR
 from fdht_overlays.open.shell import TOP, Shell
 
@@ -114,8 +114,8 @@ def build_shell_simulator(
     values = {
         "top": TOP,
         "bus_header": BUS_HEADER,
-        "control": ports.CONTROL,
-        "memory": ports.MEMORY,
+        "control": ps7.CONTROL,
+        "memory": ps7.MEMORY,
         "reset_clocks": RESET_CLOCKS,
         "ports": _bench_ports(),
     }
@@ -125,7 +125,7 @@ def build_shell_simulator(
 
 def _bench_ports() -> list[dict[str, Any]]:
     """The two ports as C++ sees them."""
-    widths = {**ports.USED_INPUTS, **ports.USED_OUTPUTS}
+    widths = {**ps7.USED_INPUTS, **ps7.USED_OUTPUTS}
 
     def port(prefix: str, type_name: str, side: str, arguments: str, names: Sequence[str]) -> Any:
         signals = [{"name": name, "type": signal_type(widths[prefix + name])} for name in names]
@@ -135,14 +135,14 @@ def _bench_ports() -> list[dict[str, Any]]:
             "side": side,
             "signals": signals,
             "arguments": arguments,
-            "model": "ControlMaster" if prefix == ports.CONTROL else "MemorySlave",
+            "model": "ControlMaster" if prefix == ps7.CONTROL else "MemorySlave",
         }
 
     common = (*_BOTH, *_READS, *_WRITES)
     memory = "system.memory, system.settings, random_"
     return [
-        port(ports.CONTROL, "ControlPort", "control_", "system.settings, random_", common),
-        port(ports.MEMORY, "MemoryPort", "memory_", memory, (*common, *_KINDS)),
+        port(ps7.CONTROL, "ControlPort", "control_", "system.settings, random_", common),
+        port(ps7.MEMORY, "MemoryPort", "memory_", memory, (*common, *_KINDS)),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.flow.record import recorded_outputs
@@ -21,7 +22,6 @@ from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import Board
 from fdht_overlays.manifest import BuildFacts, CycleCount, PowerFacts, TimingFacts
 from fdht_overlays.plan.package import (
     NETWORK,
@@ -31,7 +31,7 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.simulated import EXPERIMENT
+from fdht_overlays.simulated_overlay import EXPERIMENT
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,

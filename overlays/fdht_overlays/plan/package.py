@@ -27,7 +27,7 @@ from fdht_overlays.manifest import (
     Format,
     OverlayManifest,
 )
-from fdht_overlays.simulated import EXPERIMENT, design_of_network
+from fdht_overlays.simulated_overlay import EXPERIMENT, design_of_network
 
 NETWORK = "network.json"
 #: Below the overlay: what the tools reported.

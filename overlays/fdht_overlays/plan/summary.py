@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.table import Table
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import load_estimate
 from fdht_models.errors import ArtifactError
 from fdht_models.stages import find_stage
-from fdht_overlays.boards import Board
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
 
 #: How people call the resources.

@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.flow.failure import check_step
 from fdht_hls.flow.needs import Need
 from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.running import Shared
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.plan import DEFAULT_STEPS, Target, core_directory, core_files, core_steps
-from fdht_hls.vitis.results import CORE, IP, TOP, VITIS_HLS, judge_core
+from fdht_hls.vitis.results import IP, TOP, VITIS_HLS, judge_core
 from fdht_hls.weights import WEIGHTS_FILE
 from fdht_models.artifacts import digest_file, digest_of
 from fdht_models.errors import ConfigError
 from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import Board
 from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
 from fdht_overlays.vivado.log import CAUSES, VIVADO
 from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
@@ -167,8 +167,8 @@ def _core_files(directory: Path, design: BlockDesign, options: Options) -> dict[
         from fdht_hls.rtl.emit import emit_verilog
         from fdht_hls.rtl.stage import load_design
 
-        network, schedule = load_design(directory, None)
-        return {f"{CORE}/{TOP}.v": emit_verilog(network, schedule).encode()}
+        _, plan = load_design(directory, None)
+        return {f"core/{TOP}.v": emit_verilog(plan).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
     open_stage(directory / "hls", "hls").check("project")
     return core_files(directory / "hls" / "project", _target(design), options.core_steps)

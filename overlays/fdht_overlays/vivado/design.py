@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fdht_hls.boards import Board, Port
 from fdht_hls.registers import VLNV, WINDOW
 from fdht_models.errors import ConfigError
-from fdht_overlays.boards import Board, Port
 from fdht_overlays.design import (
     CLOCK,
     CONTROL,

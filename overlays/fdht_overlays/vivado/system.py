@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fdht_overlays.boards import Board, Port
+from fdht_hls.boards import Board, Port
 from fdht_overlays.design import (
     CONTROL_MASTER,
     CORE_ADDRESS,

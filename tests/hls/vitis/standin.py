@@ -63,7 +63,7 @@ CYCLES = {
     "write_result_2u_array_ap_fixed_3u_s": 9,
 }
 #: Stages of these processes.
-STAGES = ("read frame", "W_x C3", "W_x C2", "W_x C1", "LSTM cell", "head", "write result")
+STAGES = ("read frame", "input.C3", "input.C2", "input.C1", "cell", "head", "write result")
 
 _MODULE = """  <Module>
    <Name>{name}</Name>

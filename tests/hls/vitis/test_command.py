@@ -35,7 +35,7 @@ def test_people_get_lines_with_kinds(tool, capsys):
     code, out, error = run(capsys)
     assert code == 0, error
     assert "10 frames, 20 words compared, 0 mismatches  C simulation" in out
-    assert "97 cycles a frame, limited by W_x C2  reported by Vitis HLS" in out
+    assert "97 cycles a frame, limited by input.C2  reported by Vitis HLS" in out
     assert "97 cycles a frame, 2134 in all  simulated" in out
     assert "fdht:hls:fdht_lstm:1.0: build/small/synthesis" in out
     assert out.endswith(f"build/small/synthesis/{PART} (csim, csynth, cosim, export)\n")
@@ -54,7 +54,7 @@ def test_a_board_gives_part_and_clock(tool, capsys):
     assert code == 0, error
     (directory,) = (tool.synthesis).iterdir()
     settings = (directory / "work" / "core" / "settings.tcl").read_text()
-    from fdht_overlays.boards import get_board
+    from fdht_hls.boards import get_board
 
     board = get_board("kv260")
     assert directory.name == board.part.name

@@ -6,15 +6,15 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.boards import get_board
 from fdht_hls.registers import WINDOW
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.boards import get_board
 from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.open.axi3 import OKAY
 from fdht_overlays.open.simulation import SimulatedSystem
-from fdht_overlays.simulated import design_of_network, write_simulated_overlay
+from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 
 #: Nanoseconds of a clock of FCLK0 in the open flow.
 CLOCK_NS = 20

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.flow.archive import import_results, write_archive
 from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.flow.running import run_plan
@@ -21,7 +23,6 @@ from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_overlays.bitfile import read_bitfile
-from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
 from fdht_overlays.hwh import CORE
 from fdht_overlays.manifest import OverlayManifest, load_manifest
@@ -306,7 +307,7 @@ def test_a_bitstream_for_another_device_leaves_the_former_overlay(
 def test_clocks_of_this_very_core_are_taken_from_its_simulation(
     plan: BuildPlan, tools, tmp_path: Path
 ):
-    verilog = emit_verilog(NETWORK, default_schedule(NETWORK.recurrence))
+    verilog = emit_verilog(lower(NETWORK))
     digest = hashlib.sha256(verilog.encode()).hexdigest()
     report = {"verilog": digest, "mismatches": 0, "cycles_per_frame": 1234.2}
     write_json(tmp_path / "build" / "cosim" / "report.json", report)

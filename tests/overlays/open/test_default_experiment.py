@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.csimulation import pack_frames
+from fdht_hls.engine import lower
 from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.synthesis import read_statistics
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
-from fdht_overlays.open.choice import choose_schedule, open_budget
 from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
+from fdht_overlays.open.parallelism import choose_schedule, open_budget
 from fdht_overlays.open.shell import TOP
 from fdht_overlays.open.simulation import (
     SimulatedSystem,
@@ -92,7 +92,7 @@ def test_the_choice_keeps_to_the_budget(network: QuantizedNetwork):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_whole_frames_through_the_shell(network: QuantizedNetwork, schedule, tmp_path: Path):
-    program = build_shell_simulator(Core(network, Engine(network, schedule)), tmp_path)
+    program = build_shell_simulator(Core(lower(network, schedule)), tmp_path)
     noise = np.random.default_rng(5).integers(0, 256, (2, network.inputs))
     frames = noise.astype(np.uint8)
     settings = SystemSettings(latency=20, jitter=20, back_pressure=0.1, timeout=1200.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.flow.archive import archive_bytes
 from fdht_hls.flow.needs import find
 from fdht_hls.flow.plan import BuildPlan
@@ -19,7 +20,6 @@ from fdht_hls.rtl.simulation.build import render_bench
 from fdht_hls.schedule import default_schedule
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_overlays import doctor
-from fdht_overlays.boards import get_board
 from fdht_overlays.open import flow
 from fdht_overlays.open.check import IDCODES, check_bitstream, count_features
 from fdht_overlays.open.flow import STATISTICS, open_plan

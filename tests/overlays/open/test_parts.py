@@ -12,12 +12,13 @@ import pytest
 from amaranth.hdl import ClockDomain, Module, unsigned
 from amaranth.sim import Simulator
 
+from fdht_hls.engine import lower
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
-from fdht_overlays.open import ports
-from fdht_overlays.open.memory import NOWHERE, MemoryJoin
+from fdht_overlays.open import ps7
+from fdht_overlays.open.axi3 import Skid
+from fdht_overlays.open.memory_join import NOWHERE, MemoryJoin
 from fdht_overlays.open.shell import TOP, Shell
-from fdht_overlays.open.skid import Skid
 from tests.hls.rtl.simulation import Taken, collect, feed, gaps
 from tests.hls.rtl.standin import ChecksumEngine
 from tests.overlays.sample_network import sample_network
@@ -39,28 +40,28 @@ def primitive() -> dict[str, dict[str, int]]:
 
 
 def test_every_input_of_the_primitive_is_known(primitive: dict[str, dict[str, int]]):
-    assert dict(ports.INPUTS) == primitive["input"]
-    assert len(ports.INPUTS) == 325
+    assert dict(ps7.INPUTS) == primitive["input"]
+    assert len(ps7.INPUTS) == 325
 
 
 def test_the_outputs_that_are_used_exist(primitive: dict[str, dict[str, int]]):
-    assert ports.OUTPUTS.items() <= primitive["output"].items()
+    assert ps7.OUTPUTS.items() <= primitive["output"].items()
 
 
 def test_the_shell_connects_the_primitive_and_has_no_port_of_its_own():
     network = sample_network()
-    verilog = verilog_of(Shell(Core(network, ChecksumEngine(network))), TOP)
+    verilog = verilog_of(Shell(Core(lower(network), ChecksumEngine(network))), TOP)
     top = verilog[verilog.index(f"module {TOP}(") :]
     assert top.startswith(f"module {TOP}();")
     instance = re.search(r"PS7 processing_system \((.*?)\);", top, re.S)
     assert instance
     connected = dict(re.findall(r"\.(\w+)\((.*?)\)", instance[1]))
-    assert connected.keys() == {*ports.INPUTS, *ports.OUTPUTS}
-    for name, width in ports.INPUTS.items():
+    assert connected.keys() == {*ps7.INPUTS, *ps7.OUTPUTS}
+    for name, width in ps7.INPUTS.items():
         zero = re.fullmatch(rf"{width}'[hd]0+", connected[name])
         # No lock, protection or quality of service is asked for.
         constant = re.search(r"(LOCK|PROT|QOS|ISSUECAP1EN)$", name)
-        assert bool(zero) is (name not in ports.USED_INPUTS or bool(constant)), name
+        assert bool(zero) is (name not in ps7.USED_INPUTS or bool(constant)), name
     assert "BUFG clock_buffer" in top
 
 

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.flow.running import run_plan
 from fdht_hls.registers import VLNV
 from fdht_hls.weights import WEIGHTS_FILE
@@ -15,7 +16,6 @@ from fdht_models.artifacts import write_json
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.boards import get_board
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import collect
@@ -165,9 +165,9 @@ def test_the_report_decides_even_if_the_script_did_not(tmp_path, experiment, fin
 
 
 def test_a_simulated_boards_file_is_no_bitstream(tmp_path, experiment, finished, plan):
-    from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
+    from fdht_overlays.bitfile import simulated_bitfile
 
-    write_bitfile(finished / "results" / "fdht.bit", simulated_bitfile(7, "7z020clg400"))
+    (finished / "results" / "fdht.bit").write_bytes(simulated_bitfile(7, "7z020clg400").to_bytes())
     with pytest.raises(ArtifactError, match=r"fdht\.bit: is for 7z020clg400"):
         gather(tmp_path, experiment, plan)
 

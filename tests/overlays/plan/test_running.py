@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.flow.running import Phases, run_plan
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
-from fdht_overlays.boards import get_board
 from fdht_overlays.plan.collect import collect
 from tests.hls.vitis.standin import LOGS
 from tests.overlays.plan.test_plan import small

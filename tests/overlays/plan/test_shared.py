@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.flow.running import run_plan
 from fdht_hls.vitis.plan import DEFAULT_STEPS
 from fdht_hls.vitis.synthesis import synthesize
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
-from fdht_overlays.boards import get_board
 from fdht_overlays.plan.collect import collect
 from fdht_overlays.plan.vitis import shared_core
 from tests.hls.vitis.standin import COMPONENT, LOGS, csynth_xml

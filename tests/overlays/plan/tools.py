@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.boards import get_board
 from fdht_hls.flow.plan import BuildPlan
 from fdht_models.artifacts import new_stage
 from fdht_overlays.bitfile import SYNC_WORD, BitFile
-from fdht_overlays.boards import get_board
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.plan.vitis import Options, vitis_plan
 from tests.hls.vitis.rendered import render

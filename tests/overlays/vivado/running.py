@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fdht_overlays.boards import get_board
+from fdht_hls.boards import get_board
 from fdht_overlays.vivado.design import MASTERS, BlockDesign, Master, block_design, core_names
 from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
 from tests.overlays.vivado.model import Effects, Vivado

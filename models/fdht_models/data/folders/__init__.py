@@ -8,30 +8,24 @@ How to lay out each set, which frames are taken and how clips are divided: docs/
 numpy, PyAV for video and speech, and h5py for spikes; never TensorFlow.
 """
 
-from fdht_models.data.folders.catalogue import FOLDER_SETS, get_folder_set
-from fdht_models.data.folders.loading import (
+from fdht_models.data.folders.folder_clips import (
     folder_digest,
     list_folder,
     load_folder,
     load_folder_clips,
 )
-from fdht_models.data.folders.request import FolderRequest
-from fdht_models.data.folders.types import (
-    FOLD_RULES,
+from fdht_models.data.folders.listing import (
     Clip,
-    FolderReport,
-    FolderSet,
     Listing,
     Problem,
 )
+from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.folders.sets import FOLDER_SETS, get_folder_set
 
 __all__ = [
     "FOLDER_SETS",
-    "FOLD_RULES",
     "Clip",
-    "FolderReport",
     "FolderRequest",
-    "FolderSet",
     "Listing",
     "Problem",
     "folder_digest",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fdht_models.media.coding.types import Unproven
+from fdht_models.media.coding.coded_picture import Unproven
 
 _START = re.compile(rb"\x00\x00\x01")
 

@@ -8,8 +8,8 @@ Needs NumPy, and tensorly for all formats but HT, TT and dense.
 """
 
 from fdht_models.tensor.decompose.api import MOST_VALUES, Decomposition, decompose
-from fdht_models.tensor.decompose.arrays import Fitting
 from fdht_models.tensor.decompose.ranks import check_usable, limited, scaled
+from fdht_models.tensor.decompose.unfolding import Fitting
 
 __all__ = [
     "MOST_VALUES",

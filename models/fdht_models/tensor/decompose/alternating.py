@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fdht_models.tensor.decompose.arrays import Arrays, Fitting, Real
-from fdht_models.tensor.decompose.contraction import Indices, Operand, contract
+from fdht_models.tensor.decompose.named_axes import Indices, Operand, contract
+from fdht_models.tensor.decompose.unfolding import Arrays, Fitting, Real
 from fdht_models.tensor.network import Core, TensorNetwork
 
 #: Normal equations and intermediate results up to so many values are made however small the

@@ -11,22 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.errors import NumericError, ShapeError
-from fdht_models.tensor.decompose.arrays import (
+from fdht_models.tensor.decompose.chains import hierarchical_svd, train_svd
+from fdht_models.tensor.decompose.ranks import check_usable
+from fdht_models.tensor.decompose.sum_fits import (
+    fit_blocks,
+    fit_canonical,
+    fit_kronecker,
+    fit_ring,
+    fit_tucker,
+)
+from fdht_models.tensor.decompose.unfolding import (
     Arrays,
     Fitting,
     Real,
     mode_tensor,
     paired_tensor,
     random_arrays,
-)
-from fdht_models.tensor.decompose.chains import hierarchical_svd, train_svd
-from fdht_models.tensor.decompose.ranks import check_usable
-from fdht_models.tensor.decompose.sums import (
-    fit_blocks,
-    fit_canonical,
-    fit_kronecker,
-    fit_ring,
-    fit_tucker,
 )
 from fdht_models.tensor.formats import Format, HierarchicalTucker
 from fdht_models.tensor.formats.modes import check_product

@@ -1,0 +1,221 @@
+"""The commands `fdht bench ..`: speed, size and accuracy, side by side with others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
+from fdht.cli.output import emit, show
+
+bench = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Measures, side by side with others."
+)
+
+
+@bench.command(name="train")
+def bench_train(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Timed training steps a turn.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """A training step at 57,600 inputs: ours, tednet's TT-LSTM and Keras' dense LSTM."""
+    from fdht_models.benchmarks.train import bench_train as run
+    from fdht_models.benchmarks.train import report
+
+    result = run(rounds=rounds, steps=steps)
+    if as_json:
+        emit(result)
+    else:
+        show(report(result))
+
+
+@bench.command(name="formats")
+def bench_formats(
+    only: Only = None,
+    dense: Annotated[bool, typer.Option(help="Train the dense LSTM, too; takes long.")] = False,
+    of: Annotated[
+        str, typer.Option("--set", help="'motion', or 'digits': needs their folder.")
+    ] = "motion",
+    data_root: DataRoot = None,
+    build: Build = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write a table, its figures and a plot here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy, parameters and MACs of all formats, trained alike; goes on if interrupted."""
+    from fdht_models.benchmarks import formats
+
+    every, stem = formats.compared_set(of)
+    names = tuple(only or every) + ((formats.DENSE,) if dense and of == "motion" else ())
+    experiments = [formats.compared_experiment(name, data_root) for name in names]
+    _check_output(output, f"{stem}.json")
+    result = formats.compare_formats(build / "formats", experiments, build / "data")
+    if as_json:
+        emit(result)
+    else:
+        show(formats.table(result))
+    if output is not None:
+        formats.write_comparison(result, output, stem)
+
+
+@bench.command(name="widths")
+def bench_widths(
+    experiment: Name = "motion",
+    steps: Annotated[int, typer.Option(min=0, help="Training steps of every model.")] = 40,
+    clips: Annotated[int, typer.Option(min=1, help="Test clips.")] = 500,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Accuracy that a width may cost, as a share of 1.")
+    ] = 0.01,
+    build: Build = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write widths.json and widths.md here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy against bit widths, and the narrowest that lose little; goes on if interrupted."""
+    from fdht_models.benchmarks import widths
+    from fdht_models.experiment import load_experiment
+
+    _check_output(output, widths.RESULT)
+    sweep = widths.Sweep(steps, clips, tolerance)
+    result = widths.sweep_widths(
+        load_experiment(experiment), build / "widths", sweep, build / "data"
+    )
+    if as_json:
+        emit(result)
+    else:
+        show(widths.table(result))
+    if output is not None:
+        widths.write_sweep(result, output)
+
+
+@bench.command(name="decode")
+def bench_decode(
+    size: Annotated[
+        list[str] | None,
+        typer.Option("--size", help="Only clips of this WIDTHxHEIGHT; may be repeated."),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option("--protocol", help="Only this one; may be repeated.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Times as many clips of each kind.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Reading clips: decoded twice, as they are read, and FFmpeg alone."""
+    from fdht_models.benchmarks import decode
+
+    workload = decode.workload_of(size or (), protocol or (), clips)
+    result = decode.bench_decode(build / "clips", *workload, rounds=rounds)
+    if as_json:
+        emit(result)
+    else:
+        show(decode.report(result))
+
+
+@bench.command(name="emulation")
+def bench_emulation(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 5,
+    clips: Annotated[int, typer.Option(min=2, help="Clips of 50 frames in a batch.")] = 40,
+    as_json: AsJson = False,
+) -> None:
+    """Frames a second of the C simulation at 57,600 inputs: ours, and hls4ml's predict."""
+    from fdht_hls.benchmarks.emulation import Workload, report
+    from fdht_hls.benchmarks.emulation import bench_emulation as run
+
+    result = run(Workload(rounds=rounds, clips=clips))
+    if as_json:
+        emit(result)
+    else:
+        show(report(result))
+
+
+@bench.command(name="engine")
+def bench_engine(
+    only: Only = None,
+    cycles: Annotated[bool, typer.Option("--cycles", help="Do not count resources.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only a network of 128 inputs.")] = False,
+    board: Annotated[str, board_option("For which the tuner chooses.")] = "pynq-z2",
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Simulated cycles and counted resources of the RTL; goes on if interrupted."""
+    from fdht_hls.benchmarks import engine
+
+    cases = engine.QUICK_CASES if quick else engine.CASES
+    rows = engine.bench_engine(
+        build / "engine",
+        [case for case in cases if not only or case.experiment in only],
+        lambda name: engine.named_network(name, build),
+        lambda network, port_bytes: _tuned(network, board, port_bytes),
+        board=_board_budget(board),
+        resources=not cycles,
+        quick=quick,
+    )
+    if as_json:
+        emit(rows)
+    else:
+        show(engine.engine_table(rows))
+
+
+@bench.command(name="estimate")
+def bench_estimate(
+    only: Only = None,
+    board: Annotated[str, board_option("For which the tuner chooses.")] = "pynq-z2",
+    build: Build = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write estimate.json and estimate.md here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimated cycles and resources beside simulated and counted ones; goes on if interrupted."""
+    from fdht_hls.benchmarks import estimates
+    from fdht_hls.benchmarks.engine import named_network
+
+    _check_output(output, estimates.RESULT)
+    result = estimates.bench_estimate(
+        build / "engine",
+        [plan for plan in estimates.PLANS if not only or plan.name in only],
+        lambda name: named_network(name, build),
+        lambda network, port_bytes: _tuned(network, board, port_bytes),
+    )
+    if as_json:
+        emit(result)
+    else:
+        show(estimates.estimate_table(result))
+    if output is not None:
+        estimates.write_estimates(result, output)
+
+
+def _check_output(directory: Path | None, file: str) -> None:
+    """Refuses a place that cannot be written before the work, not after it."""
+    from fdht_models.artifacts import check_place
+
+    if directory is not None:
+        check_place(directory / file)
+
+
+def _tuned(network: Any, board: str, port_bytes: int) -> Any:
+    """The tuner's schedule for what is asked of a core; the packages below know no boards."""
+    from fdht_hls.benchmarks.engine import LATENCY, PACE
+    from fdht_hls.engine import design_engine
+    from fdht_hls.estimate import Core
+    from fdht_hls.tuner.tune import tune
+    from fdht_models.tensor.quantized import WORD_BYTES
+
+    # A wider port is as much as several of the board's.
+    ports = max(1, port_bytes // WORD_BYTES)
+    budget = _board_budget(board, ports)
+    core = Core(design_engine(network, budget.bytes_per_clock), budget.model)
+    return tune(core, budget, budget.rate_at(PACE) * ports, LATENCY).chosen.schedule
+
+
+def _board_budget(board: str, ports: int = 1) -> Any:
+    from fdht.cli.tune import board_budget
+
+    return board_budget(board, ports=ports)

@@ -1,0 +1,351 @@
+"""The command `fdht build`: overlays of simulated and real boards, and what would fit where."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
+from fdht.cli.output import emit, show
+from fdht_models.artifacts import recover
+from fdht_models.console import progress
+from fdht_models.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from fdht_hls.boards import Board
+    from fdht_hls.flow.plan import BuildPlan
+    from fdht_hls.flow.running import Shared
+    from fdht_overlays.plan.vitis import Options
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Where a real board's overlay is built, and how long that may take."""
+
+    archive: Path | None
+    results: Path | None
+    host: str | None
+    timeout: float | None
+
+
+def build(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Its name, or a TOML file; several with --estimate.",
+            autocompletion=complete_experiment,
+        ),
+    ] = None,
+    board: BoardName = "sim",
+    flow: Annotated[
+        str | None,
+        typer.Option(
+            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+        ),
+    ] = None,
+    core: Annotated[
+        str | None,
+        typer.Option(
+            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
+            "which --flow open always takes."
+        ),
+    ] = None,
+    clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
+    cosim: Annotated[
+        bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
+    ] = True,
+    allow_timing_failure: Annotated[
+        bool, typer.Option("--allow-timing-failure", help="Package what misses its clock.")
+    ] = False,
+    archive: Annotated[
+        Path | None, typer.Option(help="Only write the plan here (.tar.gz), to build elsewhere.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--import", help="Take the results of such a build.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Build over SSH on [user@]host[:port].")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1.0, help="Seconds a step; with --host, in all.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Build nothing: what would fit, and how fast.")
+    ] = False,
+    all_boards: Annotated[
+        bool, typer.Option("--all-boards", help="With --estimate: all boards.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
+    ] = None,
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
+    from fdht import pipeline
+    from fdht_hls.boards import get_board
+    from fdht_overlays.open.tools import FLOW as OPEN
+    from fdht_overlays.plan.vitis import Options
+
+    if estimate or all_boards:
+        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        return
+    if plot is not None:
+        raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
+    if len(experiments or []) != 1:
+        raise ConfigError(
+            "must be one", field="EXPERIMENT", value=experiments or None, remedy="or use --estimate"
+        )
+    asked = _Asked(archive, results, host, timeout)
+    found = get_board(board)
+    _check_flow(found, flow, asked)
+    name = (experiments or [""])[0]
+    if found.simulated:
+        _simulated(name, build, board, as_json)
+        return
+    directory = pipeline.experiment_directory(name, build)
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        work = _open_work(directory, found, clock, allow_timing_failure)
+    else:
+        work = _vitis_work(
+            directory, found, Options(core or "hls", clock, cosim, allow_timing_failure)
+        )
+    _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
+
+
+def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
+    from fdht_overlays.manifest import SIMULATION_FLOW
+    from fdht_overlays.open.tools import FLOW as OPEN
+    from fdht_overlays.plan.vitis import FLOW
+
+    flows = (SIMULATION_FLOW,) if board.simulated else (FLOW, OPEN)
+    if flow not in (None, *flows):
+        raise ConfigError(
+            f"is not for {board.title}",
+            field="flow",
+            value=flow,
+            remedy=f"use {' or '.join(flows)}",
+        )
+    given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
+    chosen = [name for name, value in given.items() if value is not None]
+    if board.simulated and chosen:
+        raise ConfigError("has no effect for a simulated board", field=chosen[0])
+    if len(chosen) > 1:
+        raise ConfigError(f"cannot go with --{chosen[1]}", field=chosen[0])
+
+
+def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
+    from fdht import pipeline
+
+    directory, fresh = pipeline.build(name, build, board)
+    if as_json:
+        emit({"directory": str(directory), "fresh": fresh})
+    else:
+        print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A plan, where it is run, and how its results become an overlay.
+
+    Args:
+        plan: what to run.
+        directory: build/<name>.
+        board: the board.
+        package: called with the directories of the plan and of the overlay; False if the overlay
+            was there already.
+        note: for the last line.
+        schedule: for the line before; None: it is the conversion's as a matter of course.
+        shared: steps that `fdht synthesize` does, too.
+    """
+
+    plan: BuildPlan
+    directory: Path
+    board: Board
+    package: Callable[[Path, Path], bool]
+    note: str
+    schedule: str | None = None
+    shared: Shared | None = None
+
+    @property
+    def variant(self) -> str:
+        """The part of paths that keeps flows and cores apart."""
+        return str(self.plan.facts["variant"])
+
+
+def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
+    from fdht_overlays.plan.collect import collect
+    from fdht_overlays.plan.vitis import shared_core, vitis_plan
+
+    _refuse_without(directory, "converted", "convert", "hls/manifest.json")
+    _warn_if_too_large(directory, board)
+    plan = vitis_plan(directory, board, options)
+
+    def package(work: Path, overlay: Path) -> bool:
+        return collect(plan, work, directory, overlay, board)
+
+    shared = shared_core(plan, directory, board)
+    return _Work(plan, directory, board, package, "not run on hardware", shared=shared)
+
+
+def _open_work(
+    directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
+) -> _Work:
+    from fdht_hls.rtl.stage import load_design
+    from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
+    from fdht_overlays.open.overlay import collect_open
+    from fdht_overlays.open.parallelism import schedule_of_flow
+    from fdht_overlays.open.tools import FLOW
+
+    check_board(board)
+    _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
+    network, converted = load_design(directory, None)
+    with progress() as shown:
+        shown("chooses a schedule", 0)
+        schedule = schedule_of_flow(network, converted.schedule, board)
+    plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
+
+    def package(work: Path, overlay: Path) -> bool:
+        return collect_open(
+            plan,
+            network,
+            work,
+            directory,
+            overlay,
+            board,
+            allow_timing_failure=allow_timing_failure,
+        )
+
+    note = "experimental (docs/open-flow.md), and not run on hardware"
+    whose = "that of the conversion" if schedule == converted else "chosen for this flow"
+    told = f"schedule: {whose}; {directory / 'work' / board.name / FLOW / SCHEDULE}"
+    return _Work(plan, directory, board, package, note, told)
+
+
+def _warn_if_too_large(directory: Path, board: Board) -> None:
+    """An estimate can be wrong, so it refuses nothing; but the tools take hours to find out."""
+    from fdht_hls.tuner.stage import SCHEDULE
+    from fdht_overlays.plan.summary import beyond_board
+
+    beyond = beyond_board(directory / "hls", board)
+    if beyond is not None:
+        tune = f"fdht tune {directory.name} --board {board.name}"
+        schedule = directory / "tune" / board.name / SCHEDULE
+        print(
+            f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
+            f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
+            file=sys.stderr,
+        )
+
+
+def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
+    """Refuses an experiment for which an earlier command is due."""
+    for stage in ("model", "hls"):
+        recover(directory / stage)
+    if not any((directory / file).is_file() for file in files):
+        raise ArtifactError(
+            f"has not been {done}",
+            field=str(directory),
+            remedy=f"run fdht {command} {directory.name} first",
+        )
+
+
+def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
+    from fdht_hls.flow.archive import write_archive
+    from fdht_overlays.manifest import load_manifest
+    from fdht_overlays.plan.summary import summary_json, summary_table
+
+    plan = work.plan
+    if asked.archive is not None:
+        write_archive(plan, asked.archive)
+        told = {"archive": str(asked.archive), "plan": plan.digest, "files": len(plan.files)}
+        if as_json:
+            emit(told)
+        else:
+            print("\n".join(_archive_lines(plan, asked.archive, again)))
+        return
+    place = work.directory / "work" / work.board.name / work.variant
+    _bring_up_to_date(work, place, asked)
+    overlay = work.directory / "overlay" / work.board.name / work.variant
+    fresh = work.package(place, overlay)
+    manifest = load_manifest(overlay)
+    if as_json:
+        told = {"directory": str(overlay), "fresh": fresh}
+        emit({**told, **summary_json(manifest, work.directory / "hls")})
+        return
+    show(summary_table(manifest, work.directory / "hls"))
+    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    if work.schedule is not None:
+        print(work.schedule)
+    print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
+
+
+def _bring_up_to_date(work: _Work, place: Path, asked: _Asked) -> None:
+    from fdht_hls.flow.archive import import_results
+    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.running import run_plan
+
+    if asked.results is not None:
+        import_results(work.plan, asked.results, place)
+        return
+    with progress() as shown:
+        if asked.host is not None:
+            run_remotely(work.plan, place, parse_host(asked.host), shown, asked.timeout)
+        else:
+            run_plan(work.plan, place, shown, asked.timeout, work.shared)
+
+
+def _again(
+    name: str, board: Board, work: _Work, core: str | None, clock: float | None, cosim: bool
+) -> str:
+    """The command that takes the results of this very plan."""
+    words = ["fdht build", name, "--board", board.name, "--flow", str(work.plan.facts["flow"])]
+    words += ["--core", core] if core is not None else []
+    words += ["--clock", f"{clock:g}"] if clock is not None else []
+    words += [] if cosim else ["--no-cosim"]
+    words += ["--allow-timing-failure"] if work.plan.facts.get("allow_timing_failure") else []
+    return " ".join([*words, "--import results.tar.gz"])
+
+
+def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
+    tools = ", ".join(need.name for need in plan.needs)
+    return [
+        f"{path}: {len(plan.files)} files, {len(plan.steps)} steps, needs {tools}",
+        f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
+        f"then here:  {again}",
+    ]
+
+
+def _estimate(
+    experiments: list[str],
+    board: str,
+    estimate: bool,
+    all_boards: bool,
+    plot: Path | None,
+    build: Path,
+    as_json: bool,
+) -> None:
+    from fdht_hls.boards import board_names, get_board
+    from fdht_overlays.whatif import draw, table, what_if, zoo_names
+
+    if not estimate:
+        raise ConfigError(
+            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+        )
+    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
+    real = [one for one in boards if not one.simulated or not all_boards]
+    rows = what_if(experiments or zoo_names(), real, build)
+    if as_json:
+        emit([row.to_json() for row in rows])
+    else:
+        show(table(rows))
+    if plot is not None:
+        draw(rows, plot)
+        if not as_json:
+            print(plot)

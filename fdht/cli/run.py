@@ -1,0 +1,282 @@
+"""The command `fdht run`: clips, files and folders through a board, and what is told of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, Name
+from fdht.cli.output import emit
+from fdht_models.console import progress
+from fdht_models.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from fdht_host.run import RunSettings
+
+#: The most clips that can be asked for.
+MOST_CLIPS = 1_000_000
+#: Clips and classes that the console shows; the report has all.
+_SHOWN_CLIPS, _SHOWN_CLASSES = 20, 20
+#: Characters of a name in a column.
+_NAME = 40
+
+
+def run(
+    experiment: Name,
+    board: BoardName = "sim",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="'test', a video, sound or .npy file, or a folder of them, with or without a "
+            "folder for each class; may be repeated."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Which frames of a file: 'trained' (by default): as in training; 'stream': from "
+            "first to last, at the trained distance in time; 'every': all of them."
+        ),
+    ] = None,
+    build: Build = BUILD,
+    clips: Annotated[
+        int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips to run.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the test clips.")] = None,
+    clip_frames: Annotated[
+        int | None,
+        typer.Option(min=0, help="Reset the state of a stream after so many inputs; 0: never."),
+    ] = None,
+    resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
+    energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
+    overlay: Annotated[
+        str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXPERIMENT_OR_FILE",
+            help="Load its weights first: a trained experiment, or a network.json.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Streams clips, files and folders through a board, classifies, measures, and reports."""
+    from fdht import pipeline
+    from fdht_host.run import RunSettings
+    from fdht_host.run_sources import TEST_SET
+
+    settings = RunSettings(
+        source or [TEST_SET],
+        clips,
+        seed,
+        clip_frames,
+        resize,
+        energy,
+        build / "data",
+        weights=None if weights is None else weights_file(weights, build),
+        overlay=overlay,
+        protocol=protocol,
+    )
+    directory = pipeline.experiment_directory(experiment, build)
+    written, report = run_in(directory, board, settings)
+    if as_json:
+        emit(report)
+    else:
+        print("\n".join(report_lines(written, report)))
+    for note in _notes(report):
+        print(f"fdht: note: {note}", file=sys.stderr)
+
+
+def demo(
+    build: Build = BUILD,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
+    clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
+) -> None:
+    """The main job on the default experiment: train, convert, prove equal, run, measure."""
+    from fdht import pipeline
+
+    pipeline.demo(build, steps, clips)
+
+
+def weights_file(name: str, build_directory: Path) -> Path:
+    """The network whose weights are to be loaded: a file, or what training an experiment gave.
+
+    Args:
+        name: of a JSON file, or of an experiment as the commands take it.
+        build_directory: where experiments are built.
+
+    Raises:
+        ConfigError: there is neither; ArtifactError: the experiment is not trained.
+    """
+    from fdht.pipeline import experiment_directory
+    from fdht_models.stages import find_file
+
+    path = Path(name)
+    if path.suffix != ".json":
+        model = experiment_directory(name, build_directory) / "model"
+        found = find_file(model, "model", "network.json")
+        if found is None:
+            raise ArtifactError(
+                "is not there",
+                field=str(model / "network.json"),
+                remedy=f"run fdht train {name}",
+            )
+        return found
+    if not path.is_file():
+        raise ArtifactError("is not there", field=str(path), remedy="name a network.json")
+    return path
+
+
+def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
+    """Runs what is in `directory` on a board."""
+    from fdht import pipeline
+    from fdht_hls.boards import get_board
+    from fdht_host.run import run_stage
+    from fdht_models.stages import find_stage
+
+    if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
+        pipeline.build_into(directory, board_name)
+    try:
+        with progress() as show:
+            return run_stage(directory, board_name, settings, show)
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:
+            print(f"fdht: {interrupt}", file=sys.stderr)
+        raise
+
+
+def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
+    """The head of a report for people."""
+    from fdht_models.training.comparison import accuracy_lines
+
+    lines = [*_answer_lines(report)]
+    if report["accuracy"]["quantized"] is not None:  # of the test set
+        lines += accuracy_lines(report["accuracy"])
+        lines += _class_lines(report["accuracy"].get("per_class") or ())
+    board = report["equality"]["reference_board"]
+    if board["compared"] is not None:
+        lines.append(
+            f"{'reference = board':<30}{board['compared']} integers, "
+            f"{board['mismatches']} mismatches  counted"
+        )
+    if report["provenance"]["weights"]["file"] is not None:
+        lines.append(f"{'weights loaded from':<30}{report['provenance']['weights']['file']}")
+    overall = report["throughput"]["overall"]
+    if overall["frames_per_second"] is not None:
+        lines.append(
+            f"{'host path':<30}{overall['frames_per_second']:.0f} frames/s  {overall['kind']} "
+            f"{overall['note']}".rstrip()
+        )
+    lines += [_energy_line("board", report["energy"]), _energy_line("CPU", report["cpu_energy"])]
+    if not report["run_on_hardware"]:
+        lines.append("not run on hardware: the board is simulated")
+    lines.append(f"report: {directory / 'report.html'}")
+    return lines
+
+
+def _answer_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Sources with labels, each with its accuracy, and the answers to clips, as many as fit."""
+    others = {one["source"]: one for one in report["sources"] if one["kind"] != "test"}
+    for name, one in others.items():
+        if one["accuracy"] is not None:
+            yield from _labelled_lines(name, one["accuracy"])
+    clips = [clip for clip in report["clips"] if clip["source"] in others]
+    width = max((len(_clip_name(clip)) for clip in clips[:_SHOWN_CLIPS]), default=0)
+    classes = max((len(clip["predicted"]) for clip in clips[:_SHOWN_CLIPS]), default=0)
+    for clip in clips[:_SHOWN_CLIPS]:
+        name = _clip_name(clip).ljust(max(width, 28))
+        yield f"{name}  {clip['predicted']:<{classes}}  {_told(clip)}".rstrip()
+    if len(clips) == 1:
+        yield from _block_lines(clips[0])
+    hidden = len(clips) - _SHOWN_CLIPS
+    if hidden > 0:
+        yield f"... and {hidden} more clips, all of them in predictions.jsonl beside the report"
+
+
+def _block_lines(clip: Mapping[str, Any]) -> Iterator[str]:
+    """What each block of a stream says, as many as fit."""
+    blocks = clip["blocks"]
+    if len(blocks) < 2:
+        return
+    for block in blocks[:_SHOWN_CLIPS]:
+        name = f"  from frame {block['start']}" if block["start"] is not None else "  block"
+        yield f"{name:<28}  {block['predicted']}  {block['probability']:6.1%}"
+    if len(blocks) > _SHOWN_CLIPS:
+        yield f"  ... and {len(blocks) - _SHOWN_CLIPS} more blocks in predictions.jsonl"
+
+
+def _labelled_lines(name: str, found: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{_short(name):<30}{found['accuracy']:7.1%}  measured "
+        f"({found['right']} of {found['clips']} clips right; chance {found['chance']:.1%}, counted)"
+    )
+    yield from _class_lines(found["per_class"])
+
+
+def _class_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Figures of each class, as many as fit."""
+    if not rows:
+        return
+    width = max(28, *(len(row["class"]) for row in rows[:_SHOWN_CLASSES]))
+    yield f"  {'class':<{width}}   clips  recall  precision  most often taken for"
+    for row in rows[:_SHOWN_CLASSES]:
+        mistake = "" if row["taken_for"] is None else "{} ({})".format(*row["taken_for"])
+        yield (
+            f"  {row['class']:<{width}}{row['clips']:>8}{_share(row['recall']):>8}"
+            f"{_share(row['precision']):>11}  {mistake}"
+        ).rstrip()
+    if len(rows) > _SHOWN_CLASSES:
+        yield f"  ... and {len(rows) - _SHOWN_CLASSES} more classes in the report"
+
+
+def _told(clip: Mapping[str, Any]) -> str:
+    """What a line tells of a clip behind the class."""
+    parts = [f"{clip['probability']:6.1%}"]
+    if clip["label"] is not None:
+        right = clip["label"] == clip["predicted"]
+        parts.append("right" if right else f"wrong: {clip['label']}")
+    if len(clip["blocks"]) > 1:
+        voting = sum(block["votes"] for block in clip["blocks"])
+        parts.append(f"{clip['agreed']} of {voting} blocks agree")
+    if clip["damage"]:
+        parts.append("up to its damage")
+    return "  ".join(parts)
+
+
+def _clip_name(clip: Mapping[str, Any]) -> str:
+    start = "" if clip["start"] is None else f" from frame {clip['start']}"
+    return _short(clip["clip"]) + start
+
+
+def _short(name: str) -> str:
+    """A name that fits its column: of a longer one, the end, which tells files apart."""
+    return name if len(name) <= _NAME else "..." + name[3 - _NAME :]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    """What the user should know of the sources, each sentence once."""
+    found = [
+        f"{_short(source['source'])}: {note}"
+        for source in report["sources"]
+        for note in source["notes"]
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _energy_line(name: str, energy: Mapping[str, Any]) -> str:
+    label = f"{name} energy per frame"
+    if energy["value_mj_per_frame"] is None:
+        return f"{label:<30}{energy['kind']}"
+    return (
+        f"{label:<30}{energy['value_mj_per_frame']:.4f} mJ "
+        f"+- {energy['uncertainty_mj']:.4f}  {energy['kind']}"
+    )

@@ -1,0 +1,223 @@
+"""The command `fdht tune`: what a board can hold of an experiment, and how parallel to make it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fdht.cli.options import BUILD, AsJson, Build, Name, board_option
+from fdht.cli.output import emit
+from fdht_models.console import output, progress
+
+if TYPE_CHECKING:
+    from fdht_hls.estimate import Engine
+    from fdht_hls.tuner.budget import Budget
+    from fdht_hls.tuner.effort import Effort
+    from fdht_models.experiment import Experiment
+
+#: Seconds for all. The networks of the zoo take up to 50 s.
+_TIME_LIMIT = 900.0
+
+
+def tune(
+    experiment: Name,
+    board: Annotated[str, board_option("A board's name.")] = "pynq-z2",
+    frames_per_second: Annotated[
+        float | None, typer.Option(help="At least; by default as fast as the board allows.")
+    ] = None,
+    latency: Annotated[
+        int | None, typer.Option(min=1, help="Clocks from last pixel to result at most.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Part of the device: 0.75, or lut=0.6,ff=0.6,dsp=0.75,bram36=0.25."),
+    ] = None,
+    port_bytes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Bytes a clock of a memory port.")
+    ] = None,
+    ports: Annotated[int, typer.Option(min=1, max=4, help="Memory ports that read frames.")] = 1,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(help="int8-pairs; may be repeated."),
+    ] = None,
+    loadable: Annotated[
+        bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")
+    ] = False,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Other modes, ranks and widths, too; untrained.")
+    ] = False,
+    parameters: Annotated[
+        int | None, typer.Option(min=1, help="With --explore: at most; by default as many as now.")
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="With --explore: how many to tune, fewest MACs first.")
+    ] = 24,
+    time_limit: Annotated[
+        float, typer.Option(min=1, max=1e6, help="Seconds that all may take.")
+    ] = _TIME_LIMIT,
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
+    from fdht_hls.engine import design_engine
+    from fdht_hls.estimate import Core
+    from fdht_hls.tuner.stage import network_to_tune
+    from fdht_models.errors import ConfigError
+
+    device = board_budget(board, budget, port_bytes, ports)
+    engine = _engine(assume or [])
+    recipe, directory = _experiment(experiment, build)
+    if explore and loadable:
+        raise ConfigError(
+            "shapes are explored without it",
+            field="loadable",
+            remedy="explore first, then tune the experiment with --loadable",
+        )
+    if explore:
+        asked = (frames_per_second, latency, parameters, candidates)
+        _explore(recipe, directory, device, engine, asked, time_limit, as_json)
+        return
+    network, source = network_to_tune(directory, recipe)
+    core = Core(design_engine(network, device.bytes_per_clock), device.model, engine, loadable)
+    _tune(core, device, directory, source, (frames_per_second, latency), time_limit, as_json)
+
+
+def _tune(
+    core: Any,
+    device: Budget,
+    directory: Path,
+    source: str,
+    asked: tuple[float | None, int | None],
+    time_limit: float,
+    as_json: bool,
+) -> None:
+    from fdht_hls.tuner.report import design_table, front_table, lines
+    from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
+    from fdht_hls.tuner.tune import tune as run
+
+    with _effort(time_limit) as effort:
+        tuning = run(core, device, *asked, effort=effort)
+    result = result_json(tuning, source)
+    written = write_tuning(directory, tuning, result)
+    if as_json:
+        emit({**result, "directory": str(written)})
+        return
+    console = output()
+    for line in lines(tuning, source):
+        console.print(line)
+    console.print(front_table(tuning))
+    console.print(design_table(tuning))
+    if not (written / PLOT).is_file():
+        console.print("no plot could be drawn; pip install 'fdht[board]' brings matplotlib")
+    console.print(f"use it: fdht convert {directory.name} --schedule {written / SCHEDULE}")
+
+
+def _explore(
+    recipe: Experiment | None,
+    directory: Path,
+    device: Budget,
+    engine: Engine,
+    asked: tuple[float | None, int | None, int | None, int],
+    time_limit: float,
+    as_json: bool,
+) -> None:
+    from fdht_hls.tuner.explore import exploration_table, explore, write_exploration
+    from fdht_models.errors import ConfigError
+
+    if recipe is None:
+        raise ConfigError(
+            "is only a build; new shapes need its TOML file",
+            field="experiment",
+            value=directory.name,
+        )
+    with _effort(time_limit) as effort:
+        found = explore(recipe, device, engine, *asked, effort=effort)
+    written = write_exploration(directory, found)
+    if as_json:
+        emit({**found.to_json(), "directory": str(written)})
+        return
+    console = output()
+    for text in found.left_out:
+        console.print(f"not considered: {text}")
+    console.print(exploration_table(found))
+    console.print(f"none of them is trained; each is an experiment to train: {written}")
+
+
+@contextmanager
+def _effort(time_limit: float) -> Iterator[Effort]:
+    """An effort of so many seconds; where people look on, they see what it does."""
+    from fdht_hls.tuner.effort import Effort
+
+    with progress() as show:
+        yield Effort(time_limit, lambda text: show("schedules", 0, 0, text))
+
+
+def board_budget(
+    board: str, shares: str | None = None, port_bytes: int | None = None, ports: int = 1
+) -> Budget:
+    """A board as the tuner sees it, with what is asked for.
+
+    Raises:
+        ConfigError: there is no such board, or its port is narrower.
+    """
+    from dataclasses import replace
+
+    from fdht_hls.boards import get_board
+    from fdht_hls.tuner.budget import parse_shares
+    from fdht_models.errors import ConfigError
+    from fdht_models.tensor.quantized import WORD_BYTES
+    from fdht_overlays.budget import budget_of
+
+    found = get_board(board)
+    widest = found.port.width_bits // 8
+    if port_bytes is not None and port_bytes > widest:
+        raise ConfigError(
+            f"a port of {board} delivers {widest} bytes a clock",
+            field="port-bytes",
+            value=port_bytes,
+            remedy=f"use {widest}, or more --ports",
+        )
+    return replace(
+        budget_of(found),
+        port_bytes=port_bytes or WORD_BYTES,
+        ports=ports,
+        shares=parse_shares(shares),
+    )
+
+
+def _engine(assumed: list[str]) -> Engine:
+    from dataclasses import fields
+
+    from fdht_hls.estimate import Engine
+    from fdht_models.errors import ConfigError, near_matches
+
+    known = {entry.name.replace("_", "-"): entry.name for entry in fields(Engine)}
+    for name in assumed:
+        if name not in known:
+            raise ConfigError(
+                "is nothing that can be assumed",
+                field="assume",
+                value=name,
+                remedy=near_matches(name, known),
+            )
+    return Engine(**{known[name]: True for name in assumed})
+
+
+def _experiment(name: str, build: Path) -> tuple[Experiment | None, Path]:
+    """The experiment, or None if only a build of that name is there; and its directory."""
+    from fdht_models.artifacts import recover
+    from fdht_models.errors import ConfigError
+    from fdht_models.experiment import load_experiment
+
+    try:
+        recipe = load_experiment(name)
+    except ConfigError:
+        recover(build / name / "model")
+        if (build / name / "model").is_dir():
+            return None, build / name
+        raise
+    return recipe, build / recipe.name

@@ -1,0 +1,284 @@
+"""Runs idle and active windows in random order while a meter records."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdht_host.clocks import NANOSECONDS, Clock
+from fdht_host.energy.evaluation import WithinNoiseError, evaluate
+from fdht_host.energy.results import EnergyResult, EnergySettings, Kind, Window
+from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
+from fdht_host.power.rapl import POWERCAP, rapl_meter
+from fdht_models.errors import MeasurementError
+
+# A trial run counts once it is so long that the clock's and the call's own grain do not matter.
+_TRIAL_SHARE = 0.1
+_TRIAL_RUNS = 24
+
+
+class OverBudgetError(MeasurementError):
+    """The measurement would need more frames than allowed."""
+
+
+class StalledError(MeasurementError):
+    """The sensor left out so much of a window that its energy is not known."""
+
+
+def unmeasured(reason: str) -> EnergyResult:
+    """The result where there is no meter: no value, and why."""
+    return EnergyResult("unmeasured", reason)
+
+
+def measure(
+    run_frames: Callable[[int], None],
+    frames_done: Callable[[], int],
+    meter: PowerMeter | None,
+    clock: Clock,
+    settings: EnergySettings | None = None,
+    *,
+    reason: str = "no power sensor was found",
+) -> EnergyResult:
+    """Measures energy per frame; see `fdht_host.energy.evaluation` for the formulas.
+
+    Args:
+        run_frames: runs that many frames on the accelerator and returns when they are done.
+        frames_done: the core's own counter of frames.
+        meter: None if there is none: the result is "unmeasured".
+        clock: the meter's clock - `time`, or the simulated board's.
+        settings: how to measure.
+        reason: why there is no meter.
+
+    Returns:
+        The result; "refused" where active and idle power differ by no more than the noise, where
+        it would take more frames than the budget, or where the sensor left gaps; "unmeasured"
+        where the sensor failed for good.
+
+    Raises:
+        MeasurementError: the core did not run the frames it was asked to run.
+    """
+    if meter is None:
+        return unmeasured(reason)
+    run = _Run(run_frames, frames_done, clock, meter.sensor, settings or EnergySettings())
+    try:
+        plan = run.calibrate()
+    except OverBudgetError as error:
+        return _without_value("refused", error, meter.sensor)
+    try:
+        meter.start()
+    except MeasurementError as error:
+        return _without_value("unmeasured", error, meter.sensor)
+    try:
+        markers = run.windows(plan)
+    except BaseException:
+        with contextlib.suppress(MeasurementError):  # the first error is the one to tell
+            meter.stop()
+        raise
+    try:
+        trace = meter.stop()
+    except MeasurementError as error:
+        return _without_value("unmeasured", error, meter.sensor)
+    try:
+        windows = tuple(_window(trace, *marker) for marker in markers)
+    except StalledError as error:
+        return _without_value("refused", error, meter.sensor)
+    return _result(windows, trace, run.settings)
+
+
+def measure_cpu(
+    run_frames: Callable[[int], None],
+    settings: EnergySettings | None = None,
+    *,
+    root: Path = POWERCAP,
+) -> EnergyResult:
+    """Measures energy per frame of this host's CPU running `run_frames`, by RAPL.
+
+    The packages' whole energy counts, whoever else uses the CPU: the idle windows, in which this
+    process sleeps, are the reference for the net value.
+
+    Args:
+        run_frames: computes that many frames on the CPU.
+        settings: how to measure; by default windows of at least 1 second.
+        root: the kernel's powercap tree.
+
+    Returns:
+        The result; "unmeasured", with no value, where there is no RAPL or it may not be read.
+    """
+    try:
+        meter = rapl_meter(root)
+    except MeasurementError as error:
+        return unmeasured(str(error))
+    done = 0
+
+    def counted(frames: int) -> None:
+        nonlocal done
+        run_frames(frames)
+        done += frames
+
+    settings = settings or EnergySettings(minimum_seconds=1.0, calibration_frames=1)
+    return measure(counted, lambda: done, meter, time, settings)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Frames and seconds of a window, and of the settling before it."""
+
+    seconds: float
+    settle_seconds: float
+    frames: int
+    settle_frames: int
+
+
+_Marker = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Run:
+    run_frames: Callable[[int], None]
+    frames_done: Callable[[], int]
+    clock: Clock
+    sensor: Sensor
+    settings: EnergySettings
+
+    def calibrate(self) -> _Plan:
+        """Learns how fast frames run and sizes the windows from the sensor's update interval."""
+        settings, interval = self.settings, self.sensor.update_interval_seconds
+        seconds = max(settings.minimum_updates * interval, settings.minimum_seconds)
+        settle = settings.settle_updates * interval
+        per_frame = self._seconds_per_frame(seconds)
+        frames = max(1, math.ceil(seconds / per_frame))
+        settle_frames = max(1, math.ceil(settle / per_frame))
+        needed = settings.repeats * (frames + settle_frames)
+        self._check_budget(needed)
+        return _Plan(seconds, settle, frames, settle_frames)
+
+    def _seconds_per_frame(self, window_seconds: float) -> float:
+        frames = self.settings.calibration_frames
+        for _ in range(_TRIAL_RUNS):
+            self._check_budget(frames)
+            start, end = self._active(frames)
+            elapsed = (end - start) / NANOSECONDS
+            if elapsed >= _TRIAL_SHARE * window_seconds:
+                return elapsed / frames
+            frames *= 2
+        raise MeasurementError(
+            f"took {elapsed:g} s, so the time a frame takes cannot be told",
+            field="energy calibration",
+            value=f"{frames // 2} frames",
+            remedy="check that the meter and the accelerator share one clock",
+        )
+
+    def _check_budget(self, frames: int) -> None:
+        budget = self.settings.frame_budget
+        if budget is not None and frames > budget:
+            raise OverBudgetError(
+                f"the windows that this sensor needs take {frames} frames",
+                field="energy.frame_budget",
+                value=budget,
+                remedy="allow more frames, or use a sensor with a shorter update interval",
+            )
+
+    def windows(self, plan: _Plan) -> list[_Marker]:
+        """Runs all windows in random order; returns (start_ns, end_ns, frames) of each."""
+        order = [True, False] * self.settings.repeats
+        random.Random(self.settings.seed).shuffle(order)
+        # The trace must begin before the first window and end after the last.
+        self.clock.sleep(plan.settle_seconds)
+        markers: list[_Marker] = []
+        for active in order:
+            if active:
+                # In the state to be measured before the marker: the first readings after it still
+                # tell of the time before it.
+                self._active(plan.settle_frames)
+                markers.append((*self._active(plan.frames), plan.frames))
+            else:
+                self.clock.sleep(plan.settle_seconds)
+                start = self.clock.monotonic_ns()
+                self.clock.sleep(plan.seconds)
+                markers.append((start, self.clock.monotonic_ns(), 0))
+        self.clock.sleep(plan.settle_seconds)
+        return markers
+
+    def _active(self, frames: int) -> tuple[int, int]:
+        """Runs frames between two markers and has the core's counter confirm them."""
+        before = self.frames_done()
+        start = self.clock.monotonic_ns()
+        self.run_frames(frames)
+        end = self.clock.monotonic_ns()
+        counted = (self.frames_done() - before) % (1 << self.settings.counter_bits)
+        if counted != frames:
+            raise MeasurementError(
+                f"the core counted {counted} frames",
+                field="frames asked for",
+                value=frames,
+                remedy="energy per frame cannot be told; check that nothing else uses the core",
+            )
+        return start, end
+
+
+def _window(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Window:
+    """A window's energy, unless readings are missing for more than a quarter of it or at its end.
+
+    Shorter gaps are bridged by a straight line, as any two readings are.
+    """
+    times = trace.timestamps_ns
+    gap = trace.longest_gap_ns(start_ns, end_ns)
+    if gap > (end_ns - start_ns) / 4 or not times[0] <= start_ns < end_ns <= times[-1]:
+        missed = f", {trace.missed} readings having failed," if trace.missed else ""
+        raise StalledError(
+            f"gave no reading for {gap / NANOSECONDS:.3g} s{missed} of a window of "
+            f"{(end_ns - start_ns) / NANOSECONDS:.3g} s",
+            field=f"sensor {trace.sensor.name}",
+            remedy="measure with longer windows, or stop what keeps the processor busy",
+        )
+    return Window(start_ns, end_ns, frames, trace.energy(start_ns, end_ns))
+
+
+def _without_value(kind: Kind, reason: MeasurementError, sensor: Sensor) -> EnergyResult:
+    return EnergyResult(kind, str(reason), sensor=sensor.name, rails=sensor.rails)
+
+
+def _result(
+    windows: tuple[Window, ...], trace: PowerTrace, settings: EnergySettings
+) -> EnergyResult:
+    sensor = trace.sensor
+    try:
+        found = evaluate(windows, sensor)
+    except WithinNoiseError as error:
+        return EnergyResult(
+            "refused",
+            str(error),
+            sensor=sensor.name,
+            rails=sensor.rails,
+            repeats=settings.repeats,
+            windows=windows,
+            trace=trace,
+        )
+    source = "a power model, not hardware" if sensor.kind == "modelled" else "a sensor"
+    return EnergyResult(
+        kind=sensor.kind,
+        explanation=(
+            f"Readings of {sensor.name} ({source}) over the rails {', '.join(sensor.rails)}; "
+            f"{settings.repeats} idle and {settings.repeats} active windows in random order; "
+            "uncertainties at about 95 % coverage."
+            + (f" {trace.missed} readings failed and are bridged." if trace.missed else "")
+        ),
+        value_mj_per_frame=found.total * 1e3,
+        net_mj_per_frame=found.net * 1e3,
+        uncertainty_mj=found.total_uncertainty * 1e3,
+        net_uncertainty_mj=found.net_uncertainty * 1e3,
+        sensor=sensor.name,
+        rails=sensor.rails,
+        repeats=settings.repeats,
+        idle_watts=found.idle_watts,
+        active_watts=found.active_watts,
+        seconds_per_frame=found.seconds_per_frame,
+        components_mj={name: value * 1e3 for name, value in found.components.items()},
+        windows=windows,
+        trace=trace,
+    )

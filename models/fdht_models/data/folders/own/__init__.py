@@ -1,0 +1,1 @@
+"""Clips of a user's own: any folder, with classes from folders, a pattern or a table."""

@@ -1,0 +1,107 @@
+"""Class, group and split of a clip from its path, by a regular expression of the user's.
+
+An expression such as `(a+)+b` may take longer than the universe is old. Python's engine cannot be
+stopped from inside, so that paths are searched by a process of its own, which is given some
+seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fdht_models.errors import ConfigError, DataError, near_matches
+from fdht_models.workers import WorkerProcess
+
+#: What the named groups of a pattern may be called.
+GROUPS = ("class", "group", "split")
+
+_LONGEST = 1000  # characters of an expression
+_SECONDS, _SECONDS_A_PATH = 10.0, 1e-3
+_SEARCH = """
+import json, re, sys, warnings
+warnings.simplefilter("ignore")
+given = json.loads(sys.stdin.readline())
+pattern = re.compile(given["pattern"])
+found = (pattern.search(path) for path in given["paths"])
+found = [None if match is None else match.groupdict() for match in found]
+print(json.dumps({"found": found}), flush=True)
+"""
+_SEARCHER = (sys.executable, "-I", "-S", "-c", _SEARCH)
+#: Seconds from being told to end to the end.
+_ENDING_SECONDS = 2.0
+
+
+def check_pattern(value: str, field: str = "pattern") -> tuple[str, ...]:
+    """Returns which of `GROUPS` an expression names.
+
+    Raises:
+        ConfigError: it is no expression, or names none of them, or another group.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+        raise ConfigError(
+            f"must be a text of 1 to {_LONGEST} characters",
+            field=field,
+            value=value,
+            remedy=_example(),
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            names = tuple(re.compile(value).groupindex)
+    except (re.error, OverflowError, RecursionError, MemoryError) as error:
+        raise ConfigError(
+            f"is no regular expression ({error})", field=field, value=value, remedy=_example()
+        ) from error
+    for name in names:
+        if name not in GROUPS:
+            why = f"names a group '{name}', which means nothing here"
+            raise ConfigError(why, field=field, value=value, remedy=near_matches(name, GROUPS))
+    if not names:
+        raise ConfigError("names no group", field=field, value=value, remedy=_example())
+    return names
+
+
+def search_paths(pattern: str, paths: Sequence[str]) -> list[Mapping[str, str] | None]:
+    """What the named groups of a checked pattern hold in each path; None where it does not match.
+
+    A group that took no part in a match is left out.
+
+    Raises:
+        DataError: the search takes too long.
+    """
+    seconds = _SECONDS + _SECONDS_A_PATH * len(paths)
+    worker, until = WorkerProcess(_SEARCHER, {}), time.monotonic() + seconds
+    try:
+        worker.send({"pattern": pattern, "paths": list(paths)})
+        answers: list[dict[str, Any]] = []
+        while not answers and worker.answers_within(until - time.monotonic()):
+            answers = worker.receive()
+    except (OSError, EOFError) as error:
+        raise _refusal(pattern, f"cannot be searched for ({worker.last_words()})") from error
+    finally:
+        worker.terminate()
+        worker.close(_ENDING_SECONDS)
+    if not answers:
+        raise _refusal(pattern, f"took longer than {seconds:.0f} s for {len(paths)} paths")
+    return [
+        None if found is None else {key: value for key, value in found.items() if value is not None}
+        for found in answers[0]["found"]
+    ]
+
+
+def _refusal(pattern: str, why: str) -> DataError:
+    return DataError(
+        why,
+        field="pattern",
+        value=pattern,
+        remedy="write it without a repetition inside a repetition, such as (a+)+",
+    )
+
+
+def _example() -> str:
+    return "write one such as '(?P<class>[^/]+)/(?P<group>[a-z0-9]+)_' (docs/datasets.md)"

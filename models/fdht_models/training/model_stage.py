@@ -1,0 +1,262 @@
+"""The stage `model`: trains, quantises, evaluates, exports into build/<name>/model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from fdht_models.artifacts import (
+    digest_file,
+    digest_of,
+    is_current,
+    new_stage,
+    write_json,
+)
+from fdht_models.data import ClipSet
+from fdht_models.experiment import Experiment, checkpoint_path, read_experiment
+from fdht_models.interruption import termination_as_interrupt
+from fdht_models.layers.export import export_network
+from fdht_models.metrics import load_metrics
+from fdht_models.preprocessing import Preprocessing
+from fdht_models.stages import open_stage
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.training.array_files import read_arrays, write_arrays
+from fdht_models.training.checkpoint import (
+    EXPERIMENT,
+    NETWORK,
+    QUANTIZED,
+    STAGE,
+    WEIGHTS,
+    pack_weights,
+    recipe_digest,
+    unpack_weights,
+)
+from fdht_models.training.decompose import decomposed_weights
+from fdht_models.training.display import Display
+from fdht_models.training.distribution import Devices, devices_for
+from fdht_models.training.evaluate import evaluate
+from fdht_models.training.live_streams import stream_statement
+from fdht_models.training.models import (
+    HEAD,
+    LSTM,
+    formats_of,
+    quantized_classifier,
+    set_weights,
+    weights_of,
+)
+from fdht_models.training.options import check_start
+from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
+from fdht_models.versions import package_versions
+
+METRICS, HISTORY = "metrics.json", "history.json"
+#: Beside the stage's directory: where an interrupted training goes on from, TensorBoard's events.
+WORKING, LOGS = ".training", "logs"
+#: Counts changes of this package that make former results stale.
+_VERSION = 3
+
+
+def train_stage(
+    experiment: Experiment,
+    directory: Path,
+    *,
+    start: str = "scratch",
+    steps: int | None = None,
+    test_clips: int | None = None,
+    test_seed: int | None = None,
+    cache: Path | None = None,
+    quiet: bool = False,
+    tensorboard: bool = False,
+    distribute: str | None = None,
+    baselines: bool = True,
+) -> dict[str, Any]:
+    """Trains an experiment into `directory`/model, or does nothing if that is up to date.
+
+    An interrupted training goes on after its last finished epoch, on the course that it would
+    have taken.
+
+    Args:
+        experiment: what to train.
+        directory: build/<name>; written are `model/`, while training `.training/`, and `logs/`.
+        start: "scratch"; "checkpoint": from the trained weights that ship; or "decomposed": as
+            from scratch, but from the dense layer that `decompose_stage` left in `directory`.
+        steps: training steps from the checkpoint; 20 by default.
+        test_clips: clips to score on instead of the experiment's number.
+        test_seed: seed of these clips instead of the experiment's.
+        cache: directory of generated clips; by default `directory`/../data.
+        quiet: show no progress.
+        tensorboard: write events of every epoch into `directory`/logs.
+        distribute: None, "local" or "workers"; see `devices_for`. Of several workers the first
+            one alone writes into `directory`, and all return the same.
+        baselines: compare with classifiers that have no memory.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+        DataError: the clips cannot be made.
+        NumericError: training diverged, or formats do not fit.
+        EqualityError: Keras and the integer reference differ.
+        ArtifactError: the results cannot be written; former ones are untouched.
+        ToolError: another worker does not answer.
+    """
+    experiment = _with_test(experiment, test_clips, test_seed)
+    count = check_start(experiment, start, steps)
+    initial, digest = None, None
+    if start == "decomposed":
+        initial, digest = decomposed_weights(experiment, directory)
+    devices = devices_for(distribute)
+    devices.check_batch(experiment.training.batch)
+    cache = directory.parent / "data" if cache is None else cache
+    inputs = _inputs(experiment, start, count, cache)
+    # Only where there is one: former results and courses stay what they are.
+    decomposed = {} if digest is None else {"decomposed": digest}
+    inputs |= decomposed if baselines else {**decomposed, "baselines": False}
+    target, working = directory / STAGE, directory / WORKING
+    display = Display(quiet or not devices.is_chief)
+    if devices.share(devices.is_chief and is_current(target, STAGE, inputs)):
+        display.say(f"{target} is up to date")
+        return _shared(devices, lambda: load_metrics(target / METRICS))
+    logs = directory / LOGS if tensorboard else None
+    key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
+    around = Surroundings(display, devices, working, key, logs)
+    with termination_as_interrupt():
+        # All of them, from a checkpoint too: the classifiers without a memory see the clips
+        # that the network was trained on. With fewer they look weaker than they are.
+        train = experiment.source.load("train", cache, progress=devices.is_chief)
+        # Before the training, which is of no use if they cannot be read.
+        test = experiment.source.load("test", cache) if devices.is_chief else None
+        streams = stream_statement(_preprocessing(experiment, train))
+        if streams is not None:
+            display.say(streams["statement"])
+        if start == "checkpoint":
+            trained = from_checkpoint(experiment, train, count, around)
+        else:
+            trained = from_scratch(experiment, train, around, initial)
+
+        def finish() -> dict[str, Any]:
+            network = _export(experiment, trained.quantized_model, train)
+            assert test is not None
+            models = (trained.float_model, trained.quantized_model)
+            metrics = evaluate(
+                experiment, models, network, (train, test), display, baselines, cache
+            )
+            metrics["start"] = {"from": start, "steps": count or None}
+            if streams is not None:
+                metrics["streams"] = streams
+            with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
+                extra["design_id"] = f"{network.design_id:016x}"
+                if streams is not None:
+                    extra["streams"] = streams["statement"]
+                _write(temporary, experiment, trained, network, metrics)
+            shutil.rmtree(working, ignore_errors=True)
+            return metrics
+
+        return _shared(devices, finish)
+
+
+def restore(
+    directory: Path,
+    return_sequences: bool = True,
+    stateful: bool = False,
+    batch: int | None = None,
+    steps: int | None = None,
+) -> Any:
+    """Rebuilds the quantised Keras model of a model directory.
+
+    Args:
+        directory: build/<name>/model.
+        return_sequences: logits of every frame, [batch, steps, classes], rather than of the last.
+        stateful: keep the LSTM state from call to call; needs `batch`.
+        batch: clips a call; None for any.
+        steps: frames a clip; None for any.
+
+    Returns:
+        Keras model, uint8 [batch, steps, inputs] -> float32 logits. Called with
+        `training=False`, it computes the integers of `network.json`.
+
+    Raises:
+        ArtifactError: the directory is missing or damaged.
+    """
+    directory = Path(directory)
+    stage = open_stage(directory, STAGE)
+    experiment = read_experiment(stage.file(EXPERIMENT))
+    network = QuantizedNetwork.load(stage.file(NETWORK))
+    model = quantized_classifier(
+        experiment,
+        formats_of(network),
+        return_sequences=return_sequences,
+        stateful=stateful,
+        batch=batch,
+        steps=steps,
+        class_count=len(network.classes),  # the folder of the clips may be elsewhere
+    )
+    weights = unpack_weights(read_arrays(stage.file(WEIGHTS)), QUANTIZED)
+    set_weights(model, weights, str(directory / WEIGHTS))
+    return model
+
+
+def _shared(devices: Devices, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the chief's `work` returns, on all workers."""
+    result: dict[str, Any] = devices.share(work() if devices.is_chief else None)
+    return result
+
+
+def _export(experiment: Experiment, model: Any, train: ClipSet) -> QuantizedNetwork:
+    return export_network(
+        model.get_layer(LSTM),
+        model.get_layer(HEAD),
+        name=experiment.name,
+        classes=train.classes,
+        preprocessing=_preprocessing(experiment, train),
+    )
+
+
+def _preprocessing(experiment: Experiment, train: ClipSet) -> Preprocessing:
+    """What is made of a clip, with the time step that was learnt."""
+    return experiment.source.preprocessing.with_time_step(train.time_step)
+
+
+def _write(
+    directory: Path,
+    experiment: Experiment,
+    trained: Trained,
+    network: QuantizedNetwork,
+    metrics: dict[str, Any],
+) -> None:
+    network.save(directory / NETWORK)
+    weights = pack_weights(weights_of(trained.float_model), weights_of(trained.quantized_model))
+    write_arrays(directory / WEIGHTS, weights)
+    write_json(directory / EXPERIMENT, experiment.to_json())
+    write_json(directory / METRICS, metrics)
+    write_json(directory / HISTORY, trained.history)
+
+
+def _with_test(experiment: Experiment, clips: int | None, seed: int | None) -> Experiment:
+    data = asdict(experiment.data)
+    given = {"test_clips": clips, "test_seed": seed}
+    changed = data | {key: value for key, value in given.items() if value is not None}
+    if changed == data:
+        return experiment
+    checked = Experiment.from_json({**experiment.to_json(), "data": changed})
+    return replace(experiment, data=checked.data)
+
+
+def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict[str, Any]:
+    checkpoint = start == "checkpoint"
+    return {
+        "version": _VERSION,
+        "experiment": experiment.digest,
+        "train": experiment.source.digest("train", cache),
+        "test": experiment.source.digest("test", cache),
+        "start": start,
+        "steps": steps or None,
+        "checkpoint": digest_file(checkpoint_path(experiment.name)) if checkpoint else None,
+    }
+
+
+def _tools() -> dict[str, str]:
+    return package_versions("tensorflow", "tf_keras", "qkeras", "numpy")

@@ -1,0 +1,76 @@
+"""A schedule that suits the open flow: little logic, few multipliers, at its clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fdht_hls.boards import Board
+from fdht_hls.engine import design_engine
+from fdht_hls.estimate import Core
+from fdht_hls.schedule import Schedule, default_schedule
+from fdht_hls.tuner.budget import SHARES, Budget
+from fdht_hls.tuner.tune import Tuning, tune
+from fdht_models.errors import ConfigError
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_overlays.budget import budget_of
+from fdht_overlays.open.flow import CLOCK_MHZ, MOST_DSP
+
+#: Part of the device's LUTs, by the estimate. Designs of the default experiment with as much and
+#: with 0.4 were placed and routed; that of 0.4 just reached its clock. See docs/open-flow.md.
+LUT_SHARE = 0.3
+
+
+def open_budget(board: Board) -> Budget:
+    """What a design of the open flow may take of a board."""
+    shares = {**SHARES, "lut": LUT_SHARE, "dsp": MOST_DSP / board.resources.dsp}
+    return replace(budget_of(board), clock_mhz=CLOCK_MHZ, shares=shares)
+
+
+def choose_schedule(network: QuantizedNetwork, board: Board, *, dsp: bool = False) -> Tuning:
+    """The fastest design within `open_budget`, by the estimator.
+
+    Args:
+        network: the integers.
+        board: PYNQ-Z1 or PYNQ-Z2.
+        dsp: the flow is told to use DSP slices. Without them every stage gets this project's own
+            multipliers of LUTs, which are smaller than what yosys makes of a product.
+
+    Raises:
+        ConfigError: none fits; says what would.
+    """
+    budget = open_budget(board)
+    tuning = tune(Core(design_engine(network, budget.bytes_per_clock), budget.model), budget)
+    if dsp:
+        return tuning
+    own = [design for design in tuning.front if _without_slices(design.schedule)]
+    if not own:
+        raise ConfigError(
+            f"no design without DSP slices within {LUT_SHARE:g} of the LUTs",
+            field="flow open",
+            value=network.name,
+            remedy="tune it for less: fdht tune --explore",
+        )
+    return replace(tuning, chosen=min(own, key=lambda one: (one.cycles, one.resources.lut)))
+
+
+def schedule_of_flow(network: QuantizedNetwork, converted: Schedule, board: Board) -> Schedule:
+    """The schedule that an overlay gets: one that somebody chose, or else the flow's own choice.
+
+    The default schedule keeps the memory port's pace with a hundred and more multipliers, which
+    this flow neither places as DSP slices nor has room for in LUTs.
+
+    Args:
+        network: the integers.
+        converted: the schedule of the conversion.
+        board: PYNQ-Z1 or PYNQ-Z2.
+
+    Raises:
+        ConfigError: as `choose_schedule`.
+    """
+    if converted != default_schedule(network.recurrence):
+        return converted
+    return choose_schedule(network, board).chosen.schedule
+
+
+def _without_slices(schedule: Schedule) -> bool:
+    return all(stage.multipliers == "lut" for stage in schedule.stages)

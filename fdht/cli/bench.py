@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
 from fdht.cli.output import emit, show
@@ -14,9 +13,6 @@ from fdht.cli.output import emit, show
 bench = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Measures, side by side with others."
 )
-
-#: Columns that a wide table needs where nobody says how wide the output may be.
-_WIDTH = 160
 
 
 @bench.command(name="train")
@@ -119,7 +115,7 @@ def bench_decode(
     if as_json:
         emit(result)
     else:
-        _wide_console().print(decode.report(result))
+        show(decode.report(result))
 
 
 @bench.command(name="emulation")
@@ -164,7 +160,7 @@ def bench_engine(
     if as_json:
         emit(rows)
     else:
-        _wide_console().print(engine.engine_table(rows))
+        show(engine.engine_table(rows))
 
 
 @bench.command(name="estimate")
@@ -191,7 +187,7 @@ def bench_estimate(
     if as_json:
         emit(result)
     else:
-        _wide_console().print(estimates.estimate_table(result))
+        show(estimates.estimate_table(result))
     if output is not None:
         estimates.write_estimates(result, output)
 
@@ -202,12 +198,6 @@ def _check_output(directory: Path | None, file: str) -> None:
 
     if directory is not None:
         check_place(directory / file)
-
-
-def _wide_console() -> Console:
-    """A pipe has no width; a table cut off there would be of no use."""
-    console = Console(markup=False)
-    return console if console.is_terminal else Console(width=_WIDTH, markup=False)
 
 
 def _tuned(network: Any, board: str, port_bytes: int) -> Any:

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
-from fdht.cli.output import emit
+from fdht.cli.output import emit, show
 from fdht_models.artifacts import recover
+from fdht_models.console import progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
+    from fdht_hls.flow.plan import BuildPlan
+    from fdht_hls.flow.running import Shared
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
-    from fdht_overlays.plan.plan import BuildPlan
-    from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
-
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 70
-#: Columns of tables where standard output is no terminal.
-_WIDTH = 150
 
 
 @dataclass(frozen=True)
@@ -170,6 +163,7 @@ class _Work:
             was there already.
         note: for the last line.
         schedule: for the line before; None: it is the conversion's as a matter of course.
+        shared: steps that `fdht synthesize` does, too.
     """
 
     plan: BuildPlan
@@ -178,6 +172,7 @@ class _Work:
     package: Callable[[Path, OverlayDirectory], bool]
     note: str
     schedule: str | None = None
+    shared: Shared | None = None
 
     @property
     def variant(self) -> str:
@@ -187,7 +182,7 @@ class _Work:
 
 def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
-    from fdht_overlays.plan.vitis import vitis_plan
+    from fdht_overlays.plan.vitis import shared_core, vitis_plan
 
     _refuse_without(directory, "converted", "convert", directory.hls)
     _warn_if_too_large(directory, board)
@@ -196,7 +191,8 @@ def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _W
     def package(work: Path, overlay: OverlayDirectory) -> bool:
         return collect(plan, work, directory.hls, directory.cosim, overlay, board)
 
-    return _Work(plan, directory, board, package, "not run on hardware")
+    shared = shared_core(plan, directory.synthesis, board)
+    return _Work(plan, directory, board, package, "not run on hardware", shared=shared)
 
 
 def _open_work(
@@ -213,7 +209,8 @@ def _open_work(
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
     network, converted = load_design(directory, None)
-    with Console(stderr=True).status("chooses a schedule", spinner="line"):
+    with progress() as shown:
+        shown("chooses a schedule", 0)
         schedule = schedule_of_flow(network, converted.schedule, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
@@ -269,8 +266,8 @@ def _refuse_without(
 
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
+    from fdht_hls.flow.archive import write_archive
     from fdht_overlays.manifest import load_manifest
-    from fdht_overlays.plan.archive import write_archive
     from fdht_overlays.plan.summary import summary_json, summary_table
 
     plan = work.plan
@@ -283,7 +280,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
             print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
     place = work.directory.work(work.board.name, work.variant)
-    _bring_up_to_date(plan, place, asked)
+    _bring_up_to_date(work, place, asked)
     overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
     manifest = load_manifest(overlay.path)
@@ -291,26 +288,26 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         told = {"directory": str(overlay.path), "fresh": fresh}
         emit({**told, **summary_json(manifest)})
         return
-    _console().print(summary_table(manifest))
+    show(summary_table(manifest))
     print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 
-def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
-    from fdht_overlays.plan.archive import import_results
-    from fdht_overlays.plan.remote import parse_host, run_remotely
-    from fdht_overlays.plan.running import run_plan
+def _bring_up_to_date(work: _Work, place: Path, asked: _Asked) -> None:
+    from fdht_hls.flow.archive import import_results
+    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.running import run_plan
 
     if asked.results is not None:
-        import_results(plan, asked.results, work)
+        import_results(work.plan, asked.results, place)
         return
-    with _shown(plan) as show:
+    with progress() as shown:
         if asked.host is not None:
-            run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
+            run_remotely(work.plan, place, parse_host(asked.host), shown, asked.timeout)
         else:
-            run_plan(plan, work, show, asked.timeout)
+            run_plan(work.plan, place, shown, asked.timeout, work.shared)
 
 
 def _again(
@@ -356,61 +353,8 @@ def _estimate(
     if as_json:
         emit([row.to_json() for row in rows])
     else:
-        _console().print(table(rows))
+        show(table(rows))
     if plot is not None:
         draw(rows, plot)
         if not as_json:
             print(plot)
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False, markup=False)
-    # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
-
-
-class _Steps:
-    """All steps as one bar, with the phase of the one that runs and its last line."""
-
-    def __init__(self, progress: Progress, plan: BuildPlan) -> None:
-        self._progress, self._plan = progress, plan
-        self._task: TaskID | None = None
-
-    def __call__(self, found: StepProgress) -> None:
-        """Shows how far a step is."""
-        names = [step.name for step in self._plan.steps]
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task("", total=len(names), line="")
-        part = max(found.done - 0.5, 0) / found.total if found.total else 0.0
-        label = f"{found.step}{': ' + found.label if found.label else ''}"
-        self._progress.update(
-            self._task,
-            description=label,
-            completed=names.index(found.step) + part,
-            line=found.line.strip()[:_SHOWN],
-        )
-
-    def close(self) -> None:
-        """Removes the bar."""
-        if self._task is not None:
-            self._progress.stop()
-
-
-@contextmanager
-def _shown(plan: BuildPlan) -> Iterator[_Steps]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _Steps(progress, plan)
-    try:
-        yield shown
-    finally:
-        shown.close()

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from fdht.cli.options import BUILD, AsJson, Build, Name, PortBits, Schedule, board_option
 from fdht.cli.output import emit
+from fdht_models.console import progress
 from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
-    from fdht_hls.vitis.project import Target
-
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 90
+    from fdht_hls.vitis.plan import Target
 
 
 def synthesize(
@@ -40,14 +34,14 @@ def synthesize(
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
     from fdht.pipeline import experiment_directory
-    from fdht_hls.vitis.project import parse_steps
+    from fdht_hls.vitis.plan import parse_steps
     from fdht_hls.vitis.report import report_lines
-    from fdht_hls.vitis.runner import synthesize as run
+    from fdht_hls.vitis.synthesis import synthesize as run
 
     chosen, target = parse_steps(steps), _target(board)
     directory = experiment_directory(experiment, build)
-    with _steps_shown() as shown:
-        result = run(directory.hls, directory.synthesis, chosen, target, timeout, shown.line)
+    with progress() as show:
+        result = run(directory.hls, directory.synthesis, chosen, target, timeout, show)
     if as_json:
         emit(result.to_json())
         return
@@ -175,51 +169,9 @@ def lint(
 def _target(board: str | None) -> Target | None:
     """Part and clock of a board; the packages below know no boards."""
     from fdht_hls.boards import get_board
-    from fdht_hls.vitis.project import Target
+    from fdht_hls.vitis.plan import Target
 
     if board is None:
         return None
     found = get_board(board)
     return Target(found.part.name, 1000 / found.clock_mhz)
-
-
-class _StepsShown:
-    """The step that runs, for how long, and the tool's last line, on standard error."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def line(self, step: str, line: str) -> None:
-        """Shows a line of the tool's log."""
-        if step not in self._tasks:
-            for task in self._tasks.values():
-                self._progress.update(task, visible=False)
-            self._progress.start()
-            self._tasks[step] = self._progress.add_task(step, line="starts")
-        if line.strip():
-            self._progress.update(self._tasks[step], line=line.strip()[:_SHOWN])
-
-    def close(self) -> None:
-        """Removes what is shown; stopping what never started would leave an empty line."""
-        if self._tasks:
-            self._progress.stop()
-
-
-@contextmanager
-def _steps_shown() -> Iterator[_StepsShown]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _StepsShown(progress)
-    try:
-        yield shown
-    finally:
-        shown.close()

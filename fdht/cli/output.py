@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fdht_models.console import output
+
 
 def emit(value: Any) -> None:
     """Prints JSON for programs."""
@@ -13,6 +15,4 @@ def emit(value: Any) -> None:
 
 def show(value: Any) -> None:
     """Prints a text or a table for people; brackets in it are no markup."""
-    from rich.console import Console
-
-    Console(markup=False).print(value)
+    output().print(value)

@@ -75,10 +75,10 @@ class _Commands(typer.core.TyperGroup):
         from rich.panel import Panel
         from rich.table import Table
 
-        options = [(", ".join(option.opts), option.help) for option in self.get_params(ctx)]
-        panels = {"Options": options}
-        for name, command in self.commands.items():
-            panels.setdefault(str(command.rich_help_panel), []).append((name, command.help))
+        options: list[Any] = self.get_params(ctx)
+        panels = {"Options": [(", ".join(option.opts), option.help) for option in options]}
+        for title, commands in PANELS.items():
+            panels[title] = [(name, text) for name, (_, text) in commands.items()]
         console = Console(highlight=False, markup=False)
         for text in (self.get_usage(ctx), self.help):
             console.print(Padding(str(text), (1, 1, 0, 1)))
@@ -158,9 +158,9 @@ def _listed() -> None:
     """Stands for a command in the list of commands."""
 
 
-for _panel, _commands in PANELS.items():
+for _commands in PANELS.values():
     for _name, (_, _help) in _commands.items():
-        app.command(_name, help=_help, rich_help_panel=_panel)(_listed)
+        app.command(_name, help=_help)(_listed)
 
 
 @functools.cache

@@ -1,45 +1,105 @@
-"""The command line `fdht`: its commands, exit codes, and one line for a mistake."""
+"""The command line `fdht`: its commands, exit codes, and one line for a mistake.
+
+A command's module is imported when the command is called, and not for the list of commands.
+"""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+import typer.core
+import typer.main
 
-from fdht.cli.bench import bench, emit
-from fdht.cli.build import register as register_build
-from fdht.cli.data import register as register_data
-from fdht.cli.hardware import register as register_hardware
-from fdht.cli.run import register as register_run
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
 
 #: Exit codes: a mistake that the user can mend, and an interruption.
 USER_ERROR, INTERRUPTED = 2, 130
-#: The largest number of clips, and of anything else that can be asked for.
-_MOST_CLIPS, _MOST = 1_000_000, 2**31 - 1
+#: The largest number that can be asked for.
+_MOST = 2**31 - 1
+#: In the order of the work: a panel's name -> its commands -> where each is, and what it does.
+PANELS = {
+    "Prepare": {
+        "doctor": ("prepare:doctor", "What is installed, and what each flow lacks"),
+        "zoo": ("prepare:zoo", "The experiments that ship, and their figures"),
+        "data": ("data:data", "What a folder of clips holds, and what it lacks"),
+    },
+    "Train": {
+        "train": ("train:train", "Train, quantise, evaluate and export"),
+        "search": ("train:search", "Search ranks and widths"),
+        "decompose": ("train:decompose", "Put a trained dense LSTM or GRU into a format"),
+    },
+    "Convert": {
+        "tune": ("tune:tune", "Choose the parallelism of each stage for a board"),
+        "convert": ("convert:convert", "Convert to HLS C++, simulate and prove equality"),
+        "lint": ("hardware:lint", "Look for what Vitis HLS would refuse or ignore"),
+    },
+    "Build": {
+        "synthesize": ("hardware:synthesize", "Run Vitis HLS and read its reports"),
+        "build": ("build:build", "Build an overlay, or estimate what fits a board"),
+    },
+    "Run": {
+        "run": ("run:run", "Send clips through a board, classify and measure"),
+        "demo": ("run:demo", "All of it once, on the default experiment"),
+    },
+    "Measure": {
+        "cosim": ("hardware:cosim", "Simulate the core's Verilog clock by clock"),
+        "resources": ("hardware:resources", "Count what the core takes of a device"),
+        "bench": ("bench:bench", "Speed, size and accuracy, side by side with others"),
+    },
+}
+_PLACES = {name: place for panel in PANELS.values() for name, (place, _) in panel.items()}
+#: Packages whose versions tell most about how a result came about.
+_LIBRARIES = ("numpy", "tensorflow", "qkeras", "hls4ml", "amaranth", "pynq", "av")
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, which are known by name and loaded when they are called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """See click; the command that is listed gives way to the one that works."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and _load(str(name)), rest
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Looks like typer's own, which imports Markdown and Pygments and takes twice as long."""
+        from rich.console import Console
+        from rich.padding import Padding
+        from rich.panel import Panel
+        from rich.table import Table
+
+        options = [(", ".join(option.opts), option.help) for option in self.get_params(ctx)]
+        panels = {"Options": options}
+        for name, command in self.commands.items():
+            panels.setdefault(str(command.rich_help_panel), []).append((name, command.help))
+        console = Console(highlight=False, markup=False)
+        for text in (self.get_usage(ctx), self.help):
+            console.print(Padding(str(text), (1, 1, 0, 1)))
+        console.print()
+        for title, rows in panels.items():
+            table = Table.grid(padding=(0, 2), expand=True)
+            table.add_column(style="bold cyan", no_wrap=True, width=20)
+            table.add_column(ratio=1)
+            for row in rows:
+                table.add_row(*row)
+            console.print(
+                Panel(table, title=title, title_align="left", border_style="dim", padding=(0, 1))
+            )
+
 
 app = typer.Typer(
-    add_completion=False,
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Train quantised tensor LSTMs, convert them to hardware, run them and measure.",
 )
-
-Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")]
-Build = Annotated[Path, typer.Option("--build", help="Directory of all that is made.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataRoot = Annotated[
-    Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
-]
-BUILD = Path("build")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with termination_as_interrupt():
-            stopped = app(arguments, standalone_mode=False)
+            stopped = app(arguments, prog_name="fdht", standalone_mode=False)
     except FdhtError as error:
         print(f"fdht: {error}", file=sys.stderr)
         return USER_ERROR
@@ -58,197 +118,63 @@ def main(arguments: list[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        print(f"fdht: {shortened(message(), 380)}; see fdht --help", file=sys.stderr)
+        if message():  # without a command, help has been shown
+            command = getattr(getattr(error, "ctx", None), "command_path", "fdht")
+            print(f"fdht: {shortened(message(), 380)}; see {command} --help", file=sys.stderr)
         return USER_ERROR
     if stopped == INTERRUPTED:
         print("fdht: interrupted; what is finished is kept", file=sys.stderr)
     return int(stopped or 0)
 
 
-@app.command()
-def zoo(as_json: AsJson = False) -> None:
-    """Every experiment: format, shapes, parameters, ratios, MACs, the published figure."""
-    from fdht_models.zoo import rows, table
+def _print_versions(wanted: bool) -> None:
+    if not wanted:
+        return
+    import platform
 
-    if as_json:
-        emit(rows())
-    else:
-        Console(markup=False).print(table(rows()))
+    from fdht_models import __version__
+    from fdht_models.versions import package_versions
 
-
-def _recipe(name: str, data_root: Path | None) -> Any:
-    from fdht_models.experiment import load_experiment
-
-    experiment = load_experiment(name)
-    return experiment if data_root is None else experiment.with_data_root(data_root)
+    print(f"fdht {__version__}")
+    print(f"Python {platform.python_version()} on {platform.machine()}")
+    for name, version in package_versions(*_LIBRARIES).items():
+        print(f"{name} {version}")
+    raise typer.Exit
 
 
-@app.command()
-def train(
-    experiment: Name,
-    build: Build = BUILD,
-    start: Annotated[
-        str,
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
         typer.Option(
-            help="'scratch', 'checkpoint': the trained weights that ship, or 'decomposed'."
+            "--version", callback=_print_versions, is_eager=True, help="Print versions and exit."
         ),
-    ] = "scratch",
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Training steps from the checkpoint.")
-    ] = None,
-    data_root: DataRoot = None,
-    folds: Annotated[
-        int | None, typer.Option(min=2, max=1000, help="Cross-validate with so many folds.")
-    ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write events into build/<name>/logs.")
     ] = False,
-    distribute: Annotated[
-        str | None, typer.Option(help="'local': all GPUs; 'workers': those of TF_CONFIG.")
-    ] = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
-    from fdht import pipeline
-
-    recipe = _recipe(experiment, data_root)
-    options: dict[str, Any] = {
-        "start": start,
-        "steps": steps,
-        "tensorboard": tensorboard,
-        "distribute": distribute,
-    }
-    if folds is not None:
-        _folds(pipeline.cross_validate(recipe, build / recipe.name, folds, **options), as_json)
-        return
-    metrics = pipeline.train(recipe, build / recipe.name, **options)
-    if as_json:
-        emit(metrics)
-    else:
-        from fdht_models.training.comparison import accuracy_lines
-
-        print("\n".join(accuracy_lines(metrics["accuracy"])))
+    pass
 
 
-def _folds(result: dict[str, Any], as_json: bool) -> None:
-    from fdht_models.training.folds import table
-
-    if as_json:
-        emit(result)
-    else:
-        Console(markup=False).print(table(result))
+def _listed() -> None:
+    """Stands for a command in the list of commands."""
 
 
-@app.command()
-def search(
-    experiment: Name,
-    space: Annotated[Path, typer.Option(help="File with [search], [goals] and [budget].")],
-    trials: Annotated[int, typer.Option(min=1, help="Of all machines that share the study.")] = 30,
-    storage: Annotated[str | None, typer.Option(help="URL of a database to share.")] = None,
-    build: Build = BUILD,
-    data_root: DataRoot = None,
-    as_json: AsJson = False,
-) -> None:
-    """Searches ranks and widths; goes on where it was interrupted."""
-    from fdht import pipeline
-
-    recipe = _recipe(experiment, data_root)
-    result = pipeline.search(recipe, build / recipe.name, space, trials, storage)
-    if as_json:
-        emit(result)
-    else:
-        from fdht_models.training.rank_search import table
-
-        Console(markup=False).print(table(result))
+for _panel, _commands in PANELS.items():
+    for _name, (_, _help) in _commands.items():
+        app.command(_name, help=_help, rich_help_panel=_panel)(_listed)
 
 
-@app.command(name="decompose")
-def decompose_layer(
-    experiment: Name,
-    weights: Annotated[
-        Path, typer.Option(help="A trained model of Keras (.keras, .h5) or arrays (.npz).")
-    ],
-    layer: Annotated[str | None, typer.Option(help="Which LSTM or GRU, if several.")] = None,
-    ranks: Annotated[
-        str, typer.Option(help="Multiples of the experiment's ranks to try, such as 1,2,4,8.")
-    ] = "1",
-    build: Build = BUILD,
-    as_json: AsJson = False,
-) -> None:
-    """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
-    from fdht_models.experiment import load_experiment
-    from fdht_models.tensor.decompose.error_table import parse_factors, table
-    from fdht_models.training.options import check_dense_weights, check_output
-
-    factors, recipe = parse_factors(ranks), load_experiment(experiment)
-    directory = build / recipe.name
-    check_dense_weights(weights)
-    check_output(directory)
-    from fdht_models.training.decompose import decompose_stage  # imports TensorFlow
-
-    result = decompose_stage(recipe, directory, weights, layer=layer, factors=factors)
-    if as_json:
-        emit(result)
-        return
-    Console(markup=False).print(table(result))
-    for note in result["notes"]:
-        print(f"note: {note}")
-    print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")
-
-
-@app.command()
-def convert(
-    experiment: Name,
-    build: Build = BUILD,
-    part: Annotated[str, typer.Option(help="Device to synthesise for.")] = "xc7z020clg400-1",
-    clock_period: Annotated[float, typer.Option(min=1.0, help="Nanoseconds.")] = 10.0,
-    schedule: Annotated[
-        Path | None, typer.Option(help="Parallelism of each stage, a JSON file of fdht tune.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Converts through hls4ml, compiles the C simulation and proves equality."""
-    from fdht import pipeline
-
-    conversion = pipeline.convert(experiment, build, part, clock_period, schedule)
-    if as_json:
-        emit(conversion.to_json())
-    else:
-        for line in pipeline.conversion_lines(conversion):
-            print(line)
-
-
-register_run(app)
-
-
-@app.command()
-def demo(
-    build: Build = BUILD,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
-    clips: Annotated[int | None, typer.Option(min=1, max=_MOST_CLIPS, help="Test clips.")] = None,
-) -> None:
-    """The main job on the default experiment: train, convert, prove equal, run, measure."""
-    from fdht import pipeline
-
-    pipeline.demo(build, steps, clips)
-
-
-app.add_typer(bench, name="bench")
-register_build(app)
-register_data(app)
-register_hardware(app)
-
-
-@app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """What is installed, what each flow lacks, and how to get it."""
-    from fdht_overlays.doctor import examine, lines
-
-    parts = examine()
-    if as_json:
-        emit(parts)
-    else:
-        print("\n".join(lines(parts)))
+@functools.cache
+def _load(name: str) -> Any:
+    """A command with all of its options."""
+    module, _, attribute = _PLACES[name].partition(":")
+    found = getattr(importlib.import_module(f"fdht.cli.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False)
+        found.command(name)(function)
+    for command in found.registered_commands:
+        assert command.callback is not None
+        command.callback = _bounded(command.callback)
+    return typer.main.get_command(found)
 
 
 def _bounded(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -269,8 +195,3 @@ def _bounded(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**options)
 
     return checked
-
-
-for _command in (*app.registered_commands, *bench.registered_commands):
-    assert _command.callback is not None
-    _command.callback = _bounded(_command.callback)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-bench = typer.Typer(no_args_is_help=True, help="Measures, side by side with others.")
+from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
+from fdht.cli.output import emit, show
 
-BUILD = Path("build")
+bench = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Measures, side by side with others."
+)
+
 #: Columns that a wide table needs where nobody says how wide the output may be.
 _WIDTH = 160
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def emit(value: Any) -> None:
-    """Prints JSON for programs."""
-    print(json.dumps(value, indent=1, allow_nan=False))
 
 
 @bench.command(name="train")
@@ -36,22 +33,18 @@ def bench_train(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(report(result))
+        show(report(result))
 
 
 @bench.command(name="formats")
 def bench_formats(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="An experiment; may be repeated.")
-    ] = None,
+    only: Only = None,
     dense: Annotated[bool, typer.Option(help="Train the dense LSTM, too; takes long.")] = False,
     of: Annotated[
         str, typer.Option("--set", help="'motion', or 'digits': needs their folder.")
     ] = "motion",
-    data_root: Annotated[
-        Path | None, typer.Option("--data-root", help="Folder of the spoken digits.")
-    ] = None,
-    build: Annotated[Path, typer.Option("--build", help="Where it trains.")] = BUILD,
+    data_root: DataRoot = None,
+    build: Build = BUILD,
     output: Annotated[
         Path | None, typer.Option(help="Write a table, its figures and a plot here.")
     ] = None,
@@ -68,20 +61,20 @@ def bench_formats(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(formats.table(result))
+        show(formats.table(result))
     if output is not None:
         formats.write_comparison(result, output, stem)
 
 
 @bench.command(name="widths")
 def bench_widths(
-    experiment: Annotated[str, typer.Argument(help="One with a checkpoint.")] = "motion",
+    experiment: Name = "motion",
     steps: Annotated[int, typer.Option(min=0, help="Training steps of every model.")] = 40,
     clips: Annotated[int, typer.Option(min=1, help="Test clips.")] = 500,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Accuracy that a width may cost, as a share of 1.")
     ] = 0.01,
-    build: Annotated[Path, typer.Option("--build", help="Where it keeps scores.")] = BUILD,
+    build: Build = BUILD,
     output: Annotated[
         Path | None, typer.Option(help="Write widths.json and widths.md here.")
     ] = None,
@@ -99,7 +92,7 @@ def bench_widths(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(widths.table(result))
+        show(widths.table(result))
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -115,7 +108,7 @@ def bench_decode(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Times as many clips of each kind.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
-    build: Annotated[Path, typer.Option("--build", help="Where it keeps clips.")] = BUILD,
+    build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
     """Reading clips: decoded twice, as they are read, and FFmpeg alone."""
@@ -143,18 +136,16 @@ def bench_emulation(
     if as_json:
         emit(result)
     else:
-        Console(markup=False).print(report(result))
+        show(report(result))
 
 
 @bench.command(name="engine")
 def bench_engine(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="An experiment; may be repeated.")
-    ] = None,
+    only: Only = None,
     cycles: Annotated[bool, typer.Option("--cycles", help="Do not count resources.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Only a network of 128 inputs.")] = False,
-    board: Annotated[str, typer.Option(help="For which the tuner chooses.")] = "pynq-z2",
-    build: Annotated[Path, typer.Option("--build", help="Where networks are.")] = BUILD,
+    board: Annotated[str, board_option("For which the tuner chooses.")] = "pynq-z2",
+    build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
     """Simulated cycles and counted resources of the RTL; goes on if interrupted."""
@@ -178,11 +169,9 @@ def bench_engine(
 
 @bench.command(name="estimate")
 def bench_estimate(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="A plan; may be repeated.")
-    ] = None,
-    board: Annotated[str, typer.Option(help="For which the tuner chooses.")] = "pynq-z2",
-    build: Annotated[Path, typer.Option("--build", help="Where networks are.")] = BUILD,
+    only: Only = None,
+    board: Annotated[str, board_option("For which the tuner chooses.")] = "pynq-z2",
+    build: Build = BUILD,
     output: Annotated[
         Path | None, typer.Option(help="Write estimate.json and estimate.md here.")
     ] = None,

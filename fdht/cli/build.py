@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
+from fdht.cli.output import emit
 from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 
@@ -26,11 +28,6 @@ if TYPE_CHECKING:
 _SHOWN = 70
 #: Columns of tables where standard output is no terminal.
 _WIDTH = 150
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command()(build)
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,12 @@ def build(
     experiments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="EXPERIMENT", help="Its name, or a TOML file; several with --estimate."
+            metavar="EXPERIMENT",
+            help="Its name, or a TOML file; several with --estimate.",
+            autocompletion=complete_experiment,
         ),
     ] = None,
-    board: Annotated[str, typer.Option(help="A board's name; 'sim' is simulated.")] = "sim",
+    board: BoardName = "sim",
     flow: Annotated[
         str | None,
         typer.Option(
@@ -90,10 +89,8 @@ def build(
     plot: Annotated[
         Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
     ] = None,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    build: Build = BUILD,
+    as_json: AsJson = False,
 ) -> None:
     """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
     from fdht import pipeline
@@ -152,7 +149,6 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
 
 def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
     from fdht import pipeline
-    from fdht.cli.bench import emit
 
     directory, fresh = pipeline.build(name, build, board)
     if as_json:
@@ -264,7 +260,6 @@ def _refuse_without(directory: Path, done: str, command: str, *files: str) -> No
 
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
-    from fdht.cli.bench import emit
     from fdht_overlays.manifest import load_manifest
     from fdht_overlays.plan.archive import write_archive
     from fdht_overlays.plan.summary import summary_json, summary_table
@@ -339,7 +334,6 @@ def _estimate(
     build: Path,
     as_json: bool,
 ) -> None:
-    from fdht.cli.bench import emit
     from fdht_hls.boards import board_names, get_board
     from fdht_overlays.whatif import draw, table, what_if, zoo_names
 

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fdht.cli.options import AsJson, DataRoot, complete_experiment
+from fdht.cli.output import emit
 from fdht_models.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -24,22 +26,22 @@ _WIDTH = 120
 _SPLITS = ("train", "test", "all")
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command()(data)
-
-
 def data(
     source: Annotated[
         str,
-        typer.Argument(metavar="FOLDER_OR_EXPERIMENT", help="A folder of clips, or an experiment."),
+        typer.Argument(
+            metavar="FOLDER_OR_EXPERIMENT",
+            help="A folder of clips, or an experiment.",
+            autocompletion=complete_experiment,
+        ),
     ],
     experiment: Annotated[
-        str | None, typer.Option(help="Read the folder as this experiment does.")
+        str | None,
+        typer.Option(
+            help="Read the folder as this experiment does.", autocompletion=complete_experiment
+        ),
     ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option("--data-root", help="The folder, where an experiment is given.")
-    ] = None,
+    data_root: DataRoot = None,
     kind: Annotated[
         str | None, typer.Option(help="'video' (also folders of pictures), 'sound' or 'arrays'.")
     ] = None,
@@ -55,7 +57,7 @@ def data(
     sheet: Annotated[
         Path | None, typer.Option(help="Draw some clips of each class here (.png).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Shows what a folder of clips holds, what is wrong with it, and what will be made of it."""
     from fdht_models.data.folders.reporting.bars import Bars
@@ -89,8 +91,6 @@ def data(
             rows = choose_clips(overview, clips)
             draw_sheet(overview, rows, sheet, bar("drawing", sum(map(len, rows))))
     if as_json:
-        from fdht.cli.bench import emit
-
         emit({**overview.to_json(), **_damage_to_json(damaged)})
     else:
         _print(overview, damaged, len(clips), sheet)

@@ -1,4 +1,4 @@
-"""Commands on the hardware before a board is needed, added to the front door by `register`."""
+"""Commands on the hardware before a board is needed: synthesize, cosim, resources, lint."""
 
 from __future__ import annotations
 
@@ -11,34 +11,23 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from fdht.cli.tune import tune
+from fdht.cli.options import BUILD, AsJson, Build, Name, PortBits, Schedule, board_option
+from fdht.cli.output import emit
 from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_hls.vitis.project import Target
 
-PortBits = Annotated[int, typer.Option(help="Width of the port that reads frames: 64, 128 or 256.")]
 #: Characters of a tool's line that are shown while it runs.
 _SHOWN = 90
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the command line."""
-    app.command()(synthesize)
-    app.command()(lint)
-    app.command()(tune)
-    app.command()(cosim)
-    app.command()(resources)
-
-
 def synthesize(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")
-    ],
+    experiment: Name,
     board: Annotated[
         str | None,
-        typer.Option(help="Whose part and clock to use; by default those of the conversion."),
+        board_option("Whose part and clock to use; by default those of the conversion."),
     ] = None,
     steps: Annotated[
         str, typer.Option(help="Some of csim,csynth,cosim,export,impl.")
@@ -46,13 +35,10 @@ def synthesize(
     timeout: Annotated[
         float | None, typer.Option(min=1.0, help="Seconds for each step; by default hours.")
     ] = None,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    build: Build = BUILD,
+    as_json: AsJson = False,
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
-    from fdht.cli.bench import emit
     from fdht.pipeline import experiment_directory
     from fdht_hls.vitis.project import parse_steps
     from fdht_hls.vitis.report import report_lines
@@ -73,9 +59,7 @@ def synthesize(
 
 
 def cosim(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")
-    ],
+    experiment: Name,
     frames: Annotated[int, typer.Option(min=5, help="Consecutive frames of its data.")] = 24,
     latency: Annotated[int, typer.Option(min=0, help="Clocks until the memory answers.")] = 0,
     jitter: Annotated[int, typer.Option(min=0, help="Up to so many more, at random.")] = 0,
@@ -83,9 +67,7 @@ def cosim(
         float, typer.Option(help="Share of clocks in which a channel of AXI is held up.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of frames and memory.")] = 0,
-    schedule: Annotated[
-        Path | None, typer.Option(help="Parallelism of the stages; by default as converted.")
-    ] = None,
+    schedule: Schedule = None,
     port_bits: PortBits = 64,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
     gantt: Annotated[
@@ -95,13 +77,10 @@ def cosim(
         bool, typer.Option("--resources", help="Count the resources, too; takes long.")
     ] = False,
     timeout: Annotated[float, typer.Option(min=1.0, help="Seconds of the simulation.")] = 1800.0,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    build: Build = BUILD,
+    as_json: AsJson = False,
 ) -> None:
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
-    from fdht.cli.bench import emit
     from fdht.pipeline import experiment_directory
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
@@ -134,22 +113,15 @@ def cosim(
 
 
 def resources(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")
-    ],
-    board: Annotated[str, typer.Option(help="Whose device to compare with.")] = "pynq-z2",
-    schedule: Annotated[
-        Path | None, typer.Option(help="Parallelism of the stages; by default as converted.")
-    ] = None,
+    experiment: Name,
+    board: Annotated[str, board_option("Whose device to compare with.")] = "pynq-z2",
+    schedule: Schedule = None,
     port_bits: PortBits = 64,
     timeout: Annotated[float, typer.Option(min=1.0, help="Seconds.")] = 7200.0,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    build: Build = BUILD,
+    as_json: AsJson = False,
 ) -> None:
     """Synthesises the core with yosys and counts what it takes of a 7-series device."""
-    from fdht.cli.bench import emit
     from fdht.pipeline import experiment_directory
     from fdht_hls.boards import get_board
     from fdht_hls.rtl.stage import count_experiment
@@ -186,10 +158,9 @@ def lint(
     project: Annotated[
         Path, typer.Argument(metavar="PROJECT_DIRECTORY", help="With firmware/fdht_lstm.cpp.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Looks for what Vitis HLS would refuse or ignore in a core; exits with 1 if there is any."""
-    from fdht.cli.bench import emit
     from fdht_hls.lint import RULES, lint_project
 
     findings = lint_project(project)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, Name
+from fdht.cli.output import emit
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -22,18 +24,9 @@ _SHOWN_CLIPS, _SHOWN_CLASSES = 20, 20
 _NAME = 40
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command()(run)
-
-
 def run(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")
-    ],
-    board: Annotated[
-        str, typer.Option("--board", help="A board's name; 'sim' is simulated.")
-    ] = "sim",
+    experiment: Name,
+    board: BoardName = "sim",
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,9 +41,7 @@ def run(
             "first to last, at the trained distance in time; 'every': all of them."
         ),
     ] = None,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
+    build: Build = BUILD,
     clips: Annotated[
         int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips to run.")
     ] = None,
@@ -71,11 +62,10 @@ def run(
             help="Load its weights first: a trained experiment, or a network.json.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
     from fdht import pipeline
-    from fdht.cli.bench import emit
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
 
@@ -99,6 +89,17 @@ def run(
         print("\n".join(report_lines(written, report)))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
+
+
+def demo(
+    build: Build = BUILD,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
+    clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
+) -> None:
+    """The main job on the default experiment: train, convert, prove equal, run, measure."""
+    from fdht import pipeline
+
+    pipeline.demo(build, steps, clips)
 
 
 def weights_file(name: str, build_directory: Path) -> Path:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from fdht.cli.options import BUILD, AsJson, Build, Name, board_option
+from fdht.cli.output import emit
+
 if TYPE_CHECKING:
     from fdht_hls.estimate import Engine
     from fdht_hls.tuner.budget import Budget
@@ -23,10 +26,8 @@ _TIME_LIMIT = 900.0
 
 
 def tune(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Its name, or a TOML file.")
-    ],
-    board: Annotated[str, typer.Option(help="A board's name.")] = "pynq-z2",
+    experiment: Name,
+    board: Annotated[str, board_option("A board's name.")] = "pynq-z2",
     frames_per_second: Annotated[
         float | None, typer.Option(help="At least; by default as fast as the board allows.")
     ] = None,
@@ -60,10 +61,8 @@ def tune(
     time_limit: Annotated[
         float, typer.Option(min=1, max=1e6, help="Seconds that all may take.")
     ] = _TIME_LIMIT,
-    build: Annotated[Path, typer.Option("--build", help="Directory of all that is made.")] = Path(
-        "build"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    build: Build = BUILD,
+    as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
     from fdht_hls.estimate import Core
@@ -97,7 +96,6 @@ def _tune(
     time_limit: float,
     as_json: bool,
 ) -> None:
-    from fdht.cli.bench import emit
     from fdht_hls.tuner.report import design_table, front_table, lines
     from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
     from fdht_hls.tuner.tune import tune as run
@@ -128,7 +126,6 @@ def _explore(
     time_limit: float,
     as_json: bool,
 ) -> None:
-    from fdht.cli.bench import emit
     from fdht_hls.tuner.explore import exploration_table, explore, write_exploration
     from fdht_models.errors import ConfigError
 

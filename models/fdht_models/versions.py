@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def foreign_package(module: str, package: str) -> tuple[str, str] | None:
     spec = importlib.util.find_spec(module)
     if spec is None:
         return None
-    owners = set(importlib.metadata.packages_distributions().get(module, ()))
+    owners = _distributions_of(module)
     others = sorted(name for name in owners if name and _normal(name) != _normal(package))
     if others:
         names = " and ".join(others)
@@ -54,6 +55,27 @@ def foreign_package(module: str, package: str) -> tuple[str, str] | None:
         if own.is_dir() and not Path(spec.origin).resolve().is_relative_to(own.resolve()):
             return (f"is found at {spec.origin}, which pip did not install", "remove that")
     return None
+
+
+def _distributions_of(module: str) -> set[str]:
+    """Names of the distributions that bring a top-level module.
+
+    As `importlib.metadata.packages_distributions` tells, which reads every file's entry of every
+    distribution, and so takes as long as all else that the doctor does.
+    """
+    found = set()
+    for one in importlib.metadata.distributions():
+        declared = (one.read_text("top_level.txt") or "").split()
+        record = one.read_text("RECORD")
+        if declared:
+            owned = module in declared
+        elif record is not None:
+            owned = re.search(rf"^{re.escape(module)}[/.]", record, re.MULTILINE) is not None
+        else:
+            owned = any(path.parts[0].split(".")[0] == module for path in one.files or ())
+        if owned:
+            found.add(one.metadata["Name"])
+    return found
 
 
 def _normal(name: str) -> str:

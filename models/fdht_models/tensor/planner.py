@@ -7,8 +7,9 @@ were contracted. So the best order is found exactly, by dynamic programming over
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fdht_models.errors import ConfigError, ShapeError, near_matches
@@ -78,6 +79,7 @@ def _key(objective: str) -> Callable[[Cost], Cost]:
 def _search(network: TensorNetwork, key: Callable[[Cost], Cost], streamed: bool) -> tuple[int, ...]:
     """Positions of the cores in the best order."""
     count = len(network.cores)
+    running = functools.cache(functools.partial(_running, network))
     best: dict[int, tuple[Cost, tuple[int, ...]]] = {0: ((0, 0, 0), ())}
     for done in range(1 << count):  # a set comes after all of its subsets
         if done not in best:
@@ -85,11 +87,10 @@ def _search(network: TensorNetwork, key: Callable[[Cost], Cost], streamed: bool)
         (macs, buffer, turns), order = best.pop(done)
         if done == (1 << count) - 1:
             return order
-        for position in range(count):
+        before = running(done)
+        for position in _next_cores(network, done, before, streamed):
             bit = 1 << position
-            if done & bit or (streamed and not _in_turn(network, done, position)):
-                continue
-            step = _step(network, done, position)
+            step = _step(network, position, before, running(done | bit))
             cost = (macs + step.macs, max(buffer, step.buffer), max(turns, step.turns))
             found = best.get(done | bit)
             if found is None or key(cost) < key(found[0]):
@@ -102,31 +103,32 @@ def _search(network: TensorNetwork, key: Callable[[Cost], Cost], streamed: bool)
     )
 
 
-def _in_turn(network: TensorNetwork, done: int, position: int) -> bool:
-    """May this core come next if the input arrives in row-major order?
+def _next_cores(
+    network: TensorNetwork, done: int, before: frozenset[str], streamed: bool
+) -> Iterator[int]:
+    """Positions of the cores that may come next; if streamed, as the input arrives, row-major.
 
     Before a mode is summed, all later ones must be. A core without an input mode may come when it
     shares an index with what was contracted: before that it would only blow up the frame.
     """
-    open_modes = [
-        index
-        for index in network.inputs
-        if any(
-            index in core.indices
-            for place, core in enumerate(network.cores)
-            if not done & (1 << place)
+    open_modes = [index for index in network.inputs if index in before]
+    bonds = before - {*network.inputs, *network.outputs}
+    for position, core in enumerate(network.cores):
+        if done & (1 << position):
+            continue
+        own = [index for index in core.indices if index in network.inputs]
+        in_turn = (
+            own == open_modes[len(open_modes) - len(own) :] if own else bonds & {*core.indices}
         )
-    ]
-    own = [index for index in network.cores[position].indices if index in network.inputs]
-    if own:
-        return own == open_modes[len(open_modes) - len(own) :]
-    return bool(set(network.cores[position].indices) & _bonds(network, done))
+        if in_turn or not streamed:
+            yield position
 
 
-def _step(network: TensorNetwork, done: int, position: int) -> _Step:
+def _step(
+    network: TensorNetwork, position: int, before: frozenset[str], after: frozenset[str]
+) -> _Step:
+    """What it costs to contract a core into a running tensor with the indices `before`."""
     modes = {*network.inputs, *network.outputs}
-    before = _running(network, done)
-    after = _running(network, done | (1 << position))
     core = set(network.cores[position].indices)
     summed = before - after
     size = network.sizes
@@ -137,7 +139,7 @@ def _step(network: TensorNetwork, done: int, position: int) -> _Step:
     return _Step(macs, kept, macs // (max(added, 1) * rank))
 
 
-def _running(network: TensorNetwork, done: int) -> set[str]:
+def _running(network: TensorNetwork, done: int) -> frozenset[str]:
     """Indices of the running tensor once a set of cores is contracted."""
     taken = [core for place, core in enumerate(network.cores) if done & (1 << place)]
     open_cores = [core for place, core in enumerate(network.cores) if not done & (1 << place)]
@@ -145,8 +147,4 @@ def _running(network: TensorNetwork, done: int) -> set[str]:
     found = {index for index in network.inputs if index in later}
     for core in taken:
         found |= {index for index in core.indices if index in later or index in network.outputs}
-    return found
-
-
-def _bonds(network: TensorNetwork, done: int) -> set[str]:
-    return _running(network, done) - {*network.inputs, *network.outputs}
+    return frozenset(found)

@@ -1,0 +1,67 @@
+"""Options that several commands have, each spelled once, and what a shell completes them with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+#: Where everything is built unless `--build` says otherwise.
+BUILD = Path("build")
+
+
+def complete_experiment(context: typer.Context, incomplete: str) -> list[str]:
+    """Names for a shell: the experiments that ship, and what was built."""
+    import fdht_models
+
+    zoo = Path(fdht_models.__file__).parent / "zoo"
+    build = Path(context.params.get("build") or BUILD)
+    names = {path.stem for path in zoo.glob("*.toml")}
+    names |= {path.parent.name for kind in ("model", "overlay") for path in build.glob(f"*/{kind}")}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def complete_board(incomplete: str) -> list[str]:
+    """Names of boards for a shell."""
+    from fdht_hls.boards import board_names
+
+    return [name for name in board_names() if name.startswith(incomplete)]
+
+
+def board_option(help: str, **settings: Any) -> Any:
+    """The option `--board`, with what it means to a command."""
+    return typer.Option("--board", help=help, autocompletion=complete_board, **settings)
+
+
+def schedule_option(help: str) -> Any:
+    """The option `--schedule`, with what it means to a command."""
+    return typer.Option("--schedule", help=help)
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Its name, or a TOML file.",
+        autocompletion=complete_experiment,
+    ),
+]
+Build = Annotated[Path, typer.Option("--build", help="Directory of all that is made.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
+]
+Part = Annotated[str, typer.Option("--part", help="Device to synthesise for.")]
+ClockPeriod = Annotated[float, typer.Option("--clock-period", min=1.0, help="Nanoseconds.")]
+PortBits = Annotated[
+    int,
+    typer.Option("--port-bits", help="Width of the port that reads frames: 64, 128 or 256."),
+]
+#: Of the boards that are real, and of those that are simulated.
+BoardName = Annotated[str, board_option("A board's name; 'sim' is simulated.")]
+#: Of the core's stages.
+Schedule = Annotated[
+    Path | None, schedule_option("Parallelism of the stages; by default as converted.")
+]
+Only = Annotated[list[str] | None, typer.Option("--only", help="One of them; may be repeated.")]

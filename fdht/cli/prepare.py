@@ -1,0 +1,27 @@
+"""Commands that come first: what is installed, and which experiments there are."""
+
+from __future__ import annotations
+
+from fdht.cli.options import AsJson
+from fdht.cli.output import emit, show
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed, what each flow lacks, and how to get it."""
+    from fdht_overlays.doctor import examine, lines
+
+    parts = examine()
+    if as_json:
+        emit(parts)
+    else:
+        print("\n".join(lines(parts)))
+
+
+def zoo(as_json: AsJson = False) -> None:
+    """Every experiment: format, shapes, parameters, ratios, MACs, the published figure."""
+    from fdht_models.zoo import rows, table
+
+    if as_json:
+        emit(rows())
+    else:
+        show(table(rows()))

@@ -1,0 +1,128 @@
+"""Commands that make a trained network: train, search, decompose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name
+from fdht.cli.output import emit, show
+
+
+def _recipe(name: str, data_root: Path | None) -> Any:
+    from fdht_models.experiment import load_experiment
+
+    experiment = load_experiment(name)
+    return experiment if data_root is None else experiment.with_data_root(data_root)
+
+
+def train(
+    experiment: Name,
+    build: Build = BUILD,
+    start: Annotated[
+        str,
+        typer.Option(
+            help="'scratch', 'checkpoint': the trained weights that ship, or 'decomposed'."
+        ),
+    ] = "scratch",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps from the checkpoint.")
+    ] = None,
+    data_root: DataRoot = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Cross-validate with so many folds.")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events into build/<name>/logs.")
+    ] = False,
+    distribute: Annotated[
+        str | None, typer.Option(help="'local': all GPUs; 'workers': those of TF_CONFIG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
+    from fdht import pipeline
+
+    recipe = _recipe(experiment, data_root)
+    options: dict[str, Any] = {
+        "start": start,
+        "steps": steps,
+        "tensorboard": tensorboard,
+        "distribute": distribute,
+    }
+    if folds is not None:
+        _folds(pipeline.cross_validate(recipe, build / recipe.name, folds, **options), as_json)
+        return
+    metrics = pipeline.train(recipe, build / recipe.name, **options)
+    if as_json:
+        emit(metrics)
+    else:
+        from fdht_models.training.comparison import accuracy_lines
+
+        print("\n".join(accuracy_lines(metrics["accuracy"])))
+
+
+def _folds(result: dict[str, Any], as_json: bool) -> None:
+    from fdht_models.training.folds import table
+
+    if as_json:
+        emit(result)
+    else:
+        show(table(result))
+
+
+def search(
+    experiment: Name,
+    space: Annotated[Path, typer.Option(help="File with [search], [goals] and [budget].")],
+    trials: Annotated[int, typer.Option(min=1, help="Of all machines that share the study.")] = 30,
+    storage: Annotated[str | None, typer.Option(help="URL of a database to share.")] = None,
+    build: Build = BUILD,
+    data_root: DataRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Searches ranks and widths; goes on where it was interrupted."""
+    from fdht import pipeline
+
+    recipe = _recipe(experiment, data_root)
+    result = pipeline.search(recipe, build / recipe.name, space, trials, storage)
+    if as_json:
+        emit(result)
+    else:
+        from fdht_models.training.rank_search import table
+
+        show(table(result))
+
+
+def decompose(
+    experiment: Name,
+    weights: Annotated[
+        Path, typer.Option(help="A trained model of Keras (.keras, .h5) or arrays (.npz).")
+    ],
+    layer: Annotated[str | None, typer.Option(help="Which LSTM or GRU, if several.")] = None,
+    ranks: Annotated[
+        str, typer.Option(help="Multiples of the experiment's ranks to try, such as 1,2,4,8.")
+    ] = "1",
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
+    from fdht_models.experiment import load_experiment
+    from fdht_models.tensor.decompose.error_table import parse_factors, table
+    from fdht_models.training.options import check_dense_weights, check_output
+
+    factors, recipe = parse_factors(ranks), load_experiment(experiment)
+    directory = build / recipe.name
+    check_dense_weights(weights)
+    check_output(directory)
+    from fdht_models.training.decompose import decompose_stage  # imports TensorFlow
+
+    result = decompose_stage(recipe, directory, weights, layer=layer, factors=factors)
+    if as_json:
+        emit(result)
+        return
+    show(table(result))
+    for note in result["notes"]:
+        print(f"note: {note}")
+    print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")

@@ -26,7 +26,7 @@ from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
-from fdht_overlays.budget import budget_of
+from fdht_hls.tuner.budget import board_budget as budget_of
 
 #: Slowest pace that is tried, as a multiple of the port's.
 _SLOWEST = 64

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,6 +94,8 @@ def estimate_rtl(
     slowest = max(clocks, key=lambda name: clocks[name])
     layout = weight_layout(network, schedule)
     parts |= fixed_parts(network, port_bytes, model, layout, schedule.fibres[0])
+    # The model counts no flip-flops.
+    parts = {name: replace(part, ff=None) for name, part in parts.items()}
     return RtlEstimate(clocks[slowest], slowest, clocks["recurrence"], parts)
 
 

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from fdht_models.artifacts import recover
+from fdht_models.directories import EXPERIMENT, BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, load_experiment, read_experiment, without_roots
 from fdht_models.records import first_difference
@@ -99,23 +99,23 @@ def bars() -> Iterator[Bars | Lines]:
         shown.close()
 
 
-def experiment_directory(name: str, build: Path) -> Path:
-    """build/<name> of an experiment by name, by file, or of one that is only there as a build.
+def experiment_directory(name: str, build: Path) -> BuildDirectory:
+    """The build of an experiment by name, by file, or of one that is only there as a build.
 
     Raises:
         ConfigError: there is neither.
     """
-    recover(build / name / "model")
-    if (build / name / "model").is_dir() or (build / name / "overlay").is_dir():
-        return build / name
+    found = BuildDirectory(build / name)
+    if found.is_there():
+        return found
     recipe = load_experiment(name)
-    _note_change(recipe, build / recipe.name / "model", name)
-    return build / recipe.name
+    found = BuildDirectory(build / recipe.name)
+    _note_change(recipe, found.model.path / EXPERIMENT, name)
+    return found
 
 
-def _note_change(recipe: Experiment, model: Path, name: str) -> None:
+def _note_change(recipe: Experiment, path: Path, name: str) -> None:
     """Says so where a file is not what was trained: stages go by what was."""
-    path = model / "experiment.json"
     if not path.is_file():
         return
     trained = read_experiment(path)
@@ -212,35 +212,35 @@ def convert(
 
 
 def convert_into(
-    directory: Path, part: str, clock_period: float, schedule: Path | None = None
+    directory: BuildDirectory, part: str, clock_period: float, schedule: Path | None = None
 ) -> Conversion:
-    """Converts `directory`/model into `directory`/hls, with the parallelism in a file if given."""
+    """Converts what was trained, with the parallelism in a file if given."""
     from fdht_hls.schedule import load_schedule
     from fdht_models.training.options import check_output
 
     chosen = None if schedule is None else load_schedule(schedule)
-    check_output(directory / "hls")
+    check_output(directory.hls.path)
     from fdht_hls.stage import convert_stage
 
     settings = {"part": part, "clock_period": clock_period}
     with bars() as progress:
-        return convert_stage(directory / "model", directory / "hls", settings, progress, chosen)
+        return convert_stage(directory.model, directory.hls, settings, progress, chosen)
 
 
-def build(name: str, build_directory: Path, board: str) -> tuple[Path, bool]:
+def build(name: str, build_directory: Path, board: str) -> tuple[OverlayDirectory, bool]:
     """The command `fdht build`, for simulated boards."""
     return build_into(experiment_directory(name, build_directory), board)
 
 
-def build_into(directory: Path, board_name: str) -> tuple[Path, bool]:
-    """Builds `directory`/overlay/<board>/csim; returns it, and whether there was work to do."""
+def build_into(directory: BuildDirectory, board_name: str) -> tuple[OverlayDirectory, bool]:
+    """Builds the overlay of a simulated board; returns it, and whether there was work to do."""
     from fdht_hls.boards import get_board
     from fdht_overlays.manifest import SIMULATION_FLOW
     from fdht_overlays.simulated_overlay import build_simulated_overlay
 
     board = get_board(board_name)
-    overlay = directory / "overlay" / board.name / SIMULATION_FLOW
-    return overlay, build_simulated_overlay(directory / "hls", overlay, board)
+    overlay = directory.overlay(board.name, SIMULATION_FLOW)
+    return overlay, build_simulated_overlay(directory.hls, overlay, board)
 
 
 def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]:
@@ -249,21 +249,21 @@ def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
 
-    directory = build_directory / DEMO_NAME
+    directory = BuildDirectory(build_directory / DEMO_NAME)
     experiment = load_experiment(DEMO_EXPERIMENT)
     _title("1. Train", f"{experiment.name}: {steps} steps from the shipped checkpoint, evaluation")
-    metrics = train(experiment, directory, start="checkpoint", steps=steps)
+    metrics = train(experiment, directory.path, start="checkpoint", steps=steps)
     _print(accuracy_lines(metrics["accuracy"]))
     _title("2. Convert", "through hls4ml to HLS C++; C simulation; proof of equality")
     conversion = convert_into(directory, "xc7z020clg400-1", 10.0)
     _print(conversion_lines(conversion))
     _title("3. Build", "the overlay of a simulated PYNQ-Z2")
     overlay, _ = build_into(directory, "sim")
-    _print([str(overlay)])
+    _print([str(overlay.path)])
     _title("4. Run and measure", "test set and a video file through the real pynq package")
     video = encode_demo_video(experiment, build_directory)
-    settings = RunSettings([TEST_SET, str(video)], clips, cache=build_directory / "data")
-    run_directory, report = run_in(directory, "sim", settings)
+    settings = RunSettings([TEST_SET, str(video)], clips, cache=directory.data)
+    run_directory, report = run_in(overlay, directory.runs, settings)
     _print(report_lines(run_directory, report))
     return report
 

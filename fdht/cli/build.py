@@ -20,6 +20,7 @@ from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
+    from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
@@ -152,9 +153,9 @@ def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
 
     directory, fresh = pipeline.build(name, build, board)
     if as_json:
-        emit({"directory": str(directory), "fresh": fresh})
+        emit({"directory": str(directory.path), "fresh": fresh})
     else:
-        print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
+        print(f"{directory.path} ({'built' if fresh else 'nothing had changed'})")
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class _Work:
 
     Args:
         plan: what to run.
-        directory: build/<name>.
+        directory: of the experiment.
         board: the board.
         package: called with the directories of the plan and of the overlay; False if the overlay
             was there already.
@@ -172,9 +173,9 @@ class _Work:
     """
 
     plan: BuildPlan
-    directory: Path
+    directory: BuildDirectory
     board: Board
-    package: Callable[[Path, Path], bool]
+    package: Callable[[Path, OverlayDirectory], bool]
     note: str
     schedule: str | None = None
 
@@ -184,42 +185,47 @@ class _Work:
         return str(self.plan.facts["variant"])
 
 
-def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
+def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
     from fdht_overlays.plan.vitis import vitis_plan
 
-    _refuse_without(directory, "converted", "convert", "hls/manifest.json")
+    _refuse_without(directory, "converted", "convert", directory.hls)
     _warn_if_too_large(directory, board)
-    plan = vitis_plan(directory, board, options)
+    plan = vitis_plan(directory.hls, board, options)
 
-    def package(work: Path, overlay: Path) -> bool:
-        return collect(plan, work, directory, overlay, board)
+    def package(work: Path, overlay: OverlayDirectory) -> bool:
+        return collect(plan, work, directory.hls, directory.cosim, overlay, board)
 
     return _Work(plan, directory, board, package, "not run on hardware")
 
 
 def _open_work(
-    directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
+    directory: BuildDirectory, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
     from fdht_hls.rtl.stage import load_design
-    from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
+    from fdht_models.directories import SCHEDULE
+    from fdht_overlays.figures import origin_of
+    from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
     from fdht_overlays.open.parallelism import schedule_of_flow
     from fdht_overlays.open.tools import FLOW
 
     check_board(board)
-    _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
+    _refuse_without(directory, "trained", "train", directory.hls, directory.model)
     network, converted = load_design(directory, None)
     with Console(stderr=True).status("chooses a schedule", spinner="line"):
         schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
-    def package(work: Path, overlay: Path) -> bool:
+    origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
+
+    def package(work: Path, overlay: OverlayDirectory) -> bool:
         return collect_open(
             plan,
             network,
             work,
-            directory,
+            origin,
+            directory.cosim,
             overlay,
             board,
             allow_timing_failure=allow_timing_failure,
@@ -227,19 +233,18 @@ def _open_work(
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
     whose = "that of the conversion" if schedule == converted else "chosen for this flow"
-    told = f"schedule: {whose}; {directory / 'work' / board.name / FLOW / SCHEDULE}"
+    told = f"schedule: {whose}; {directory.work(board.name, FLOW) / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
 
 
-def _warn_if_too_large(directory: Path, board: Board) -> None:
+def _warn_if_too_large(directory: BuildDirectory, board: Board) -> None:
     """An estimate can be wrong, so it refuses nothing; but the tools take hours to find out."""
-    from fdht_hls.tuner.stage import SCHEDULE
     from fdht_overlays.plan.summary import beyond_board
 
-    beyond = beyond_board(directory / "hls", board)
+    beyond = beyond_board(directory.hls, board)
     if beyond is not None:
         tune = f"fdht tune {directory.name} --board {board.name}"
-        schedule = directory / "tune" / board.name / SCHEDULE
+        schedule = directory.tuning(board.name).schedule
         print(
             f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
             f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
@@ -247,14 +252,18 @@ def _warn_if_too_large(directory: Path, board: Board) -> None:
         )
 
 
-def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
+def _refuse_without(
+    directory: BuildDirectory, done: str, command: str, *stages: StageDirectory
+) -> None:
     """Refuses an experiment for which an earlier command is due."""
-    for stage in ("model", "hls"):
-        recover(directory / stage)
-    if not any((directory / file).is_file() for file in files):
+    from fdht_models.directories import NETWORK
+
+    for stage in stages:
+        recover(stage.path)
+    if not any((stage.path / NETWORK).is_file() for stage in stages):
         raise ArtifactError(
             f"has not been {done}",
-            field=str(directory),
+            field=str(directory.path),
             remedy=f"run fdht {command} {directory.name} first",
         )
 
@@ -273,17 +282,17 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         else:
             print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
-    place = work.directory / "work" / work.board.name / work.variant
+    place = work.directory.work(work.board.name, work.variant)
     _bring_up_to_date(plan, place, asked)
-    overlay = work.directory / "overlay" / work.board.name / work.variant
+    overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
-    manifest = load_manifest(overlay)
+    manifest = load_manifest(overlay.path)
     if as_json:
-        told = {"directory": str(overlay), "fresh": fresh}
-        emit({**told, **summary_json(manifest, work.directory / "hls")})
+        told = {"directory": str(overlay.path), "fresh": fresh}
+        emit({**told, **summary_json(manifest)})
         return
-    _console().print(summary_table(manifest, work.directory / "hls"))
-    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    _console().print(summary_table(manifest))
+    print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")

@@ -47,9 +47,7 @@ def synthesize(
     chosen, target = parse_steps(steps), _target(board)
     directory = experiment_directory(experiment, build)
     with _steps_shown() as shown:
-        result = run(
-            directory / "hls", directory / "synthesis", chosen, target, timeout, shown.line
-        )
+        result = run(directory.hls, directory.synthesis, chosen, target, timeout, shown.line)
     if as_json:
         emit(result.to_json())
         return

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, BoardName, Build, Name
+from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
     from fdht_host.run import RunSettings
+    from fdht_models.directories import OverlayDirectory
 
 #: The most clips that can be asked for.
 MOST_CLIPS = 1_000_000
@@ -25,8 +26,18 @@ _NAME = 40
 
 
 def run(
-    experiment: Name,
-    board: BoardName = "sim",
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Its name, a TOML file, or an overlay's directory that was copied here.",
+            autocompletion=complete_experiment,
+        ),
+    ],
+    board: Annotated[
+        str | None,
+        board_option("A board's name; by default the copied overlay's, or else 'sim'."),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,7 +76,6 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
-    from fdht import pipeline
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
 
@@ -78,11 +88,9 @@ def run(
         energy,
         build / "data",
         weights=None if weights is None else weights_file(weights, build),
-        overlay=overlay,
         protocol=protocol,
     )
-    directory = pipeline.experiment_directory(experiment, build)
-    written, report = run_in(directory, board, settings)
+    written, report = run_in(*_place(experiment, build, board, overlay), settings)
     if as_json:
         emit(report)
     else:
@@ -113,16 +121,16 @@ def weights_file(name: str, build_directory: Path) -> Path:
         ConfigError: there is neither; ArtifactError: the experiment is not trained.
     """
     from fdht.pipeline import experiment_directory
-    from fdht_models.stages import find_file
+    from fdht_models.directories import NETWORK
 
     path = Path(name)
     if path.suffix != ".json":
-        model = experiment_directory(name, build_directory) / "model"
-        found = find_file(model, "model", "network.json")
+        model = experiment_directory(name, build_directory).model
+        found = model.find_file(NETWORK)
         if found is None:
             raise ArtifactError(
                 "is not there",
-                field=str(model / "network.json"),
+                field=str(model.path / NETWORK),
                 remedy=f"run fdht train {name}",
             )
         return found
@@ -131,18 +139,52 @@ def weights_file(name: str, build_directory: Path) -> Path:
     return path
 
 
-def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
-    """Runs what is in `directory` on a board."""
+def _place(
+    name: str, build: Path, board: str | None, wanted: str | None
+) -> tuple[OverlayDirectory, Path]:
+    """The overlay to run, and where its reports go."""
     from fdht import pipeline
     from fdht_hls.boards import get_board
-    from fdht_host.run import run_stage
-    from fdht_models.stages import find_stage
+    from fdht_host.choice import find_overlay, overlay_at
+    from fdht_models.directories import BuildDirectory
+    from fdht_overlays.manifest import load_manifest
 
-    if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
-        pipeline.build_into(directory, board_name)
+    if _is_copy(name, build):
+        overlay = overlay_at(Path(name), board, wanted)
+        return overlay, BuildDirectory(build / load_manifest(overlay.path).experiment).runs
+    directory = pipeline.experiment_directory(name, build)
+    converted = directory.hls.find() is not None
+    if board is None:
+        # Where nothing but an overlay was copied to, it is that one's board.
+        boards = [] if converted else directory.boards()
+        board = boards[0] if len(boards) == 1 else "sim"
+    if get_board(board).simulated and converted:
+        pipeline.build_into(directory, board)
+    return find_overlay(directory, get_board(board), wanted), directory.runs
+
+
+def _is_copy(name: str, build: Path) -> bool:
+    """Is it the path of a directory rather than an experiment's name?"""
+    from fdht_models.directories import BuildDirectory, overlays_in
+    from fdht_models.experiment import experiment_names
+
+    path = Path(name)
+    if not path.is_dir() or path.name != name:
+        return path.is_dir()
+    known = name in experiment_names() or BuildDirectory(build / name).is_there()
+    return not known and bool(overlays_in(path))
+
+
+def run_in(
+    overlay: OverlayDirectory, runs: Path, settings: RunSettings
+) -> tuple[Path, dict[str, Any]]:
+    """Runs an overlay, with progress for people."""
+    from fdht import pipeline
+    from fdht_host.run import run_stage
+
     try:
         with pipeline.bars() as progress:
-            return run_stage(directory, board_name, settings, progress)
+            return run_stage(overlay, runs, settings, progress)
     except KeyboardInterrupt as interrupt:
         if interrupt.args:
             print(f"fdht: {interrupt}", file=sys.stderr)

@@ -108,21 +108,23 @@ def decompose(
     as_json: AsJson = False,
 ) -> None:
     """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
+    from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import load_experiment
     from fdht_models.tensor.decompose.error_table import parse_factors, table
     from fdht_models.training.options import check_dense_weights, check_output
 
     factors, recipe = parse_factors(ranks), load_experiment(experiment)
-    directory = build / recipe.name
+    directory = BuildDirectory(build / recipe.name)
     check_dense_weights(weights)
-    check_output(directory)
+    check_output(directory.path)
     from fdht_models.training.decompose import decompose_stage  # imports TensorFlow
 
-    result = decompose_stage(recipe, directory, weights, layer=layer, factors=factors)
+    result = decompose_stage(recipe, directory.path, weights, layer=layer, factors=factors)
     if as_json:
         emit(result)
         return
     show(table(result))
     for note in result["notes"]:
         print(f"note: {note}")
-    print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")
+    written = directory.decomposition
+    print(f"{written.path}; go on with: fdht train {experiment} --start {written.stage}")

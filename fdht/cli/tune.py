@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fdht_hls.estimate import Engine
     from fdht_hls.tuner.budget import Budget
     from fdht_hls.tuner.effort import Effort
+    from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import Experiment
 
 #: Columns that a table of designs needs where nobody says how wide the output may be.
@@ -82,7 +83,7 @@ def tune(
         asked = (frames_per_second, latency, parameters, candidates)
         _explore(recipe, directory, device, engine, asked, time_limit, as_json)
         return
-    network, source = network_to_tune(directory, recipe)
+    network, source = network_to_tune(directory.model, recipe)
     core = Core(network, device.model, device.bytes_per_clock, engine, loadable)
     _tune(core, device, directory, source, (frames_per_second, latency), time_limit, as_json)
 
@@ -90,36 +91,38 @@ def tune(
 def _tune(
     core: Any,
     device: Budget,
-    directory: Path,
+    directory: BuildDirectory,
     source: str,
     asked: tuple[float | None, int | None],
     time_limit: float,
     as_json: bool,
 ) -> None:
     from fdht_hls.tuner.report import design_table, front_table, lines
-    from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
+    from fdht_hls.tuner.stage import result_json, write_tuning
     from fdht_hls.tuner.tune import tune as run
+    from fdht_models.directories import PLOT
 
     with _effort(time_limit) as effort:
         tuning = run(core, device, *asked, effort=effort)
     result = result_json(tuning, source)
-    written = write_tuning(directory, tuning, result)
+    written = directory.tuning(tuning.budget.name)
+    write_tuning(written, tuning, result)
     if as_json:
-        emit({**result, "directory": str(written)})
+        emit({**result, "directory": str(written.path)})
         return
     console = _console()
     for line in lines(tuning, source):
         console.print(line)
     console.print(front_table(tuning))
     console.print(design_table(tuning))
-    if not (written / PLOT).is_file():
+    if not (written.path / PLOT).is_file():
         console.print("no plot could be drawn; pip install 'fdht[board]' brings matplotlib")
-    console.print(f"use it: fdht convert {directory.name} --schedule {written / SCHEDULE}")
+    console.print(f"use it: fdht convert {directory.name} --schedule {written.schedule}")
 
 
 def _explore(
     recipe: Experiment | None,
-    directory: Path,
+    directory: BuildDirectory,
     device: Budget,
     engine: Engine,
     asked: tuple[float | None, int | None, int | None, int],
@@ -137,15 +140,16 @@ def _explore(
         )
     with _effort(time_limit) as effort:
         found = explore(recipe, device, engine, *asked, effort=effort)
-    written = write_exploration(directory, found)
+    written = directory.exploration(found.budget.name)
+    write_exploration(written, found)
     if as_json:
-        emit({**found.to_json(), "directory": str(written)})
+        emit({**found.to_json(), "directory": str(written.path)})
         return
     console = _console()
     for text in found.left_out:
         console.print(f"not considered: {text}")
     console.print(exploration_table(found))
-    console.print(f"none of them is trained; each is an experiment to train: {written}")
+    console.print(f"none of them is trained; each is an experiment to train: {written.path}")
 
 
 @contextmanager
@@ -177,11 +181,12 @@ def board_budget(
     """
     from dataclasses import replace
 
+    from fdht_overlays.budget import budget_of
+
     from fdht_hls.boards import get_board
     from fdht_hls.tuner.budget import parse_shares
     from fdht_models.errors import ConfigError
     from fdht_models.tensor.quantized import WORD_BYTES
-    from fdht_overlays.budget import budget_of
 
     found = get_board(board)
     widest = found.port.width_bits // 8
@@ -218,17 +223,17 @@ def _engine(assumed: list[str]) -> Engine:
     return Engine(**{known[name]: True for name in assumed})
 
 
-def _experiment(name: str, build: Path) -> tuple[Experiment | None, Path]:
+def _experiment(name: str, build: Path) -> tuple[Experiment | None, BuildDirectory]:
     """The experiment, or None if only a build of that name is there; and its directory."""
-    from fdht_models.artifacts import recover
+    from fdht_models.directories import BuildDirectory
     from fdht_models.errors import ConfigError
     from fdht_models.experiment import load_experiment
 
     try:
         recipe = load_experiment(name)
     except ConfigError:
-        recover(build / name / "model")
-        if (build / name / "model").is_dir():
-            return None, build / name
+        found = BuildDirectory(build / name)
+        if found.is_there():
+            return None, found
         raise
-    return recipe, build / recipe.name
+    return recipe, BuildDirectory(build / recipe.name)

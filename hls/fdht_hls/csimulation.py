@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from fdht_hls.process import run_tool
 from fdht_hls.registers import IDENTITY_REGISTERS
+from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, DeviceError, ToolError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
@@ -120,7 +121,7 @@ class CSimulation:
         self._library: ctypes.CDLL | None = None
         try:
             with tempfile.TemporaryDirectory(prefix="fdht-csim-") as directory:
-                copy = Path(directory) / "csim.so"
+                copy = Path(directory) / LIBRARY
                 shutil.copyfile(library, copy)
                 _refuse_truncated(copy)
                 # The file may go as soon as it is loaded: the mapping keeps it.

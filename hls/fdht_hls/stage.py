@@ -28,27 +28,31 @@ from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.unfinished import Unfinished, unfinished
-from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
-from fdht_models.artifacts import (
-    MANIFEST,
-    digest_file,
-    digest_of,
-    is_current,
-    new_stage,
-    write_json,
-    write_text,
-)
+from fdht_hls.weights import LoadableWeights, pack_weights
+from fdht_models.artifacts import MANIFEST, digest_file, digest_of, write_json, write_text
 from fdht_models.benchmarks.machine import machine_facts
+from fdht_models.directories import (
+    EQUALITY,
+    ESTIMATE,
+    EXACT_LIBRARY,
+    EXPERIMENT,
+    LIBRARY,
+    LOADABLE,
+    METRICS,
+    NETWORK,
+    PROJECT,
+    SCHEDULE,
+    BuildDirectory,
+    ConversionDirectory,
+    ModelDirectory,
+    experiment_in,
+    network_in,
+)
 from fdht_models.errors import ConversionError, EqualityError, FdhtError
-from fdht_models.experiment import read_experiment
-from fdht_models.stages import Stage, open_stage
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
-STAGE = "hls"
-NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
-EQUALITY, ESTIMATE, PROJECT = "equality.json", "estimate.json", "project"
-SCHEDULE, EXPERIMENT = "schedule.json", "experiment.json"
 #: The least number of integers that a proof compares, the least number of streams of the data set
 #: in it, beside the one of corner cases, and the least length of a stream: enough for gates to open
 #: and close. A frame of 57,600 inputs has tens of thousands of integers inside.
@@ -70,7 +74,7 @@ class Conversion:
         estimate: as in `estimate.json`.
     """
 
-    directory: Path
+    directory: ConversionDirectory
     fresh: bool
     equality: Mapping[str, Any]
     estimate: Mapping[str, Any]
@@ -78,7 +82,7 @@ class Conversion:
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return {
-            "directory": str(self.directory),
+            "directory": str(self.directory.path),
             "fresh": self.fresh,
             "equality": dict(self.equality),
             "estimate": dict(self.estimate),
@@ -86,8 +90,8 @@ class Conversion:
 
 
 def convert_stage(
-    model_directory: Path,
-    directory: Path,
+    training: ModelDirectory,
+    directory: ConversionDirectory,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     schedule: Schedule | None = None,
@@ -97,8 +101,8 @@ def convert_stage(
     What an interrupted conversion has compiled and compared is not done again.
 
     Args:
-        model_directory: what `fdht train` wrote.
-        directory: stage directory to write.
+        training: what `fdht train` wrote.
+        directory: to write.
         settings: hls4ml backend settings such as `part` and `clock_period` (ns).
         progress: told how far the comparisons have come.
         schedule: parallelism of the stages; by default `default_schedule`.
@@ -110,20 +114,20 @@ def convert_stage(
         EqualityError: an integer differs.
         ToolError: g++ is missing or fails.
     """
-    model = open_stage(model_directory, "model")
+    model = training.open()
     inputs = {
-        "model": digest_file(model_directory / MANIFEST),
+        model.name: digest_file(training.manifest),
         "settings": digest_of(dict(settings or {})),
         "schedule": digest_of(schedule.to_json()) if schedule else "default",
         "source": source_digest(),
         # The libraries are compiled for it.
         "machine": f"{platform.machine()}, {machine_facts()['processor']}",
     }
-    if not is_current(directory, STAGE, inputs):
+    if not directory.is_current(inputs):
         compiler()
         tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
-        with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
-            done = unfinished(directory, inputs)
+        with directory.write(inputs, tools) as (temporary, extra):
+            done = unfinished(directory.path, inputs)
             try:
                 _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
             except EqualityError:
@@ -134,7 +138,10 @@ def convert_stage(
     else:
         fresh = False
     return Conversion(
-        directory, fresh, load_proof(directory / EQUALITY), load_estimate(directory / ESTIMATE)
+        directory,
+        fresh,
+        load_proof(directory.path / EQUALITY),
+        load_estimate(directory.path / ESTIMATE),
     )
 
 
@@ -154,13 +161,13 @@ def _write(
 ) -> None:
     from fdht_models.training import restore
 
-    network = QuantizedNetwork.load(model.file(NETWORK))
+    network = network_in(model)
     schedule = schedule or default_schedule(network.recurrence)
     check_schedule(network.recurrence, schedule)
     # What takes no time comes first: were it to fail, then not after the proof.
     paced = estimate(network, schedule).to_json()
     loadable = LoadableWeights.of(network, schedule)
-    streams = proof_streams(model.directory, network)
+    streams = proof_streams(model, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
     core = done.core(partial(_make_core, keras, network, settings, schedule, progress))
     shutil.copytree(core, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
@@ -171,11 +178,13 @@ def _write(
     network.save(directory / NETWORK)
     write_json(directory / SCHEDULE, schedule.to_json())
     if loadable:
-        loadable.save(directory / WEIGHTS_FILE)
+        loadable.save(directory / LOADABLE)
     write_json(directory / EQUALITY, equality_report(results, streams))
     write_json(directory / ESTIMATE, paced)
-    # An overlay carries it: which clips the network was made for, and how long they are.
-    shutil.copyfile(model.file(EXPERIMENT), directory / EXPERIMENT)
+    # An overlay carries them: which clips the network was made for, and what training measured.
+    for name in (EXPERIMENT, METRICS):
+        if model.holds(name):
+            shutil.copyfile(model.file(name), directory / name)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
 
@@ -254,17 +263,17 @@ def write_words(path: Path, words: np.ndarray[Any, Any]) -> None:
     write_text(path, "".join(f"{int(word):016x}\n" for word in words))
 
 
-def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
+def proof_streams(model: Stage, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
     """Streams of the data set's test split and one of corner cases.
 
     Returns:
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
         clips one after the other; enough for `PROOF_INTEGERS`.
     """
-    source = read_experiment(open_stage(model_directory, "model").file(EXPERIMENT)).source
+    source = experiment_in(model).source
     integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
     count = max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
-    cache = model_directory.parent.parent / "data"
+    cache = BuildDirectory(model.directory.parent).data
     clips = source.streams(count, PROOF_FRAMES, _PROOF_SEED, cache).frames
     corners = corner_frames(network, clips.shape[1])
     return np.concatenate([clips.view(corners.dtype), corners[None]])

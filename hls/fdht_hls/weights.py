@@ -34,7 +34,6 @@ from fdht_models.tensor.quantized import (
 
 Words = npt.NDArray[np.uint64]
 #: File of a converted experiment and of an overlay with weights that can be loaded.
-WEIGHTS_FILE = "weights.json"
 BIAS, HEAD_WEIGHTS, HEAD_BIAS = "bias", "head.weights", "head.bias"
 #: Characters of a value that an error shows.
 _SHOWN = 60

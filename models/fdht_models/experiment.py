@@ -169,8 +169,12 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     return _parse({"name": path.stem, **table})
 
 
-def read_experiment(path: Path) -> Experiment:
+def read_experiment(path: Path, remedy: str = "run fdht train again") -> Experiment:
     """Reads the `experiment.json` of a trained model: what `Experiment.to_json` gave.
+
+    Args:
+        path: the file.
+        remedy: what the user can do about one that cannot be used.
 
     Raises:
         ArtifactError: it is missing or damaged.
@@ -187,7 +191,7 @@ def read_experiment(path: Path) -> Experiment:
             error.problem,
             field=f"{path}: {error.field}",
             value=error.value,
-            remedy="run fdht train again",
+            remedy=remedy,
         ) from error
     return found
 

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import (
+    CONVERSION,
     FORMER,
     MANIFEST,
+    MODEL,
+    OVERLAY,
     digest_file,
     read_json,
     read_manifest,
@@ -25,8 +28,12 @@ from fdht_models.artifacts import (
 )
 from fdht_models.errors import ArtifactError
 
-#: What makes a stage.
-_COMMANDS = {"model": "fdht train", "hls": "fdht convert", "overlay": "fdht build"}
+#: What makes a stage whole again.
+_COMMANDS = {
+    MODEL: "run fdht train again",
+    CONVERSION: "run fdht convert again",
+    OVERLAY: "copy it again, or run fdht build again",
+}
 #: Digests of files that have not changed since, by path, size and times.
 _digests: dict[tuple[str, int, int, int, int], str] = {}
 #: Seconds after a change in which a second one could leave the file's times as they are.
@@ -56,6 +63,11 @@ class Stage:
         return None if found is None else str(found)
 
     @property
+    def again(self) -> str:
+        """What the user can do about a file that cannot be used."""
+        return _again(self.name)
+
+    @property
     def files(self) -> Mapping[str, str]:
         """Digests by file name."""
         files: Mapping[str, str] = self.manifest["files"]
@@ -75,14 +87,13 @@ class Stage:
             ArtifactError: the stage wrote no such file, or it is gone or another one since.
         """
         path = self.directory / name
-        again = _again(self.name)
         if not self.holds(name):
-            raise ArtifactError("is not in the manifest", field=str(path), remedy=again)
+            raise ArtifactError("is not in the manifest", field=str(path), remedy=self.again)
         if not path.is_file():
-            raise ArtifactError("is missing", field=str(path), remedy=again)
+            raise ArtifactError("is missing", field=str(path), remedy=self.again)
         if _digest(path) != self.files[name]:
             raise ArtifactError(
-                "differs from its digest in the manifest", field=str(path), remedy=again
+                "differs from its digest in the manifest", field=str(path), remedy=self.again
             )
         return path
 
@@ -202,7 +213,7 @@ def new_directory(parent: Path, name: str) -> Iterator[Path]:
 
 
 def _again(stage: str) -> str:
-    return f"run {_COMMANDS.get(stage, f'the stage {stage}')} again"
+    return _COMMANDS.get(stage, f"run the stage {stage} again")
 
 
 def _names(parent: Path, name: str) -> Iterator[Path]:

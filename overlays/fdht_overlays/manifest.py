@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fdht_models.artifacts import MANIFEST
+from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL
+from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
-from fdht_models.stages import open_stage
 
-STAGE = "overlay"
-SCHEMA_VERSION = 1
+#: 2 has clips, figures, and a digest of the whole directory.
+SCHEMA_VERSION = 2
 #: How a vendor's figures of a design are known.
 REPORTED = "reported by Vivado after placing and routing"
 #: Name of the flow that makes overlays for a simulated board from the C simulation.
@@ -218,6 +218,58 @@ class BuildFacts:
 
 
 @dataclass(frozen=True)
+class ClipFacts:
+    """Clips as the network was trained on.
+
+    Args:
+        frames: of a clip, as the accelerator takes them; its state is reset after as many.
+        preprocessing: what is made of a file, as in `network.json`.
+    """
+
+    frames: int
+    preprocessing: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What an earlier stage found out about the design.
+
+    Args:
+        kind: how it is known.
+        source: whose file it stood in.
+        value: what stood there.
+    """
+
+    kind: Literal["measured", "counted", "estimated"]
+    source: str
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is known of the design before it runs; see `fdht_overlays.figures`.
+
+    Args:
+        training: `metrics.json`: accuracy of the network and of baselines, parameters.
+        equality: `equality.json`: integers that the conversion compared.
+        estimate: `estimate.json`: pace and size of the core.
+        left_out: why one of them is not there, by name.
+    """
+
+    training: Figure | None = None
+    equality: Figure | None = None
+    estimate: Figure | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Of overlays before version 2, which carry none.
+_FORMER = "the overlay was built by a former fdht, which put no such figures into it"
+NO_FIGURES = Figures(
+    left_out=dict.fromkeys(("training", "equality", "estimate"), f"{_FORMER}; run fdht build again")
+)
+
+
+@dataclass(frozen=True)
 class OverlayManifest:
     """An overlay.
 
@@ -237,6 +289,8 @@ class OverlayManifest:
         weights: file name of the description of weights that can be loaded; None: none can.
         tools: versions of what built it.
         build: what the tools said of it; None for a simulated board.
+        clips: what the network was trained on; None: an overlay of a former version.
+        figures: of training and conversion.
         schema_version: version of this description.
 
     Raises:
@@ -258,6 +312,8 @@ class OverlayManifest:
     weights: str | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
     build: BuildFacts | None = None
+    clips: ClipFacts | None = None
+    figures: Figures = Figures()
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -320,6 +376,11 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
         ArtifactError: an unknown schema version, an unknown or missing key, a wrong type or value.
     """
     version = value.get("schema_version") if isinstance(value, Mapping) else None
+    later = {"clips": None, "figures": asdict(NO_FIGURES)}
+    if isinstance(value, Mapping) and type(version) is int and version == 1:
+        if not later.keys() & value.keys():
+            version = SCHEMA_VERSION
+            value = {**value, **later, "schema_version": version}
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"expected {SCHEMA_VERSION}",
@@ -327,12 +388,12 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
             value=version,
             remedy="build the overlay with this version of fdht, or update fdht",
         )
-    how: dict[str, Any] = {"source": source, "error": ArtifactError, "path": STAGE}
+    how: dict[str, Any] = {"source": source, "error": ArtifactError, "path": OVERLAY}
     manifest = read_record(OverlayManifest, value, **how)
     # All keys are written; without one, its default may not be what was built.
     if (missing := first_difference(value, manifest.to_json())) is not None:
         raise ArtifactError(
-            "is missing", field=f"{source}: {STAGE}.{missing}", remedy="run fdht build again"
+            "is missing", field=f"{source}: {OVERLAY}.{missing}", remedy="run fdht build again"
         )
     return manifest
 
@@ -343,9 +404,12 @@ def load_manifest(directory: Path) -> OverlayManifest:
     Raises:
         ArtifactError: the directory is not an overlay, or a file is missing or damaged.
     """
-    stage = open_stage(directory, STAGE)
+    stage = OverlayDirectory(directory).open()
     source = str(directory / MANIFEST)
-    manifest = manifest_from_json(stage.manifest.get("overlay"), source)
+    manifest = manifest_from_json(stage.manifest.get(OVERLAY), source)
+    former = stage.manifest[OVERLAY]["schema_version"] < SCHEMA_VERSION
+    if SEAL not in stage.manifest and not former:
+        raise ArtifactError("is missing", field=f"{source}: {SEAL}", remedy="run fdht build again")
     for name in (manifest.bitstream, manifest.handoff, manifest.golden, manifest.weights):
         if name is not None and not stage.holds(name):
             raise ArtifactError("lists no digest", field=f"{source}: files", value=name)

@@ -21,6 +21,7 @@ from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
 from fdht_hls.tuner.stage import network_to_tune
 from fdht_models.artifacts import write_bytes
+from fdht_models.directories import BuildDirectory
 from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
@@ -88,7 +89,7 @@ def what_if(names: Sequence[str], boards: Sequence[Board], build: Path) -> list[
     for name in names:
         recipe = load_experiment(name)
         try:
-            network, source = network_to_tune(build / recipe.name, recipe)
+            network, source = network_to_tune(BuildDirectory(build / recipe.name).model, recipe)
         except FdhtError as error:
             # A linear map has no hardware of ours, and some widths need wider sums.
             reason = "no recurrence" if isinstance(error, ShapeError) else error.problem

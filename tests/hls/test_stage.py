@@ -30,6 +30,7 @@ from fdht_hls.stage import (
 )
 from fdht_hls.unfinished import unfinished
 from fdht_models.artifacts import read_json, read_manifest
+from fdht_models.directories import BuildDirectory, ConversionDirectory, ModelDirectory
 from fdht_models.errors import (
     ArtifactError,
     ConfigError,
@@ -72,21 +73,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def conversion(trained: Path) -> tuple[Conversion, Events]:
     """What `convert_stage` says, and what it told on the way."""
     events: Events = []
-    found = convert_stage(
-        trained, trained.parent / "hls", None, lambda *event: events.append(event)
-    )
+    build = BuildDirectory(trained.parent)
+    found = convert_stage(build.model, build.hls, None, lambda *event: events.append(event))
     return found, events
 
 
 @pytest.fixture
 def hls(conversion: tuple[Conversion, Events]) -> Path:
-    return conversion[0].directory
+    return conversion[0].directory.path
 
 
 def state_of(directory: Path) -> dict[str, tuple[int, int]]:
     """Time and size of every file, and of what lies beside the directory."""
     files = [path for path in directory.parent.rglob("*") if path.is_file()]
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+def convert(model: Path, hls: Path, *options: Any, **named: Any) -> Conversion:
+    return convert_stage(ModelDirectory(model), ConversionDirectory(hls), *options, **named)
 
 
 class CompiledError(Exception):
@@ -124,19 +128,19 @@ def test_few_classes_take_no_more_frames(conversion):
 
 def test_the_directory_holds_what_later_stages_read(conversion, trained):
     found, _ = conversion
-    manifest = read_manifest(found.directory, "hls")
-    network = QuantizedNetwork.load(found.directory / "network.json")
+    manifest = read_manifest(found.directory.path, "hls")
+    network = QuantizedNetwork.load(found.directory.path / "network.json")
     assert network.design_id == QuantizedNetwork.load(trained / "network.json").design_id
     assert manifest["design_id"] == f"{network.design_id:016x}"
     assert {"network.json", "csim.so", "equality.json", "estimate.json"} <= set(manifest["files"])
-    assert (found.directory / "project" / "build_core.tcl").exists()
-    paced = read_json(found.directory / "estimate.json")
+    assert (found.directory.path / "project" / "build_core.tcl").exists()
+    paced = read_json(found.directory.path / "estimate.json")
     assert paced == found.estimate == json.loads(json.dumps(estimate(network).to_json()))
-    schedule = Schedule.from_json(read_json(found.directory / "schedule.json"))
+    schedule = Schedule.from_json(read_json(found.directory.path / "schedule.json"))
     assert schedule == default_schedule(network.recurrence)
     assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
-    assert read_json(found.directory / "equality.json") == found.equality
-    assert found.to_json()["directory"] == str(found.directory)
+    assert read_json(found.directory.path / "equality.json") == found.equality
+    assert found.to_json()["directory"] == str(found.directory.path)
 
 
 def test_the_library_is_the_network(hls):
@@ -160,11 +164,11 @@ def test_progress_is_told(conversion):
 
 def test_a_second_call_does_nothing(conversion, trained, no_compiler):
     found, _ = conversion
-    before = state_of(found.directory)
-    again = convert_stage(trained, found.directory)
+    before = state_of(found.directory.path)
+    again = convert_stage(ModelDirectory(trained), found.directory)
     assert not again.fresh
     assert (again.equality, again.estimate) == (found.equality, found.estimate)
-    assert state_of(found.directory) == before
+    assert state_of(found.directory.path) == before
 
 
 def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monkeypatch):
@@ -178,13 +182,18 @@ def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monke
 
     directory = tmp_path / "hls"
     with pytest.raises(KeyboardInterrupt):
-        convert_stage(trained, directory, None, interrupt)
+        convert(trained, directory, None, interrupt)
     assert {event[0] for event in first} >= {"lint", "compile", "Keras"}
     assert [path.name for path in tmp_path.iterdir()] == [".hls-unfinished"]
     second: Events = []
     with monkeypatch.context() as patch:
         patch.setattr(stage, "compile_library", None)
-        found = convert_stage(trained, directory, None, lambda *event: second.append(event))
+        found = convert_stage(
+            ModelDirectory(trained),
+            ConversionDirectory(directory),
+            None,
+            lambda *event: second.append(event),
+        )
     assert {event[0] for event in second} == {"C simulation (csim_exact)", "C simulation (csim)"}
     assert [found.equality[name]["mismatches"] for name in list(found.equality)[2:]] == [0, 0, 0]
     assert found.equality["keras_reference"]["quantities"]["logits"] > 1000
@@ -210,7 +219,7 @@ def test_what_is_kept_of_another_conversion_is_not_taken(tmp_path):
 def test_other_settings_convert_anew(hls, trained, no_compiler):
     before = state_of(hls)
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls, {"clock_period": 7})
+        convert(trained, hls, {"clock_period": 7})
     assert state_of(hls) == before, "the former directory is as it was"
 
 
@@ -223,14 +232,20 @@ def serial(network: QuantizedNetwork) -> Schedule:
 def test_another_schedule_converts_anew(hls, trained, no_compiler):
     before = state_of(hls)
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls, schedule=serial(QuantizedNetwork.load(hls / "network.json")))
+        convert_stage(
+            ModelDirectory(trained),
+            ConversionDirectory(hls),
+            schedule=serial(QuantizedNetwork.load(hls / "network.json")),
+        )
     assert state_of(hls) == before, "the former directory is as it was"
 
 
 def test_a_schedule_of_another_network_is_refused_before_any_work(trained, tmp_path, no_compiler):
     other = serial(build_network(SHAPES["dense-gru"]))
     with pytest.raises(ConfigError, match=r"schedule\.input: has 1 stages; the network has 3"):
-        convert_stage(trained, tmp_path / "hls", schedule=other)
+        convert_stage(
+            ModelDirectory(trained), ConversionDirectory(tmp_path / "hls"), schedule=other
+        )
     assert not (tmp_path / "hls").exists()
 
 
@@ -248,7 +263,7 @@ def test_a_project_works_as_its_schedule_says(tmp_path):
 def test_other_templates_convert_anew(hls, trained, no_compiler, monkeypatch):
     monkeypatch.setattr(stage, "source_digest", lambda: "another")
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls)
+        convert(trained, hls)
 
 
 @pytest.mark.slow
@@ -266,20 +281,20 @@ def test_a_mismatch_leaves_no_new_directory(hls, trained, monkeypatch):
 
     monkeypatch.setattr(stage, "convert_project", damage)
     with pytest.raises(EqualityError, match=r"reference_csim\w*: \d+ of \d+ integers differ"):
-        convert_stage(trained, hls, {"clock_period": 9})
+        convert(trained, hls, {"clock_period": 9})
     assert state_of(hls) == before
 
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ArtifactError, match="model"):
-        convert_stage(tmp_path / "model", tmp_path / "hls")
+        convert(tmp_path / "model", tmp_path / "hls")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_compiler_is_named_first(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ToolError, match=r"g\+\+: is not installed"):
-        convert_stage(trained, tmp_path / "hls")
+        convert(trained, tmp_path / "hls")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -288,7 +303,7 @@ def test_a_missing_compiler_is_named_first(trained, tmp_path, monkeypatch):
 
 def test_streams_of_a_proof_are_long_and_include_the_corners(trained):
     network = QuantizedNetwork.load(trained / "network.json")
-    streams = proof_streams(trained, network)
+    streams = proof_streams(ModelDirectory(trained).open(), network)
     count, frames, inputs = streams.shape
     assert streams.dtype == np.uint8 and inputs == 150 and frames >= 50
     assert count * frames * (sum(values_inside(network).values()) + 7) >= 10_000

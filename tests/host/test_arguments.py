@@ -15,6 +15,7 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.energy import EnergySettings
 from fdht_host.power import SamplingMeter, Sensor, rapl_meter
 from fdht_host.power.sampling import characterise
+from fdht_models.directories import ConversionDirectory
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_overlays.plan.plan import BuildPlan, Step
 from fdht_overlays.plan.remote import parse_host, run_remotely
@@ -194,4 +195,4 @@ def test_plans_here_and_elsewhere(tmp_path, timeout):
     with pytest.raises(ConfigError, match=r"^timeout"):
         run_remotely(plan, tmp_path, parse_host("localhost"), timeout=timeout)
     with pytest.raises(ConfigError, match=r"^timeout"):
-        synthesize(tmp_path / "hls", tmp_path, ("csynth",), timeout=timeout)
+        synthesize(ConversionDirectory(tmp_path / "hls"), tmp_path, ("csynth",), timeout=timeout)

@@ -18,7 +18,14 @@ from fdht_host.run_sources import FILE, Source
 from fdht_host.streaming import SourceRun, stream_files
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
-from tests.host.builds import NETWORK, cut_short, reference_as_core, write_build, write_video
+from tests.host.builds import (
+    NETWORK,
+    cut_short,
+    reference_as_core,
+    run_built,
+    write_build,
+    write_video,
+)
 
 
 @pytest.fixture
@@ -171,7 +178,7 @@ def test_an_interruption_while_streaming_leaves_what_was_streamed(directory, tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match="what was run is in"):
-        fdht_host.run.run_stage(directory, "sim", settings, progress)
+        run_built(directory, settings, progress)
     (report,) = reports(directory)
     assert len(report["video"]["predictions"]) == 8
     assert [len(clip["blocks"]) for clip in report["clips"]] == [8, 2]

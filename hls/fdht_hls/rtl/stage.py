@@ -13,25 +13,20 @@ from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule, load_schedule
-from fdht_hls.simulated import COSIM, DIGEST, REPORT
+from fdht_hls.simulated import DIGEST
 from fdht_models.artifacts import read_json, write_json
+from fdht_models.directories import EXPERIMENT, NETWORK, REPORT, SCHEDULE, BuildDirectory
 from fdht_models.experiment import read_experiment
-from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
-
-#: Which clips a network was made for; in the directories of training and conversion.
-EXPERIMENT = "experiment.json"
-#: Where counted cores are kept; compiled ones are in `COSIM`.
-_RESOURCES = "resources"
 
 
 def load_design(
-    directory: Path, schedule: Path | None, port_bytes: int = WORD_BYTES
+    build: BuildDirectory, schedule: Path | None, port_bytes: int = WORD_BYTES
 ) -> tuple[QuantizedNetwork, Schedule]:
     """The network of an experiment, and the parallelism of its stages.
 
     Args:
-        directory: build/<name>.
+        build: with what conversion, or else training, left.
         schedule: a file of `Schedule.to_json`; by default that of the conversion, or else
             `default_schedule`; a port other than of 8 bytes has the latter.
         port_bytes: bytes that the port for frames moves in a clock.
@@ -40,14 +35,11 @@ def load_design(
         ArtifactError: the network or the schedule is missing or damaged.
         ConfigError: the schedule is of another network.
     """
-    network = QuantizedNetwork.load(
-        find_file(directory / "hls", "hls", "network.json")
-        or find_file(directory / "model", "model", "network.json")
-        or directory / "model" / "network.json"  # whose absence is told
-    )
+    # Of neither, the absence of the model's is told.
+    network = QuantizedNetwork.load(build.find_trained(NETWORK) or build.model.path / NETWORK)
     chosen = schedule
     if chosen is None and port_bytes == WORD_BYTES:
-        chosen = find_file(directory / "hls", "hls", "schedule.json")
+        chosen = build.hls.find_file(SCHEDULE)
     if chosen is None:
         return network, default_schedule(network.recurrence, port_bytes)
     found = load_schedule(chosen)
@@ -55,7 +47,9 @@ def load_design(
     return network, found
 
 
-def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) -> npt.NDArray[Any]:
+def clip_of(
+    build: BuildDirectory, network: QuantizedNetwork, frames: int, seed: int
+) -> npt.NDArray[Any]:
     """Consecutive frames of the experiment's data: codes [frames, inputs].
 
     Of the data that the conversion was made with, or else the last training.
@@ -64,16 +58,13 @@ def clip_of(directory: Path, network: QuantizedNetwork, frames: int, seed: int) 
         ArtifactError: the experiment has not been trained, or its file is damaged.
         DataError: its data are missing.
     """
-    recipe = find_file(directory / "hls", "hls", EXPERIMENT) or find_file(
-        directory / "model", "model", EXPERIMENT
-    )
-    source = read_experiment(recipe or directory / "model" / EXPERIMENT).source
-    clips = source.streams(1, frames, seed, directory.parent / "data").frames
+    recipe = build.find_trained(EXPERIMENT) or build.model.path / EXPERIMENT
+    clips = read_experiment(recipe).source.streams(1, frames, seed, build.data).frames
     return clips[0, :frames].view("int8" if network.input_format.signed else "uint8")
 
 
 def cosim_experiment(
-    directory: Path,
+    build: BuildDirectory,
     frames: int,
     schedule: Path | None,
     settings: RunSettings,
@@ -84,9 +75,9 @@ def cosim_experiment(
     Raises:
         As `load_design`, `clip_of` and `cosim`.
     """
-    network, chosen = load_design(directory, schedule, port_bytes)
-    clip = clip_of(directory, network, frames, settings.seed)
-    result = cosim(network, chosen, clip, directory / COSIM, settings, port_bytes=port_bytes)
+    network, chosen = load_design(build, schedule, port_bytes)
+    clip = clip_of(build, network, frames, settings.seed)
+    result = cosim(network, chosen, clip, build.cosim, settings, port_bytes=port_bytes)
     verilog = emit_verilog(network, chosen, port_bytes)
     report = {
         "experiment": network.name,
@@ -95,12 +86,12 @@ def cosim_experiment(
         "schedule": chosen.to_json(),
         **result.to_json(),
     }
-    write_json(directory / COSIM / REPORT, report)
+    write_json(build.cosim / REPORT, report)
     return result
 
 
 def count_experiment(
-    directory: Path,
+    build: BuildDirectory,
     schedule: Path | None,
     timeout: float = SYNTHESIS_TIMEOUT,
     port_bytes: int = WORD_BYTES,
@@ -110,8 +101,8 @@ def count_experiment(
     Raises:
         As `load_design`, `emit_verilog` and `count_resources`.
     """
-    network, chosen = load_design(directory, schedule, port_bytes)
-    return count_once(emit_verilog(network, chosen, port_bytes), directory / _RESOURCES, timeout)
+    network, chosen = load_design(build, schedule, port_bytes)
+    return count_once(emit_verilog(network, chosen, port_bytes), build.resources, timeout)
 
 
 def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) -> Resources:

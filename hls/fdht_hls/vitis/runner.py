@@ -44,11 +44,10 @@ from fdht_models.artifacts import (
     read_json,
     write_json,
 )
+from fdht_models.directories import NETWORK, REPORT, ConversionDirectory, network_in
 from fdht_models.errors import ArtifactError, ToolError
-from fdht_models.stages import open_stage
-from fdht_models.tensor.quantized import QuantizedNetwork, QuantizedRecurrence
+from fdht_models.tensor.quantized import QuantizedRecurrence
 
-REPORT = "report.json"
 #: Seconds that a step may take: co-simulation of a large frame takes hours.
 TIMEOUTS = {"csim": 1800.0, "csynth": 14400.0, "cosim": 43200.0, "export": 3600.0, "impl": 14400.0}
 #: Called with a step and a line of the tool's log.
@@ -123,7 +122,7 @@ class _Run:
 
 
 def synthesize(
-    hls_directory: Path,
+    conversion: ConversionDirectory,
     directory: Path,
     steps: Sequence[str],
     target: Target | None = None,
@@ -133,7 +132,7 @@ def synthesize(
     """Runs steps of Vitis HLS on a converted experiment, unless their results are current.
 
     Args:
-        hls_directory: what `fdht convert` wrote.
+        conversion: what `fdht convert` wrote.
         directory: of all synthesis of this experiment; this one goes to `directory`/<part>.
         steps: of `STEPS`; `csynth` is added where a step needs it.
         target: what to synthesise for; by default what the conversion was asked for.
@@ -148,22 +147,22 @@ def synthesize(
             placing and routing.
     """
     timeout = None if timeout is None else seconds(timeout, "timeout")
-    hls = open_stage(hls_directory, "hls")
-    network = hls.file("network.json")
+    hls = conversion.open()
+    network = network_in(hls)
     # Not compared: a pragma edited by hand counts, and the tools' results are held against the
     # reference.
-    project = hls_directory / "project"
+    project = conversion.project
     target = target or default_target(project)
     run = _Run(
         project=project,
         directory=directory / target.part,
         target=target,
-        recurrence=QuantizedNetwork.load(network).recurrence,
+        recurrence=network.recurrence,
         progress=progress or _silent,
         timeout=timeout,
         inputs={
             "sources": source_digest(project),
-            "network": hls.files[network.name],
+            "network": hls.files[NETWORK],
             "part": target.part,
             "clock_period": target.clock_period,
         },

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
-from fdht_hls.estimate import FAMILIES, Core
+from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
-from fdht_hls.simulated import COSIM, REPORT
 from fdht_hls.weights import LoadableWeights
-from fdht_models.artifacts import canonical_json, digest_of
+from fdht_models.artifacts import canonical_json
+from fdht_models.directories import EXPERIMENT, LOADABLE, REPORT, SCHEDULE, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
-from fdht_models.stages import find_stage
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
+from fdht_overlays.figures import figures_of
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
 from fdht_overlays.open.check import BitstreamFacts, check_bitstream, count_features
@@ -29,7 +30,6 @@ from fdht_overlays.open.flow import (
     FEATURES,
     MOST_DSP,
     PLACE_AND_ROUTE,
-    SCHEDULE,
     STATISTICS,
 )
 from fdht_overlays.open.log import versions_in
@@ -43,7 +43,6 @@ from fdht_overlays.plan.package import (
 )
 from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.record import recorded_outputs
-from fdht_overlays.simulated_overlay import EXPERIMENT
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"
@@ -56,8 +55,9 @@ def collect_open(
     plan: BuildPlan,
     network: QuantizedNetwork,
     work: Path,
-    experiment: Path,
-    directory: Path,
+    origin: Stage | None,
+    cosim: Path,
+    overlay: OverlayDirectory,
     board: Board,
     *,
     allow_timing_failure: bool = False,
@@ -68,8 +68,9 @@ def collect_open(
         plan: of `open_plan`, all of whose steps are done in `work`.
         network: the integers.
         work: the plan's directory.
-        experiment: build/<name>.
-        directory: stage directory to write, `build/<name>/overlay/<board>/open`.
+        origin: the conversion or training that the network is of, if it is there.
+        cosim: what `fdht cosim` may have written.
+        overlay: to write.
         board: the board.
         allow_timing_failure: package what misses its clock, and say so in the manifest.
 
@@ -89,7 +90,8 @@ def collect_open(
     log = work / plan.step(PLACE_AND_ROUTE).log
     placed = read_placed(_read(log), str(log))
     _check_clock(placed, allow_timing_failure)
-    cycles, checked = _cycles(network, schedule, experiment)
+    estimate = Core(network, FAMILIES["zynq7000"], WORD_BYTES).estimate(schedule)
+    cycles, checked = _cycles(network, schedule, estimate, cosim)
     weights = LoadableWeights.of(network, schedule)
     build = _build_facts(plan, network, board, used, placed, checked)
     finished = Finished(
@@ -101,30 +103,25 @@ def collect_open(
         build,
         cycles,
         _versions(plan, work),
-        None if weights is None else canonical_json(weights.to_json()).encode(),
         {
             EXAMINATION: _examination(plan, work, used, facts, placed),
             log.name: _read(log).encode(),
         },
-        *_of_conversion(experiment, network, schedule),
+        _carried(schedule, weights, origin),
+        figures_of(origin, estimate.to_json()),
     )
-    return write_overlay(plan, network, finished, directory)
+    return write_overlay(plan, network, finished, overlay)
 
 
-def _of_conversion(
-    experiment: Path, network: QuantizedNetwork, schedule: Schedule
-) -> tuple[bytes | None, str | None]:
-    """What the conversion, if there was one, says of this network and this schedule.
-
-    Returns:
-        The experiment's file, and the digest of the estimate if it is of this schedule.
-    """
-    hls = find_stage(experiment / "hls", "hls")
-    if hls is None or hls.design_id != f"{network.design_id:016x}":
-        return None, None
-    recipe = hls.file(EXPERIMENT).read_bytes() if hls.holds(EXPERIMENT) else None
-    same = hls.holds(SCHEDULE) and hls.read_json(SCHEDULE) == schedule.to_json()
-    return recipe, digest_of(hls.manifest.get("estimate")) if same else None
+def _carried(
+    schedule: Schedule, weights: LoadableWeights | None, origin: Stage | None
+) -> dict[str, bytes]:
+    found = {SCHEDULE: canonical_json(schedule.to_json()).encode()}
+    if weights is not None:
+        found[LOADABLE] = canonical_json(weights.to_json()).encode()
+    if origin is not None and origin.holds(EXPERIMENT):
+        found[EXPERIMENT] = origin.file(EXPERIMENT).read_bytes()
+    return found
 
 
 def _resources(work: Path, board: Board) -> Resources:
@@ -163,16 +160,15 @@ def _check_clock(placed: Placed, allowed: bool) -> None:
 
 
 def _cycles(
-    network: QuantizedNetwork, schedule: Schedule, experiment: Path
+    network: QuantizedNetwork, schedule: Schedule, estimate: Estimate, cosim: Path
 ) -> tuple[CycleCount, tuple[str, ...]]:
     """Clocks a frame, and what compared the core with the reference."""
     # Verilog of a large core takes a while, which is only worth it where there is a simulation.
-    if (experiment / COSIM / REPORT).is_file():
+    if (cosim / REPORT).is_file():
         verilog = emit_verilog(network, schedule)
-        simulated = simulated_cycles(experiment, hashlib.sha256(verilog.encode()).hexdigest())
+        simulated = simulated_cycles(cosim, hashlib.sha256(verilog.encode()).hexdigest())
         if simulated is not None:
             return simulated, ("fdht cosim",)
-    estimate = Core(network, FAMILIES["zynq7000"], WORD_BYTES).estimate(schedule)
     return CycleCount(estimate.cycles_per_frame, "estimated"), ()
 
 

@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
+from fdht_hls.schedule import check_schedule, load_schedule
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.project import TOP, source_files
 from fdht_hls.vitis.runner import TIMEOUTS
 from fdht_hls.vitis.tool import SPELLINGS
-from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_file, digest_of
+from fdht_models.artifacts import digest_of
+from fdht_models.directories import (
+    LOADABLE,
+    NETWORK,
+    PROJECT,
+    SCHEDULE,
+    ConversionDirectory,
+    network_in,
+)
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.stages import Stage, open_stage
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.plan.needs import Need
 from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
@@ -125,11 +133,11 @@ class Options:
         return tuple(step for step in CORE_STEPS if step != "cosim" or self.cosim)
 
 
-def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
+def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) -> BuildPlan:
     """The plan for a converted experiment.
 
     Args:
-        directory: build/<name>, with what `fdht convert` wrote in `hls/`.
+        conversion: what `fdht convert` wrote.
         board: a real board.
         options: see there.
 
@@ -138,12 +146,11 @@ def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
         ConfigError: the board is simulated.
         ConversionError, ToolError: the Verilog cannot be made.
     """
-    hls = directory / "hls"
-    stage = open_stage(hls, "hls")
-    network = QuantizedNetwork.load(stage.file("network.json"))
-    masters = masters_of(stage.find(WEIGHTS_FILE) is not None)
+    stage = conversion.open()
+    network = network_in(stage)
+    masters = masters_of(stage.holds(LOADABLE))
     design = block_design(board, core_names(options.core, masters), options.clock_mhz)
-    core = _core_files(directory, design, options)
+    core = _core_files(stage, network, design, options)
     scripts = vivado_scripts(
         design, network.name, allow_timing_failure=options.allow_timing_failure
     )
@@ -161,8 +168,8 @@ def _facts(
     return {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
-        "network": hls.files["network.json"],
-        "weights": digest_file(hls.directory / WEIGHTS_FILE) if design.core.loadable else None,
+        "network": hls.files[NETWORK],
+        "weights": hls.files[LOADABLE] if design.core.loadable else None,
         "board": board.name,
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),
@@ -173,18 +180,20 @@ def _facts(
     }
 
 
-def _core_files(directory: Path, design: BlockDesign, options: Options) -> dict[str, bytes]:
+def _core_files(
+    hls: Stage, network: QuantizedNetwork, design: BlockDesign, options: Options
+) -> dict[str, bytes]:
     """Sources of the core, below `core/`."""
     if options.core == "rtl":
         # Not above: Amaranth is an extra.
         from fdht_hls.rtl.emit import emit_verilog
-        from fdht_hls.rtl.stage import load_design
 
-        network, schedule = load_design(directory, None)
+        schedule = load_schedule(hls.file(SCHEDULE))
+        check_schedule(network.recurrence, schedule)
         return {f"core/{TOP}.v": emit_verilog(network, schedule).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
-    open_stage(directory / "hls", "hls").check("project")
-    project = directory / "hls" / "project"
+    hls.check(PROJECT)
+    project = hls.directory / PROJECT
     files = {f"core/{path.relative_to(project)}": _contents(path) for path in source_files(project)}
     scripts = core_scripts(design, options.core_steps)
     return {**files, **{f"core/{name}": text.encode() for name, text in scripts.items()}}

@@ -12,6 +12,7 @@ import fdht
 from fdht_hls.rtl.stage import load_design
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_models.artifacts import new_stage, write_json
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.networks import CLASSIFIERS
@@ -38,13 +39,15 @@ def patient(network: QuantizedNetwork) -> Schedule:
 
 
 def test_schedules_by_preference(trained: Path, network: QuantizedNetwork, tmp_path: Path):
-    assert load_design(trained, None)[1] == default_schedule(network.recurrence)
+    assert load_design(BuildDirectory(trained), None)[1] == default_schedule(network.recurrence)
     (trained / "hls").mkdir()
     network.save(trained / "hls" / "network.json")
     write_json(trained / "hls" / "schedule.json", patient(network).to_json())
-    assert load_design(trained, None)[1] == patient(network)
+    assert load_design(BuildDirectory(trained), None)[1] == patient(network)
     write_json(tmp_path / "own.json", default_schedule(network.recurrence).to_json())
-    assert load_design(trained, tmp_path / "own.json")[1] == default_schedule(network.recurrence)
+    assert load_design(BuildDirectory(trained), tmp_path / "own.json")[1] == default_schedule(
+        network.recurrence
+    )
 
 
 @pytest.mark.parametrize("name", ["network.json", "schedule.json"])
@@ -54,23 +57,23 @@ def test_what_changed_since_the_conversion_is_refused(
     with new_stage(tmp_path / "hls", "hls", {}) as (directory, _):
         network.save(directory / "network.json")
         write_json(directory / "schedule.json", patient(network).to_json())
-    assert load_design(tmp_path, None)[1] == patient(network)
+    assert load_design(BuildDirectory(tmp_path), None)[1] == patient(network)
     with (tmp_path / "hls" / name).open("a") as stream:
         stream.write(" ")
     with pytest.raises(ArtifactError, match=rf"{name}: differs from its digest"):
-        load_design(tmp_path, None)
+        load_design(BuildDirectory(tmp_path), None)
 
 
 def test_a_schedule_of_another_network(trained: Path, network: QuantizedNetwork, tmp_path: Path):
     own = default_schedule(network.recurrence)
     write_json(tmp_path / "other.json", Schedule(own.input[1:], own.hidden).to_json())
     with pytest.raises(ConfigError, match=r"schedule.input: has 2 stages; the network has 3"):
-        load_design(trained, tmp_path / "other.json")
+        load_design(BuildDirectory(trained), tmp_path / "other.json")
 
 
 def test_no_network(tmp_path: Path):
     with pytest.raises(ArtifactError, match=r"network\.json.*run the stage before this one"):
-        load_design(tmp_path, None)
+        load_design(BuildDirectory(tmp_path), None)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from fdht_hls.tuner.stage import DECLARED, TRAINED, network_to_tune, result_json
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_hls.tuner.untrained import network_of, untrained_network
 from fdht_models.artifacts import read_json
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError, NumericError
 from fdht_models.experiment import load_experiment
 from fdht_models.sections import QuantizationSettings
@@ -198,10 +199,10 @@ def test_the_untrained_network_has_the_experiment_s_widths():
 
 def test_a_trained_network_is_preferred(tmp_path):
     recipe = load_experiment("motion")
-    assert network_to_tune(tmp_path, recipe)[1] == DECLARED
+    assert network_to_tune(BuildDirectory(tmp_path).model, recipe)[1] == DECLARED
     (tmp_path / "model").mkdir()
     build_network(SMALL, name="trained").save(tmp_path / "model" / "network.json")
-    network, source = network_to_tune(tmp_path, recipe)
+    network, source = network_to_tune(BuildDirectory(tmp_path).model, recipe)
     assert (network.name, source) == ("trained", TRAINED)
 
 
@@ -210,8 +211,8 @@ def test_a_trained_network_is_preferred(tmp_path):
 
 def test_what_is_written(tmp_path, tuning):
     result = result_json(tuning, DECLARED)
-    written = write_tuning(tmp_path, tuning, result)
-    assert written == tmp_path / "tune" / "pynq-z2"
+    write_tuning(BuildDirectory(tmp_path).tuning("pynq-z2"), tuning, result)
+    written = tmp_path / "tune" / "pynq-z2"
     names = {path.name for path in written.iterdir()}
     assert names == {"schedule.json", "front.json", "front.svg", "estimate.json", "manifest.json"}
     schedule = Schedule.from_json(read_json(written / "schedule.json"))

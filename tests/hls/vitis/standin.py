@@ -14,6 +14,7 @@ import pytest
 from fdht_hls.vitis.project import Target
 from fdht_hls.vitis.runner import Progress, Synthesis, synthesize
 from fdht_models.artifacts import new_stage
+from fdht_models.directories import ConversionDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.vitis.rendered import render
 from tests.models.strategies import build_network
@@ -186,7 +187,9 @@ class StandIn:
         progress: Progress | None = None,
     ) -> Synthesis:
         """Runs steps with a time-out that no test needs."""
-        return synthesize(self.hls, self.synthesis, steps, target, timeout or 60, progress)
+        return synthesize(
+            ConversionDirectory(self.hls), self.synthesis, steps, target, timeout or 60, progress
+        )
 
     def calls(self, step: str) -> list[str]:
         """Commands that the step gave the tool."""

@@ -1,0 +1,65 @@
+"""What training and conversion found out about a design: read where it is built, and carried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from fdht_hls.estimate import load_estimate
+from fdht_hls.proof import load_proof
+from fdht_models.directories import EQUALITY, ESTIMATE, METRICS, StageDirectory
+from fdht_models.errors import ArtifactError
+from fdht_models.metrics import load_metrics
+from fdht_models.stages import Stage
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_overlays.manifest import ClipFacts, Figure, Figures
+
+#: Of a design that was neither trained nor converted where it was built.
+_NOWHERE = "was not there when the overlay was built"
+
+
+def figures_of(origin: Stage | None, estimate: Mapping[str, Any] | None = None) -> Figures:
+    """The figures that belong to a design; what cannot be used is left out, with the reason.
+
+    Args:
+        origin: the conversion that made the design, or else its training; None: neither is there.
+        estimate: of the very core, where it is not that of the conversion.
+    """
+    left_out: dict[str, str] = {}
+
+    def taken(
+        name: str, file: str, kind: Literal["measured", "counted", "estimated"],
+        load: Callable[[Path], Mapping[str, Any]],
+    ) -> Figure | None:  # fmt: skip
+        try:
+            if origin is None:
+                raise ArtifactError(_NOWHERE, field=file)
+            return Figure(kind, f"{file} of {origin.name}/", load(origin.file(file)))
+        except ArtifactError as error:
+            left_out[name] = str(error)
+            return None
+
+    training = taken("training", METRICS, "measured", load_metrics)
+    equality = taken("equality", EQUALITY, "counted", load_proof)
+    if estimate is not None:
+        own = Figure("estimated", "the build of the overlay", estimate)
+        return Figures(training, equality, own, left_out)
+    paced = taken("estimate", ESTIMATE, "estimated", load_estimate)
+    return Figures(training, equality, paced, left_out)
+
+
+def clips_of(network: QuantizedNetwork) -> ClipFacts:
+    """What a network was trained on."""
+    preprocessing = network.preprocessing
+    return ClipFacts(preprocessing.sampling.steps, preprocessing.to_json())
+
+
+def origin_of(design_id: str, *directories: StageDirectory) -> Stage | None:
+    """The first of some directories that is about a design.
+
+    Raises:
+        ArtifactError: one of them is damaged.
+    """
+    found = (directory.find() for directory in directories)
+    return next((stage for stage in found if stage and stage.design_id == design_id), None)

@@ -35,6 +35,6 @@ def test_a_terminal_has_bars(monkeypatch):
 
     for terminal, kind in ((True, Bars), (False, Lines)):
         console = Console(stderr=True, force_terminal=terminal)
-        monkeypatch.setattr(pipeline, "_console", console)
+        monkeypatch.setattr(pipeline, "console", console)
         with bars() as progress:
             assert isinstance(progress, kind)

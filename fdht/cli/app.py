@@ -47,7 +47,7 @@ PANELS = {
     },
     "Run": {
         "run": ("run:run", "Send clips through a board, classify and measure"),
-        "demo": ("run:demo", "All of it once, on the default experiment"),
+        "demo": ("demo:demo", "All of it once, on the default experiment"),
     },
     "Measure": {
         "cosim": ("hardware:cosim", "Simulate the core's Verilog clock by clock"),

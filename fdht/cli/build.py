@@ -151,7 +151,7 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
 def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
     from fdht import pipeline
 
-    directory, fresh = pipeline.build(name, build, board)
+    directory, fresh = pipeline.build_into(pipeline.experiment_directory(name, build), board)
     if as_json:
         emit({"directory": str(directory.path), "fresh": fresh})
     else:

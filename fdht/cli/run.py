@@ -99,17 +99,6 @@ def run(
         print(f"fdht: note: {note}", file=sys.stderr)
 
 
-def demo(
-    build: Build = BUILD,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
-    clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
-) -> None:
-    """The main job on the default experiment: train, convert, prove equal, run, measure."""
-    from fdht import pipeline
-
-    pipeline.demo(build, steps, clips)
-
-
 def weights_file(name: str, build_directory: Path) -> Path:
     """The network whose weights are to be loaded: a file, or what training an experiment gave.
 

@@ -100,7 +100,9 @@ def build(
     from fdht_overlays.plan.vitis import Options
 
     if estimate or all_boards:
-        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        from fdht.cli.estimate import print_estimate
+
+        print_estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
@@ -332,35 +334,6 @@ def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
         f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
         f"then here:  {again}",
     ]
-
-
-def _estimate(
-    experiments: list[str],
-    board: str,
-    estimate: bool,
-    all_boards: bool,
-    plot: Path | None,
-    build: Path,
-    as_json: bool,
-) -> None:
-    from fdht_hls.boards import board_names, get_board
-    from fdht_overlays.whatif import draw, table, what_if, zoo_names
-
-    if not estimate:
-        raise ConfigError(
-            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
-        )
-    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
-    real = [one for one in boards if not one.simulated or not all_boards]
-    rows = what_if(experiments or zoo_names(), real, build)
-    if as_json:
-        emit([row.to_json() for row in rows])
-    else:
-        _console().print(table(rows))
-    if plot is not None:
-        draw(rows, plot)
-        if not as_json:
-            print(plot)
 
 
 def _console() -> Console:

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-
+from fdht_models.console import progress, say
 from fdht_models.directories import EXPERIMENT, BuildDirectory, OverlayDirectory
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.experiment import (
@@ -32,70 +20,6 @@ from fdht_models.records import first_difference
 
 if TYPE_CHECKING:
     from fdht_hls.stage import Conversion
-
-#: Between two lines of progress where there is no terminal.
-_SECONDS_A_LINE = 10.0
-
-console = Console(stderr=True, highlight=False)
-
-
-class Bars:
-    """Progress bars by label, on standard error."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, label: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` (0: unknown) are done."""
-        if label not in self._tasks:
-            self._progress.start()  # not before: with nothing to show it would leave an empty line
-            # Names of files may hold bytes that are no text, and no terminal shows them.
-            text = label.encode("utf-8", "backslashreplace").decode()
-            self._tasks[label] = self._progress.add_task(text, total=total or None)
-        self._progress.update(self._tasks[label], completed=done, total=total or None)
-
-    def close(self) -> None:
-        """Removes the bars."""
-        if self._tasks:
-            self._progress.stop()
-
-
-class Lines:
-    """Progress where there is no terminal, as in a log: a line now and then, on standard error."""
-
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._say, self._clock = say, clock
-        self._last = clock()
-
-    def __call__(self, label: str, done: int, total: int) -> None:
-        """Says that `done` of `total` (0: unknown) are done, unless something was said just now."""
-        now = self._clock()
-        if now - self._last >= _SECONDS_A_LINE:
-            self._last = now
-            self._say(f"{label}: {done}" + (f" of {total}" if total else ""))
-
-
-@contextmanager
-def bars() -> Iterator[Bars | Lines]:
-    """Progress bars for the length of a stage; lines where nobody would see a bar move."""
-    if not console.is_terminal:
-        yield Lines(lambda line: console.print(line, markup=False), time.monotonic)
-        return
-    columns = (
-        # Labels are names of files, which are no markup of ours.
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    # Where nobody watches, bars would leave an empty line before an error's.
-    hidden = not console.is_terminal
-    shown = Bars(Progress(*columns, console=console, transient=True, disable=hidden))
-    try:
-        yield shown
-    finally:
-        shown.close()
 
 
 def experiment_directory(name: str, build: Path) -> BuildDirectory:
@@ -158,10 +82,9 @@ def _note_change(recipe: Experiment, path: Path, name: str) -> None:
             for one in (recipe, trained)
         )
         where = first_difference(given, kept)
-        console.print(
+        say(
             f"note: {name} is not what was trained ({where} differs); what was trained is taken; "
-            "to change that, run fdht train again",
-            markup=False,
+            "to change that, run fdht train again"
         )
 
 
@@ -203,8 +126,8 @@ def convert_into(
     from fdht_hls.stage import convert_stage
 
     settings = {"part": part, "clock_period": clock_period}
-    with bars() as progress:
-        return convert_stage(directory.model, directory.hls, settings, progress, chosen)
+    with progress() as show:
+        return convert_stage(directory.model, directory.hls, settings, show, chosen)
 
 
 def build_into(directory: BuildDirectory, board_name: str) -> tuple[OverlayDirectory, bool]:

@@ -17,6 +17,7 @@ import typer
 import typer.core
 import typer.main
 
+from fdht_models.console import output
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
 
@@ -24,6 +25,8 @@ from fdht_models.interruption import termination_as_interrupt
 USER_ERROR, INTERRUPTED = 2, 130
 #: The largest number that can be asked for.
 _MOST = 2**31 - 1
+#: Columns of the list of commands; wider, eyes lose the line.
+_WIDEST = 100
 #: In the order of the work: a panel's name -> its commands -> where each is, and what it does.
 PANELS = {
     "Prepare": {
@@ -70,7 +73,6 @@ class _Commands(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks like typer's own, which imports Markdown and Pygments and takes twice as long."""
-        from rich.console import Console
         from rich.padding import Padding
         from rich.panel import Panel
         from rich.table import Table
@@ -79,7 +81,8 @@ class _Commands(typer.core.TyperGroup):
         panels = {"Options": [(", ".join(option.opts), option.help) for option in options]}
         for title, commands in PANELS.items():
             panels[title] = [(name, text) for name, (_, text) in commands.items()]
-        console = Console(highlight=False, markup=False)
+        console = output()
+        console.width = min(console.width, _WIDEST)
         for text in (self.get_usage(ctx), self.help):
             console.print(Padding(str(text), (1, 1, 0, 1)))
         console.print()

@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output as console
 
 bench = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Measures, side by side with others."
 )
-
-#: Columns that a wide table needs where nobody says how wide the output may be.
-_WIDTH = 160
 
 
 @bench.command(name="train")
@@ -33,7 +30,7 @@ def bench_train(
     if as_json:
         emit(result)
     else:
-        show(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="formats")
@@ -61,7 +58,7 @@ def bench_formats(
     if as_json:
         emit(result)
     else:
-        show(formats.table(result))
+        console().print(formats.table(result))
     if output is not None:
         formats.write_comparison(result, output, stem)
 
@@ -92,7 +89,7 @@ def bench_widths(
     if as_json:
         emit(result)
     else:
-        show(widths.table(result))
+        console().print(widths.table(result))
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -119,7 +116,7 @@ def bench_decode(
     if as_json:
         emit(result)
     else:
-        _wide_console().print(decode.report(result))
+        console().print(decode.report(result))
 
 
 @bench.command(name="emulation")
@@ -136,7 +133,7 @@ def bench_emulation(
     if as_json:
         emit(result)
     else:
-        show(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="engine")
@@ -164,7 +161,7 @@ def bench_engine(
     if as_json:
         emit(rows)
     else:
-        _wide_console().print(engine.engine_table(rows))
+        console().print(engine.engine_table(rows))
 
 
 @bench.command(name="estimate")
@@ -191,7 +188,7 @@ def bench_estimate(
     if as_json:
         emit(result)
     else:
-        _wide_console().print(estimates.estimate_table(result))
+        console().print(estimates.estimate_table(result))
     if output is not None:
         estimates.write_estimates(result, output)
 
@@ -202,12 +199,6 @@ def _check_output(directory: Path | None, file: str) -> None:
 
     if directory is not None:
         check_place(directory / file)
-
-
-def _wide_console() -> Console:
-    """A pipe has no width; a table cut off there would be of no use."""
-    console = Console(markup=False)
-    return console if console.is_terminal else Console(width=_WIDTH, markup=False)
 
 
 def _tuned(network: Any, board: str, port_bytes: int) -> Any:

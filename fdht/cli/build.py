@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.artifacts import recover
+from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.plan import BuildPlan
-    from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
-
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 70
-#: Columns of tables where standard output is no terminal.
-_WIDTH = 150
 
 
 @dataclass(frozen=True)
@@ -215,7 +207,8 @@ def _open_work(
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
     network, converted = load_design(directory, None)
-    with Console(stderr=True).status("chooses a schedule", spinner="line"):
+    with progress() as show:
+        show("chooses a schedule", 0)
         schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
@@ -293,7 +286,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         told = {"directory": str(overlay.path), "fresh": fresh}
         emit({**told, **summary_json(manifest)})
         return
-    _console().print(summary_table(manifest))
+    output().print(summary_table(manifest))
     print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
@@ -308,7 +301,7 @@ def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
     if asked.results is not None:
         import_results(plan, asked.results, work)
         return
-    with _shown(plan) as show:
+    with progress() as show:
         if asked.host is not None:
             run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
         else:
@@ -334,56 +327,3 @@ def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
         f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
         f"then here:  {again}",
     ]
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False, markup=False)
-    # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
-
-
-class _Steps:
-    """All steps as one bar, with the phase of the one that runs and its last line."""
-
-    def __init__(self, progress: Progress, plan: BuildPlan) -> None:
-        self._progress, self._plan = progress, plan
-        self._task: TaskID | None = None
-
-    def __call__(self, found: StepProgress) -> None:
-        """Shows how far a step is."""
-        names = [step.name for step in self._plan.steps]
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task("", total=len(names), line="")
-        part = max(found.done - 0.5, 0) / found.total if found.total else 0.0
-        label = f"{found.step}{': ' + found.label if found.label else ''}"
-        self._progress.update(
-            self._task,
-            description=label,
-            completed=names.index(found.step) + part,
-            line=found.line.strip()[:_SHOWN],
-        )
-
-    def close(self) -> None:
-        """Removes the bar."""
-        if self._task is not None:
-            self._progress.stop()
-
-
-@contextmanager
-def _shown(plan: BuildPlan) -> Iterator[_Steps]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _Steps(progress, plan)
-    try:
-        yield shown
-    finally:
-        shown.close()

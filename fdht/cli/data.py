@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, complete_experiment
 from fdht.cli.output import emit
+from fdht_models.console import counters, output
 from fdht_models.errors import ConfigError, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fdht_models.data.folders import FolderRequest, Problem
     from fdht_models.data.folders.reporting.overview import Overview, Spread
 
 #: Problems that are listed one by one.
 _SHOWN = 20
-_WIDTH = 120
 _SPLITS = ("train", "test", "all")
 
 
@@ -61,7 +61,6 @@ def data(
     as_json: AsJson = False,
 ) -> None:
     """Shows what a folder of clips holds, what is wrong with it, and what will be made of it."""
-    from fdht_models.data.folders.reporting.bars import Bars
     from fdht_models.data.folders.reporting.contact_sheet import (
         check_sheet,
         choose_clips,
@@ -78,11 +77,7 @@ def data(
         check_sheet(sheet)
     own = {"kind": kind, "pattern": pattern, "inputs": inputs, "full_scale": full_scale}
     request = _request(source, experiment, build, data_root, own)
-    with Bars(True) as bars, ExitStack() as stack:
-
-        def bar(name: str, total: int) -> Callable[[int], None]:
-            return stack.enter_context(bars.bar(name, total))
-
+    with counters() as bar:
         overview = overview_of(request, bar)
         clips = overview.clips_of(None if split == "all" else split)
         damaged: Sequence[Problem] | None = None
@@ -153,9 +148,7 @@ def _of_experiment(name: str, build: Path, root: Path | None) -> FolderRequest:
 def _print(
     overview: Overview, damaged: Sequence[Problem] | None, clips: int, sheet: Path | None
 ) -> None:
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=_WIDTH)
+    console = output()
     request = overview.request
     made = request.preprocessing("test").sampling
     console.print(

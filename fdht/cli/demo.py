@@ -11,6 +11,7 @@ from fdht import pipeline
 from fdht.cli.convert import conversion_lines
 from fdht.cli.options import BUILD, Build
 from fdht.cli.run import MOST_CLIPS, report_lines, run_in
+from fdht_models.console import notes
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.experiment import Experiment, load_experiment
@@ -77,7 +78,7 @@ def encode_demo_video(experiment: Experiment, build_directory: Path) -> Path:
 
 
 def _title(title: str, text: str) -> None:
-    pipeline.console.print(f"\n[bold]{title}[/bold] - {text}")
+    notes().print(f"\n[bold]{title}[/bold] - {text}")
 
 
 def _print(lines: list[str]) -> None:

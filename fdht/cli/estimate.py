@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output
 from fdht_models.errors import ConfigError
 
 
@@ -31,7 +32,7 @@ def print_estimate(
     if as_json:
         emit([row.to_json() for row in rows])
     else:
-        show(table(rows))
+        output().print(table(rows))
     if plot is not None:
         draw(rows, plot)
         if not as_json:

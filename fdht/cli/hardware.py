@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from fdht.cli.options import BUILD, AsJson, Build, Name, PortBits, Schedule, board_option
 from fdht.cli.output import emit
+from fdht_models.console import progress
 from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_hls.vitis.project import Target
-
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 90
 
 
 def synthesize(
@@ -46,8 +40,15 @@ def synthesize(
 
     chosen, target = parse_steps(steps), _target(board)
     directory = experiment_directory(experiment, build)
-    with _steps_shown() as shown:
-        result = run(directory.hls, directory.synthesis, chosen, target, timeout, shown.line)
+    with progress() as show:
+        result = run(
+            directory.hls,
+            directory.synthesis,
+            chosen,
+            target,
+            timeout,
+            lambda step, line: show(step, 0, 0, line),
+        )
     if as_json:
         emit(result.to_json())
         return
@@ -181,45 +182,3 @@ def _target(board: str | None) -> Target | None:
         return None
     found = get_board(board)
     return Target(found.part.name, 1000 / found.clock_mhz)
-
-
-class _StepsShown:
-    """The step that runs, for how long, and the tool's last line, on standard error."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def line(self, step: str, line: str) -> None:
-        """Shows a line of the tool's log."""
-        if step not in self._tasks:
-            for task in self._tasks.values():
-                self._progress.update(task, visible=False)
-            self._progress.start()
-            self._tasks[step] = self._progress.add_task(step, line="starts")
-        if line.strip():
-            self._progress.update(self._tasks[step], line=line.strip()[:_SHOWN])
-
-    def close(self) -> None:
-        """Removes what is shown; stopping what never started would leave an empty line."""
-        if self._tasks:
-            self._progress.stop()
-
-
-@contextmanager
-def _steps_shown() -> Iterator[_StepsShown]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _StepsShown(progress)
-    try:
-        yield shown
-    finally:
-        shown.close()

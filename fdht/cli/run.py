@@ -11,6 +11,7 @@ import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
 from fdht.cli.output import emit
+from fdht_models.console import progress
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -168,12 +169,11 @@ def run_in(
     overlay: OverlayDirectory, runs: Path, settings: RunSettings
 ) -> tuple[Path, dict[str, Any]]:
     """Runs an overlay, with progress for people."""
-    from fdht import pipeline
     from fdht_host.run import run_stage
 
     try:
-        with pipeline.bars() as progress:
-            return run_stage(overlay, runs, settings, progress)
+        with progress() as show:
+            return run_stage(overlay, runs, settings, show)
     except KeyboardInterrupt as interrupt:
         if interrupt.args:
             print(f"fdht: {interrupt}", file=sys.stderr)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output
 from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _folds(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(result)
     else:
-        show(table(result))
+        output().print(table(result))
 
 
 def search(
@@ -94,7 +95,7 @@ def search(
     else:
         from fdht_models.training.rank_search import table
 
-        show(table(result))
+        output().print(table(result))
 
 
 def decompose(
@@ -124,7 +125,7 @@ def decompose(
     if as_json:
         emit(result)
         return
-    show(table(result))
+    output().print(table(result))
     for note in result["notes"]:
         print(f"note: {note}")
     written = directory.decomposition

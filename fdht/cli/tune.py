@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fdht.cli.options import BUILD, AsJson, Build, Name, board_option
 from fdht.cli.output import emit
+from fdht_models.console import output, progress
 
 if TYPE_CHECKING:
     from fdht_hls.estimate import Engine
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import Experiment
 
-#: Columns that a table of designs needs where nobody says how wide the output may be.
-_WIDTH = 110
 #: Seconds for all. The networks of the zoo take up to 50 s.
 _TIME_LIMIT = 900.0
 
@@ -110,7 +108,7 @@ def _tune(
     if as_json:
         emit({**result, "directory": str(written.path)})
         return
-    console = _console()
+    console = output()
     for line in lines(tuning, source):
         console.print(line)
     console.print(front_table(tuning))
@@ -145,7 +143,7 @@ def _explore(
     if as_json:
         emit({**found.to_json(), "directory": str(written.path)})
         return
-    console = _console()
+    console = output()
     for text in found.left_out:
         console.print(f"not considered: {text}")
     console.print(exploration_table(found))
@@ -157,18 +155,8 @@ def _effort(time_limit: float) -> Iterator[Effort]:
     """An effort of so many seconds; where people look on, they see what it does."""
     from fdht_hls.tuner.effort import Effort
 
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield Effort(time_limit)
-        return
-    with console.status("") as status:
-        yield Effort(time_limit, status.update)
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False, markup=False)
-    # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
+    with progress() as show:
+        yield Effort(time_limit, lambda text: show("schedules", 0, 0, text))
 
 
 def board_budget(

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from fdht_hls.process import run_logged
 from fdht_hls.vitis.project import only_run, unwritable
 from fdht_models.arguments import seconds
+from fdht_models.console import Show, silent
 from fdht_models.errors import ToolError
 from fdht_overlays.plan.checking import check_step
 from fdht_overlays.plan.needs import find, resolved, step_environment
 from fdht_overlays.plan.plan import LOGS, BuildPlan, Step
 from fdht_overlays.plan.record import all_outputs, forget, is_done, record
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a step is.
-
-    Args:
-        step: its name.
-        label: the phase of its log; empty where it tells none.
-        done: phases that began.
-        total: phases in all.
-        line: the last line of the log.
-    """
-
-    step: str
-    label: str
-    done: int
-    total: int
-    line: str
-
-
-Show = Callable[[Progress], None]
 
 
 class Phases:
@@ -51,10 +29,18 @@ class Phases:
         for index, phase in enumerate(self._step.phases):
             # Phases do not go back: a later step of the tool may print an earlier one's words.
             if index >= self._done and phase.text in text:
-                self._done, self._label = index + 1, phase.label
+                self._done, self._label = index + 1, f"{phase.label}: "
                 break
-        total = len(self._step.phases)
-        self._show(Progress(self._step.name, self._label, self._done, total, text))
+        self._tell(f"{self._label}{text.strip()}")
+
+    def end(self) -> None:
+        """Shows that the step is done."""
+        self._done = len(self._step.phases) + 1
+        self._tell("")
+
+    def _tell(self, text: str) -> None:
+        # What is before the first phase is one, too.
+        self._show(self._step.name, self._done, len(self._step.phases) + 1, text)
 
 
 def run_plan(
@@ -89,8 +75,10 @@ def run_plan(
                 continue
             forget(step, directory)
             patience = step.timeout if allowed is None else allowed
-            _run_step(step, directory, show or _silent, patience, environment, lock)
+            phases = Phases(step, show or silent)
+            _run_step(step, directory, phases, patience, environment, lock)
             record(plan, step, directory)
+            phases.end()
             fresh.append(step.name)
     return fresh
 
@@ -123,13 +111,12 @@ def _refuse_what_is_missing(
 def _run_step(
     step: Step,
     directory: Path,
-    show: Show,
+    phases: Phases,
     timeout: float,
     environment: Mapping[str, str],
     lock: int,
 ) -> None:
     log = directory / step.log
-    phases = Phases(step, show)
     try:
         (directory / LOGS).mkdir(parents=True, exist_ok=True)
         command = ("sh", step.script)
@@ -142,7 +129,3 @@ def _run_step(
         raise ToolError(error.problem, field=f"step {step.name}", remedy=error.remedy) from error
     check_step(step, text, code, str(log))
     all_outputs(step, directory)
-
-
-def _silent(progress: Progress) -> None:
-    pass

@@ -183,7 +183,7 @@ def test_a_full_disk_is_said(tmp_path, plan):
 
 def test_phases_of_a_log_are_followed_and_never_go_back(plan):
     seen = []
-    phases = Phases(plan.step("implementation"), seen.append)
+    phases = Phases(plan.step("implementation"), lambda *told: seen.append(told))
     for line in (
         "Command: place_design",
         "Starting Logic Optimization Task",
@@ -193,10 +193,12 @@ def test_phases_of_a_log_are_followed_and_never_go_back(plan):
         "Starting Routing Task",
     ):
         phases.line(line)
-    assert [(one.label, one.done) for one in seen] == [
-        ("", 0), ("optimising", 1), ("placing", 2), ("placing", 2), ("placing", 2), ("routing", 3)
+    phases.end()
+    assert [done for _, done, _, _ in seen] == [0, 1, 2, 2, 2, 3, 5]
+    assert {(step, total) for step, _, total, _ in seen} == {("implementation", 5)}
+    assert [text for _, _, _, text in seen[-3:]] == [
+        "placing: Starting Logic Optimization Task", "routing: Starting Routing Task", ""
     ]  # fmt: skip
-    assert seen[0].total == 4 and seen[-1].line == "Starting Routing Task"
 
 
 # --- licences ------------------------------------------------------------------------------------

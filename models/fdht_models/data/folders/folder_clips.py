@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from fdht_models.artifacts import digest_of
+from fdht_models.console import counters
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.split_files import make_split, read_split
 from fdht_models.data.folders.decoding.split_plan import Job
 from fdht_models.data.folders.listing import Clip, FolderReport, Listing, Problem
 from fdht_models.data.folders.own.clip_files import Bar, files_of_clip
-from fdht_models.data.folders.reporting.bars import Bars
 from fdht_models.data.folders.reporting.file_facts import (
     count_short,
     describe_files,
@@ -68,15 +67,15 @@ def load_folder(
         DataError: the folder holds no clips, or too many that cannot be read.
         ArtifactError: the cache cannot be written, or the disk is too small for it.
     """
-    with Bars(progress) as bars:
+    with counters(progress) as bar:
         index = FileIndex(Path(cache) / "files.json")
-        job = _job(request, split, Path(cache), index, bars)
+        job = _job(request, split, Path(cache), index, bar)
         told: list[str] = []
 
         def foresee(clips: Sequence[Clip]) -> None:
-            told.extend(_foresee(job, clips, bars))
+            told.extend(_foresee(job, clips, bar))
 
-        directory = make_split(job, index, bars, workers, foresee)
+        directory = make_split(job, index, bar, workers, foresee)
     clips, kept = read_split(directory, job)
     check_share(job.request, job.listing, kept.undecodable)
     report = write_report(job, clips.labels, kept)
@@ -86,7 +85,7 @@ def load_folder(
     return clips, report
 
 
-def _foresee(job: Job, clips: Sequence[Clip], bars: Bars) -> list[str]:
+def _foresee(job: Job, clips: Sequence[Clip], bar: Bar) -> list[str]:
     """Tells what own clips will come to before they are decoded, which may take long.
 
     Raises:
@@ -95,8 +94,8 @@ def _foresee(job: Job, clips: Sequence[Clip], bars: Bars) -> list[str]:
     request = job.request
     if request.name != OWN:
         return []
-    with bars.bar("looking at files", len({clip.path for clip in clips})) as tick:
-        facts = describe_files(request, [clip.path for clip in clips], tick)
+    tick = bar("looking at files", len({clip.path for clip in clips}))
+    facts = describe_files(request, [clip.path for clip in clips], tick)
     problems = unusable(request, clips, facts)
     check_share(request, job.listing, problems)
     lost = {problem.path for problem in problems}
@@ -118,9 +117,9 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
         DataError: the folder holds no clips, or none that can be read.
         ArtifactError: the cache cannot be written.
     """
-    with Bars(progress) as bars:
+    with counters(progress) as bar:
         index = FileIndex(Path(cache) / "files.json")
-        return digest_of(_job(request, split, Path(cache), index, bars).inputs)
+        return digest_of(_job(request, split, Path(cache), index, bar).inputs)
 
 
 def list_folder(
@@ -159,19 +158,16 @@ def list_classes(
     return replace(listing, classes=classes, clips=clips, notes=notes)
 
 
-def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bars: Bars) -> Job:
+def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bar: Bar) -> Job:
     request = request.complete()
     if split not in SPLITS:
         raise ConfigError(
             "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
         )
-    with ExitStack() as stack:
-        listing = list_classes(
-            request, lambda name, total: stack.enter_context(bars.bar(name, total))
-        )
+    listing = list_classes(request, bar)
     check_share(request, listing, ())
     splits = assign_splits(listing, request)
-    listing, splits, digests = _read_files(request, listing, splits, index, bars)
+    listing, splits, digests = _read_files(request, listing, splits, index, bar)
     return Job(request, listing, splits, split, digests, cache)
 
 
@@ -196,14 +192,13 @@ def _digest(files: list[Path] | OSError, digests: Mapping[Path, str | OSError]) 
 
 
 def _read_files(
-    request: FolderRequest, listing: Listing, splits: Sequence[str], index: FileIndex, bars: Bars
+    request: FolderRequest, listing: Listing, splits: Sequence[str], index: FileIndex, bar: Bar
 ) -> tuple[Listing, tuple[str, ...], dict[str, str]]:
     """Digests all files; clips whose file cannot be read leave the listing."""
     paths = sorted({clip.path for clip in listing.clips})
     files = {path: _files(listing.root, path) for path in paths}
     every = [file for found in files.values() if not isinstance(found, OSError) for file in found]
-    with bars.bar("reading files", len(every)) as tick:
-        found = index.digests(every, tick)
+    found = index.digests(every, bar("reading files", len(every)))
     digests: dict[str, str] = {}
     skipped = list(listing.skipped)
     for path in paths:

@@ -25,7 +25,7 @@ from fdht_models.data.folders.decoding.shards import (
 )
 from fdht_models.data.folders.decoding.split_plan import Job, Places
 from fdht_models.data.folders.listing import Clip, Kept, Problem
-from fdht_models.data.folders.reporting.bars import Bars
+from fdht_models.data.folders.own.clip_files import Bar
 from fdht_models.data.folders.reporting.split_report import check_share, refusal
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import ArtifactError
@@ -45,7 +45,7 @@ def split_directory(job: Job, inputs: Mapping[str, Any]) -> Path:
 def make_split(
     job: Job,
     index: FileIndex,
-    bars: Bars,
+    bar: Bar,
     workers: int | None,
     foresee: Callable[[Sequence[Clip]], None] = lambda _: None,
 ) -> Path:
@@ -54,7 +54,7 @@ def make_split(
     Args:
         job: the split.
         index: of digests.
-        bars: where progress is shown.
+        bar: makes a bar of progress.
         workers: see `load_folder`.
         foresee: called with the clips that will be decoded, if there are any.
 
@@ -72,17 +72,15 @@ def make_split(
     if missing:
         foresee([clip for shard in missing for clip in shard.clips])
     name = job.request.name
-    with bars.bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing)) as tick:
-        decode_shards(job.request, missing, workers, tick)
+    tick = bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing))
+    decode_shards(job.request, missing, workers, tick)
     places, steps, short, undecodable, damaged = _outcome(shards)
     check_share(job.request, job.listing, undecodable)
     samples = job.samples(places)
     if not samples:
         raise refusal(job.request, f"no clip of the {job.split} split can be decoded", undecodable)
-    with (
-        bars.bar(f"{name}: {job.split} clips", len(samples)) as tick,
-        new_stage(directory, _STAGE, inputs) as (temporary, _),
-    ):
+    tick = bar(f"{name}: {job.split} clips", len(samples))
+    with new_stage(directory, _STAGE, inputs) as (temporary, _):
         with (temporary / _FRAMES).open("wb") as stream:
             for block in _blocks(job.request, samples, places):
                 stream.write(block.data)

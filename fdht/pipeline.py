@@ -59,9 +59,8 @@ def _load(name: str, build: Path) -> Experiment:
             f"there is no such experiment, and '{build}' holds no build of that name",
             field="experiment",
             value=name,
-            remedy=near_matches(name, alike)
-            if alike
-            else "choose one of fdht zoo, give a .toml file, or say with --build where it is",
+            remedy=(near_matches(name, alike) if alike else "choose one of fdht zoo")
+            + " (or give a .toml file, or say with --build where it was built)",
         )
     return load_experiment(name)
 

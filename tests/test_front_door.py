@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.markup import render
 from typer.main import get_command
 
 import fdht
+from fdht import pipeline
 from fdht.cli import app as front
 from fdht_hls.boards import board_names
-from fdht_models.experiment import experiment_names
+from fdht_models.experiment import ZOO, experiment_names, load_experiment
 
 CLI = Path(front.__file__).parent
 COMMANDS = [name for panel in front.PANELS.values() for name in panel]
@@ -100,6 +102,57 @@ def test_an_option_that_several_commands_have_means_the_same() -> None:
                 shared.setdefault(option, set()).add(text)
     assert len(shared) == 6
     assert {option: len(texts) for option, texts in shared.items()} == dict.fromkeys(shared, 1)
+
+
+def test_help_is_shown_as_it_is_written() -> None:
+    """Typer takes square brackets for markup of rich, and leaves them out."""
+    for name in COMMANDS:
+        for command, option, text in options_of(name):
+            assert render(text or "").plain == (text or ""), (command, option)
+
+
+def test_help_of_long_commands_is_in_panels(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, panels in {"run": 2, "build": 4}.items():
+        found = front._load(name)
+        own = {one.rich_help_panel for one in found.params if one.rich_help_panel}
+        assert len(own) == panels
+        assert fdht.main([name, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert all(f"─ {panel} ─" in said for panel in own)
+        assert "…" not in said
+
+
+def test_an_experiment_is_found_by_name_by_file_or_as_it_was_trained(tmp_path: Path) -> None:
+    shipped = load_experiment("motion")
+    trained = {**shipped.to_json(), "name": "mine"}
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "experiment.json").write_text(json.dumps(trained))
+    assert pipeline.experiment_of("mine", tmp_path).to_json() == trained
+    assert pipeline.experiment_directory("mine", tmp_path).path == tmp_path / "mine"
+    assert pipeline.experiment_of("motion", tmp_path) == shipped
+    (tmp_path / "mine.toml").write_text((ZOO / "watch.toml").read_text())
+    found = pipeline.experiment_of(str(tmp_path / "mine.toml"), tmp_path)
+    assert (found.name, found.data) == ("mine", load_experiment("watch").data)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "bespoke"], ["train", "bespoke"], ["data", "bespoke"], ["search", "bespoke"]],
+)
+def test_a_build_that_is_elsewhere_is_told_of(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there" / "bespoke" / "model").mkdir(parents=True)
+    given = ["--space", "space.toml"] if arguments[0] == "search" else []
+    elsewhere = tmp_path / "here"
+    assert fdht.main([*arguments, *given, "--build", str(elsewhere)]) == 2
+    said = capsys.readouterr().err
+    assert f"'{elsewhere}' holds no build of that name; choose one of fdht zoo" in said
+    assert "say with --build where it was built" in said and said.count("\n") == 1
+    assert fdht.main([arguments[0], "bespok", *given, "--build", str(tmp_path / "there")]) == 2
+    assert "did you mean 'bespoke'?" in capsys.readouterr().err
+    assert fdht.main([arguments[0], "moton", *given, "--build", str(elsewhere)]) == 2
+    assert "did you mean 'motion'" in capsys.readouterr().err
 
 
 def test_shared_options_are_spelled_in_one_module() -> None:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from fdht_overlays.plan.vitis import Options
 
 
+#: Panels of options in the command's help.
+_REAL, _CLOCK = "Real boards", "Clock of a real board"
+_ELSEWHERE, _ESTIMATE = "On another machine", "Estimates"
+
+
 @dataclass(frozen=True)
 class _Asked:
     """Where a real board's overlay is built, and how long that may take."""
@@ -46,41 +51,74 @@ def build(
     flow: Annotated[
         str | None,
         typer.Option(
-            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+            metavar="vitis|open",
+            rich_help_panel=_REAL,
+            help="AMD's tools, or open ones: for PYNQ-Z1 and Z2, experimental.",
         ),
     ] = None,
     core: Annotated[
         str | None,
         typer.Option(
-            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
-            "which --flow open always takes."
+            metavar="hls|rtl",
+            rich_help_panel=_REAL,
+            help="C++ through Vitis HLS (by default), or the project's own Verilog, which "
+            "--flow open always takes.",
         ),
     ] = None,
-    clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
+    clock: Annotated[
+        float | None, typer.Option(rich_help_panel=_CLOCK, help="MHz, in place of the board's.")
+    ] = None,
     cosim: Annotated[
-        bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
+        bool,
+        typer.Option(
+            rich_help_panel=_REAL, help="Simulate the Verilog of Vitis HLS; may take hours."
+        ),
     ] = True,
     allow_timing_failure: Annotated[
-        bool, typer.Option("--allow-timing-failure", help="Package what misses its clock.")
+        bool,
+        typer.Option(
+            "--allow-timing-failure",
+            rich_help_panel=_CLOCK,
+            help="Package what misses its clock.",
+        ),
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=1.0, rich_help_panel=_REAL, help="Seconds a step; with --host, in all."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER@HOST:PORT",
+            rich_help_panel=_ELSEWHERE,
+            help="Build there over SSH; user and port may be left out.",
+        ),
+    ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="Only write the plan here (.tar.gz), to build elsewhere.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE, help="Only write the plan here (.tar.gz), to build there."
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--import", help="Take the results of such a build.")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Build over SSH on [user@]host[:port].")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=1.0, help="Seconds a step; with --host, in all.")
+        Path | None,
+        typer.Option(
+            "--import", rich_help_panel=_ELSEWHERE, help="Take the results of such a build."
+        ),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Build nothing: what would fit, and how fast.")
+        bool,
+        typer.Option(
+            "--estimate",
+            rich_help_panel=_ESTIMATE,
+            help="Build nothing: what would fit, and how fast.",
+        ),
     ] = False,
     all_boards: Annotated[
-        bool, typer.Option("--all-boards", help="With --estimate: all boards.")
+        bool, typer.Option("--all-boards", rich_help_panel=_ESTIMATE, help="For all boards.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
+        Path | None, typer.Option(rich_help_panel=_ESTIMATE, help="Draw it here (.svg, .png).")
     ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,

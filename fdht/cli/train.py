@@ -80,7 +80,7 @@ def _folds(result: dict[str, Any], as_json: bool) -> None:
 
 def search(
     experiment: Name,
-    space: Annotated[Path, typer.Option(help="File with [search], [goals] and [budget].")],
+    space: Annotated[Path, typer.Option(help="File with tables search, goals and budget.")],
     trials: Annotated[int, typer.Option(min=1, help="Of all machines that share the study.")] = 30,
     storage: Annotated[str | None, typer.Option(help="URL of a database to share.")] = None,
     build: Build = BUILD,

@@ -135,23 +135,20 @@ def test_an_experiment_is_found_by_name_by_file_or_as_it_was_trained(tmp_path: P
     assert (found.name, found.data) == ("mine", load_experiment("watch").data)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["run", "bespoke"], ["train", "bespoke"], ["data", "bespoke"], ["search", "bespoke"]],
-)
+@pytest.mark.parametrize("command", ["run", "train", "data", "search"])
 def test_a_build_that_is_elsewhere_is_told_of(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "there" / "bespoke" / "model").mkdir(parents=True)
-    given = ["--space", "space.toml"] if arguments[0] == "search" else []
+    given = ["--space", "space.toml"] if command == "search" else []
     elsewhere = tmp_path / "here"
-    assert fdht.main([*arguments, *given, "--build", str(elsewhere)]) == 2
+    assert fdht.main([command, "bespoke", *given, "--build", str(elsewhere)]) == 2
     said = capsys.readouterr().err
     assert f"'{elsewhere}' holds no build of that name; choose one of fdht zoo" in said
     assert "say with --build where it was built" in said and said.count("\n") == 1
-    assert fdht.main([arguments[0], "bespok", *given, "--build", str(tmp_path / "there")]) == 2
+    assert fdht.main([command, "bespok", *given, "--build", str(tmp_path / "there")]) == 2
     assert "did you mean 'bespoke'?" in capsys.readouterr().err
-    assert fdht.main([arguments[0], "moton", *given, "--build", str(elsewhere)]) == 2
+    assert fdht.main([command, "moton", *given, "--build", str(elsewhere)]) == 2
     assert "did you mean 'motion'" in capsys.readouterr().err
 
 
@@ -262,3 +259,23 @@ def test_modules_of_the_front_door_do_not_import_each_other_in_circles() -> None
 def test_no_module_is_longer_than_can_be_read() -> None:
     for name, path in modules_of_the_front_door().items():
         assert len(path.read_text().splitlines()) <= 400, name
+
+
+def test_a_wheel_installs_five_packages_and_no_loose_modules() -> None:
+    pytest.importorskip("setuptools")
+    code = (
+        "import json; from setuptools import Distribution as D; d = D(); d.parse_config_files(); "
+        "d.set_defaults(); print(json.dumps([d.packages, d.py_modules, d.entry_points]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=CLI.parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    packages, loose, entries = json.loads(done.stdout)
+    five = ["fdht", "fdht_hls", "fdht_host", "fdht_models", "fdht_overlays"]
+    assert sorted(name for name in packages if "." not in name) == five
+    assert "fdht.cli" in packages and not loose
+    assert entries["console_scripts"] == ["fdht = fdht:main"]

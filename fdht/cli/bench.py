@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output as console
 
 bench = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Measures, side by side with others."
@@ -29,7 +30,7 @@ def bench_train(
     if as_json:
         emit(result)
     else:
-        show(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="formats")
@@ -57,7 +58,7 @@ def bench_formats(
     if as_json:
         emit(result)
     else:
-        show(formats.table(result))
+        console().print(formats.table(result))
     if output is not None:
         formats.write_comparison(result, output, stem)
 
@@ -88,7 +89,7 @@ def bench_widths(
     if as_json:
         emit(result)
     else:
-        show(widths.table(result))
+        console().print(widths.table(result))
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -115,7 +116,7 @@ def bench_decode(
     if as_json:
         emit(result)
     else:
-        show(decode.report(result))
+        console().print(decode.report(result))
 
 
 @bench.command(name="emulation")
@@ -132,7 +133,7 @@ def bench_emulation(
     if as_json:
         emit(result)
     else:
-        show(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="engine")
@@ -160,7 +161,7 @@ def bench_engine(
     if as_json:
         emit(rows)
     else:
-        show(engine.engine_table(rows))
+        console().print(engine.engine_table(rows))
 
 
 @bench.command(name="estimate")
@@ -187,7 +188,7 @@ def bench_estimate(
     if as_json:
         emit(result)
     else:
-        show(estimates.estimate_table(result))
+        console().print(estimates.estimate_table(result))
     if output is not None:
         estimates.write_estimates(result, output)
 

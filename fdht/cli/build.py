@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
 from fdht_models.artifacts import recover
-from fdht_models.console import progress
+from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from fdht_hls.flow.running import Shared
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.vitis import Options
+
+
+#: Panels of options in the command's help.
+_REAL, _CLOCK = "Real boards", "Clock of a real board"
+_ELSEWHERE, _ESTIMATE = "On another machine", "Estimates"
 
 
 @dataclass(frozen=True)
@@ -47,41 +52,74 @@ def build(
     flow: Annotated[
         str | None,
         typer.Option(
-            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+            metavar="vitis|open",
+            rich_help_panel=_REAL,
+            help="AMD's tools, or open ones: for PYNQ-Z1 and Z2, experimental.",
         ),
     ] = None,
     core: Annotated[
         str | None,
         typer.Option(
-            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
-            "which --flow open always takes."
+            metavar="hls|rtl",
+            rich_help_panel=_REAL,
+            help="C++ through Vitis HLS (by default), or the project's own Verilog, which "
+            "--flow open always takes.",
         ),
     ] = None,
-    clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
+    clock: Annotated[
+        float | None, typer.Option(rich_help_panel=_CLOCK, help="MHz, in place of the board's.")
+    ] = None,
     cosim: Annotated[
-        bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
+        bool,
+        typer.Option(
+            rich_help_panel=_REAL, help="Simulate the Verilog of Vitis HLS; may take hours."
+        ),
     ] = True,
     allow_timing_failure: Annotated[
-        bool, typer.Option("--allow-timing-failure", help="Package what misses its clock.")
+        bool,
+        typer.Option(
+            "--allow-timing-failure",
+            rich_help_panel=_CLOCK,
+            help="Package what misses its clock.",
+        ),
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=1.0, rich_help_panel=_REAL, help="Seconds a step; with --host, in all."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER@HOST:PORT",
+            rich_help_panel=_ELSEWHERE,
+            help="Build there over SSH; user and port may be left out.",
+        ),
+    ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="Only write the plan here (.tar.gz), to build elsewhere.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE, help="Only write the plan here (.tar.gz), to build there."
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--import", help="Take the results of such a build.")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Build over SSH on [user@]host[:port].")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=1.0, help="Seconds a step; with --host, in all.")
+        Path | None,
+        typer.Option(
+            "--import", rich_help_panel=_ELSEWHERE, help="Take the results of such a build."
+        ),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Build nothing: what would fit, and how fast.")
+        bool,
+        typer.Option(
+            "--estimate",
+            rich_help_panel=_ESTIMATE,
+            help="Build nothing: what would fit, and how fast.",
+        ),
     ] = False,
     all_boards: Annotated[
-        bool, typer.Option("--all-boards", help="With --estimate: all boards.")
+        bool, typer.Option("--all-boards", rich_help_panel=_ESTIMATE, help="For all boards.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
+        Path | None, typer.Option(rich_help_panel=_ESTIMATE, help="Draw it here (.svg, .png).")
     ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,
@@ -93,7 +131,9 @@ def build(
     from fdht_overlays.plan.vitis import Options
 
     if estimate or all_boards:
-        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        from fdht.cli.estimate import print_estimate
+
+        print_estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
@@ -144,7 +184,7 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
 def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
     from fdht import pipeline
 
-    directory, fresh = pipeline.build(name, build, board)
+    directory, fresh = pipeline.build_into(pipeline.experiment_directory(name, build), board)
     if as_json:
         emit({"directory": str(directory.path), "fresh": fresh})
     else:
@@ -288,7 +328,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         told = {"directory": str(overlay.path), "fresh": fresh}
         emit({**told, **summary_json(manifest)})
         return
-    show(summary_table(manifest))
+    output().print(summary_table(manifest))
     print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
@@ -329,32 +369,3 @@ def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
         f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
         f"then here:  {again}",
     ]
-
-
-def _estimate(
-    experiments: list[str],
-    board: str,
-    estimate: bool,
-    all_boards: bool,
-    plot: Path | None,
-    build: Path,
-    as_json: bool,
-) -> None:
-    from fdht_hls.boards import board_names, get_board
-    from fdht_overlays.whatif import draw, table, what_if, zoo_names
-
-    if not estimate:
-        raise ConfigError(
-            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
-        )
-    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
-    real = [one for one in boards if not one.simulated or not all_boards]
-    rows = what_if(experiments or zoo_names(), real, build)
-    if as_json:
-        emit([row.to_json() for row in rows])
-    else:
-        show(table(rows))
-    if plot is not None:
-        draw(rows, plot)
-        if not as_json:
-            print(plot)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fdht.cli.options import BUILD, AsJson, Build, ClockPeriod, Name, Part, schedule_option
 from fdht.cli.output import emit
+
+if TYPE_CHECKING:
+    from fdht_hls.stage import Conversion
 
 
 def convert(
@@ -22,9 +25,30 @@ def convert(
     """Converts through hls4ml, compiles the C simulation and proves equality."""
     from fdht import pipeline
 
-    conversion = pipeline.convert(experiment, build, part, clock_period, schedule)
+    directory = pipeline.experiment_directory(experiment, build)
+    conversion = pipeline.convert_into(directory, part, clock_period, schedule)
     if as_json:
         emit(conversion.to_json())
     else:
-        for line in pipeline.conversion_lines(conversion):
+        for line in conversion_lines(conversion):
             print(line)
+
+
+def conversion_lines(conversion: Conversion) -> list[str]:
+    """Equality and estimate for people."""
+    equality, estimate = conversion.equality, conversion.estimate
+    pairs = {
+        "keras_reference": "Keras = integer reference",
+        "reference_csim_exact": "reference = C simulation (ap_int)",
+        "reference_csim": "reference = C simulation (native)",
+    }
+    lines = [
+        f"{text:<36}{equality[key]['compared']:>7} integers, "
+        f"{equality[key]['mismatches']} mismatches  counted"
+        for key, text in pairs.items()
+    ]
+    lines.append(
+        f"{estimate['cycles_per_frame']} cycles a frame, limited by {estimate['limited_by']}; "
+        f"{estimate['fill_latency_cycles']} from the last word to the result  estimated"
+    )
+    return lines

@@ -170,11 +170,12 @@ def board_budget(
     """
     from dataclasses import replace
 
+    from fdht_overlays.budget import budget_of
+
     from fdht_hls.boards import get_board
     from fdht_hls.tuner.budget import parse_shares
     from fdht_models.errors import ConfigError
     from fdht_models.tensor.quantized import WORD_BYTES
-    from fdht_overlays.budget import budget_of
 
     found = get_board(board)
     widest = found.port.width_bits // 8

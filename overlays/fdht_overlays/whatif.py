@@ -20,6 +20,7 @@ from fdht_hls.engine import PortPlan, design_engine
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
+from fdht_hls.tuner.budget import board_budget as budget_of
 from fdht_hls.tuner.stage import network_to_tune
 from fdht_models.artifacts import write_bytes
 from fdht_models.directories import BuildDirectory
@@ -27,7 +28,6 @@ from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.zoo import rows as zoo_rows
-from fdht_overlays.budget import budget_of
 
 #: Slowest pace that is tried, as a multiple of the port's.
 _SLOWEST = 64

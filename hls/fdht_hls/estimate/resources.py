@@ -14,13 +14,13 @@ class Resources:
 
     Args:
         lut: 6-input look-up tables, those used as memory included.
-        ff: flip-flops.
+        ff: flip-flops; None where they are not known, as of the core in RTL.
         dsp: DSP48 slices.
         bram18: block RAMs of 18 kbit; two of them are a RAMB36.
     """
 
     lut: int = 0
-    ff: int = 0
+    ff: int | None = 0
     dsp: int = 0
     bram18: int = 0
 
@@ -30,12 +30,12 @@ class Resources:
         return self.bram18 / 2
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(
-            *(getattr(self, entry.name) + getattr(other, entry.name) for entry in fields(self))
-        )
+        pairs = ((getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+        return Resources(*(None if None in pair else sum(pair) for pair in pairs))
 
     def __mul__(self, count: int) -> Resources:
-        return Resources(*(getattr(self, entry.name) * count for entry in fields(self)))
+        own = (getattr(self, one.name) for one in fields(self))
+        return Resources(*(None if one is None else one * count for one in own))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object in the units of a device's data sheet: block RAM in RAMB36."""

@@ -9,10 +9,10 @@ from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import SHARES, Budget
+from fdht_hls.tuner.budget import board_budget as budget_of
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.budget import budget_of
 from fdht_overlays.open.flow import CLOCK_MHZ, MOST_DSP
 
 #: Part of the device's LUTs, by the estimate. Designs of the default experiment with as much and

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,27 +205,53 @@ def search(
     return run_search(experiment, directory, found, trials, storage=storage)
 
 
-def convert(
-    name: str, build: Path, part: str, clock_period: float, schedule: Path | None = None
-) -> Conversion:
-    """The command `fdht convert`."""
-    return convert_into(experiment_directory(name, build), part, clock_period, schedule)
-
-
 def convert_into(
-    directory: Path, part: str, clock_period: float, schedule: Path | None = None
+    directory: Path,
+    schedule: Path | None = None,
+    board: str | None = None,
+    part: str | None = None,
+    clock_period: float | None = None,
 ) -> Conversion:
-    """Converts `directory`/model into `directory`/hls, with the parallelism in a file if given."""
+    """Converts `directory`/model into `directory`/hls, and warns of what does not fit its board.
+
+    Args:
+        directory: build/<name>.
+        schedule: file with the parallelism; None: planned for the board.
+        board: its name; see `fdht_hls.boards.board_of`.
+        part: in place of the board's.
+        clock_period: in place of the board's, in nanoseconds.
+    """
+    from fdht_hls.boards import board_of
     from fdht_hls.schedule import load_schedule
+    from fdht_hls.tuner.budget import board_budget
     from fdht_models.training.options import check_output
 
     chosen = None if schedule is None else load_schedule(schedule)
     check_output(directory / "hls")
     from fdht_hls.stage import convert_stage
 
-    settings = {"part": part, "clock_period": clock_period}
+    found = board_of(board, part)
+    period = clock_period or 1000 / found.clock_mhz
+    settings = {"part": part or found.part.name, "clock_period": period}
+    budget = replace(board_budget(found), clock_mhz=1000 / period)
     with bars() as progress:
-        return convert_stage(directory / "model", directory / "hls", settings, progress, chosen)
+        conversion = convert_stage(
+            directory / "model", directory / "hls", settings, progress, chosen, budget
+        )
+    if not conversion.plan["fits"]:
+        _console.print(too_large_line(directory.name, conversion.plan), markup=False)
+    return conversion
+
+
+def too_large_line(name: str, plan: Mapping[str, Any]) -> str:
+    """What a design takes too much of, and what would fit, as one line."""
+    whose = "the smallest design" if plan["chosen_by"] == "planner" else "the given schedule"
+    board = plan["budget"]["board"]
+    taken = ", ".join(plan["lacking"])
+    return (
+        f"warning: {name} does not fit {board}: {whose} is estimated to take {taken} that a design "
+        f"may take; would fit: {plan['would_fit']}"
+    )
 
 
 def build(name: str, build_directory: Path, board: str) -> tuple[Path, bool]:
@@ -255,7 +282,7 @@ def demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]
     metrics = train(experiment, directory, start="checkpoint", steps=steps)
     _print(accuracy_lines(metrics["accuracy"]))
     _title("2. Convert", "through hls4ml to HLS C++; C simulation; proof of equality")
-    conversion = convert_into(directory, "xc7z020clg400-1", 10.0)
+    conversion = convert_into(directory)
     _print(conversion_lines(conversion))
     _title("3. Build", "the overlay of a simulated PYNQ-Z2")
     overlay, _ = build_into(directory, "sim")
@@ -300,6 +327,15 @@ def conversion_lines(conversion: Conversion) -> list[str]:
         f"{equality[key]['mismatches']} mismatches  counted"
         for key, text in pairs.items()
     ]
+    plan = conversion.plan
+    used = ", ".join(
+        f"{part:.0%} {name.upper()}" for name, part in plan["used"].items() if part is not None
+    )
+    whose = "planned" if plan["chosen_by"] == "planner" else "the given schedule"
+    lines.append(
+        f"{whose} for {plan['budget']['board']}: {plan['frames_per_second']:,.0f} frames/s, "
+        f"{used}  estimated ({plan['model']})"
+    )
     lines.append(
         f"{estimate['cycles_per_frame']} cycles a frame, limited by {estimate['limited_by']}; "
         f"{estimate['fill_latency_cycles']} from the last word to the result  estimated"

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.artifacts import recover
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
+    from fdht_hls.tuner.cores import CoreKind
     from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
@@ -56,13 +57,7 @@ def build(
             help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
         ),
     ] = None,
-    core: Annotated[
-        str | None,
-        typer.Option(
-            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
-            "which --flow open always takes."
-        ),
-    ] = None,
+    core: CoreName = None,
     clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
     cosim: Annotated[
         bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
@@ -99,7 +94,17 @@ def build(
     from fdht_overlays.plan.vitis import Options
 
     if estimate or all_boards:
-        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        if not estimate:
+            raise ConfigError(
+                "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+            )
+        for name, value in {"archive": archive, "import": results, "host": host}.items():
+            if value is not None:
+                raise ConfigError(
+                    "builds something", field=name, value=str(value), remedy="leave out --estimate"
+                )
+        chosen = None if all_boards else board
+        _estimate(experiments or [], chosen, (flow, core, clock), plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
@@ -116,14 +121,29 @@ def build(
         return
     directory = pipeline.experiment_directory(name, build)
     if flow == OPEN:
-        if core not in (None, "rtl"):
-            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        _core_of(flow, core)
         work = _open_work(directory, found, clock, allow_timing_failure)
     else:
         work = _vitis_work(
             directory, found, Options(core or "hls", clock, cosim, allow_timing_failure)
         )
     _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
+
+
+def _core_of(flow: str | None, core: str | None) -> CoreKind:
+    """The core that a flow builds.
+
+    Raises:
+        ConfigError: the core is not known, or not for that flow.
+    """
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_overlays.open.tools import FLOW as OPEN
+
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        return "rtl"
+    return checked_core(core or "hls")
 
 
 def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
@@ -201,7 +221,7 @@ def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
 def _open_work(
     directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
-    from fdht_hls.rtl.stage import load_design
+    from fdht_hls.rtl.stage import load_design, users_schedule
     from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
     from fdht_overlays.open.parallelism import schedule_of_flow
@@ -209,7 +229,8 @@ def _open_work(
 
     check_board(board)
     _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
-    network, converted = load_design(directory, None)
+    network, _ = load_design(directory, None)
+    converted = users_schedule(directory, network)
     with Console(stderr=True).status("chooses a schedule", spinner="line"):
         schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
@@ -327,23 +348,41 @@ def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
 
 def _estimate(
     experiments: list[str],
-    board: str,
-    estimate: bool,
-    all_boards: bool,
+    board: str | None,
+    asked: tuple[str | None, str | None, float | None],
     plot: Path | None,
     build: Path,
     as_json: bool,
 ) -> None:
+    """What would fit a board, or all real ones: with the core, the flow's budget and the clock."""
     from fdht_hls.boards import board_names, get_board
-    from fdht_overlays.whatif import draw, table, what_if, zoo_names
+    from fdht_hls.tuner.budget import board_budget
+    from fdht_overlays.open.flow import check_board
+    from fdht_overlays.open.parallelism import open_budget
+    from fdht_overlays.open.tools import FLOW as OPEN
+    from fdht_overlays.whatif import check_picture, draw, table, what_if, zoo_names
 
-    if not estimate:
-        raise ConfigError(
-            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+    flow, core, clock = asked
+    kind = _core_of(flow, core)
+    if plot is not None:
+        check_picture(plot)
+    if clock is not None and clock <= 0:
+        raise ConfigError("must be above 0", field="clock", value=clock)
+    boards = [get_board(name) for name in ([board] if board else board_names())]
+    if board is None:
+        boards = [one for one in boards if not one.simulated]
+    elif flow is not None:
+        _check_flow(boards[0], flow, _Asked(None, None, None, None))
+    if flow == OPEN:
+        if board is None:
+            boards = [one for one in boards if one.family == "zynq7000"]
+        for one in boards:
+            check_board(one)
+    budgets = open_budget if flow == OPEN else board_budget
+    with Console(stderr=True).status("", spinner="line") as status:
+        rows = what_if(
+            experiments or zoo_names(), boards, build, kind, budgets, clock, status.update
         )
-    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
-    real = [one for one in boards if not one.simulated or not all_boards]
-    rows = what_if(experiments or zoo_names(), real, build)
     if as_json:
         emit([row.to_json() for row in rows])
     else:

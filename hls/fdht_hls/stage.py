@@ -19,14 +19,17 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.csimulation import Build, compile_library, compiler, pack_frames
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.equality import Progress, corner_frames, prove, reference_logits
-from fdht_hls.estimate import estimate, load_estimate
+from fdht_hls.estimate import load_estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
-from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.schedule import Schedule, check_schedule
+from fdht_hls.tuner.budget import Budget, board_budget
+from fdht_hls.tuner.planner import Plan, plan, planned, what_would_fit
 from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
 from fdht_models.artifacts import (
@@ -35,6 +38,7 @@ from fdht_models.artifacts import (
     digest_of,
     is_current,
     new_stage,
+    read_manifest,
     write_json,
     write_text,
 )
@@ -68,12 +72,14 @@ class Conversion:
         fresh: False if nothing had changed, so that nothing was done.
         equality: pairs compared, as in `equality.json`.
         estimate: as in `estimate.json`.
+        plan: as in the manifest: board, budget, whether the design fits, and who chose it.
     """
 
     directory: Path
     fresh: bool
     equality: Mapping[str, Any]
     estimate: Mapping[str, Any]
+    plan: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -82,6 +88,7 @@ class Conversion:
             "fresh": self.fresh,
             "equality": dict(self.equality),
             "estimate": dict(self.estimate),
+            "plan": dict(self.plan),
         }
 
 
@@ -91,6 +98,7 @@ def convert_stage(
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     schedule: Schedule | None = None,
+    budget: Budget | None = None,
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
@@ -101,7 +109,8 @@ def convert_stage(
         directory: stage directory to write.
         settings: hls4ml backend settings such as `part` and `clock_period` (ns).
         progress: told how far the comparisons have come.
-        schedule: parallelism of the stages; by default `default_schedule`.
+        schedule: parallelism of the stages; by default what `plan` finds for the budget.
+        budget: the board, and what a design may take of it; by default of `DEFAULT_BOARD`.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
@@ -111,10 +120,12 @@ def convert_stage(
         ToolError: g++ is missing or fails.
     """
     model = open_stage(model_directory, "model")
+    budget = budget or board_budget(get_board(DEFAULT_BOARD))
     inputs = {
         "model": digest_file(model_directory / MANIFEST),
         "settings": digest_of(dict(settings or {})),
-        "schedule": digest_of(schedule.to_json()) if schedule else "default",
+        "schedule": digest_of(schedule.to_json()) if schedule else "planned",
+        "budget": digest_of(budget.to_json()),
         "source": source_digest(),
         # The libraries are compiled for it.
         "machine": f"{platform.machine()}, {machine_facts()['processor']}",
@@ -125,7 +136,15 @@ def convert_stage(
         with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
             done = unfinished(directory, inputs)
             try:
-                _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+                _write(
+                    model,
+                    temporary,
+                    extra,
+                    settings or {},
+                    progress or _silent,
+                    (schedule, budget),
+                    done,
+                )
             except EqualityError:
                 done.remove()  # a core that is wrong is not what to go on from
                 raise
@@ -133,9 +152,8 @@ def convert_stage(
         fresh = True
     else:
         fresh = False
-    return Conversion(
-        directory, fresh, load_proof(directory / EQUALITY), load_estimate(directory / ESTIMATE)
-    )
+    proof, estimate = load_proof(directory / EQUALITY), load_estimate(directory / ESTIMATE)
+    return Conversion(directory, fresh, proof, estimate, read_manifest(directory, STAGE)["plan"])
 
 
 def source_digest() -> str:
@@ -149,16 +167,17 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
-    schedule: Schedule | None,
+    asked: tuple[Schedule | None, Budget],
     done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
 
     network = QuantizedNetwork.load(model.file(NETWORK))
-    schedule = schedule or default_schedule(network.recurrence)
-    check_schedule(network.recurrence, schedule)
-    # What takes no time comes first: were it to fail, then not after the proof.
-    paced = estimate(network, schedule).to_json()
+    # What takes little time comes first: were it to fail, then not after the proof.
+    progress("plan", 0, 1)
+    found, extra["plan"] = _plan(network, *asked)
+    schedule, paced = found.schedule, found.estimate.to_json()
+    progress("plan", 1, 1)
     loadable = LoadableWeights.of(network, schedule)
     streams = proof_streams(model.directory, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
@@ -178,6 +197,20 @@ def _write(
     shutil.copyfile(model.file(EXPERIMENT), directory / EXPERIMENT)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
+
+
+def _plan(
+    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget
+) -> tuple[Plan, dict[str, Any]]:
+    """The design, and what the manifest tells of it."""
+    if schedule is not None:
+        check_schedule(network.recurrence, schedule)
+        found = planned(network, schedule, budget)
+    else:
+        found = plan(network, budget)
+    would_fit = None if found.fits else what_would_fit(network, not_on=budget.name)
+    told = {"chosen_by": "planner" if schedule is None else "user", "would_fit": would_fit}
+    return found, {**told, **found.to_json()}
 
 
 def _make_core(

@@ -36,7 +36,7 @@ FORMER = ".former"
 #: may check further.
 STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
     "model": {"design_id": str, "streams": str},
-    "hls": {"estimate": Mapping[str, Any], "design_id": str},
+    "hls": {"estimate": Mapping[str, Any], "design_id": str, "plan": Mapping[str, Any]},
     "tune": {"kind": str},
     "explore": {"kind": str},
     "overlay": {"overlay": Mapping[str, Any]},

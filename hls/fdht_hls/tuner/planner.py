@@ -19,6 +19,7 @@ from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.quick import quick_design, smallest
 from fdht_hls.tuner.search import Design, Limits
 from fdht_hls.tuner.tune import Tuning, choose, designs_within, possible_paces, tune
+from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: Strains that differ by less are alike: of designs that do not fit, the fastest of these is taken.
@@ -145,8 +146,6 @@ def tuned(
         ConfigError: no design keeps what is asked for; says what would fit. Or the model of the
             core does not know what is asked for.
     """
-    from fdht_models.errors import ConfigError
-
     if core == "rtl" and latency is not None:
         raise ConfigError(
             "is not known of the core in RTL before it is simulated",

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.plot import plot_front
 from fdht_hls.tuner.tune import Tuning
 from fdht_models.artifacts import digest_of, new_stage, write_json
@@ -45,10 +46,12 @@ def network_to_tune(directory: Path, experiment: Experiment | None) -> tuple[Qua
     return untrained_network(experiment), DECLARED
 
 
-def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
+def result_json(tuning: Tuning, source: str, core: CoreKind = "hls") -> dict[str, Any]:
     """What `front.json` holds."""
     return {
         "kind": "estimated",
+        "core": core,
+        "model": model_of(core, tuning.budget.family),
         "experiment": tuning.core.network.name,
         "source": source,
         "budget": tuning.budget.to_json(),

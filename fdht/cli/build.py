@@ -254,16 +254,13 @@ def _open_work(
 
 def _warn_if_too_large(directory: Path, board: Board) -> None:
     """An estimate can be wrong, so it refuses nothing; but the tools take hours to find out."""
-    from fdht_hls.tuner.stage import SCHEDULE
     from fdht_overlays.plan.summary import beyond_board
 
     beyond = beyond_board(directory / "hls", board)
     if beyond is not None:
-        tune = f"fdht tune {directory.name} --board {board.name}"
-        schedule = directory / "tune" / board.name / SCHEDULE
         print(
             f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
-            f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
+            f"run fdht convert {directory.name} --board {board.name}",
             file=sys.stderr,
         )
 
@@ -360,14 +357,14 @@ def _estimate(
     from fdht_overlays.open.flow import check_board
     from fdht_overlays.open.parallelism import open_budget
     from fdht_overlays.open.tools import FLOW as OPEN
+    from fdht_overlays.plan.vitis import Options
     from fdht_overlays.whatif import check_picture, draw, table, what_if, zoo_names
 
     flow, core, clock = asked
     kind = _core_of(flow, core)
     if plot is not None:
         check_picture(plot)
-    if clock is not None and clock <= 0:
-        raise ConfigError("must be above 0", field="clock", value=clock)
+    Options(kind, clock)  # as strict as a build
     boards = [get_board(name) for name in ([board] if board else board_names())]
     if board is None:
         boards = [one for one in boards if not one.simulated]

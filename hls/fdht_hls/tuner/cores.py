@@ -29,7 +29,7 @@ from fdht_hls.schedule import (
 )
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.weights import weight_layout
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
 
 #: As `fdht build --core` names them.
@@ -51,7 +51,7 @@ def checked_core(core: str) -> CoreKind:
     for known in CORES:
         if core == known:
             return known
-    raise ConfigError("is not known", field="core", value=core, remedy=near_matches(core, CORES))
+    raise ConfigError(f"must be {' or '.join(CORES)}", field="core", value=core)
 
 
 def model_of(core: CoreKind, family: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,19 +116,50 @@ def train(
 
 
 def convert_into(
-    directory: BuildDirectory, part: str, clock_period: float, schedule: Path | None = None
+    directory: BuildDirectory,
+    schedule: Path | None = None,
+    board: str | None = None,
+    part: str | None = None,
+    clock_period: float | None = None,
 ) -> Conversion:
-    """Converts what was trained, with the parallelism in a file if given."""
+    """Converts what was trained, and warns of what does not fit its board.
+
+    Args:
+        directory: of the experiment.
+        schedule: file with the parallelism; None: planned for the board.
+        board: its name; see `fdht_hls.boards.board_of`.
+        part: in place of the board's.
+        clock_period: in place of the board's, in nanoseconds.
+    """
+    from fdht_hls.boards import board_of
     from fdht_hls.schedule import load_schedule
+    from fdht_hls.tuner.budget import board_budget
     from fdht_models.training.options import check_output
 
     chosen = None if schedule is None else load_schedule(schedule)
     check_output(directory.hls.path)
     from fdht_hls.stage import convert_stage
 
-    settings = {"part": part, "clock_period": clock_period}
+    found = board_of(board, part)
+    period = clock_period or 1000 / found.clock_mhz
+    settings = {"part": part or found.part.name, "clock_period": period}
+    budget = replace(board_budget(found), clock_mhz=1000 / period)
     with progress() as show:
-        return convert_stage(directory.model, directory.hls, settings, show, chosen)
+        conversion = convert_stage(directory.model, directory.hls, settings, show, chosen, budget)
+    if not conversion.plan["fits"]:
+        say(too_large_line(directory.name, conversion.plan))
+    return conversion
+
+
+def too_large_line(name: str, plan: Mapping[str, Any]) -> str:
+    """What a design takes too much of, and what would fit, as one line."""
+    whose = "the smallest design" if plan["chosen_by"] == "planner" else "the given schedule"
+    board = plan["budget"]["board"]
+    taken = ", ".join(plan["lacking"])
+    return (
+        f"warning: {name} does not fit {board}: {whose} is estimated to take {taken} that a design "
+        f"may take; would fit: {plan['would_fit']}"
+    )
 
 
 def build_into(directory: BuildDirectory, board_name: str) -> tuple[OverlayDirectory, bool]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.artifacts import recover
 from fdht_models.console import output, progress
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_hls.flow.plan import BuildPlan
     from fdht_hls.flow.running import Shared
+    from fdht_hls.tuner.cores import CoreKind
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.vitis import Options
 
@@ -57,15 +58,7 @@ def build(
             help="AMD's tools, or open ones: for PYNQ-Z1 and Z2, experimental.",
         ),
     ] = None,
-    core: Annotated[
-        str | None,
-        typer.Option(
-            metavar="hls|rtl",
-            rich_help_panel=_REAL,
-            help="C++ through Vitis HLS (by default), or the project's own Verilog, which "
-            "--flow open always takes.",
-        ),
-    ] = None,
+    core: CoreName = None,
     clock: Annotated[
         float | None, typer.Option(rich_help_panel=_CLOCK, help="MHz, in place of the board's.")
     ] = None,
@@ -133,7 +126,17 @@ def build(
     if estimate or all_boards:
         from fdht.cli.estimate import print_estimate
 
-        print_estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        if not estimate:
+            raise ConfigError(
+                "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+            )
+        for name, value in {"archive": archive, "import": results, "host": host}.items():
+            if value is not None:
+                raise ConfigError(
+                    "builds something", field=name, value=str(value), remedy="leave out --estimate"
+                )
+        chosen = None if all_boards else board
+        print_estimate(experiments or [], chosen, (flow, core, clock), plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
@@ -143,15 +146,15 @@ def build(
         )
     asked = _Asked(archive, results, host, timeout)
     found = get_board(board)
-    _check_flow(found, flow, asked)
+    check_flow(found, flow)
+    _check_place(found, asked)
     name = (experiments or [""])[0]
     if found.simulated:
         _simulated(name, build, board, as_json)
         return
     directory = pipeline.experiment_directory(name, build)
     if flow == OPEN:
-        if core not in (None, "rtl"):
-            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        core_of(flow, core)
         work = _open_work(directory, found, clock, allow_timing_failure)
     else:
         work = _vitis_work(
@@ -160,7 +163,28 @@ def build(
     _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
 
 
-def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
+def core_of(flow: str | None, core: str | None) -> CoreKind:
+    """The core that a flow builds.
+
+    Raises:
+        ConfigError: the core is not known, or not for that flow.
+    """
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_overlays.open.tools import FLOW as OPEN
+
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        return "rtl"
+    return checked_core(core or "hls")
+
+
+def check_flow(board: Board, flow: str | None) -> None:
+    """Refuses a flow that is not for a board.
+
+    Raises:
+        ConfigError: names those that are.
+    """
     from fdht_overlays.manifest import SIMULATION_FLOW
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import FLOW
@@ -173,6 +197,9 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
             value=flow,
             remedy=f"use {' or '.join(flows)}",
         )
+
+
+def _check_place(board: Board, asked: _Asked) -> None:
     given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
     chosen = [name for name, value in given.items() if value is not None]
     if board.simulated and chosen:
@@ -238,7 +265,7 @@ def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _W
 def _open_work(
     directory: BuildDirectory, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
-    from fdht_hls.rtl.stage import load_design
+    from fdht_hls.rtl.stage import load_design, users_schedule
     from fdht_models.directories import SCHEDULE
     from fdht_overlays.figures import origin_of
     from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
@@ -248,10 +275,11 @@ def _open_work(
 
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
-    network, converted = load_design(directory, None)
+    network, _ = load_design(directory, None)
+    converted = users_schedule(directory, network)
     with progress() as shown:
         shown("chooses a schedule", 0)
-        schedule = schedule_of_flow(network, converted.schedule, board)
+        schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
@@ -280,11 +308,9 @@ def _warn_if_too_large(directory: BuildDirectory, board: Board) -> None:
 
     beyond = beyond_board(directory.hls, board)
     if beyond is not None:
-        tune = f"fdht tune {directory.name} --board {board.name}"
-        schedule = directory.tuning(board.name).schedule
         print(
             f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
-            f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
+            f"run fdht convert {directory.name} --board {board.name}",
             file=sys.stderr,
         )
 

@@ -45,7 +45,7 @@ def run_demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, 
     metrics = pipeline.train(experiment, directory.path, start="checkpoint", steps=steps)
     _print(accuracy_lines(metrics["accuracy"]))
     _title("2. Convert", "through hls4ml to HLS C++; C simulation; proof of equality")
-    conversion = pipeline.convert_into(directory, "xc7z020clg400-1", 10.0)
+    conversion = pipeline.convert_into(directory)
     _print(conversion_lines(conversion))
     _title("3. Build", "the overlay of a simulated PYNQ-Z2")
     overlay, _ = pipeline.build_into(directory, "sim")

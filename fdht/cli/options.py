@@ -52,14 +52,32 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
 ]
-Part = Annotated[str, typer.Option("--part", help="Device to synthesise for.")]
-ClockPeriod = Annotated[float, typer.Option("--clock-period", min=1.0, help="Nanoseconds.")]
+Part = Annotated[
+    str | None, typer.Option("--part", help="Device to synthesise for, in place of the board's.")
+]
+ClockPeriod = Annotated[
+    float | None,
+    typer.Option("--clock-period", min=1.0, help="Nanoseconds, in place of the board's."),
+]
 PortBits = Annotated[
     int,
     typer.Option("--port-bits", help="Width of the port that reads frames: 64, 128 or 256."),
 ]
 #: Of the boards that are real, and of those that are simulated.
 BoardName = Annotated[str, board_option("A board's name; 'sim' is simulated.")]
+#: For which a design is planned; `DEFAULT_BOARD` where it is not named.
+TargetBoard = Annotated[
+    str | None, board_option("Board to plan the design for; by default pynq-z2.")
+]
+#: Which of the two cores.
+CoreName = Annotated[
+    str | None,
+    typer.Option(
+        "--core",
+        help="'hls': C++ through Vitis HLS; 'rtl': the project's own Verilog, which --flow open "
+        "always takes. By default hls.",
+    ),
+]
 #: Of the core's stages.
 Schedule = Annotated[
     Path | None, schedule_option("Parallelism of the stages; by default as converted.")

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
-from fdht_hls.beats import beat_weights
+from fdht_hls.engine import StageDesign, StagePlan, design_engine, schedule_engine
+from fdht_hls.engine.contractions import queue_words
 from fdht_hls.estimate import Core, Engine, Estimate, Resources, StageEstimate
 from fdht_hls.estimate.rtl import estimate_rtl, recurrent_clocks
 from fdht_hls.estimate.rtl_fixed import fixed_parts
 from fdht_hls.estimate.rtl_memory import RtlModel
-from fdht_hls.estimate.rtl_stage import QUEUE_WORDS, stage_parts
-from fdht_hls.estimate.stage import StageDesign
+from fdht_hls.estimate.rtl_stage import stage_parts
 from fdht_hls.estimate.timing import Times
 from fdht_hls.schedule import (
     Schedule,
@@ -28,9 +28,8 @@ from fdht_hls.schedule import (
     vector_length,
 )
 from fdht_hls.tuner.budget import Budget
-from fdht_hls.weights import weight_layout
-from fdht_models.errors import ConfigError, near_matches
-from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
+from fdht_models.errors import ConfigError
+from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: As `fdht build --core` names them.
 CoreKind = Literal["hls", "rtl"]
@@ -51,7 +50,7 @@ def checked_core(core: str) -> CoreKind:
     for known in CORES:
         if core == known:
             return known
-    raise ConfigError("is not known", field="core", value=core, remedy=near_matches(core, CORES))
+    raise ConfigError(f"must be {' or '.join(CORES)}", field="core", value=core)
 
 
 def model_of(core: CoreKind, family: str) -> str:
@@ -77,7 +76,7 @@ def core_to_tune(
     """
     engine, width = engine or Engine(), budget.bytes_per_clock
     if core == "hls":
-        return Core(network, budget.model, width, engine, loadable)
+        return Core(design_engine(network, width), budget.model, engine, loadable)
     if engine != Engine():
         raise ConfigError(
             "is nothing that the core in RTL does", field="assume", remedy="use --core hls"
@@ -85,7 +84,7 @@ def core_to_tune(
     # The RTL's clocks are its own: a memory that answers at once, as in its simulation.
     model = replace(budget.model, pipeline_depth=_STAGE_CLOCKS, memory_latency=0)
     fibres = (fibres_for(network.recurrence, width), 1)
-    return RtlCore(network, model, width, engine, loadable, fibres)
+    return RtlCore(design_engine(network, width, fibres), model, engine, loadable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,39 +95,27 @@ class RtlCore(Core):
     adds up its parts; of the recurrence it knows a bound, for which see `recurrent_overhead`.
     """
 
-    @cached_property
-    def _places(self) -> dict[str, tuple[ContractionPath, int]]:
-        """Path and position of each stage."""
-        recurrence = self.network.recurrence
-        paths = ((recurrence.input_path, self.input), (recurrence.hidden_path, self.hidden))
-        return {
-            design.name: (path, at) for path, designs in paths for at, design in enumerate(designs)
-        }
-
     def stage_cycles(self, design: StageDesign, schedule: StageSchedule) -> int:
         """Clocks of a stage for a frame."""
         return schedule.cycles(design.shape)
 
     def stage_parts(self, design: StageDesign, schedule: StageSchedule) -> dict[str, Resources]:
         """What a stage takes; see `estimate_rtl`."""
-        path, at = self._places[design.name]
-        codes = beat_weights(self.network.recurrence, path, at, design.shape, schedule).codes
-        waits = design is self.hidden[-1]
-        depth = max(QUEUE_WORDS, design.shape.words_out) if waits else QUEUE_WORDS
-        found = stage_parts(design, schedule, RtlModel(), depth, codes)
-        return {"stage": replace(found, ff=None)}
+        plan = StagePlan(design, schedule, queue_words(design, last=design is self.hidden[-1]))
+        return {"stage": replace(stage_parts(plan, RtlModel()), ff=None)}
 
     @cached_property
     def fixed_parts(self) -> dict[str, dict[str, Resources]]:
         """What has no parallelism to choose."""
-        loadable = default_schedule(self.network.recurrence).with_weights("loadable")
-        layout = weight_layout(self.network, loadable) if self.loadable else None
-        found = fixed_parts(self.network, self.bytes_per_clock, RtlModel(), layout, self.fibres[0])
+        schedule = default_schedule(self.design.cell.recurrence, self.design.port.word_bytes)
+        if self.loadable:
+            schedule = schedule.with_weights("loadable")
+        found = fixed_parts(schedule_engine(self.design, schedule), RtlModel())
         return {name: {name: replace(part, ff=None)} for name, part in found.items()}
 
     def fixed_cycles(self) -> dict[str, int]:
         """Clocks a frame of the memory port."""
-        return {"memory port": self.network.frame_bytes // self.bytes_per_clock}
+        return {"memory port": self.design.port.frame_words}
 
     @cached_property
     def recurrent_overhead(self) -> int:
@@ -141,7 +128,7 @@ class RtlCore(Core):
             _STAGE_CLOCKS + math.ceil(math.log2(vector_length(design.shape)))
             for design in self.hidden
         )
-        words = self.network.recurrence.units // self.hidden[0].word_in
+        words = self.design.cell.units // self.hidden[0].word_in
         return super().recurrent_overhead + words + depth + _UPDATE_CLOCKS
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:
@@ -152,15 +139,13 @@ class RtlCore(Core):
         """Clocks a frame by `estimate_rtl`; and `Core`'s latency, to compare designs by."""
         stages = zip((*self.input, *self.hidden), schedule.stages, strict=True)
         clocks = [self.stage_cycles(*stage) for stage in stages]
-        recurrence = recurrent_clocks(self.network, schedule.hidden)
+        recurrence = recurrent_clocks(schedule_engine(self.design, schedule))
         return max(*self.fixed_cycles().values(), recurrence, *clocks), super().pace(schedule)[1]
 
     def estimate(self, schedule: Schedule) -> Estimate:
         """The estimate with a schedule; what the model does not know is None."""
-        found = estimate_rtl(self.network, schedule, self.bytes_per_clock)
-        designs = (*self.input, *self.hidden)
-        # `estimate_rtl` lists the stages in the same order, before everything else.
-        names = dict(zip(found.parts, (design.name for design in designs), strict=False))
+        found = estimate_rtl(schedule_engine(self.design, schedule))
+        designs = self.design.stages
         stages = {
             design.name: (self.stage_cycles(design, chosen), design.macs, chosen.parallel)
             for design, chosen in zip(designs, schedule.stages, strict=True)
@@ -170,8 +155,8 @@ class RtlCore(Core):
             "cell": (found.recurrent_latency, 0, 0),
         }
         rows = tuple(
-            StageEstimate(own, *(stages | fixed).get(own, (None, 0, 0)), {"all": part})
-            for own, part in ((names.get(name, name), part) for name, part in found.parts.items())
+            StageEstimate(name, *(stages | fixed).get(name, (None, 0, 0)), {"all": part})
+            for name, part in found.parts.items()
         )
-        limit = names.get(found.limited_by, found.limited_by)
-        return Estimate(found.cycles_per_frame, limit, None, found.recurrent_latency, {}, rows)
+        cycles, limit = found.cycles_per_frame, found.limited_by
+        return Estimate(cycles, limit, None, found.recurrent_latency, {}, rows)

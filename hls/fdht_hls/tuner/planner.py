@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fdht_hls.boards import board_names, get_board
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core, Engine, Estimate
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.budget import Budget, board_budget
@@ -19,6 +20,7 @@ from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.quick import quick_design, smallest
 from fdht_hls.tuner.search import Design, Limits
 from fdht_hls.tuner.tune import Tuning, choose, designs_within, possible_paces, tune
+from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: Strains that differ by less are alike: of designs that do not fit, the fastest of these is taken.
@@ -125,7 +127,8 @@ def planned(
 ) -> Plan:
     """The plan with a schedule that somebody chose."""
     found = core_to_tune(network, budget, core, None, schedule.loadable)
-    return _plan(replace(found, fibres=schedule.fibres), budget, core, schedule)
+    design = design_engine(network, budget.bytes_per_clock, schedule.fibres)
+    return _plan(replace(found, design=design), budget, core, schedule)
 
 
 def tuned(
@@ -145,8 +148,6 @@ def tuned(
         ConfigError: no design keeps what is asked for; says what would fit. Or the model of the
             core does not know what is asked for.
     """
-    from fdht_models.errors import ConfigError
-
     if core == "rtl" and latency is not None:
         raise ConfigError(
             "is not known of the core in RTL before it is simulated",
@@ -187,7 +188,7 @@ def _plan(
     left_out: Iterable[str] = (),
 ) -> Plan:
     estimate = core.estimate(schedule)
-    return Plan(core.network.name, kind, budget, schedule, estimate, tuple(left_out))
+    return Plan(core.design.name, kind, budget, schedule, estimate, tuple(left_out))
 
 
 def _smallest(core: Core, budget: Budget) -> Design:

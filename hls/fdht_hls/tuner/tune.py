@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,17 +46,22 @@ class Tuning:
     chosen: Design
     left_out: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def estimate(self) -> Estimate:
         """The chosen design, process by process."""
         return self.core.estimate(self.chosen.schedule)
+
+    @property
+    def latency_known(self) -> bool:
+        """Does the core's model know a latency? If not, designs have one to compare them by."""
+        return self.estimate.fill_latency_cycles is not None
 
     def row(self, design: Design) -> dict[str, Any]:
         """Figures of a design as JSON."""
         return {
             "cycles_per_frame": design.cycles,
             "frames_per_second": self.budget.rate_at(design.cycles),
-            "fill_latency_cycles": design.latency,
+            "fill_latency_cycles": design.latency if self.latency_known else None,
             "resources": design.resources.to_json(),
             "used": self._used(design),
             "chosen": design == self.chosen,

@@ -297,7 +297,7 @@ def _open_work(
         )
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
-    whose = "that of the conversion" if schedule == converted.schedule else "chosen for this flow"
+    whose = "that of the conversion" if schedule == converted else "chosen for this flow"
     told = f"schedule: {whose}; {directory.work(board.name, FLOW) / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
 

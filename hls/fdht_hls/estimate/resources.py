@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -30,12 +30,13 @@ class Resources:
         return self.bram18 / 2
 
     def __add__(self, other: Resources) -> Resources:
-        pairs = ((getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
-        return Resources(*(None if None in pair else sum(pair) for pair in pairs))
+        ff = None if self.ff is None or other.ff is None else self.ff + other.ff
+        lut, dsp = self.lut + other.lut, self.dsp + other.dsp
+        return Resources(lut, ff, dsp, self.bram18 + other.bram18)
 
     def __mul__(self, count: int) -> Resources:
-        own = (getattr(self, one.name) for one in fields(self))
-        return Resources(*(None if one is None else one * count for one in own))
+        ff = None if self.ff is None else self.ff * count
+        return Resources(self.lut * count, ff, self.dsp * count, self.bram18 * count)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object in the units of a device's data sheet: block RAM in RAMB36."""

@@ -137,25 +137,23 @@ class RtlCore(Core):
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame by `estimate_rtl`; and `Core`'s latency, to compare designs by."""
-        stages = zip((*self.input, *self.hidden), schedule.stages, strict=True)
-        clocks = [self.stage_cycles(*stage) for stage in stages]
-        recurrence = recurrent_clocks(schedule_engine(self.design, schedule))
-        return max(*self.fixed_cycles().values(), recurrence, *clocks), super().pace(schedule)[1]
+        plan = schedule_engine(self.design, schedule)
+        clocks = (stage.cycles for stage in plan.stages)
+        slowest = max(plan.port.frame_words, recurrent_clocks(plan), *clocks)
+        return slowest, super().pace(schedule)[1]
 
     def estimate(self, schedule: Schedule) -> Estimate:
         """The estimate with a schedule; what the model does not know is None."""
-        found = estimate_rtl(schedule_engine(self.design, schedule))
-        designs = self.design.stages
-        stages = {
-            design.name: (self.stage_cycles(design, chosen), design.macs, chosen.parallel)
-            for design, chosen in zip(designs, schedule.stages, strict=True)
+        plan = schedule_engine(self.design, schedule)
+        found = estimate_rtl(plan)
+        known: dict[str, tuple[int | None, int, int]] = {
+            stage.name: (stage.cycles, stage.design.macs, stage.schedule.parallel)
+            for stage in plan.stages
         }
-        fixed = {
-            "reader": (*self.fixed_cycles().values(), 0, 0),
-            "cell": (found.recurrent_latency, 0, 0),
-        }
+        known["reader"] = (plan.port.frame_words, 0, 0)
+        known["cell"] = (found.recurrent_latency, 0, 0)
         rows = tuple(
-            StageEstimate(name, *(stages | fixed).get(name, (None, 0, 0)), {"all": part})
+            StageEstimate(name, *known.get(name, (None, 0, 0)), {"all": part})
             for name, part in found.parts.items()
         )
         cycles, limit = found.cycles_per_frame, found.limited_by

@@ -85,7 +85,7 @@ def tune(
         if value is not None and not explore:
             raise ConfigError("belongs to --explore", field=name, value=value)
     engine = _engine(assume or [])
-    recipe, directory = _experiment(experiment, build)
+    recipe, directory = experiment_or_build(experiment, build)
     if explore and loadable:
         raise ConfigError(
             "shapes are explored without it",
@@ -191,7 +191,7 @@ def _engine(assumed: list[str]) -> Engine:
     return Engine(**{known[name]: True for name in assumed})
 
 
-def _experiment(name: str, build: Path) -> tuple[Experiment | None, BuildDirectory]:
+def experiment_or_build(name: str, build: Path) -> tuple[Experiment | None, BuildDirectory]:
     """The experiment, or None if only a build of that name is there; and its directory."""
     from fdht_models.directories import BuildDirectory
     from fdht_models.errors import ConfigError

@@ -48,7 +48,7 @@ def summary(cycles: int = 500) -> dict[str, Any]:
         "limited_by": "read frame",
         "fill_latency_cycles": 16,
         "recurrent_latency_cycles": 9,
-        "latency": {"W_x C1": 12, "head": 4},
+        "latency": {"input.C1": 12, "head": 4},
         "resources": _RESOURCES,
     }
 

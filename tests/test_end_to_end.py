@@ -22,6 +22,7 @@ from fdht_models.directories import EXACT_LIBRARY, LIBRARY, BuildDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training import restore
+from tests.stage_files import reseal
 
 RECIPE = """
 description = "a small recipe for the tests"
@@ -90,7 +91,7 @@ def test_conversion_proves_equality_on_ten_thousand_integers(build):
 def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
     """A clip of the data and one of corner cases, the same frames through all four."""
     model, hls = build / "small/model", build / "small/hls"
-    network, schedule = load_design(BuildDirectory(build / "small"), None)
+    network, plan = load_design(BuildDirectory(build / "small"), None)
     clip = clip_of(BuildDirectory(build / "small"), network, 24, seed=17)
     streams = np.stack([clip, corner_frames(network, len(clip))])
     libraries = {"csim": hls / LIBRARY, "csim_exact": hls / EXACT_LIBRARY}
@@ -102,7 +103,7 @@ def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
         ("keras_reference", "reference_csim", "reference_csim_exact"), (2 * 24 * 11, 0)
     )
     for stream in streams:
-        rtl = cosim(network, schedule, stream, build / "cores", RunSettings())
+        rtl = cosim(network, plan, stream, build / "cores", RunSettings())
         assert (rtl.comparison.compared, rtl.comparison.mismatches) == (24 * 11, 0)
         assert rtl.cycles_per_frame <= 7350 and rtl.last_pixel_to_result <= 650
 
@@ -213,7 +214,7 @@ def test_a_video_without_labels_keeps_its_state_if_asked(build, video, capsys, t
     assert report["energy"]["kind"] == "not run"
     code, chopped, _ = run(capsys, build, *options)
     assert code == 0
-    assert {one["frames"] for one in chopped["video"]["predictions"][:-1]} == {7}
+    assert {one["inputs"] for one in chopped["video"]["predictions"][:-1]} == {7}
 
 
 @pytest.mark.parametrize("kind", ["missing", "unreadable", "empty", "wrong size"])
@@ -241,11 +242,9 @@ def test_a_bitstream_of_another_model_is_refused(build, capsys, tmp_path):
     other = tmp_path / "build"
     shutil.copytree(build / "small", other / "small")
     shutil.rmtree(other / "small/hls")  # so that the overlay is not brought up to date
-    manifest = other / "small/overlay/sim/csim/manifest.json"
-    value = json.loads(manifest.read_text())
-    shown = value["overlay"]["design_id"]
-    value["overlay"]["design_id"] = "0123456789abcdef"
-    manifest.write_text(json.dumps(value))
+    overlay = other / "small/overlay/sim/csim"
+    shown = json.loads((overlay / "manifest.json").read_text())["overlay"]["design_id"]
+    reseal(overlay, lambda value: value["overlay"].update(design_id="0123456789abcdef"))
     code, _, error = run(capsys, other, "--source", "test", "--no-energy")
     assert code == 2
     assert shown in error or "design" in error

@@ -23,11 +23,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_hls.boards import BOARDS_DIRECTORY, Board
+from fdht_hls.engine import lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
 from fdht_hls.proof import load_proof
 from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import StageSchedule, check_schedule, default_schedule, load_schedule
-from fdht_hls.vitis.project import default_target
+from fdht_hls.vitis.plan import default_target
 from fdht_hls.weights import LoadableWeights
 from fdht_host.answers import read_predictions
 from fdht_host.video import labels
@@ -137,7 +138,7 @@ def _whole_overlay() -> Any:
 
 
 def _weights() -> Any:
-    loadable = LoadableWeights.of(LSTM, SCHEDULE.with_weights("loadable"))
+    loadable = LoadableWeights.of(LSTM, lower(LSTM, SCHEDULE.with_weights("loadable")))
     assert loadable is not None
     return loadable.to_json()
 

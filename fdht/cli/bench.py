@@ -204,6 +204,7 @@ def _check_output(directory: Path | None, file: str) -> None:
 def _tuned(network: Any, board: str, port_bytes: int) -> Any:
     """The tuner's schedule for what is asked of a core; the packages below know no boards."""
     from fdht_hls.benchmarks.engine import LATENCY, PACE
+    from fdht_hls.engine import design_engine
     from fdht_hls.estimate import Core
     from fdht_hls.tuner.tune import tune
     from fdht_models.tensor.quantized import WORD_BYTES
@@ -211,7 +212,7 @@ def _tuned(network: Any, board: str, port_bytes: int) -> Any:
     # A wider port is as much as several of the board's.
     ports = max(1, port_bytes // WORD_BYTES)
     budget = _board_budget(board, ports)
-    core = Core(network, budget.model, budget.bytes_per_clock)
+    core = Core(design_engine(network, budget.bytes_per_clock), budget.model)
     return tune(core, budget, budget.rate_at(PACE) * ports, LATENCY).chosen.schedule
 
 

@@ -18,8 +18,9 @@ from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
+    from fdht_hls.flow.plan import BuildPlan
+    from fdht_hls.flow.running import Shared
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
-    from fdht_overlays.plan.plan import BuildPlan
     from fdht_overlays.plan.vitis import Options
 
 
@@ -202,6 +203,7 @@ class _Work:
             was there already.
         note: for the last line.
         schedule: for the line before; None: it is the conversion's as a matter of course.
+        shared: steps that `fdht synthesize` does, too.
     """
 
     plan: BuildPlan
@@ -210,6 +212,7 @@ class _Work:
     package: Callable[[Path, OverlayDirectory], bool]
     note: str
     schedule: str | None = None
+    shared: Shared | None = None
 
     @property
     def variant(self) -> str:
@@ -219,7 +222,7 @@ class _Work:
 
 def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
-    from fdht_overlays.plan.vitis import vitis_plan
+    from fdht_overlays.plan.vitis import shared_core, vitis_plan
 
     _refuse_without(directory, "converted", "convert", directory.hls)
     _warn_if_too_large(directory, board)
@@ -228,7 +231,8 @@ def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _W
     def package(work: Path, overlay: OverlayDirectory) -> bool:
         return collect(plan, work, directory.hls, directory.cosim, overlay, board)
 
-    return _Work(plan, directory, board, package, "not run on hardware")
+    shared = shared_core(plan, directory.synthesis, board)
+    return _Work(plan, directory, board, package, "not run on hardware", shared=shared)
 
 
 def _open_work(
@@ -245,9 +249,9 @@ def _open_work(
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
     network, converted = load_design(directory, None)
-    with progress() as show:
-        show("chooses a schedule", 0)
-        schedule = schedule_of_flow(network, converted, board)
+    with progress() as shown:
+        shown("chooses a schedule", 0)
+        schedule = schedule_of_flow(network, converted.schedule, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
@@ -265,7 +269,7 @@ def _open_work(
         )
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
-    whose = "that of the conversion" if schedule == converted else "chosen for this flow"
+    whose = "that of the conversion" if schedule == converted.schedule else "chosen for this flow"
     told = f"schedule: {whose}; {directory.work(board.name, FLOW) / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
 
@@ -302,8 +306,8 @@ def _refuse_without(
 
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
+    from fdht_hls.flow.archive import write_archive
     from fdht_overlays.manifest import load_manifest
-    from fdht_overlays.plan.archive import write_archive
     from fdht_overlays.plan.summary import summary_json, summary_table
 
     plan = work.plan
@@ -316,7 +320,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
             print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
     place = work.directory.work(work.board.name, work.variant)
-    _bring_up_to_date(plan, place, asked)
+    _bring_up_to_date(work, place, asked)
     overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
     manifest = load_manifest(overlay.path)
@@ -331,19 +335,19 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 
-def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
-    from fdht_overlays.plan.archive import import_results
-    from fdht_overlays.plan.remote import parse_host, run_remotely
-    from fdht_overlays.plan.running import run_plan
+def _bring_up_to_date(work: _Work, place: Path, asked: _Asked) -> None:
+    from fdht_hls.flow.archive import import_results
+    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.running import run_plan
 
     if asked.results is not None:
-        import_results(plan, asked.results, work)
+        import_results(work.plan, asked.results, place)
         return
-    with progress() as show:
+    with progress() as shown:
         if asked.host is not None:
-            run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
+            run_remotely(work.plan, place, parse_host(asked.host), shown, asked.timeout)
         else:
-            run_plan(plan, work, show, asked.timeout)
+            run_plan(work.plan, place, shown, asked.timeout, work.shared)
 
 
 def _again(

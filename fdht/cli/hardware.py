@@ -14,7 +14,7 @@ from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
-    from fdht_hls.vitis.project import Target
+    from fdht_hls.vitis.plan import Target
 
 
 def synthesize(
@@ -34,21 +34,14 @@ def synthesize(
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
     from fdht.pipeline import experiment_directory
-    from fdht_hls.vitis.project import parse_steps
+    from fdht_hls.vitis.plan import parse_steps
     from fdht_hls.vitis.report import report_lines
-    from fdht_hls.vitis.runner import synthesize as run
+    from fdht_hls.vitis.synthesis import synthesize as run
 
     chosen, target = parse_steps(steps), _target(board)
     directory = experiment_directory(experiment, build)
     with progress() as show:
-        result = run(
-            directory.hls,
-            directory.synthesis,
-            chosen,
-            target,
-            timeout,
-            lambda step, line: show(step, 0, 0, line),
-        )
+        result = run(directory.hls, directory.synthesis, chosen, target, timeout, show)
     if as_json:
         emit(result.to_json())
         return
@@ -176,7 +169,7 @@ def lint(
 def _target(board: str | None) -> Target | None:
     """Part and clock of a board; the packages below know no boards."""
     from fdht_hls.boards import get_board
-    from fdht_hls.vitis.project import Target
+    from fdht_hls.vitis.plan import Target
 
     if board is None:
         return None

@@ -64,6 +64,7 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
+    from fdht_hls.engine import design_engine
     from fdht_hls.estimate import Core
     from fdht_hls.tuner.stage import network_to_tune
     from fdht_models.errors import ConfigError
@@ -82,7 +83,7 @@ def tune(
         _explore(recipe, directory, device, engine, asked, time_limit, as_json)
         return
     network, source = network_to_tune(directory.model, recipe)
-    core = Core(network, device.model, device.bytes_per_clock, engine, loadable)
+    core = Core(design_engine(network, device.bytes_per_clock), device.model, engine, loadable)
     _tune(core, device, directory, source, (frames_per_second, latency), time_limit, as_json)
 
 

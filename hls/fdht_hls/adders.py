@@ -19,13 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from fdht_hls.beats import beat_weights
-from fdht_hls.schedule import MOST_ADDER_WEIGHTS, StageSchedule
-from fdht_hls.shapes import StageShape
+from fdht_hls.schedule import MOST_ADDER_WEIGHTS
 from fdht_hls.solver import Part, Solution, solve
 from fdht_models.errors import ConversionError, ToolError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 #: Adders between two registers, as in the study behind this project.
 ADDERS_A_CLOCK = 2
@@ -146,23 +143,6 @@ def clock_of(node: Node) -> int:
 def _terms(node: Node) -> tuple[Term, Term]:
     assert node.first is not None and node.second is not None
     return node.first, node.second
-
-
-def stage_adders(
-    recurrence: QuantizedRecurrence,
-    path: ContractionPath,
-    position: int,
-    shape: StageShape,
-    schedule: StageSchedule,
-) -> AdderGraph:
-    """The graph of a stage whose beats all have the same weights.
-
-    Raises:
-        As `adder_graph`.
-    """
-    weights = beat_weights(recurrence, path, position, shape, schedule)
-    kernel = weights.codes[0].reshape(-1, schedule.outputs)
-    return adder_graph(kernel, recurrence.stage_input_format(path, position))
 
 
 def adder_graph(kernel: Codes, source: FixedPoint) -> AdderGraph:

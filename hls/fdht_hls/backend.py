@@ -18,7 +18,7 @@ from fdht_hls.code import (
     HeadConfig,
 )
 from fdht_hls.exact import check_exact, state_types
-from fdht_hls.parsing import ExpandFdhtLstm
+from fdht_hls.parsing import PLAN, ExpandFdhtLstm
 from fdht_hls.streaming import StreamUnits
 from fdht_models.errors import ConversionError
 
@@ -76,9 +76,8 @@ class FdhtBackend(VitisBackend):
         """Vitis' configuration; weights are compiled in, because the IP core holds them.
 
         Args:
-            **settings: those of the Vitis backend; `design_id`, the core's identity (64 bits);
-                `schedule`, the parallelism of its stages as `Schedule.to_json` gives it;
-                `weight_layout`, of weights that can be loaded, as `WeightLayout.to_json` gives it.
+            **settings: those of the Vitis backend; `plan`, an `EnginePlan` of the core; or, without
+                one, `schedule`, the parallelism of the stages as `Schedule.to_json` gives it.
 
         Raises:
             ConversionError: another io_type than io_stream.
@@ -89,11 +88,7 @@ class FdhtBackend(VitisBackend):
                 "frames are streamed", field="io_type", value=io_type, remedy="use 'io_stream'"
             )
         settings["write_weights_txt"] = False
-        design_id = settings.pop("design_id", 0)
-        schedule = settings.pop("schedule", None)
-        weight_layout = settings.pop("weight_layout", None)
+        schedule, plan = settings.pop("schedule", None), settings.pop("plan", None)
         config: dict[str, Any] = super().create_initial_config(**settings)
-        config["DesignId"] = design_id
-        config["Schedule"] = schedule
-        config["WeightLayout"] = weight_layout
+        config["Schedule"], config[PLAN] = schedule, plan
         return config

@@ -2,135 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
-from fdht_hls.beats import beat_constants
-from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
-from fdht_hls.schedule import StageSchedule
-from fdht_hls.shapes import StageShape, collects, emission_order, stage_shape
+from fdht_hls.engine import CellPlan, StagePlan
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.cells import GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
+from fdht_models.rendering import templates
+from fdht_models.tensor.cells.operations import (
+    Complement,
+    Former,
+    Lookup,
+    Product,
+    Round,
+    Source,
+    Sum,
+)
 
 _DIRECTORY = Path(__file__).parent / "templates"
 
 
-@cache
-def environment() -> jinja2.Environment:
-    """Templates of this package; an undefined name is an error."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_DIRECTORY),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def render(template: str, **values: Any) -> str:
     """Renders a template of this package."""
-    return environment().get_template(template).render(**values)
+    own = (adders_name, constant_type, extent)
+    return templates(_DIRECTORY, filters=own).get_template(template).render(**values)
 
 
-def stage_values(
-    lstm: QuantizedRecurrence, path: ContractionPath, position: int, schedule: StageSchedule
-) -> dict[str, Any]:
-    """What the configuration of a stage states."""
-    accumulator = lstm.accumulator_format(path, position)
-    exact = position == len(path.formats)
-    shift = 0 if exact else accumulator.fraction - path.formats[position].fraction
-    shape = stage_shape(path, position)
+def cell_values(plan: CellPlan, fibre: int) -> dict[str, Any]:
+    """What the configuration of a cell states of its size.
+
+    Args:
+        plan: the cell.
+        fibre: hidden units in a word of what the first stage of W_h h reads.
+    """
     return {
-        **asdict(shape),
-        **beat_constants(shape, schedule),
-        "result_width": accumulator.width if exact else path.formats[position].width,
-        "accumulator_width": accumulator.width,
-        "shift": shift,
-        "exact": exact,
+        "units": plan.units,
+        "gates": plan.gates,
+        "groups": plan.arrival.shape[0],
+        "width": plan.arrival.shape[1],
+        "rows": plan.arrival.size,
+        "fibre": fibre,
+        "hidden_width": plan.hidden.width,
     }
 
 
-def cell_values(recurrence: QuantizedRecurrence) -> dict[str, Any]:
-    """What the configuration of a cell states: widths, and shifts that align binary points."""
-    cell, sums = recurrence.cell, recurrence.sums
-    order = emission_order(recurrence.input_path)
-    values = {
-        "units": recurrence.units,
-        "groups": order.shape[0],
-        "width": order.shape[1],
-        "rows": order.size,
-        "fibre": hidden_fibre(recurrence),
-        "preactivation_width": cell.preactivation.width,
-        "hidden_width": cell.hidden.width,
-        "sum_width": sums["preactivation"].width,
-        "preactivation_shift": sums["preactivation"].fraction - cell.preactivation.fraction,
-        **_alignment(recurrence, sums["preactivation"], ("input", "hidden", "bias")),
-    }
-    if isinstance(cell, LstmCell):
-        return values | _lstm_values(cell, sums)
-    if isinstance(cell, GruCell):
-        return values | _gru_values(recurrence, cell, sums)
-    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
-
-
-def _alignment(
-    recurrence: QuantizedRecurrence, total: FixedPoint, parts: tuple[str, ...]
-) -> dict[str, int]:
-    """Shifts that bring parts of a sum to its binary point."""
-    fractions = {
-        "input": recurrence.accumulator_format(recurrence.input_path, -1).fraction,
-        "hidden": recurrence.accumulator_format(recurrence.hidden_path, -1).fraction,
-        "bias": recurrence.cell.bias.format.fraction,
-    }
-    return {f"{part}_shift": total.fraction - fractions[part] for part in parts}
-
-
-def _lstm_values(cell: LstmCell, sums: Mapping[str, FixedPoint]) -> dict[str, Any]:
-    total, product, gate = sums["cell"], sums["hidden"], cell.gate.format.fraction
-    return {
-        "cell_width": cell.cell.width,
-        "cell_sum_width": total.width,
-        "forget_shift": total.fraction - gate - cell.cell.fraction,
-        "update_shift": total.fraction - gate - cell.candidate.format.fraction,
-        "cell_shift": total.fraction - cell.cell.fraction,
-        "product_width": product.width,
-        "product_shift": product.fraction - cell.hidden.fraction,
-    }
-
-
-def _gru_values(
-    recurrence: QuantizedRecurrence, cell: GruCell, sums: Mapping[str, FixedPoint]
-) -> dict[str, Any]:
-    argument, total, gate = sums["candidate"], sums["hidden"], cell.gate.format.fraction
-    aligned = _alignment(recurrence, argument, ("input", "bias"))
-    return {
-        **{f"candidate_{name}": shift for name, shift in aligned.items()},
-        "recurrent_sum_width": sums["recurrent"].width,
-        "recurrent_width": cell.recurrent.width,
-        "recurrent_shift": sums["recurrent"].fraction - cell.recurrent.fraction,
-        "candidate_sum_width": argument.width,
-        "candidate_product_shift": argument.fraction - gate - cell.recurrent.fraction,
-        "candidate_shift": argument.fraction - cell.preactivation.fraction,
-        "gate_fraction": gate,
-        "hidden_sum_width": total.width,
-        "fresh_shift": total.fraction - gate - cell.candidate.format.fraction,
-        "kept_shift": total.fraction - gate - cell.hidden.fraction,
-        "hidden_result_shift": total.fraction - cell.hidden.fraction,
-    }
-
-
-def hidden_fibre(recurrence: QuantizedRecurrence) -> int:
-    """Hidden units in a word of W_h's input: what its first stage reads as one vector."""
-    first = stage_shape(recurrence.hidden_path, 0)
-    return first.mode if first.fibre else first.rank_in
+def update_lines(node: FdhtCell) -> list[dict[str, Any]]:
+    """What is computed for a unit: a variable a step of the cell's program."""
+    plan: CellPlan = node.get_attr("plan")
+    program, gates = plan.program, plan.cell.gates
+    lines = []
+    for step in program.steps:
+        kind = f"fdht::integer<{step.format.signed_width}>::type"
+        parts, names = program.operands(step), step.operands
+        match step.operation:
+            case Source() as source:
+                value = f"sums.{type(source).__name__.lower()}[{gates.index(source.gate)}]"
+            case Former(state):
+                value = f"state.{state}[unit]"
+            case Sum():
+                shifts = (step.format.fraction - part.format.fraction for part in parts)
+                aligned = (
+                    f"fdht::scale_up<{shift}>({kind}({name}))"
+                    for shift, name in zip(shifts, names, strict=True)
+                )
+                value = " + ".join(aligned)
+            case Product():
+                value = f"fdht::product<{kind}>({', '.join(names)})"
+            case Complement():
+                value = f"({kind}(1) << {step.format.fraction}) - {names[0]}"
+            case Round():
+                exact, result = parts[0].format, step.format
+                sizes = (exact.signed_width, exact.fraction - result.fraction, result.width)
+                value = f"fdht::round_saturate<{', '.join(map(str, sizes))}>({names[0]})"
+            case Lookup(_, table):
+                index = f"fdht::table_index<{parts[0].format.width}>({names[0]})"
+                value = f"{node.get_weights(table).name}[{index}]"
+            case _:
+                raise ConversionError("has no hardware", field="operation", value=step.name)
+        lines.append({"name": step.name, "bits": step.format.signed_width, "value": value})
+    return lines
 
 
 def adders_name(weights: Any) -> str:
@@ -149,41 +101,6 @@ def constant_type(weights: Any) -> str:
     return f"fdht::constant<{precision.width}, {str(bool(precision.signed)).lower()}>::type"
 
 
-def kernel_of(shape: StageShape, schedule: StageSchedule) -> str:
-    """The function of fdht_contraction.h that does a stage."""
-    if shape.fibre:
-        return "contract_fibre"
-    return "contract_mode_groups" if schedule.words_at_once(shape) > 1 else "contract_mode"
-
-
-def hidden_stages(node: FdhtCell) -> list[dict[str, Any]]:
-    """Stages of W_h h with the types of what they emit."""
-    lstm: QuantizedRecurrence = node.get_attr("lstm")
-    path = lstm.hidden_path
-    stages = []
-    for position in range(len(path.plan.stages)):
-        exact = position == len(path.formats)
-        format = lstm.accumulator_format(path, position) if exact else path.formats[position]
-        shape = stage_shape(path, position)
-        schedule: StageSchedule = node.get_attr("schedule")[position]
-        weights = node.get_weights(hidden_core(position))
-        stages.append(
-            {
-                **stage_values(lstm, path, position, schedule),
-                "kernel": kernel_of(shape, schedule),
-                "weights": weights.name,
-                "adders": adders_name(weights) if schedule.weights == "adders" else None,
-                "loadable": schedule.weights == "loadable",
-                "weight_extent": extent(weights),
-                "weight_t": constant_type(weights),
-                "result": format.hls_type,
-                "words_out": shape.words_out,
-                "word_out": shape.word_out,
-            }
-        )
-    return stages
-
-
 class ContractionConfig(LayerConfigTemplate):
     """`struct configN` of a contraction stage."""
 
@@ -192,18 +109,12 @@ class ContractionConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
-        lstm = node.get_attr("lstm")
         return render(
             "contraction_config.h.j2",
             name=f"config{node.index}",
             frames=node.get_attr("steps"),
-            weight_t=constant_type(node.get_weights("core")),
-            adders=adders_name(node.get_weights("core"))
-            if node.get_attr("schedule").weights == "adders"
-            else None,
-            **stage_values(
-                lstm, lstm.input_path, node.get_attr("position"), node.get_attr("schedule")
-            ),
+            stage=node.get_attr("plan"),
+            weights=node.get_weights("core"),
         )
 
 
@@ -216,9 +127,8 @@ class ContractionCall(FunctionCallTemplate):
     def format(self, node: FdhtContraction) -> str:
         """The C++ text."""
         values = self._default_function_params(node)
-        kernel = kernel_of(node.get_attr("shape"), node.get_attr("schedule"))
         return (
-            f"fdht::{kernel}<{values['config']}>"
+            f"fdht::{node.get_attr('plan').kernel}<{values['config']}>"
             f"({values['input']}, {values['output']}, {node.get_weights('core').name});"
         )
 
@@ -231,19 +141,20 @@ class CellConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
-        recurrence: QuantizedRecurrence = node.get_attr("lstm")
+        plan: CellPlan = node.get_attr("plan")
+        hidden: tuple[StagePlan, ...] = node.get_attr("hidden")
         return render(
             "cell_config.h.j2",
             name=f"config{node.index}",
-            kind=recurrence.cell.kind,
             frames=node.get_attr("steps"),
             stateful=node.get_attr("stateful"),
             every_step=node.get_attr("return_sequences"),
             streamed=node.get_attr("streamed"),
-            hidden=recurrence.cell.hidden,
-            types={name: constant_type(node.get_weights(name)) for name in node.arrays},
-            stages=hidden_stages(node),
-            values=cell_values(recurrence),
+            plan=plan,
+            types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
+            stages=[(stage, node.get_weights(stage.identifier)) for stage in hidden],
+            values=cell_values(plan, hidden[0].design.word_in),
+            update=update_lines(node),
         )
 
 
@@ -255,17 +166,10 @@ class HeadConfig(LayerConfigTemplate):
 
     def format(self, node: FdhtHead) -> str:
         """The C++ text."""
-        weights, bias = node.get_attr("dense")
-        result = node.get_attr("logits")
-        product = weights.format.fraction + node.get_attr("lstm").cell.hidden.fraction
         return render(
             "head_config.h.j2",
             name=f"config{node.index}",
-            units=weights.codes.shape[0],
-            classes=weights.codes.shape[1],
-            sum_width=result.width,
-            product_shift=result.fraction - product,
-            bias_shift=result.fraction - bias.format.fraction,
+            head=node.get_attr("plan"),
             types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
         )
 
@@ -287,8 +191,7 @@ class CellCall(FunctionCallTemplate):
     """The call of a cell; in hls4ml's own top function nothing resets the state."""
 
     def __init__(self) -> None:
-        headers = ("fdht_lstm.h", "fdht_lstm_collected.h", "fdht_gru.h")
-        super().__init__(FdhtCell, include_header=[f"nnet_utils/{name}" for name in headers])
+        super().__init__(FdhtCell, include_header=["nnet_utils/fdht_cell.h"])
 
     def format(self, node: FdhtCell) -> str:
         """The C++ text."""
@@ -300,16 +203,11 @@ class CellCall(FunctionCallTemplate):
         Weights of W_h h that can be loaded are arguments, too.
         """
         values = self._default_function_params(node)
-        recurrence: QuantizedRecurrence = node.get_attr("lstm")
-        kind = recurrence.cell.kind
-        collected = "_collected" if kind == "lstm" and collects(recurrence) else ""
-        loadable = [
-            hidden_core(position)
-            for position, stage in enumerate(node.get_attr("schedule"))
-            if stage.weights == "loadable"
-        ]
-        arrays = ", ".join(node.get_weights(name).name for name in (*node.arrays, *loadable))
+        plan: CellPlan = node.get_attr("plan")
+        collected = "_collected" if plan.collects else ""
+        loadable = [stage.identifier for stage in node.get_attr("hidden") if stage.loadable]
+        arrays = ", ".join(node.get_weights(name).name for name in (*node.ARRAYS, *loadable))
         return (
-            f"fdht::{kind}_cell{collected}<{values['config']}>"
+            f"fdht::cell{collected}<{values['config']}>"
             f"({values['input']}, {values['output']}, {reset_state}, {frame}, {arrays});"
         )

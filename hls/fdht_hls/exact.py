@@ -142,10 +142,10 @@ def check_exact(model: ModelGraph) -> None:
             _refuse(node, "stands in no chain of layers", "use one layer behind the other")
         previous = node
         if isinstance(node, FdhtCell):
-            form = node.get_attr("lstm").cell.hidden
+            form = node.get_attr("plan").hidden
         elif isinstance(node, FdhtHead):
-            weights, bias = node.get_attr("dense")
-            form = _check_sums(node, form, weights, bias, (node.get_attr("logits"),))
+            plan = node.get_attr("plan")
+            form = _check_sums(node, form, plan.weights, plan.bias, (plan.logits,))
         elif node.class_name == "Dense" and form is not None:
             form = _check_dense(node, form)
         elif node.class_name == "Activation" and form is not None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fdht_hls.code import constant_type, extent
-from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
+from fdht_hls.engine.plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_hls.weight_tables import WeightLayout, WeightTable
-from fdht_hls.weights import BIAS, HEAD_BIAS, HEAD_WEIGHTS
 from fdht_models.errors import ConversionError
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
@@ -32,7 +32,7 @@ class LoadedTable:
     table: WeightTable
 
 
-def loaded_tables(model: ModelGraph, layout: WeightLayout) -> list[LoadedTable]:
+def loaded_tables(model: ModelGraph, layout: WeightLayout | None) -> list[LoadedTable]:
     """The arrays of a graph that a layout fills, in its order.
 
     Raises:
@@ -40,11 +40,11 @@ def loaded_tables(model: ModelGraph, layout: WeightLayout) -> list[LoadedTable]:
             the head is not as the layout says.
     """
     arrays = _stage_arrays(model)
-    if not layout.tables:
+    if layout is None:
         if arrays:
             raise ConversionError(
                 "loadable weights need a layout",
-                field="weight_layout",
+                field="schedule",
                 remedy="convert with fdht_hls.model.convert",
             )
         return []
@@ -67,12 +67,12 @@ def _stage_arrays(model: ModelGraph) -> dict[str, Any]:
     """Arrays of loadable stages by the names of their tables."""
     found = {}
     for layer in model.get_layers():
-        if isinstance(layer, FdhtContraction) and layer.get_attr("schedule").weights == "loadable":
-            found[f"input.{layer.get_attr('position')}"] = layer.get_weights("core")
+        if isinstance(layer, FdhtContraction) and layer.get_attr("plan").loadable:
+            found[layer.get_attr("plan").name] = layer.get_weights("core")
         if isinstance(layer, FdhtCell):
-            for position, stage in enumerate(layer.get_attr("schedule")):
-                if stage.weights == "loadable":
-                    found[f"hidden.{position}"] = layer.get_weights(hidden_core(position))
+            for stage in layer.get_attr("hidden"):
+                if stage.loadable:
+                    found[stage.name] = layer.get_weights(stage.identifier)
     return found
 
 

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fdht_hls.engine import EnginePlan
 from fdht_hls.plugin import LAYERS
-from fdht_hls.schedule import Schedule
-from fdht_hls.weights import weight_layout
 from fdht_models.errors import ConversionError
 from fdht_models.kerasapi import keras, legacy_keras
-from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
 
 #: Names of the layers in a conversion model.
 LSTM, HEAD = "lstm", "head"
 
 
-def conversion_model(model: Any, network: QuantizedNetwork) -> Any:
+def conversion_model(model: Any, plan: EnginePlan) -> Any:
     """A trained classifier as the core sees it: one frame a call, as fibres, state kept.
+
+    It carries the plan, of which hls4ml's nodes then carry entries.
 
     Args:
         model: a Keras model with one of our quantised layers and one QDense.
-        network: what was exported from it.
+        plan: of the network that was exported from it.
 
     Raises:
         ConversionError: the model lacks one of the layers.
     """
     lstm, head = _only(model, *LAYERS), _only(model, "QDense")
     settings = {"return_sequences": False, "return_state": False, "stateful": True}
-    fibres = keras.layers.Input((1, *frame_modes(network.recurrence)), batch_size=1, name="fibres")
+    frame = (1, plan.port.fibres, plan.port.fibre)
+    fibres = keras.layers.Input(frame, batch_size=1, name="fibres")
     new_lstm = type(lstm).from_config({**lstm.get_config(), **settings, "name": LSTM})
     new_head = type(head).from_config({**head.get_config(), "name": HEAD})
     converted = keras.Model(fibres, new_head(new_lstm(fibres)))
@@ -36,6 +37,7 @@ def conversion_model(model: Any, network: QuantizedNetwork) -> Any:
     for weight in new_lstm.trainable_weights:
         weight.assign(trainable[weight.name.split("/")[-1]])
     new_head.set_weights(head.get_weights())
+    converted.plan = plan
     return converted
 
 
@@ -50,31 +52,27 @@ def _only(model: Any, *kinds: str) -> Any:
     return found[0]
 
 
-def head_settings(network: QuantizedNetwork) -> dict[str, Any]:
-    """hls4ml settings of the head: one multiplier a class. Its types follow from its quantizers."""
-    return {"Strategy": "Resource", "ReuseFactor": network.recurrence.units}
+def hls_config(model: Any) -> dict[str, Any]:
+    """hls4ml's configuration of a conversion model: one multiplier a class in the head.
 
-
-def hls_config(model: Any, network: QuantizedNetwork) -> dict[str, Any]:
-    """hls4ml's configuration of a conversion model."""
+    Its types follow from its quantizers.
+    """
     import hls4ml
 
     with legacy_keras():
         config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
             model, granularity="name", backend="FDHT"
         )
-    config["LayerName"][HEAD].update(head_settings(network))
+    head = {"Strategy": "Resource", "ReuseFactor": model.plan.head.units}
+    config["LayerName"][HEAD].update(head)
     return config
 
 
-def convert(
-    model: Any, network: QuantizedNetwork, directory: str, settings: Mapping[str, Any] | None = None
-) -> Any:
+def convert(model: Any, directory: str, settings: Mapping[str, Any] | None = None) -> Any:
     """Converts a conversion model through hls4ml and writes the project.
 
     Args:
         model: what `conversion_model` returns.
-        network: what was exported from the same weights.
         directory: directory to write.
         settings: part, clock_period and other settings of the backend.
 
@@ -83,20 +81,16 @@ def convert(
     """
     import hls4ml
 
-    settings = dict(settings or {})
-    if settings.get("schedule"):
-        layout = weight_layout(network, Schedule.from_json(settings["schedule"]))
-        settings["weight_layout"] = layout.to_json() if layout else None
     with legacy_keras():
         graph = hls4ml.converters.convert_from_keras_model(
             model,
-            hls_config=hls_config(model, network),
+            hls_config=hls_config(model),
             output_dir=directory,
             project_name="fdht_network",
             backend="FDHT",
             io_type="io_stream",
-            design_id=network.design_id,
-            **settings,
+            plan=model.plan,
+            **(settings or {}),
         )
         graph.write()
     return graph

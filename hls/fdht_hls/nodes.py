@@ -6,7 +6,7 @@ hls4ml's DATAFLOW region, with its own types, weights and parallelism, joined by
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,7 @@ from hls4ml.model.types import (
     SaturationMode,
 )
 
-from fdht_hls.beats import beat_weights
-from fdht_hls.schedule import Schedule, StageSchedule
-from fdht_hls.shapes import emission_order, group_positions, stage_shape, update_order
-from fdht_hls.weights import bias_rows
+from fdht_hls.engine import CellPlan, HeadPlan, StagePlan
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -88,75 +85,54 @@ class FdhtContraction(Layer):
 
     _expected_attributes = (
         Attribute("steps"),
-        Attribute("position"),
-        Attribute("schedule", value_type=StageSchedule),
+        Attribute("plan", value_type=StagePlan),
         WeightAttribute("core"),
         TypeAttribute("core"),
     )
 
     def initialize(self) -> None:
         """Declares output stream and weights."""
-        lstm: QuantizedRecurrence = self.get_attr("lstm")
-        path, position = lstm.input_path, self.get_attr("position")
-        shape = stage_shape(path, position)
-        last = position == len(path.formats)
-        format = lstm.accumulator_format(path, position) if last else path.formats[position]
-        self.set_attr("shape", shape)
-        self.add_output_variable(
-            [self.get_attr("steps"), shape.words_out, shape.word_out], precision=fixed_type(format)
-        )
-        schedule: StageSchedule = self.get_attr("schedule")
-        add_codes(self, "core", beat_weights(lstm, path, position, shape, schedule))
+        plan: StagePlan = self.get_attr("plan")
+        words = [self.get_attr("steps"), plan.shape.words_out, plan.shape.word_out]
+        self.add_output_variable(words, precision=fixed_type(plan.design.result))
+        add_codes(self, "core", plan.rows)
 
 
 class FdhtCell(Layer):
     """W_h h, gates and state."""
 
-    #: Arrays of a cell by its kind, in the order of its C++ function.
-    ARRAYS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "lstm": ("bias", "position", "gate", "candidate", "output"),
-        "gru": ("bias", "position", "gate", "candidate"),
-    }
+    #: Its arrays that are arguments of its C++ function, in their order; truth tables are others.
+    ARRAYS: ClassVar[tuple[str, ...]] = ("bias", "position")
 
     _expected_attributes = (
         Attribute("steps"),
         Attribute("stateful", value_type=bool),
-        Attribute("schedule", value_type=tuple),
+        Attribute("plan", value_type=CellPlan),
+        Attribute("hidden", value_type=tuple),
         Attribute("streamed", value_type=bool, default=False),
-        *(WeightAttribute(name) for name in ARRAYS["gru"]),
-        *(TypeAttribute(name) for name in ARRAYS["gru"]),
+        *(WeightAttribute(name) for name in ARRAYS),
+        *(TypeAttribute(name) for name in ARRAYS),
     )
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """Names of this cell's arrays."""
-        return self.ARRAYS[self.get_attr("lstm").cell.kind]
 
     def stream_units(self) -> None:
         """From now on each unit is a word of the output, in the order of `update_order`."""
         self.set_attr("streamed", True)
-        lstm: QuantizedRecurrence = self.get_attr("lstm")
-        self.add_output_variable([lstm.units, 1], precision=fixed_type(lstm.cell.hidden))
+        plan: CellPlan = self.get_attr("plan")
+        self.add_output_variable([plan.units, 1], precision=fixed_type(plan.hidden))
 
     def initialize(self) -> None:
         """Declares output stream, tables, and the cores of W_h."""
-        lstm: QuantizedRecurrence = self.get_attr("lstm")
-        cell, path = lstm.cell, lstm.hidden_path
+        plan: CellPlan = self.get_attr("plan")
         steps = self.get_attr("steps")
-        result = [steps, lstm.units] if self.get_attr("return_sequences") else [lstm.units]
-        self.add_output_variable(result, precision=fixed_type(cell.hidden))
-        order = emission_order(lstm.input_path)
-        if not np.array_equal(order.ravel(), emission_order(path).ravel()):
-            raise ConversionError("W_x x and W_h h must emit their sums in the same order")
-        add_codes(self, "bias", bias_rows(lstm))
-        positions = group_positions(lstm)
+        result = [steps, plan.units] if self.get_attr("return_sequences") else [plan.units]
+        self.add_output_variable(result, precision=fixed_type(plan.hidden))
+        add_codes(self, "bias", plan.bias)
+        positions = plan.positions
         add_codes(self, "position", positions, max(1, int(positions.max()).bit_length()))
-        for name in self.arrays[2:]:
-            add_codes(self, name, getattr(cell, name))
-        for position in range(len(path.plan.stages)):
-            shape = stage_shape(path, position)
-            weights = beat_weights(lstm, path, position, shape, self.get_attr("schedule")[position])
-            add_codes(self, hidden_core(position), weights)
+        for name, table in plan.cell.tables.items():
+            add_codes(self, name, table)
+        for stage in self.get_attr("hidden"):
+            add_codes(self, stage.identifier, stage.rows)
 
 
 class FdhtHead(Layer):
@@ -166,38 +142,17 @@ class FdhtHead(Layer):
     ARRAYS: ClassVar[tuple[str, ...]] = ("head_number", "head_weight", "head_bias")
 
     _expected_attributes = (
-        Attribute("logits", value_type=FixedPoint),
-        Attribute("dense", value_type=tuple),
+        Attribute("plan", value_type=HeadPlan),
+        Attribute("order", value_type=np.ndarray),
         *(WeightAttribute(name) for name in ARRAYS),
         *(TypeAttribute(name) for name in ARRAYS),
     )
 
     def initialize(self) -> None:
         """Declares output stream and weights, and the order in which units come."""
-        weights, bias = self.get_attr("dense")
-        self.add_output_variable([bias.codes.size], precision=fixed_type(self.get_attr("logits")))
-        order = update_order(self.get_attr("lstm"))
+        plan: HeadPlan = self.get_attr("plan")
+        order = self.get_attr("order")
+        self.add_output_variable([plan.classes], precision=fixed_type(plan.logits))
         add_codes(self, "head_number", order, max(1, int(order.max()).bit_length()))
-        add_codes(self, "head_weight", weights)
-        add_codes(self, "head_bias", QuantizedArray(bias.format, bias.codes[None]))
-
-
-def hidden_core(position: int) -> str:
-    """Name of the weights of a stage of W_h h."""
-    return f"hidden_core_{position + 1}_"
-
-
-def stage_attributes(node: FdhtLstm, position: int, schedule: Schedule) -> dict[str, Any]:
-    """Attributes of the stage node at a position."""
-    return {
-        "lstm": node.get_attr("lstm"),
-        "steps": node.get_attr("steps"),
-        "position": position,
-        "schedule": schedule.input[position],
-    }
-
-
-def cell_attributes(node: FdhtLstm, schedule: Schedule) -> dict[str, Any]:
-    """Attributes of the cell node."""
-    kept = ("lstm", "steps", "return_sequences", "stateful")
-    return {**{key: node.get_attr(key) for key in kept}, "schedule": schedule.hidden}
+        add_codes(self, "head_weight", plan.weights)
+        add_codes(self, "head_bias", plan.bias)

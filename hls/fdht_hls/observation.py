@@ -5,15 +5,13 @@ stage emits and the cell's state are thousands of integers a frame, so that a pr
 that compares them needs few frames and says more.
 
 Names are those of the reference's observer: "input.<core>" and "hidden.<core>" for what the stages
-of W_x x and W_h h emit, "preactivation", "recurrent" (GRU), "cell" (LSTM), "hidden"; and `LOGITS`.
+of W_x x and W_h h emit, the formats that the cell rounds to, such as "preactivation", and `LOGITS`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
+from fdht_hls.engine import stage_designs
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
@@ -60,15 +59,9 @@ def values_inside(network: QuantizedNetwork) -> dict[str, int]:
     """Values a frame that the C simulation shows, by name and in the order in which it does."""
     recurrence = network.recurrence
     sizes: dict[str, int] = {}
-    for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path)):
-        for stage in path.plan.stages:
-            sizes[f"{label}.{stage.core}"] = math.prod(
-                stage.sizes[index] for index in stage.output_indices
-            )
-    sizes["hidden"] = recurrence.units
-    if recurrence.cell.kind == "lstm":
-        sizes["cell"] = recurrence.units
-    return sizes
+    for label in ("input", "hidden"):
+        sizes |= {stage.name: stage.values for stage in stage_designs(recurrence, label)}
+    return sizes | dict.fromkeys(recurrence.cell.described.states, recurrence.units)
 
 
 class ReferenceRun:
@@ -243,12 +236,7 @@ def _paths(network: QuantizedNetwork) -> Sequence[tuple[str, ContractionPath]]:
 
 def _rounded_formats(network: QuantizedNetwork) -> dict[str, FixedPoint]:
     """Formats of what Keras rounds in a frame, by name."""
-    cell = network.recurrence.cell
-    formats = {
-        entry.name: getattr(cell, entry.name)
-        for entry in fields(cell)
-        if isinstance(getattr(cell, entry.name), FixedPoint)
-    }
+    formats = network.recurrence.cell.formats
     for label, path in _paths(network):
         named = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
         formats |= {f"{label}.{stage.core}": format for stage, format in named}
@@ -266,7 +254,7 @@ def _by_frame(
     streams, frames = shape[:2]
     if name.startswith("input."):
         return parts[0].reshape(streams, frames, -1)
-    # A GRU shows pre-activations twice a step: those of both gates, then the candidate's.
+    # A cell may round to a format twice a step: a GRU's gates, then its candidate.
     each = len(parts) // frames
     flat = [part.reshape(streams, -1) for part in parts]
     steps = [np.concatenate(flat[at : at + each], axis=1) for at in range(0, len(flat), each)]

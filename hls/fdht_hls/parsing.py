@@ -5,29 +5,28 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hls4ml.model.optimizer import OptimizerPass
 
 from fdht_hls.accepted import is_free_name
+from fdht_hls.engine import CellPlan, EnginePlan, StagePlan, stage_plans
 from fdht_hls.nodes import (
     FdhtCell,
     FdhtContraction,
     FdhtLstm,
-    cell_attributes,
     fixed_type,
-    stage_attributes,
 )
 from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
 
+#: Key of hls4ml's configuration under which the plan of a core stands.
+PLAN = "EnginePlan"
 #: What the core's top function and its loop call something else: ports and variables. hls4ml names
 #: the first stream as the user named the input layer.
 TAKEN_NAMES = {*BY_NAME, "frame", "done", "stale", "weights_id", "frame_memory_words"}
@@ -68,7 +67,8 @@ def parse_layer(
             value=list(input_shapes[0]),
             remedy=f"build the model with Input((steps, {expected[0]}, {expected[1]}))",
         )
-    lstm = export_recurrence(layer)
+    plan: EnginePlan | None = getattr(reader.model, "plan", None)
+    lstm = plan.cell.recurrence if plan else export_recurrence(layer)
     _refuse_unsigned(lstm, name)
     attributes: dict[str, Any] = {
         "class_name": "FdhtLstm",
@@ -86,11 +86,7 @@ def parse_layer(
 
 def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
     """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
-    formats = {
-        entry.name: getattr(lstm.cell, entry.name)
-        for entry in fields(lstm.cell)
-        if isinstance(getattr(lstm.cell, entry.name), FixedPoint)
-    }
+    formats = lstm.cell.formats
     for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
         stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
         formats |= {f"{label}.{stage.core}": format for stage, format in stages}
@@ -109,25 +105,23 @@ def chosen_schedule(model: ModelGraph, recurrence: QuantizedRecurrence) -> Sched
 
     Raises:
         ConfigError: it is of another network.
-        ConversionError: it takes several fibres at once.
     """
     given = model.config.get_config_value("Schedule")
     if given is None:
         return default_schedule(recurrence)
     schedule = Schedule.from_json(given)
     check_schedule(recurrence, schedule)
-    _refuse_fibres_at_once(schedule)
     return schedule
 
 
-def _refuse_fibres_at_once(schedule: Schedule) -> None:
+def _refuse_fibres_at_once(*paths: Sequence[StagePlan]) -> None:
     """Raises ConversionError where a path's first stage takes several fibres: RTL alone does."""
-    for label, stages in (("input", schedule.input), ("hidden", schedule.hidden)):
-        if stages[0].vectors > 1:
+    for label, (first, *_) in zip(("input", "hidden"), paths, strict=True):
+        if first.schedule.vectors > 1:
             raise ConversionError(
                 "the core in C++ takes fibres one by one; its port of 8 bytes brings no more",
                 field=f"schedule.{label}[0].vectors",
-                value=stages[0].vectors,
+                value=first.schedule.vectors,
                 remedy="use 1 here, or the core in RTL (fdht cosim)",
             )
 
@@ -160,18 +154,26 @@ class ExpandFdhtLstm(OptimizerPass):
                 value=source.class_name,
                 remedy="convert the model from its quantised input on (codes / 2**fraction)",
             )
-        schedule = chosen_schedule(model, lstm)
+        plan = model.config.get_config_value(PLAN)
+        if plan is not None:
+            stages, hidden, cell_plan = plan.input, plan.hidden, plan.cell
+        else:
+            stages, hidden = stage_plans(lstm, chosen_schedule(model, lstm))
+            cell_plan = CellPlan(lstm)
+        _refuse_fibres_at_once(stages, hidden)
         frame = source.get_output_variable()
         frame.type.precision = fixed_type(lstm.input_format)
         frame.name = stream_name(frame.name)
         previous = node.inputs[0]
-        for position, core in enumerate(lstm.input_path.cores):
-            name = f"{node.name}_{core}"
-            attributes = stage_attributes(node, position, schedule)
-            stage = model.make_node(FdhtContraction, name, attributes, [previous])
-            model.insert_node(stage, before=node)
+        for stage in stages:
+            attributes: dict[str, Any] = {"steps": node.get_attr("steps"), "plan": stage}
+            name = f"{node.name}_{stage.identifier}"
+            new = model.make_node(FdhtContraction, name, attributes, [previous])
+            model.insert_node(new, before=node)
             previous = name
-        attributes = cell_attributes(node, schedule)
+        kept = ("steps", "return_sequences", "stateful")
+        attributes = {key: node.get_attr(key) for key in kept}
+        attributes |= {"plan": cell_plan, "hidden": hidden}
         cell = model.make_node(FdhtCell, f"{node.name}_cell", attributes, [previous])
         model.replace_node(node, cell)
         return True

@@ -10,8 +10,10 @@ from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
+from fdht_models.tensor.cells.kinds import KINDS
+
 #: Keras layers that are converted, by the names of their classes.
-LAYERS = ("QFDHTLSTM", "QTensorLSTM", "QTensorGRU")
+LAYERS = ("QFDHTLSTM", *(f"QTensor{name.upper()}" for name in KINDS))
 
 
 def register(register_backend: Callable[..., None], register_writer: Callable[..., None]) -> None:

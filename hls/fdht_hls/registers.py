@@ -51,6 +51,11 @@ class Register:
     fields: tuple[Field, ...] = ()
     loading: bool = False
 
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Offsets of its words of 32 bits, that of the lowest bits first."""
+        return tuple(range(self.offset, self.offset + self.width // 8, 4))
+
 
 AP_START, AP_DONE, AP_IDLE, AP_READY, AUTO_RESTART = 1, 2, 4, 8, 0x80
 

@@ -243,29 +243,28 @@ def _low(path: ContractionPath, position: int, own: _Indices) -> int:
     return math.prod(stage.sizes[index] for index in bonds[last:])
 
 
-def stage_weights(
-    lstm: QuantizedRecurrence, path: ContractionPath, position: int, together: int = 1
-) -> QuantizedArray:
-    """A stage's core in the order of its loops: [mode][bank][rank_in][outputs].
+def loop_order(
+    recurrence: QuantizedRecurrence, path: ContractionPath, position: int
+) -> tuple[QuantizedArray, int]:
+    """A stage's core with its axes in the order of its loops.
 
     Args:
-        lstm: holds the cores.
+        recurrence: holds the cores.
         path: W_x x or W_h h.
         position: of the stage in it.
-        together: values of the mode that are summed as one vector; see `StageShape`.
+
+    Returns:
+        (a view [modes.., terms.., bonds.., opened modes and bonds..], weights of bonds and what is
+        opened).
     """
     stage = path.plan.stages[position]
     own = _indices(path, position)
-    core = lstm.core_of(path, position)
+    core = recurrence.core_of(path, position)
     terms = [index for index in own.lanes if index in stage.core_indices]
-    order = (*own.modes, *terms, *own.bonds, *own.opened_modes, *own.opened_bonds)
-    axes = [stage.core_indices.index(index) for index in order]
-    codes = core.codes.transpose(axes)
-    banks = math.prod(stage.sizes[index] for index in terms)
-    inside = math.prod(codes.shape[len(own.modes) + len(terms) :])
-    # Values of the mode that are summed as one vector count as bonds.
-    codes = codes.reshape(-1, together, banks, inside).transpose(0, 2, 1, 3)
-    return QuantizedArray(core.format, np.ascontiguousarray(codes).ravel())
+    inside = (*own.bonds, *own.opened_modes, *own.opened_bonds)
+    axes = [stage.core_indices.index(index) for index in (*own.modes, *terms, *inside)]
+    found = QuantizedArray(core.format, core.codes.transpose(axes))
+    return found, math.prod(stage.sizes[index] for index in inside)
 
 
 def emission_order(path: ContractionPath) -> Codes:
@@ -318,4 +317,4 @@ def update_order(recurrence: QuantizedRecurrence) -> Codes:
 
 def collects(recurrence: QuantizedRecurrence) -> bool:
     """Does the cell collect a frame's sums before it updates units?"""
-    return recurrence.cell.kind != "lstm" or not gates_arrive_together(recurrence)
+    return not gates_arrive_together(recurrence)

@@ -8,9 +8,7 @@ and work for so long on a kernel; and it ends with its parent.
 from __future__ import annotations
 
 import atexit
-import json
 import resource
-import sys
 import threading
 import time
 import warnings
@@ -22,7 +20,7 @@ from typing import Any
 from fdht_models.errors import ToolError
 from fdht_models.interruption import interrupts_held_back
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.workers import ONE_THREAD, WorkerProcess, answer_pipe, module_command, say
+from fdht_models.workers import ONE_THREAD, WorkerProcess, answer_pipe, module_command, orders, say
 
 #: Seconds for a kernel. The largest takes some ten; the first one ever, a minute or two of numba's.
 MOST_SECONDS = 600.0
@@ -170,8 +168,7 @@ def _solution(message: Mapping[str, Any]) -> Solution:
 def main() -> None:
     """Serves orders until there are no more."""
     with answer_pipe() as pipe:
-        for line in sys.stdin:
-            order = json.loads(line)
+        for order in orders():
             _limit(order["seconds"], order["bytes"])
             with suppress(BrokenPipeError):  # the parent has gone
                 say(pipe, _answer(order))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from hls4ml.model.optimizer import OptimizerPass
 
+from fdht_hls.engine import CellPlan, HeadPlan
 from fdht_hls.exact import array_of, format_of
 from fdht_hls.nodes import FdhtCell, FdhtHead
+from fdht_models.tensor.arrays import QuantizedArray
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
@@ -38,10 +40,14 @@ class StreamUnits(OptimizerPass):
         """Replaces one head; the graph has changed, so passes start again."""
         cell = node.get_input_node()
         cell.stream_units()
-        attributes = {
-            "lstm": cell.get_attr("lstm"),
-            "dense": (array_of(node, "weight"), array_of(node, "bias")),
-            "logits": format_of(node.get_output_variable().type.precision),
-        }
+        weights, bias = array_of(node, "weight"), array_of(node, "bias")
+        own: CellPlan = cell.get_attr("plan")
+        plan = HeadPlan(
+            weights,
+            QuantizedArray(bias.format, bias.codes[None]),
+            own.hidden,
+            format_of(node.get_output_variable().type.precision),
+        )
+        attributes = {"plan": plan, "order": own.order}
         model.replace_node(node, model.make_node(FdhtHead, node.name, attributes, [*node.inputs]))
         return True

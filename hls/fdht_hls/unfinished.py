@@ -14,10 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.proof import Comparison
-from fdht_models.artifacts import canonical_json, is_current, new_stage, read_json, write_json
+from fdht_models.artifacts import canonical_json, is_current, new_stage, write_json
 from fdht_models.errors import ArtifactError
+from fdht_models.records import load_record
 
 _CORE, _COMPARISONS = "core", "comparisons.json"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The file of comparisons."""
+
+    inputs: Mapping[str, Any]
+    done: Mapping[str, Comparison]
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,11 @@ class Unfinished:
     def comparisons(self) -> dict[str, Comparison]:
         """Those that are done with this core, by name."""
         try:
-            kept = read_json(self.directory / _COMPARISONS)
-            if canonical_json(kept["inputs"]) != canonical_json(dict(self.inputs)):
-                return {}
-            return {name: Comparison(**value) for name, value in kept["done"].items()}
-        except (ArtifactError, AttributeError, KeyError, TypeError):
+            kept = load_record(_Kept, self.directory / _COMPARISONS, remedy="convert again")
+        except ArtifactError:
             return {}  # none yet, or damaged: they are made again
+        same = canonical_json(kept.inputs) == canonical_json(dict(self.inputs))
+        return dict(kept.done) if same else {}
 
     def keep(self, done: Mapping[str, Comparison]) -> None:
         """Keeps comparisons."""

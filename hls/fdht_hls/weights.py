@@ -9,7 +9,7 @@ Needs NumPy and nothing else: the host packs weights on the board.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.beats import beat_weights
-from fdht_hls.schedule import Schedule, shapes_of
-from fdht_hls.weight_tables import HEADER_WORDS, WeightLayout, WeightTable
+from fdht_hls.engine.lower import lower
+from fdht_hls.engine.plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
+from fdht_hls.schedule import Schedule
+from fdht_hls.shapes import loop_order
+from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.artifacts import digest_of, read_json, write_json
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
-from fdht_models.records import first_difference, read_record
+from fdht_models.records import differences, first_difference, read_record
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.tensor.quantized import (
-    ContractionPath,
-    Head,
-    QuantizedNetwork,
-    QuantizedRecurrence,
-)
+from fdht_models.tensor.quantized import Head, QuantizedNetwork
 
 Words = npt.NDArray[np.uint64]
 #: File of a converted experiment and of an overlay with weights that can be loaded.
-BIAS, HEAD_WEIGHTS, HEAD_BIAS = "bias", "head.weights", "head.bias"
 #: Characters of a value that an error shows.
 _SHOWN = 60
 #: Wide enough for a number of each code of a network.
@@ -42,35 +38,21 @@ _NUMBERS = FixedPoint(48, 0)
 _REMEDY = "only weights may differ: convert and build it as a design of its own"
 
 
-def weight_layout(network: QuantizedNetwork, schedule: Schedule) -> WeightLayout | None:
-    """The layout of a core's loadable weights; None if it has none.
+def pack_weights(plan: EnginePlan) -> Words:
+    """Its weights as a core of this plan reads them: uint64[layout.words].
 
-    With any loadable stage, bias and head are loadable too, so that a network that was trained
-    again is loaded whole.
+    Raises:
+        ConfigError: the core has no loadable weights.
     """
-    if not schedule.loadable:
-        return None
-    tables, first = [], HEADER_WORDS
-    for name, array in _arrays(network, schedule):
-        form, (rows, columns) = array.format, array.codes.shape
-        table = WeightTable(name, rows, columns, form.width, form.signed, first)
-        tables.append(table)
-        first += table.words
-    return WeightLayout(tuple(tables))
-
-
-def pack_weights(network: QuantizedNetwork, schedule: Schedule) -> Words:
-    """A network's weights as a core of this schedule reads them: uint64[layout.words]."""
-    layout = weight_layout(network, schedule)
-    if layout is None:
+    if plan.layout is None:
         raise ConfigError(
             "has no loadable stage",
             field="schedule",
             remedy='give stages "weights": "loadable", as fdht tune --loadable does',
         )
-    words = np.zeros(layout.words, np.uint64)
-    words[0] = network.design_id
-    for table, (_, array) in zip(layout.tables, _arrays(network, schedule), strict=True):
+    words = np.zeros(plan.layout.words, np.uint64)
+    words[0] = plan.design.design_id
+    for table, array in zip(plan.layout.tables, plan.tables.values(), strict=True):
         words[table.first : table.first + table.words] = _packed(table, array.codes)
     return words
 
@@ -85,18 +67,18 @@ def _packed(table: WeightTable, codes: Codes) -> Words:
     return packed
 
 
-def unpack_weights(network: QuantizedNetwork, schedule: Schedule, words: Words) -> QuantizedNetwork:
+def unpack_weights(network: QuantizedNetwork, plan: EnginePlan, words: Words) -> QuantizedNetwork:
     """The network that a core computes once it has loaded a buffer: the inverse of `pack_weights`.
 
     Args:
         network: that of the core, with all that is not loaded.
-        schedule: of the core.
+        plan: of the core.
         words: uint64[layout.words].
 
     Raises:
         ShapeError: the buffer is of another size.
     """
-    layout = weight_layout(network, schedule)
+    layout = plan.layout
     if layout is None or words.size != layout.words:
         raise ShapeError(
             f"the core takes {layout.words if layout else 0} words",
@@ -115,13 +97,15 @@ def unpack_weights(network: QuantizedNetwork, schedule: Schedule, words: Words) 
             for name, codes in cores.items()
         },
     )
-    for label, path, stages in _paths(network, schedule):
-        shapes = shapes_of(path, stages[0].vectors)
-        for position, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
-            if stage.weights == "loadable":
-                places = beat_weights(numbered, path, position, shape, stage).codes
-                cores[path.cores[position]].flat[places] = found[f"{label}.{position}"]
-    bias = found[BIAS].T.ravel()
+    for path, stages in (
+        (numbered.input_path, plan.input),
+        (numbered.hidden_path, plan.hidden),
+    ):
+        for position, stage in enumerate(stages):
+            if stage.table:
+                numbers, _ = loop_order(numbered, path, position)
+                places = replace(stage.design, core=numbers).rows(stage.schedule).codes
+                cores[path.cores[position]].flat[places] = found[stage.name]
     return replace(
         network,
         recurrence=replace(
@@ -130,7 +114,7 @@ def unpack_weights(network: QuantizedNetwork, schedule: Schedule, words: Words) 
                 name: QuantizedArray(recurrence.cores[name].format, codes)
                 for name, codes in cores.items()
             },
-            cell=replace(recurrence.cell, bias=_of(recurrence.cell.bias, bias)),
+            cell=replace(recurrence.cell, bias=_of(recurrence.cell.bias, found[BIAS].T.ravel())),
         ),
         head=Head(_of(head.weights, found[HEAD_WEIGHTS]), _of(head.bias, found[HEAD_BIAS][0])),
     )
@@ -151,40 +135,6 @@ def _unpacked(table: WeightTable, words: Words) -> Codes:
     return codes
 
 
-def _arrays(network: QuantizedNetwork, schedule: Schedule) -> Iterator[tuple[str, QuantizedArray]]:
-    """Loadable tables in the buffer's order, each as codes [rows, columns]."""
-    recurrence = network.recurrence
-    for label, path, stages in _paths(network, schedule):
-        shapes = shapes_of(path, stages[0].vectors)
-        for position, (stage, shape) in enumerate(zip(stages, shapes, strict=True)):
-            if stage.weights == "loadable":
-                yield (
-                    f"{label}.{position}",
-                    beat_weights(recurrence, path, position, shape, stage),
-                )
-    yield BIAS, bias_rows(recurrence)
-    head = network.head
-    yield HEAD_WEIGHTS, head.weights
-    yield HEAD_BIAS, QuantizedArray(head.bias.format, head.bias.codes[None])
-
-
-def _paths(
-    network: QuantizedNetwork, schedule: Schedule
-) -> tuple[tuple[str, ContractionPath, Any], ...]:
-    recurrence = network.recurrence
-    return (
-        ("input", recurrence.input_path, schedule.input),
-        ("hidden", recurrence.hidden_path, schedule.hidden),
-    )
-
-
-def bias_rows(recurrence: QuantizedRecurrence) -> QuantizedArray:
-    """The bias, a row a hidden unit with an entry a gate."""
-    cell = recurrence.cell
-    rows = cell.bias.codes.reshape(len(cell.gates), cell.units).T
-    return QuantizedArray(cell.bias.format, np.ascontiguousarray(rows))
-
-
 @dataclass(frozen=True, eq=False)
 class LoadableWeights:
     """What a host must know to load another network's weights into a core.
@@ -201,12 +151,11 @@ class LoadableWeights:
     structure: Mapping[str, Any] = field(metadata={"read": lambda value: _structure(value)})
 
     @staticmethod
-    def of(network: QuantizedNetwork, schedule: Schedule) -> LoadableWeights | None:
-        """Those of a core; None if it has none."""
-        layout = weight_layout(network, schedule)
-        if layout is None:
+    def of(network: QuantizedNetwork, plan: EnginePlan) -> LoadableWeights | None:
+        """Those of a network's core; None if it has none."""
+        if plan.layout is None:
             return None
-        return LoadableWeights(schedule, layout, structure_of(network, schedule))
+        return LoadableWeights(plan.schedule, plan.layout, structure_of(network, plan.schedule))
 
     def pack(self, network: QuantizedNetwork) -> Words:
         """A network's weights as the core reads them: uint64[layout.words].
@@ -218,24 +167,25 @@ class LoadableWeights:
         own = {key: value for key, value in self.structure.items() if key != "constant"}
         found = structure_of(network, self.schedule)
         constant = found.pop("constant")
-        for path, wanted, value in _differences(own, found, "network"):
+        for path, wanted, value in differences(own, found, "network"):
             raise ConfigError(
                 f"the core was built for {_short(wanted)}",
                 field=path,
                 value=_short(value),
                 remedy=_REMEDY,
             )
-        for path, _, _ in _differences(self.structure["constant"], constant, "network"):
+        for path, _, _ in differences(self.structure["constant"], constant, "network"):
             raise ConfigError(
                 "differs from what the core holds for good",
                 field=path,
                 remedy="build the core with loadable weights in the stages that use it",
             )
-        if weight_layout(network, self.schedule) != self.layout:
+        plan = lower(network, self.schedule)
+        if plan.layout != self.layout:
             raise ConfigError(
                 "does not follow from schedule and network", field="layout", remedy=_REMEDY
             )
-        return pack_weights(network, self.schedule)
+        return pack_weights(plan)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -310,7 +260,10 @@ def structure_of(network: QuantizedNetwork, schedule: Schedule) -> dict[str, Any
     recurrence, constant = value["recurrence"], {}
     fixed = {
         core
-        for _, path, stages in _paths(network, schedule)
+        for path, stages in (
+            (network.recurrence.input_path, schedule.input),
+            (network.recurrence.hidden_path, schedule.hidden),
+        )
         for core, stage in zip(path.cores, stages, strict=False)  # it may be of another network
         if stage.weights != "loadable"
     }
@@ -332,18 +285,6 @@ def _without_codes(entry: dict[str, Any]) -> Any:
     codes = entry.pop("codes")
     entry["shape"] = list(np.shape(codes))
     return codes
-
-
-def _differences(wanted: Any, found: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """(dotted path, wanted, found) of each value that differs."""
-    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-        for key in sorted({*wanted, *found}):
-            yield from _differences(wanted.get(key), found.get(key), f"{path}.{key}")
-    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        for place, pair in enumerate(zip(wanted, found, strict=True)):
-            yield from _differences(*pair, f"{path}.{place}")
-    elif wanted != found:
-        yield path, wanted, found
 
 
 def _short(value: Any) -> Any:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
-from fdht_hls.adders import AdderGraph, stage_adders
+from fdht_hls.adders import AdderGraph
 from fdht_hls.code import CellCall, constant_type, render
+from fdht_hls.engine.contractions import QUEUE_WORDS
+from fdht_hls.engine.plan import EnginePlan
 from fdht_hls.loading import LoadedTable, loaded_tables
-from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead, hidden_core
+from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
+from fdht_hls.parsing import PLAN
 from fdht_hls.registers import (
     ABI_VERSION,
     ARGUMENT_REGISTERS,
@@ -22,11 +25,9 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     present,
 )
-from fdht_hls.shapes import stage_shape
-from fdht_hls.weight_tables import WeightLayout
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedRecurrence
+from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
@@ -40,11 +41,6 @@ _FILES = {
     "build_core.tcl.j2": "build_core.tcl",
     "target.json.j2": "target.json",
 }
-
-
-#: Words in a FIFO between two stages. hls4ml asks for a whole frame's; the stages are a chain
-#: without reconvergence, which no depth can deadlock, and emit at most a few words in a row.
-_FIFO_DEPTH = 16
 
 
 @dataclass(frozen=True)
@@ -91,18 +87,24 @@ class FdhtWriter(VitisWriter):
         )
         write_text(Path(odir) / "firmware" / "weights" / f"{var.name}.h", text)
 
+    def write_yml(self, model: ModelGraph) -> None:
+        """Writes hls4ml's configuration; the plan in it is no text."""
+        plan = model.config.config.pop(PLAN, None)
+        super().write_yml(model)
+        model.config.config[PLAN] = plan
+
     def write_hls(self, model: ModelGraph) -> None:
         """Writes hls4ml's project, then the core's files from their templates.
 
-        A model of several time steps has hls4ml's own top function and no core, unless the
-        caller named a `design_id`, which only a core has.
+        A model of several time steps has hls4ml's own top function and no core, unless there is
+        a plan, which only a core has.
 
         Raises:
             ConversionError: a core is wanted and the model does not fit it.
         """
-        core = bool(model.config.get_config_value("DesignId")) or one_frame_a_call(model)
-        layout = WeightLayout.from_json(model.config.get_config_value("WeightLayout") or [])
-        tables = loaded_tables(model, layout) if core else []
+        plan = model.config.get_config_value(PLAN)
+        core = plan is not None or one_frame_a_call(model)
+        tables = loaded_tables(model, plan.layout if plan else None) if core else []
         self._loadable = frozenset(table.variable for table in tables)
         self._adders = dict(_adders(model))
         self._own = frozenset(
@@ -114,7 +116,7 @@ class FdhtWriter(VitisWriter):
         super().write_hls(model)
         if not core:
             return
-        values = core_values(model, layout, tables)
+        values = core_values(model, plan, tables)
         directory = Path(model.config.get_output_dir())
         for template, name in _FILES.items():
             write_text(directory / name, render(template, **values))
@@ -128,14 +130,14 @@ def one_frame_a_call(model: ModelGraph) -> bool:
 
 
 def core_values(
-    model: ModelGraph, layout: WeightLayout, tables: Sequence[LoadedTable]
+    model: ModelGraph, plan: EnginePlan | None, tables: Sequence[LoadedTable]
 ) -> dict[str, Any]:
     """What the templates of the core need.
 
     Args:
         model: hls4ml's graph.
-        layout: of weights that can be loaded.
-        tables: where they go.
+        plan: of the core; None if nobody made one.
+        tables: where weights that can be loaded go.
 
     Raises:
         ConversionError: the graph is not one stream of frames in and one word of results out.
@@ -174,13 +176,13 @@ def core_values(
         "streams": list(_streams(model)),
         "calls": list(_calls(model)),
         "abi_version": ABI_VERSION,
-        "design_id": model.config.get_config_value("DesignId", 0),
+        "design_id": plan.design.design_id if plan else 0,
         "registers": BY_NAME,
         "arguments": [one.name for one in present(ARGUMENT_REGISTERS, bool(tables))],
         "identity": [one.name for one in present(IDENTITY_REGISTERS, bool(tables))],
         "tables": tables,
-        "weight_words": layout.words,
-        "weights_layout": layout.digest,
+        "weight_words": plan.layout.words if plan and plan.layout else 0,
+        "weights_layout": plan.layout.digest if plan and plan.layout else 0,
         "part": part,
         "clock_period": model.config.get_config_value("ClockPeriod"),
     }
@@ -190,20 +192,14 @@ def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
     """Graphs of adders, by the names of the weight arrays whose place they take."""
     for layer in model.get_layers():
         if isinstance(layer, FdhtContraction):
-            stages = [(layer.get_attr("position"), layer.get_attr("schedule"), "core")]
+            stages = {"core": layer.get_attr("plan")}
         elif isinstance(layer, FdhtCell):
-            schedule = layer.get_attr("schedule")
-            stages = [(at, stage, hidden_core(at)) for at, stage in enumerate(schedule)]
+            stages = {stage.identifier: stage for stage in layer.get_attr("hidden")}
         else:
             continue
-        recurrence: QuantizedRecurrence = layer.get_attr("lstm")
-        inner = isinstance(layer, FdhtCell)
-        path = recurrence.hidden_path if inner else recurrence.input_path
-        for position, stage, name in stages:
-            if stage.weights == "adders":
-                shape = stage_shape(path, position)
-                graph = stage_adders(recurrence, path, position, shape, stage)
-                yield layer.get_weights(name).name, graph
+        for name, stage in stages.items():
+            if stage.adders:
+                yield layer.get_weights(name).name, stage.adders
 
 
 def _streams(model: ModelGraph) -> Iterator[Stream]:
@@ -217,7 +213,7 @@ def _streams(model: ModelGraph) -> Iterator[Stream]:
             carried = f"fdht::carried<{type}>::type" if ours else type
             yield Stream(
                 f'hls::stream<{carried}> {variable.name}("{variable.name}")',
-                f"#pragma HLS STREAM variable={variable.name} depth={min(depth, _FIFO_DEPTH)}",
+                f"#pragma HLS STREAM variable={variable.name} depth={min(depth, QUEUE_WORDS)}",
             )
 
 

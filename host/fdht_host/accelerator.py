@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from fdht_hls.weights import LoadableWeights
 from fdht_host.calls import CallPipeline, Frames, Logits, PhaseTimes, Work
 from fdht_host.driver import FdhtLstm, check_identity, load_core
 from fdht_host.loaded import Loaded
-from fdht_host.loading import loadable_weights
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.arguments import count, flag, path, seconds
 from fdht_models.errors import ConfigError, DeviceError, ShapeError
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -99,7 +97,7 @@ class Accelerator:
         try:
             driver, loaded = load_core(overlay_directory / manifest.bitstream, owned or device)
             check_identity(driver, manifest, timeout)
-            loadable = loadable_weights(driver, manifest, overlay_directory, timeout)
+            loadable = _loadable_weights(driver, manifest, overlay_directory, timeout)
             accelerator = cls(manifest, driver, loaded, batch, timeout, owned is not None, loadable)
             if self_test:
                 accelerator.self_test(overlay_directory)
@@ -134,12 +132,7 @@ class Accelerator:
     def __enter__(self) -> Accelerator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def infer(self, frames: Frames, *, reset: bool) -> Logits:
@@ -314,6 +307,28 @@ class Accelerator:
                 field="frames",
                 value=[int(frames.min()), int(frames.max())],
             )
+
+
+def _loadable_weights(
+    driver: FdhtLstm, manifest: OverlayManifest, directory: Path, timeout: float
+) -> LoadableWeights | None:
+    """What weights the core takes, by the file beside the manifest; None: none.
+
+    Raises:
+        ArtifactError: the file is damaged.
+        DeviceError: the core has another layout than the file.
+    """
+    if manifest.weights is None:
+        return None
+    found = LoadableWeights.load(directory / manifest.weights)
+    shown, wanted = driver.identity(timeout).weights_layout, found.layout.digest
+    if shown != wanted:
+        raise DeviceError(
+            f"the core shows {shown:08x}, {manifest.weights} describes {wanted:08x}",
+            field="weights_layout",
+            remedy="build the overlay again",
+        )
+    return found
 
 
 def _array(frames: object, field: str) -> Frames:

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.weights import Words
-from fdht_host import board
-from fdht_host.driver import FdhtLstm, clock_of
+from fdht_host import pynq_calls
+from fdht_host.clocks import clock_of
+from fdht_host.driver import FdhtLstm
 from fdht_host.loaded import Call, Loaded, check_shown
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
@@ -159,7 +160,7 @@ class CallPipeline:
             if any(self._buffers[-1] is buffer for buffer in kept):
                 self._loaded.use.orphans.append(self._buffers[-1])
             else:
-                board.free(self._buffers[-1])
+                pynq_calls.free(self._buffers[-1])
             self._buffers.pop()
         self._pairs = ()
 
@@ -340,13 +341,13 @@ class CallPipeline:
         )
 
     def _allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        self._buffers.append(board.allocate(shape, dtype, self._driver.device))
+        self._buffers.append(pynq_calls.allocate(shape, dtype, self._driver.device))
         return self._buffers[-1]
 
     def _free_beside_pairs(self) -> None:
         """Frees buffers of weights."""
         while len(self._buffers) > 2 * len(self._pairs):
-            board.free(self._buffers[-1])
+            pynq_calls.free(self._buffers[-1])
             self._buffers.pop()
 
     def _note_call(self, *buffers: Any) -> None:
@@ -361,7 +362,7 @@ class CallPipeline:
 
     def _start(self, pair: _Pair, count: int, reset: bool) -> _Running:
         started = time.perf_counter()
-        board.flush(pair.frames[:count])
+        pynq_calls.flush(pair.frames[:count])
         self.times.transfer += time.perf_counter() - started
         self._loaded.check()
         self._note_call(pair.frames, pair.results)
@@ -378,7 +379,7 @@ class CallPipeline:
         check_shown(self._driver, self._manifest.design_number, self._weights_id)
         self._frames_done = self._driver.check_progress(self._frames_done, call.count)
         waited = time.perf_counter()
-        board.invalidate(call.pair.results[: call.count])
+        pynq_calls.invalidate(call.pair.results[: call.count])
         self.times.compute += waited - started
         self.times.transfer += time.perf_counter() - waited
         self.times.frames += call.count

@@ -5,11 +5,10 @@ Importing this module needs pynq; importing `fdht_host` does not.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fdht_hls.registers import (
     ABI_VERSION,
@@ -19,8 +18,9 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     VLNV,
 )
-from fdht_host import board
+from fdht_host import pynq_calls
 from fdht_host._pynq import DefaultIP, Device
+from fdht_host.clocks import clock_of
 from fdht_host.loaded import Loaded, use_of
 from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError
@@ -30,36 +30,6 @@ from fdht_overlays.manifest import OverlayManifest
 POLL_SECONDS = 100e-6
 #: The core's frame count has 32 bits.
 _LARGEST_COUNT = 0xFFFF_FFFF
-
-
-class Clock(Protocol):
-    """Time as the driver takes it: the system's, or a simulated board's."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        ...
-
-
-class SystemClock:
-    """The time of the machine."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        time.sleep(seconds)
-
-
-def clock_of(device: object) -> Clock:
-    """A device's own clock, as simulated boards have one, or else the system's."""
-    clock: Clock = getattr(device, "clock", None) or SystemClock()
-    return clock
 
 
 @dataclass(frozen=True)
@@ -102,18 +72,13 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
 
     def read_register(self, name: str) -> int:
         """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits."""
-        register = BY_NAME[name]
-        return sum(
-            board.read_word(self.mmio, register.offset + 4 * word) << (32 * word)
-            for word in range(register.width // 32)
-        )
+        words = (pynq_calls.read_word(self.mmio, offset) for offset in BY_NAME[name].words)
+        return sum(word << (32 * place) for place, word in enumerate(words))
 
     def write_register(self, name: str, value: int) -> None:
         """Writes a register by its name, 32 or 64 bits."""
-        register = BY_NAME[name]
-        for word in range(register.width // 32):
-            part = (int(value) >> (32 * word)) & 0xFFFF_FFFF
-            board.write_word(self.mmio, register.offset + 4 * word, part)
+        for place, offset in enumerate(BY_NAME[name].words):
+            pynq_calls.write_word(self.mmio, offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
 
     def read_pair(self, name: str) -> int:
         """Value of an identity register of 64 bits, which is two: `name`_low and `name`_high."""
@@ -254,7 +219,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 field="core",
                 remedy="build it with loadable weights: fdht tune --loadable",
             )
-        board.flush(weights)
+        pynq_calls.flush(weights)
         self.start(0, 0, 0, reset=False, weights=weights.device_address)
         self.wait(timeout)
         found, wanted = self.shown_identity().weights_id, int(weights[0])
@@ -268,40 +233,6 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
     def frames_done(self) -> int:
         """Frames processed since the bitstream was loaded, modulo 2**32, as of the last call."""
         return self.read_register("frames_done")
-
-    def run(
-        self, frames: Any, results: Any, count: int, reset: bool, timeout: float = 10.0
-    ) -> None:
-        """Processes frames: flushes, starts, waits, invalidates.
-
-        Args:
-            frames: `PynqBuffer` of at least `count` frames, each `frame_bytes` long.
-            results: `PynqBuffer` of at least `count` results, each `result_bytes` long.
-            count: frames.
-            reset: start from a zero LSTM state.
-            timeout: seconds.
-
-        Raises:
-            DeviceError: a buffer is too small, the core is running, or it did not process all.
-            DeviceTimeoutError: it did not end in time.
-        """
-        identity = self.identity(timeout)
-        for name, buffer, size in (
-            ("frames", frames, count * identity.frame_bytes),
-            ("results", results, count * identity.result_bytes),
-        ):
-            if buffer.nbytes < size:
-                raise DeviceError(
-                    f"{count} frames need {size} bytes",
-                    field=f"{name}.nbytes",
-                    value=buffer.nbytes,
-                    remedy="allocate a larger buffer",
-                )
-        board.flush(frames)
-        self.start(frames.device_address, results.device_address, count, reset)
-        self.wait(timeout)
-        self.check_progress(identity.frames_done, count)
-        board.invalidate(results)
 
     def check_progress(self, before: int, count: int) -> int:
         """Checks that a call processed all its frames.
@@ -340,7 +271,7 @@ def load_core(bitstream: Path, device: Any) -> tuple[FdhtLstm, Loaded]:
         ConfigError: it is no pynq device.
         DeviceError: there is no board, it refuses the overlay, or the overlay has no single core.
     """
-    device = board.active_device() if device is None else device
+    device = pynq_calls.active_device() if device is None else device
     if not isinstance(device, Device):
         raise ConfigError(
             "must be a pynq device",
@@ -355,10 +286,10 @@ def load_core(bitstream: Path, device: Any) -> tuple[FdhtLstm, Loaded]:
     # Counted before, so that a load which fails half-way takes the device from those before, too.
     use.loads += 1
     number = use.loads
-    overlay = board.load_overlay(bitstream, device)
+    overlay = pynq_calls.load_overlay(bitstream, device)
     use.renew()
-    driver: FdhtLstm = board.bound_driver(overlay, FdhtLstm)
-    return driver, Loaded(overlay, use, number, board.record_of_other_programs(device))
+    driver: FdhtLstm = pynq_calls.bound_driver(overlay, FdhtLstm)
+    return driver, Loaded(overlay, use, number, pynq_calls.record_of_other_programs(device))
 
 
 def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float = 1.0) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fdht_hls.estimate import check_estimate
 from fdht_hls.proof import check_proof
-from fdht_host.report import latency_section
+from fdht_host.report.contents import latency_section
 from fdht_models.directories import EXPERIMENT, experiment_in
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.metrics import check_metrics

@@ -9,24 +9,15 @@ is there: the earlier one must not take its results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from fdht_host import board
+from fdht_host import pynq_calls
 from fdht_models.errors import DeviceError
 
+if TYPE_CHECKING:
+    from fdht_host.driver import FdhtLstm
+
 _PLACE = "_fdht_use"
-
-
-class Driver(Protocol):
-    """What is asked of a core here; see `fdht_host.driver.FdhtLstm`."""
-
-    def wait_until(self, deadline: float) -> None:
-        """Waits until the core is idle, at the latest until a moment of its device's clock."""
-        ...
-
-    def read_pair(self, name: str) -> int:
-        """Value of an identity register of 64 bits."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +31,7 @@ class Call:
         deadline: when it should have ended at the latest, by the device's clock.
     """
 
-    driver: Driver
+    driver: FdhtLstm
     loaded: Loaded
     buffers: tuple[Any, ...]
     deadline: float
@@ -76,7 +67,7 @@ class DeviceUse:
         """Notes that an overlay has been loaded: whatever was running is over."""
         self.call = None
         while self.orphans:
-            board.free(self.orphans[-1])
+            pynq_calls.free(self.orphans[-1])
             self.orphans.pop()
 
 
@@ -101,7 +92,8 @@ class Loaded:
         overlay: pynq's.
         use: of its device.
         number: which of the device's loads it was.
-        record: of all programs' loads, as it was just after; see `board.record_of_other_programs`.
+        record: of all programs' loads, as it was just after; see
+            `pynq_calls.record_of_other_programs`.
     """
 
     overlay: Any
@@ -112,7 +104,7 @@ class Loaded:
     @property
     def held(self) -> bool:
         """True while the device holds it, as far as this process can know without a register."""
-        return self.use.loads == self.number and board.is_loaded(self.overlay)
+        return self.use.loads == self.number and pynq_calls.is_loaded(self.overlay)
 
     def check(self) -> None:
         """Refuses to go on once something else was loaded; touches no register.
@@ -122,7 +114,7 @@ class Loaded:
         Raises:
             DeviceError: it is no longer there.
         """
-        if self.held and board.record_of_other_programs(self.overlay.device) == self.record:
+        if self.held and pynq_calls.record_of_other_programs(self.overlay.device) == self.record:
             return
         raise DeviceError(
             "another overlay was loaded on its device since it was opened",
@@ -131,7 +123,7 @@ class Loaded:
         )
 
 
-def check_shown(driver: Driver, design_id: int, weights_id: int) -> None:
+def check_shown(driver: FdhtLstm, design_id: int, weights_id: int) -> None:
     """Refuses what another core, or one with other weights, computes: four registers at most.
 
     They are as the core's last call left them, so that no call is needed to read them.

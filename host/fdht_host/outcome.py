@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fdht_host.calls import PhaseTimes
-from fdht_host.energy import EnergyResult, unmeasured
-from fdht_host.report import Phase, throughput_section
+from fdht_host.energy.results import EnergyResult
+from fdht_host.energy.windows import unmeasured
+from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
-from fdht_host.streaming import SourceRun
+from fdht_host.streamer import SourceRun
 from fdht_host.video import VideoTimes
 from fdht_models.errors import ConfigError, DataError, FdhtError
 
@@ -89,5 +90,5 @@ def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
     phases["decode"] = Phase(reading.decode_seconds, reading.frames)
     phases["resize"] = Phase(reading.resize_seconds, reading.resized)
     phases["feature"] = Phase(reading.feature_seconds, reading.features)
-    overall = Phase(sum(run.seconds for run in done.runs), sum(run.frames for run in done.runs))
+    overall = Phase(sum(run.seconds for run in done.runs), sum(run.inputs for run in done.runs))
     return throughput_section(phases, overall)

@@ -20,7 +20,7 @@ from fdht_models.data.folders.decoding.shards import span_in_seconds
 from fdht_models.data.folders.joins import join
 from fdht_models.data.folders.listing import ARRAYS, SOUND, VIDEO, Clip
 from fdht_models.data.folders.own.clip_files import TABLE, ClipFiles, find_clips, stem_of
-from fdht_models.data.folders.own.clip_table import Row, key_of_part, read_table
+from fdht_models.data.folders.own.clip_table import ClipRow, key_of_part, read_table
 from fdht_models.data.folders.own.path_pattern import search_paths
 from fdht_models.data.folders.sentences import left_out_notes, name_some
 from fdht_models.data.folders.sets import OWN
@@ -222,7 +222,7 @@ def _by_table(
     return FoundClips(tuple(told), tuple(problems), tuple(notes))
 
 
-def _of_row(clip: ClipFile, row: Row) -> ClipFile:
+def _of_row(clip: ClipFile, row: ClipRow) -> ClipFile:
     label = row.name or clip.label
     if row.span is None:
         return ClipFile(clip.path, clip.name, clip.name, label)

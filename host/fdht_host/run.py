@@ -9,26 +9,23 @@ takes nothing away from what was done until then.
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fdht_hls.boards import Board, get_board
+from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
-from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu
+from fdht_host.energy.board_and_cpu import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
-from fdht_host.power import search_meter
 from fdht_host.readers import TRAINED, Reader, reader_of
-from fdht_host.report import build_report, sound_sections, write_report
+from fdht_host.report.contents import build_report
+from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streaming import SourceRun, stream_clips, stream_files
+from fdht_host.streamer import Progress, SourceRun, Streamer
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
 from fdht_models.directories import REPORT, OverlayDirectory, network_in
@@ -36,16 +33,9 @@ from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.interruption import interrupts_held_back
 from fdht_models.stages import Stage, new_directory
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
 from fdht_overlays.figures import clips_of
 from fdht_overlays.manifest import OverlayManifest, load_manifest
-
-#: Frames that an energy window runs again and again; bounded by a board's memory.
-_ENERGY_BLOCK = 32
-
-#: Told what is being done, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -112,16 +102,16 @@ def run_stage(
     with Accelerator.open(overlay.path) as accelerator:
         if settings.weights is not None:
             accelerator.load_weights(network)
-        _stream(accelerator, network, sources, reader, progress, done)
+        _stream(Streamer(accelerator, network, reader, progress), sources, done)
         _require_answers(done)
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
         rates = throughput(accelerator.times, done)
         frames = accelerator.times.frames
         if settings.energy:
             done.energy = done.optional(
-                "energy", lambda: _energy(accelerator, board, network, progress)
+                "energy", lambda: board_energy(accelerator, board, network, progress)
             )
-            done.cpu_energy = done.optional("cpu_energy", lambda: _cpu_energy(network, progress))
+            done.cpu_energy = done.optional("cpu_energy", lambda: cpu_energy(network, progress))
         provenance = {
             "started": started.isoformat(timespec="seconds"),
             "design_id": manifest.design_id,
@@ -238,15 +228,13 @@ def _report(
     reader: Reader,
     done: Outcome,
 ) -> dict[str, Any]:
-    """The report; a section that cannot be true is left out with the reason."""
-    kept, unsound = sound_sections(experiment, board, sections)
     return build_report(
         experiment=experiment,
         board=board,
-        **kept,
+        **sections,
         sources=[run.to_json(network, reader) for run in done.runs],
         clips=[answer.to_json() for run in done.runs for answer in run.answers],
-        left_out={**left_out, **unsound},
+        left_out=left_out,
         failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
     )
 
@@ -324,69 +312,18 @@ def _recipe(overlay: Stage, settings: RunSettings) -> Recipe | None:
         return Recipe({}, str(error))
 
 
-def _stream(
-    accelerator: Accelerator,
-    network: QuantizedNetwork,
-    sources: Sequence[Source],
-    reader: Reader,
-    progress: Progress,
-    done: Outcome,
-) -> None:
+def _stream(streamer: Streamer, sources: Sequence[Source], done: Outcome) -> None:
     """Runs the sources; what of one was run stays in `done` where it fails in the middle."""
     for source in sources:
         if done.ended:
             return
         run = SourceRun(source)
         try:
-            if source.clips is not None:
-                stream_clips(accelerator, network, source.clips, progress, run)
-            else:
-                stream_files(accelerator, network, reader, progress, run)
+            streamer.stream(run)
         except BaseException as error:
             done.failed(source.name, error)
         if run.answers or run.problems:
             done.runs.append(run)
-
-
-def _energy(
-    accelerator: Accelerator, board: Board, network: QuantizedNetwork, progress: Progress
-) -> EnergyResult:
-    """Energy per frame of a block of frames that stays in memory."""
-    generator = np.random.default_rng(0)
-    dtype = np.dtype(accelerator.manifest.input.dtype)
-    block = generator.integers(0, 64, (_ENERGY_BLOCK, network.inputs)).astype(dtype)
-    run = 0
-
-    def run_frames(count: int) -> None:
-        nonlocal run
-        for start in range(0, count, _ENERGY_BLOCK):
-            accelerator.infer(block[: min(_ENERGY_BLOCK, count - start)], reset=False)
-        run += count
-        progress("energy windows", run, 0)
-
-    search = search_meter(board, accelerator.device)
-    clock: Any = accelerator.device.clock if accelerator.simulated else time
-    return measure(
-        run_frames,
-        lambda: accelerator.driver.identity().frames_done,
-        search.meter,
-        clock,
-        EnergySettings(),
-        reason=search.reason,
-    )
-
-
-def _cpu_energy(network: QuantizedNetwork, progress: Progress) -> EnergyResult:
-    model = ReferenceModel(network)
-    frame = np.random.default_rng(0).integers(0, 64, (1, network.inputs)).astype(np.uint8)
-    codes = frame.view(np.int8) if network.input_format.signed else frame
-
-    def run_frames(count: int) -> None:
-        for _ in range(count):
-            model.run(codes)
-
-    progress("CPU energy", 0, 0)
-    return measure_cpu(run_frames)
 
 
 def _accuracy(

@@ -8,7 +8,8 @@ defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 #: Characters of an error's line, of its parts without what joins them, and of a value in it.
 MOST_CHARACTERS = 400
@@ -52,6 +53,17 @@ class FdhtError(Exception):
             parts = _fitting([*subject, *rest])
             line = _line(parts[: len(subject)], parts[len(subject) :])
         super().__init__(line)
+
+    def moved(self, kind: type[FdhtError] | None = None, **changes: Any) -> FdhtError:
+        """The same error as seen from elsewhere.
+
+        Args:
+            kind: of another type.
+            changes: another problem, field, value or remedy.
+        """
+        given = {"field": self.field, "value": self.value, "remedy": self.remedy, **changes}
+        problem = given.pop("problem", self.problem)
+        return (kind or type(self))(problem, **given)
 
 
 class ConfigError(FdhtError):
@@ -147,3 +159,41 @@ def near_matches(value: str, choices: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
     return "choose one of " + ", ".join(names) if names else "there is none to choose from"
+
+
+def require_known(
+    value: object,
+    known: Collection[str],
+    field: str,
+    problem: str = "is not known",
+    *,
+    shown: bool = True,
+    hint: str = "",
+) -> None:
+    """Refuses a name that is not among those that are known, with those that are alike.
+
+    Args:
+        value: the name.
+        known: all that there are.
+        field: what is named so.
+        problem: what is wrong with another.
+        shown: show the value, where the field does not.
+        hint: what else can be done, behind the names.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    if value not in known:
+        remedy = near_matches(str(value), known) + hint
+        raise ConfigError(problem, field=field, value=value if shown else None, remedy=remedy)
+
+
+def require_least(value: float, least: float, field: str) -> None:
+    """Refuses a number below the least that can be used.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if value < least:
+        why = f"must be at least {least}"
+        raise ConfigError(why, field=field, value=value, remedy="choose more")

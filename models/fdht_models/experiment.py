@@ -21,7 +21,7 @@ from fdht_models.augmentation import AugmentationSettings, check_augmentation
 from fdht_models.data import ClipSource, source_of
 from fdht_models.data.clip_sources import FolderSource
 from fdht_models.documents import read_toml_file
-from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, near_matches
+from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, require_known
 from fdht_models.records import first_difference
 from fdht_models.sections import (
     DataSettings,
@@ -156,15 +156,10 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     given = str(name_or_path)
     if given.endswith(".toml") or "/" in given:
         path = Path(given)
-    elif given in experiment_names():
-        path = ZOO / f"{given}.toml"
     else:
-        raise ConfigError(
-            "there is no such experiment",
-            field="experiment",
-            value=given,
-            remedy=near_matches(given, experiment_names()) + " (or give the path of a .toml file)",
-        )
+        missing, hint = "there is no such experiment", " (or give the path of a .toml file)"
+        require_known(given, experiment_names(), "experiment", missing, hint=hint)
+        path = ZOO / f"{given}.toml"
     table = read_toml_file(path, field="experiment")
     return _parse({"name": path.stem, **table})
 
@@ -187,12 +182,8 @@ def read_experiment(path: Path, remedy: str = "run fdht train again") -> Experim
         if differs is not None:
             raise ConfigError("is missing, or not as it was written", field=differs)
     except FdhtError as error:
-        raise ArtifactError(
-            error.problem,
-            field=f"{path}: {error.field}",
-            value=error.value,
-            remedy=remedy,
-        ) from error
+        field = f"{path}: {error.field}"
+        raise error.moved(ArtifactError, field=field, remedy=remedy) from error
     return found
 
 
@@ -201,10 +192,7 @@ def _parse(table: Mapping[str, Any]) -> Experiment:
         raise ConfigError("must be a table", field="experiment", value=table)
     known = [entry.name for entry in fields(Experiment)]
     for key in table:
-        if key not in known:
-            raise ConfigError(
-                "there is no such key", field=str(key), remedy=near_matches(str(key), known)
-            )
+        require_known(key, known, str(key), "there is no such key", shown=False)
     name = text()(table.get("name"), "name")
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -239,23 +227,15 @@ def _check(experiment: Experiment) -> None:
     try:
         shape = experiment.shape
     except FdhtError as error:
-        raise ConfigError(
-            error.problem,
-            field=f"model.{error.field}",
-            value=error.value,
-            remedy=error.remedy or "see the section on modes and ranks in the guide for authors",
-        ) from None
+        remedy = error.remedy or "see the section on modes and ranks in the guide for authors"
+        raise error.moved(ConfigError, field=f"model.{error.field}", remedy=remedy) from None
     _check_fit(experiment, source.inputs)
     cores = experiment.quantization.cores
     if not isinstance(cores, int):
         names = ["default", *shape.stored_names]
         for name in cores:
-            if name not in names:
-                raise ConfigError(
-                    "there is no such core",
-                    field=f"quantization.cores.{name}",
-                    remedy=near_matches(name, names),
-                )
+            field = f"quantization.cores.{name}"
+            require_known(name, names, field, "there is no such core", shown=False)
 
 
 def _check_fit(experiment: Experiment, inputs: int) -> None:
@@ -267,6 +247,5 @@ def _check_fit(experiment: Experiment, inputs: int) -> None:
         problem = error.problem
         if error.field == "input_modes":
             problem = f"a frame of '{experiment.data.set}' has {inputs} values; {problem}"
-        raise ConfigError(
-            problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
-        ) from None
+        field = f"model.{error.field}"
+        raise error.moved(ConfigError, problem=problem, field=field) from None

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.errors import ConfigError, ShapeError, near_matches
+from fdht_models.errors import ConfigError, ShapeError, require_known
 
 Frame = NDArray[np.uint8]
 
@@ -88,26 +88,18 @@ def get_feature(name: str, dead_zone: int = 0) -> Feature:
     Raises:
         ConfigError: there is none of that name, or it has no dead zone.
     """
-    try:
-        found = FEATURES[name]
-        if not dead_zone:
-            return found
-        if not found.has_dead_zone:
-            raise ConfigError(
-                f"'{name}' compares nothing, so that no difference can be left out",
-                field="dead_zone",
-                value=dead_zone,
-                remedy="leave it out, or choose the feature motion_energy",
-            )
-        narrowed = partial(motion_energy, dead_zone=dead_zone)
-        return replace(found, function=narrowed)
-    except KeyError:
+    require_known(name, FEATURES, "feature", "there is no such feature")
+    found = FEATURES[name]
+    if not dead_zone:
+        return found
+    if not found.has_dead_zone:
         raise ConfigError(
-            "there is no such feature",
-            field="feature",
-            value=name,
-            remedy=near_matches(name, FEATURES),
-        ) from None
+            f"'{name}' compares nothing, so that no difference can be left out",
+            field="dead_zone",
+            value=dead_zone,
+            remedy="leave it out, or choose the feature motion_energy",
+        )
+    return replace(found, function=partial(motion_energy, dead_zone=dead_zone))
 
 
 def features_of(name: str, frames: NDArray[np.uint8], dead_zone: int = 0) -> NDArray[np.uint8]:

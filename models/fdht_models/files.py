@@ -23,6 +23,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+#: Size, times of the last changes of contents and of the entry, and the entry's number.
+Stamp = tuple[int, int, int, int]
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -42,6 +44,22 @@ def require_regular_file(
     except (OSError, ValueError) as problem:
         raise _unreadable(path, problem, error, remedy) from problem
     _require_regular(path, mode, error)
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest place above a path, or the path itself, that is there."""
+    place = path.absolute()
+    return next((one for one in (place, *place.parents) if one.exists()), Path(place.anchor))
+
+
+def stamp_of(path: Path) -> Stamp:
+    """What changes when a file does.
+
+    Raises:
+        OSError: there is no such file, or it cannot be looked at.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def open_regular_file(

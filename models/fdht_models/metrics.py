@@ -21,7 +21,17 @@ Share = float
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """See `fdht_models.data.baseline.Baseline`."""
+    """A classifier without a memory.
+
+    Attributes:
+        name: what is looked at.
+        classifier: by what, and at which frame.
+        accuracy: share of the test clips that are classified rightly.
+        kind: "counted" where nothing was fitted.
+        clips: training clips that it was fitted to.
+        chosen: how this classifier was chosen.
+        tried: accuracy of each that was tried, by name.
+    """
 
     name: str
     classifier: str
@@ -40,7 +50,7 @@ class BaselineRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """The quantised network held against the best baseline.
 
     See `fdht_models.data.significance.PairedTest`; `better` is False where chance explains it.
@@ -92,7 +102,7 @@ class Accuracies:
     chance: Share | None = None
     baselines: tuple[BaselineRow, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
-    comparison: Comparison | None = None
+    comparison: BaselineComparison | None = None
 
     def __post_init__(self) -> None:
         _shares(self, "quantized", "float", "single_frame", "mean_frame", "chance")

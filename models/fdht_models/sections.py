@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fdht_models.data.folders.request import FolderOptions
 from fdht_models.errors import ConfigError, FdhtError
-from fdht_models.settings import number, read_section, text, text_list, whole, whole_list
+from fdht_models.settings import number, option, read_section, text, up_to, whole, whole_list
 from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
 
-_WIDTH = {"check": whole(2, 24)}
+_WIDTH = whole(2, 24)
 #: Keys of `[model]` that a format may take; see `ModelSettings`.
 _RANK_KEYS = (
     "leaf_rank",
@@ -51,29 +52,13 @@ def _ranks_or_none(value: object, path: str) -> int | tuple[int, ...]:
     return check(value, path)
 
 
-def _share(value: object, path: str) -> float:
-    """Checks a part of the whole, which may be 0."""
-    return 0.0 if value == 0 and not isinstance(value, bool) else number(0, 0.9)(value, path)
-
-
-def _up_to(most: float) -> Any:
-    """A check for numbers from 0 to `most`, both included."""
-
-    def check(value: object, path: str) -> float:
-        return 0.0 if value == 0 and not isinstance(value, bool) else number(0, most)(value, path)
-
-    return check
-
-
 def _tree(value: object, path: str) -> Any:
     if isinstance(value, str):
         return text("balanced", "unbalanced")(value, path)
     try:
         return as_tree(value)
     except FdhtError as error:
-        raise ConfigError(
-            error.problem, field=path, value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(ConfigError, field=path) from None
 
 
 def _mix(value: object, path: str) -> tuple[DataSettings, ...]:
@@ -98,73 +83,30 @@ def _mix(value: object, path: str) -> tuple[DataSettings, ...]:
     return tuple(parts)
 
 
-@dataclass(frozen=True)
-class DataSettings:
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(FolderOptions):
     """Section `[data]`: a set that is generated, or one that a user brings in a folder.
 
     Attributes:
         set: name of a data set.
-        steps: frames a clip as the network sees them; None takes the data set's own number.
         train_clips: clips to train on; of a folder, at most (None: all).
         test_clips: clips, of a split that shares no picture or person, to score on; likewise.
+        steps: frames a clip as the network sees them; None takes the data set's own number.
         seed: of the training clips, or of a folder's random frames and folds.
         test_seed: of generated test clips.
-        root: the folder; this and the keys that follow are those of `FolderRequest`.
-        protocol: which frames of a video.
-        stride: frames from one that is taken to the next.
-        feature: of video.
-        dead_zone: of the feature motion_energy.
-        fold_rule: how clips are divided.
-        folds: into how many parts.
-        fold: which part is the test split.
-        height: of video, rows.
-        width: of video, columns.
-        frame_ms: of spikes, milliseconds a frame.
-        bands: of speech, mel filters.
-        stack: of speech, frames of 10 ms in one.
-        kind: of own clips (`folders`), "video", "sound" or "arrays".
-        pattern: a regular expression that tells class, group or split by a clip's path.
-        classes: of own clips, the names of the classes in order.
-        test_groups: the groups that test.
-        inputs: of arrays, values a frame.
-        full_scale: of arrays, the number that becomes the code 255.
-        level: of own sound, the loudness in decibels of a full-scale sine's.
-        floor: of own sound, decibels that become the code 0.
-        trim: of own sound, decibels below the loudest frame at which silence begins.
+        root: the folder, with the keys of `FolderOptions`.
         mix: further sets whose clips are trained on and scored along with this one's, as
             `[[data.mix]]` with the same keys; classes of one name are one class.
     """
 
     set: str = field(metadata={"check": text()})
-    train_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
-    test_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
-    steps: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    test_seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    root: str | None = field(default=None, metadata={"check": text()})
-    protocol: str | None = field(default=None, metadata={"check": text()})
-    stride: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    feature: str | None = field(default=None, metadata={"check": text()})
-    dead_zone: int | None = field(default=None, metadata={"check": whole(0, 254)})
-    fold_rule: str | None = field(default=None, metadata={"check": text()})
-    folds: int | None = field(default=None, metadata={"check": whole(1, 1000)})
-    fold: int | None = field(default=None, metadata={"check": whole(0, 999)})
-    height: int | None = field(default=None, metadata={"check": whole(1, 4096)})
-    width: int | None = field(default=None, metadata={"check": whole(1, 4096)})
-    frame_ms: float | None = field(default=None, metadata={"check": number(0, 10_000)})
-    bands: int | None = field(default=None, metadata={"check": whole(1, 256)})
-    stack: int | None = field(default=None, metadata={"check": whole(1, 1000)})
-    kind: str | None = field(default=None, metadata={"check": text()})
-    pattern: str | None = field(default=None, metadata={"check": text()})
-    classes: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
-    test_groups: tuple[str, ...] | None = field(default=None, metadata={"check": text_list()})
-    inputs: int | None = field(default=None, metadata={"check": whole(1, 100_000_000)})
-    full_scale: float | None = field(default=None, metadata={"check": number(0, 1e30)})
-    # Their ranges are checked with the kind of clips, on most of which they have no effect.
-    level: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
-    floor: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
-    trim: float | None = field(default=None, metadata={"check": number(-1e30, 1e30)})
-    mix: tuple[DataSettings, ...] | None = field(default=None, metadata={"check": _mix})
+    train_clips: int | None = option(whole(1, 1_000_000))
+    test_clips: int | None = option(whole(1, 1_000_000))
+    steps: int | None = option(whole(1, 10_000))
+    seed: int = option(whole(0, 2**31 - 1), 0)
+    test_seed: int = option(whole(0, 2**31 - 1), 0)
+    root: str | None = option(text())
+    mix: tuple[DataSettings, ...] | None = option(_mix)
 
 
 @dataclass(frozen=True)
@@ -178,29 +120,23 @@ class ModelSettings:
 
     input_modes: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
     output_modes: tuple[int, ...] = field(metadata={"check": whole_list(1, 100_000)})
-    format: str = field(default="fdht", metadata={"check": text("fdht", *FORMATS)})
-    cell: str = field(default="lstm", metadata={"check": text(*GATES)})
-    hidden_box: tuple[int, ...] | None = field(
-        default=None, metadata={"check": whole_list(1, 100_000)}
-    )
-    leaf_rank: int | tuple[int, ...] | None = field(default=None, metadata={"check": _ranks})
-    inner_rank: int | None = field(default=None, metadata={"check": whole(1, 1024)})
+    format: str = option(text("fdht", *FORMATS), "fdht")
+    cell: str = option(text(*GATES), "lstm")
+    hidden_box: tuple[int, ...] | None = option(whole_list(1, 100_000))
+    leaf_rank: int | tuple[int, ...] | None = option(_ranks)
+    inner_rank: int | None = option(whole(1, 1024))
     tree: Any = field(default=None, metadata={"check": _tree})
-    ranks: int | tuple[int, ...] | None = field(default=None, metadata={"check": _ranks})
-    rank: int | None = field(default=None, metadata={"check": whole(1, 1024)})
-    blocks: int | None = field(default=None, metadata={"check": whole(1, 1024)})
-    terms: int | None = field(default=None, metadata={"check": whole(1, 1024)})
-    multiplication: str | None = field(default=None, metadata={"check": text(*MULTIPLICATIONS)})
-    input_ranks: int | tuple[int, ...] | None = field(
-        default=None, metadata={"check": _ranks_or_none}
-    )
-    output_ranks: int | tuple[int, ...] | None = field(
-        default=None, metadata={"check": _ranks_or_none}
-    )
-    objective: str = field(default="macs", metadata={"check": text(*OBJECTIVES)})
-    recurrent_activation: str = field(default="sigmoid", metadata={"check": text()})
-    activation: str = field(default="tanh", metadata={"check": text()})
-    input_gain: float = field(default=1.0, metadata={"check": number(0, 1e6)})
+    ranks: int | tuple[int, ...] | None = option(_ranks)
+    rank: int | None = option(whole(1, 1024))
+    blocks: int | None = option(whole(1, 1024))
+    terms: int | None = option(whole(1, 1024))
+    multiplication: str | None = option(text(*MULTIPLICATIONS))
+    input_ranks: int | tuple[int, ...] | None = option(_ranks_or_none)
+    output_ranks: int | tuple[int, ...] | None = option(_ranks_or_none)
+    objective: str = option(text(*OBJECTIVES), "macs")
+    recurrent_activation: str = option(text(), "sigmoid")
+    activation: str = option(text(), "tanh")
+    input_gain: float = option(number(0, 1e6), 1.0)
 
     @property
     def format_settings(self) -> dict[str, Any]:
@@ -242,7 +178,7 @@ class QuantizationSettings:
         candidate: of the candidate.
         output: of the squashed cell state.
         cell: of the cell state; its truth table has 2**cell entries.
-        recurrent: of what a GRU's reset gate multiplies.
+        recurrent: of W_h h where a gate multiplies it, as in a GRU.
         hidden: of the hidden state.
         head_weights: of the head's weights.
         head_bias: of the head's bias.
@@ -252,19 +188,19 @@ class QuantizationSettings:
     """
 
     cores: int | dict[str, int] = field(default=8, metadata={"check": _cores})
-    bias: int = field(default=12, metadata=_WIDTH)
-    intermediates: int = field(default=12, metadata=_WIDTH)
-    preactivation: int = field(default=10, metadata={"check": whole(2, 16)})
-    gate: int = field(default=10, metadata=_WIDTH)
-    candidate: int = field(default=10, metadata=_WIDTH)
-    output: int = field(default=10, metadata=_WIDTH)
-    cell: int = field(default=12, metadata={"check": whole(2, 16)})
-    recurrent: int = field(default=10, metadata=_WIDTH)
-    hidden: int = field(default=8, metadata=_WIDTH)
-    head_weights: int = field(default=8, metadata=_WIDTH)
-    head_bias: int = field(default=12, metadata=_WIDTH)
-    calibration_clips: int = field(default=64, metadata={"check": whole(1, 10_000)})
-    preactivation_percentile: float = field(default=99.9, metadata={"check": number(50, 100)})
+    bias: int = option(_WIDTH, 12)
+    intermediates: int = option(_WIDTH, 12)
+    preactivation: int = option(whole(2, 16), 10)
+    gate: int = option(_WIDTH, 10)
+    candidate: int = option(_WIDTH, 10)
+    output: int = option(_WIDTH, 10)
+    cell: int = option(whole(2, 16), 12)
+    recurrent: int = option(_WIDTH, 10)
+    hidden: int = option(_WIDTH, 8)
+    head_weights: int = option(_WIDTH, 8)
+    head_bias: int = option(_WIDTH, 12)
+    calibration_clips: int = option(whole(1, 10_000), 64)
+    preactivation_percentile: float = option(number(50, 100), 99.9)
 
     def core_width(self, name: str) -> int:
         """Width of a stored core."""
@@ -273,16 +209,12 @@ class QuantizationSettings:
         return self.cores.get(name, self.cores["default"])
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Section `[training]`.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What all phases of a training have in common.
 
     Attributes:
-        float_epochs: passes over the training clips in floating point.
-        quantized_epochs: passes with quantisation.
-        rate: Adam's first rate in floating point; it falls along a cosine to a fiftieth.
-        quantized_rate: the same with quantisation.
-        batch: clips a step.
+        batch: clips a step, over all devices.
         clip_norm: largest norm of a weight's gradient.
         seed: of initial weights, of the order of clips and of which are held out.
         validation_share: part of the training clips that is held out, for a validation loss after
@@ -301,21 +233,34 @@ class TrainingSettings:
             class's number of training clips; "none": all weigh the same.
     """
 
+    batch: int = option(whole(1, 100_000), 32)
+    clip_norm: float = option(number(0, 1e6), 1.0)
+    seed: int = option(whole(0, 2**31 - 1), 0)
+    validation_share: float = option(up_to(0.9), 0.0)
+    patience: int = option(whole(0, 10_000), 0)
+    validation: str = option(text("auto", "clips", "groups"), "auto")
+    label_smoothing: float = option(up_to(0.5), 0.0)
+    weight_decay: float = option(up_to(1), 0.0)
+    dropout: float = option(up_to(0.9), 0.0)
+    warmup: float = option(up_to(0.9), 0.0)
+    class_weights: str = option(text("none", "balanced"), "none")
+
+
+@dataclass(frozen=True)
+class TrainingSettings(Recipe):
+    """Section `[training]`.
+
+    Attributes:
+        float_epochs: passes over the training clips in floating point.
+        quantized_epochs: passes with quantisation.
+        rate: Adam's first rate in floating point; it falls along a cosine to a fiftieth.
+        quantized_rate: the same with quantisation.
+    """
+
     float_epochs: int = field(metadata={"check": whole(1, 10_000)})
     quantized_epochs: int = field(metadata={"check": whole(1, 10_000)})
-    rate: float = field(default=4e-3, metadata={"check": number(0, 1)})
-    quantized_rate: float = field(default=1e-3, metadata={"check": number(0, 1)})
-    batch: int = field(default=32, metadata={"check": whole(1, 100_000)})
-    clip_norm: float = field(default=1.0, metadata={"check": number(0, 1e6)})
-    seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    validation_share: float = field(default=0.0, metadata={"check": _share})
-    patience: int = field(default=0, metadata={"check": whole(0, 10_000)})
-    validation: str = field(default="auto", metadata={"check": text("auto", "clips", "groups")})
-    label_smoothing: float = field(default=0.0, metadata={"check": _up_to(0.5)})
-    weight_decay: float = field(default=0.0, metadata={"check": _up_to(1)})
-    dropout: float = field(default=0.0, metadata={"check": _share})
-    warmup: float = field(default=0.0, metadata={"check": _share})
-    class_weights: str = field(default="none", metadata={"check": text("none", "balanced")})
+    rate: float = option(number(0, 1), 4e-3)
+    quantized_rate: float = option(number(0, 1), 1e-3)
 
     def __post_init__(self) -> None:
         for key, nothing in (("patience", 0), ("validation", "auto")):
@@ -341,4 +286,4 @@ class PublishedFigure:
 
     parameters: int = field(metadata={"check": whole(1, 2**62)})
     source: str = field(metadata={"check": text()})
-    macs: int | None = field(default=None, metadata={"check": whole(1, 2**62)})
+    macs: int | None = option(whole(1, 2**62))

@@ -1,18 +1,25 @@
 """Settings from outside: checks of single values, and sections read into dataclasses.
 
-A dataclass field carries its check in its metadata: `field(metadata={"check": whole(1, 9)})`.
+A dataclass field carries its check in its metadata: `field(metadata={"check": whole(1, 9)})`, or
+`option(whole(1, 9))` where it may be left out.
 A check maps (value, dotted path) to the value as it is kept, or raises a ConfigError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import field
+from typing import Any, TypeVar
 
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 from fdht_models.records import read_record
 
 Section = TypeVar("Section")
+
+
+def option(check: Callable[[object, str], Any], default: Any = None) -> Any:
+    """A dataclass field that may be left out, with its check."""
+    return field(default=default, metadata={"check": check})
 
 
 def whole(least: int, most: int) -> Callable[[object, str], int]:
@@ -41,16 +48,23 @@ def number(above: float, most: float) -> Callable[[object, str], float]:
     return check
 
 
+def up_to(most: float) -> Callable[[object, str], float]:
+    """A check for numbers from 0 to `most`, both included."""
+
+    def check(value: object, path: str) -> float:
+        return 0.0 if value == 0 and not isinstance(value, bool) else number(0, most)(value, path)
+
+    return check
+
+
 def text(*choices: str) -> Callable[[object, str], str]:
     """A check for texts that are not empty, and one of `choices` if there are any."""
 
     def check(value: object, path: str) -> str:
         if not isinstance(value, str) or not value:
             raise _refusal("must be a text", path, value)
-        if choices and value not in choices:
-            raise ConfigError(
-                "is not known", field=path, value=value, remedy=near_matches(value, choices)
-            )
+        if choices:
+            require_known(value, choices, path)
         return value
 
     return check
@@ -63,18 +77,6 @@ def whole_list(least: int, most: int) -> Callable[[object, str], tuple[int, ...]
         if not isinstance(value, list | tuple) or not value:
             raise _refusal("must be a list of whole numbers", path, value)
         one = whole(least, most)
-        return tuple(one(item, f"{path}[{place}]") for place, item in enumerate(value))
-
-    return check
-
-
-def text_list() -> Callable[[object, str], tuple[str, ...]]:
-    """A check for lists of texts, none of which is empty; gives a tuple."""
-
-    def check(value: object, path: str) -> tuple[str, ...]:
-        if not isinstance(value, list | tuple) or not value:
-            raise _refusal("must be a list of texts", path, value)
-        one = text()
         return tuple(one(item, f"{path}[{place}]") for place, item in enumerate(value))
 
     return check

@@ -12,7 +12,6 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ArtifactError, DeviceError
 from fdht_models.files import read_file
 
@@ -90,15 +89,6 @@ def simulated_bitfile(design_id: int, part: str) -> BitFile:
     """
     data = SIMULATED_MARKER + design_id.to_bytes(8, "little")
     return BitFile(f"{SIMULATED_DESIGN}_{design_id:016x}", part, data)
-
-
-def write_bitfile(path: Path, bitfile: BitFile) -> None:
-    """Writes a `.bit` file, atomically.
-
-    Raises:
-        ArtifactError: it cannot be written.
-    """
-    write_bytes(path, bitfile.to_bytes())
 
 
 def read_bitfile(path: Path) -> BitFile:

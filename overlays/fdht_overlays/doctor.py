@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_models.errors import ToolError
 from fdht_models.versions import foreign_package, package_version, version_text
 from fdht_overlays.open.tools import found_tool
 from fdht_overlays.open.tools import needs as open_tools
@@ -154,7 +154,7 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _look(need: Need) -> Finding:
-    look = {"package": _package, "program": _program, "file": _file, "open tool": _open_tool}
+    look = {"package": package_version, "program": _program, "file": _file, "open tool": _open_tool}
     found = look[need.kind](need.name)
     wrong = _PROBLEMS[need.name]() if found is not None and need.name in _PROBLEMS else None
     if wrong is not None:
@@ -196,10 +196,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 _PROBLEMS = {"qkeras": _qkeras_of_another, "pynq": _metadata_beside_pynq}
 
 
-def _package(name: str) -> str | None:
-    return package_version(name)
-
-
 def _file(name: str) -> str | None:
     try:
         Path(name).read_bytes()
@@ -219,7 +215,7 @@ def _program(name: str) -> str | None:
         return None
     try:
         said = version_text(path)
-    except (OSError, subprocess.TimeoutExpired):
+    except ToolError:
         return f"at {path} (does not tell its version)"
     match = re.search(r"\d+\.\d+(\.\d+)?", said)
     return match.group() if match else f"at {path}"

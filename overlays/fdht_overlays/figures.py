@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from fdht_hls.estimate import load_estimate
 from fdht_hls.proof import load_proof
-from fdht_models.directories import EQUALITY, ESTIMATE, METRICS, StageDirectory
+from fdht_hls.schedule import Schedule
+from fdht_models.directories import EQUALITY, ESTIMATE, METRICS, SCHEDULE, StageDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.metrics import load_metrics
 from fdht_models.stages import Stage
@@ -19,12 +20,12 @@ from fdht_overlays.manifest import ClipFacts, Figure, Figures
 _NOWHERE = "was not there when the overlay was built"
 
 
-def figures_of(origin: Stage | None, estimate: Mapping[str, Any] | None = None) -> Figures:
+def figures_of(origin: Stage | None, schedule: Schedule | None = None) -> Figures:
     """The figures that belong to a design; what cannot be used is left out, with the reason.
 
     Args:
         origin: the conversion that made the design, or else its training; None: neither is there.
-        estimate: of the very core, where it is not that of the conversion.
+        schedule: of the core; None: that of the conversion.
     """
     left_out: dict[str, str] = {}
 
@@ -42,11 +43,14 @@ def figures_of(origin: Stage | None, estimate: Mapping[str, Any] | None = None) 
 
     training = taken("training", METRICS, "measured", load_metrics)
     equality = taken("equality", EQUALITY, "counted", load_proof)
-    if estimate is not None:
-        own = Figure("estimated", "the build of the overlay", estimate)
-        return Figures(training, equality, own, left_out)
-    paced = taken("estimate", ESTIMATE, "estimated", load_estimate)
-    return Figures(training, equality, paced, left_out)
+
+    def paced(path: Path) -> Mapping[str, Any]:
+        if origin and schedule and origin.read_json(SCHEDULE) != schedule.to_json():
+            raise ArtifactError("is of another schedule", field=str(path))
+        return load_estimate(path)
+
+    estimate = taken("estimate", ESTIMATE, "estimated", paced)
+    return Figures(training, equality, estimate, left_out)
 
 
 def clips_of(network: QuantizedNetwork) -> ClipFacts:

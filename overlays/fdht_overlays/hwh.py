@@ -17,11 +17,9 @@ import itertools
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fdht_hls.boards import Board
 from fdht_hls.registers import REGISTERS, VLNV, WINDOW, Register
-from fdht_models.artifacts import write_text
 from fdht_models.errors import ConfigError
 from fdht_overlays.design import (
     CLOCK,
@@ -83,32 +81,20 @@ def fabric_clock(clock_mhz: float) -> FabricClock:
     return FabricClock(divisor0, divisor1, mhz)
 
 
-def write_hwh(
-    path: Path, board: Board, clock_mhz: float, design: str = "fdht", *, loadable: bool = False
-) -> FabricClock:
-    """Writes the hand-off file, atomically; returns the clock that it sets.
+def hwh_text(
+    board: Board, clock: FabricClock, design: str = "fdht", *, loadable: bool = False
+) -> str:
+    """The hand-off file as text.
 
     Args:
-        path: where.
         board: its part is named in the file.
-        clock_mhz: target clock of the core.
+        clock: of the core, by `fabric_clock`.
         design: name of the block design.
         loadable: the core has weights that can be loaded, and so a port that reads them.
 
     Raises:
-        ConfigError: the board's processing system is not a Zynq-7000's, or the clock is out of
-            reach.
-        ArtifactError: the file cannot be written.
+        ConfigError: the board's processing system is not a Zynq-7000's.
     """
-    clock = fabric_clock(clock_mhz)
-    write_text(path, hwh_text(board, clock, design, loadable=loadable))
-    return clock
-
-
-def hwh_text(
-    board: Board, clock: FabricClock, design: str = "fdht", *, loadable: bool = False
-) -> str:
-    """The hand-off file as text; see `write_hwh`."""
     if board.family != "zynq7000":
         raise ConfigError(
             "has no processing_system7",
@@ -154,7 +140,7 @@ def _processing_system(modules: ElementTree.Element, board: Board, clock: Fabric
     parameters[f"C_{memory_port}_ID_WIDTH"] = MEMORY_ID_BITS
     parameters[f"C_{memory_port}_DATA_WIDTH"] = board.port.width_bits
     parameters["PCW_USE_FABRIC_INTERRUPT"] = parameters["PCW_IRQ_F2P_INTR"] = 1
-    _parameters(module, parameters)
+    _named(ElementTree.SubElement(module, "PARAMETERS"), "PARAMETER", parameters)
     ports = ElementTree.SubElement(module, "PORTS")
     clocked = (f"{CONTROL_MASTER}_ACLK", f"{memory_port}_ACLK")
     own = [(PROCESSING_SYSTEM, name) for name in clocked]
@@ -192,7 +178,7 @@ def _core(
     registers = ElementTree.SubElement(block, "REGISTERS")
     for register in REGISTERS:
         _register(registers, register)
-    _parameters(module, _core_parameters(names))
+    _named(ElementTree.SubElement(module, "PARAMETERS"), "PARAMETER", _core_parameters(names))
     ports = ElementTree.SubElement(module, "PORTS")
     frequency = str(round(clock.mhz * 1e6))
     clocked = [(PROCESSING_SYSTEM, FABRIC_CLOCK)]
@@ -228,30 +214,28 @@ def _core_parameters(names: tuple[str, ...]) -> dict[str, object]:
 
 def _register(registers: ElementTree.Element, register: Register) -> None:
     """One entry a 32-bit word: Vitis splits an address into `name_1` and `name_2`."""
-    words = register.width // 32
-    for word in range(words):
-        name = register.name if words == 1 else f"{register.name}_{word + 1}"
+    for place, offset in enumerate(register.words, 1):
+        name = register.name if register.width == 32 else f"{register.name}_{place}"
         element = ElementTree.SubElement(registers, "REGISTER", NAME=name)
-        _properties(
-            element,
-            DESCRIPTION=register.description,
-            ADDRESS_OFFSET=str(register.offset + 4 * word),
-            SIZE="32",
-            ACCESS=register.access,
-            IS_ENABLED="true",
-            RESET_VALUE="0",
-        )
+        properties = {
+            "DESCRIPTION": register.description,
+            "ADDRESS_OFFSET": offset,
+            "SIZE": 32,
+            "ACCESS": register.access,
+            "IS_ENABLED": "true",
+            "RESET_VALUE": 0,
+        }
+        _named(element, "PROPERTY", properties)
         fields = ElementTree.SubElement(element, "FIELDS")
         ranges = [(field.name, field.low, field.width) for field in register.fields]
         for field, low, width in ranges or [(name, 0, 32)]:
-            access = "read-only" if field in _READ_ONLY_FIELDS else register.access
-            _properties(
-                ElementTree.SubElement(fields, "FIELD", NAME=field),
-                DESCRIPTION=f"{register.description}: {field}",
-                ACCESS=access,
-                BIT_OFFSET=str(low),
-                BIT_WIDTH=str(width),
-            )
+            properties = {
+                "DESCRIPTION": f"{register.description}: {field}",
+                "ACCESS": "read-only" if field in _READ_ONLY_FIELDS else register.access,
+                "BIT_OFFSET": low,
+                "BIT_WIDTH": width,
+            }
+            _named(ElementTree.SubElement(fields, "FIELD", NAME=field), "PROPERTY", properties)
 
 
 def _module(
@@ -273,15 +257,9 @@ def _module(
     return ElementTree.SubElement(modules, "MODULE", attributes)
 
 
-def _properties(parent: ElementTree.Element, **values: str) -> None:
+def _named(parent: ElementTree.Element, tag: str, values: Mapping[str, object]) -> None:
     for name, value in values.items():
-        ElementTree.SubElement(parent, "PROPERTY", NAME=name, VALUE=value)
-
-
-def _parameters(module: ElementTree.Element, values: Mapping[str, object]) -> None:
-    parent = ElementTree.SubElement(module, "PARAMETERS")
-    for name, value in values.items():
-        ElementTree.SubElement(parent, "PARAMETER", NAME=name, VALUE=str(value))
+        ElementTree.SubElement(parent, tag, NAME=name, VALUE=str(value))
 
 
 def _port(

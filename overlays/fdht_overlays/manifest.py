@@ -377,10 +377,10 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
     """
     version = value.get("schema_version") if isinstance(value, Mapping) else None
     later = {"clips": None, "figures": asdict(NO_FIGURES)}
-    if isinstance(value, Mapping) and type(version) is int and version == 1:
-        if not later.keys() & value.keys():
-            version = SCHEMA_VERSION
-            value = {**value, **later, "schema_version": version}
+    first = isinstance(value, Mapping) and type(version) is int and version == 1
+    if isinstance(value, Mapping) and first and not later.keys() & value.keys():
+        version = SCHEMA_VERSION
+        value = {**value, **later, "schema_version": version}
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"expected {SCHEMA_VERSION}",

@@ -27,7 +27,7 @@ from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
-from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
+from fdht_overlays.bitfile import simulated_bitfile
 from fdht_overlays.figures import clips_of, figures_of
 from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
 from fdht_overlays.hwh import fabric_clock, hwh_text
@@ -176,9 +176,8 @@ def write_simulated_overlay(
     header_part = board.part.device.removeprefix("xc") + board.part.package
     with directory.write(inputs, tools) as (temporary, extra):
         extra[OVERLAY] = manifest.to_json()
-        write_bitfile(
-            temporary / manifest.bitstream, simulated_bitfile(design.design_id, header_part)
-        )
+        bitfile = simulated_bitfile(design.design_id, header_part)
+        (temporary / manifest.bitstream).write_bytes(bitfile.to_bytes())
         (temporary / manifest.handoff).write_text(
             hwh_text(board, clock, loadable=manifest.weights is not None), encoding="utf-8"
         )

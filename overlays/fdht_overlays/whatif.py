@@ -16,18 +16,18 @@ from typing import Any
 from rich.table import Table
 
 from fdht_hls.boards import Board
+from fdht_hls.engine import PortPlan, design_engine
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
+from fdht_hls.tuner.budget import board_budget as budget_of
 from fdht_hls.tuner.stage import network_to_tune
 from fdht_models.artifacts import write_bytes
 from fdht_models.directories import BuildDirectory
 from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
-from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
-from fdht_hls.tuner.budget import board_budget as budget_of
 
 #: Slowest pace that is tried, as a multiple of the port's.
 _SLOWEST = 64
@@ -97,7 +97,9 @@ def what_if(names: Sequence[str], boards: Sequence[Board], build: Path) -> list[
                      for board in boards]  # fmt: skip
             continue
         # One core each family of devices: what it finds is kept from board to board.
-        cores = {family: _Paced(Core(network, FAMILIES[family])) for family in FAMILIES}
+        cores = {
+            family: _Paced(Core(design_engine(network), FAMILIES[family])) for family in FAMILIES
+        }
         rows += [_row(recipe.name, source, cores[board.family], board) for board in boards]
     return rows
 
@@ -153,12 +155,12 @@ def _row(name: str, source: str, paced: _Paced, board: Board) -> Row:
         return Row(name, board.name, source, False, None, None, scarce, used)
     rate = budget.rate_at(found.cycles_per_frame)
     limiting = scarce if factor > 1 else found.limited_by
-    share = _memory_share(paced.core.network, rate, board)
+    share = _memory_share(paced.core.design.port, rate, board)
     return Row(name, board.name, source, True, rate, found.cycles_per_frame, limiting, used, share)
 
 
-def _memory_share(network: QuantizedNetwork, rate: float, board: Board) -> float:
-    moved = (network.frame_bytes + network.result_bytes) * rate
+def _memory_share(port: PortPlan, rate: float, board: Board) -> float:
+    moved = (port.frame_bytes + port.result_bytes) * rate
     return moved / (board.ddr.peak_gigabytes_per_second * 1e9)
 
 

@@ -23,8 +23,9 @@ import numpy as np
 from hls4ml.model.graph import ModelGraph
 
 from fdht_hls.csimulation import Build, compiler, pack_frames, unpack_results
+from fdht_hls.engine import lower
 from fdht_hls.equality import compare, corner_frames, reference_logits
-from fdht_hls.model import HEAD, LSTM, head_settings
+from fdht_hls.model import HEAD, LSTM
 from fdht_hls.observation import uneven_pieces
 from fdht_hls.proof import Comparison
 from fdht_hls.schedule import Schedule
@@ -58,10 +59,9 @@ def write_project(case: Case, directory: Path, precision: Mapping[str, str] | No
         "fdht_network",
         "FDHT",
         io_type="io_stream",
-        design_id=network.design_id,
-        schedule=case.schedule and case.schedule.to_json(),
+        plan=lower(network, case.schedule),
     )
-    settings = head_settings(network)
+    settings: dict[str, Any] = {"Strategy": "Resource", "ReuseFactor": recurrence.units}
     exact = network.logit_format.hls_type
     formats = {"weight": head.weights.format.hls_type, "bias": head.bias.format.hls_type}
     settings["Precision"] = {"result": exact, "accum": exact, **formats, **(precision or {})}

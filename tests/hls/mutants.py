@@ -72,17 +72,12 @@ def mutable_library(project: Path, directory: Path) -> Path:
     )
     # Forget and update gate swapped.
     _patch(
-        nnet / "fdht_lstm.h",
-        "    const int width = CONFIG_T::preactivation_width;\n",
-        "    const int width = CONFIG_T::preactivation_width;\n"
-        '    static const bool swapped = mutated("swap gates");\n',
+        nnet / "fdht_cell.h",
+        "                    const unsigned at = g * units_in_word + lane;\n",
+        '                    static const bool swapped = mutated("swap gates");\n'
+        "                    const unsigned gate = swapped && g < 2 ? 1 - g : g;\n"
+        "                    const unsigned at = gate * units_in_word + lane;\n",
     )
-    for gate in (0, 1):
-        _patch(
-            nnet / "fdht_lstm.h",
-            f"sum_t(gate[table_index<width>(pre[{gate}])])",
-            f"sum_t(gate[table_index<width>(pre[swapped ? {1 - gate} : {gate}])])",
-        )
     # The state is lost at the end of a call.
     _patch(
         nnet / "fdht_recurrence.h",

@@ -12,7 +12,7 @@ import numpy as np
 from fdht_hls.model import HEAD, LSTM
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
-from fdht_models.layers.quantized import QFDHTLSTM, QTensorGRU, QTensorLSTM
+from fdht_models.layers.quantized import QFDHTLSTM, QUANTIZED_OF
 from fdht_models.layers.quantizers import quantizer_for
 from fdht_models.preprocessing import plain
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -37,7 +37,7 @@ class Classifier:
         head: format of the head's weights and bias.
         bias: how far the LSTM's bias is spread.
         seed: of all weights.
-        generic: use `QTensorLSTM` or `QTensorGRU` in place of `QFDHTLSTM`.
+        generic: use the layer of any tensor format in place of `QFDHTLSTM`.
     """
 
     name: str
@@ -89,8 +89,7 @@ class Classifier:
             "name": LSTM,
         }
         if self.generic:
-            kind = QTensorGRU if self.shape.cell == "gru" else QTensorLSTM
-            lstm = kind(
+            lstm = QUANTIZED_OF[self.shape.cell](
                 self.shape.format,
                 self.shape.input_modes,
                 self.shape.output_modes,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
+from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import FAMILIES, Core, Engine, ResourceModel, estimate
 from fdht_hls.estimate.primitives import (
     bram18,
@@ -51,14 +52,14 @@ def small_network(classes: int = 3) -> QuantizedNetwork:
 
 
 def test_configuration_b_goes_at_the_pace_of_its_memory_port():
-    found = estimate(build_network(STUDY["B"][0]))
+    found = estimate(lower(build_network(STUDY["B"][0])))
     rows = {stage.name: stage for stage in found.stages}
     assert found.limited_by == "read frame"
     assert found.cycles_per_frame == rows["read frame"].cycles == 7200 + 40
     # 960 turns of 4 beats, 640 of 8; a pipeline's depth on top.
-    assert [rows[f"W_x C{k}"].cycles for k in (4, 3, 2, 1)] == [7212, 4812, 3852, 5132]
+    assert [rows[f"input.C{k}"].cycles for k in (4, 3, 2, 1)] == [7212, 4812, 3852, 5132]
     # The study's widths for II 7,232, where a stage need not be faster than its input.
-    assert [rows[f"W_x C{k}"].multipliers for k in (4, 3)] == [64, 64]
+    assert [rows[f"input.C{k}"].multipliers for k in (4, 3)] == [64, 64]
 
 
 def with_multipliers(network: QuantizedNetwork, wanted: tuple[int, ...]) -> Schedule:
@@ -94,7 +95,7 @@ def latency_with_a_last_slab(core: Core, schedule: Schedule) -> int:
 def test_the_study_s_cycle_model(name):
     shape, wanted, interval, latency = CYCLE_MODEL[name]
     network = build_network(shape)
-    core, schedule = Core(network, BARE), with_multipliers(network, wanted)
+    core, schedule = Core(design_engine(network), BARE), with_multipliers(network, wanted)
     found = core.estimate(schedule)
     # The study puts 32 words of h behind the frame's 7,200; here W_h h has multipliers of its own.
     assert found.cycles_per_frame == interval - 32
@@ -111,15 +112,15 @@ def test_the_study_s_compute_bound_configuration():
     A turn of that stage has 64 products, so that more than 64 multipliers find no work.
     """
     network = build_network(STUDY["A0"][0])
-    core = Core(network, BARE)
+    core = Core(design_engine(network), BARE)
     found = core.estimate(with_multipliers(network, (144, 64, 32, 16)))
-    assert (found.limited_by, found.cycles_per_frame) == ("W_x C3", 12_928 - 128)
+    assert (found.limited_by, found.cycles_per_frame) == ("input.C3", 12_928 - 128)
 
 
 def test_configuration_a0_keeps_pace_with_two_vectors_at_once():
     """The study's limit above falls: 128 multipliers in stage 3 do 819,200 products in 6,400."""
     network = build_network(STUDY["A0"][0])
-    found = estimate(network)
+    found = estimate(lower(network))
     assert found.limited_by == "read frame" and found.cycles_per_frame == 7240
     third = default_schedule(network.recurrence).input[1]
     assert (third.parallel, third.vectors) == (128, 2)
@@ -128,22 +129,25 @@ def test_configuration_a0_keeps_pace_with_two_vectors_at_once():
 def test_fibres_of_any_length_are_read_at_the_pace_of_the_port():
     words = build_network(fdht_shape((3, 4, 8), (8, 2, 2), (2, 4), 2, 3))
     others = build_network(fdht_shape((3, 4, 9), (8, 2, 2), (2, 4), 2, 3))
-    assert estimate(words).stages[0].cycles == 12 + 40
-    assert estimate(others).stages[0].cycles == 14 + 40
+    assert estimate(lower(words)).stages[0].cycles == 12 + 40
+    assert estimate(lower(others)).stages[0].cycles == 14 + 40
 
 
 def test_fibres_shorter_than_a_word_are_read_one_a_clock():
     network = build_network(fdht_shape((3, 4, 3), (8, 2, 2), (4, 2), 2, 3))
-    assert estimate(network).stages[0].cycles == 12 + 40
-    assert estimate(network, bytes_per_clock=16).stages[0].cycles == 12 + 40
+    assert estimate(lower(network)).stages[0].cycles == 12 + 40
+    assert (
+        estimate(lower(network, default_schedule(network.recurrence), 16)).stages[0].cycles
+        == 12 + 40
+    )
 
 
 def test_several_fibres_are_read_and_worked_on_at_once():
     network = random_network("C", CONFIGURATIONS["C"])
     schedule = default_schedule(network.recurrence, 32)
-    found = estimate(network, schedule, bytes_per_clock=32)
+    found = estimate(lower(network, schedule, 32))
     assert (found.limited_by, found.cycles_per_frame) == ("read frame", 1800 + 40)
-    single = estimate(network, default_schedule(network.recurrence), bytes_per_clock=32)
+    single = estimate(lower(network, default_schedule(network.recurrence), 32))
     assert single.stages[0].cycles == 2400 + 40
     assert found.stages[0].resources.lut > single.stages[0].resources.lut
     assert sum(stage.macs for stage in found.stages) == network.macs
@@ -151,22 +155,25 @@ def test_several_fibres_are_read_and_worked_on_at_once():
 
 def test_more_ports_read_faster_and_take_more():
     network = build_network(STUDY["B"][0])
-    one, two = (estimate(network, bytes_per_clock=count).stages[0] for count in (8, 16))
+    one, two = (
+        estimate(lower(network, default_schedule(network.recurrence), count)).stages[0]
+        for count in (8, 16)
+    )
     assert (one.cycles, two.cycles) == (7240, 3640)
     assert two.resources.lut > one.resources.lut
 
 
 def test_a_small_frame_waits_for_the_recurrence():
-    found = estimate(small_network())
-    assert found.limited_by == "LSTM cell"
-    cell = next(stage for stage in found.stages if stage.name == "LSTM cell")
+    found = estimate(lower(small_network()))
+    assert found.limited_by == "cell"
+    cell = next(stage for stage in found.stages if stage.name == "cell")
     assert found.cycles_per_frame == cell.cycles > found.recurrent_latency_cycles > 0
 
 
 def test_the_head_is_a_multiplier_a_class():
     heads = {}
     for classes in (1, 7):
-        rows = {stage.name: stage for stage in estimate(small_network(classes)).stages}
+        rows = {stage.name: stage for stage in estimate(lower(small_network(classes))).stages}
         heads[classes] = rows["head"]
     assert [(one.macs, one.multipliers) for one in heads.values()] == [(16, 1), (112, 7)]
     assert [one.resources.dsp for one in heads.values()] == [1, 7]
@@ -175,9 +182,9 @@ def test_the_head_is_a_multiplier_a_class():
 @pytest.mark.parametrize("label", SHAPES)
 def test_every_format_and_cell_has_an_estimate(label):
     network = build_network(SHAPES[label])
-    found = estimate(network)
+    found = estimate(lower(network))
     path = network.recurrence.input_path
-    stages = [stage for stage in found.stages if stage.name.startswith("W_x ")]
+    stages = [stage for stage in found.stages if stage.name.startswith("input.")]
     assert [stage.macs for stage in stages] == [stage.macs for stage in path.plan.stages]
     assert sum(stage.macs for stage in found.stages) == network.macs
     assert sum(found.latency.values()) == found.fill_latency_cycles > 0
@@ -188,7 +195,7 @@ def test_every_format_and_cell_has_an_estimate(label):
 def test_estimates_of_any_network(shape, seed):
     network = build_network(shape, seed)
     recurrence, schedule = network.recurrence, default_schedule(network.recurrence)
-    found = estimate(network)
+    found = estimate(lower(network))
     by_name = {stage.name: stage for stage in found.stages}
     assert len(by_name) == len(found.stages) == 2 * len(shape.input_modes) + 5
     assert found.cycles_per_frame == max(stage.cycles for stage in found.stages)
@@ -196,10 +203,10 @@ def test_estimates_of_any_network(shape, seed):
     assert sum(stage.macs for stage in found.stages) == network.macs
     own = zip(shapes_of(recurrence.input_path), schedule.input, strict=True)
     for core, (stage, chosen) in zip(recurrence.input_path.cores, own, strict=True):
-        row = by_name[f"W_x {core}"]
+        row = by_name[f"input.{core}"]
         assert row.cycles - 12 == max(row.macs // row.multipliers, stage.words_out)
         assert row.multipliers == chosen.parallel and row.cycles == chosen.cycles(stage) + 12
-    busy = sum(stage.cycles for stage in found.stages if stage.name.startswith("W_h "))
+    busy = sum(stage.cycles for stage in found.stages if stage.name.startswith("hidden."))
     collected = 4 * recurrence.units if collects(recurrence) else 0
     assert found.recurrent_latency_cycles == busy + recurrence.units + collected
     assert found.resources.lut == sum(stage.resources.lut for stage in found.stages) > 0
@@ -224,7 +231,7 @@ def test_more_multipliers_are_never_slower_nor_fewer_dsp(shape, seed, data):
             ]
         )
     )
-    core, base = Core(network), default_schedule(network.recurrence)
+    core, base = Core(design_engine(network)), default_schedule(network.recurrence)
 
     def with_stage(stage: StageSchedule) -> Schedule:
         return dataclasses.replace(base, input=(*base.input[:at], stage, *base.input[at + 1 :]))
@@ -335,7 +342,7 @@ def test_shapes_of_lut_memory():
 
 
 def test_weights_of_one_slice_are_constants():
-    core = Core(build_network(STUDY["B"][0], widths=Widths(core=8)))
+    core = Core(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8))))
     first = core.input[0]
     whole, half = StageSchedule(24, 8, "lut"), StageSchedule(24, 4, "lut")
     constant, variable = (
@@ -347,7 +354,7 @@ def test_weights_of_one_slice_are_constants():
 
 
 def test_int8_pairs_are_off_unless_they_are_assumed():
-    core = Core(build_network(STUDY["B"][0], widths=Widths(core=8, stage=12)))
+    core = Core(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8, stage=12))))
     schedule = StageSchedule(8, 8)
     taken = [
         multipliers(core.input[0], schedule, core.model, Engine(int8_pairs=pairs))
@@ -361,14 +368,14 @@ def test_int8_pairs_are_off_unless_they_are_assumed():
 
 
 def test_truth_tables_of_configuration_b_are_block_ram():
-    found = estimate(build_network(STUDY["B"][0], widths=Widths(preactivation=10, gate=10)))
-    cell = next(stage for stage in found.stages if stage.name == "LSTM cell")
+    found = estimate(lower(build_network(STUDY["B"][0], widths=Widths(preactivation=10, gate=10))))
+    cell = next(stage for stage in found.stages if stage.name == "cell")
     # 1,024 x 10 for three gates on two ports, 1,024 x 10 for the candidate, 4,096 x 10 for tanh.
     assert cell.parts["tables"].bram18 == 2 + 1 + 3
 
 
 def test_the_json_says_what_it_is():
-    found = estimate(small_network())
+    found = estimate(lower(small_network()))
     value = json.loads(json.dumps(found.to_json()))
     assert value["kind"] == "estimated"
     assert value["cycles_per_frame"] == found.cycles_per_frame

@@ -1,4 +1,4 @@
-"""Every format, LSTM and GRU, integrated or not: Keras = reference = C simulation."""
+"""Every format and kind of cell, integrated or not: Keras = reference = C simulation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from fdht_hls.equality import prove
 from fdht_hls.shapes import collects, stage_shape
 from fdht_hls.stage import convert_project
+from fdht_models.tensor.cells.kinds import KINDS
 from tests.hls.conftest import Converted
 from tests.hls.networks import Classifier
 from tests.models.format_cases import SHAPES
@@ -20,6 +21,7 @@ USUAL = (
     "tucker-lstm",
     "kcp-vectors-lstm-integrated",
     "dense-gru",
+    *(f"ht-{kind}-integrated" for kind in KINDS if kind not in ("lstm", "gru")),
 )
 
 
@@ -62,6 +64,6 @@ def test_the_usual_ones_reach_every_kind_of_loop():
                 found |= {"low"} if own.low > 1 else set()
                 found |= {"no mode"} if position and own.mode == 1 else set()
                 found |= {"several modes"} if not position and not own.fibre else set()
-        if network.cell.kind == "lstm" and collects(network):
+        if collects(network):
             found.add("collected")
     assert found == {"lanes", "terms", "low", "no mode", "several modes", "collected"}

@@ -30,6 +30,7 @@ from fdht_hls.schedule import (
 )
 from fdht_hls.shapes import StageShape, collects
 from fdht_models.errors import ConversionError
+from fdht_models.tensor.cells import CELLS
 from fdht_models.tensor.formats import (
     BlockTerm,
     CanonicalPolyadic,
@@ -82,7 +83,7 @@ def shapes(draw: st.DrawFn) -> RecurrentShape:
     count = draw(st.integers(2, 4))
     inputs = tuple(draw(SIZES) for _ in range(count))
     outputs = tuple(draw(st.integers(1, 2)) for _ in range(draw(st.sampled_from([count, 2]))))
-    cell = draw(st.sampled_from(["lstm", "gru"]))
+    cell = draw(st.sampled_from([*CELLS]))
     stacked = (outputs[0] * len(GATES[cell]), *outputs[1:])
     return RecurrentShape(draw(formats(count, len(outputs))), inputs, stacked, None, cell)
 
@@ -292,7 +293,7 @@ def test_the_random_networks_are_of_every_kind():
     """What the tests above rest on."""
     found = draw_cases(100, derandomize=True)
     recurrences = [case.network.recurrence for case in found]
-    assert {one.cell.kind for one in recurrences} == {"lstm", "gru"}
+    assert {one.cell.kind for one in recurrences} == set(CELLS)
     assert {collects(one) for one in recurrences} == {True, False}
     paths = [path for one in recurrences for path in (one.input_path, one.hidden_path)]
     stages = [shape for path in paths for shape in shapes_of(path)]

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from fdht_hls.engine import StageDesign
 from fdht_hls.shapes import (
     StageShape,
     collects,
     emission_order,
     fibre_counts,
     group_positions,
+    loop_order,
     stage_shape,
-    stage_weights,
 )
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.formats import Tree, balanced_tree
+from fdht_models.tensor.formats import Tree
+from fdht_models.tensor.formats.trees import balanced_tree
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 from fdht_models.tensor.recurrent import fdht_shape
@@ -122,7 +124,9 @@ def streamed(
     """A stage as its C++ loops run, word by word: exact sums."""
     shape = stage_shape(path, position, fibres)
     together = fibres if position == 1 else 1
-    codes = stage_weights(lstm, path, position, together).codes
+    core, inside = loop_order(lstm, path, position)
+    form = core.format  # weights alone are read
+    codes = StageDesign("", shape, form, core, inside, form, form).weights
     source = iter(words)
     if shape.fibre:
         kernel = codes.reshape(shape.mode, shape.outputs)
@@ -247,7 +251,8 @@ def test_sums_that_do_not_arrive_by_unit_are_collected():
     chain = build_network(SMALL_SHAPE).recurrence
     assert not collects(chain)
     assert group_positions(chain).shape == (4,)
-    for label in ("tucker-lstm-integrated", "tt-lstm", "tt-gru-integrated"):
+    assert not collects(build_network(SHAPES["tt-gru-integrated"]).recurrence)
+    for label in ("tucker-lstm-integrated", "tt-lstm", "tucker-gru-integrated"):
         network = Classifier(label, SHAPES[label], generic=True).network.recurrence
         assert collects(network), label
         rows = group_positions(network)

@@ -13,6 +13,7 @@ import pytest
 
 from fdht_hls import stage
 from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
@@ -102,7 +103,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise CompiledError
 
-    monkeypatch.setattr(stage, "compile_library", refuse)
+    monkeypatch.setattr(stage, "compiling", refuse)
 
 
 # End to end -------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def test_the_directory_holds_what_later_stages_read(conversion, trained):
     assert {"network.json", "csim.so", "equality.json", "estimate.json"} <= set(manifest["files"])
     assert (found.directory.path / "project" / "build_core.tcl").exists()
     paced = read_json(found.directory.path / "estimate.json")
-    assert paced == found.estimate == json.loads(json.dumps(estimate(network).to_json()))
+    assert paced == found.estimate == json.loads(json.dumps(estimate(lower(network)).to_json()))
     schedule = Schedule.from_json(read_json(found.directory.path / "schedule.json"))
     assert schedule == default_schedule(network.recurrence)
     assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
@@ -155,6 +156,9 @@ def test_the_library_is_the_network(hls):
 def test_progress_is_told(conversion):
     _, events = conversion
     labels = {"lint", "compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
+    beside = [label for label, _, _ in events[: events.index(("compile", 1, 1))]]
+    assert {"lint", "Keras"} <= set(beside), "they run while g++ does"
+    assert beside[0] == "compile" and not any(label.startswith("C sim") for label in beside)
     assert {label for label, _, _ in events} == labels
     for label in labels:
         mine = [(done, total) for name, done, total in events if name == label]
@@ -187,7 +191,7 @@ def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monke
     assert [path.name for path in tmp_path.iterdir()] == [".hls-unfinished"]
     second: Events = []
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "compile_library", None)
+        patch.setattr(stage, "compiling", None)
         found = convert_stage(
             ModelDirectory(trained),
             ConversionDirectory(directory),
@@ -315,7 +319,7 @@ def test_a_converted_model_is_one_frame_a_call_and_the_same_function():
     """The Keras model that hls4ml sees, fed frame by frame."""
     classifier = CLASSIFIERS["words"]
     network = classifier.network
-    model = conversion_model(classifier.keras(sequences=True), network)
+    model = conversion_model(classifier.keras(sequences=True), lower(network))
     assert model.input_shape == (1, 1, 24, 8) and model.layers[1].stateful
     frames = corner_frames(network, 12)
     values = (frames * network.input_format.scale).astype(np.float32).reshape(12, 1, 1, 24, 8)

@@ -8,6 +8,7 @@ import pytest
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.benchmarks.network import CONFIGURATIONS, noise_clips, random_classifier
 from fdht_hls.csimulation import compile_library
+from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.model import conversion_model
 from fdht_hls.schedule import default_schedule, shapes_of
@@ -30,7 +31,7 @@ def test_a_configuration_of_the_study_is_equal_three_ways(name, tmp_path):
     logits = reference_logits(network, clips)
     assert len(np.unique(logits)) > FRAMES * 11, "a dead network proves nothing"
 
-    keras = conversion_model(model, network)
+    keras = conversion_model(model, lower(network))
     for clip, wanted in zip(clips, logits, strict=True):
         keras.reset_states()
         values = (clip * network.input_format.scale).astype(np.float32)

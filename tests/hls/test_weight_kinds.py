@@ -13,9 +13,9 @@ import pytest
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.csimulation import Build, CSimulation, simulate
+from fdht_hls.engine import lower
 from fdht_hls.equality import reference_logits
 from fdht_hls.lint import lint_project
-from fdht_hls.model import hls_config
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,
@@ -24,7 +24,7 @@ from fdht_hls.schedule import (
     vector_length,
 )
 from fdht_hls.stage import convert_project
-from fdht_hls.weights import LoadableWeights, Words, pack_weights, weight_layout
+from fdht_hls.weights import LoadableWeights, Words, pack_weights
 from fdht_models.errors import ConversionError, DeviceError
 from fdht_models.kerasapi import legacy_keras
 from fdht_models.tensor.quantized import QuantizedNetwork, QuantizedRecurrence
@@ -82,7 +82,7 @@ def retrained(network: QuantizedNetwork) -> QuantizedNetwork:
 
 
 def packed(core: QuantizedNetwork, network: QuantizedNetwork) -> Words:
-    found = LoadableWeights.of(core, loadable(core.recurrence))
+    found = LoadableWeights.of(core, lower(core, loadable(core.recurrence)))
     assert found is not None
     return found.pack(network)
 
@@ -112,7 +112,7 @@ def test_weights_are_loaded(small: Converted, build: Build):
 def test_the_core_shows_whose_weights_it_holds(small: Converted):
     network, other = small.network, retrained(small.network)
     simulation, nothing = CSimulation(small.library("native")), np.zeros(8, np.uint8)
-    layout = weight_layout(network, loadable(network.recurrence))
+    layout = lower(network, loadable(network.recurrence)).layout
     for words, owner in ((None, network), (packed(network, other), other)):
         if words is not None:
             simulation.load_weights(words)
@@ -182,7 +182,7 @@ def test_loadable_weights_need_a_layout(tmp_path: Path):
     with legacy_keras(), pytest.raises(ConversionError, match="loadable weights need a layout"):
         hls4ml.converters.convert_from_keras_model(
             model,
-            hls_config=hls_config(model, classifier.network),
+            hls_config={"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}},
             output_dir=str(tmp_path),
             backend="FDHT",
             io_type="io_stream",
@@ -233,5 +233,5 @@ def test_other_formats_and_cells_are_loaded(label: str, tmp_path: Path):
 def test_packing_is_what_the_project_holds(small: Converted):
     """The weights beside the test bench are the core's own."""
     text = (small.project / "tb_data" / "weights.hex").read_text().split()
-    words = pack_weights(small.network, loadable(small.network.recurrence))
+    words = pack_weights(lower(small.network, loadable(small.network.recurrence)))
     np.testing.assert_array_equal(np.array([int(word, 16) for word in text], np.uint64), words)

@@ -8,16 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fdht_hls.beats import beat_weights
+from fdht_hls.engine import lower, stage_designs
 from fdht_hls.schedule import Schedule, StageSchedule, choices, default_schedule, shapes_of
-from fdht_hls.shapes import stage_shape
+from fdht_hls.weight_tables import HEADER_WORDS
 from fdht_hls.weights import (
-    HEADER_WORDS,
     LoadableWeights,
     WeightTable,
     pack_weights,
     unpack_weights,
-    weight_layout,
 )
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -38,7 +36,7 @@ SOME = Schedule((CONSTANT.input[0], *ALL.input[1:]), ALL.hidden)
 
 def own(network: QuantizedNetwork, schedule: Schedule = ALL) -> LoadableWeights:
     """As the board reads it."""
-    found = LoadableWeights.of(network, schedule)
+    found = LoadableWeights.of(network, lower(network, schedule))
     assert found is not None
     return LoadableWeights.from_json(json.loads(json.dumps(found.to_json())))
 
@@ -51,7 +49,7 @@ def code(words: np.ndarray, table: WeightTable, row: int, column: int) -> int:
 
 
 def test_every_code_is_where_the_layout_says():
-    words, layout = pack_weights(SECOND, ALL), weight_layout(SECOND, ALL)
+    words, layout = pack_weights(lower(SECOND, ALL)), lower(SECOND, ALL).layout
     assert layout is not None and len(words) == layout.words
     assert words[0] == SECOND.design_id
     expected = {
@@ -60,16 +58,11 @@ def test_every_code_is_where_the_layout_says():
         "head.bias": SECOND.head.bias.codes[None],
     }
     recurrence = SECOND.recurrence
-    for label, path, stages in (
-        ("input", recurrence.input_path, ALL.input),
-        ("hidden", recurrence.hidden_path, ALL.hidden),
-    ):
-        for position, stage in enumerate(stages):
-            shape = stage_shape(path, position)
-            rows = beat_weights(recurrence, path, position, shape, stage).codes
-            expected[f"{label}.{position}"] = rows
+    for label, stages in (("input", ALL.input), ("hidden", ALL.hidden)):
+        for design, stage in zip(stage_designs(recurrence, label), stages, strict=True):
+            expected[design.name] = design.rows(stage).codes
     assert [table.name for table in layout.tables] == [
-        *(f"{label}.{at}" for label in ("input", "hidden") for at in range(3)),
+        *(f"{label}.C{at}" for label in ("input", "hidden") for at in (3, 2, 1)),
         *("bias", "head.weights", "head.bias"),
     ]
     first = HEADER_WORDS
@@ -84,36 +77,38 @@ def test_every_code_is_where_the_layout_says():
 
 
 def test_what_is_packed_is_unpacked():
-    assert PAIRS.fibres == (2, 1) and pack_weights(SECOND, PAIRS).size > 0
+    assert PAIRS.fibres == (2, 1) and pack_weights(lower(SECOND, PAIRS)).size > 0
     for network, schedule in ((SECOND, ALL), (FIRST, SOME), (SECOND, PAIRS)):
-        found = unpack_weights(FIRST, schedule, pack_weights(network, schedule))
+        found = unpack_weights(
+            FIRST, lower(FIRST, schedule), pack_weights(lower(network, schedule))
+        )
         assert replace(found, name=network.name).to_json() == network.to_json()
 
 
 def test_rows_in_another_order_are_another_network():
-    words = pack_weights(SECOND, ALL)
+    words = pack_weights(lower(SECOND, ALL))
     words[[1, 2]] = words[[2, 1]]
-    assert unpack_weights(FIRST, ALL, words).to_json() != SECOND.to_json()
+    assert unpack_weights(FIRST, lower(FIRST, ALL), words).to_json() != SECOND.to_json()
 
 
 def test_only_loadable_stages_have_tables():
-    assert weight_layout(FIRST, CONSTANT) is None
-    assert LoadableWeights.of(FIRST, CONSTANT) is None
-    layout = weight_layout(FIRST, SOME)
+    assert lower(FIRST, CONSTANT).layout is None
+    assert LoadableWeights.of(FIRST, lower(FIRST, CONSTANT)) is None
+    layout = lower(FIRST, SOME).layout
     assert layout is not None and layout.table("input.0") is None
     assert layout.table("input.1") and layout.table("bias") and layout.table("head.weights")
     with pytest.raises(ConfigError, match="schedule: has no loadable stage; give stages"):
-        pack_weights(FIRST, CONSTANT)
+        pack_weights(lower(FIRST, CONSTANT))
 
 
 def test_a_layout_has_a_digest_of_its_own():
-    digests = {weight_layout(FIRST, schedule).digest for schedule in (ALL, SOME)}  # type: ignore[union-attr]
+    digests = {lower(FIRST, schedule).layout.digest for schedule in (ALL, SOME)}  # type: ignore[union-attr]
     assert len(digests) == 2 and 0 not in digests
-    assert weight_layout(FIRST, ALL).digest == weight_layout(SECOND, ALL).digest  # type: ignore[union-attr]
+    assert lower(FIRST, ALL).layout.digest == lower(SECOND, ALL).layout.digest  # type: ignore[union-attr]
 
 
 def test_weights_of_the_same_shapes_and_formats_are_packed():
-    np.testing.assert_array_equal(own(FIRST).pack(SECOND), pack_weights(SECOND, ALL))
+    np.testing.assert_array_equal(own(FIRST).pack(SECOND), pack_weights(lower(SECOND, ALL)))
 
 
 def with_cell(**changes: object) -> QuantizedNetwork:
@@ -155,19 +150,19 @@ def test_a_core_that_a_constant_stage_uses_must_stay():
     name = FIRST.recurrence.input_path.cores[0]
     cores = {**SECOND.recurrence.cores, name: FIRST.recurrence.cores[name]}
     mixed = replace(SECOND, recurrence=replace(SECOND.recurrence, cores=cores))
-    np.testing.assert_array_equal(own(FIRST, SOME).pack(mixed), pack_weights(mixed, SOME))
+    np.testing.assert_array_equal(own(FIRST, SOME).pack(mixed), pack_weights(lower(mixed, SOME)))
 
 
 def test_a_buffer_of_another_size_is_refused():
     with pytest.raises(ShapeError, match=r"weights = 3: the core takes \d+ words"):
-        unpack_weights(FIRST, ALL, np.zeros(3, np.uint64))
+        unpack_weights(FIRST, lower(FIRST, ALL), np.zeros(3, np.uint64))
 
 
 def test_it_is_saved_and_a_damaged_file_refused(tmp_path):
     path = tmp_path / "weights.json"
     own(FIRST).save(path)
     np.testing.assert_array_equal(
-        LoadableWeights.load(path).pack(SECOND), pack_weights(SECOND, ALL)
+        LoadableWeights.load(path).pack(SECOND), pack_weights(lower(SECOND, ALL))
     )
     path.write_text('{"layout": 3}')
     with pytest.raises(ArtifactError, match="does not describe weights"):

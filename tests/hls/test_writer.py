@@ -16,6 +16,7 @@ import pytest
 import fdht_hls
 from fdht_hls.accepted import accepted_steps
 from fdht_hls.csimulation import CSimulation, compile_library, simulate
+from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.model import convert
 from fdht_hls.parsing import TAKEN_NAMES, parse_layer
@@ -109,7 +110,7 @@ def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):
     assert names >= CORE_FILES
     assert names >= {"firmware/fdht_network.cpp", "firmware/parameters.h", "tb_data/frames.hex"}
     kernels = {name for name in names if name.startswith("firmware/nnet_utils/fdht_")}
-    assert len(kernels) == 10
+    assert len(kernels) == 8
     tcl = (small.project / "build_core.tcl").read_text()
     assert "-format ip_catalog -vendor fdht -library hls -ipname fdht_lstm" in tcl
 
@@ -171,13 +172,14 @@ def test_one_frame_a_call_has_a_core_also_without_an_identity(write):
 def test_a_core_for_a_sequence_is_refused(write, steps, options, value):
     message = f"model = '{value}': the core runs one frame at a time.*; convert with one time step"
     with pytest.raises(ConversionError, match=message):
-        write(fibre_model(SMALL, steps, **options), design_id=1)
+        write(fibre_model(SMALL, steps, **options), plan=lower(SMALL.network))
 
 
 def test_our_own_conversion_refuses_a_sequence(tmp_path):
     model = fibre_model(SMALL, 4, stateful=False)
+    model.plan = lower(SMALL.network)
     with pytest.raises(ConversionError, match="the core runs one frame at a time"):
-        convert(model, SMALL.network, str(tmp_path))
+        convert(model, str(tmp_path))
     assert written(tmp_path) == set()
 
 
@@ -241,7 +243,7 @@ def test_several_outputs_are_refused(write):
     model = fibre_model(SMALL)
     both = keras.Model(model.input, [model.output, model.layers[1].output])
     with pytest.raises(ConversionError, match="the core has one input and one output"):
-        write(both, design_id=1)
+        write(both, plan=lower(SMALL.network))
 
 
 def test_parallel_frames_are_refused(write):

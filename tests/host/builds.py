@@ -12,14 +12,14 @@ import fdht_host.accelerator
 from fdht_hls.boards import get_board
 from fdht_host import video
 from fdht_host.run import Progress, RunSettings, run_stage
-from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.computation import ReferenceComputation
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file, new_stage, write_json
 from fdht_models.directories import BuildDirectory, ConversionDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.simulated_overlay import build_simulated_overlay
+from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network
 from tests.stage_files import estimate, metrics, proof, summary
 

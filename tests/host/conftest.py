@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fdht_host._pynq import Overlay
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from tests.host import toy_core
 
 

@@ -44,7 +44,7 @@ def source_of(answers: list[ClipAnswer], name: str = "clips", kind: str = "folde
         "source": name,
         "kind": kind,
         "clips": len(answers),
-        "frames": 9 * len(answers),
+        "inputs": 9 * len(answers),
         "seconds": 1.0,
         "compared": 18 * len(answers),
         "mismatches": 0,

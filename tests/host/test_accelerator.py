@@ -11,7 +11,7 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import MANIFEST
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import (
@@ -23,6 +23,7 @@ from fdht_models.errors import (
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.host import toy_core
+from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
 

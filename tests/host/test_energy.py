@@ -12,10 +12,13 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
-from fdht_host.energy import EnergyResult, EnergySettings, measure, measure_cpu, windows
+from fdht_host.energy import windows
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
-from fdht_host.energy.results import Window
-from fdht_host.power import PowerTrace, Sensor, SimulatedMeter, search_meter
+from fdht_host.energy.results import EnergyResult, EnergySettings, Window
+from fdht_host.energy.windows import measure, measure_cpu
+from fdht_host.power.finding import search_meter
+from fdht_host.power.meter import PowerTrace, Sensor
+from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
 from tests.host import toy_core

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import LoadableWeights
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import LOADABLE, OverlayDirectory
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_models.tensor.reference import ReferenceModel
@@ -25,6 +26,7 @@ from fdht_overlays.simulated_overlay import design_of_network, write_simulated_o
 from tests.hls.random_networks import random_network
 from tests.host import toy_core
 from tests.host.interrupting import interruptions
+from tests.host.reference_computation import ReferenceComputation
 
 #: Three calls of eight frames, the last not full.
 FRAMES = toy_core.random_frames(20)
@@ -171,7 +173,7 @@ CODES = np.random.default_rng(0).integers(0, 256, (5, FIRST.inputs)).astype(np.u
 
 def open_loadable(directory: Path, device: SimulatedDevice) -> Accelerator:
     """An overlay whose core is the integer reference of `FIRST`, with weights to be loaded."""
-    found = LoadableWeights.of(FIRST, SCHEDULE)
+    found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
     assert found is not None
     file = directory.with_suffix(".json")
     found.save(file)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import LoadableWeights
 from fdht_host._pynq import allocate
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.computation import ReferenceComputation
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import LOADABLE, OverlayDirectory
 from fdht_models.errors import ConfigError, DeviceError
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -23,6 +23,7 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
+from tests.host.reference_computation import ReferenceComputation
 
 FIRST, SECOND = random_network(1), random_network(2)
 SCHEDULE = default_schedule(FIRST.recurrence).with_weights("loadable")
@@ -33,7 +34,7 @@ def opened(directory: Path, *, loadable: bool = True, core_loads: bool = True) -
     """An overlay whose core is the integer reference."""
     files = {}
     if loadable:
-        found = LoadableWeights.of(FIRST, SCHEDULE)
+        found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
         files[LOADABLE] = directory.with_suffix(".json")
         found.save(files[LOADABLE])

@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fdht_host.report import (
+from fdht_host.report import plots
+from fdht_host.report.contents import (
     PAIRS,
     PHASES,
     Phase,
     build_report,
-    figures,
     latency_section,
-    render,
-    sound_sections,
-    statuses,
     throughput_section,
     validate,
-    write_report,
 )
+from fdht_host.report.html import render, write_report
 from fdht_host.report.text import duration, number, percent, with_uncertainty
 from fdht_models.errors import ArtifactError
 from tests import stage_files
@@ -98,8 +95,8 @@ def sections() -> dict[str, Any]:
             "labelled": 2,
             "correct": 1,
             "predictions": [
-                {"start": 0, "frames": 9, "label": "left", "predicted": "left"},
-                {"start": 9, "frames": 9, "label": "right", "predicted": "left"},
+                {"start": 0, "inputs": 9, "label": "left", "predicted": "left"},
+                {"start": 9, "inputs": 9, "label": "right", "predicted": "left"},
             ],
         },
         "provenance": {"versions": {"numpy": "1.26.4"}, "seed": 1},
@@ -110,6 +107,14 @@ def sections() -> dict[str, Any]:
 
 def full(board: Mapping[str, Any] = SIMULATED, **changes: Any) -> dict[str, Any]:
     return build_report(experiment="demo", board=board, **{**sections(), **changes})
+
+
+def statuses(report: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: section["status"]
+        for name, section in report.items()
+        if isinstance(section, Mapping) and "status" in section
+    }
 
 
 def dig(report: Mapping[str, Any], path: str) -> Any:
@@ -186,12 +191,12 @@ def test_every_required_key_is_there(tmp_path: Path) -> None:
     assert dig(report, "latency.kind") == "estimated"
     assert dig(report, "video.file") == "clips.mkv"
     assert report["run_on_hardware"] is False
-    assert {status for _, status in statuses(report)} == {"done"}
+    assert set(statuses(report).values()) == {"done"}
 
 
 def test_what_was_not_run_is_none_and_says_so() -> None:
     report = build_report(experiment="demo", board=REAL)
-    assert {status for _, status in statuses(report)} == {"not run"}
+    assert set(statuses(report).values()) == {"not run"}
     assert report["accuracy"]["quantized"] is None
     assert report["accuracy"]["kind"] == "not run"
     assert report["energy"]["kind"] == "not run"
@@ -207,9 +212,9 @@ def test_parts_that_were_not_run() -> None:
         equality={"keras_reference": {"compared": 10, "mismatches": 0}},
         throughput=throughput_section({"pack": Phase(1.0, 10), "decode": Phase(0.0, 0)}),
     )
-    assert dict(statuses(report))["accuracy"] == "partial"
-    assert dict(statuses(report))["equality"] == "partial"
-    assert dict(statuses(report))["throughput"] == "partial"
+    assert statuses(report)["accuracy"] == "partial"
+    assert statuses(report)["equality"] == "partial"
+    assert statuses(report)["throughput"] == "partial"
     assert report["throughput"]["decode"]["kind"] == "not run"
     assert report["throughput"]["pack"]["frames_per_second"] == 10
 
@@ -218,7 +223,7 @@ def test_no_energy_is_a_result_of_its_own() -> None:
     report = full(energy={"kind": "refused", "explanation": "within the noise"})
     assert report["energy"]["kind"] == "refused"
     assert report["energy"]["value_mj_per_frame"] is None
-    assert dict(statuses(report))["energy"] == "done"
+    assert statuses(report)["energy"] == "done"
 
 
 def test_run_on_hardware_needs_a_board_and_a_run() -> None:
@@ -289,8 +294,9 @@ def test_a_missing_key_is_refused_by_name(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), b"bytes"])
 def test_values_that_json_cannot_hold(value: object) -> None:
-    with pytest.raises(ArtifactError, match=r"report\.json: provenance\.made\[1\]"):
-        full(provenance={"made": [1, value]})
+    report = full(provenance={"made": [1, value]})
+    assert report["left_out"]["provenance"].startswith("report.json: provenance.made[1]")
+    assert report["provenance"] == {"status": "not run"}
 
 
 # report.html --------------------------------------------------------------------------------------
@@ -351,8 +357,8 @@ def test_ids_are_unique_although_the_plots_come_apart() -> None:
 def test_plots_follow_the_colours_of_the_page(rendered: str) -> None:
     assert "#010203" not in rendered
     for plot in (
-        figures.throughput_plot([("pack", 0.001, "measured")]),
-        figures.power_plot(energy()["trace"], energy()["windows"], "modelled"),
+        plots.throughput_plot([("pack", 0.001, "measured")]),
+        plots.power_plot(energy()["trace"], energy()["windows"], "modelled"),
     ):
         assert "currentColor" in plot
         assert not re.search(r"#(fff|000)", plot)
@@ -374,7 +380,7 @@ def test_everything_is_escaped() -> None:
             "video": {
                 "file": evil,
                 "frames": 9,
-                "predictions": [{"start": 0, "frames": 9, "predicted": evil, "label": evil}],
+                "predictions": [{"start": 0, "inputs": 9, "predicted": evil, "label": evil}],
             },
             "provenance": {evil: evil},
         },
@@ -405,7 +411,7 @@ def test_a_figure_that_cannot_be_drawn_says_why(monkeypatch: pytest.MonkeyPatch)
     def fails(*_: object) -> str:
         raise ValueError("no <room>")
 
-    monkeypatch.setattr(figures, "confusion_plot", fails)
+    monkeypatch.setattr(plots, "confusion_plot", fails)
     text = render(build_report(experiment="demo", board=SIMULATED, **sections()))
     assert "The figure confusion could not be drawn (ValueError: no &lt;room&gt;)" in text
     assert 'aria-label="Accuracy: bars"' in text
@@ -446,9 +452,17 @@ def test_bytes_that_are_no_text_can_be_written(tmp_path: Path) -> None:
 
 def test_a_section_that_is_wrong_takes_no_other_with_it() -> None:
     given = {**sections(), "accuracy": {"quantized": 7.0}}
-    kept, reasons = sound_sections("demo", SIMULATED, given)
-    assert reasons == {"accuracy": "report.json: accuracy.quantized = 7.0: must be within 0 and 1"}
-    assert kept.keys() == given.keys() - {"accuracy"}
+    report, good = build_report(experiment="demo", board=SIMULATED, **given), full()
+    assert report["left_out"] == {
+        "accuracy": "report.json: accuracy.quantized = 7.0: must be within 0 and 1"
+    }
+    assert report["accuracy"]["status"] == "not run"
+    assert {name for name in good if report[name] != good[name]} == {"accuracy", "left_out"}
+
+
+def test_a_section_that_no_report_has_is_not_dropped() -> None:
+    with pytest.raises(TypeError, match="no section of a report: accurracy"):
+        full(accurracy={"quantized": 0.9})
 
 
 def test_a_page_of_a_run_that_did_nothing() -> None:

@@ -16,10 +16,10 @@ import fdht_host.accelerator
 import fdht_host.testset
 from fdht.cli import run as run_command
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import LoadableWeights
-from fdht_host.simulator import SimulatedDevice
-from fdht_host.simulator.computation import ReferenceComputation
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import LOADABLE, BuildDirectory
 from fdht_models.errors import ArtifactError
@@ -30,6 +30,7 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.manifest import CycleCount, Figure, Figures
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
+from tests.host.reference_computation import ReferenceComputation
 from tests.stage_files import metrics, proof
 
 FIRST, SECOND = random_network(1), random_network(2)
@@ -49,7 +50,7 @@ def write_overlay(build: Path, *, loadable: bool) -> None:
     FIRST.save(root / "network.json")
     files = {"network.json": root / "network.json"}
     if loadable:
-        found = LoadableWeights.of(FIRST, SCHEDULE)
+        found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
         files[LOADABLE] = root / LOADABLE
         found.save(files[LOADABLE])

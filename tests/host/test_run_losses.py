@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 import fdht
-import fdht_host.live
+import fdht_host.file_blocks
 import fdht_host.run
+from fdht.cli.app import INTERRUPTED
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.streaming import SourceRun, stream_files
+from fdht_host.streamer import SourceRun, Streamer
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import (
@@ -106,7 +107,7 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
         accelerated.append((len(block), reset))
         return ReferenceModel(network).run(block)
 
-    pictures = fdht_host.live.decode
+    pictures = fdht_host.file_blocks.decode
 
     def breaks(*arguments: Any, **settings: Any) -> Any:
         for number, picture in enumerate(pictures(*arguments, **settings)):
@@ -115,14 +116,15 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
             yield picture
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fdht_host.live, "decode", breaks)
+        patch.setattr(fdht_host.file_blocks, "decode", breaks)
         reader = reader_of(network.preprocessing, TRAINED, 0, True)
         with pytest.raises(DataError, match="breaks off"):
-            stream_files(SimpleNamespace(infer=infer), network, reader, lambda *_: None, found)
+            accelerator: Any = SimpleNamespace(infer=infer)
+            Streamer(accelerator, network, reader, lambda *_: None).stream(found)
     assert accelerated == [(9, True), (9, True), (4, True)]
     assert [answer.label is None for answer in found.answers] == [False, False, True]
     assert [answer.damage for answer in found.answers] == ["", "", "breaks off"]
-    assert found.frames == 22
+    assert found.inputs == 22
 
 
 def test_a_source_without_a_name_is_refused(directory, capsys):
@@ -140,8 +142,8 @@ def test_energy_that_fails_is_a_section_that_says_why(directory, tmp_path, monke
     def breaks(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such counter")
 
-    monkeypatch.setattr(fdht_host.run, "measure", fails)
-    monkeypatch.setattr(fdht_host.run, "measure_cpu", breaks)
+    monkeypatch.setattr(fdht_host.run, "board_energy", fails)
+    monkeypatch.setattr(fdht_host.run, "cpu_energy", breaks)
     assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == 0
     (report,) = reports(directory)
     assert len(report["video"]["predictions"]) == 8
@@ -159,9 +161,9 @@ def test_an_interruption_of_the_energy_windows_leaves_the_report(
     def unwanted(*_: Any, **__: Any) -> None:
         raise AssertionError("went on")
 
-    monkeypatch.setattr(fdht_host.run, "measure", interrupted)
-    monkeypatch.setattr(fdht_host.run, "measure_cpu", unwanted)
-    assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == fdht.INTERRUPTED
+    monkeypatch.setattr(fdht_host.run, "board_energy", interrupted)
+    monkeypatch.setattr(fdht_host.run, "cpu_energy", unwanted)
+    assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == INTERRUPTED
     (report,) = reports(directory)
     assert report["energy"]["explanation"] == "interrupted"
     assert report["failures"] == [{"part": "energy", "reason": "interrupted"}]

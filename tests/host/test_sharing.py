@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from pynq.pl_server import global_state
 
-from fdht_host import _pynq, board
+from fdht_host import _pynq, pynq_calls
 from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import load_core
-from fdht_host.simulator import ReferenceComputation, SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import ConfigError, DeviceError
 from tests.host import toy_core
+from tests.host.reference_computation import ReferenceComputation
 from tests.host.test_interruption import CODES, FIRST, SCHEDULE, SECOND, open_loadable
 from tests.host.toy_core import expected_logits, random_frames
 
@@ -95,7 +96,7 @@ def test_weights_that_another_accelerator_loads_are_noticed(tmp_path):
     with pytest.raises(DeviceError, match=REPLACED):
         first.load_weights(FIRST)
     # And by the driver alone, beside an accelerator.
-    buffer = board.allocate((second.loadable.layout.words,), np.uint64, device)
+    buffer = pynq_calls.allocate((second.loadable.layout.words,), np.uint64, device)
     buffer[:] = second.loadable.pack(FIRST)
     second.driver.load_weights(buffer)
     with pytest.raises(DeviceError, match=r"weights_id: the core shows .*; load the weights"):
@@ -116,9 +117,11 @@ def test_another_design_behind_the_same_registers_is_noticed(directory, device):
 def test_frames_of_somebody_else_forbid_to_continue_the_state(directory, device):
     accelerator = Accelerator.open(directory, device=device)
     first = accelerator.infer(FRAMES, reset=True)
-    frames = board.allocate((1, toy_core.FRAME_BYTES), np.uint8, device)
-    results = board.allocate((1, toy_core.RESULT_BYTES // 4), np.int32, device)
-    accelerator.driver.run(frames, results, 1, reset=False)
+    frames = pynq_calls.allocate((1, toy_core.FRAME_BYTES), np.uint8, device)
+    results = pynq_calls.allocate((1, toy_core.RESULT_BYTES // 4), np.int32, device)
+    driver = accelerator.driver
+    driver.start(frames.device_address, results.device_address, 1, reset=False)
+    driver.wait(1.0)
     with pytest.raises(DeviceError, match="reset = False: the core has processed 36 frames, 35 of"):
         accelerator.infer(FRAMES, reset=False)
     np.testing.assert_array_equal(accelerator.infer(FRAMES, reset=True), first)

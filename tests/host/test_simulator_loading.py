@@ -13,10 +13,10 @@ from fdht_hls.csimulation import CSimulation
 from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import load_core
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import MANIFEST, digest_file
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
-from fdht_overlays.bitfile import BitFile, simulated_bitfile, write_bitfile
+from fdht_overlays.bitfile import BitFile, simulated_bitfile
 from tests.host import toy_core
 
 
@@ -36,7 +36,7 @@ def test_two_boards_have_two_states(directory):
 
 def rewrite(directory, bitfile):
     """Replaces the bitstream file, and its digest, so that only its contents are wrong."""
-    write_bitfile(directory / "toy-core.bit", bitfile)
+    (directory / "toy-core.bit").write_bytes(bitfile.to_bytes())
     manifest = json.loads((directory / MANIFEST).read_text())
     manifest["files"]["toy-core.bit"] = digest_file(directory / "toy-core.bit")
     (directory / MANIFEST).write_text(json.dumps(manifest))

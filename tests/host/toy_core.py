@@ -16,7 +16,7 @@ import numpy as np
 
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import OverlayDirectory
 from fdht_overlays.golden import GoldenVectors, golden_frames
 from fdht_overlays.manifest import CycleCount, Format, InputLayout, ResultLayout

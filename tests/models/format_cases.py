@@ -1,9 +1,10 @@
-"""Small layers in every format, each integrated or not where that is possible, for both cells."""
+"""Small layers in every format, each integrated or not where that is possible, with cells."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.formats import (
     BlockTerm,
     CanonicalPolyadic,
@@ -36,12 +37,14 @@ _BASES: dict[str, tuple[Format, tuple[int, ...], tuple[int, ...], tuple[int, ...
     "kcp-vectors": (KroneckerCp(2, 2, "vectors"), (3, 4, 5), (2, 2, 2), (2, 4)),
     "dense": (Dense(), (3, 4, 5), (2, 4), ()),
 }
+#: Formats in which every kind of cell is tried; others have the first two.
+_EVERY_KIND = ("ht", "tr", "bt", "dense")
 
 
 def _shapes() -> dict[str, RecurrentShape]:
     shapes = {}
     for label, (form, inputs, outputs, box) in _BASES.items():
-        for cell in ("lstm", "gru"):
+        for cell in KINDS if label in _EVERY_KIND else ("lstm", "gru"):
             stacked = (outputs[0] * len(GATES[cell]), *outputs[1:])
             separate = RecurrentShape(form, inputs, stacked, None, cell)
             shapes[f"{label}-{cell}"] = separate

@@ -144,7 +144,7 @@ def recurrence(shape: RecurrentShape, arrays: Arrays, bias: Any, frames: Any) ->
     )
     exact = np.asarray(bias, np.float64)
     offset = Inexact(exact, np.zeros_like(exact))
-    step = _gru_step if shape.cell == "gru" else _lstm_step
+    step = _STEPS[shape.cell]
     zero = np.zeros((len(frames), shape.units))
     states = (Inexact(zero, zero), Inexact(zero, zero))
     hidden = []
@@ -180,6 +180,16 @@ def _gru_step(
     return hidden, hidden
 
 
+def _mgu_step(
+    projected: Inexact, recurrent: Inexact, bias: Inexact, states: tuple[Inexact, Inexact]
+) -> tuple[Inexact, Inexact]:
+    forget, candidate = (projected + bias).split(2)
+    recurrent_forget, memory = recurrent.split(2)
+    forget = (forget + recurrent_forget).sigmoid()
+    hidden = _mixed(forget, (candidate + forget * memory).tanh(), states[0])
+    return hidden, hidden
+
+
 def _mixed(share: Inexact, first: Inexact, second: Inexact) -> Inexact:
     """second + share (first - second) = share first + (1 - share) second, with 0 <= share <= 1.
 
@@ -195,3 +205,6 @@ def _mixed(share: Inexact, first: Inexact, second: Inexact) -> Inexact:
         + 3 * UNIT_32 * size
     )
     return Inexact(second.value + share.value * difference, error)
+
+
+_STEPS = {"lstm": _lstm_step, "gru": _gru_step, "mgu": _mgu_step}

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from fdht_models.preprocessing import plain
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.cells import Cell, GruCell, LstmCell
+from fdht_models.tensor.cells import CELLS, Cell
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.formats import HierarchicalTucker, Tree
 from fdht_models.tensor.plan import ContractionPlan, Stage
@@ -180,10 +181,13 @@ class _Builder:
         bias = self._draw(FixedPoint(bits.bias, bits.bias - 1), (rows,))
         gates = table(lambda x: 1 / (1 + np.exp(-x)), pre, gate)
         candidate = table(np.tanh, pre, squash)
-        if self.shape.cell == "gru":
-            return GruCell(bias, pre, gates, candidate, hidden, pre)
-        output = table(np.tanh, state, squash)
-        return LstmCell(bias, pre, gates, candidate, hidden, output, state)
+        kind, forms = KINDS[self.shape.cell], {"hidden": hidden, "cell": state}
+        values: dict[str, Any] = {name: forms.get(name, pre) for name in kind.formats}
+        for name, held in kind.tables.items():
+            if held.argument != "preactivation":
+                values[name] = table(np.tanh, values[held.argument], squash)
+        drawn = {"gate": gates, "candidate": candidate}
+        return CELLS[kind.name](bias=bias, **drawn, **values)
 
     def _draw(self, form: FixedPoint, sizes: Sequence[int]) -> QuantizedArray:
         codes = self.generator.integers(form.minimum, form.maximum + 1, tuple(sizes))
@@ -410,8 +414,7 @@ def layer_formats(
         "candidate": FixedPoint(8, 7),
         "hidden": FixedPoint(8, 7),
     }
-    if shape.cell == "gru":
-        formats["recurrent"] = FixedPoint(10, 7)
-    else:
-        formats |= {"output": FixedPoint(8, 7), "cell": FixedPoint(12, 9)}
-    return formats | changes
+    own = {"recurrent": FixedPoint(10, 7), "output": FixedPoint(8, 7), "cell": FixedPoint(12, 9)}
+    kind = KINDS[shape.cell]
+    names = (*kind.tables, *kind.formats)
+    return formats | {name: own[name] for name in own if name in names} | changes

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fdht_models.benchmarks import decode
 from fdht_models.benchmarks.clips import ClipKind, make_clips
-from fdht_models.benchmarks.decode import ALL, Reading, bench_decode, report, workload_of
+from fdht_models.benchmarks.decode import ALL, FrameReading, bench_decode, report, workload_of
 from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.media import VideoFile
 from fdht_models.preprocessing.frames import Frames, read_twice
@@ -24,7 +24,7 @@ KINDS = (
 
 
 def test_all_ways_are_timed_side_by_side(tmp_path: Path) -> None:
-    readings = (Reading("uniform", 5), Reading("six", 3))
+    readings = (FrameReading("uniform", 5), FrameReading("six", 3))
     result = bench_decode(tmp_path, KINDS, readings, 2)
     json.dumps(result, allow_nan=False)
     assert [row["clips"] for row in result["rows"]] == [KINDS[0].name, KINDS[1].name, ALL] * 2
@@ -73,7 +73,7 @@ def test_other_pixels_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(decode, "read_frames", wrong)
     with pytest.raises(EqualityError, match="is not the same when it is decoded twice"):
-        bench_decode(tmp_path, KINDS[1:], (Reading("uniform", 5),), 1)
+        bench_decode(tmp_path, KINDS[1:], (FrameReading("uniform", 5),), 1)
 
 
 def test_what_is_measured_can_be_named() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -13,15 +14,16 @@ from rich.console import Console
 
 from fdht_models.benchmarks import processes, train
 from fdht_models.benchmarks.contestant_process import timed
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
+from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
 from fdht_models.benchmarks.machine import ProcessorTime, cores, disturbance
 from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import ConfigError, MeasurementError, ShapeError, ToolError
+from fdht_models.records import read_record
 from fdht_models.tensor.formats import format_from
 from fdht_models.tensor.recurrent import RecurrentShape
 
 TT = {"name": "tt", "ranks": [2, 2]}
-SMALL = Workload(batch=4, frames=3, classes=3)
+SMALL = TrainingWorkload(batch=4, frames=3, classes=3)
 OURS = Contestant("ours", "fdht", (3, 4, 5), (8, 2, 2), TT)
 INTEGRATED = Contestant("integrated", "fdht", (3, 4, 5), (8, 2, 2), TT, (2, 4))
 TEDNET = Contestant("theirs", "tednet", (3, 4, 5), (8, 2, 2), TT)
@@ -118,7 +120,7 @@ def test_one_step_a_turn_is_not_timed():
 def test_the_contestants_are_those_of_the_papers():
     for one in CONTESTANTS:
         assert (one.inputs, one.units) == (57_600, 256)
-        assert Contestant.from_json(json.loads(json.dumps(one.to_json()))) == one
+        assert read_record(Contestant, json.loads(json.dumps(asdict(one)))) == one
     libraries = [one.library for one in CONTESTANTS]
     assert libraries.count("fdht") == 3 and set(libraries) == {"fdht", "tednet", "keras"}
     ours, theirs = (next(one for one in CONTESTANTS if one.name == n) for n in ("tt", "tednet-tt"))

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from fdht_models.data import DATASETS, cache, generated, load_clips
-from fdht_models.data.blocks import Request
+from fdht_models.data.clip_blocks import GeneratedRequest
 from fdht_models.errors import ArtifactError
 
 
 @pytest.fixture
-def generations(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+def generations(monkeypatch: pytest.MonkeyPatch) -> list[GeneratedRequest]:
     """Collects a request each time clips are generated and not read."""
-    made: list[Request] = []
+    made: list[GeneratedRequest] = []
     generate = generated.generate_blocks
 
-    def count(request: Request, workers: int | None = None) -> Iterator[np.ndarray]:
+    def count(request: GeneratedRequest, workers: int | None = None) -> Iterator[np.ndarray]:
         made.append(request)
         return generate(request, workers)
 
@@ -34,7 +34,7 @@ def _everything_in(directory: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_cached_clips_equal_those_in_memory(
-    name: str, tmp_path: Path, generations: list[Request]
+    name: str, tmp_path: Path, generations: list[GeneratedRequest]
 ) -> None:
     first = load_clips(name, "train", 4, 0, tmp_path)
     assert len(generations) == 1
@@ -61,14 +61,14 @@ def test_other_arguments_are_other_files(change: dict[str, object]) -> None:
 
     def directory(chosen: dict[str, object]) -> Path:
         name = str(chosen.pop("name"))
-        return cache.cache_directory(here, Request(DATASETS[name], **chosen))  # type: ignore[arg-type]
+        return cache.cache_directory(here, GeneratedRequest(DATASETS[name], **chosen))  # type: ignore[arg-type]
 
     assert directory(dict(arguments)) == directory(dict(arguments))
     assert directory(dict(arguments)) != directory(arguments | change)
 
 
 def test_the_key_holds_the_pictures_and_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    request = Request(DATASETS["motion"], "train", 4, 0, 7)
+    request = GeneratedRequest(DATASETS["motion"], "train", 4, 0, 7)
     inputs = cache.cache_inputs(request)
     assert {"digits", "picture:astronaut"} <= set(inputs["sources"])
     assert inputs["version"] == DATASETS["motion"].version
@@ -77,7 +77,7 @@ def test_the_key_holds_the_pictures_and_the_generator(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "no labels", "no manifest"])
 def test_a_damaged_cache_is_made_again(
-    damage: str, tmp_path: Path, generations: list[Request]
+    damage: str, tmp_path: Path, generations: list[GeneratedRequest]
 ) -> None:
     expected = load_clips("watch", "train", 9, 0)
     load_clips("watch", "train", 9, 0, tmp_path)

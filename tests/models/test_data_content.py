@@ -9,7 +9,7 @@ from fdht_models.data import DATASETS, PICTURES, motion, photographs, render_cli
 from fdht_models.data.packages import digits, package_file
 from fdht_models.features import features_of
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "photographs.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "pictures.md"
 
 
 # Splits
@@ -49,9 +49,9 @@ def test_people_who_exercised_together_are_in_one_split() -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_split_draws_only_its_own_material(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: set[photographs.Picture] = set()
+    drawn: set[photographs.Photograph] = set()
 
-    def remember(picture: photographs.Picture) -> np.ndarray:
+    def remember(picture: photographs.Photograph) -> np.ndarray:
         drawn.add(picture)
         return photographs.load_picture(picture)
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fdht_models.data import DATASETS, blocks, load_clips, packages, photographs, render_clips
+from fdht_models.data import DATASETS, clip_blocks, load_clips, packages, photographs, render_clips
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.features import features_of
 
@@ -59,7 +59,7 @@ def test_a_smaller_set_is_the_start_of_a_larger_one(name: str) -> None:
 def test_two_workers_make_the_same_clips_as_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Small blocks, so that both workers have several, the last one not full.
     clip_bytes = DATASETS[name].steps * DATASETS[name].inputs
-    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 3 * clip_bytes)
+    monkeypatch.setattr(clip_blocks, "_BLOCK_BYTES", 3 * clip_bytes)
     one, two = (load_clips(name, "train", 17, 2, workers=workers) for workers in (1, 2))
     np.testing.assert_array_equal(one.frames, two.frames)
     np.testing.assert_array_equal(one.labels, two.labels)
@@ -74,7 +74,7 @@ def test_a_worker_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_silent_worker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "_TIMEOUT_SECONDS", 0.001)
+    monkeypatch.setattr(clip_blocks, "_TIMEOUT_SECONDS", 0.001)
     with pytest.raises(DataError, match="was silent"):
         load_clips("watch", "train", 20, 0, workers=2)
 
@@ -88,8 +88,8 @@ def test_workers_end_when_the_caller_breaks_off(monkeypatch: pytest.MonkeyPatch)
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", remember)
-    request = blocks.Request(DATASETS["motion"], "train", 60, 0, 7)
-    generator = blocks.generate_blocks(request, workers=2)
+    request = clip_blocks.GeneratedRequest(DATASETS["motion"], "train", 60, 0, 7)
+    generator = clip_blocks.generate_blocks(request, workers=2)
     assert len(next(generator)) > 0
     assert len(started) == 2
     generator.close()  # type: ignore[attr-defined]
@@ -100,7 +100,9 @@ def test_workers_end_when_the_caller_breaks_off(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_classes_are_balanced(name: str, split: str) -> None:
     data_set = DATASETS[name]
-    labels = blocks.Request(data_set, split, 10 * len(data_set.classes) + 3, 5, 1).labels()
+    labels = clip_blocks.GeneratedRequest(
+        data_set, split, 10 * len(data_set.classes) + 3, 5, 1
+    ).labels()
     counts = np.bincount(labels, minlength=len(data_set.classes))
     assert counts.min() >= 10
     assert counts.max() <= 11

@@ -230,7 +230,7 @@ def test_a_layer_that_is_not_ours_is_refused():
     lstm, dense = chain(keras.layers.LSTM(8, name="rnn"), head())
     for export_one in (export_recurrence, lambda layer: exported(layer, dense)):
         with pytest.raises(
-            ConversionError, match=r"rnn = 'LSTM': is no layer of ours; use QTensorL"
+            ConversionError, match=r"rnn = 'LSTM': is no layer of ours; use QTensorG"
         ):
             export_one(lstm)
 

@@ -63,7 +63,7 @@ def test_the_classes_take_turns(root: Path, tmp_path: Path) -> None:
 def test_a_changed_file_is_another_key_and_costs_one_shard(
     root: Path, tmp_path: Path, decoded: list[str]
 ) -> None:
-    request = FolderRequest("ucf11", root, "tt_rnn", 9, **SIZE)
+    request = FolderRequest("ucf11", root, protocol="tt_rnn", steps=9, **SIZE)
     before, _ = load_folder(request, "train", tmp_path / "cache")
     kept = directory_of(tmp_path / "cache")
     changed = root / "biking" / "v_biking_01" / "v_biking_01_01.avi"

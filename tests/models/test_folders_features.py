@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fdht_models.data.folders import FolderRequest, list_folder, load_folder
 from fdht_models.data.folders.decoding import shards
 from fdht_models.data.folders.published.class_names import UCF11
-from fdht_models.data.folders.published.cnn_features import FULL_SCALE
+from fdht_models.data.folders.published.ucf11_features import FULL_SCALE
 from fdht_models.data.folders.splits import assign_splits
 from fdht_models.data.selection import source_of
 from fdht_models.errors import ConfigError, DataError
@@ -70,7 +70,7 @@ def documented_code(value: float) -> int:
 @pytest.mark.parametrize("named", [True, False])
 def test_both_layouts_give_the_codes_that_were_stored(named: bool, tmp_path: Path) -> None:
     made = write_tree(tmp_path / "features", named=named)
-    request = FolderRequest("features", tmp_path / "features", "uniform")
+    request = FolderRequest("features", tmp_path / "features", protocol="uniform")
     seen = []
     for split in ("train", "test"):
         clips, report = load_folder(request, split, tmp_path / "cache")
@@ -335,7 +335,7 @@ def test_the_cache_holds_as_long_as_files_and_settings_do(
 def test_workers_give_the_same_bytes(tmp_path: Path) -> None:
     write_tree(tmp_path / "features", clips=1)
     # 3 MB a clip, so that the clips are in more than one shard.
-    request = FolderRequest("features", tmp_path / "features", "tt_rnn", steps=4000)
+    request = FolderRequest("features", tmp_path / "features", protocol="tt_rnn", steps=4000)
     alone, _ = load_folder(request, "train", tmp_path / "alone", workers=1)
     shared, _ = load_folder(request, "train", tmp_path / "shared", workers=2)
     assert len(list((tmp_path / "shared" / "shards").iterdir())) > 1
@@ -354,7 +354,7 @@ def test_settings(tmp_path: Path) -> None:
     request = FolderRequest("features", tmp_path).complete()
     assert (request.protocol, request.steps, request.feature) == ("six", 6, None)
     assert request.complete().preprocessing().frame_shape == (LENGTH,)
-    assert FolderRequest("features", tmp_path, "tt_rnn").complete().steps == 1492
+    assert FolderRequest("features", tmp_path, protocol="tt_rnn").complete().steps == 1492
     with pytest.raises(ConfigError, match="feature = 'pixels': UCF11 as CNN features is not video"):
         FolderRequest("features", tmp_path, feature="pixels").complete()
     with pytest.raises(ConfigError, match="fold_rule = 'published'"):

@@ -120,7 +120,9 @@ def test_leaky_folds_test_every_clip_once() -> None:
 def test_loaded_splits_share_no_group(tmp_path: Path) -> None:
     made = ucf11(tmp_path / "UCF11")
     for fold in range(5):
-        request = FolderRequest("ucf11", tmp_path / "UCF11", "tt_rnn", 10, fold=fold, **SIZE)
+        request = FolderRequest(
+            "ucf11", tmp_path / "UCF11", protocol="tt_rnn", steps=10, fold=fold, **SIZE
+        )
         groups = []
         for split in ("train", "test"):
             clips, _ = load_folder(request, split, tmp_path / "cache")
@@ -139,7 +141,7 @@ def test_loaded_splits_share_no_group(tmp_path: Path) -> None:
 
 def test_clips_know_which_of_them_are_of_one_source(tmp_path: Path) -> None:
     made = ucf11(tmp_path / "UCF11")
-    request = FolderRequest("ucf11", tmp_path / "UCF11", "tt_rnn", 10, **SIZE)
+    request = FolderRequest("ucf11", tmp_path / "UCF11", protocol="tt_rnn", steps=10, **SIZE)
     clips, _ = load_folder(request, "train", tmp_path / "cache")
     names = {}
     for frames, group in zip(clips.frames, clips.groups, strict=True):

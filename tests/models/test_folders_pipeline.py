@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fdht_models.data import ClipSet
+from fdht_models.data.batch_pipeline import clip_pipeline
 from fdht_models.data.folders import FolderRequest, load_folder_clips
-from fdht_models.data.pipeline import clip_pipeline
 from fdht_models.errors import ConfigError
 from tests.models.folders_samples import SIZE, ucf11
 

@@ -112,7 +112,9 @@ def test_mpeg_is_decoded_frame_by_frame(tmp_path: Path) -> None:
     ramp = np.arange(0, 250, 10, np.uint8)[:, None, None, None]
     frames = np.broadcast_to(ramp, (25, 32, 32, 3))
     path = write_video(tmp_path / "v.mpg", np.ascontiguousarray(frames), codec="mpeg1video")
-    request = FolderRequest("ucf11", tmp_path, "tt_rnn", 25, height=32, width=32).complete()
+    request = FolderRequest(
+        "ucf11", tmp_path, protocol="tt_rnn", steps=25, height=32, width=32
+    ).complete()
     found = read_of(request, Clip("k", "v.mpg", (0,))).values
     np.testing.assert_array_equal(found, decode(path).reshape(25, -1))
     assert np.all(np.diff(found.mean(axis=1)) > 5)  # all of them, in their order
@@ -138,13 +140,15 @@ def test_a_stream_without_any_rate(tmp_path: Path) -> None:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
-    request = FolderRequest("ucf11", tmp_path, "tt_rnn", 12, height=32, width=32).complete()
+    request = FolderRequest(
+        "ucf11", tmp_path, protocol="tt_rnn", steps=12, height=32, width=32
+    ).complete()
     found = read_of(request, CLIP).values
     np.testing.assert_array_equal(found, decode(tmp_path / "v.avi").reshape(12, -1))
 
 
 def test_a_video_without_frames_and_one_with_too_few(tmp_path: Path) -> None:
-    request = FolderRequest("ucf11", tmp_path, "tt_rnn", 4, **SIZE).complete()
+    request = FolderRequest("ucf11", tmp_path, protocol="tt_rnn", steps=4, **SIZE).complete()
     write_frameless_video(tmp_path / "v.avi")
     with pytest.raises(DataError, match="holds no frame"):
         read_of(request, CLIP)
@@ -186,7 +190,7 @@ def test_a_video_that_ends_early_is_noted(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi", random_frames(12, 9, 32, 32), codec="mpeg4")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 9 // 12])
-    request = FolderRequest("ucf11", tmp_path, "tt_rnn", 20, **SIZE).complete()
+    request = FolderRequest("ucf11", tmp_path, protocol="tt_rnn", steps=20, **SIZE).complete()
     decoded = read_of(request, CLIP)
     kept = int(decoded.values.any(axis=1).sum())
     assert 2 < kept < 12
@@ -199,7 +203,7 @@ def test_a_video_that_ends_early_is_noted(tmp_path: Path) -> None:
 
 def test_a_whole_folder_gives_the_frames_that_were_written(tmp_path: Path) -> None:
     made = ucf11(tmp_path / "UCF11")
-    request = FolderRequest("ucf11", tmp_path / "UCF11", "uniform", **SIZE)
+    request = FolderRequest("ucf11", tmp_path / "UCF11", protocol="uniform", **SIZE)
     seen = []
     for split in ("train", "test"):
         clips, report = load_folder(request, split, tmp_path / "cache")

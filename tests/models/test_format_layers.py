@@ -8,9 +8,9 @@ import pytest
 from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.export import export_recurrence
-from fdht_models.layers.gru import TensorGRU
-from fdht_models.layers.lstm import TensorLSTM
-from fdht_models.layers.quantized import QTensorGRU, QTensorLSTM, QuantizedRNN
+from fdht_models.layers.kinds import LAYER_OF as FLOAT
+from fdht_models.layers.quantized import QUANTIZED_OF as QUANTIZED
+from fdht_models.layers.quantized import QuantizedRNN
 from fdht_models.layers.recurrent import TensorRNN
 from fdht_models.preprocessing import plain
 from fdht_models.tensor.arrays import QuantizedArray
@@ -21,9 +21,6 @@ from fdht_models.tensor.recurrent import DENSE_HIDDEN, RecurrentShape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import layer_formats
-
-FLOAT = {"lstm": TensorLSTM, "gru": TensorGRU}
-QUANTIZED = {"lstm": QTensorLSTM, "gru": QTensorGRU}
 
 
 def built(shape: RecurrentShape, kinds: dict[str, type], **options) -> TensorRNN:
@@ -108,6 +105,11 @@ def test_the_float_layer_is_the_usual_one_with_the_dense_matrix(label):
     else:  # ours r, z, n; Keras z, r, h
         oracle = keras.layers.GRU(units, return_sequences=True, reset_after=True)
         order = (1, 0, 2)
+        if shape.cell == "mgu":  # a GRU with r = f and z = 1 - f = sigmoid(-f's argument)
+            *matrices, bias = (
+                np.concatenate([rows[:units], -rows[:units], rows[units:]])
+                for rows in (*matrices, bias)
+            )
         biases = np.stack([reorder(bias, order), np.zeros_like(bias)])
     oracle.build((None, None, shape.input_size))
     oracle.set_weights([*(reorder(matrix, order).T for matrix in matrices), biases])
@@ -158,7 +160,7 @@ def test_a_layer_comes_back_from_its_config(label):
     assert again.shape == shape
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", QUANTIZED)
 def test_state_lives_across_calls(cell):
     shape = SHAPES[f"tt-{cell}-integrated"]
     options = {"quantizers": layer_formats(shape)}
@@ -186,8 +188,8 @@ def test_state_lives_across_calls(cell):
 
 def test_shapes_refuse_what_does_not_fit():
     form = TensorTrain(2)
-    with pytest.raises(ConfigError, match=r"cell = 'gtu': is not a cell; did you mean 'gru'"):
-        RecurrentShape(form, (4, 4), (4, 2), None, "gtu")
+    with pytest.raises(ConfigError, match=r"cell = 'grru': is not a cell; did you mean 'gru'"):
+        RecurrentShape(form, (4, 4), (4, 2), None, "grru")
     with pytest.raises(ShapeError, match="carries the 3 gates"):
         RecurrentShape(form, (4, 4), (4, 2), None, "gru")
     with pytest.raises(ShapeError, match="nothing to integrate"):

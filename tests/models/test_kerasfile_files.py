@@ -258,8 +258,8 @@ def rewritten(source: Path, target: Path, **members: bytes | None) -> Path:
     [
         ({"config": None}, "holds no config.json, as models of Keras do"),
         ({"model": None}, "holds no model.weights.h5"),
-        ({"config": b"{"}, "config.json: is no JSON that can be read"),
-        ({"config": b"[" * 100_000}, "config.json: is no JSON that can be read"),
+        ({"config": b"{"}, "config.json: is not valid JSON"),
+        ({"config": b"[" * 100_000}, "config.json: is not valid JSON"),
         ({"config": b"[]"}, "config.json: must be an object"),
         ({"config": b"\xff"}, "config.json: is no text"),
         ({"model": b"nonsense"}, "cannot be read"),

@@ -49,7 +49,9 @@ def test_a_picture_is_turned_as_its_file_says(name: str, tmp_path: Path) -> None
     info = video.probe(path)
     assert (info.height, info.width) == (height, width)
     assert len(list(video.decode(path, height, width, strict_size=True))) == 4
-    request = FolderRequest("ucf11", tmp_path, "tt_rnn", 4, height=height, width=width).complete()
+    request = FolderRequest(
+        "ucf11", tmp_path, protocol="tt_rnn", steps=4, height=height, width=width
+    ).complete()
     found = read_of(request, Clip("k", path.name, (0,))).values
     np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
 

@@ -70,7 +70,9 @@ def test_pictures_that_repeat_the_one_before_are_not_missing(tmp_path: Path) -> 
     pictures, damage = decoded(path)
     assert (len(pictures), damage) == (20, None)
     clip = Clip("k", path.name, (0,))
-    request = FolderRequest("ucf11", tmp_path, "uniform", height=HEIGHT, width=WIDTH).complete()
+    request = FolderRequest(
+        "ucf11", tmp_path, protocol="uniform", height=HEIGHT, width=WIDTH
+    ).complete()
     assert read_of(request, clip).damage == ""
     assert len(list(video.decode(path, HEIGHT, WIDTH))) == 20
 
@@ -153,7 +155,9 @@ def test_a_cut_is_told(name: str, share: float, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"frame {len(pictures)}: cannot be decoded"):
         list(video.decode(path, HEIGHT, WIDTH))
     if len(pictures):
-        request = FolderRequest("ucf11", tmp_path, "uniform", height=HEIGHT, width=WIDTH).complete()
+        request = FolderRequest(
+            "ucf11", tmp_path, protocol="uniform", height=HEIGHT, width=WIDTH
+        ).complete()
         assert f"after {len(pictures)} " in read_of(request, Clip("k", name, (0,))).damage
 
 
@@ -188,7 +192,9 @@ def test_a_run_and_a_folder_stop_at_the_same_damage(tmp_path: Path) -> None:
     assert good > 2 and len(marks) == 30
     with pytest.raises(DataError, match=rf"frame {good}: cannot be decoded"):
         list(video.decode(path, HEIGHT, WIDTH))
-    request = FolderRequest("ucf11", tmp_path, "tt_rnn", 40, height=HEIGHT, width=WIDTH).complete()
+    request = FolderRequest(
+        "ucf11", tmp_path, protocol="tt_rnn", steps=40, height=HEIGHT, width=WIDTH
+    ).complete()
     clip = read_of(request, Clip("k", path.name, (0,)))
     assert f"after {good} frames" in clip.damage
     assert int(clip.values.any(axis=1).sum()) == good

@@ -8,13 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.formats import (
-    balanced_tree,
-    hierarchical_tucker,
-    inner_nodes,
-    merge_groups,
-    transfer_owners,
-)
+from fdht_models.tensor.formats import inner_nodes
+from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.trees import balanced_tree, merge_groups, transfer_owners
 from fdht_models.tensor.network import Core, TensorNetwork, einsum_subscripts, merge_arrays
 from fdht_models.tensor.plan import plan_contraction
 from fdht_models.tensor.recurrent import fdht_shape
@@ -140,13 +136,6 @@ def test_the_fdht_chain_takes_the_fewest_macs_of_all_owners():
         part = chain.resized({"i1": 3})
         all_macs.append(plan_contraction(part, sorted(part.core_names, reverse=True)).macs)
     assert shape.input_plan.macs == min(all_macs) < max(all_macs)
-
-
-@given(st.data())
-@settings(max_examples=10)
-def test_json_round_trip(data):
-    network = hierarchical_tucker((2, 3, 4), (1, 2, 3), 2, 3, data.draw(trees(3)))
-    assert TensorNetwork.from_json(network.to_json()) == network
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,10 @@ import numpy as np
 import pytest
 
 from fdht_models.kerasapi import keras, tf
-from fdht_models.layers.gru import TensorGRU
-from fdht_models.layers.lstm import TensorLSTM
-from fdht_models.tensor.formats import (
-    block_term,
-    canonical_polyadic,
-    hierarchical_tucker,
-    kronecker_cp,
-    tensor_ring,
-    tensor_train,
-    tucker,
-)
+from fdht_models.layers.kinds import LAYER_OF
+from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.sums import block_term, canonical_polyadic, kronecker_cp, tucker
+from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
 from fdht_models.tensor.planner import best_plan
 from tests.models.format_cases import SHAPES
 from tests.models.inexact import FUNCTION_ERROR, forward_bound, matrices, recurrence, run_plan
@@ -217,7 +210,7 @@ def test_float_gates_are_as_exact_as_the_bounds_say():
 def layer_of(shape):
     """A layer of ours with random weights, its arrays, its bias, and frames of suitable size."""
     keras.utils.set_random_seed(0)
-    kind = TensorGRU if shape.cell == "gru" else TensorLSTM
+    kind = LAYER_OF[shape.cell]
     modes = (shape.input_modes, shape.output_modes, shape.hidden_box)
     layer = kind(shape.format, *modes, return_sequences=True)
     layer.build((None, None, shape.input_size))
@@ -231,15 +224,17 @@ def layer_of(shape):
 def keras_hidden(shape, arrays, bias, frames):
     """h of every step by Keras in float64, with the dense reconstruction as its kernels."""
     # Ours f, u, c, o and r, z, n; Keras' i, f, c, o and z, r, h.
-    order = (1, 0, 2) if shape.cell == "gru" else (1, 0, 2, 3)
+    order = (1, 0, 2, 3) if shape.cell == "lstm" else (1, 0, 2)
 
     def reorder(rows):
-        blocks = np.split(rows, len(order))
+        blocks = np.split(rows, len(shape.gates))
+        if shape.cell == "mgu":  # a GRU with r = f, and z = 1 - f, a sigmoid of f's negative
+            blocks = [blocks[0], -blocks[0], blocks[1]]
         return np.concatenate([blocks[gate] for gate in order])
 
     options = {"return_sequences": True, "dtype": "float64"}
     biases = reorder(np.asarray(bias, np.float64))
-    if shape.cell == "gru":
+    if shape.cell != "lstm":
         oracle = keras.layers.GRU(shape.units, reset_after=True, **options)
         biases = np.stack([biases, np.zeros_like(biases)])  # the recurrent one is zero
     else:

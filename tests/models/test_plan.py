@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.formats import hierarchical_tucker, tensor_train
+from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.trains import tensor_train
 from fdht_models.tensor.network import merge_arrays
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 from fdht_models.tensor.planner import best_plan

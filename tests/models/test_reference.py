@@ -157,8 +157,8 @@ def test_reference_equals_plain_python_integers(network, seed):
     frames = random_frames(network, 4, seed)
     slow, model = SlowModel(network), ReferenceModel(network)
     np.testing.assert_array_equal(model.run(frames), slow.run(frames))
-    np.testing.assert_array_equal(model.hidden, slow.hidden)
-    np.testing.assert_array_equal(model.cell, slow.cell)
+    np.testing.assert_array_equal(model.states["hidden"], slow.hidden)
+    np.testing.assert_array_equal(model.states["cell"], slow.cell)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -239,17 +239,17 @@ def test_reset_forgets_and_state_matters():
     assert (first != second).any(), "the state must carry over"
     model.reset()
     np.testing.assert_array_equal(model.run(frames), first)
-    assert not ReferenceModel(network).hidden.any()
+    assert not ReferenceModel(network).states["hidden"].any()
 
 
 def test_no_frame_gives_no_result_and_keeps_the_state():
     network = build_network()
     model = ReferenceModel(network)
     model.run(random_frames(network, 3))
-    hidden, cell = model.hidden.copy(), model.cell.copy()
+    before = dict(model.states)
     assert model.run(random_frames(network, 0)).shape == (0, 3)
-    np.testing.assert_array_equal(model.hidden, hidden)
-    np.testing.assert_array_equal(model.cell, cell)
+    for name, codes in before.items():
+        np.testing.assert_array_equal(model.states[name], codes)
 
 
 @given(quantized_networks(), SEEDS)

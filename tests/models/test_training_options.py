@@ -40,7 +40,7 @@ ALL_OPTIONS = replace(
     weight_decay=0.01,
     dropout=0.3,
     warmup=0.2,
-    balanced=True,
+    class_weights="balanced",
     augmentation=AUGMENTATION,
 )
 
@@ -103,7 +103,7 @@ def test_a_resumed_training_with_all_options_ends_with_the_same_weights(
 
 @pytest.mark.parametrize(
     "option",
-    ["label_smoothing", "weight_decay", "dropout", "warmup", "balanced", "augmentation"],
+    ["label_smoothing", "weight_decay", "dropout", "warmup", "class_weights", "augmentation"],
 )
 def test_each_option_changes_the_course(option: str) -> None:
     one, other = model(), model()
@@ -134,8 +134,10 @@ def test_class_weights_weigh_the_loss_as_computed_by_hand() -> None:
     assert math.isclose(wanted.mean(), 1)
     losses = softmax_losses(untrained(given.frames).numpy().astype(float), np.eye(2)[given.labels])
     (plainly,) = fit(model(), given, STILL, DISPLAY)
-    (weighed,) = fit(model(), given, replace(STILL, balanced=True), DISPLAY)
-    (smooth,) = fit(model(), given, replace(STILL, balanced=True, label_smoothing=0.1), DISPLAY)
+    (weighed,) = fit(model(), given, replace(STILL, class_weights="balanced"), DISPLAY)
+    (smooth,) = fit(
+        model(), given, replace(STILL, class_weights="balanced", label_smoothing=0.1), DISPLAY
+    )
     assert abs(plainly["loss"] - losses.mean()) < 1e-5
     assert abs(weighed["loss"] - (losses * wanted).mean()) < 1e-5
     smoothed = softmax_losses(
@@ -151,7 +153,9 @@ def test_a_class_without_clips_weighs_nothing() -> None:
 
 def test_class_weights_count_the_clips_that_are_trained_on() -> None:
     given = uneven()
-    phase = replace(STILL, validation_share=0.5, validation="clips", balanced=True, seed=6)
+    phase = replace(
+        STILL, validation_share=0.5, validation="clips", class_weights="balanced", seed=6
+    )
     training, _ = divide(given, phase)
     labels = given.labels[training]
     assert abs(labels.mean() - given.labels.mean()) > 0.01
@@ -426,9 +430,11 @@ def test_phases_of_an_experiment_have_its_options() -> None:
         augmentation={"shift": 1},
     )  # fmt: skip
     phase = phase_of(experiment, "float", 3, 0.1)
+    moved = Augmentation(AugmentationSettings(shift=1), experiment.source.preprocessing)
     expected = Phase(
-        "float", 3, 0.1, 20, 1.0, 0, 0.1, 0, "clips", 0.1, 0.01, 0.2, 0.3, True,
-        Augmentation(AugmentationSettings(shift=1), experiment.source.preprocessing),
+        "float", 3, 0.1, moved,
+        batch=20, clip_norm=1.0, seed=0, validation_share=0.1, patience=0, validation="clips",
+        label_smoothing=0.1, weight_decay=0.01, dropout=0.2, warmup=0.3, class_weights="balanced",
     )  # fmt: skip
     assert phase == expected
     assert phase_of(small_experiment(), "float", 3, 0.1).augmentation is None

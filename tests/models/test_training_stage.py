@@ -20,6 +20,7 @@ from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.data import load_clips
 from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.experiment import Experiment
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training import (
@@ -166,6 +167,34 @@ def test_a_stateful_model_goes_on_where_the_last_call_ended(trained: Path) -> No
     stateful = restore(trained / "model", stateful=True, batch=2)
     parts = [stateful(frames[:, a:b], training=False).numpy() for a, b in ((0, 2), (2, 9))]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "gru" else ())
+        for name in KINDS
+        if name != EXPERIMENT.shape.cell
+    ],
+)
+def test_every_other_kind_of_cell_is_trained_too(
+    tmp_path: Path, no_baseline: None, kind: str
+) -> None:
+    first, *others = EXPERIMENT.shape.output_modes
+    modes = [first // len(EXPERIMENT.shape.gates) * len(KINDS[kind].gates), *others]
+    experiment = small_experiment(model={"cell": kind, "output_modes": modes})
+    metrics = train(tmp_path / "small", experiment)
+    # As above: chance is 0.143, and five deviations above it is 0.35.
+    assert metrics["accuracy"]["quantized"] > 0.35
+    frames = load_clips("watch", "test", 4, 77, steps=6).frames
+    model = restore(tmp_path / "small" / "model")
+    network = QuantizedNetwork.load(tmp_path / "small" / "model" / "network.json")
+    reference = ReferenceModel(network)
+    for logits, clip in zip(model(frames, training=False).numpy(), frames, strict=True):
+        reference.reset()
+        np.testing.assert_array_equal(
+            network.logit_format.exact(logits, "logits"), reference.run(clip)
+        )
 
 
 def test_formats_survive_the_export(trained: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from fdht_models.artifacts import new_stage
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.cells import LstmCell
+from fdht_models.tensor.cells import CELLS
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import (
     ContractionPath,
@@ -48,7 +48,9 @@ def sample_network(name: str = "tiny-net", seed: int = 5, signed: bool = False) 
     sigmoid = QuantizedArray(gate, gate.quantize(1 / (1 + np.exp(-real))))
     output = QuantizedArray(squash, squash.quantize(np.tanh(state.dequantize(state.all_codes()))))
     hidden = FixedPoint(8, 7)
-    cell = LstmCell(draw(FixedPoint(6, 4), 32), pre, sigmoid, tanh, hidden, output, state)
+    bias = draw(FixedPoint(6, 4), 32)
+    tables = {"gate": sigmoid, "candidate": tanh, "output": output}
+    cell = CELLS["lstm"](bias=bias, preactivation=pre, cell=state, hidden=hidden, **tables)
     head = Head(draw(FixedPoint(6, 5), 8, 3), draw(FixedPoint(6, 3), 3))
     return QuantizedNetwork(
         name,

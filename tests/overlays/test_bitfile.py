@@ -10,7 +10,6 @@ from fdht_overlays.bitfile import (
     BitFile,
     read_bitfile,
     simulated_bitfile,
-    write_bitfile,
 )
 
 from fdht_host._pynq import pynq  # isort: skip
@@ -21,7 +20,7 @@ DESIGN_ID = 0xFEDC_BA98_7654_3210
 @pytest.fixture
 def path(tmp_path):
     file = tmp_path / "design.bit"
-    write_bitfile(file, simulated_bitfile(DESIGN_ID, "7z020clg400"))
+    file.write_bytes(simulated_bitfile(DESIGN_ID, "7z020clg400").to_bytes())
     return file
 
 
@@ -44,7 +43,7 @@ def test_what_is_written_is_read_back(path):
 def test_a_real_bitstream_is_no_simulated_one(tmp_path):
     data = b"\xff" * 32 + bytes.fromhex("000000bb11220044ffffffffffffffff") + SYNC_WORD + b"\0" * 64
     real = BitFile("base_wrapper", "7z020clg400", data, ("UserID=0XFFFFFFFF", "Version=2022.1"))
-    write_bitfile(tmp_path / "real.bit", real)
+    (tmp_path / "real.bit").write_bytes(real.to_bytes())
     read = read_bitfile(tmp_path / "real.bit")
     assert not read.simulated and read == real
     with pytest.raises(DeviceError, match=r"'base_wrapper': is not a simulated.*a real bitstream"):

@@ -18,9 +18,9 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.registers import REGISTERS, VLNV, WINDOW
-from fdht_overlays.bitfile import BitFile, write_bitfile
+from fdht_overlays.bitfile import BitFile
 from fdht_overlays.design import CORE, CORE_ADDRESS, MASTERS
-from fdht_overlays.hwh import write_hwh
+from fdht_overlays.hwh import fabric_clock, hwh_text
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parent / "samples"
@@ -61,9 +61,13 @@ def read(
     if not interpreter.is_file():
         pytest.skip(f"pynq {request.param} WAS NOT TESTED: `make pynq4` installs it")
     directory = tmp_path_factory.mktemp("handoff")
-    write_hwh(directory / "sim.hwh", get_board("sim"), 100.0)
-    write_hwh(directory / "open.hwh", get_board("pynq-z2"), OPEN_CLOCK_MHZ)
-    write_bitfile(directory / "open.bit", bitfile)
+    (directory / "sim.hwh").write_text(hwh_text(get_board("sim"), fabric_clock(100.0)))
+    (directory / "open.hwh").write_text(
+        hwh_text(
+            get_board("pynq-z2"),
+            fabric_clock(OPEN_CLOCK_MHZ)(directory / "open.bit").write_bytes(bitfile.to_bytes()),
+        )
+    )
     paths = [directory / name for name in ("sim.hwh", "open.hwh", "open.bit")]
     paths += [path for path in map(real_file, REAL) if path.is_file()]
     done = subprocess.run(

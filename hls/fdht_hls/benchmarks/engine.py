@@ -20,6 +20,7 @@ from rich.table import Table
 
 from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
@@ -79,16 +80,15 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """A core: its network, the parallelism of its stages, and the bytes of its port for frames."""
+    """A core: its network and its plan."""
 
     network: QuantizedNetwork
-    schedule: Schedule
-    port_bytes: int = WORD_BYTES
+    plan: EnginePlan
 
     @cached_property
     def verilog(self) -> str:
         """Of the core, which names results that are kept."""
-        return emit_verilog(self.network, self.schedule, self.port_bytes)
+        return emit_verilog(self.plan)
 
 
 CASES = (
@@ -154,11 +154,10 @@ def simulate_once(
     if found is None:
         result = cosim(
             design.network,
-            design.schedule,
+            design.plan,
             random_frames(design.network, frames),
             directory / "cores",
             RunSettings(latency=latency),
-            port_bytes=design.port_bytes,
             quick=quick,
         )
         found = result.to_json()
@@ -221,7 +220,7 @@ def bench_engine(
         for case in cases:
             network, weights = networks(case.experiment)
             schedule = (scheduler if case.tuned else _default)(network, case.port_bytes)
-            design = Design(network, schedule, case.port_bytes)
+            design = Design(network, lower(network, schedule, case.port_bytes))
             designs.append(design)
             for latency in latencies:
                 begin(f"simulates {case.label}, memory latency {latency}")
@@ -271,7 +270,7 @@ def _counted(found: Resources) -> _Taken:
 
 
 def _estimated(design: Design) -> _Taken:
-    found = estimate_rtl(design.network, design.schedule, design.port_bytes)
+    found = estimate_rtl(design.plan)
     own = found.resources
     return _Taken(own.lut, own.dsp, own.bram36, found.kind)
 

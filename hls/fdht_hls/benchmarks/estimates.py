@@ -16,6 +16,7 @@ from rich.table import Table
 
 from fdht_hls.benchmarks.engine import DEFAULT, Design, Scheduler, Workload, simulate_once
 from fdht_hls.benchmarks.random_networks import random_network
+from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import RtlEstimate, estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.stage import count_once
@@ -81,9 +82,10 @@ class Plan:
         """The network and its schedule."""
         if self.shape is None:
             network, _ = networks(DEFAULT)
-            return Design(network, scheduler(network, self.port_bytes), self.port_bytes)
+            schedule = scheduler(network, self.port_bytes)
+            return Design(network, lower(network, schedule, self.port_bytes))
         network = random_network(self.name, self.shape, self.widths, self.classes)
-        return Design(network, self._schedule(network), self.port_bytes)
+        return Design(network, lower(network, self._schedule(network), self.port_bytes))
 
     def _schedule(self, network: QuantizedNetwork) -> Schedule:
         # A port of fewer bytes a clock leaves the stages as much more time.
@@ -176,7 +178,7 @@ def bench_estimate(
         for plan in plans:
             begin(f"estimates {plan.name}")
             design = plan.design(networks, scheduler)
-            found = estimate_rtl(design.network, design.schedule, design.port_bytes)
+            found = estimate_rtl(design.plan)
             begin(f"simulates {plan.name}")
             small = quick or plan.shape is not None
             simulated = simulate_once(design, 0, directory, quick=small)
@@ -217,8 +219,8 @@ def _row(
         "plan": plan.name,
         "inputs": design.network.inputs,
         "units": design.network.recurrence.units,
-        "bytes_per_clock": design.port_bytes,
-        "schedule": design.schedule.to_json(),
+        "bytes_per_clock": design.plan.port.word_bytes,
+        "schedule": design.plan.schedule.to_json(),
         "limited_by": {"estimated": found.limited_by, "simulated": simulated["limited_by"]},
         "mismatches": simulated["mismatches"],
         "estimated": estimated,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
+from fdht_hls.engine.contractions import QUEUE_WORDS
+from fdht_hls.engine.plan import CellPlan, EngineDesign, HeadPlan
 from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.primitives import (
     bram18,
@@ -18,52 +19,34 @@ from fdht_hls.estimate.primitives import (
     select,
 )
 from fdht_hls.estimate.resources import Resources, luts
-from fdht_hls.estimate.stage import FIFO_DEPTH, StageDesign
-from fdht_hls.shapes import collects, emission_order
-from fdht_models.errors import ConversionError
-from fdht_models.tensor.cells import Cell, GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import (
-    WORD_BYTES,
-    QuantizedNetwork,
-    QuantizedRecurrence,
-    frame_modes,
-)
+from fdht_models.tensor.cells import Cell
+from fdht_models.tensor.cells.operations import Round
+from fdht_models.tensor.quantized import WORD_BYTES
 
-#: Reads of each truth table in a clock, by kind of cell: the gates' one serves them all.
-TABLE_READS = {
-    "lstm": {"gate": 3, "candidate": 1, "output": 1},
-    "gru": {"gate": 2, "candidate": 1},
-}
 #: Ports of a block RAM.
 _PORTS = 2
 
 
-def cell_resources(
-    recurrence: QuantizedRecurrence,
-    hidden: tuple[StageDesign, ...],
-    model: ResourceModel,
-) -> dict[str, Resources]:
+def cell_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Resources]:
     """What the parts of the cell take, by name, without the stages of W_h h."""
-    cell = recurrence.cell
+    own, cell = design.cell, design.cell.cell
     return {
-        "tables": tables(cell, model),
-        "bias": _bias(recurrence, model),
+        "tables": tables(own, model),
+        "bias": _bias(own, model),
         "state": _state(cell, model),
-        "fifo": fifo(FIFO_DEPTH, cell.hidden.width, model),
-        "sums": _sums(recurrence, model),
-        "products": _products(recurrence, model),
-        "streams": _streams(recurrence, hidden, model),
+        "fifo": fifo(QUEUE_WORDS, cell.hidden.width, model),
+        "sums": _sums(own, model),
+        "products": _products(own, model),
+        "streams": _streams(design, model),
         "control": Resources(2 * model.stage_control_lut, 2 * model.stage_control_ff),
     }
 
 
-def tables(cell: Cell, model: ResourceModel) -> Resources:
+def tables(own: CellPlan, model: ResourceModel) -> Resources:
     """Truth tables over all codes of their argument, as often as they are read at once."""
-    taken = Resources()
-    for name, argument in cell.arguments.items():
-        depth, width = 1 << argument.width, getattr(cell, name).format.width
-        reads = TABLE_READS[cell.kind][name]
+    taken, cell = Resources(), own.cell
+    for name, reads in own.program.readers.items():
+        depth, width = 1 << cell.arguments[name].width, cell.tables[name].format.width
         if is_block_ram(depth, width, model):
             taken += Resources(bram18=bram18(depth, width)) * -(-reads // _PORTS)
         else:
@@ -71,92 +54,69 @@ def tables(cell: Cell, model: ResourceModel) -> Resources:
     return taken
 
 
-def _bias(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+def _bias(own: CellPlan, model: ResourceModel) -> Resources:
     """Bias of all gates of a unit in a clock, and where each word's units belong."""
-    cell = recurrence.cell
-    count = emission_order(recurrence.input_path).shape[0]
-    entries = len(cell.gates) * cell.units if collects(recurrence) else count
-    return rom(cell.units, len(cell.gates) * cell.bias.format.width, model) + rom(
+    entries = own.positions.size
+    return rom(own.units, own.gates * own.bias.format.width, model) + rom(
         entries, max(1, (entries - 1).bit_length()), model
     )
 
 
 def _state(cell: Cell, model: ResourceModel) -> Resources:
-    """The state h, which W_h h has read before the first unit is updated, and the cell state."""
-    kept = memory(cell.units, cell.hidden.width, model)
-    if isinstance(cell, LstmCell):
-        kept += memory(cell.units, cell.cell.width, model)
+    """The states; W_h h has read h before the first unit is updated."""
+    kept = Resources()
+    for name in cell.described.states:
+        kept += memory(cell.units, cell.formats[name].width, model)
     return kept
 
 
-def _sums(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
-    """Three summands of each gate's argument, added and rounded; sums that are collected first."""
-    cell, width = recurrence.cell, recurrence.sums["preactivation"].width
-    gates = len(cell.gates)
-    each = luts(2 * width * model.lut_per_adder_bit)
-    each += rounding(width, cell.preactivation.width, model)
-    taken = Resources(lut=gates * each, ff=gates * (width + cell.preactivation.width))
-    if collects(recurrence):
-        return taken + memory(cell.units, width, model, 2 * gates)
+def _sums(own: CellPlan, model: ResourceModel) -> Resources:
+    """The gates' arguments, added up and rounded; sums that are collected first."""
+    program, gates, taken = own.program, own.gates, Resources()
+    for step in program.arguments:
+        width, result = program.operands(step)[0].format.width, step.format.width
+        added = len(program.operands(step)[0].operands) - 1
+        lut = luts(added * width * model.lut_per_adder_bit) + rounding(width, result, model)
+        taken += Resources(lut=lut, ff=width + result)
+    widths = (own.projected.width, own.recurrent.width)
+    if own.collects:
+        for width in widths:
+            taken += memory(own.units, width, model, gates)
+        return taken
     # A word of sums of either path, of which one unit's are selected.
-    order = emission_order(recurrence.input_path)
-    parts = sum(
-        recurrence.accumulator_format(path, -1).width
-        for path in (recurrence.input_path, recurrence.hidden_path)
-    )
-    ways = order.shape[1] // gates
-    return taken + Resources(lut=select(ways, gates * parts, model), ff=int(order.shape[1]) * parts)
+    lut = select(own.units_in_word, gates * sum(widths), model)
+    return taken + Resources(lut=lut, ff=int(own.arrival.shape[1]) * sum(widths))
 
 
-def products_of(cell: Cell) -> tuple[tuple[FixedPoint, FixedPoint], ...]:
-    """Operands of the cell's multipliers."""
-    gate = cell.gate.format
-    if isinstance(cell, LstmCell):
-        return (gate, cell.cell), (gate, cell.candidate.format), (gate, cell.output.format)
-    if isinstance(cell, GruCell):
-        return (gate, cell.recurrent), (cell.rest, cell.candidate.format), (gate, cell.hidden)
-    raise ConversionError("has no hardware", field="cell", value=cell.kind, remedy="use an LSTM")
-
-
-def _products(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
-    cell = recurrence.cell
+def _products(own: CellPlan, model: ResourceModel) -> Resources:
+    """Multipliers, and roundings that are no gate's argument."""
+    program = own.program
     dsp = sum(
-        dsps_of_product(_signed_width(first), _signed_width(second), model)
-        for first, second in products_of(cell)
+        dsps_of_product(first.signed_width, second.signed_width, model)
+        for first, second in program.products
     )
-    rounded: Mapping[str, FixedPoint] = {
-        name: form for name, form in recurrence.sums.items() if name != "preactivation"
-    }
-    # A sum is named after the format that it is rounded to, but a GRU's candidate is an argument.
-    results = {name: getattr(cell, name) for name in rounded if name != "candidate"}
-    lut = sum(
-        rounding(form.width, results.get(name, cell.preactivation).width, model)
-        for name, form in rounded.items()
-    )
-    return Resources(lut=lut, ff=sum(form.width for form in rounded.values()), dsp=dsp)
-
-
-def _signed_width(form: FixedPoint) -> int:
-    return form.width + int(not form.signed)
-
-
-def _streams(
-    recurrence: QuantizedRecurrence, hidden: tuple[StageDesign, ...], model: ResourceModel
-) -> Resources:
-    """FIFOs of W_h h hold a whole frame's words, because its stages run one after the other."""
-    fibre = hidden[0].word_in
-    taken = fifo(recurrence.units // fibre, fibre * recurrence.cell.hidden.width, model)
-    for design in hidden:
-        width = design.shape.word_out * design.result.width
-        taken += fifo(design.shape.words_out, width, model)
+    taken = Resources(dsp=dsp)
+    for step in program.of(Round):
+        if step not in program.arguments:
+            width = program.operands(step)[0].format.width
+            taken += Resources(lut=rounding(width, step.format.width, model), ff=width)
     return taken
 
 
-def head_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str, Resources]:
+def _streams(design: EngineDesign, model: ResourceModel) -> Resources:
+    """FIFOs of W_h h hold a whole frame's words, because its stages run one after the other."""
+    fibre, own = design.hidden[0].word_in, design.cell
+    taken = fifo(own.units // fibre, fibre * own.hidden.width, model)
+    for stage in design.hidden:
+        width = stage.shape.word_out * stage.result.width
+        taken += fifo(stage.shape.words_out, width, model)
+    return taken
+
+
+def head_resources(head: HeadPlan, model: ResourceModel) -> dict[str, Resources]:
     """A multiplier a class, for the one unit that comes in a clock."""
-    hidden, form = network.recurrence.cell.hidden, network.head.weights.format
-    units, classes = network.recurrence.units, len(network.classes)
-    logit = network.logit_format.width
+    hidden, form = head.hidden, head.weights.format
+    units, classes, logit = head.units, head.classes, head.logits.width
     return {
         "multipliers": Resources(dsp=classes * dsps_of_product(hidden.width, form.width, model)),
         "weights": rom(units, classes * form.width, model),
@@ -168,36 +128,26 @@ def head_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str,
     }
 
 
-def reader_resources(
-    recurrence: QuantizedRecurrence, bytes_per_clock: int, model: ResourceModel, fibres: int = 1
-) -> dict[str, Resources]:
-    """The read master, the bytes from which fibres are cut, and the FIFO behind them.
-
-    Args:
-        recurrence: whose frames are read.
-        bytes_per_clock: of the ports.
-        model: coefficients.
-        fibres: that leave as one.
-    """
-    length = fibres * frame_modes(recurrence)[1]
-    fibre = length * recurrence.input_format.width
+def reader_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Resources]:
+    """The read master, the bytes from which fibres are cut, and the FIFO behind them."""
+    first, port = design.input[0], design.port
+    length, fibre = first.word_in, first.word_in * first.source.width
     # A fibre starts at one of so many places; whole words need none but an enable for each byte.
     places = WORD_BYTES // math.gcd(length, WORD_BYTES)
     cut = select(places, fibre, model) if places > 1 else length
-    ports = max(1, math.ceil(bytes_per_clock / WORD_BYTES))
+    ports = max(1, math.ceil(port.word_bytes / WORD_BYTES))
     master = Resources(model.reader_lut, model.reader_ff, 0, model.reader_bram18)
     return {
         "master": master * ports,
-        "words": Resources(lut=cut, ff=fibre + 8 * bytes_per_clock),
-        "fifo": fifo(FIFO_DEPTH, fibre, model),
+        "words": Resources(lut=cut, ff=fibre + 8 * port.word_bytes),
+        "fifo": fifo(QUEUE_WORDS, fibre, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }
 
 
-def writer_resources(network: QuantizedNetwork, model: ResourceModel) -> dict[str, Resources]:
+def writer_resources(head: HeadPlan, model: ResourceModel) -> dict[str, Resources]:
     """The write master and a word of logits, of which two leave in a clock."""
-    bits = len(network.classes) * network.logit_format.width
-    ways = -(-len(network.classes) // 2)
+    bits, ways = head.classes * head.logits.width, -(-head.classes // 2)
     return {
         "master": Resources(model.writer_lut, model.writer_ff, 0, model.writer_bram18),
         "words": Resources(lut=select(ways, 8 * WORD_BYTES, model), ff=bits),

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.engine.contractions import StageDesign
+from fdht_hls.engine.plan import EngineDesign, EnginePlan
 from fdht_hls.estimate import cell as parts
 from fdht_hls.estimate.model import Engine, ResourceModel
 from fdht_hls.estimate.resources import Resources, total
-from fdht_hls.estimate.stage import StageDesign, stage_designs, stage_resources
+from fdht_hls.estimate.stage import stage_resources
 from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
-from fdht_hls.schedule import Schedule, StageSchedule, default_schedule, frame_cycles
-from fdht_hls.shapes import collects, emission_order
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork, frame_modes
+from fdht_hls.schedule import Schedule, StageSchedule
 
 
 @dataclass(frozen=True)
@@ -96,74 +96,57 @@ class Estimate:
 
 
 def estimate(
-    network: QuantizedNetwork,
-    schedule: Schedule | None = None,
-    model: ResourceModel | None = None,
-    bytes_per_clock: int = WORD_BYTES,
-    engine: Engine | None = None,
+    plan: EnginePlan, model: ResourceModel | None = None, engine: Engine | None = None
 ) -> Estimate:
     """The estimate of the core that `fdht convert` writes.
 
     Args:
-        network: what the core computes; only its shapes and formats matter.
-        schedule: parallelism of the stages; by default `default_schedule`.
+        plan: of the core.
         model: coefficients; by default those of a 7-series device.
-        bytes_per_clock: what the memory ports deliver in a clock.
         engine: what the engine does beyond today's kernels; by default nothing.
     """
-    schedule = schedule or default_schedule(network.recurrence)
-    core = Core(
-        network,
-        model or ResourceModel(),
-        bytes_per_clock,
-        engine or Engine(),
-        schedule.loadable,
-        schedule.fibres,
-    )
-    return core.estimate(schedule)
+    loadable = plan.layout is not None
+    core = Core(plan.design, model or ResourceModel(), engine or Engine(), loadable)
+    return core.estimate(plan.schedule)
 
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """A network as processes, before the parallelism of its stages is chosen.
+    """A design as processes, before the parallelism of its stages is chosen.
 
     Args:
-        network: what the core computes.
+        design: of the core.
         model: coefficients.
-        bytes_per_clock: what the memory ports deliver in a clock.
         engine: what it does beyond today's kernels.
         loadable: weights can be loaded at run time.
-        fibres: that come into W_x x, and into W_h h, in a word.
     """
 
-    network: QuantizedNetwork
+    design: EngineDesign
     model: ResourceModel = field(default_factory=ResourceModel)
-    bytes_per_clock: int = WORD_BYTES
     engine: Engine = field(default_factory=Engine)
     loadable: bool = False
-    fibres: tuple[int, int] = (1, 1)
 
-    @cached_property
+    @property
     def input(self) -> tuple[StageDesign, ...]:
         """Stages of W_x x."""
-        recurrence = self.network.recurrence
-        return stage_designs(recurrence, recurrence.input_path, "W_x", self.fibres[0])
+        return self.design.input
 
-    @cached_property
+    @property
     def hidden(self) -> tuple[StageDesign, ...]:
         """Stages of W_h h."""
-        recurrence = self.network.recurrence
-        return stage_designs(recurrence, recurrence.hidden_path, "W_h", self.fibres[1])
+        return self.design.hidden
 
-    @cached_property
+    @property
     def port_cycles(self) -> int:
-        """Clocks in which the memory ports deliver a frame."""
-        return frame_cycles(self.network.recurrence, self.bytes_per_clock, self.fibres[0])
+        """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least."""
+        port = self.design.port
+        words = -(-port.fibres * port.fibre // port.word_bytes)
+        return max(port.fibres // self.design.fibres[0], words)
 
     @cached_property
     def arrivals(self) -> Times:
         """When each fibre of a frame, or so many that come in a word, has been read."""
-        fibres = frame_modes(self.network.recurrence)[0] // self.fibres[0]
+        fibres = self.design.port.fibres // self.design.fibres[0]
         return reader_times(fibres, self.port_cycles, self.model)
 
     @property
@@ -179,23 +162,13 @@ class Core:
         """What the parts of a stage take, by name."""
         return stage_resources(design, schedule, self.model, self.engine)
 
-    @cached_property
-    def collected(self) -> bool:
-        """Does the cell collect a frame's sums before it updates units?"""
-        return collects(self.network.recurrence)
-
-    @cached_property
-    def _sums_in_word(self) -> int:
-        return int(emission_order(self.network.recurrence.input_path).shape[1])
-
-    @cached_property
+    @property
     def recurrent_overhead(self) -> int:
         """Clocks of W_h h beside its stages: h is read unit by unit, and sums that must be
         collected are written down one by one.
         """
-        recurrence = self.network.recurrence
-        rows = len(recurrence.cell.gates) * recurrence.units
-        return recurrence.units + (rows if self.collected else 0)
+        cell = self.design.cell
+        return cell.units + (cell.gates * cell.units if cell.collects else 0)
 
     def recurrent_cycles(self, hidden: Iterable[StageSchedule]) -> int:
         """Clocks from one hidden state to W_h h: its stages run one after the other in the cell."""
@@ -208,39 +181,36 @@ class Core:
         Args:
             sums: when each word of W_x x leaves the last stage.
         """
-        recurrence, depth = self.network.recurrence, self.model.pipeline_depth
-        updated = self._taken(sums) + depth
-        words = self.network.result_bytes // WORD_BYTES
+        own, depth = self.design.cell, self.model.pipeline_depth
+        updated, words = self._taken(sums) + depth, self.design.port.result_words
         # Collected sums are all there before the first unit is updated.
-        cell = updated + (recurrence.units + depth if self.collected else 0)
+        cell = updated + (own.units + depth if own.collects else 0)
         head = cell + depth  # it adds up as units are updated
-        return {self._cell_name: cell, "head": head, "write result": head + words + depth}
+        return {"cell": cell, "head": head, "write result": head + words + depth}
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:
         """Clocks of the cell in a frame: W_h h, then the words of W_x x as they come."""
-        return recurrent + self.behind(sums)[self._cell_name] - int(sums[0])
+        return recurrent + self.behind(sums)["cell"] - int(sums[0])
 
     def fixed_cycles(self) -> dict[str, int]:
         """Clocks a frame of the processes that have no parallelism to choose."""
-        words = self.network.result_bytes // WORD_BYTES
+        depth = self.model.pipeline_depth
         return {
             "read frame": self.last_word,
-            "head": self.network.recurrence.units + self.model.pipeline_depth,
-            "write result": words + self.model.pipeline_depth,
+            "head": self.design.cell.units + depth,
+            "write result": self.design.port.result_words + depth,
         }
 
     @cached_property
     def fixed_parts(self) -> dict[str, dict[str, Resources]]:
         """What they take, and the cell without its stages."""
-        recurrence, model = self.network.recurrence, self.model
+        design, model = self.design, self.model
         loader = {"load weights": {"port": parts.loader_resources(model)}} if self.loadable else {}
         return {
-            "read frame": parts.reader_resources(
-                recurrence, self.bytes_per_clock, model, self.fibres[0]
-            ),
-            self._cell_name: parts.cell_resources(recurrence, self.hidden, model),
-            "head": parts.head_resources(self.network, model),
-            "write result": parts.writer_resources(self.network, model),
+            "read frame": parts.reader_resources(design, model),
+            "cell": parts.cell_resources(design, model),
+            "head": parts.head_resources(design.head, model),
+            "write result": parts.writer_resources(design.head, model),
             "registers": parts.control_resources(model),
             **loader,
         }
@@ -275,7 +245,7 @@ class Core:
         ]
         finished |= self.behind(times)
         recurrent = self.recurrent_cycles(schedule.hidden)
-        cycles = self.fixed_cycles() | {self._cell_name: self.cell_cycles(recurrent, times)}
+        cycles = self.fixed_cycles() | {"cell": self.cell_cycles(recurrent, times)}
         stages = self._fixed_rows(cycles, rows)
         slowest, clocks = max(
             ((stage.name, stage.cycles or 0) for stage in stages), key=lambda found: found[1]
@@ -302,10 +272,10 @@ class Core:
     def _fixed_rows(
         self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
     ) -> tuple[StageEstimate, ...]:
-        classes = len(self.network.classes)
+        head = self.design.head
         work = {
-            self._cell_name: (0, len(parts.products_of(self.network.recurrence.cell))),
-            "head": (self.network.recurrence.units * classes, classes),
+            "cell": (0, len(self.design.cell.program.products)),
+            "head": (head.units * head.classes, head.classes),
         }
         rows = [
             StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
@@ -313,12 +283,8 @@ class Core:
         ]
         return (rows[0], *stages, *rows[1:])
 
-    @property
-    def _cell_name(self) -> str:
-        return f"{self.network.recurrence.cell.kind.upper()} cell"
-
     def _taken(self, sums: Times) -> int:
         """When the cell has taken the last word: a unit a clock, or, to be collected, a sum."""
-        gates = len(self.network.recurrence.cell.gates)
-        clocks = self._sums_in_word // (1 if self.collected else gates)
+        own = self.design.cell
+        clocks = int(own.arrival.shape[1]) // (1 if own.collects else own.gates)
         return int(serve(sums, clocks)[-1]) + clocks

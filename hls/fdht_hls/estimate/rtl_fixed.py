@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fdht_hls.estimate.cell import TABLE_READS, products_of
+from fdht_hls.engine.plan import CellPlan, EnginePlan
 from fdht_hls.estimate.model import ResourceModel
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
@@ -16,48 +16,23 @@ from fdht_hls.estimate.rtl_memory import (
     select,
     table_parts,
 )
-from fdht_hls.schedule import shapes_of, vector_length
-from fdht_hls.shapes import collects, emission_order
-from fdht_hls.weight_tables import WeightLayout
-from fdht_hls.weights import bias_rows
-from fdht_models.tensor.cells import LstmCell
-from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.tensor.quantized import (
-    LOGIT_BYTES,
-    WORD_BYTES,
-    QuantizedNetwork,
-    QuantizedRecurrence,
-    frame_modes,
-)
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.cells.operations import Round, Sum
+from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
 
 
-def fixed_parts(
-    network: QuantizedNetwork,
-    port_bytes: int,
-    model: RtlModel,
-    layout: WeightLayout | None = None,
-    fibres: int = 1,
-) -> dict[str, Resources]:
-    """What has no parallelism to choose.
-
-    Args:
-        network: what the core computes.
-        port_bytes: bytes that the port for frames moves in a clock.
-        model: coefficients.
-        layout: of weights that can be loaded, those of bias and head among them.
-        fibres: that the gearbox gives as one.
-    """
-    recurrence = network.recurrence
-    fibre = fibres * frame_modes(recurrence)[1] * recurrence.input_format.width
-    levels = 1 + (port_bytes - 1) // math.gcd(port_bytes, fibre // 8)
-    words = network.result_bytes // WORD_BYTES
+def fixed_parts(plan: EnginePlan, model: RtlModel) -> dict[str, Resources]:
+    """What has no parallelism to choose."""
+    port, layout, first = plan.port, plan.layout, plan.input[0].design
+    fibre = first.word_in * first.source.width
+    levels = 1 + (port.word_bytes - 1) // math.gcd(port.word_bytes, fibre // 8)
     found = {
         "control": Resources(lut=model.control),
-        "reader": _reader(port_bytes, model),
+        "reader": _reader(port.word_bytes, model),
         "gearbox": Resources(lut=luts(select(levels, fibre)) + fibre + queue(4, fibre)),
-        "cell": _cell(network, model, layout is not None),
-        "head": _head(network, model, layout is not None),
-        "writer": Resources(lut=model.writer + 8 * WORD_BYTES * words),
+        "cell": _cell(plan, model),
+        "head": _head(plan, model),
+        "writer": Resources(lut=model.writer + 8 * WORD_BYTES * port.result_words),
     }
     if layout:
         tables = Resources(lut=model.loader + len(layout.tables) * model.loaded_table)
@@ -70,82 +45,63 @@ def _reader(port_bytes: int, model: RtlModel) -> Resources:
     return Resources(lut=model.reader, bram18=2 * -(-port_bytes // WORD_BYTES))
 
 
-def _signed_width(form: FixedPoint) -> int:
-    """Bits as a signed number."""
-    return form.width + int(not form.signed)
-
-
-def _cell(network: QuantizedNetwork, model: RtlModel, loadable: bool) -> Resources:
+def _cell(plan: EnginePlan, model: RtlModel) -> Resources:
     """Front, update and state."""
-    recurrence, cell = network.recurrence, network.recurrence.cell
+    own, cell, program = plan.cell, plan.cell.cell, plan.cell.program
     dsp = sum(
-        dsps_of_product(_signed_width(first), _signed_width(second), ResourceModel())
-        for first, second in products_of(cell)
+        dsps_of_product(first.signed_width, second.signed_width, ResourceModel())
+        for first, second in program.products
     )
-    # The state of an LSTM, or a copy of a GRU's h, and h in words for W_h h.
-    kept = queue(cell.units, (cell.cell if isinstance(cell, LstmCell) else cell.hidden).width)
-    fibre = vector_length(shapes_of(recurrence.hidden_path)[0])
-    kept += fibre * queue(cell.units // fibre, cell.hidden.width)
-    found = Resources(lut=luts(_front(recurrence) + kept + model.front), dsp=dsp)
-    found += _update(recurrence, model)
-    rows, form = bias_rows(recurrence).codes, cell.bias.format
-    found += _unit_rows(rows, form.width, model, loadable)
-    for name, argument in cell.arguments.items():
-        table = getattr(cell, name)
+    # The states that an update reads, and h in words for W_h h.
+    kept = sum(queue(own.units, form.width) for form in program.former.values())
+    fibre = plan.hidden[0].design.word_in
+    kept += fibre * queue(own.units // fibre, own.hidden.width)
+    found = Resources(lut=luts(_front(own) + kept + model.front), dsp=dsp)
+    found += _update(own, model)
+    found += _unit_rows(own.bias, model, plan.layout is not None)
+    for name, readers in program.readers.items():
+        table, argument = cell.tables[name], cell.arguments[name]
         bits = bits_of(table.codes[:, None], table.format.width)
-        readers = TABLE_READS[cell.kind][name]
         found += rom_parts(1 << argument.width, table.format.width, model, bits, readers)
     return found
 
 
-def _front(recurrence: QuantizedRecurrence) -> float:
+def _front(own: CellPlan) -> float:
     """What brings the sums of a unit together."""
-    cell, paths = recurrence.cell, (recurrence.input_path, recurrence.hidden_path)
-    gates = len(cell.gates)
-    widths = [recurrence.accumulator_format(path, -1).width for path in paths]
-    lanes = [int(emission_order(path).shape[1]) for path in paths]
-    if not collects(recurrence):
-        return select(lanes[0] // gates, gates * sum(widths))
+    widths = [own.projected.width, own.recurrent.width]
+    lanes = [int(own.arrival.shape[1]), own.recurrent_word]
+    if not own.collects:
+        return select(lanes[0] // own.gates, own.gates * sum(widths))
     selected = sum(select(ways, width) for ways, width in zip(lanes, widths, strict=True))
-    return selected + gates * sum(queue(cell.units, width) for width in widths)
+    return selected + own.gates * sum(queue(own.units, width) for width in widths)
 
 
-def _update(recurrence: QuantizedRecurrence, model: RtlModel) -> Resources:
-    """Sums and rounding of a unit's arguments and of its new state."""
-    cell, sums = recurrence.cell, recurrence.sums
-    each = sums["preactivation"].width * model.argument_bit
-    each += cell.preactivation.width * model.rounding_bit
-    found = len(cell.gates) * each
-    for name, form in sums.items():
-        if name == "preactivation":
-            continue
-        # A sum is named after what it is rounded to, but a GRU's candidate is an argument.
-        result = cell.preactivation if name == "candidate" else getattr(cell, name)
-        found += result.width * model.rounding_bit
-        # What a GRU's reset gate multiplies, and an LSTM's new h, are no sums.
-        summed = name != "recurrent" and (name, cell.kind) != ("hidden", "lstm")
-        found += form.width * summed
+def _update(own: CellPlan, model: RtlModel) -> Resources:
+    """Sums and roundings of a unit's update."""
+    program = own.program
+    found = sum(step.format.width * model.rounding_bit for step in program.of(Round))
+    arguments = {step.operands[0] for step in program.arguments}
+    for step in program.of(Sum):
+        found += step.format.width * (model.argument_bit if step.name in arguments else 1)
     return Resources(lut=luts(found))
 
 
-def _unit_rows(codes: Codes, width: int, model: RtlModel, loadable: bool) -> Resources:
+def _unit_rows(table: QuantizedArray, model: RtlModel, loadable: bool) -> Resources:
     """A memory with a row a hidden unit."""
-    rows, columns = codes.shape
+    width, (rows, columns) = table.format.width, table.codes.shape
     if not loadable:
-        return rom_parts(rows, columns * width, model, bits_of(codes, width))
+        return rom_parts(rows, columns * width, model, bits_of(table.codes, width))
     # Rows are loaded in the natural order of units and read in that of updates.
     place = rom_parts(rows, max(1, (rows - 1).bit_length()), model)
     return table_parts(rows, columns * width, model) + place
 
 
-def _head(network: QuantizedNetwork, model: RtlModel, loadable: bool) -> Resources:
+def _head(plan: EnginePlan, model: RtlModel) -> Resources:
     """A multiplier a class that adds up what it multiplies, and a queue of results."""
-    classes, cell, head = len(network.classes), network.recurrence.cell, network.head
-    width = head.weights.format.width
-    each = dsps_of_product(cell.hidden.width, width, ResourceModel())
-    results = queue(2, 8 * LOGIT_BYTES * classes)
+    head, loadable = plan.head, plan.layout is not None
+    each = dsps_of_product(head.hidden.width, head.weights.format.width, ResourceModel())
+    results = queue(2, 8 * LOGIT_BYTES * head.classes)
     # Half of a constant's bits are 0 and need nothing.
-    bias = network.logit_format.width if loadable else head.bias.format.width / 2
-    return Resources(lut=luts(results + classes * bias), dsp=classes * each) + _unit_rows(
-        head.weights.codes, width, model, loadable
-    )
+    bias = head.logits.width if loadable else head.bias.format.width / 2
+    own = Resources(lut=luts(results + head.classes * bias), dsp=head.classes * each)
+    return own + _unit_rows(head.weights, model, loadable)

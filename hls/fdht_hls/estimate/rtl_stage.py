@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.estimate.model import Engine, ResourceModel
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
@@ -18,91 +19,71 @@ from fdht_hls.estimate.rtl_memory import (
     single_port,
     table_parts,
 )
-from fdht_hls.estimate.stage import StageDesign, multipliers
-from fdht_hls.schedule import StageSchedule, vector_length
-from fdht_models.tensor.fixedpoint import Codes
-
-#: Words of a queue between two stages; see `fdht_hls.rtl.contraction`.
-QUEUE_WORDS = 16
+from fdht_hls.estimate.stage import multipliers
 
 
-def stage_parts(
-    design: StageDesign,
-    schedule: StageSchedule,
-    model: RtlModel,
-    depth: int = QUEUE_WORDS,
-    codes: Codes | None = None,
-) -> Resources:
-    """A contraction stage and the queue behind it.
-
-    Args:
-        design: the stage.
-        schedule: its parallelism.
-        model: coefficients.
-        depth: words that the queue holds.
-        codes: its weights, a row a beat; None: any.
-    """
+def stage_parts(stage: StagePlan, model: RtlModel) -> Resources:
+    """A contraction stage and the queue behind it."""
+    design, schedule = stage.design, stage.schedule
     shape, vector = design.shape, schedule.vector
     # Vectors of a beat share its weights, but nothing else.
     outputs = schedule.vectors * schedule.outputs
-    output_parts = shape.outputs // schedule.outputs
-    slots = max(1, shape.lanes // schedule.vectors) * output_parts
-    at_once = schedule.words_at_once(shape)
+    slots = max(1, shape.lanes // schedule.vectors) * stage.output_pieces
     taken = vector * schedule.vectors
     logic = select(design.word_in // taken, taken * design.source.width)
-    if weights_from_memory(design, schedule) and schedule.multipliers == "lut":
+    if weights_from_memory(stage) and schedule.multipliers == "lut":
         # Operands wait for the weights in shift registers, a LUT a bit; a DSP slice has its own.
         logic += taken * design.source.width
-    logic += _products(design, schedule, model, codes)
+    logic += _products(stage, model)
     if not shape.fibre and shape.mode > 1:
-        kept = shape.groups * shape.inner // at_once * slots
+        kept = shape.groups * shape.inner // stage.words_at_once * slots
     else:
-        kept = output_parts if vector < vector_length(shape) else 0
+        kept = stage.output_pieces if stage.vector_pieces > 1 else 0
     if kept:
         logic += outputs * design.total.width
-    if not design.last:
+    if not design.exact:
         logic += outputs * design.result.width * model.rounding_bit
     logic += model.stage + slots * model.slot
     memory = single_port(kept, outputs * design.total.width)
     # Words that are completed at once share a place; they are given on one by one, but for those of
     # fibres, which the second stage takes as one.
-    words, word = at_once // shape.words_joined, design.word_out * design.result.width
-    memory += queue(-(-depth // words), words * word)
+    words, word = stage.words_split, design.word_out * design.result.width
+    memory += queue(-(-stage.queue_words // words), words * word)
     logic += select(words, word)
     each = dsps_of_product(
-        design.source.width + int(not design.source.signed), design.core.width, ResourceModel()
+        design.source.width + int(not design.source.signed),
+        design.core.format.width,
+        ResourceModel(),
     )
     in_dsp = schedule.multipliers == "dsp" and schedule.weights != "adders"
     dsp = each * schedule.parallel if in_dsp else 0
     own = Resources(lut=luts(logic + memory), dsp=dsp)
-    return own + _stage_weights(design, schedule, model, codes)
+    return own + _stage_weights(stage, model)
 
 
-def weights_from_memory(design: StageDesign, schedule: StageSchedule) -> bool:
+def weights_from_memory(stage: StagePlan) -> bool:
     """Beats differ in their weights, which have registers before and behind their memory."""
-    rows = design.weights // schedule.weights_in_beat
-    return schedule.weights == "loadable" or (schedule.weights == "constant" and rows > 1)
+    kind = stage.schedule.weights
+    return kind == "loadable" or (kind == "constant" and len(stage.rows.codes) > 1)
 
 
-def _stage_weights(
-    design: StageDesign, schedule: StageSchedule, model: RtlModel, codes: Codes | None
-) -> Resources:
+def _stage_weights(stage: StagePlan, model: RtlModel) -> Resources:
     """The memory of a stage's weights."""
+    schedule, codes = stage.schedule, stage.rows.codes
     if schedule.weights == "adders":
         return Resources()
-    rows = design.weights // schedule.weights_in_beat
-    width = schedule.weights_in_beat * design.core.width
+    rows, core = len(codes), stage.rows.format.width
+    width = schedule.weights_in_beat * core
     if schedule.weights == "loadable":
         return table_parts(rows, width, model)
-    return rom_parts(rows, width, model, bits_of(codes, design.core.width))
+    return rom_parts(rows, width, model, bits_of(codes, core))
 
 
-def _products(
-    design: StageDesign, schedule: StageSchedule, model: RtlModel, codes: Codes | None
-) -> float:
+def _products(stage: StagePlan, model: RtlModel) -> float:
     """Multipliers made of LUTs, and the adders of a vector's products."""
+    design, schedule, codes = stage.design, stage.schedule, stage.rows.codes
     source = design.source.width + int(not design.source.signed)
-    core, parallel = design.core.width, schedule.parallel
+    core, parallel = design.core.format.width, schedule.parallel
     outputs = schedule.vectors * schedule.outputs
     exact = design.source.width + core
     if schedule.weights == "adders":
@@ -111,13 +92,13 @@ def _products(
         # The adder behind two DSP slices is part of one of them.
         pairs = -(-schedule.vector // 2)
         return outputs * _adders(pairs, exact + 1, design.total.width)
-    if weights_from_memory(design, schedule):
+    if weights_from_memory(stage):
         # Booth's recoding: a row of adders for two bits of the narrower operand.
         wide, narrow = max(source, core), min(source, core)
         sums = outputs * _adders(schedule.vector, exact, design.total.width)
         return sums + parallel * -(-narrow // 2) * (wide + 1)
     digits, bits = core / 3 + 1 / 9, float(core)
-    if codes is not None and codes.any():
+    if codes.any():
         digits = float(np.mean([_digits(int(code)) for code in codes.ravel()]))
         bits = 1 + math.log2(1 + float(np.abs(codes).mean()))
     sums = outputs * _adders(schedule.vector, math.ceil(source - 1 + bits), design.total.width)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from fdht_hls.adders import adder_graph, adders_available
-from fdht_hls.beats import beat_weights
+from fdht_hls.engine.contractions import QUEUE_WORDS, StageDesign
 from fdht_hls.estimate.model import Engine, ResourceModel
 from fdht_hls.estimate.primitives import (
     dsps_of_product,
@@ -19,98 +17,7 @@ from fdht_hls.estimate.primitives import (
 )
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.schedule import MOST_ADDER_WEIGHTS, StageSchedule, vector_length, weight_rows
-from fdht_hls.shapes import StageShape, stage_shape
 from fdht_models.errors import ToolError
-from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
-
-#: Words in a FIFO between two stages; see `fdht_hls.writer`.
-FIFO_DEPTH = 16
-
-
-@dataclass(frozen=True)
-class StageDesign:
-    """What a stage is made of, before its parallelism is chosen.
-
-    Args:
-        name: the process.
-        shape: its loops.
-        source: format of what it reads.
-        core: format of its weights.
-        total: exact format of its sums.
-        result: format of what it emits; `total` in the last stage, which does not round.
-        last: is it the last of its path?
-        kernel: the weights [vector, outputs] if all beats can have the same; None if they cannot,
-            if they are too many for adders, or if the network is not trained.
-    """
-
-    name: str
-    shape: StageShape
-    source: FixedPoint
-    core: FixedPoint
-    total: FixedPoint
-    result: FixedPoint
-    last: bool
-    kernel: Codes | None = field(default=None, compare=False)
-
-    @property
-    def weights(self) -> int:
-        """Weights that the stage holds."""
-        shape = self.shape
-        return shape.macs_per_turn * shape.banks * (1 if shape.fibre else shape.mode)
-
-    @property
-    def word_in(self) -> int:
-        """Values in a word of input."""
-        return self.shape.word_in
-
-    @property
-    def word_out(self) -> int:
-        """Values in a word of output, or in several that leave as one."""
-        return self.shape.words_joined * self.shape.word_out
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates in a frame."""
-        return self.shape.turns * self.shape.macs_per_turn
-
-
-def stage_designs(
-    recurrence: QuantizedRecurrence, path: ContractionPath, label: str, fibres: int = 1
-) -> tuple[StageDesign, ...]:
-    """The stages of a path; `label` is W_x or W_h, and `fibres` come into it in a word."""
-    return tuple(
-        _design(recurrence, path, position, f"{label} {core}", fibres)
-        for position, core in enumerate(path.cores)
-    )
-
-
-def _design(
-    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, name: str, fibres: int
-) -> StageDesign:
-    shape = stage_shape(path, position, fibres)
-    total = recurrence.accumulator_format(path, position)
-    last = position == len(path.formats)
-    return StageDesign(
-        name,
-        shape,
-        recurrence.stage_input_format(path, position),
-        recurrence.core_of(path, position).format,
-        total,
-        total if last else path.formats[position],
-        last,
-        _kernel(recurrence, path, position, shape),
-    )
-
-
-def _kernel(
-    recurrence: QuantizedRecurrence, path: ContractionPath, position: int, shape: StageShape
-) -> Codes | None:
-    whole = StageSchedule(vector_length(shape), shape.outputs)
-    if weight_rows(shape, whole) > 1 or whole.weights_in_beat > MOST_ADDER_WEIGHTS:
-        return None
-    codes = beat_weights(recurrence, path, position, shape, whole).codes
-    return codes.reshape(whole.vector, whole.outputs) if codes.any() else None
 
 
 def stage_resources(
@@ -122,7 +29,7 @@ def stage_resources(
         "weights": weights(design, schedule, model),
         "accumulators": accumulators(design, schedule, model),
         "words": words(design, schedule, model),
-        "fifo": fifo(FIFO_DEPTH, design.word_out * design.result.width, model),
+        "fifo": fifo(QUEUE_WORDS, design.word_out * design.result.width, model),
         "control": Resources(model.stage_control_lut, model.stage_control_ff),
     }
 
@@ -139,7 +46,7 @@ def multipliers(
     if schedule.weights == "adders":
         return adder_resources(design, schedule, model)
     source = design.source.width + int(not design.source.signed)
-    parallel, core = schedule.parallel, design.core.width
+    parallel, core = schedule.parallel, design.core.format.width
     if schedule.multipliers == "dsp":
         each = dsps_of_product(source, core, model)
         packed = (
@@ -153,7 +60,7 @@ def multipliers(
         adders = luts(parallel * design.total.width * model.lut_per_adder_bit)
         pairs = schedule.vectors * schedule.vector * -(-schedule.outputs // 2)
         return Resources(lut=adders, ff=adders, dsp=pairs)
-    if design.weights == schedule.weights_in_beat and schedule.weights == "constant":
+    if design.count == schedule.weights_in_beat and schedule.weights == "constant":
         taken = luts(parallel * luts_of_constant_product(design.source.width, core, model))
     else:
         adder = design.total.width * model.lut_per_adder_bit
@@ -166,7 +73,7 @@ def adder_resources(
 ) -> Resources:
     """A graph of adders: what da4ml says of these weights, or the study's model of unknown ones."""
     if design.kernel is None:
-        each = luts_of_constant_product(design.source.width, design.core.width, model)
+        each = luts_of_constant_product(design.source.width, design.core.format.width, model)
         taken = luts(schedule.parallel * each)
         return Resources(lut=taken, ff=luts(taken * model.ff_per_lut))
     graph = adder_graph(design.kernel, design.source)
@@ -200,7 +107,7 @@ def why_no_adders(design: StageDesign) -> str | None:
 def weights(design: StageDesign, schedule: StageSchedule, model: ResourceModel) -> Resources:
     """Constants, or a memory: one word a clock with a weight for every multiplier of a vector."""
     row = schedule.weights_in_beat
-    depth, width = design.weights // row, row * design.core.width
+    depth, width = design.count // row, row * design.core.format.width
     if schedule.weights == "adders":
         return Resources()
     if schedule.weights == "loadable":
@@ -215,10 +122,10 @@ def accumulators(design: StageDesign, schedule: StageSchedule, model: ResourceMo
     """
     shape, width = design.shape, design.total.width
     outputs, pieces = schedule.vectors * schedule.outputs, shape.outputs // schedule.outputs
-    kept = schedule.vectors * shape.outputs if schedule.vector < _length(shape) else 0
+    kept = schedule.vectors * shape.outputs if schedule.vector < vector_length(shape) else 0
     turn = Resources(ff=kept * width)
     clear = luts(outputs * width * model.lut_per_clear_bit)
-    rounded = 0 if design.last else rounding(width, design.result.width, model)
+    rounded = 0 if design.exact else rounding(width, design.result.width, model)
     logic = Resources(lut=clear + outputs * rounded, ff=outputs * width)
     if shape.fibre:  # the running turn is all that it adds up
         return turn + logic
@@ -241,9 +148,5 @@ def words(design: StageDesign, schedule: StageSchedule, model: ResourceModel) ->
         ff=arriving + words * bits,
     )
     if words > 1:
-        found += fifo(FIFO_DEPTH, words * bits, model) + Resources(lut=select(words, bits, model))
+        found += fifo(QUEUE_WORDS, words * bits, model) + Resources(lut=select(words, bits, model))
     return found
-
-
-def _length(shape: StageShape) -> int:
-    return shape.mode if shape.fibre else shape.rank_in

@@ -73,27 +73,18 @@ Words:
 }
 
 // One frame's sums of both paths, by row of W.
-template <typename CONFIG_T, class data_T, class sum_T, class... weights_T>
+template <typename CONFIG_T, class data_T, class... weights_T>
 void collect_frame(hls::stream<data_T> &projected,
                    const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
-                   const typename CONFIG_T::position_t row[CONFIG_T::rows], sum_T from_input[CONFIG_T::rows],
-                   sum_T from_hidden[CONFIG_T::rows], const weights_T &...weights) {
+                   const typename CONFIG_T::position_t row[CONFIG_T::rows],
+                   typename CONFIG_T::projected_t from_input[CONFIG_T::rows],
+                   typename CONFIG_T::recurrent_t from_hidden[CONFIG_T::rows], const weights_T &...weights) {
     typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
     hls::stream<recurrent_word_t> recurrent("recurrent_sums");
     #pragma HLS STREAM variable=recurrent depth=CONFIG_T::rows / recurrent_word_t::size
     start_recurrence<CONFIG_T>(hidden, recurrent, weights...);
     collect<CONFIG_T::rows, recurrent_word_t::size>(recurrent, from_hidden, row);
     collect<CONFIG_T::rows, data_T::size>(projected, from_input, row);
-}
-
-// round(W_x x + W_h h + b) of one row.
-template <typename CONFIG_T, class sum_T>
-typename integer<CONFIG_T::preactivation_width>::type argument_of(const sum_T &from_input, const sum_T &from_hidden,
-                                                                  const sum_T &bias) {
-    #pragma HLS INLINE
-    return round_saturate<CONFIG_T::sum_width, CONFIG_T::preactivation_shift, CONFIG_T::preactivation_width>(
-        scale_up<CONFIG_T::input_shift>(from_input) + scale_up<CONFIG_T::hidden_shift>(from_hidden) +
-        scale_up<CONFIG_T::bias_shift>(bias));
 }
 
 } // namespace fdht

@@ -17,16 +17,14 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.collected import CollectedFront
-from fdht_hls.rtl.contraction import StageParameters
 from fdht_hls.rtl.direct import DirectFront
-from fdht_hls.rtl.gru import GruUpdate
 from fdht_hls.rtl.loading import load_port
-from fdht_hls.rtl.lstm import LstmUpdate
 from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.state import HiddenState
-from fdht_models.tensor.cells import GruCell, LstmCell
+from fdht_hls.rtl.update import UnitUpdate
 
 
 class RecurrentCell(wiring.Component):
@@ -46,10 +44,10 @@ class RecurrentCell(wiring.Component):
         blocked: likewise.
     """
 
-    def __init__(self, own: CellParameters, hidden: Sequence[StageParameters]) -> None:
+    def __init__(self, own: CellParameters, hidden: Sequence[StagePlan]) -> None:
         self.own, self.hidden = own, tuple(hidden)
         flags = {name: Out(len(self.hidden) + 1) for name in ("busy", "starved", "blocked")}
-        projected = own.sum_words(own.recurrence.input_path)
+        projected = own.sum_words["projected"]
         super().__init__(
             {
                 "projected": In(stream.Signature(projected)),
@@ -64,10 +62,9 @@ class RecurrentCell(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        front = CollectedFront(own) if own.collects else DirectFront(own)
-        update, state = _update(own), HiddenState(own, self.hidden[0].shape.word_in)
-        # Room for a whole frame's sums, so that they are ready when the next frame's come.
-        path = PathEngine(self.hidden, self.hidden[-1].shape.words_out, "hidden", own.layout)
+        front = CollectedFront(own) if own.plan.collects else DirectFront(own)
+        update, state = UnitUpdate(own), HiddenState(own, self.hidden[0].design.word_in)
+        path = PathEngine(self.hidden, own.layout)
         module.submodules.front, module.submodules.update = front, update
         module.submodules.state, module.submodules.path = state, path
         wiring.connect(module, wiring.flipped(self.projected), front.projected)
@@ -92,11 +89,3 @@ class RecurrentCell(wiring.Component):
             flags = getattr(self, name)
             module.d.comb += [flags[:-1].eq(getattr(path, name)), flags[-1].eq(flag)]
         return module
-
-
-def _update(own: CellParameters) -> Any:
-    cell = own.recurrence.cell
-    if isinstance(cell, LstmCell):
-        return LstmUpdate(own, cell)
-    assert isinstance(cell, GruCell), "CellParameters refuses others"
-    return GruUpdate(own, cell)

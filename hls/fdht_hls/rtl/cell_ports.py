@@ -9,25 +9,17 @@ stopped: a front issues a unit only when all behind it has room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 from amaranth.hdl import Module, Shape, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.rtl.arithmetic import code_shape, packed, raw, registered
-from fdht_hls.shapes import collects, emission_order, update_order
+from fdht_hls.engine.plan import CellPlan
+from fdht_hls.rtl.arithmetic import code_shape, packed
 from fdht_hls.weight_tables import WeightLayout
-from fdht_hls.weights import bias_rows
-from fdht_models.errors import ConversionError
-from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,70 +27,22 @@ class CellParameters:
     """What all parts of a cell are made of.
 
     Args:
-        recurrence: the layer.
+        plan: the cell.
         layout: of weights that can be loaded, the bias among them.
-
-    Raises:
-        ConversionError: there is no hardware for its kind of cell, or its two paths emit their sums
-            in different orders.
     """
 
-    recurrence: QuantizedRecurrence
+    plan: CellPlan
     layout: WeightLayout | None = None
-
-    def __post_init__(self) -> None:
-        kind = self.recurrence.cell.kind
-        if kind not in ("lstm", "gru"):
-            raise ConversionError(
-                "has no hardware", field="cell", value=kind, remedy="use an LSTM or a GRU"
-            )
-        other = emission_order(self.recurrence.hidden_path)
-        if not np.array_equal(self.arrival.ravel(), other.ravel()):
-            raise ConversionError(
-                "emits its sums in another order than W_x x",
-                field="W_h h",
-                remedy="plan both contractions alike",
-            )
 
     @property
     def gates(self) -> int:
         """Sums of a unit."""
-        return len(self.recurrence.cell.gates)
+        return self.plan.gates
 
     @property
     def units(self) -> int:
         """Hidden units H."""
-        return self.recurrence.units
-
-    @property
-    def projected(self) -> FixedPoint:
-        """Exact format of W_x x."""
-        return self.recurrence.accumulator_format(self.recurrence.input_path, -1)
-
-    @property
-    def recurrent(self) -> FixedPoint:
-        """Exact format of W_h h."""
-        return self.recurrence.accumulator_format(self.recurrence.hidden_path, -1)
-
-    @cached_property
-    def collects(self) -> bool:
-        """Are sums collected before units are updated?"""
-        return collects(self.recurrence)
-
-    @cached_property
-    def arrival(self) -> Codes:
-        """Rows of W in the order in which both paths emit their sums: [words, word of W_x x]."""
-        return emission_order(self.recurrence.input_path)
-
-    @property
-    def units_in_word(self) -> int:
-        """Units in a word of sums that holds all their gates."""
-        return int(self.arrival.shape[1]) // self.gates
-
-    @cached_property
-    def order(self) -> Codes:
-        """Hidden units in the order in which they are updated."""
-        return update_order(self.recurrence)
+        return self.plan.units
 
     @property
     def number(self) -> Shape:
@@ -110,7 +54,10 @@ class CellParameters:
         """The sums of one unit; with `zero`, its former state and its W_h h count as zero."""
         layouts = {
             name: Out(data.ArrayLayout(code_shape(form), self.gates))
-            for name, form in (("projected", self.projected), ("recurrent", self.recurrent))
+            for name, form in (
+                ("projected", self.plan.projected),
+                ("recurrent", self.plan.recurrent),
+            )
         }
         return wiring.Signature(
             {
@@ -130,29 +77,24 @@ class CellParameters:
                 "valid": Out(1),
                 "number": Out(self.number),
                 "last": Out(1),
-                "hidden": Out(code_shape(self.recurrence.cell.hidden)),
+                "hidden": Out(code_shape(self.plan.hidden)),
             }
         )
 
-    def sum_words(self, path: ContractionPath) -> data.ArrayLayout:
-        """A word of sums of a path."""
-        form = self.recurrence.accumulator_format(path, -1)
-        return data.ArrayLayout(code_shape(form), emission_order(path).shape[1])
+    @property
+    def sum_words(self) -> dict[str, data.ArrayLayout]:
+        """Words of sums of both paths."""
+        plan = self.plan
+        lengths = {"projected": plan.arrival.shape[1], "recurrent": plan.recurrent_word}
+        return {
+            name: data.ArrayLayout(code_shape(getattr(plan, name)), int(length))
+            for name, length in lengths.items()
+        }
 
     def bias_rows(self) -> list[int]:
         """The bias of all gates of each unit, in the order of updates, as words."""
-        rows = bias_rows(self.recurrence)
-        return packed(rows.codes[self.order], rows.format.width)
-
-    def alignment(self, name: str, parts: tuple[str, ...] = ("input", "hidden", "bias")) -> Any:
-        """Shifts that bring parts of a sum of `QuantizedRecurrence.sums` to its binary point."""
-        fractions = {
-            "input": self.projected.fraction,
-            "hidden": self.recurrent.fraction,
-            "bias": self.recurrence.cell.bias.format.fraction,
-        }
-        total = self.recurrence.sums[name].fraction
-        return tuple(total - fractions[part] for part in parts)
+        rows = self.plan.bias
+        return packed(rows.codes[self.plan.order], rows.format.width)
 
 
 def front_ports(own: CellParameters) -> dict[str, Any]:
@@ -162,10 +104,8 @@ def front_ports(own: CellParameters) -> dict[str, Any]:
     each frame: it starts from a zero state. fresh: there has been no frame, hence no W_h h, yet.
     space: the head has room for a result. sums: what is issued. starved, blocked: why not.
     """
-    recurrence = own.recurrence
     return {
-        "projected": In(stream.Signature(own.sum_words(recurrence.input_path))),
-        "recurrent": In(stream.Signature(own.sum_words(recurrence.hidden_path))),
+        **{name: In(stream.Signature(words)) for name, words in own.sum_words.items()},
         "frame": In(stream.Signature(unsigned(1))),
         "fresh": In(1),
         "space": In(1),
@@ -175,40 +115,17 @@ def front_ports(own: CellParameters) -> dict[str, Any]:
     }
 
 
-#: Clocks from the bits of an argument to what a truth table says of them: the table may become a
-#: memory block, whose output comes late, so that a register follows it.
-TABLE_CLOCKS = 2
-
-
 def rom(module: Module, name: str, rows: list[int], shape: Any, address: Any) -> Any:
     """A constant memory, read in a clock: the row of `address`, a clock later."""
     memory = Memory(shape=unsigned(Shape.cast(shape).width), depth=max(2, len(rows)), init=rows)
     module.submodules[name] = memory
     read = memory.read_port()
     module.d.comb += read.addr.eq(address)
-    return _seen_as(shape, read.data)
+    return seen_as(shape, read.data)
 
 
-def tables(
-    module: Module, name: str, table: QuantizedArray, addresses: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Reads of one truth table by the bits of their arguments, `TABLE_CLOCKS` later."""
-    shape = code_shape(table.format)
-    memory = Memory(
-        shape=unsigned(shape.width),
-        depth=max(2, table.codes.size),
-        init=raw(table.codes, shape.width),
-    )
-    module.submodules[name] = memory
-    found = {}
-    for reader, address in addresses.items():
-        read = memory.read_port()
-        module.d.comb += read.addr.eq(address)
-        found[reader] = _seen_as(shape, registered(module, read.data, reader))
-    return found
-
-
-def _seen_as(shape: Any, bits: Any) -> Any:
+def seen_as(shape: Any, bits: Any) -> Any:
+    """Bits of a memory as what they stand for."""
     if isinstance(shape, Shape):
         return bits.as_signed() if shape.signed else bits
     return shape(bits)

@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.arithmetic import code_shape, delay, packed, registered
 from fdht_hls.rtl.cell_ports import CellParameters, front_ports, rom
-from fdht_models.tensor.quantized import ContractionPath
+from fdht_models.tensor.fixedpoint import FixedPoint
 
 #: Clocks from a sum that is taken to its write.
 _STORED = 2
@@ -26,7 +26,7 @@ class Collector(wiring.Component):
 
     Args:
         own: what the cell is made of.
-        path: whose sums they are.
+        name: of the sums, "projected" or "recurrent".
 
     Attributes:
         words: stream of words of sums.
@@ -36,12 +36,12 @@ class Collector(wiring.Component):
         sums: output: its sums, a clock later.
     """
 
-    def __init__(self, own: CellParameters, path: ContractionPath) -> None:
+    def __init__(self, own: CellParameters, name: str) -> None:
         self.own = own
-        self.form = own.recurrence.accumulator_format(path, -1)
+        self.form: FixedPoint = getattr(own.plan, name)
         super().__init__(
             {
-                "words": In(stream.Signature(own.sum_words(path))),
+                "words": In(stream.Signature(own.sum_words[name])),
                 "complete": Out(1),
                 "clear": In(1),
                 "number": In(own.number),
@@ -52,7 +52,7 @@ class Collector(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        rows, length = own.arrival.size, self.words.payload.shape().length
+        rows, length = own.plan.arrival.size, self.words.payload.shape().length
         place, count = Signal(range(length)), Signal(range(rows))
         take, last = Signal(), count == rows - 1
         # All sums are on their way when `full` is set, and lie in their places two clocks later.
@@ -81,7 +81,7 @@ class Collector(wiring.Component):
     def _store(self, module: Module, valid: Any, count: Signal, entry: Signal) -> None:
         """A memory a gate, each with a row a unit."""
         own = self.own
-        order = own.arrival.ravel()
+        order = own.plan.arrival.ravel()
         width = max(own.number.width, (own.gates - 1).bit_length())
         table = packed(list(zip(order % own.units, order // own.units, strict=True)), width)
         layout = data.ArrayLayout(unsigned(width), 2)
@@ -116,13 +116,9 @@ class CollectedFront(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        recurrence = own.recurrence
         number = Signal(own.number)
         last = number == own.units - 1
-        parts = {
-            "projected": Collector(own, recurrence.input_path),
-            "recurrent": Collector(own, recurrence.hidden_path),
-        }
+        parts = {name: Collector(own, name) for name in ("projected", "recurrent")}
         there = parts["projected"].complete & (parts["recurrent"].complete | self.fresh)
         word, room = there & self.frame.valid, ~last | self.space
         issue = Signal()

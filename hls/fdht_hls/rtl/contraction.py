@@ -12,7 +12,6 @@ read, added to and written in the same clock, so that a beat may take up what th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
@@ -20,8 +19,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.adders import AdderGraph, stage_adders
-from fdht_hls.beats import beat_weights
+from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.rtl.adders import add_constants
 from fdht_hls.rtl.arithmetic import (
     bounded,
@@ -35,128 +33,48 @@ from fdht_hls.rtl.arithmetic import (
 )
 from fdht_hls.rtl.queue import Split, WordQueue
 from fdht_hls.rtl.walk import Loops, Walk
-from fdht_hls.schedule import StageSchedule, vector_length
-from fdht_hls.shapes import StageShape, stage_shape
-from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
-
-#: Words of output that a stage holds: enough that it never waits for its own pipeline.
-QUEUE_DEPTH = 16
+from fdht_hls.schedule import StageSchedule
+from fdht_hls.shapes import StageShape
 
 
-@dataclass(frozen=True)
-class StageParameters:
-    """All that a stage is made of.
-
-    Args:
-        name: of the stage, as the reference's observer knows it.
-        shape: its loops.
-        schedule: its parallelism.
-        source: format of a value of input.
-        total: exact format of a sum.
-        result: format of a value of output; `total` in the last stage.
-        weights: a row for each beat.
-        adders: what takes the place of multipliers; None: multipliers.
-    """
-
-    name: str
-    shape: StageShape
-    schedule: StageSchedule
-    source: FixedPoint
-    total: FixedPoint
-    result: FixedPoint
-    weights: QuantizedArray
-    adders: AdderGraph | None = None
-
-    @property
-    def word_in(self) -> data.ArrayLayout:
-        """A word of input."""
-        return data.ArrayLayout(code_shape(self.source), self.shape.word_in)
-
-    @property
-    def word_out(self) -> data.ArrayLayout:
-        """A word of output, or several that leave as one."""
-        values = self.shape.words_joined * self.shape.word_out
-        return data.ArrayLayout(code_shape(self.result), values)
-
-    @property
-    def words_at_once(self) -> int:
-        """Words of output that are completed at once."""
-        return self.schedule.words_at_once(self.shape)
-
-    @property
-    def words_split(self) -> int:
-        """Of these, those that leave one by one."""
-        return self.words_at_once // self.shape.words_joined
-
-    def operands(self, part: int) -> list[list[int]]:
-        """Where in a word of input the values of a beat are, by vector; see `Loops.slices`."""
-        length, taken = vector_length(self.shape), self.schedule.vector
-        turn, piece = divmod(part, length // taken)
-        first = turn * self.schedule.vectors
-        return [
-            self.shape.places(first + number)[piece * taken : (piece + 1) * taken]
-            for number in range(self.schedule.vectors)
-        ]
+def word_in(stage: StagePlan) -> data.ArrayLayout:
+    """A word of input."""
+    return data.ArrayLayout(code_shape(stage.design.source), stage.design.word_in)
 
 
-def stage_parameters(
-    recurrence: QuantizedRecurrence,
-    path: ContractionPath,
-    position: int,
-    schedule: StageSchedule,
-    fibres: int = 1,
-) -> StageParameters:
-    """What a stage of a path is made of; `fibres` come into the path in a word."""
-    shape = stage_shape(path, position, fibres)
-    total = recurrence.accumulator_format(path, position)
-    label = "input" if path is recurrence.input_path else "hidden"
-    return StageParameters(
-        f"{label}.{path.plan.stages[position].core}",
-        shape,
-        schedule,
-        recurrence.stage_input_format(path, position),
-        total,
-        path.formats[position] if position < len(path.formats) else total,
-        beat_weights(recurrence, path, position, shape, schedule),
-        stage_adders(recurrence, path, position, shape, schedule)
-        if schedule.weights == "adders"
-        else None,
-    )
+def word_out(stage: StagePlan) -> data.ArrayLayout:
+    """A word of output, or several that leave as one."""
+    return data.ArrayLayout(code_shape(stage.design.result), stage.design.word_out)
 
 
 class ContractionStage(wiring.Component):
     """A contraction stage.
 
     Args:
-        own: what it is made of.
-        depth: words of output that it holds.
-        loadable: weights can be written at run time, through `load_enable`, `load_row` and
-            `load_weights` (a row of `own.weights`, the first in the lowest bits).
+        own: what it is made of. With a table of loadable weights they can be written at run time,
+            through `load_enable`, `load_row` and `load_weights` (a row of `own.rows`, the first in
+            the lowest bits).
 
     Attributes:
-        words: stream of words of input, `own.word_in`.
-        result: stream of words of output, `own.word_out`.
+        words: stream of words of input, `word_in`.
+        result: stream of words of output, `word_out`.
         busy: a beat is issued.
         starved: no word waits.
         blocked: a word waits, but there is no room for what it completes.
     """
 
-    def __init__(
-        self, own: StageParameters, depth: int = QUEUE_DEPTH, *, loadable: bool = False
-    ) -> None:
-        self.own, self.depth, self.loadable = own, depth, loadable
+    def __init__(self, own: StagePlan) -> None:
+        self.own, self.loadable = own, own.table is not None
         self.loops = Loops(own.shape, own.schedule)
         ports = {
-            "words": In(stream.Signature(own.word_in)),
-            "result": Out(stream.Signature(own.word_out)),
+            "words": In(stream.Signature(word_in(own))),
+            "result": Out(stream.Signature(word_out(own))),
             "busy": Out(1),
             "starved": Out(1),
             "blocked": Out(1),
         }
-        if loadable:
-            width = own.weights.format.width * own.schedule.weights_in_beat
+        if self.loadable:
+            width = own.rows.format.width * own.schedule.weights_in_beat
             ports |= {
                 "load_enable": In(1),
                 "load_row": In(range(self.loops.weight_rows)),
@@ -170,7 +88,7 @@ class ContractionStage(wiring.Component):
         module.submodules.walk = walk = Walk(self.loops)
         # Words that are completed at once share a place in the queue. Those that also leave as one
         # count as one: a stage may complete them every clock.
-        places, freed = -(-self.depth // self.own.words_split), Signal()
+        places, freed = -(-self.own.queue_words // self.own.words_split), Signal()
         self._issue(module, walk, places, freed)
         sums = self._multiply(module, walk)
         # Products are a register each; adders have registers of their own.
@@ -202,7 +120,7 @@ class ContractionStage(wiring.Component):
         own, outputs = self.own, self.own.schedule.outputs
         weights = self._weights(module, walk)
         vectors = [
-            [Signal(code_shape(own.source), reset_less=True, name="operand") for _ in places]
+            [Signal(code_shape(own.design.source), reset_less=True, name="operand") for _ in places]
             for places in own.operands(0)
         ]
         with module.Switch(walk.slice):
@@ -230,10 +148,12 @@ class ContractionStage(wiring.Component):
         """The sum over the values of a beat for one output."""
         own = self.own
         products = [
-            bounded(module, product(value, weight, own.schedule.multipliers), own.total.width)
+            bounded(
+                module, product(value, weight, own.schedule.multipliers), own.design.total.width
+            )
             for value, weight in zip(values, weights, strict=True)
         ]
-        return pipelined_sum(module, products, own.total.width)
+        return pipelined_sum(module, products, own.design.total.width)
 
     @property
     def _read_clocks(self) -> int:
@@ -241,20 +161,20 @@ class ContractionStage(wiring.Component):
 
         Weights may come from a memory block, and then registers are all that is at its ports.
         """
-        constant = self.own.adders or (len(self.own.weights.codes) == 1 and not self.loadable)
+        constant = self.own.adders or (len(self.own.rows.codes) == 1 and not self.loadable)
         return 1 if constant else 3
 
     def _weights(self, module: Module, walk: Walk) -> list[Any]:
         """The weights of a beat, `_read_clocks` after it was issued."""
-        own, shape = self.own, code_shape(self.own.weights.format)
-        rows = own.weights.codes
+        own, shape = self.own, code_shape(self.own.rows.format)
+        rows = own.rows.codes
         if len(rows) == 1 and not self.loadable:
             return [Const(int(code), shape) for code in rows[0]]
         layout = data.ArrayLayout(shape, own.schedule.weights_in_beat)
         module.submodules.weights = memory = Memory(
             shape=unsigned(layout.size),
             depth=max(2, len(rows)),
-            init=packed(rows, own.weights.format.width),
+            init=packed(rows, own.rows.format.width),
         )
         if self.loadable:
             write = memory.write_port()
@@ -269,7 +189,7 @@ class ContractionStage(wiring.Component):
 
     def _accumulate(self, module: Module, walk: Walk, sums: list[Any], clocks: int) -> list[Signal]:
         """Sums over the mode, one clock later; `sums` come `clocks` after their beat."""
-        shape = signed(self.own.total.width)
+        shape = signed(self.own.design.total.width)
         totals = [Signal(shape, name="total") for _ in sums]
         before: list[Any] = [Const(0, shape)] * len(sums)
         if self.loops.sum_rows:
@@ -312,17 +232,21 @@ class ContractionStage(wiring.Component):
         self, module: Module, walk: Walk, totals: list[Signal], clocks: int, places: int
     ) -> Any:
         """Rounds sums, `clocks` after their beat, and puts them into words in a queue."""
-        own = self.own
+        own, design = self.own, self.own.design
         results = totals
-        if own.result != own.total:
+        if not design.exact:
             results = []
             for total in totals:
-                register = Signal(code_shape(own.result), reset_less=True, name="code")
-                rounded = round_saturate(module, total, own.total.fraction, own.result)
+                register = Signal(code_shape(own.design.result), reset_less=True, name="code")
+                rounded = round_saturate(
+                    module, total, own.design.total.fraction, own.design.result
+                )
                 module.d.sync += register.eq(rounded)
                 results.append(register)
             clocks += 1
-        layout = data.ArrayLayout(code_shape(own.result), own.words_at_once * own.shape.word_out)
+        layout = data.ArrayLayout(
+            code_shape(own.design.result), own.words_at_once * own.shape.word_out
+        )
         word = Signal(layout, name="words")
         module.submodules.queue = queue = WordQueue(unsigned(len(Value.cast(word))), places)
         done = delay(module, walk.advance & walk.last, clocks, init=0)
@@ -330,7 +254,7 @@ class ContractionStage(wiring.Component):
         for place, (at, output) in enumerate(placement(own.shape, own.schedule)):
             entry: Any = results[output]
             if at < self.loops.slots - 1:
-                entry = Signal(code_shape(own.result), reset_less=True, name="placed")
+                entry = Signal(code_shape(design.result), reset_less=True, name="placed")
                 with module.If(done & (slot == at)):
                     module.d.sync += entry.eq(results[output])
             module.d.comb += word[place].eq(entry)
@@ -342,7 +266,7 @@ class ContractionStage(wiring.Component):
     def _give(self, module: Module, queue: Any) -> None:
         """Gives on what is in the queue, a word a clock, or those that leave as one."""
         if self.own.words_split > 1:
-            module.submodules.split = split = Split(self.own.word_out, self.own.words_split)
+            module.submodules.split = split = Split(word_out(self.own), self.own.words_split)
             wiring.connect(module, queue, split.words)
             queue = split.result
         module.d.comb += [

@@ -23,14 +23,13 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, S
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.registers import ABI_VERSION
+from fdht_hls.engine.plan import EnginePlan, PortPlan
 from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
+from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.loading import WeightLoader
-from fdht_hls.weight_tables import WeightLayout
 from fdht_models.errors import ConfigError
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 TOP = "fdht_lstm"
 #: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
@@ -47,19 +46,17 @@ class EnginePorts(Protocol):
     """What the core needs of an engine, an Amaranth component.
 
     Attributes:
-        word_bytes: bytes of a memory word, which are those of the port that reads frames.
         words: stream of memory words in, whole frames.
         logits: stream of results out, one a frame.
         reset_state: the frame whose first word is taken in this clock starts from a zero state.
-        stages: names of its stages.
+        names: of its stages.
         busy, starved, blocked: a bit a stage: it works, waits for input, waits for room behind it.
     """
 
-    word_bytes: int
     words: Any
     logits: Any
     reset_state: Any
-    stages: tuple[str, ...]
+    names: tuple[str, ...]
     busy: Any
     starved: Any
     blocked: Any
@@ -69,57 +66,43 @@ class Core(wiring.Component):
     """The top level.
 
     Args:
-        network: whose frames and results it moves; gives the identity.
-        engine: what computes.
+        plan: what it is made of.
+        engine: what computes; by default the plan's.
         probes: also bring out what each stage does, as ports `probe_busy`, `probe_starved` and
             `probe_blocked`, for simulations.
-        layout: of weights that the engine can load, through its port `load`.
 
     Raises:
-        ConfigError: the engine's words are none that a port moves, or frames do not start at them.
+        ConfigError: there is no such port for frames, or frames would not start at its words.
     """
 
     def __init__(
-        self,
-        network: QuantizedNetwork,
-        engine: EnginePorts,
-        *,
-        probes: bool = False,
-        layout: WeightLayout | None = None,
+        self, plan: EnginePlan, engine: EnginePorts | None = None, *, probes: bool = False
     ) -> None:
-        self._network, self._engine, self._layout = network, engine, layout
+        check_port(plan.port)
+        engine = engine or Engine(plan)
+        self._plan, self._engine = plan, engine
         self._probes = PROBES if probes else ()
-        check_port(network, engine.word_bytes)
         super().__init__(
             {
                 "ap_clk": In(1),
                 "ap_rst_n": In(1),
                 "interrupt": Out(1),
                 **flat_ports(CONTROL, Lite(ADDRESS_BITS), In),
-                **flat_ports(FRAMES, Full(engine.word_bytes), Out),
+                **flat_ports(FRAMES, Full(plan.port.word_bytes), Out),
                 **flat_ports(RESULTS, Full(), Out),
-                **(flat_ports(WEIGHTS, Full(), Out) if layout else {}),
-                **{f"probe_{name}": Out(len(engine.stages)) for name in self._probes},
+                **(flat_ports(WEIGHTS, Full(), Out) if plan.layout else {}),
+                **{f"probe_{name}": Out(len(engine.names)) for name in self._probes},
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         """Amaranth's entry."""
-        network = self._network
-        m = Module()
+        plan, port, m = self._plan, self._plan.port, Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.ap_clk), ResetSignal().eq(~self.ap_rst_n)]
-        m.submodules.control = control = Control(
-            identity_of(network, self._layout), loading=self._layout is not None
-        )
-        m.submodules.reader = reader = FrameReader(
-            network.frame_bytes // self._engine.word_bytes,
-            network.input_format.signed,
-            self._engine.word_bytes,
-        )
-        m.submodules.writer = writer = ResultWriter(
-            len(network.classes), network.result_bytes // WORD_BYTES
-        )
+        m.submodules.control = control = Control(plan.identity, loading=plan.layout is not None)
+        m.submodules.reader = reader = FrameReader(port.frame_words, port.signed, port.word_bytes)
+        m.submodules.writer = writer = ResultWriter(plan.head.classes, port.result_words)
         m.submodules.engine = engine = self._engine
         loader = self._loader(m, control)
         loading = loader.busy if loader else Const(0)
@@ -141,9 +124,9 @@ class Core(wiring.Component):
 
     def _loader(self, m: Module, control: Control) -> WeightLoader | None:
         """What loads weights, if the engine can."""
-        if self._layout is None:
+        if self._plan.layout is None:
             return None
-        m.submodules.loader = loader = WeightLoader(self._layout, self._network.design_id)
+        m.submodules.loader = loader = WeightLoader(self._plan.layout, self._plan.design.design_id)
         connect_flat(m, self, WEIGHTS, loader.bus)
         engine: Any = self._engine  # only engines with a layout have the port
         wiring.connect(m, loader.load, engine.load)
@@ -209,33 +192,24 @@ class Core(wiring.Component):
         return stale
 
 
-def check_port(network: QuantizedNetwork, port_bytes: int) -> None:
+def check_port(port: PortPlan) -> None:
     """Refuses a width of the port that reads frames.
 
     Raises:
         ConfigError: there is no such port, or frames would not start at its words.
     """
-    if port_bytes not in PORT_BYTES:
+    if port.word_bytes not in PORT_BYTES:
         widths = ", ".join(str(8 * width) for width in PORT_BYTES)
         raise ConfigError(
-            "is no width of a port", field="port bits", value=8 * port_bytes, remedy=f"use {widths}"
-        )
-    if network.frame_bytes % port_bytes:
-        raise ConfigError(
-            f"does not divide a frame of {network.frame_bytes} bytes; frames start at words",
+            "is no width of a port",
             field="port bits",
-            value=8 * port_bytes,
-            remedy=f"use {8 * math.gcd(network.frame_bytes, port_bytes)}",
+            value=8 * port.word_bytes,
+            remedy=f"use {widths}",
         )
-
-
-def identity_of(network: QuantizedNetwork, layout: WeightLayout | None = None) -> dict[str, int]:
-    """What the identity registers show, but for `frames_done` and whose weights there are."""
-    return {
-        **({"weights_layout": layout.digest} if layout else {}),
-        "abi_version": ABI_VERSION,
-        "design_id_low": network.design_id & 0xFFFF_FFFF,
-        "design_id_high": network.design_id >> 32,
-        "frame_bytes": network.frame_bytes,
-        "result_bytes": network.result_bytes,
-    }
+    if port.frame_bytes % port.word_bytes:
+        raise ConfigError(
+            f"does not divide a frame of {port.frame_bytes} bytes; frames start at words",
+            field="port bits",
+            value=8 * port.word_bytes,
+            remedy=f"use {8 * math.gcd(port.frame_bytes, port.word_bytes)}",
+        )

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fdht_hls.engine.plan import EnginePlan
 from fdht_hls.equality import compare, reference_logits, refuse_mismatches
 from fdht_hls.proof import Comparison
-from fdht_hls.rtl.emit import emit_for_simulation
+from fdht_hls.rtl.core import Core
+from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.simulation.build import BUILD_TIMEOUT, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
-from fdht_hls.schedule import Schedule, shapes_of
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork, QuantizedRecurrence
+from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: Kind of these figures, for whoever shows them.
 KIND = "simulated"
@@ -115,29 +116,27 @@ class Cosim:
 
 def cosim(
     network: QuantizedNetwork,
-    schedule: Schedule,
+    plan: EnginePlan,
     frames: npt.NDArray[Any],
     cache: Path,
     settings: RunSettings,
     build_timeout: float = BUILD_TIMEOUT,
     *,
-    port_bytes: int = WORD_BYTES,
     quick: bool = False,
 ) -> Cosim:
     """Simulates a clip in two calls and compares it with the reference.
 
     Args:
         network: the integers.
-        schedule: parallelism of its stages.
+        plan: the core of that network.
         frames: codes [frames, inputs].
         cache: directory of compiled cores.
         settings: what stands around the core.
         build_timeout: seconds for compiling.
-        port_bytes: bytes that the port for frames moves in a clock.
         quick: see `build_simulator`.
 
     Raises:
-        ConfigError: too few frames, the schedule is of another network, or the port does not suit.
+        ConfigError: too few frames, or the port does not suit.
         DeviceError: the core broke a rule of AXI.
         DeviceTimeoutError: it did not end in time.
         EqualityError: an integer differs.
@@ -147,12 +146,11 @@ def cosim(
         raise ConfigError(
             f"a steady state needs {LEAST_FRAMES} frames or more", field="frames", value=len(frames)
         )
-    verilog, stages = emit_for_simulation(network, schedule, port_bytes)
     simulator = build_simulator(
-        verilog,
-        stages,
+        verilog_of(Core(plan, probes=True)),
+        plan.names,
         cache,
-        port_bytes=port_bytes,
+        port_bytes=plan.port.word_bytes,
         traces=settings.trace is not None,
         quick=quick,
         timeout=build_timeout,
@@ -162,27 +160,20 @@ def cosim(
     logits, outcome = simulate_stream(simulator, network, frames, pieces, noted)
     comparison = compare(reference_logits(network, frames[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
-    return _figures(network, schedule, port_bytes, stages, comparison, outcome, settings)
+    return _figures(plan, comparison, outcome, settings)
 
 
 def _figures(
-    network: QuantizedNetwork,
-    schedule: Schedule,
-    port_bytes: int,
-    stages: tuple[str, ...],
-    comparison: Comparison,
-    outcome: Outcome,
-    settings: RunSettings,
+    plan: EnginePlan, comparison: Comparison, outcome: Outcome, settings: RunSettings
 ) -> Cosim:
-    call = outcome.calls[-1]
+    call, stages, io_limit = outcome.calls[-1], plan.names, plan.port.frame_words
     results = call.times[:, 2]
     cycles = float(results[-1] - results[0]) / (len(results) - 1)
-    io_limit = network.frame_bytes // port_bytes
     loads = _loads(stages, call)
     return Cosim(
         comparison=comparison,
         frames=_FIRST_CALL + len(call.times),
-        bytes_per_clock=port_bytes,
+        bytes_per_clock=plan.port.word_bytes,
         latency=settings.latency,
         jitter=settings.jitter,
         back_pressure=settings.back_pressure,
@@ -192,7 +183,7 @@ def _figures(
         io_limit=io_limit,
         last_pixel_to_result=int((results - call.times[:, 1]).max()),
         recurrent_latency=recurrent_latency(stages, call.activity),
-        limited_by=_limit(_busy(loads, network.recurrence, schedule), cycles, io_limit, settings),
+        limited_by=_limit(_busy(loads, plan), cycles, io_limit, settings),
         stages=loads,
         timeline=Timeline(
             stages, outcome.timeline, int(call.times[-1, 1]) - outcome.timeline_start
@@ -237,18 +228,14 @@ def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
     return max(found)
 
 
-def _busy(loads: Sequence[StageLoad], recurrence: QuantizedRecurrence, schedule: Schedule) -> Busy:
+def _busy(loads: Sequence[StageLoad], plan: EnginePlan) -> Busy:
     """Clocks of a frame in which each stage works.
 
     What a stage of W_x x does in a frame is known. Windows would not show it: the reader runs
     ahead, so that they are shorter than frames until it is held up.
     """
-    names = [load.name for load in loads if load.name.startswith("input.")]
-    shapes = shapes_of(recurrence.input_path, schedule.input[0].vectors)
-    stages = zip(names, schedule.input, shapes, strict=True)
-    return {load.name: load.busy for load in loads} | {
-        name: float(stage.cycles(shape)) for name, stage, shape in stages
-    }
+    known = {stage.name: float(stage.cycles) for stage in plan.input}
+    return {load.name: load.busy for load in loads} | known
 
 
 def _limit(busy: Busy, cycles: float, io_limit: int, settings: RunSettings) -> str:

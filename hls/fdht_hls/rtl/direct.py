@@ -24,7 +24,7 @@ class DirectFront(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        lanes = own.units_in_word
+        lanes = own.plan.units_in_word
         lane, number = Signal(range(lanes)), Signal(own.number)
         last_lane, last = lane == lanes - 1, number == own.units - 1
         # A frame that starts from zero still takes the words of W_h h that the former one left.

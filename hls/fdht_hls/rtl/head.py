@@ -8,12 +8,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from fdht_hls.engine.plan import HEAD_BIAS, HEAD_WEIGHTS, HeadPlan
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, packed, registered
 from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.loading import load_port, row_of, unit_rows
 from fdht_hls.rtl.queue import WordQueue
-from fdht_hls.weights import HEAD_BIAS, HEAD_WEIGHTS
-from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
+from fdht_models.tensor.quantized import LOGIT_BYTES
 
 #: Results that the head holds: one that is being read, and one that a frame may complete.
 _DEPTH = 2
@@ -21,17 +21,17 @@ _DEPTH = 2
 _CLOCKS = 4
 
 
-def logits_layout(network: QuantizedNetwork) -> data.ArrayLayout:
+def logits_layout(head: HeadPlan) -> data.ArrayLayout:
     """One frame's logits."""
-    return data.ArrayLayout(signed(8 * LOGIT_BYTES), len(network.classes))
+    return data.ArrayLayout(signed(8 * LOGIT_BYTES), head.classes)
 
 
 class DenseHead(wiring.Component):
     """Hidden codes to logits.
 
     Args:
-        network: the network.
-        own: what its cell is made of.
+        head: what it is made of.
+        own: what the cell before it is made of.
 
     Attributes:
         unit: units with their new hidden codes, all of a frame.
@@ -43,14 +43,14 @@ class DenseHead(wiring.Component):
         blocked: there is no room for another result.
     """
 
-    def __init__(self, network: QuantizedNetwork, own: CellParameters) -> None:
-        self.network, self.own = network, own
+    def __init__(self, head: HeadPlan, own: CellParameters) -> None:
+        self.head, self.own = head, own
         super().__init__(
             {
                 "unit": In(own.unit),
                 "space": Out(1),
                 "taken": In(1),
-                "logits": Out(stream.Signature(logits_layout(network))),
+                "logits": Out(stream.Signature(logits_layout(head))),
                 "busy": Out(1),
                 "starved": Out(1),
                 "blocked": Out(1),
@@ -61,7 +61,7 @@ class DenseHead(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         module = Module()
-        module.submodules.queue = queue = WordQueue(logits_layout(self.network), _DEPTH)
+        module.submodules.queue = queue = WordQueue(logits_layout(self.head), _DEPTH)
         left = Signal(range(_DEPTH + 1), init=_DEPTH)
         given = self.logits.valid & self.logits.ready
         module.d.sync += left.eq(left - self.taken + given)
@@ -80,10 +80,10 @@ class DenseHead(wiring.Component):
 
     def _logits(self, module: Module) -> list[Any]:
         """The logits, `_CLOCKS` after the last unit."""
-        head, total = self.network.head, self.network.logit_format
-        layout = data.ArrayLayout(code_shape(head.weights.format), len(self.network.classes))
-        rows = packed(head.weights.codes[self.own.order], head.weights.format.width)
-        order = self.own.order.tolist()
+        head, total = self.head, self.head.logits
+        layout = data.ArrayLayout(code_shape(head.weights.format), head.classes)
+        rows = packed(head.weights.codes[self.own.plan.order], head.weights.format.width)
+        order = self.own.plan.order.tolist()
         load = self._row(HEAD_WEIGHTS)
         weights = unit_rows(module, "weights", rows, layout, self.unit.number, order, load)
         # They may come from a memory block, and nothing but a register is to follow that.
@@ -91,21 +91,19 @@ class DenseHead(wiring.Component):
         hidden = delay(module, self.unit.hidden, 2)
         first = delay(module, self.unit.number == 0, 3)
         valid = delay(module, self.unit.valid, 3, init=0)
-        fraction = self.own.recurrence.cell.hidden.fraction + head.weights.format.fraction
-        shifts = (total.fraction - fraction, total.fraction - head.bias.format.fraction)
         found = []
         for number, bias in enumerate(self._bias(module)):
             term = registered(module, hidden * weights[number], "product")
             register = Signal(signed(total.width), reset_less=True, name="logit_sum")
             with module.If(valid):
                 module.d.sync += register.eq(Mux(first, 0, register) + term)
-            found.append(align(register, shifts[0]) + align(bias, shifts[1]))
+            found.append(align(register, head.product_shift) + align(bias, head.bias_shift))
         return found
 
     def _bias(self, module: Module) -> list[Any]:
         """The bias of each class: a constant, or a register."""
-        bias = self.network.head.bias
-        shape, codes = code_shape(bias.format), [int(code) for code in bias.codes]
+        bias = self.head.bias
+        shape, codes = code_shape(bias.format), [int(code) for code in bias.codes[0]]
         load = self._row(HEAD_BIAS)
         if load is None:
             return [Const(code, shape) for code in codes]

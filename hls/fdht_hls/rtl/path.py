@@ -9,26 +9,10 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.rtl.contraction import (
-    QUEUE_DEPTH,
-    ContractionStage,
-    StageParameters,
-    stage_parameters,
-)
+from fdht_hls.engine.contractions import StagePlan
+from fdht_hls.rtl.contraction import ContractionStage, word_in, word_out
 from fdht_hls.rtl.loading import load_port, row_of
-from fdht_hls.schedule import StageSchedule
 from fdht_hls.weight_tables import WeightLayout
-from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
-
-
-def path_parameters(
-    recurrence: QuantizedRecurrence, path: ContractionPath, schedule: Sequence[StageSchedule]
-) -> tuple[StageParameters, ...]:
-    """What the stages of a path are made of."""
-    return tuple(
-        stage_parameters(recurrence, path, position, own, schedule[0].vectors)
-        for position, own in enumerate(schedule)
-    )
 
 
 class PathEngine(wiring.Component):
@@ -36,8 +20,6 @@ class PathEngine(wiring.Component):
 
     Args:
         stages: what they are made of.
-        depth: words of output that the last one holds.
-        label: "input" or "hidden".
         layout: of weights that can be loaded; then there is a port `load`.
 
     Attributes:
@@ -50,18 +32,15 @@ class PathEngine(wiring.Component):
 
     def __init__(
         self,
-        stages: Sequence[StageParameters],
-        depth: int = QUEUE_DEPTH,
-        label: str = "input",
+        stages: Sequence[StagePlan],
         layout: WeightLayout | None = None,
     ) -> None:
-        self.stages, self.label, self.layout = tuple(stages), label, layout
-        self.depth = max(depth, QUEUE_DEPTH)
+        self.stages, self.layout = tuple(stages), layout
         flags = {name: Out(len(stages)) for name in ("busy", "starved", "blocked")}
         super().__init__(
             {
-                "words": In(stream.Signature(stages[0].word_in)),
-                "result": Out(stream.Signature(stages[-1].word_out)),
+                "words": In(stream.Signature(word_in(stages[0]))),
+                "result": Out(stream.Signature(word_out(stages[-1]))),
                 **flags,
                 **load_port(layout),
             }
@@ -73,18 +52,12 @@ class PathEngine(wiring.Component):
         parts = []
         running = wiring.flipped(self.words)
         for position, own in enumerate(self.stages):
-            depth = self.depth if own is self.stages[-1] else QUEUE_DEPTH
-            table = self.layout.table(f"{self.label}.{position}") if self.layout else None
-            part = ContractionStage(own, depth, loadable=table is not None)
+            part = ContractionStage(own)
             module.submodules[f"stage_{position}"] = part
-            if self.layout and table:
+            if self.layout and own.table:
                 ports = (part.load_enable, part.load_row, part.load_weights)
-                module.d.comb += [
-                    port.eq(value)
-                    for port, value in zip(
-                        ports, row_of(self.load, self.layout, table), strict=True
-                    )
-                ]
+                row = row_of(self.load, self.layout, own.table)
+                module.d.comb += [port.eq(value) for port, value in zip(ports, row, strict=True)]
             wiring.connect(module, running, part.words)
             running = part.result
             parts.append(part)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.rtl.cosim import Cosim, cosim
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
-from fdht_hls.schedule import Schedule, check_schedule, default_schedule, load_schedule
+from fdht_hls.schedule import load_schedule
 from fdht_hls.simulated import DIGEST
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.directories import EXPERIMENT, NETWORK, REPORT, SCHEDULE, BuildDirectory
@@ -22,8 +23,8 @@ from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 def load_design(
     build: BuildDirectory, schedule: Path | None, port_bytes: int = WORD_BYTES
-) -> tuple[QuantizedNetwork, Schedule]:
-    """The network of an experiment, and the parallelism of its stages.
+) -> tuple[QuantizedNetwork, EnginePlan]:
+    """The network of an experiment, and the plan of its core.
 
     Args:
         build: with what conversion, or else training, left.
@@ -40,11 +41,8 @@ def load_design(
     chosen = schedule
     if chosen is None and port_bytes == WORD_BYTES:
         chosen = build.hls.find_file(SCHEDULE)
-    if chosen is None:
-        return network, default_schedule(network.recurrence, port_bytes)
-    found = load_schedule(chosen)
-    check_schedule(network.recurrence, found)
-    return network, found
+    found = load_schedule(chosen) if chosen else None
+    return network, lower(network, found, port_bytes)
 
 
 def clip_of(
@@ -75,15 +73,14 @@ def cosim_experiment(
     Raises:
         As `load_design`, `clip_of` and `cosim`.
     """
-    network, chosen = load_design(build, schedule, port_bytes)
+    network, plan = load_design(build, schedule, port_bytes)
     clip = clip_of(build, network, frames, settings.seed)
-    result = cosim(network, chosen, clip, build.cosim, settings, port_bytes=port_bytes)
-    verilog = emit_verilog(network, chosen, port_bytes)
+    result = cosim(network, plan, clip, build.cosim, settings)
     report = {
         "experiment": network.name,
         # `fdht build` takes the clocks of this very core.
-        DIGEST: hashlib.sha256(verilog.encode()).hexdigest(),
-        "schedule": chosen.to_json(),
+        DIGEST: hashlib.sha256(emit_verilog(plan).encode()).hexdigest(),
+        "schedule": plan.schedule.to_json(),
         **result.to_json(),
     }
     write_json(build.cosim / REPORT, report)
@@ -101,8 +98,8 @@ def count_experiment(
     Raises:
         As `load_design`, `emit_verilog` and `count_resources`.
     """
-    network, chosen = load_design(build, schedule, port_bytes)
-    return count_once(emit_verilog(network, chosen, port_bytes), build.resources, timeout)
+    _, plan = load_design(build, schedule, port_bytes)
+    return count_once(emit_verilog(plan), build.resources, timeout)
 
 
 def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) -> Resources:

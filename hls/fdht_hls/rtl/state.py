@@ -30,7 +30,7 @@ class HiddenState(wiring.Component):
 
     def __init__(self, own: CellParameters, fibre: int) -> None:
         self.own, self.fibre = own, fibre
-        hidden = code_shape(own.recurrence.cell.hidden)
+        hidden = code_shape(own.plan.hidden)
         self.layout = data.ArrayLayout(hidden, self.fibre)
         super().__init__({"unit": In(own.unit), "words": Out(stream.Signature(self.layout))})
 
@@ -65,13 +65,13 @@ class HiddenState(wiring.Component):
         return module
 
     def _bits(self) -> data.ArrayLayout:
-        width = self.own.recurrence.cell.hidden.width
+        width = self.own.plan.hidden.width
         return data.ArrayLayout(unsigned(width), self.fibre)
 
     def _position(self, module: Module, rows: int) -> tuple[Any, Any]:
         """(row, place in it) of a unit, a clock after it came."""
         width = max(1, (max(rows, self.fibre) - 1).bit_length())
-        units = self.own.order
+        units = self.own.plan.order
         table = packed(list(zip(units // self.fibre, units % self.fibre, strict=True)), width)
         layout = data.ArrayLayout(unsigned(width), 2)
         found = rom(module, "position", table, layout, self.unit.number)

@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import Core, Resources
-from fdht_hls.estimate.stage import StageDesign, why_no_adders
+from fdht_hls.estimate.stage import why_no_adders
 from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices, weight_rows
 from fdht_hls.tuner.pareto import Places, Points, nondominated
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core, Engine
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
@@ -138,7 +139,7 @@ def explore(
     """
     effort = effort or Effort()
     most = parameters or experiment.shape.parameter_count
-    own = Core(network_of("own", experiment.shape, experiment.quantization, ("a",)))
+    own = Core(design_engine(network_of("own", experiment.shape, experiment.quantization, ("a",))))
     port = -(-experiment.shape.input_size // budget.bytes_per_clock)
     pace = port + own.model.memory_latency
     # Pipelines fill in every frame: a little more than the port's own pace is the same pace.
@@ -234,7 +235,7 @@ def _tuned(
             yield replace(candidate, widths=widths)
             continue
         found = search(
-            Core(network, budget.model, budget.bytes_per_clock, engine),
+            Core(design_engine(network, budget.bytes_per_clock), budget.model, engine),
             replace(limits, resources=budget.limits),
             effort,
         )

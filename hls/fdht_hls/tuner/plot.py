@@ -42,7 +42,7 @@ def plot_front(tuning: Tuning) -> bytes | None:
         axes.axhline(100 * budget.shares["lut"], color="grey", linestyle=":")
         axes.set_xlabel(f"DSP slices, % of {budget.dsp:,}")
         axes.set_ylabel(f"LUT, % of {budget.lut:,}")
-        axes.set_title(f"{tuning.core.network.name} on {budget.name}: Pareto front (estimated)")
+        axes.set_title(f"{tuning.core.design.name} on {budget.name}: Pareto front (estimated)")
         axes.legend(loc="best")
         figure.colorbar(points, label="last pixel to result, clocks")
         written = io.BytesIO()

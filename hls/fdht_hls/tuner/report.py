@@ -90,7 +90,7 @@ def lines(tuning: Tuning, source: str) -> Iterator[str]:
     """What stands above the tables."""
     budget, core = tuning.budget, tuning.core
     yield (
-        f"{core.network.name} ({source}) on {budget.name}: {budget.clock_mhz:g} MHz, "
+        f"{core.design.name} ({source}) on {budget.name}: {budget.clock_mhz:g} MHz, "
         f"{budget.bytes_per_clock} bytes a clock from memory"
     )
     assumed = {

@@ -20,8 +20,8 @@ from functools import reduce
 
 import numpy as np
 
+from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import Core, Resources
-from fdht_hls.estimate.stage import StageDesign
 from fdht_hls.estimate.timing import Times, stage_times
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import (

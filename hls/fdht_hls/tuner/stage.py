@@ -55,7 +55,7 @@ def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
     """What `front.json` holds."""
     return {
         "kind": "estimated",
-        "experiment": tuning.core.network.name,
+        "experiment": tuning.core.design.name,
         "source": source,
         "budget": tuning.budget.to_json(),
         "asked": {
@@ -79,7 +79,7 @@ def write_tuning(directory: TuningDirectory, tuning: Tuning, result: Mapping[str
         ArtifactError: it cannot be written.
     """
     inputs = {
-        "network": f"{tuning.core.network.design_id:016x}",
+        "network": f"{tuning.core.design.design_id:016x}",
         "budget": digest_of(tuning.budget.to_json()),
     }
     with directory.write(inputs) as (temporary, extra):

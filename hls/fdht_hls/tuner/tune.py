@@ -257,7 +257,7 @@ def _too_slow(core: Core, cycles: int) -> tuple[str, int] | None:
 def _remedy(core: Core, name: str) -> str:
     if name != "read frame":
         return "another order or factorisation (--explore)"
-    if core.port_cycles > -(-core.network.frame_bytes // core.bytes_per_clock):
+    if core.port_cycles > core.design.port.frame_words:
         return "a longer last input mode: a fibre takes a clock at least"
     return "more or wider memory ports"
 

@@ -8,7 +8,7 @@ the cell's sums by a few bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from fdht_models.experiment import INPUT_FORMAT, Experiment
 from fdht_models.preprocessing import plain
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.cells import Cell, GruCell, LstmCell
+from fdht_models.tensor.cells import CELLS, Cell
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.fixedpoint import FixedPoint, signed_bits
 from fdht_models.tensor.plan import ContractionPlan
 from fdht_models.tensor.quantized import (
@@ -158,19 +159,15 @@ def _stage_formats(
 
 
 def _cell(shape: RecurrentShape, widths: QuantizationSettings, hidden: FixedPoint) -> Cell:
-    argument = FixedPoint(widths.preactivation, widths.preactivation - _ARGUMENT_BITS)
+    kind = KINDS[shape.cell]
     bias = FixedPoint(widths.bias, widths.bias - _ARGUMENT_BITS + 1)
-    squashed = FixedPoint(widths.candidate, widths.candidate - 1)
-    every: Mapping[str, Any] = {
-        "bias": _zeros(bias, (len(shape.gates) * shape.units,)),
-        "preactivation": argument,
-        "gate": _zeros(FixedPoint(widths.gate, widths.gate, False), (1 << argument.width,)),
-        "candidate": _zeros(squashed, (1 << argument.width,)),
-        "hidden": hidden,
-    }
-    if shape.cell == "gru":
-        recurrent = FixedPoint(widths.recurrent, widths.recurrent - _ARGUMENT_BITS)
-        return GruCell(**every, recurrent=recurrent)
-    state = FixedPoint(widths.cell, widths.cell - _ARGUMENT_BITS)
-    output = _zeros(FixedPoint(widths.output, widths.output - 1), (1 << state.width,))
-    return LstmCell(**every, output=output, cell=state)
+    values: dict[str, Any] = {"bias": _zeros(bias, (len(shape.gates) * shape.units,))}
+    for name in kind.formats:
+        width = getattr(widths, name)
+        values[name] = FixedPoint(width, width - _ARGUMENT_BITS)
+    values["hidden"] = hidden
+    for name, table in kind.tables.items():
+        width, unsigned = getattr(widths, name), table.function == "gate"
+        result = FixedPoint(width, width - int(not unsigned), signed=not unsigned)
+        values[name] = _zeros(result, (1 << values[table.argument].width,))
+    return CELLS[shape.cell](**values)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fdht_hls.engine import stage_designs
 from fdht_hls.vitis.cosim import CosimReport
 from fdht_hls.vitis.csynth import CsynthReport, Module
 from fdht_hls.vitis.implementation import ImplementationReport
@@ -23,7 +24,7 @@ _CONTRACTION = re.compile(r"contract_(?:fibre|mode)_(?:.*_)?config(\d+)(?:_(?!st
 _SINGLE = (
     (re.compile(r"read_frame(?:_of_words)?(?:_|$)"), "read frame"),
     (re.compile(r"cut_fibres(?:_|$)"), "cut fibres"),
-    (re.compile(r"(lstm|gru)_cell(?:_collected)?(?:_|$)"), "{} cell"),
+    (re.compile(r"(?:[a-z]+_)?cell(?:_collected)?(?:_|$)"), "cell"),
     (re.compile(r"(?:head|dense)(?:_|$)"), "head"),
     (re.compile(r"write_result(?:_|$)"), "write result"),
 )
@@ -42,11 +43,10 @@ def stage_names(modules: Sequence[str], recurrence: QuantizedRecurrence) -> dict
     """
     found = {name: _contraction_number(name) for name in modules}
     contractions = sorted((number, name) for name, number in found.items() if number is not None)
-    cores = recurrence.input_path.cores
+    stages = stage_designs(recurrence, "input")
     names = {name: _single(name) or name for name in modules}
-    if len(contractions) == len(cores):
-        for (_, name), core in zip(contractions, cores, strict=True):
-            names[name] = f"W_x {core}"
+    if len(contractions) == len(stages):
+        names |= {name: one.name for (_, name), one in zip(contractions, stages, strict=True)}
     return names
 
 
@@ -57,8 +57,8 @@ def _contraction_number(module: str) -> int | None:
 
 def _single(module: str) -> str | None:
     for pattern, stage in _SINGLE:
-        if found := pattern.match(module):
-            return stage.format(*(text.upper() for text in found.groups()))
+        if pattern.match(module):
+            return stage
     return None
 
 

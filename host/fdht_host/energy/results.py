@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fdht_host.power.meter import NANOSECONDS, PowerTrace
+from fdht_host.clocks import NANOSECONDS
+from fdht_host.power.meter import PowerTrace
 from fdht_models.arguments import count, seconds
 
 Kind = Literal["measured", "modelled", "unmeasured", "refused"]
@@ -127,19 +128,9 @@ class EnergyResult:
         """Returns the result for `report.json`; times in seconds from the trace's first reading."""
         origin = 0 if self.trace is None else int(self.trace.timestamps_ns[0])
         return {
-            "value_mj_per_frame": self.value_mj_per_frame,
-            "net_mj_per_frame": self.net_mj_per_frame,
-            "uncertainty_mj": self.uncertainty_mj,
-            "net_uncertainty_mj": self.net_uncertainty_mj,
-            "kind": self.kind,
-            "explanation": self.explanation,
-            "sensor": self.sensor,
+            **vars(self),
             "sensor_details": None if self.trace is None else self.trace.sensor.to_json(),
             "rails": list(self.rails),
-            "repeats": self.repeats,
-            "idle_watts": self.idle_watts,
-            "active_watts": self.active_watts,
-            "seconds_per_frame": self.seconds_per_frame,
             "components_mj": dict(self.components_mj),
             "windows": [_window_json(window, origin) for window in self.windows],
             "trace": None if self.trace is None else _trace_json(self.trace),

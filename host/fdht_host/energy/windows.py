@@ -9,27 +9,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from fdht_host.clocks import NANOSECONDS, Clock
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate
 from fdht_host.energy.results import EnergyResult, EnergySettings, Kind, Window
-from fdht_host.power.meter import NANOSECONDS, PowerMeter, PowerTrace, Sensor
+from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
 from fdht_host.power.rapl import POWERCAP, rapl_meter
 from fdht_models.errors import MeasurementError
 
 # A trial run counts once it is so long that the clock's and the call's own grain do not matter.
 _TRIAL_SHARE = 0.1
 _TRIAL_RUNS = 24
-
-
-class Clock(Protocol):
-    """Time as the meter's time stamps tell it; the module `time` is one."""
-
-    def monotonic_ns(self) -> int:
-        """Nanoseconds since some moment."""
-
-    def sleep(self, seconds: float, /) -> None:
-        """Lets time pass."""
 
 
 class OverBudgetError(MeasurementError):

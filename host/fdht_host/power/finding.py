@@ -14,7 +14,7 @@ from fdht_models.errors import ConfigError, MeasurementError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board, PowerSensor
-    from fdht_host.simulator import SimulatedDevice
+    from fdht_host.simulator.device import SimulatedDevice
 
 # A choice, within what the data sheets of power monitors bound.
 _MODELLED_GAIN_ERROR = 0.005
@@ -48,13 +48,6 @@ def search_meter(
     searches = [_try(board, sensor, device, seed, hwmon_root) for sensor in board.power_sensors]
     found = [search for search in searches if search.meter is not None]
     return found[0] if found else MeterSearch(None, "; ".join(one.reason for one in searches))
-
-
-def find_meter(
-    board: Board, device: SimulatedDevice | None = None, *, seed: int = 0
-) -> PowerMeter | None:
-    """Returns the board's power meter, or None: its energy is "unmeasured"; see `search_meter`."""
-    return search_meter(board, device, seed=seed).meter
 
 
 def _try(

@@ -8,10 +8,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fdht_host.clocks import NANOSECONDS
 from fdht_models.arguments import positive
 from fdht_models.errors import MeasurementError
-
-NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,7 @@ class Sensor:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the description that the report shows."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "rails": list(self.rails),
-            "resolution_watts": self.resolution_watts,
-            "gain_error": self.gain_error,
-            "update_interval_seconds": self.update_interval_seconds,
-        }
+        return {**vars(self), "rails": list(self.rails)}
 
 
 @dataclass(frozen=True, eq=False)

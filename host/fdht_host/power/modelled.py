@@ -8,37 +8,17 @@ error and a finite step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
+from fdht_host.clocks import NANOSECONDS
+from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_models.errors import MeasurementError
 
-
-class PowerModel(Protocol):
-    """Modelled power of a board; see `fdht_hls.boards.PowerModel`."""
-
-    @property
-    def idle_watts(self) -> float:
-        """Bitstream loaded, clocks on, core idle."""
-
-    @property
-    def active_watts(self) -> float:
-        """Core running; total, not on top of idle."""
-
-    @property
-    def drift_watts(self) -> float:
-        """Amplitude of a slow sinusoidal drift."""
-
-    @property
-    def drift_period_seconds(self) -> float:
-        """Its period."""
-
-    @property
-    def noise_watts(self) -> float:
-        """Standard deviation of one reading."""
+if TYPE_CHECKING:
+    from fdht_hls.boards import PowerModel
 
 
 #: (start_ns, end_ns, busy) in order of time.

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fdht_host.clocks import NANOSECONDS
 from fdht_host.power.hwmon import folders_in, number_in
-from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
+from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_host.power.sampling import SamplingMeter
 from fdht_models.arguments import seconds
 from fdht_models.errors import MeasurementError

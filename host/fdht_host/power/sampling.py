@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from fdht_host.power.meter import NANOSECONDS, PowerTrace, Sensor
+from fdht_host.clocks import NANOSECONDS
+from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_models import arguments
 from fdht_models.errors import MeasurementError
 

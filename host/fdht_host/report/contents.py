@@ -18,7 +18,7 @@ from fdht_host.answers import ClipAnswer
 from fdht_models.errors import ArtifactError
 from fdht_models.records import read_record
 
-SCHEMA = 2
+SCHEMA = 3
 #: How a figure came about. "counted" is exact: a count of parameters or of compared values.
 KINDS = (
     "measured",
@@ -106,56 +106,43 @@ def build_report(
     *,
     experiment: str,
     board: Mapping[str, Any],
-    accuracy: Mapping[str, Any] | None = None,
-    equality: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    latency: Mapping[str, Any] | None = None,
-    throughput: Mapping[str, Any] | None = None,
-    energy: Mapping[str, Any] | None = None,
-    cpu_energy: Mapping[str, Any] | None = None,
-    video: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
     sources: Sequence[Mapping[str, Any]] = (),
     clips: Sequence[Mapping[str, Any]] = (),
     left_out: Mapping[str, str] | None = None,
     failures: Sequence[Mapping[str, str]] = (),
+    **sections: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Returns the content of `report.json`; what is None or left out becomes "not run".
 
     Args:
         experiment: its name.
         board: `name`, `title` and `simulated`, and what else is to be shown of it.
-        accuracy: shares of 1: `quantized`, `float`, `chance`, `single_frame`; for the confusion
-            matrix `classes` and `confusion` (rows: truth, columns: prediction, counts); `clips`.
-        equality: for each of `PAIRS`, `compared` and `mismatches`.
-        parameters: `lstm`, `dense_lstm`; also `head`, `constants` (that the chip holds).
-        latency: from `latency_section`.
-        throughput: from `throughput_section`.
-        energy: `EnergyResult.to_json()` of the board.
-        cpu_energy: the same of the host's CPU that runs the reference.
-        video: the first file that is a video: `file`, `frames`, `predictions` (each `start`,
-            `frames`, `predicted`, and `label` where it is known); also `correct`, `labelled`,
-            `seconds`.
-        provenance: versions, digests, seeds, times: anything JSON-able.
         sources: what was run, `SourceRun.to_json()` each.
         clips: the answer to each of their clips, `ClipAnswer.to_json()` each.
-        left_out: why something is not there that others found out, by section.
+        left_out: why something is not there that others found out, by section; a section that
+            cannot be true, or that JSON cannot hold, comes to it.
         failures: what ended the run or a part of it, in order: each `part` and `reason`.
+        **sections: by name; what is None or left out is "not run":
+
+            accuracy: shares of 1: `quantized`, `float`, `chance`, `single_frame`; `clips`; for the
+                confusion matrix `classes`, `confusion` (rows: truth, columns: prediction, counts).
+            equality: for each of `PAIRS`, `compared` and `mismatches`.
+            parameters: `lstm`, `dense_lstm`; also `head`, `constants` (that the chip holds).
+            latency: from `latency_section`.
+            throughput: from `throughput_section`.
+            energy: `EnergyResult.to_json()` of the board.
+            cpu_energy: the same of the host's CPU that runs the reference.
+            video: the first file that is a video: `file`, `frames`, `inputs` of the network,
+                `predictions` (each `start`, `inputs`, `predicted`, and `label` where it is known);
+                also `correct`, `labelled`, `seconds`.
+            provenance: versions, digests, seeds, times: anything JSON-able.
 
     Raises:
-        ArtifactError: a value that cannot be true or that JSON cannot hold.
+        ArtifactError: a value of the clips, the sources or the board that cannot be true or that
+            JSON cannot hold.
     """
-    given = {
-        "accuracy": accuracy,
-        "equality": equality,
-        "parameters": parameters,
-        "latency": latency,
-        "throughput": throughput,
-        "energy": energy,
-        "cpu_energy": cpu_energy,
-        "video": video,
-        "provenance": provenance,
-    }
+    if unknown := sections.keys() - _REQUIRED.keys():
+        raise TypeError(f"no section of a report: {', '.join(sorted(unknown))}")
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "experiment": experiment,
@@ -166,8 +153,8 @@ def build_report(
         "left_out": plain(left_out or {}, "left_out"),
         "failures": plain(failures, "failures"),
     }
-    for name, section in given.items():
-        report[name] = _section(name, plain(section or {}, name))
+    for name in _REQUIRED:
+        report[name] = _sound_section(name, sections.get(name) or {}, report["left_out"])
     if board["simulated"]:
         _name_the_simulation(report["throughput"])
     ran = report["throughput"]["compute"]["frames_per_second"] is not None
@@ -175,43 +162,6 @@ def build_report(
     report["run_on_hardware"] = ran and not board["simulated"]
     validate(report)
     return report
-
-
-def sound_sections(
-    experiment: str, board: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any] | None]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Tries each section by itself, so that one that is wrong takes no other with it.
-
-    Args:
-        experiment: as for `build_report`.
-        board: as for `build_report`.
-        sections: its other arguments.
-
-    Returns:
-        The sections that a report can hold, and why the others cannot be held, by name.
-    """
-    reasons = {
-        name: reason
-        for name, section in sections.items()
-        if (reason := _unsound(experiment, board, name, section))
-    }
-    return {name: sections[name] for name in sections if name not in reasons}, reasons
-
-
-def _unsound(
-    experiment: str, board: Mapping[str, Any], name: str, section: Mapping[str, Any] | None
-) -> str | None:
-    given: dict[str, Any] = {name: section}
-    try:
-        build_report(experiment=experiment, board=board, **given)
-    except ArtifactError as error:
-        return str(error)
-    return None
-
-
-def statuses(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, "done" | "partial" | "not run") of each section."""
-    return [(name, report[name]["status"]) for name in _REQUIRED]
 
 
 def validate(report: Mapping[str, Any]) -> None:
@@ -230,10 +180,7 @@ def validate(report: Mapping[str, Any]) -> None:
             value = _present(section, key, f"{name}.")
             for part in _PARTS.get(name, ()) if key != "status" else ():
                 _present(value, part, f"{name}.{key}.")
-    for path, value in _leaves(report, ""):
-        _check_value(path, value)
-    _check_equality(report["equality"])
-    _check_confusion("accuracy", report["accuracy"])
+        _check_section(name, section)
     for place, source in enumerate(_present(report, "sources", "")):
         if source["accuracy"] is not None:
             _check_confusion(f"sources[{place}].accuracy", source["accuracy"])
@@ -291,6 +238,17 @@ def _rate(phase: Phase) -> dict[str, Any]:
     }
 
 
+def _sound_section(name: str, given: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Any]:
+    """A section; one that is wrong takes no other with it, but is left out with the reason."""
+    try:
+        section = _section(name, plain(given, name))
+        _check_section(name, section)
+    except ArtifactError as error:
+        left_out[name] = str(error)
+        return _section(name, {})
+    return section
+
+
 def _section(name: str, given: dict[str, Any]) -> dict[str, Any]:
     section: dict[str, Any] = {key: given.get(key) for key in _REQUIRED[name]} | given
     parts = _PARTS.get(name, ())
@@ -320,10 +278,19 @@ def _present(section: Any, key: str, path: str) -> Any:
     return section[key]
 
 
+def _check_section(name: str, section: Mapping[str, Any]) -> None:
+    for path, value in _leaves(section, name):
+        _check_value(path, value)
+    if name == "equality":
+        _check_equality(section)
+    if name == "accuracy":
+        _check_confusion(name, section)
+
+
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+            yield from _leaves(item, f"{path}.{key}")
     else:
         yield path, value
 

@@ -7,15 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fdht_host.report.clip_rows import answers_view, class_rows
 from fdht_host.report.contents import PAIRS, PHASES, validate
 from fdht_host.report.plots import drawn_plots
-from fdht_host.report.text import NOT_RUN, duration, number, percent, with_uncertainty
+from fdht_host.report.text import (
+    MOST,
+    NOT_RUN,
+    clip_name,
+    duration,
+    number,
+    percent,
+    with_uncertainty,
+)
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.directories import REPORT
+from fdht_models.rendering import templates
 from fdht_models.training.comparison import verdict
 
 _PAIR_TITLES = {
@@ -25,6 +32,7 @@ _PAIR_TITLES = {
 }
 
 
+_TEMPLATES = Path(__file__).parent.parent / "templates"
 #: In place of a page.
 _UNMADE = Markup(
     "<!doctype html>\n<title>Report</title>\n<p>The page could not be made ({}). "
@@ -74,15 +82,9 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path
 
 def render(report: Mapping[str, Any]) -> str:
     """Returns the page of a report that `build_report` made."""
-    environment = Environment(
-        loader=PackageLoader("fdht_host", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    shown = (number, percent, duration, with_uncertainty, clip_name)
+    found = templates(_TEMPLATES, html=True, filters=shown)
+    return found.get_template("report.html.j2").render(
         report=report,
         board=report["board"],
         headline=_headline(report),
@@ -93,17 +95,13 @@ def render(report: Mapping[str, Any]) -> str:
         ],
         failures=report.get("failures") or [],
         accuracy=_accuracy_rows(report["accuracy"]),
-        equality=_equality_rows(report["equality"]),
+        pair_titles=_PAIR_TITLES,
         parameters=_parameter_rows(report["parameters"]),
         latency=_latency_rows(report["latency"]),
-        throughput=_throughput_rows(report["throughput"]),
-        energy=[
-            _energy_row("Board: accelerator", report["energy"]),
-            _energy_row("This host's CPU: integer reference", report["cpu_energy"]),
-        ],
+        phases=(*PHASES, "overall"),
         components=_components(report["energy"]),
-        answers=answers_view(report),
-        per_class=class_rows(report["accuracy"].get("per_class")),
+        answers=_answers(report),
+        most=MOST,
         origins=_origins(report),
         provenance=list(_flat(report["provenance"], "")),
     )
@@ -213,30 +211,14 @@ def _baseline_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows + ([] if comparison is None else [("In training", verdict(comparison))])
 
 
-def _equality_rows(equality: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for pair in PAIRS:
-        compared, mismatches = equality[pair]["compared"], equality[pair]["mismatches"]
-        verdict = NOT_RUN if compared is None else "equal" if not mismatches else "DIFFERENT"
-        rows.append(
-            {
-                "title": _PAIR_TITLES[pair],
-                "compared": number(compared),
-                "mismatches": number(mismatches),
-                "verdict": verdict,
-            }
-        )
-    return rows
-
-
 def _parameter_rows(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lstm, dense = parameters["lstm"], parameters["dense_lstm"]
     rows = [
-        ("Tensor-decomposed LSTM", number(parameters["lstm"])),
-        ("Dense LSTM of the same size", number(parameters["dense_lstm"])),
+        ("Tensor-decomposed LSTM", number(lstm)),
+        ("Dense LSTM of the same size", number(dense)),
     ]
-    if parameters["lstm"] and parameters["dense_lstm"]:
-        ratio = parameters["dense_lstm"] / parameters["lstm"]
-        rows.append(("Dense / decomposed", number(ratio)))
+    if lstm and dense:
+        rows.append(("Dense / decomposed", number(dense / lstm)))
     known = {"head": "Classifier head", "constants": "Constants that the chip holds"}
     rows += [(title, number(parameters[key])) for key, title in known.items() if key in parameters]
     return rows
@@ -254,41 +236,6 @@ def _latency_rows(latency: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _throughput_rows(throughput: Mapping[str, Any]) -> list[dict[str, str]]:
-    rows = []
-    for name in (*PHASES, "overall"):
-        phase = throughput[name]
-        rows.append(
-            {
-                "name": name,
-                "rate": number(phase["frames_per_second"]),
-                "time": duration(phase["seconds_per_frame"]),
-                "kind": phase["kind"],
-                "note": phase.get("note", ""),
-            }
-        )
-    return rows
-
-
-def _energy_row(title: str, energy: Mapping[str, Any]) -> Mapping[str, str]:
-    def shown(text: str) -> str:
-        return "—" if text == NOT_RUN else text
-
-    return {
-        "title": title,
-        "kind": energy["kind"],
-        "total": shown(
-            with_uncertainty(energy["value_mj_per_frame"], energy["uncertainty_mj"], "mJ")
-        ),
-        "net": shown(
-            with_uncertainty(energy["net_mj_per_frame"], energy.get("net_uncertainty_mj"), "mJ")
-        ),
-        "idle": shown(number(energy.get("idle_watts"), "W")),
-        "active": shown(number(energy.get("active_watts"), "W")),
-        "explanation": energy["explanation"] or "",
-    }
-
-
 def _components(energy: Mapping[str, Any]) -> list[tuple[str, str]]:
     titles = {
         "repeat": "spread of the repeats",
@@ -299,6 +246,20 @@ def _components(energy: Mapping[str, Any]) -> list[tuple[str, str]]:
     }
     components = energy.get("components_mj") or {}
     return [(titles.get(name, name), number(value, "mJ")) for name, value in components.items()]
+
+
+def _answers(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of `sources` and `clips`; the test set has a section of its own."""
+    sources = [source for source in report["sources"] if source["kind"] != "test"]
+    names = {source["source"] for source in sources}
+    clips = [clip for clip in report["clips"] if clip["source"] in names]
+    return {
+        "clips": clips,
+        "several": [clip for clip in clips if len(clip["blocks"]) > 1],
+        "labelled": [source for source in sources if source["accuracy"] is not None],
+        "notes": dict.fromkeys(note for source in sources for note in source["notes"]),
+        "problems": [problem for source in sources for problem in source["problems"]],
+    }
 
 
 # How each figure came about -----------------------------------------------------------------------

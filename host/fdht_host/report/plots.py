@@ -1,17 +1,49 @@
-"""Which figures a report has: each drawn, or a line that says why it could not be."""
+"""The plots of the report, as SVG to be put into the page: each drawn, or why it could not be.
+
+They are drawn in one sentinel colour that becomes `currentColor`, so that they follow the page's
+light or dark colours. Drawn with matplotlib's object interface: no state outside a call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from html import escape
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from fdht_host.report import figures
-from fdht_host.report.clip_rows import SHOWN_SOURCES
 from fdht_host.report.contents import PHASES
+from fdht_host.report.text import MOST
+from fdht_models.drawing import drawing
 
+_INK = "#010203"  # becomes currentColor
+_ACCENT = "#3b82f6"
+_QUIET = "#94a3b8"
+_STYLE = {
+    "font.size": 9,
+    "font.family": "DejaVu Sans",  # ships with matplotlib
+    "svg.fonttype": "path",
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+#: More classes than this: no counts in the cells, they would not be legible.
+_LEGIBLE_CLASSES = 25
 _UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
 
 
@@ -49,22 +81,22 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
     ]
     known = [bar for bar in bars if bar[1] is not None]
     if known:
-        yield "accuracy", lambda: figures.accuracy_plot(known)
+        yield "accuracy", lambda: accuracy_plot(known)
     if accuracy.get("confusion"):
         yield (
             "confusion",
-            lambda: figures.confusion_plot(accuracy["confusion"], accuracy["classes"]),
+            lambda: confusion_plot(accuracy["confusion"], accuracy["classes"]),
         )
     others = [
         source["accuracy"]
         for source in report["sources"]
         if source["kind"] != "test" and source["accuracy"] is not None
     ]
-    for place, found in enumerate(others[:SHOWN_SOURCES]):
+    for place, found in enumerate(others[: MOST["labelled"]]):
         name = f"confusion-{place}"
         yield (
             name,
-            partial(figures.confusion_plot, found["confusion"], found["classes"], name),
+            partial(confusion_plot, found["confusion"], found["classes"], name),
         )
     throughput = report["throughput"]
     phases = [
@@ -72,12 +104,142 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
     ]
     ran = [phase for phase in phases if phase[1] is not None]
     if ran:
-        yield "throughput", lambda: figures.throughput_plot(ran)
+        yield "throughput", lambda: throughput_plot(ran)
     for name in ("energy", "cpu_energy"):
         energy = report[name]
         if energy.get("trace"):
             kind = (energy.get("sensor_details") or {}).get("kind", energy["kind"])
             yield (
                 name,
-                partial(figures.power_plot, energy["trace"], energy["windows"], kind, name),
+                partial(power_plot, energy["trace"], energy["windows"], kind, name),
             )
+
+
+def accuracy_plot(bars: Sequence[tuple[str, float, bool]]) -> str:
+    """Bars of (label, share of 1, ours)."""
+
+    def draw(axes: Axes) -> None:
+        names = [name for name, _, _ in bars]
+        shares = [100 * share for _, share, _ in bars]
+        colors = [_ACCENT if ours else _QUIET for _, _, ours in bars]
+        drawn = axes.barh(range(len(bars)), shares, color=colors, height=0.62)
+        axes.bar_label(drawn, [f"{share:.1f} %" for share in shares], padding=4)
+        _rows(axes, names)
+        axes.set_xlim(0, 118)
+        axes.set_xticks(range(0, 101, 20))
+        axes.set_xlabel("clips classified correctly, %")
+
+    return _svg("accuracy", (4.7, 0.5 + 0.36 * len(bars)), draw, "Accuracy: bars")
+
+
+def confusion_plot(
+    confusion: Sequence[Sequence[int]], classes: Sequence[str], name: str = "confusion"
+) -> str:
+    """The confusion matrix: rows truth, columns prediction, shaded by share of the row."""
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = len(classes)
+    side = min(2.2 + 0.22 * size, 9.0)
+
+    def draw(axes: Axes) -> None:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            share = float(shares[row, column])
+            color = _ACCENT if row == column else "#f97316"
+            cell = Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, facecolor=color, alpha=share**0.7, linewidth=0
+            )
+            axes.add_patch(cell)
+            if size <= _LEGIBLE_CLASSES:
+                ink = "white" if share > 0.55 else _INK
+                axes.text(
+                    column,
+                    row,
+                    str(counts[row, column]),
+                    ha="center",
+                    va="center",
+                    color=ink,
+                    size=7.5,
+                )
+        axes.set_xlim(-0.5, size - 0.5)
+        axes.set_ylim(size - 0.5, -0.5)
+        axes.set_aspect("equal")
+        axes.set_xticks(range(size), classes, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(size), classes)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.tick_params(length=0)
+
+    return _svg(name, (side, side), draw, "Confusion matrix")
+
+
+def throughput_plot(phases: Sequence[tuple[str, float, str]]) -> str:
+    """Bars of (phase, seconds per frame, kind)."""
+
+    def draw(axes: Axes) -> None:
+        milliseconds = [1e3 * seconds for _, seconds, _ in phases]
+        colors = [_ACCENT if kind == "measured" else _QUIET for _, _, kind in phases]
+        drawn = axes.barh(range(len(phases)), milliseconds, color=colors, height=0.62)
+        labels = [f"{value:.3g} ms  ({1e3 / value:,.0f} frames/s)" for value in milliseconds]
+        axes.bar_label(drawn, labels, padding=4)
+        _rows(axes, [name for name, _, _ in phases])
+        axes.set_xlim(0, 1.75 * max(milliseconds))
+        axes.set_xlabel("milliseconds a frame")
+
+    return _svg("throughput", (4.7, 0.6 + 0.36 * len(phases)), draw, "Time a frame by phase")
+
+
+def power_plot(
+    trace: Mapping[str, Any], windows: Sequence[Mapping[str, Any]], kind: str, name: str = "power"
+) -> str:
+    """The power trace with its idle and active windows shaded, and each window's mean."""
+
+    def draw(axes: Axes) -> None:
+        labelled: set[str] = set()
+        for window in windows:
+            state = window["kind"]
+            axes.axvspan(
+                window["start_seconds"],
+                window["end_seconds"],
+                facecolor=_ACCENT if state == "active" else _QUIET,
+                alpha=0.22,
+                linewidth=0,
+                label=None if state in labelled else f"{state} window",
+            )
+            labelled.add(state)
+            span = [window["start_seconds"], window["end_seconds"]]
+            axes.plot(span, [window["watts"]] * 2, color=_INK, linewidth=1.4)
+        axes.plot(trace["seconds"], trace["watts"], color="#f97316", linewidth=0.8, label="reading")
+        axes.margins(x=0.01)
+        axes.set_xlabel("seconds")
+        axes.set_ylabel(f"watts ({kind})")
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, borderpad=0.1
+        )
+
+    return _svg(name, (8.6, 2.9), draw, f"Power over time, {kind}, with its windows")
+
+
+def _rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _svg(name: str, size: tuple[float, float], draw: Any, label: str) -> str:
+    stream = io.StringIO()
+    with drawing(**_STYLE, **{"svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout="constrained", facecolor="none")
+        draw(figure.add_subplot())
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return _inline(stream.getvalue(), name, label)
+
+
+def _inline(svg: str, name: str, label: str) -> str:
+    """Makes an SVG file part of a page: no prologue, no metadata, ids of its own."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace(_INK, "currentColor")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

@@ -1,11 +1,24 @@
-"""Numbers as text."""
+"""Figures as text, and how many of them a page holds.
+
+A run may have thousands of clips; the page shows some of them, and says where the others are.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 #: What stands for a value that there is none of.
 NOT_RUN = "not run"
+#: Rows of the page at most: of clips, blocks of a clip, clips whose blocks are shown, classes of a
+#: source, labelled sources, and files that cannot be used.
+MOST = {"clips": 200, "blocks": 40, "several": 5, "classes": 101, "labelled": 3, "problems": 20}
+
+
+def clip_name(clip: Mapping[str, Any]) -> str:
+    """What people call a clip: its file, and the frame at which it begins if that holds several."""
+    return clip["clip"] if clip["start"] is None else f"{clip['clip']} from frame {clip['start']}"
 
 
 def percent(share: float | None) -> str:

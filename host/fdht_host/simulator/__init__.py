@@ -4,20 +4,8 @@
 and `Clocks` are pynq's own and run unchanged on it. Behind the core's real register map stands
 the C simulation; time is virtual; the power of such a board is modelled.
 
+    from fdht_host.simulator.device import SimulatedDevice
+
     device = SimulatedDevice()
     overlay = pynq.Overlay("build/demo/overlay/sim/csim/demo.bit", device=device)
 """
-
-from fdht_host.simulator.clock import Segment, VirtualClock
-from fdht_host.simulator.computation import CoreComputation, ReferenceComputation
-from fdht_host.simulator.device import SimulatedDevice
-from fdht_host.simulator.logic import Faults
-
-__all__ = [
-    "CoreComputation",
-    "Faults",
-    "ReferenceComputation",
-    "Segment",
-    "SimulatedDevice",
-    "VirtualClock",
-]

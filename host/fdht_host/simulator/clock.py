@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NANOSECONDS = 1_000_000_000
+from fdht_host.clocks import NANOSECONDS
 
 
 class VirtualClock:

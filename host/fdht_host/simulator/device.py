@@ -31,9 +31,8 @@ from fdht_host._pynq import (
     pynq,
 )
 from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
-from fdht_host.simulator.computation import CoreComputation
 from fdht_host.simulator.ddr import Memory
-from fdht_host.simulator.logic import Block, ClockRegisters, Faults, SimulatedCore
+from fdht_host.simulator.logic import Block, ClockRegisters, CoreComputation, Faults, SimulatedCore
 from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_models.interruption import interrupts_held_back

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from fdht_hls.csimulation import Identity
 from fdht_hls.registers import (
@@ -31,12 +32,13 @@ from fdht_hls.registers import (
     WINDOW,
     present,
 )
-from fdht_host.simulator.clock import NANOSECONDS, ActivityLog, VirtualClock
-from fdht_host.simulator.computation import CoreComputation
+from fdht_host.clocks import NANOSECONDS
+from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_host.simulator.ddr import Memory
 from fdht_models.errors import DeviceError
 from fdht_models.interruption import interrupts_held_back
 
+Bytes = npt.NDArray[np.uint8]
 #: Virtual time of a call beside its frames: start, pipeline fill and the identity registers.
 _CALL_OVERHEAD_NS = 1_000
 _CONTROL, _GLOBAL_ENABLE = BY_NAME["CTRL"].offset, BY_NAME["GIER"].offset
@@ -45,19 +47,30 @@ _INTERRUPT_ENABLE, _INTERRUPT_STATUS = BY_NAME["IP_IER"].offset, BY_NAME["IP_ISR
 _WEIGHT_WORD_NS = 10
 
 
-class Block(Protocol):
-    """A range of addresses that answers register accesses."""
+class CoreComputation(Protocol):
+    """One core's computation and its LSTM state; `fdht_hls.csimulation.CSimulation` is one.
 
-    base: int
-    size: int
+    Attributes:
+        weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
+    """
 
-    def read(self, offset: int) -> int:
-        """The 32-bit word at a byte offset."""
-        ...
+    weight_words: int
 
-    def write(self, offset: int, value: int) -> None:
-        """Writes a 32-bit word at a byte offset."""
-        ...
+    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+        """Processes `count` frames as the core would; 0 only tells the identity.
+
+        Args:
+            frames: uint8[count * frame_bytes], as in memory.
+            results: uint8[count * result_bytes], to be written.
+            count: frames.
+            reset: start from a zero state.
+        """
+
+    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
+        """Loads weights, uint64[weight_words]; the next frame starts from a zero state."""
+
+    def close(self) -> None:
+        """Releases what it holds; it cannot run any more."""
 
 
 @dataclass
@@ -124,9 +137,9 @@ class SimulatedCore:
         nothing = np.zeros(8, np.uint8)
         self._layout = computation.run(nothing, nothing, 0, False)
         self._writable = {
-            register.offset + 4 * word
+            offset
             for register in present(ARGUMENT_REGISTERS, bool(computation.weight_words))
-            for word in range(register.width // 32)
+            for offset in register.words
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.
         self.hang_reason: str | None = None
@@ -180,11 +193,8 @@ class SimulatedCore:
                 self._start()
 
     def _argument(self, name: str) -> int:
-        register = BY_NAME[name]
-        return sum(
-            self._words.get(register.offset + 4 * word, 0) << (32 * word)
-            for word in range(register.width // 32)
-        )
+        words = (self._words.get(offset, 0) for offset in BY_NAME[name].words)
+        return sum(word << (32 * place) for place, word in enumerate(words))
 
     def _start(self) -> None:
         frames, results = self._argument("frames"), self._argument("results")
@@ -309,3 +319,7 @@ class ClockRegisters:
         if not divisors:
             raise DeviceError("is switched off by a divisor of 0", field=f"FCLK{index}")
         return self._REFERENCE_MHZ * pll / divisors
+
+
+#: A range of addresses that answers register accesses.
+Block = SimulatedCore | ClockRegisters

@@ -8,7 +8,7 @@ from typing import Any
 
 from fdht_models.errors import ConfigError
 from fdht_models.preprocessing import Preprocessing
-from fdht_models.settings import number, whole
+from fdht_models.settings import up_to, whole
 
 #: How many of the clips `flip = true` mirrors.
 _HALF = 0.5
@@ -17,21 +17,11 @@ _KIND_NAMES = {"picture": "video", "sound": "sound", "spikes": "spikes", "values
 _ALL = tuple(_KIND_NAMES)
 
 
-def _up_to(most: float) -> Callable[[object, str], float]:
-    """A check for numbers from 0 to `most`."""
-
-    def check(value: object, path: str) -> float:
-        nothing = not isinstance(value, bool) and value == 0
-        return 0.0 if nothing else number(0, most)(value, path)
-
-    return check
-
-
 def _mirrored(value: object, path: str) -> float:
     """Checks `flip`: a share, or true for half of the clips."""
     if isinstance(value, bool):
         return _HALF if value else 0.0
-    return _up_to(1)(value, path)
+    return up_to(1)(value, path)
 
 
 def _option(check: Callable[[object, str], Any], kinds: tuple[str, ...]) -> dict[str, Any]:
@@ -66,15 +56,15 @@ class AugmentationSettings:
     """
 
     flip: float = field(default=0.0, metadata=_option(_mirrored, _PICTURE))
-    crop: float = field(default=0.0, metadata=_option(_up_to(0.9), _PICTURE))
-    brightness: float = field(default=0.0, metadata=_option(_up_to(1), _PICTURE))
+    crop: float = field(default=0.0, metadata=_option(up_to(0.9), _PICTURE))
+    brightness: float = field(default=0.0, metadata=_option(up_to(1), _PICTURE))
     shift: int = field(default=0, metadata=_option(whole(0, 10_000), _ALL))
-    drop: float = field(default=0.0, metadata=_option(_up_to(0.9), _ALL))
-    time_warp: float = field(default=0.0, metadata=_option(_up_to(0.9), _SOUND))
-    bands: float = field(default=0.0, metadata=_option(_up_to(256), _SOUND))
-    level: float = field(default=0.0, metadata=_option(_up_to(85), _SOUND))
-    tilt: float = field(default=0.0, metadata=_option(_up_to(85), _SOUND))
-    noise: float = field(default=0.0, metadata=_option(_up_to(85), _SOUND))
+    drop: float = field(default=0.0, metadata=_option(up_to(0.9), _ALL))
+    time_warp: float = field(default=0.0, metadata=_option(up_to(0.9), _SOUND))
+    bands: float = field(default=0.0, metadata=_option(up_to(256), _SOUND))
+    level: float = field(default=0.0, metadata=_option(up_to(85), _SOUND))
+    tilt: float = field(default=0.0, metadata=_option(up_to(85), _SOUND))
+    noise: float = field(default=0.0, metadata=_option(up_to(85), _SOUND))
     mask_time: int = field(default=0, metadata=_option(whole(0, 100_000), _SOUND))
     mask_bands: int = field(default=0, metadata=_option(whole(0, 256), _SOUND))
 

@@ -6,30 +6,28 @@ answers each with a line of JSON, and ends when its input does.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from typing import Any
 
-from fdht_models.benchmarks.contestants import Contestant, Workload
+from fdht_models.benchmarks.contestants import Contestant, TrainingWorkload
 from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import FdhtError
-from fdht_models.workers import answer_pipe, error_message, say
+from fdht_models.records import read_record
+from fdht_models.workers import answer_pipe, error_message, orders, run_worker, say
 
 
 def main() -> None:
     """Builds the contestant, then runs its rounds until the input ends."""
     with answer_pipe() as pipe:
-        lines = iter(sys.stdin)
-        order = json.loads(next(lines))
+        given = orders()
+        first = next(given)
         try:
-            step = build_step(
-                Contestant.from_json(order["contestant"]), Workload(**order["workload"])
-            )
+            contestant = read_record(Contestant, first["contestant"])
+            step = build_step(contestant, read_record(TrainingWorkload, first["workload"]))
             loss = step.run()  # traces the graph and makes the optimiser's slots
             say(pipe, _ready(step, loss))
-            for line in lines:
-                say(pipe, {"seconds": timed(step, json.loads(line)["steps"])})
+            for order in given:
+                say(pipe, {"seconds": timed(step, order["steps"])})
         except FdhtError as error:
             say(pipe, error_message(error))
 
@@ -55,7 +53,4 @@ def _ready(step: TrainingStep, loss: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BrokenPipeError, KeyboardInterrupt):  # the parent needs no more
-        sys.exit(1)
+    run_worker(main)

@@ -58,34 +58,9 @@ class Contestant:
         """Output modes of one gate, whose product is H."""
         return (self.output_modes[0] // _GATES, *self.output_modes[1:])
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        box = self.hidden_box
-        return {
-            "name": self.name,
-            "library": self.library,
-            "format": dict(self.format),
-            "input_modes": list(self.input_modes),
-            "output_modes": list(self.output_modes),
-            "hidden_box": None if box is None else list(box),
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Contestant:
-        """The inverse of `to_json`."""
-        box = value["hidden_box"]
-        return Contestant(
-            value["name"],
-            value["library"],
-            tuple(value["input_modes"]),
-            tuple(value["output_modes"]),
-            value["format"],
-            None if box is None else tuple(box),
-        )
-
 
 @dataclass(frozen=True)
-class Workload:
+class TrainingWorkload:
     """What one training step is made of.
 
     Args:

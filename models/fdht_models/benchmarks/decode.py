@@ -20,10 +20,15 @@ from rich.table import Table
 from rich.text import Text
 
 from fdht_models.benchmarks.clips import KINDS, ClipKind, make_clips
-from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
+from fdht_models.benchmarks.machine import (
+    ProcessorTime,
+    disturbance,
+    disturbance_lines,
+    machine_facts,
+)
 from fdht_models.console import pieces
-from fdht_models.errors import ConfigError, EqualityError, near_matches
-from fdht_models.media import Clock, VideoFile
+from fdht_models.errors import EqualityError, require_known
+from fdht_models.media import FrameClock, VideoFile
 from fdht_models.media.library import av
 from fdht_models.preprocessing.frames import Frames, read_frames, read_twice
 from fdht_models.preprocessing.protocols import choose_frames
@@ -37,7 +42,7 @@ LEAST_GAIN, LEAST_SHARE = 3.0, 0.85
 
 
 @dataclass(frozen=True)
-class Reading:
+class FrameReading:
     """How clips are read.
 
     Attributes:
@@ -50,7 +55,7 @@ class Reading:
     steps: int
     stride: int = 1
 
-    def choose(self, path: Path) -> Callable[[Clock], list[int]]:
+    def choose(self, path: Path) -> Callable[[FrameClock], list[int]]:
         """Chooses the frames of a clip."""
         return lambda clock: choose_frames(
             self.protocol, clock.count, self.steps, 0, path.stem, self.stride
@@ -58,16 +63,16 @@ class Reading:
 
 
 READINGS = (
-    Reading("uniform", 50),
-    Reading("six", 6),
-    Reading("consecutive", 50),
-    Reading("tt_rnn", 50, 2),
+    FrameReading("uniform", 50),
+    FrameReading("six", 6),
+    FrameReading("consecutive", 50),
+    FrameReading("tt_rnn", 50, 2),
 )
 
 
 def workload_of(
     sizes: Sequence[str], protocols: Sequence[str], times: int
-) -> tuple[list[ClipKind], list[Reading]]:
+) -> tuple[list[ClipKind], list[FrameReading]]:
     """The clips and readings that a user names; all where nothing is named.
 
     Args:
@@ -91,16 +96,13 @@ def workload_of(
 
 def _check_named(field: str, named: Sequence[str], known: Sequence[str]) -> None:
     for value in named:
-        if value not in known:
-            raise ConfigError(
-                "is not measured", field=field, value=value, remedy=near_matches(value, known)
-            )
+        require_known(value, known, field, "is not measured")
 
 
 def bench_decode(
     directory: Path,
     kinds: Sequence[ClipKind] = KINDS,
-    readings: Sequence[Reading] = READINGS,
+    readings: Sequence[FrameReading] = READINGS,
     rounds: int = 3,
 ) -> dict[str, Any]:
     """Makes the clips that are missing and reads each in all ways, in turns.
@@ -150,7 +152,7 @@ def bench_decode(
     }
 
 
-def _seconds(path: Path, reading: Reading, rounds: int) -> dict[str, float]:
+def _seconds(path: Path, reading: FrameReading, rounds: int) -> dict[str, float]:
     """The fastest of some turns of each way; equality is checked first, which warms the caches."""
     choose = reading.choose(path)
     slow, fast = (read(path, choose, HEIGHT, WIDTH) for read in (read_twice, read_frames))
@@ -199,7 +201,7 @@ def _check_equal(path: Path, slow: Frames, fast: Frames) -> None:
         )
 
 
-def _row(reading: Reading, clips: str, seconds: Sequence[dict[str, float]]) -> dict[str, Any]:
+def _row(reading: FrameReading, clips: str, seconds: Sequence[dict[str, float]]) -> dict[str, Any]:
     sums = {name: sum(one[name] for one in seconds) for name in ("twice", "ours", "ffmpeg")}
     gain, share = sums["twice"] / sums["ours"], sums["ffmpeg"] / sums["ours"]
     return {
@@ -240,7 +242,5 @@ def report(result: dict[str, Any]) -> Group:
         f"Met where it is {LEAST_GAIN:g} times as fast as decoding twice, or {LEAST_SHARE:g} of "
         "FFmpeg's speed.",
     ]
-    if not machine["quiet"]:
-        busy = machine["other_programs_cores"]
-        lines.append(f"DISTURBED: other programs kept {busy:.2f} cores busy; measure again.")
+    lines += disturbance_lines(machine)
     return Group(table, Text(), *(Text(line) for line in lines))

@@ -17,7 +17,7 @@ from rich.table import Table
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.console import say
 from fdht_models.data import SPLITS
-from fdht_models.errors import ConfigError, NumericError, ToolError, near_matches
+from fdht_models.errors import ConfigError, NumericError, ToolError, require_known
 from fdht_models.experiment import Experiment, load_experiment, without_roots
 from fdht_models.training.model_stage import train_stage
 from fdht_models.zoo import row as zoo_row
@@ -107,13 +107,7 @@ def compared_set(name: str) -> tuple[tuple[str, ...], str]:
     Raises:
         ConfigError: there is none on that set.
     """
-    if name not in SETS:
-        raise ConfigError(
-            "has no experiments in all formats",
-            field="set",
-            value=name,
-            remedy=near_matches(name, tuple(SETS)),
-        )
+    require_known(name, SETS, "set", "has no experiments in all formats")
     return SETS[name]
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,11 @@ def _processor() -> str | None:
         if key.strip() == "model name":
             return value.strip()
     return None  # not every architecture names it
+
+
+def disturbance_lines(machine: Mapping[str, Any]) -> list[str]:
+    """Says of a result's `machine` that other programs were busy, if they were."""
+    if machine["quiet"]:
+        return []
+    busy = machine["other_programs_cores"]
+    return [f"DISTURBED: other programs kept {busy:.2f} cores busy; measure again."]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any
 
-from fdht_models.benchmarks.contestants import Contestant, Workload
+from fdht_models.benchmarks.contestants import Contestant, TrainingWorkload
 from fdht_models.errors import MeasurementError
 from fdht_models.workers import WorkerProcess, error_of, module_command
 
@@ -36,21 +35,16 @@ class ContestantProcess:
         ToolError: it cannot be started.
     """
 
-    def __init__(self, contestant: Contestant, workload: Workload) -> None:
+    def __init__(self, contestant: Contestant, workload: TrainingWorkload) -> None:
         self.contestant = contestant
         self._worker = WorkerProcess(COMMAND, _ENVIRONMENT, own_session=True)
         self._messages: list[dict[str, Any]] = []
-        self._send({"contestant": contestant.to_json(), "workload": asdict(workload)})
+        self._send({"contestant": asdict(contestant), "workload": asdict(workload)})
 
     def __enter__(self) -> ContestantProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         # After an error nobody waits for a step that is not wanted any more.
         self._worker.close(_END_SECONDS if kind is None else 0)
 

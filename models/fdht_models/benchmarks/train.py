@@ -18,11 +18,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, Workload
-from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
+from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
+from fdht_models.benchmarks.machine import (
+    ProcessorTime,
+    disturbance,
+    disturbance_lines,
+    machine_facts,
+)
 from fdht_models.benchmarks.processes import ContestantProcess
 from fdht_models.console import pieces, say
-from fdht_models.errors import ConfigError, ToolError
+from fdht_models.errors import ToolError, require_least
 
 #: Version of the result's layout.
 SCHEMA = 1
@@ -37,7 +42,7 @@ Seconds = list[list[float]]
 
 def bench_train(
     contestants: Sequence[Contestant] = CONTESTANTS,
-    workload: Workload | None = None,
+    workload: TrainingWorkload | None = None,
     rounds: int = ROUNDS,
     steps: int = STEPS,
 ) -> dict[str, Any]:
@@ -60,9 +65,8 @@ def bench_train(
         MeasurementError: a contestant failed or took too long.
     """
     for name, count in (("rounds", rounds), ("steps", steps)):
-        if count < 1:
-            raise ConfigError("must be at least 1", field=name, value=count)
-    workload = workload or Workload()
+        require_least(count, 1, name)
+    workload = workload or TrainingWorkload()
     before = ProcessorTime.now()
     with ExitStack() as stack:
         ready, skipped = _start(stack, contestants, workload)
@@ -94,7 +98,7 @@ def bench_train(
 
 
 def _start(
-    stack: ExitStack, contestants: Sequence[Contestant], workload: Workload
+    stack: ExitStack, contestants: Sequence[Contestant], workload: TrainingWorkload
 ) -> tuple[list[tuple[ContestantProcess, dict[str, Any]]], list[dict[str, Any]]]:
     """The processes that are ready with what they say of themselves, and who is left out."""
     started = [stack.enter_context(ContestantProcess(one, workload)) for one in contestants]
@@ -139,7 +143,7 @@ def _row(contestant: Contestant, facts: dict[str, Any], turns: Seconds) -> dict[
     rounds = [float(np.median(turn)) for turn in turns]
     median, quartiles = _spread(rounds)
     return {
-        **contestant.to_json(),
+        **asdict(contestant),
         "inputs": contestant.inputs,
         "units": contestant.units,
         **facts,
@@ -234,7 +238,5 @@ def report(result: dict[str, Any]) -> Group:
         f"{setting['rounds']} rounds of {setting['steps']} steps; {setting['step']}"
     ]
     lines += [_not_measured(one) for one in result["skipped"]]
-    if not machine["quiet"]:
-        busy = machine["other_programs_cores"]
-        lines.append(f"DISTURBED: other programs kept {busy:.2f} cores busy; measure again.")
+    lines += disturbance_lines(machine)
     return Group(times, Text(), ratios, Text(), *(Text(line) for line in lines))

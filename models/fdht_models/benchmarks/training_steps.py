@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.benchmarks.contestants import Contestant, Workload
+from fdht_models.benchmarks.contestants import Contestant, TrainingWorkload
 from fdht_models.benchmarks.machine import cores
 from fdht_models.errors import ToolError
 from fdht_models.versions import package_versions
@@ -40,7 +40,7 @@ class TrainingStep:
     versions: dict[str, str]
 
 
-def build_step(contestant: Contestant, workload: Workload) -> TrainingStep:
+def build_step(contestant: Contestant, workload: TrainingWorkload) -> TrainingStep:
     """Makes the model and its data.
 
     Raises:
@@ -53,7 +53,7 @@ def build_step(contestant: Contestant, workload: Workload) -> TrainingStep:
 
 
 def _data(
-    contestant: Contestant, workload: Workload
+    contestant: Contestant, workload: TrainingWorkload
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Clips float32[batch, frames, inputs] from 0 to 1, and labels int64[batch]."""
     generator = np.random.default_rng(_SEED)
@@ -61,7 +61,7 @@ def _data(
     return clips, generator.integers(0, workload.classes, workload.batch)
 
 
-def _tensorflow_step(contestant: Contestant, workload: Workload) -> TrainingStep:
+def _tensorflow_step(contestant: Contestant, workload: TrainingWorkload) -> TrainingStep:
     from fdht_models.kerasapi import keras, tf
 
     keras.utils.set_random_seed(_SEED)
@@ -105,7 +105,7 @@ def _keras_layer(contestant: Contestant) -> Any:
     )
 
 
-def _pytorch_step(contestant: Contestant, workload: Workload) -> TrainingStep:
+def _pytorch_step(contestant: Contestant, workload: TrainingWorkload) -> TrainingStep:
     torch, trains = _oracle("torch"), _oracle("tednet.tnn.tensor_train")
     torch.manual_seed(_SEED)
     lstm = trains.TTLSTM(

@@ -20,7 +20,7 @@ from fdht_models.artifacts import digest_file, digest_of, write_json, write_text
 from fdht_models.console import say
 from fdht_models.data import ClipSet
 from fdht_models.data.clip_sets import SPLITS
-from fdht_models.errors import ConfigError, NumericError
+from fdht_models.errors import NumericError, require_least
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.records import load_record
 from fdht_models.sections import QuantizationSettings
@@ -72,10 +72,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("test_clips", 1), ("tolerance", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"must be at least {least}", field=name, value=getattr(self, name)
-                )
+            require_least(getattr(self, name), least, name)
 
 
 def sweep_widths(

@@ -11,15 +11,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.data.logistic import logistic_predictions, logistic_predictions_in_parts
-from fdht_models.data.packages import REMEDY
-from fdht_models.errors import DataError, ShapeError
+from fdht_models.data.packages import import_package
+from fdht_models.errors import ShapeError
+from fdht_models.metrics import BaselineRow
 
 #: Rows of the table.
 LARGEST_CLASS, MEAN_PICTURE = "largest class", "mean picture"
@@ -49,27 +50,9 @@ Pictures = tuple[_Values, _Values] | str | None
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """A row of the table.
+class Baseline(BaselineRow):
+    """A row of the table, with the classes that it gives the test clips, [clips]."""
 
-    Attributes:
-        name: what is looked at.
-        classifier: by what, and at which frame.
-        accuracy: share of the test clips that are classified rightly.
-        kind: "counted" where nothing was fitted.
-        clips: training clips that it was fitted to.
-        chosen: how this classifier was chosen.
-        tried: accuracy of each that was tried, by name.
-        predictions: classes of the test clips, [clips].
-    """
-
-    name: str
-    classifier: str
-    accuracy: float
-    kind: Literal["measured", "counted"]
-    clips: int
-    chosen: str
-    tried: Mapping[str, float]
     predictions: _Labels = field(repr=False, compare=False)
 
 
@@ -262,19 +245,14 @@ def _small(clips: ClipSet, place: str) -> _Values:
 
 
 def _classifiers() -> dict[str, Callable[[], Any]]:
-    try:
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.neighbors import KNeighborsClassifier
-    except ImportError:
-        raise DataError(
-            "is not installed", field="package", value="scikit-learn", remedy=REMEDY
-        ) from None
+    ensemble = import_package("sklearn.ensemble", "scikit-learn")
+    neighbors = import_package("sklearn.neighbors", "scikit-learn")
     return {
         # Each tree sees a half of the clips, drawn anew: as good on ours, in half the time.
-        "random forest": lambda: RandomForestClassifier(
+        "random forest": lambda: ensemble.RandomForestClassifier(
             100, max_samples=0.5, random_state=0, n_jobs=2
         ),
-        "nearest neighbours": lambda: KNeighborsClassifier(5, weights="distance"),
+        "nearest neighbours": lambda: neighbors.KNeighborsClassifier(5, weights="distance"),
     }
 
 

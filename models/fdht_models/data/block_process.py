@@ -1,22 +1,19 @@
 """A process that generates blocks of clips and writes their bytes to its standard output.
 
-Run as `python -m fdht_models.data.block_process`; see `blocks.py`. The first line of its
+Run as `python -m fdht_models.data.block_process`; see `clip_blocks.py`. The first line of its
 standard input says which clips.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-
 from fdht_models.data.catalogue import get_dataset
-from fdht_models.workers import answer_pipe, write_all
+from fdht_models.workers import answer_pipe, orders, run_worker, write_all
 
 
 def main() -> None:
     """Writes the clips of each requested block [first, last), one after the other."""
     with answer_pipe() as pipe:
-        order = json.loads(sys.stdin.readline())
+        order = next(orders())
         data_set = get_dataset(order["name"])
         for first, last in order["blocks"]:
             for index in range(first, last):
@@ -25,7 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BrokenPipeError:  # the parent needs no more
-        sys.exit(1)
+    run_worker(main)

@@ -6,6 +6,7 @@ could differ in one byte have different names, so nothing here ever grows stale.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
-from fdht_models.data.blocks import Request
+from fdht_models.data.clip_blocks import GeneratedRequest
 from fdht_models.data.clip_sets import ClipSet
+from fdht_models.errors import ArtifactError
 from fdht_models.versions import package_versions
 
 _STAGE = "clips"
-_FRAMES, _LABELS = "frames.bin", "labels.npy"
+#: Files of clips that are kept: frames, uint8 [clips, steps, inputs], and labels.
+FRAMES, LABELS = "frames.bin", "labels.npy"
 
 
-def cache_inputs(request: Request) -> dict[str, Any]:
+def cache_inputs(request: GeneratedRequest) -> dict[str, Any]:
     """Returns all that the clips of a request depend on, as JSON-serialisable data.
 
     Raises:
@@ -45,13 +48,13 @@ def cache_inputs(request: Request) -> dict[str, Any]:
     }
 
 
-def cache_directory(cache: Path, request: Request) -> Path:
+def cache_directory(cache: Path, request: GeneratedRequest) -> Path:
     """Returns where the clips of a request are, or would be, kept in `cache`."""
     key = digest_of(cache_inputs(request))[:16]
     return cache / f"{request.data_set.name}-{request.split}-{request.clips}-{key}"
 
 
-def read_clips(directory: Path, request: Request) -> ClipSet | None:
+def read_clips(directory: Path, request: GeneratedRequest) -> ClipSet | None:
     """Returns the clips kept in `directory`, or None if they are missing or damaged.
 
     Every byte is compared with the manifest's digests: a network that is proven equal to the last
@@ -59,16 +62,13 @@ def read_clips(directory: Path, request: Request) -> ClipSet | None:
     """
     if not is_current(directory, _STAGE, cache_inputs(request)):
         return None
-    shape = (request.clips, request.steps, request.data_set.inputs)
-    return ClipSet(
-        frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
-        labels=np.load(directory / _LABELS, allow_pickle=False),
-        classes=request.data_set.classes,
-        frame_shape=request.data_set.frame_shape,
-    )
+    data_set = request.data_set
+    return kept_clips(directory, request.steps, data_set.classes, data_set.frame_shape)
 
 
-def write_clips(directory: Path, request: Request, blocks: Iterable[NDArray[np.uint8]]) -> None:
+def write_clips(
+    directory: Path, request: GeneratedRequest, blocks: Iterable[NDArray[np.uint8]]
+) -> None:
     """Writes the clips of a request, given in blocks, to `directory`.
 
     Raises:
@@ -76,8 +76,36 @@ def write_clips(directory: Path, request: Request, blocks: Iterable[NDArray[np.u
             is unchanged.
     """
     with new_stage(directory, _STAGE, cache_inputs(request)) as (temporary, _):
-        write_frames(temporary / _FRAMES, blocks)
-        np.save(temporary / _LABELS, request.labels())
+        keep_clips(temporary, blocks, request.labels())
+
+
+def kept_clips(
+    directory: Path, steps: int, classes: tuple[str, ...], frame_shape: tuple[int, ...]
+) -> ClipSet:
+    """What `keep_clips` wrote: frames memory-mapped.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        labels = np.load(directory / LABELS, allow_pickle=False)
+        shape = (len(labels), steps, math.prod(frame_shape))
+        frames = np.memmap(directory / FRAMES, np.uint8, mode="r", shape=shape)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            "cannot be read back",
+            field=str(directory),
+            remedy="check the disk, or choose another cache directory",
+        ) from error
+    return ClipSet(frames, labels, classes, frame_shape)
+
+
+def keep_clips(
+    directory: Path, blocks: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64]
+) -> None:
+    """Writes clips, given in blocks, and their labels into a directory that is there."""
+    write_frames(directory / FRAMES, blocks)
+    np.save(directory / LABELS, labels)
 
 
 def write_frames(path: Path, blocks: Iterable[NDArray[np.uint8]]) -> None:

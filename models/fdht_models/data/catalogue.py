@@ -6,7 +6,7 @@ from fdht_models.data.clip_sets import DataSet
 from fdht_models.data.folders.sets import FOLDER_SETS
 from fdht_models.data.motion import MOTION
 from fdht_models.data.watch import WATCH
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 
 DATASETS: dict[str, DataSet] = {data_set.name: data_set for data_set in (MOTION, WATCH)}
 
@@ -17,19 +17,12 @@ def get_dataset(name: str) -> DataSet:
     Raises:
         ConfigError: there is none of that name.
     """
-    try:
-        return DATASETS[name]
-    except KeyError:
-        if name in FOLDER_SETS:
-            raise ConfigError(
-                f"{FOLDER_SETS[name].title} is read from a folder of yours",
-                field="data",
-                value=name,
-                remedy="say in which one it lies (root), as docs/datasets.md shows",
-            ) from None
+    if name in FOLDER_SETS:
         raise ConfigError(
-            "there is no such data set",
+            f"{FOLDER_SETS[name].title} is read from a folder of yours",
             field="data",
             value=name,
-            remedy=near_matches(name, (*DATASETS, *FOLDER_SETS)),
-        ) from None
+            remedy="say in which one it lies (root), as docs/datasets.md shows",
+        )
+    require_known(name, (*DATASETS, *FOLDER_SETS), "data", "there is no such data set")
+    return DATASETS[name]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of
-from fdht_models.data.blocks import Request
 from fdht_models.data.cache import cache_inputs
+from fdht_models.data.clip_blocks import GeneratedRequest
 from fdht_models.data.clip_sets import ClipSet, DataSet
 from fdht_models.data.folders import FolderRequest, folder_digest, load_folder_clips
 from fdht_models.data.folders.folder_clips import list_classes
@@ -176,7 +176,9 @@ class GeneratedSource(ClipSource):
 
     def digest(self, split: str, cache: Path | None) -> str:
         """See `ClipSource.digest`."""
-        request = Request(self.data_set, split, self.clips[split], self.seeds[split], self.steps)
+        request = GeneratedRequest(
+            self.data_set, split, self.clips[split], self.seeds[split], self.steps
+        )
         return digest_of(cache_inputs(request))
 
     def _mean_pictures(

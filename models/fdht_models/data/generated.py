@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.console import counters
-from fdht_models.data.blocks import Request, generate_blocks
 from fdht_models.data.cache import cache_directory, read_clips, write_clips
 from fdht_models.data.catalogue import get_dataset
+from fdht_models.data.clip_blocks import GeneratedRequest, generate_blocks
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.room import check_disk, check_memory
-from fdht_models.errors import ArtifactError, ConfigError, near_matches
+from fdht_models.errors import ArtifactError, ConfigError, require_known
 
 _PROGRESS_FROM = 300
 
@@ -112,12 +112,9 @@ def render_clips(
 
 def _request(
     name: str, split: str, clips: int, seed: int, steps: int | None, workers: int | None
-) -> Request:
+) -> GeneratedRequest:
     data_set = get_dataset(name)
-    if split not in SPLITS:
-        raise ConfigError(
-            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
-        )
+    require_known(split, SPLITS, "split", "there is no such split")
     steps = data_set.steps if steps is None else steps
     for field, value, least in (
         ("clips", clips, 1),
@@ -134,10 +131,10 @@ def _request(
             )
     if data_set.check is not None:
         data_set.check(split, steps)
-    return Request(data_set, split, int(clips), int(seed), int(steps))
+    return GeneratedRequest(data_set, split, int(clips), int(seed), int(steps))
 
 
-def _load_in_memory(request: Request, workers: int | None, progress: bool) -> ClipSet:
+def _load_in_memory(request: GeneratedRequest, workers: int | None, progress: bool) -> ClipSet:
     data_set = request.data_set
     frames = np.empty((request.clips, request.steps, data_set.inputs), np.uint8)
     done = 0
@@ -147,7 +144,9 @@ def _load_in_memory(request: Request, workers: int | None, progress: bool) -> Cl
     return ClipSet(frames, request.labels(), data_set.classes, data_set.frame_shape)
 
 
-def _blocks(request: Request, workers: int | None, progress: bool) -> Iterator[NDArray[np.uint8]]:
+def _blocks(
+    request: GeneratedRequest, workers: int | None, progress: bool
+) -> Iterator[NDArray[np.uint8]]:
     blocks = generate_blocks(request, workers)
     with counters(progress and request.clips >= _PROGRESS_FROM) as counter:
         advance = counter(f"{request.data_set.name}: {request.split} clips", request.clips)

@@ -10,7 +10,6 @@ it uses no labels, so that the parts of a cross-validation may share it.
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.packages import REMEDY
-from fdht_models.errors import DataError
+from fdht_models.data.packages import import_package
 
 #: Inverse strengths (scikit-learn's C) that are tried, for samples of mean square norm 1.
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
+#: What brings scipy and threadpoolctl, too.
+_PACKAGE = "scikit-learn"
 _PARTS = 3
 _CHOOSING = 900  # samples that the strength is chosen on, the first ones
 _ITERATIONS = 60
@@ -130,7 +130,7 @@ def span_coordinates(
     size = float(np.mean(gram.diagonal())) or 1.0
     # Errors of single precision are independent: of a matrix of them, sqrt(n) times as large.
     noise = np.sqrt(len(gram)) * float(np.finfo(np.float32).eps) * gram.diagonal().max() / size
-    lapack = _import("scipy.linalg.lapack")
+    lapack = import_package("scipy.linalg.lapack", _PACKAGE)
     factor, pivots, rank, _ = lapack.dpstrf(gram / size, tol=noise, lower=1)
     rank = rank if noise else 0  # all samples are one and the same
     order = pivots - 1  # as Fortran counts
@@ -173,7 +173,7 @@ def _best_strength(values: _Doubles, labels: _Labels, groups: _Labels | None) ->
     parts = min(_PARTS, len(labels if groups is None else np.unique(groups)))
     if parts < 2:
         return STRENGTHS[len(STRENGTHS) // 2]
-    selection = _import("sklearn.model_selection")
+    selection = import_package("sklearn.model_selection", _PACKAGE)
     splitter = (
         selection.KFold(parts, shuffle=True, random_state=0)
         if groups is None
@@ -194,12 +194,12 @@ def _path(values: _Doubles, labels: _Labels, strengths: tuple[float, ...]) -> li
         usual = classes[counts.argmax()]
         nothing = np.zeros((values.shape[1], 1)), np.zeros(1)
         return [_Model(np.array([usual, usual]), *nothing)] * len(strengths)
-    model = _import("sklearn.linear_model").LogisticRegression(
+    model = import_package("sklearn.linear_model", _PACKAGE).LogisticRegression(
         max_iter=_ITERATIONS, tol=_TOLERANCE, warm_start=True
     )
     found = []
     # Products with some ten columns wait for memory, not for threads.
-    with _import("threadpoolctl").threadpool_limits(1), warnings.catch_warnings():
+    with import_package("threadpoolctl", _PACKAGE).threadpool_limits(1), warnings.catch_warnings():
         # A fit that is stopped early is a fit of a little more strength.
         warnings.simplefilter("ignore")
         for strength in strengths:
@@ -207,13 +207,3 @@ def _path(values: _Doubles, labels: _Labels, strengths: tuple[float, ...]) -> li
             model.fit(values, labels)
             found.append(_Model(classes, model.coef_.T.copy(), model.intercept_.copy()))
     return found
-
-
-def _import(module: str) -> Any:
-    try:
-        # scipy and threadpoolctl are parts of what scikit-learn needs.
-        return importlib.import_module(module)
-    except ImportError:
-        raise DataError(
-            "is not installed", field="package", value="scikit-learn", remedy=REMEDY
-        ) from None

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import digest_of, is_current, new_stage
-from fdht_models.data.cache import write_frames
+from fdht_models.data.cache import keep_clips, kept_clips
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.data.clip_sources import ClipSource, MeanPictures
 from fdht_models.data.folders.sets import OWN
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ConfigError
 
 _STAGE = "mixed-clips"
-_FRAMES, _LABELS = "frames.bin", "labels.npy"
 
 Labels = NDArray[np.int64]
 
@@ -46,9 +45,8 @@ class MixedSource(ClipSource):
         if not is_current(directory, _STAGE, key):
             clips = [part.load(split, cache, progress) for part in self.parts]
             with new_stage(directory, _STAGE, key) as (temporary, _):
-                write_frames(temporary / _FRAMES, _in_order(clips))
-                np.save(temporary / _LABELS, self._labels(clips))
-        return self._read(directory)
+                keep_clips(temporary, _in_order(clips), self._labels(clips))
+        return kept_clips(directory, self.steps, self.classes, self.frame_shape)
 
     def digest(self, split: str, cache: Path | None) -> str:
         """See `ClipSource.digest`."""
@@ -93,19 +91,6 @@ class MixedSource(ClipSource):
         ]
         order = _order([len(part) for part in clips])
         return np.array([places[part][clips[part].labels[clip]] for part, clip in order], np.int64)
-
-    def _read(self, directory: Path) -> ClipSet:
-        try:
-            labels = np.load(directory / _LABELS, allow_pickle=False)
-            shape = (len(labels), self.steps, self.inputs)
-            frames = np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape)
-        except (OSError, ValueError) as error:
-            raise ArtifactError(
-                "cannot be read back",
-                field=str(directory),
-                remedy="check the disk, or choose another cache directory",
-            ) from error
-        return ClipSet(frames, labels, self.classes, self.frame_shape)
 
 
 def mixed(parts: Sequence[ClipSource]) -> MixedSource:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import importlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,23 @@ from numpy.typing import NDArray
 from fdht_models.errors import DataError
 
 REMEDY = "pip install fdht[train]"
+
+
+def import_package(module: str, package: str | None = None) -> Any:
+    """Imports a module of a package that may not be there.
+
+    Args:
+        module: its dotted name.
+        package: what is installed, if that is called otherwise.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        named = package or module
+        raise DataError("is not installed", field="package", value=named, remedy=REMEDY) from None
 
 
 def package_file(package: str, relative: str) -> Path:

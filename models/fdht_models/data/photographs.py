@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.packages import REMEDY, digest_array, package_file
+from fdht_models.data.packages import REMEDY, digest_array, import_package, package_file
 from fdht_models.errors import DataError
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 320, 240
@@ -21,7 +20,7 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 320, 240
 
 
 @dataclass(frozen=True)
-class Picture:
+class Photograph:
     """One photograph.
 
     Attributes:
@@ -51,15 +50,15 @@ _PUBLIC_DOMAIN = "public domain"
 _CC_BY = "CC BY 2.0"
 
 
-def _skimage(file: str, split: str, author: str, licence: str, source: str) -> Picture:
-    return Picture("skimage", f"data/{file}", split, author, licence, source)
+def _skimage(file: str, split: str, author: str, licence: str, source: str) -> Photograph:
+    return Photograph("skimage", f"data/{file}", split, author, licence, source)
 
 
-def _sklearn(file: str, split: str, author: str, source: str) -> Picture:
-    return Picture("sklearn", f"datasets/images/{file}", split, author, _CC_BY, source)
+def _sklearn(file: str, split: str, author: str, source: str) -> Photograph:
+    return Photograph("sklearn", f"datasets/images/{file}", split, author, _CC_BY, source)
 
 
-PICTURES: tuple[Picture, ...] = (
+PICTURES: tuple[Photograph, ...] = (
     _skimage("astronaut.png", "train", "NASA", _PUBLIC_DOMAIN, "https://flic.kr/p/r9qvLn"),
     _skimage(
         "brick.png", "train", "CC0Textures", _CC0, "https://cc0textures.com/view.php?tex=Bricks25"
@@ -131,14 +130,14 @@ PICTURES: tuple[Picture, ...] = (
 
 
 @functools.cache
-def load_picture(picture: Picture) -> NDArray[np.uint8]:
+def load_picture(picture: Photograph) -> NDArray[np.uint8]:
     """Returns a picture, resized: read-only uint8 [240, 320, 3].
 
     Raises:
         DataError: its package or Pillow is not installed, or the file cannot be decoded.
     """
     path = package_file(picture.package, picture.file)
-    image_module = pillow()
+    image_module = import_package("PIL.Image", "pillow")
     try:
         with image_module.open(path) as image:
             resized = image.convert("RGB").resize(
@@ -151,7 +150,7 @@ def load_picture(picture: Picture) -> NDArray[np.uint8]:
     return array
 
 
-def pictures_of(split: str) -> tuple[Picture, ...]:
+def pictures_of(split: str) -> tuple[Photograph, ...]:
     """Returns the photographs of a split."""
     return tuple(picture for picture in PICTURES if picture.split == split)
 
@@ -166,18 +165,3 @@ def picture_digests(split: str) -> dict[str, str]:
         f"picture:{picture.name}": digest_array(load_picture(picture))
         for picture in pictures_of(split)
     }
-
-
-def pillow() -> ModuleType:
-    """Returns Pillow's `Image` module.
-
-    Raises:
-        DataError: Pillow is not installed.
-    """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise DataError(
-            "is not installed", field="package", value="pillow", remedy=REMEDY
-        ) from None
-    return Image

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.files import existing_parent
 
 _REMEDY = "choose fewer clips"
 
@@ -33,9 +34,7 @@ def check_disk(field: str, clips: int, steps: int, inputs: int, place: Path) -> 
     Raises:
         ArtifactError: they need more than is free.
     """
-    place = place.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = existing_parent(place)
     free = shutil.disk_usage(place).free
     _check(field, clips, steps, inputs, free, f"on the disk of {place}", ArtifactError)
 

@@ -7,6 +7,7 @@ train = source.load("train", Path("build/data"))
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,13 @@ from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.clip_sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest
 from fdht_models.data.folders.own.own_settings import KINDS, refuse_of_other_kinds
+from fdht_models.data.folders.request import FolderOptions
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.mixed import mixed
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 
 #: Settings of a set in a user's folder, which generated sets do not have.
-FOLDER_KEYS = (
-    "root",
-    "protocol",
-    "stride",
-    "feature",
-    "dead_zone",
-    "fold_rule",
-    "folds",
-    "fold",
-    "height",
-    "width",
-    "frame_ms",
-    "bands",
-    "stack",
-    "kind",
-    "pattern",
-    "classes",
-    "test_groups",
-    "inputs",
-    "full_scale",
-    "level",
-    "floor",
-    "trim",
-)
+FOLDER_KEYS = ("root", *(entry.name for entry in fields(FolderOptions)))
 
 
 def source_of(settings: Mapping[str, Any]) -> ClipSource:
@@ -62,12 +41,8 @@ def _single(settings: Mapping[str, Any]) -> ClipSource:
     if name in FOLDER_SETS:
         return _folder(name, settings)
     if name not in DATASETS:
-        raise ConfigError(
-            "there is no such data set",
-            field="data.set",
-            value=name,
-            remedy=near_matches(name, (*DATASETS, *FOLDER_SETS)),
-        )
+        known = (*DATASETS, *FOLDER_SETS)
+        require_known(name, known, "data.set", "there is no such data set")
     for key in FOLDER_KEYS:
         if settings.get(key) is not None:
             raise ConfigError(
@@ -114,9 +89,7 @@ def _folder(name: str, settings: Mapping[str, Any]) -> FolderSource:
             refuse_of_other_kinds(given.get("kind") or KINDS[0], set_)
         request = FolderRequest(name, root, **given).complete()
     except ConfigError as error:
-        raise ConfigError(
-            error.problem, field=f"data.{error.field}", value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(field=f"data.{error.field}") from None
     return FolderSource(
         name,
         request.preprocessing(),

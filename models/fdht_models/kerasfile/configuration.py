@@ -10,7 +10,7 @@ from typing import Any
 from fdht_models.errors import ConfigError
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS
 from fdht_models.kerasfile.layers import MODELS, Layer, class_of, damaged, layer_of, snake_case
-from fdht_models.kerasfile.references import Node, Reference, node_of, references
+from fdht_models.kerasfile.references import InboundNode, Reference, node_of, references
 
 #: The class of a model's inputs.
 INPUT = "InputLayer"
@@ -32,7 +32,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """A layer at work.
 
     Attributes:
@@ -55,7 +55,7 @@ class Graph:
         outputs: of the model.
     """
 
-    calls: tuple[Call, ...]
+    calls: tuple[LayerCall, ...]
     outputs: tuple[Tensor, ...]
 
     def layers(self) -> dict[str, Layer]:
@@ -124,12 +124,14 @@ def graph_of(config: Mapping[str, Any], major: int | None) -> Graph:
         ArtifactError: no Keras writes such a configuration.
         ConfigError: the model is of a class of its own.
     """
-    calls: list[Call] = []
+    calls: list[LayerCall] = []
     outputs = _open_model(_Model(config, "", "", major or 2), None, calls)
     return Graph(tuple(calls), tuple(outputs))
 
 
-def _open_model(model: _Model, inputs: Sequence[Tensor] | None, calls: list[Call]) -> list[Tensor]:
+def _open_model(
+    model: _Model, inputs: Sequence[Tensor] | None, calls: list[LayerCall]
+) -> list[Tensor]:
     """Adds a model's calls to `calls`, and returns its outputs.
 
     Args:
@@ -144,7 +146,7 @@ def _open_model(model: _Model, inputs: Sequence[Tensor] | None, calls: list[Call
     return _open_functional(model, inputs, calls)
 
 
-def _called(call: Call, calls: list[Call]) -> int:
+def _called(call: LayerCall, calls: list[LayerCall]) -> int:
     if len(calls) >= _MOST_CALLS:
         raise damaged(call.layer.name, f"there are more than {_MOST_CALLS:,} calls of layers")
     calls.append(call)
@@ -152,7 +154,7 @@ def _called(call: Call, calls: list[Call]) -> int:
 
 
 def _open_sequence(
-    model: _Model, inputs: Sequence[Tensor] | None, calls: list[Call]
+    model: _Model, inputs: Sequence[Tensor] | None, calls: list[LayerCall]
 ) -> list[Tensor]:
     config, tensors = model.config, list(inputs or ())
     for entry, layer in model.entries():
@@ -160,16 +162,16 @@ def _open_sequence(
             shape = layer.config.get("batch_input_shape", config.get("build_input_shape"))
             unlisted = Layer(f"{model.name}/input".lstrip("/"), INPUT, {"batch_shape": shape}, None)
             first = layer if layer.kind == INPUT else unlisted
-            tensors = [Tensor(_called(Call(first), calls))]
+            tensors = [Tensor(_called(LayerCall(first), calls))]
         if layer.kind in MODELS:
             tensors = _open_model(model.inside(entry, layer), tensors, calls)
         elif layer.kind != INPUT:
-            tensors = [Tensor(_called(Call(layer, tuple(tensors)), calls))]
+            tensors = [Tensor(_called(LayerCall(layer, tuple(tensors)), calls))]
     return tensors
 
 
 def _open_functional(
-    model: _Model, inputs: Sequence[Tensor] | None, calls: list[Call]
+    model: _Model, inputs: Sequence[Tensor] | None, calls: list[LayerCall]
 ) -> list[Tensor]:
     config = model.config
     given = [one.layer for one in references(config.get("input_layers"))]
@@ -177,11 +179,11 @@ def _open_functional(
         raise damaged(model.field, f"it has {len(given)} inputs and is called on {len(inputs)}")
     outer = dict(zip(given, inputs or (), strict=False))
     made = _Made({}, {})
-    waiting: list[tuple[Mapping[str, Any], Layer, int, Node]] = []
+    waiting: list[tuple[Mapping[str, Any], Layer, int, InboundNode]] = []
     for entry, layer in model.entries():
         own = layer.name.removeprefix(f"{model.name}/") if model.name else layer.name
         if layer.kind == INPUT:
-            made.outputs[own] = [[outer[own]] if own in outer else _called(Call(layer), calls)]
+            made.outputs[own] = [[outer[own]] if own in outer else _called(LayerCall(layer), calls)]
             continue
         nodes = entry.get("inbound_nodes")
         if not isinstance(nodes, list):
@@ -203,7 +205,7 @@ def _open_functional(
             made.outputs[own][number] = (
                 _open_model(model.inside(entry, layer), tensors, calls)
                 if layer.kind in MODELS
-                else _called(Call(layer, tensors, node.arguments), calls)
+                else _called(LayerCall(layer, tensors, node.arguments), calls)
             )
         if len(later) == len(waiting):
             raise damaged(model.field, "layers are called on what no layer makes")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.errors import ShapeError
-from fdht_models.kerasfile.configuration import Call
+from fdht_models.kerasfile.configuration import LayerCall
 from fdht_models.kerasfile.layer_weights import weights_of
 from fdht_models.kerasfile.layers import BATCH_NORMALIZATION, IDLE, KERAS, Layer
 from fdht_models.kerasfile.saved_files import SavedModel
@@ -23,7 +23,7 @@ _EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
-class Step:
+class FrameMap:
     """y = function(scale * x + offset), or function(x @ matrix + offset), on the last axis.
 
     Attributes:
@@ -55,7 +55,7 @@ class Stop:
     reason: str
 
 
-def step_of(model: SavedModel, call: Call, before: Shape) -> Step | Stop:
+def step_of(model: SavedModel, call: LayerCall, before: Shape) -> FrameMap | Stop:
     """What a call does.
 
     Args:
@@ -75,10 +75,10 @@ def step_of(model: SavedModel, call: Call, before: Shape) -> Step | Stop:
     return _step(model, call.layer, before)
 
 
-def _step(model: SavedModel, layer: Layer, before: Shape) -> Step | Stop:
+def _step(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
     kind, config = layer.kind, layer.config
     if kind in IDLE:
-        return Step()
+        return FrameMap()
     if kind in ("Reshape", "Flatten"):
         return _reshape(layer, before)
     if kind == "Dense":
@@ -91,10 +91,10 @@ def _step(model: SavedModel, layer: Layer, before: Shape) -> Step | Stop:
         return _rescaling(config)
     if kind == "Activation":
         name = function_name(config.get("activation"))
-        return Step(function=None if name == "linear" else name)
+        return FrameMap(function=None if name == "linear" else name)
     if kind == "Softmax":
         on_last = _on_last_axis(config.get("axis", -1), before)
-        return Step(function="softmax") if on_last else Stop("it works on another axis")
+        return FrameMap(function="softmax") if on_last else Stop("it works on another axis")
     if kind == "TimeDistributed" and layer.wrapped is not None:
         return _each_frame(model, layer.wrapped, before)
     return Stop("the experiment's network has no such layer")
@@ -108,29 +108,29 @@ def function_name(value: Any) -> str:
     return value if isinstance(value, str) and value else "another function"
 
 
-def _reshape(layer: Layer, before: Shape) -> Step | Stop:
+def _reshape(layer: Layer, before: Shape) -> FrameMap | Stop:
     if keeps_frames(layer, before):
-        return Step()
+        return FrameMap()
     if layer.kind == "Flatten" and before is not None and len(before) == 1:
-        return Step()
+        return FrameMap()
     if layer.kind == "Reshape" and before is not None and len(before) == 1:
         target = layer.config.get("target_shape")
         if target in ([-1], [before[0]]) and before[0] is not None:
-            return Step()
+            return FrameMap()
     return Stop("it changes what a frame is, or the shape before it is not in the file")
 
 
-def _each_frame(model: SavedModel, inner: Layer, before: Shape) -> Step | Stop:
+def _each_frame(model: SavedModel, inner: Layer, before: Shape) -> FrameMap | Stop:
     if inner.kind == "Flatten":
         if inner.config.get("data_format", "channels_last") != "channels_last":
             return Stop("it moves the channels to the end")
-        return Step()
+        return FrameMap()
     if before is not None and len(before) < 2:
         return Stop("there are no frames before it")
     return _step(model, inner, None if before is None else before[1:])
 
 
-def _dense(model: SavedModel, layer: Layer) -> Step | Stop:
+def _dense(model: SavedModel, layer: Layer) -> FrameMap | Stop:
     config = layer.config
     if config.get("quantization_mode") or _quantised(config.get("dtype")):
         return Stop("it is quantised")
@@ -150,10 +150,10 @@ def _dense(model: SavedModel, layer: Layer) -> Step | Stop:
             value=[list(one.shape) for one in arrays.values()],
         )
     name = function_name(config.get("activation", "linear"))
-    return Step(matrix=kernel, offset=bias, function=None if name == "linear" else name)
+    return FrameMap(matrix=kernel, offset=bias, function=None if name == "linear" else name)
 
 
-def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> Step | Stop:
+def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
     config = layer.config
     if not _on_last_axis(config.get("axis", -1), before):
         return Stop("it works on another axis than a frame's last, or the file does not say")
@@ -171,10 +171,10 @@ def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> Step
     if "gamma" in vectors:
         scale = scale * vectors["gamma"]
     offset = -vectors["moving_mean"] * scale
-    return Step(scale=scale, offset=offset + vectors["beta"] if "beta" in vectors else offset)
+    return FrameMap(scale=scale, offset=offset + vectors["beta"] if "beta" in vectors else offset)
 
 
-def _normalization(model: SavedModel, layer: Layer, before: Shape) -> Step | Stop:
+def _normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
     config = layer.config
     axis, given = config.get("axis", -1), (config.get("mean"), config.get("variance"))
     whole = axis is None or axis == []
@@ -189,8 +189,8 @@ def _normalization(model: SavedModel, layer: Layer, before: Shape) -> Step | Sto
         mean, variance = (arrays[name].astype(np.float64).reshape(-1) for name in arrays)
     deviation = np.maximum(np.sqrt(variance), _EPSILON)
     if config.get("invert"):
-        return Step(scale=deviation, offset=mean)
-    return Step(scale=1 / deviation, offset=-mean / deviation)
+        return FrameMap(scale=deviation, offset=mean)
+    return FrameMap(scale=1 / deviation, offset=-mean / deviation)
 
 
 def weights_of_normalization(model: SavedModel, layer: Layer) -> dict[str, npt.NDArray[Any]]:
@@ -205,11 +205,11 @@ def weights_of_normalization(model: SavedModel, layer: Layer) -> dict[str, npt.N
     return arrays if len(arrays) == 2 else weights_of(model, layer, ["mean", "variance"])
 
 
-def _rescaling(config: Mapping[str, Any]) -> Step | Stop:
+def _rescaling(config: Mapping[str, Any]) -> FrameMap | Stop:
     scale, offset = _vector(config.get("scale", 1.0)), _vector(config.get("offset", 0.0))
     if scale is None or offset is None:
         return Stop("its scale and offset are not in the file as numbers")
-    return Step(scale=scale, offset=offset if offset.any() else None)
+    return FrameMap(scale=scale, offset=offset if offset.any() else None)
 
 
 def _vector(value: Any) -> Real | None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fdht_models.errors import ConfigError, NumericError, ShapeError, near_matches
 from fdht_models.kerasfile import surroundings
 from fdht_models.kerasfile.bare import read_bare
-from fdht_models.kerasfile.configuration import Call, Graph, graph_of
+from fdht_models.kerasfile.configuration import Graph, LayerCall, graph_of
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS
 from fdht_models.kerasfile.layer_weights import Arrays, check_once, weights_of
 from fdht_models.kerasfile.layers import Layer
@@ -179,7 +179,7 @@ def _cell_weights(model: SavedModel, graph: Graph, layer: Layer) -> Arrays:
     return arrays
 
 
-def _further_inputs(call: Call) -> str | None:
+def _further_inputs(call: LayerCall) -> str | None:
     """What a recurrent layer is given besides frames, so that it does not begin at zero."""
     if len(call.inputs) == 1 and not call.arguments:
         return None

@@ -32,7 +32,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Node:
+class InboundNode:
     """One call of a layer in a configuration.
 
     Attributes:
@@ -44,7 +44,7 @@ class Node:
     arguments: tuple[str, ...]
 
 
-def node_of(value: Any, field: str) -> Node:
+def node_of(value: Any, field: str) -> InboundNode:
     """Reads an entry of `inbound_nodes`.
 
     Raises:
@@ -71,7 +71,7 @@ def node_of(value: Any, field: str) -> Node:
                 continue
             arguments.add(name)
             found.extend(references(one))
-    return Node(tuple(found), tuple(sorted(arguments)))
+    return InboundNode(tuple(found), tuple(sorted(arguments)))
 
 
 def references(value: Any) -> Iterator[Reference]:
@@ -92,7 +92,7 @@ def references(value: Any) -> Iterator[Reference]:
             waiting.extend((item, depth + 1) for item in reversed(one))
 
 
-def _of_keras_3(value: dict[str, Any], field: str) -> Node:
+def _of_keras_3(value: dict[str, Any], field: str) -> InboundNode:
     further = value.get("kwargs", {})
     if not isinstance(further, dict):
         raise damaged(field, "the arguments of a call are no object")
@@ -106,7 +106,7 @@ def _of_keras_3(value: dict[str, Any], field: str) -> Node:
         if name not in ("inputs", "sequences", "sequence") or not inner or found:
             arguments.append(name)
         found.extend(inner)
-    return Node(tuple(found), tuple(sorted(arguments)))
+    return InboundNode(tuple(found), tuple(sorted(arguments)))
 
 
 def _history(value: dict[str, Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
 import zlib
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS, Group, open_hdf5
 from fdht_models.tensor.decompose.api import MOST_VALUES
@@ -119,13 +119,7 @@ def _member(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes
 
 
 def _parsed(text: str, field: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "is nested too deeply" if isinstance(error, RecursionError) else f"{error}"
-        raise ArtifactError(
-            f"is no JSON that can be read ({reason})", field=field, remedy=_REMEDY
-        ) from error
+    found = parse_json(text, field, error=ArtifactError, remedy=_REMEDY, strict=False)
     if not isinstance(found, dict):
         raise ArtifactError("must be an object", field=field, remedy=_REMEDY)
     return found

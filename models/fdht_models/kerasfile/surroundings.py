@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fdht_models.errors import ConfigError
 from fdht_models.kerasfile.configuration import INPUT, Graph, Tensor
-from fdht_models.kerasfile.frame_maps import Real, Step, Stop, step_of
+from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, step_of
 from fdht_models.kerasfile.hdf5 import AS_ARRAYS
 from fdht_models.kerasfile.layers import Layer
 from fdht_models.kerasfile.saved_files import SavedModel
@@ -171,7 +171,7 @@ def refuse_code(layers: Sequence[Layer]) -> None:
             )
 
 
-def _fold_back(walk: _Back, layer: Layer, step: Step) -> str | None:
+def _fold_back(walk: _Back, layer: Layer, step: FrameMap) -> str | None:
     """Folds what a layer does before the kernel; a reason if that cannot be."""
     if step.function is not None:
         return f"its function is {step.function}"
@@ -201,7 +201,7 @@ def _fold_back(walk: _Back, layer: Layer, step: Step) -> str | None:
     return None
 
 
-def _fold_on(path: Way, layer: Layer, step: Step | Stop) -> Way:
+def _fold_on(path: Way, layer: Layer, step: FrameMap | Stop) -> Way:
     """A way with one layer more."""
     if isinstance(step, Stop):
         return _ended(path, layer, step.reason)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.recurrent import Recurrence, TensorRNN
@@ -19,11 +18,6 @@ class TensorGRU(TensorRNN):
     """
 
     cell = "gru"
-    state_names = ("hidden",)
-    functions: ClassVar[Mapping[str, str]] = {
-        "gate": "preactivation",
-        "candidate": "preactivation",
-    }
 
     def step(
         self,

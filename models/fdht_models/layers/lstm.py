@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +21,6 @@ class TensorLSTM(TensorRNN):
     """
 
     cell = "lstm"
-    state_names = ("hidden", "cell")
-    functions: ClassVar[Mapping[str, str]] = {
-        "gate": "preactivation",
-        "candidate": "preactivation",
-        "output": "cell",
-    }
 
     def step(
         self,

@@ -7,13 +7,12 @@ sum of quantised products is exact, so that its integers are those of the hardwa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.contract import merge_cores
 from fdht_models.layers.gates import truth_table
-from fdht_models.layers.gru import TensorGRU
-from fdht_models.layers.lstm import FDHTLSTM, TensorLSTM
+from fdht_models.layers.kinds import FLOAT_LAYERS, LAYER_OF
 from fdht_models.layers.quantizers import QuantizerSet, required_names, round_to
 from fdht_models.layers.recurrent import Recurrence, TensorRNN
 from fdht_models.tensor.arrays import QuantizedArray
@@ -28,9 +27,9 @@ class QuantizedRNN(TensorRNN):
         quantizers: QKeras quantizers (`quantized_bits` with alpha=1), FixedPoint formats or their
             configs by the names of `required_names`: "input"; the stored cores; "bias";
             "input.<core>" and "hidden.<core>" for what the stage of that core emits on either
-            path; "preactivation"; "gate" (unsigned) and "candidate" for the gates, "output" for
-            the squashed cell state of an LSTM; "cell"; "recurrent" for what a GRU's reset gate
-            multiplies; "hidden".
+            path; and those of the kind's formats and truth tables: "preactivation"; "gate"
+            (unsigned) and "candidate"; "hidden"; for an LSTM "cell", and "output" for its squashed
+            cell state; for others "recurrent", what a gate behind W_h h multiplies.
         **kwargs: as for the float layer.
 
     Raises:
@@ -42,11 +41,11 @@ class QuantizedRNN(TensorRNN):
         self.quantizers = QuantizerSet.build(quantizers, required_names(self.shape))
         self.tables: dict[str, QuantizedArray] = {
             name: truth_table(
-                self.gate if name == "gate" else self.squash,
-                self.quantizer_format(argument),
+                self.function(name),
+                self.quantizer_format(table.argument),
                 self.quantizer_format(name),
             )
-            for name, argument in self.functions.items()
+            for name, table in self.kind.tables.items()
         }
 
     def quantizer_format(self, name: str) -> FixedPoint:
@@ -77,7 +76,7 @@ class QuantizedRNN(TensorRNN):
         """A gate function: rounded in training, looked up for inference."""
         if training:
             return self.quantizers[name](super().apply(name, values, recurrence, training))
-        argument = self.quantizer_format(self.functions[name])
+        argument = self.quantizer_format(self.kind.tables[name].argument)
         codes = tf.cast(values / argument.scale, tf.int32)
         raw = tf.bitwise.bitwise_and(codes, (1 << argument.width) - 1)
         return tf.gather(recurrence.tables[name], raw)
@@ -109,20 +108,24 @@ class QuantizedRNN(TensorRNN):
         return round_to(tf.cast(values, tf.float64), self.quantizer_format(name))
 
 
-@keras.utils.register_keras_serializable("fdht")
-class QTensorLSTM(QuantizedRNN, TensorLSTM):
-    """TensorLSTM, quantised; see `QuantizedRNN`."""
+def _twin(layer: type[TensorRNN]) -> type[QuantizedRNN]:
+    """The quantised twin of a float layer, under its name with a Q before it."""
+    text = f"{layer.__name__}, quantised; see `QuantizedRNN`."
+    own = {"__module__": __name__, "__doc__": text}
+    made = type(f"Q{layer.__name__}", (QuantizedRNN, layer), own)
+    return cast("type[QuantizedRNN]", keras.utils.register_keras_serializable("fdht")(made))
 
 
-@keras.utils.register_keras_serializable("fdht")
-class QTensorGRU(QuantizedRNN, TensorGRU):
-    """TensorGRU, quantised; see `QuantizedRNN`."""
-
-
-@keras.utils.register_keras_serializable("fdht")
-class QFDHTLSTM(QuantizedRNN, FDHTLSTM):
-    """FDHTLSTM, quantised; see `QuantizedRNN`."""
-
-
+_TWINS = {layer: _twin(layer) for layer in FLOAT_LAYERS}
 #: The layers that hardware computes. A class made from one of them may compute anything.
-OWN_LAYERS = (QTensorLSTM, QTensorGRU, QFDHTLSTM)
+OWN_LAYERS = tuple(_TWINS.values())
+#: The quantised layer of each kind in any tensor format.
+QUANTIZED_OF = {cell: _TWINS[layer] for cell, layer in LAYER_OF.items()}
+_BY_NAME = {layer.__name__: layer for layer in OWN_LAYERS}
+
+
+def __getattr__(name: str) -> Any:
+    """`OWN_LAYERS` by the names of the classes, such as `QTensorLSTM`."""
+    if name not in _BY_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _BY_NAME[name]

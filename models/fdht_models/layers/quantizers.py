@@ -10,6 +10,7 @@ import numpy as np
 
 from fdht_models.errors import NumericError
 from fdht_models.kerasapi import qkeras, tf
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.recurrent import RecurrentShape
 
@@ -205,15 +206,12 @@ def required_names(shape: RecurrentShape) -> tuple[str, ...]:
     summands meet the x part and only H the h part, so that the latter must be much larger; one
     scale for both costs five times the error.
     """
-    cell = ("output", "cell") if shape.cell == "lstm" else ("recurrent",)
+    kind = KINDS[shape.cell]
     return (
         "input",
         *shape.stored_names,
         "bias",
         *stage_names(shape),
-        "preactivation",
-        "gate",
-        "candidate",
-        *cell,
-        "hidden",
+        *kind.tables,
+        *kind.formats,
     )

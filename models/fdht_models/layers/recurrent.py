@@ -24,6 +24,8 @@ from fdht_models.layers.contract import (
     run_plan,
 )
 from fdht_models.layers.gates import SIGMOIDS, TANHS, gate_function
+from fdht_models.tensor.cells.kinds import KINDS
+from fdht_models.tensor.cells.operations import CellKind
 from fdht_models.tensor.formats import Format, format_from
 from fdht_models.tensor.recurrent import DENSE_HIDDEN, RecurrentShape
 
@@ -50,7 +52,7 @@ class Recurrence:
 
 
 class TensorRNN(keras.layers.Layer):
-    """A recurrent layer whose matrix is a tensor network; the base of LSTM and GRU.
+    """A recurrent layer whose matrix is a tensor network; the base of all kinds of cells.
 
     Input [batch, time, ...] with prod(...) = prod(input_modes); output [batch, H], or
     [batch, time, H] with `return_sequences`.
@@ -73,13 +75,8 @@ class TensorRNN(keras.layers.Layer):
         ConfigError: a format, objective or activation does not exist.
     """
 
-    #: A key of `fdht_models.tensor.recurrent.GATES`.
+    #: A key of `fdht_models.tensor.cells.kinds.KINDS`.
     cell: ClassVar[str]
-    #: Names of the states, h first.
-    state_names: ClassVar[tuple[str, ...]]
-    #: Which quantizer's format each gate function's argument and result have, by the function's
-    #: name: "gate", "candidate", "output".
-    functions: ClassVar[Mapping[str, str]]
 
     def __init__(
         self,
@@ -115,6 +112,20 @@ class TensorRNN(keras.layers.Layer):
         self.return_state = return_state
         self.stateful = stateful
         self.observer: Observer | None = None
+
+    @property
+    def kind(self) -> CellKind:
+        """States, formats and truth tables of the cell."""
+        return KINDS[self.cell]
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the states, h first."""
+        return tuple(self.kind.states)
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The function that a truth table of the kind holds."""
+        return self.gate if self.kind.tables[name].function == "gate" else self.squash
 
     def build(self, input_shape: Any) -> None:
         """Makes the cores of the network, a dense W_h `H` if it is not part of it, and the bias."""
@@ -215,8 +226,8 @@ class TensorRNN(keras.layers.Layer):
     def apply(
         self, name: str, values: tf.Tensor, recurrence: Recurrence, training: bool
     ) -> tf.Tensor:
-        """The function "gate", "candidate" or "output" of values."""
-        return self.gate(values) if name == "gate" else self.squash(values)
+        """The function of a truth table, such as "gate" or "candidate", of values."""
+        return self.function(name)(values)
 
     def project(self, frames: tf.Tensor, cores: Mapping[str, tf.Tensor], training: bool) -> Any:
         """W_x x of frames [batch, inputs] -> [batch, gates x H]."""

@@ -20,27 +20,24 @@ here needs TensorFlow.
 """
 
 from fdht_models.media.description import MediaInfo, describe_media
-from fdht_models.media.picture_folders import Pictures, is_picture, list_pictures
+from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import PixelConverter, shown_size
-from fdht_models.media.sound import Sound, open_sound, read_sound
+from fdht_models.media.sound import open_sound, read_sound
 from fdht_models.media.sparse import decode_frames
 from fdht_models.media.stills import read_picture
-from fdht_models.media.table import Clock, clock_of
+from fdht_models.media.table import FrameClock, clock_of
 from fdht_models.media.video import Damage, VideoFile, VideoInfo
 
 __all__ = [
-    "Clock",
     "Damage",
+    "FrameClock",
     "MediaInfo",
-    "Pictures",
     "PixelConverter",
-    "Sound",
     "VideoFile",
     "VideoInfo",
     "clock_of",
     "decode_frames",
     "describe_media",
-    "is_picture",
     "list_pictures",
     "open_sound",
     "read_picture",

@@ -18,7 +18,7 @@ from fdht_models.media.packets import PacketReader
 from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import shown_size
 from fdht_models.media.structure import Ending
-from fdht_models.media.table import Clock
+from fdht_models.media.table import FrameClock
 from fdht_models.media.video import VideoFile
 
 
@@ -122,7 +122,7 @@ def _of_video(video: VideoFile) -> MediaInfo:
     )
 
 
-def _rate(clock: Clock) -> float | None:
+def _rate(clock: FrameClock) -> float | None:
     """Frames a second on average: of time stamps where there are any."""
     if clock.times and clock.count > 1 and clock.times[-1]:
         return float((clock.count - 1) / clock.times[-1])

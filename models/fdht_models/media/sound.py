@@ -25,7 +25,7 @@ _AUDIBLE = 1e-3
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundStream:
     """One channel of a recording, as far as it could be decoded.
 
     Attributes:
@@ -45,7 +45,7 @@ class Sound:
     damage: str
 
 
-def read_sound(path: Path, rate: int) -> Sound:
+def read_sound(path: Path, rate: int) -> SoundStream:
     """Decodes the best sound stream of a file, mixed to one channel.
 
     Of a recording that is damaged half way, what comes before the damage is returned. That bytes
@@ -65,7 +65,7 @@ def read_sound(path: Path, rate: int) -> Sound:
     if not parts:
         raise empty(path, "sound", reader.damage)
     damage = "" if reader.cut else reader.damage
-    return Sound(np.concatenate(parts), reader.rate, declared, reader.decoded, damage)
+    return SoundStream(np.concatenate(parts), reader.rate, declared, reader.decoded, damage)
 
 
 def channels_cancel(path: Path, first: float = 0.0, last: float | None = None) -> bool:
@@ -148,7 +148,7 @@ class SoundReader:
             self.rate = frame.sample_rate
 
     def declared(self) -> int | None:
-        """Samples that the file's header states; see `Sound`."""
+        """Samples that the file's header states; see `SoundStream`."""
         known = attempt(lambda: _declared(self._stream))
         return None if isinstance(known, Failure) else known
 

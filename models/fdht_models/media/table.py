@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from fdht_models.media.coding import Inspector, Picture, Unproven, inspector_for
+from fdht_models.media.coding import CodedPicture, Inspector, Unproven, inspector_for
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PacketTable:
     hidden: tuple[bool, ...]
     time_base: Fraction | None
     rate: Fraction | None
-    pictures: tuple[Picture, ...] | None = None
+    pictures: tuple[CodedPicture, ...] | None = None
     packets: tuple[Any, ...] = ()
 
     def row(self, place: int) -> tuple[int | None, int]:
@@ -66,18 +66,18 @@ class PacketTable:
         return self.time_base is not None and None not in times and len(set(times)) == len(times)
 
     @functools.cached_property
-    def clock(self) -> Clock:
+    def clock(self) -> FrameClock:
         """When pictures are shown, as far as packets tell."""
         shown = self.shown
         if not shown or not self.timed:
-            return Clock(None, self.rate, len(shown))
+            return FrameClock(None, self.rate, len(shown))
         assert self.time_base is not None
         times = [(self.times[place] or 0) * self.time_base for place in shown]
         return clock_of(times, self.durations[shown[-1]] * self.time_base, self.rate)
 
 
 @dataclass(frozen=True)
-class Clock:
+class FrameClock:
     """When the frames of a video are shown, in seconds from the first one.
 
     Attributes:
@@ -127,7 +127,7 @@ class Clock:
         return range(min(self.count, max(0, int(start))), min(self.count, max(0, int(stop))))
 
 
-def clock_of(times: list[Fraction], length: Fraction, rate: Fraction | None) -> Clock:
+def clock_of(times: list[Fraction], length: Fraction, rate: Fraction | None) -> FrameClock:
     """A clock of ascending time stamps.
 
     Args:
@@ -140,7 +140,7 @@ def clock_of(times: list[Fraction], length: Fraction, rate: Fraction | None) -> 
         length = times[-1] - times[-2]
     elif not length and rate:
         length = 1 / rate
-    return Clock(tuple(time - start for time in times), rate, len(times), length)
+    return FrameClock(tuple(time - start for time in times), rate, len(times), length)
 
 
 def read_table(packets: Iterable[Any], keep: bool, stream: Any) -> PacketTable:
@@ -183,7 +183,7 @@ class _Looking:
     """Looks at coded pictures until something is not known."""
 
     def __init__(self, stream: Any) -> None:
-        self._found: list[Picture] = []
+        self._found: list[CodedPicture] = []
         self._inspector: Inspector | None = None
         codec = stream.codec_context
         # An index beyond the data is as much a header that is damaged as one that says so.
@@ -200,7 +200,7 @@ class _Looking:
             self._inspector = None
 
     @property
-    def pictures(self) -> tuple[Picture, ...] | None:
+    def pictures(self) -> tuple[CodedPicture, ...] | None:
         """What was found, of all packets; None if not all are known."""
         return None if self._inspector is None else tuple(self._found)
 

@@ -21,7 +21,7 @@ from fdht_models.preprocessing.protocols import (
     PROTOCOLS,
     WINDOWS,
 )
-from fdht_models.settings import number, text, whole
+from fdht_models.settings import number, option, text, whole
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Sampling:
 
     protocol: str = field(metadata={"check": text(*PROTOCOLS)})
     steps: int = field(metadata={"check": whole(1, 10_000)})
-    stride: int = field(default=1, metadata={"check": whole(1, 10_000)})
-    seed: int = field(default=0, metadata={"check": whole(0, 2**31 - 1)})
-    time_step: float | None = field(default=None, metadata={"check": number(0, 1e6)})
+    stride: int = option(whole(1, 10_000), 1)
+    seed: int = option(whole(0, 2**31 - 1), 0)
+    time_step: float | None = option(number(0, 1e6))
 
     @property
     def suits_streams(self) -> bool:
@@ -76,7 +76,7 @@ class Picture:
     height: int = field(metadata={"check": whole(1, 4096)})
     width: int = field(metadata={"check": whole(1, 4096)})
     feature: str = "pixels"
-    dead_zone: int = field(default=0, metadata={"check": whole(0, 254)})
+    dead_zone: int = option(whole(0, 254), 0)
     colours: Literal["rgb"] = "rgb"
     resizing: Literal["stretch"] = "stretch"
 
@@ -109,7 +109,7 @@ class Sound:
     stack: int = field(metadata={"check": whole(1, 1000)})
     placement: Literal["energy", "centre", "start"] = "energy"
     level: float | None = None
-    floor: float = field(default=-90.0, metadata={"check": number(-200, -6)})
+    floor: float = option(number(-200, -6), -90.0)
     trim: float | None = None
 
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from fdht_models.errors import DataError
 from fdht_models.media import (
-    Clock,
     Damage,
+    FrameClock,
     PixelConverter,
     VideoFile,
     clock_of,
@@ -34,7 +34,7 @@ from fdht_models.media import (
 )
 
 #: Chooses frames by their numbers, ascending.
-Choice = Callable[[Clock], list[int]]
+Choice = Callable[[FrameClock], list[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Frames:
 
     pictures: list[NDArray[np.uint8]]
     chosen: list[int]
-    clock: Clock
+    clock: FrameClock
     damage: str = ""
 
 
@@ -161,7 +161,7 @@ def read_pictures(
             read.
     """
     paths = list_pictures(folder).paths
-    clock = Clock(None, None if rate is None else Fraction(str(rate)), len(paths))
+    clock = FrameClock(None, None if rate is None else Fraction(str(rate)), len(paths))
     chosen = choose(clock)
     pictures = [read_picture(paths[number], height, width) for number in chosen]
     return Frames(pictures, chosen, clock)
@@ -182,7 +182,7 @@ def _read_once(video: VideoFile, choose: Choice, converter: PixelConverter) -> F
     return Frames(pictures, guessed, clock, _note(video.damage))
 
 
-def _guess(choose: Choice, clock: Clock) -> list[int]:
+def _guess(choose: Choice, clock: FrameClock) -> list[int]:
     try:
         return choose(clock)
     except DataError:
@@ -204,12 +204,12 @@ class _Timer:
         self._times.append(frame.pts * unit if known else None)
         self._length = (frame.duration or 0) * (unit or Fraction(0))
 
-    def clock(self) -> Clock:
+    def clock(self) -> FrameClock:
         """The clock of the frames that were added."""
         rate, complete = self._video.info.rate or None, self._video.damage is None
         times = [time for time in self._times if time is not None]
         if not times or len(times) < len(self._times) or times != sorted(set(times)):
-            return Clock(None, rate, len(self._times), complete=complete)
+            return FrameClock(None, rate, len(self._times), complete=complete)
         return replace(clock_of(times, self._length, rate), complete=complete)
 
 

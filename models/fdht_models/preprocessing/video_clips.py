@@ -11,7 +11,7 @@ import numpy as np
 
 from fdht_models.errors import DataError
 from fdht_models.features import features_of
-from fdht_models.media import Clock
+from fdht_models.media import FrameClock
 from fdht_models.preprocessing.definition import ClipInputs, Picture, Sampling
 from fdht_models.preprocessing.frames import Frames, read_frames, read_pictures
 from fdht_models.preprocessing.protocols import choose_frames, pad_front
@@ -77,7 +77,7 @@ def read_video(
     )
 
 
-def time_step_of(chosen: Sequence[int], clock: Clock) -> float | None:
+def time_step_of(chosen: Sequence[int], clock: FrameClock) -> float | None:
     """Seconds from one chosen frame to the next, the median; None if that is not known."""
     times = [time for time in map(clock.time, chosen) if time is not None]
     if len(times) < 2:
@@ -91,7 +91,7 @@ def _choose(
     sampling: Sampling,
     wanted: int,
     span: Span | None,
-    clock: Clock,
+    clock: FrameClock,
 ) -> list[int]:
     """The frames that the protocol takes of a span."""
     part = _part(path, clock, span)
@@ -101,7 +101,7 @@ def _choose(
     return [part.start + frame for frame in chosen]
 
 
-def _part(path: Path, clock: Clock, span: Span | None) -> range:
+def _part(path: Path, clock: FrameClock, span: Span | None) -> range:
     """The frames of a span, or all.
 
     Raises:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.errors import ArtifactError, ShapeError
-from fdht_models.records import read_record
+from fdht_models.errors import ShapeError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
 
 
@@ -36,17 +35,8 @@ class QuantizedArray:
             object.__setattr__(self, "codes", codes)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
+        """A JSON object that `read_record` reads back."""
         return {"format": self.format.to_json(), "codes": self.codes.tolist()}
-
-    @staticmethod
-    def from_json(value: object) -> QuantizedArray:
-        """The inverse of `to_json`.
-
-        Raises:
-            ArtifactError: a key is unknown or missing, or a value of another kind.
-        """
-        return read_record(QuantizedArray, value, error=ArtifactError)
 
 
 def read_codes(value: object) -> Codes:

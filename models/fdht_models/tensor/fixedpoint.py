@@ -67,6 +67,11 @@ class FixedPoint:
         return max(-self.minimum, self.maximum)
 
     @property
+    def signed_width(self) -> int:
+        """Bits of a code as a signed number."""
+        return self.width + int(not self.signed)
+
+    @property
     def integer(self) -> int:
         """Bits left of the binary point, sign included: the `I` of `ap_fixed<W, I>`."""
         return self.width - self.fraction

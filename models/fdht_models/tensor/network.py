@@ -152,27 +152,6 @@ class TensorNetwork:
                     seen.setdefault(index)
         return tuple(seen)
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {
-            "format": self.format,
-            "sizes": dict(self.sizes),
-            "inputs": list(self.inputs),
-            "outputs": list(self.outputs),
-            "cores": [{"name": core.name, "indices": list(core.indices)} for core in self.cores],
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> TensorNetwork:
-        """The inverse of `to_json`."""
-        return TensorNetwork(
-            value["format"],
-            dict(value["sizes"]),
-            tuple(value["inputs"]),
-            tuple(value["outputs"]),
-            tuple(Core(core["name"], tuple(core["indices"])) for core in value["cores"]),
-        )
-
 
 def merge_arrays(
     network: TensorNetwork,

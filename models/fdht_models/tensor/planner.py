@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fdht_models.errors import ConfigError, ShapeError, near_matches
+from fdht_models.errors import ShapeError, require_known
 from fdht_models.tensor.network import TensorNetwork
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 
@@ -51,13 +51,7 @@ def best_plan(
         ConfigError: no such objective.
         ShapeError: the network has too many cores to search.
     """
-    if objective not in OBJECTIVES:
-        raise ConfigError(
-            "is not an objective",
-            field="objective",
-            value=objective,
-            remedy=near_matches(objective, OBJECTIVES),
-        )
+    require_known(objective, OBJECTIVES, "objective", "is not an objective")
     count = len(network.cores)
     if count > _MOST_CORES:
         raise ShapeError(

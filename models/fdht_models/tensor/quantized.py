@@ -26,6 +26,7 @@ from fdht_models.tensor.arrays import (
     exact_sum_format,
 )
 from fdht_models.tensor.cells import Cell, cell_from
+from fdht_models.tensor.cells.program import CellProgram
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.plan import ContractionPlan, Stage
 from fdht_models.tensor.recurrent import HIDDEN_SUFFIX
@@ -189,12 +190,21 @@ class QuantizedRecurrence:
         return exact_product_format(source, core, stage.terms)
 
     @cached_property
-    def sums(self) -> dict[str, FixedPoint]:
-        """Exact formats of the cell's sums, by what they are rounded to; see `Cell.sums`."""
-        return self.cell.sums(
+    def cell_program(self) -> CellProgram:
+        """What the cell computes for each unit, with the exact format of every value.
+
+        Raises:
+            NumericError: a value would need more than 48 bits.
+        """
+        return self.cell.program(
             self.accumulator_format(self.input_path, -1),
             self.accumulator_format(self.hidden_path, -1),
         )
+
+    @property
+    def sums(self) -> dict[str, FixedPoint]:
+        """Exact formats of what the cell rounds; see `CellProgram.sums`."""
+        return self.cell_program.sums
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -268,7 +278,7 @@ class QuantizedNetwork:
                 with _placed(f"recurrence.{label}: sum of stage {position}"):
                     recurrence.accumulator_format(path, position)
         with _placed("recurrence.cell: sum"):
-            recurrence.sums  # noqa: B018 - a cached property that raises
+            recurrence.cell_program  # noqa: B018 - a cached property that raises
         with _placed("head: sum"):
             self.logit_format  # noqa: B018
 
@@ -374,10 +384,9 @@ class QuantizedNetwork:
                     value=error.value,
                     remedy="run fdht train, fdht convert and fdht build again",
                 ) from error
-            raise ArtifactError(
-                f"is not a quantised network: {error.problem}",
+            raise error.moved(
+                problem=f"is not a quantised network: {error.problem}",
                 field=f"{path}: {error.field}",
-                value=error.value,
                 remedy="run fdht train again",
             ) from error
 
@@ -394,12 +403,7 @@ def _placed(place: str) -> Iterator[None]:
     try:
         yield
     except NumericError as error:
-        raise NumericError(
-            error.problem,
-            field=f"{place}: {error.field}",
-            value=error.value,
-            remedy=error.remedy,
-        ) from error
+        raise error.moved(field=f"{place}: {error.field}") from error
 
 
 def _expect(checks: Mapping[str, tuple[Any, Any]]) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from fdht_models.errors import ConfigError, ShapeError, near_matches
+from fdht_models.errors import ShapeError, require_known
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.formats import Format, Groups, HierarchicalTucker, Tree
 from fdht_models.tensor.network import Core, TensorNetwork
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
@@ -24,8 +25,7 @@ from fdht_models.tensor.planner import best_plan
 #: Gates of a cell in the order in which W, b and the first output mode have them. A "linear" cell
 #: is a matrix without recurrence: some papers count one gate's only.
 GATES: Mapping[str, tuple[str, ...]] = {
-    "lstm": ("forget", "update", "candidate", "output"),
-    "gru": ("reset", "update", "candidate"),
+    **{name: kind.gates for name, kind in KINDS.items()},
     "linear": ("output",),
 }
 #: Added to the name of a stored core for its slices that meet h, and the name of a dense W_h.
@@ -39,7 +39,7 @@ class RecurrentShape:
     Args:
         format: the decomposition and its ranks.
         input_modes: n_1 .. n_d of one frame, row-major.
-        output_modes: m_1 .. m_e with the gate factor (LSTM 4, GRU 3) in m_1; their product is
+        output_modes: m_1 .. m_e with the number of gates as a factor in m_1; their product is
             gates x H.
         hidden_box: p_2 .. p_d or p_1 .. p_d, whose product is H: h is laid into p_1 (1 if not
             given) more slices of mode 1, and p_k values of mode k. None: W_h is a dense matrix of
@@ -60,13 +60,7 @@ class RecurrentShape:
     objective: str = "macs"
 
     def __post_init__(self) -> None:
-        if self.cell not in GATES:
-            raise ConfigError(
-                "is not a cell",
-                field="cell",
-                value=self.cell,
-                remedy=near_matches(str(self.cell), GATES),
-            )
+        require_known(self.cell, GATES, "cell", "is not a cell")
         gates = len(self.gates)
         if not self.output_modes or self.output_modes[0] % gates:
             raise ShapeError(

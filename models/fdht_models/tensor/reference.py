@@ -7,15 +7,29 @@ order, and the processor's matrix product can be used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.cells import GruCell, LstmCell
-from fdht_models.tensor.fixedpoint import Codes
-from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork, QuantizedRecurrence
+from fdht_models.tensor.cells import Cell
+from fdht_models.tensor.cells.operations import (
+    Bias,
+    Complement,
+    Former,
+    Lookup,
+    Operation,
+    Product,
+    Projected,
+    Recurrent,
+    Round,
+    Source,
+    Sum,
+)
+from fdht_models.tensor.cells.program import CellProgram, Step
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
+from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
 
 #: Frames whose input part is computed at once: bounds the memory for long videos.
 _BLOCK = 32
@@ -38,9 +52,11 @@ class ReferenceModel:
         self.reset()
 
     def reset(self) -> None:
-        """Sets hidden and cell state to zero; a GRU leaves the cell state unused."""
-        self.hidden = np.zeros(self.network.recurrence.units, np.int64)
-        self.cell = np.zeros(self.network.recurrence.units, np.int64)
+        """Sets all states to zero."""
+        recurrence = self.network.recurrence
+        self.states: dict[str, Codes] = {
+            name: np.zeros(recurrence.units, np.int64) for name in recurrence.cell.described.states
+        }
 
     def run(self, frames: npt.NDArray[np.uint8] | npt.NDArray[np.int8]) -> Codes:
         """Logit codes of consecutive frames.
@@ -75,15 +91,17 @@ class ReferenceModel:
     def _step(self, projected: Codes) -> Codes:
         """One time step; `projected` is W_x x as exact codes, [gates x H]."""
         recurrence = self.network.recurrence
-        recurrent = self._contract(recurrence.hidden_path, self.hidden[None], "hidden")[0]
-        cell, sums = recurrence.cell, (projected, recurrent)
-        if isinstance(cell, LstmCell):
-            states = _lstm_step(recurrence, cell, sums, (self.hidden, self.cell), self._observe)
-            self.hidden, self.cell = states
-        elif isinstance(cell, GruCell):
-            self.hidden = _gru_step(recurrence, cell, sums, self.hidden, self._observe)
-        else:
-            raise ShapeError("there is no reference for it", field="cell", value=cell.kind)
+        recurrent = self._contract(recurrence.hidden_path, self.states["hidden"][None], "hidden")
+        cell = recurrence.cell
+        given: dict[type[Operation], Codes] = {
+            Projected: projected,
+            Recurrent: recurrent,
+            Bias: cell.bias.codes,
+        }
+        sources = {kind: codes.reshape(len(cell.gates), -1) for kind, codes in given.items()}
+        self.states = run_program(
+            cell, recurrence.cell_program, sources, self.states, self._observe
+        )
         return self._classify()
 
     def _classify(self) -> Codes:
@@ -91,7 +109,7 @@ class ReferenceModel:
         products = self.network.recurrence.cell.hidden.fraction + head.weights.format.fraction
         return _exact_sum(
             self.network.logit_format.fraction,
-            (self.hidden @ head.weights.codes, products),
+            (self.states["hidden"] @ head.weights.codes, products),
             (head.bias.codes, head.bias.format.fraction),
         )
 
@@ -109,82 +127,68 @@ class ReferenceModel:
         return running.transpose(order).reshape(len(codes), -1)
 
 
-def _lstm_step(
-    recurrence: QuantizedRecurrence,
-    cell: LstmCell,
-    parts: tuple[Codes, Codes],
-    states: tuple[Codes, Codes],
+def run_program(
+    cell: Cell,
+    program: CellProgram,
+    sources: Mapping[type[Operation], Codes],
+    states: Mapping[str, Codes],
     observe: Observer,
-) -> tuple[Codes, Codes]:
-    """(h, c) from exact W_x x and W_h h, and the former (h, c)."""
-    sums = recurrence.sums
-    pre = _preactivation(recurrence, parts, slice(None))
-    observe("preactivation", pre)
-    index = cell.preactivation.raw(pre).reshape(4, recurrence.units)
-    forget, update, output = (cell.gate.codes[index[gate]] for gate in (0, 1, 3))
-    candidate = cell.candidate.codes[index[2]]
-    gate = cell.gate.format.fraction
-    total = _exact_sum(
-        sums["cell"].fraction,
-        (forget * states[1], gate + cell.cell.fraction),
-        (update * candidate, gate + cell.candidate.format.fraction),
-    )
-    state = cell.cell.requantize(total, sums["cell"].fraction)
-    observe("cell", state)
-    squashed = cell.output.codes[cell.cell.raw(state)]
-    hidden = cell.hidden.requantize(output * squashed, sums["hidden"].fraction)
-    observe("hidden", hidden)
-    return hidden, state
+) -> dict[str, Codes]:
+    """The new states of all units.
+
+    Args:
+        cell: its tables.
+        program: what it computes.
+        sources: codes [gates, H] of W_x x, W_h h and the bias.
+        states: the former states, [H].
+        observe: sees what is rounded, values of one format that follow each other at once.
+    """
+    values: dict[str, Codes] = {}
+    rounded: list[Step] = []
+
+    def show(following: str | None) -> None:
+        if rounded and rounded[0].operation.label != following:
+            joined = np.concatenate([values[step.name] for step in rounded])
+            observe(rounded[0].operation.label, joined)
+            rounded.clear()
+
+    for step in program.steps:
+        parts = [(values[one.name], one.format) for one in program.operands(step)]
+        values[step.name] = _value(cell, step, parts, sources, states)
+        if isinstance(step.operation, Round):
+            show(step.operation.format)
+            rounded.append(step)
+    show(None)
+    return {state: values[name] for state, name in program.states.items()}
 
 
-def _gru_step(
-    recurrence: QuantizedRecurrence,
-    cell: GruCell,
-    parts: tuple[Codes, Codes],
-    former: Codes,
-    observe: Observer,
+def _value(
+    cell: Cell,
+    step: Step,
+    parts: list[tuple[Codes, FixedPoint]],
+    sources: Mapping[type[Operation], Codes],
+    states: Mapping[str, Codes],
 ) -> Codes:
-    """H from exact W_x x and W_h h, and the former h."""
-    sums, units = recurrence.sums, recurrence.units
-    projected, recurrent = (part[2 * units :] for part in parts)
-    pre = _preactivation(recurrence, parts, slice(0, 2 * units))
-    observe("preactivation", pre)
-    reset, update = cell.gate.codes[cell.preactivation.raw(pre)].reshape(2, units)
-    memory = cell.recurrent.requantize(recurrent, sums["recurrent"].fraction)
-    observe("recurrent", memory)
-    gate = cell.gate.format.fraction
-    total = _exact_sum(
-        sums["candidate"].fraction,
-        (projected, recurrence.accumulator_format(recurrence.input_path, -1).fraction),
-        (cell.bias.codes[2 * units :], cell.bias.format.fraction),
-        (reset * memory, gate + cell.recurrent.fraction),
-    )
-    pre = cell.preactivation.requantize(total, sums["candidate"].fraction)
-    observe("preactivation", pre)
-    candidate = cell.candidate.codes[cell.preactivation.raw(pre)]
-    total = _exact_sum(
-        sums["hidden"].fraction,
-        (((1 << gate) - update) * candidate, gate + cell.candidate.format.fraction),
-        (update * former, gate + cell.hidden.fraction),
-    )
-    hidden = cell.hidden.requantize(total, sums["hidden"].fraction)
-    observe("hidden", hidden)
-    return hidden
-
-
-def _preactivation(
-    recurrence: QuantizedRecurrence, parts: tuple[Codes, Codes], rows: slice
-) -> Codes:
-    """round(W_x x + W_h h + b) of some rows."""
-    fraction = recurrence.sums["preactivation"].fraction
-    bias = recurrence.cell.bias
-    total = _exact_sum(
-        fraction,
-        (parts[0][rows], recurrence.accumulator_format(recurrence.input_path, -1).fraction),
-        (parts[1][rows], recurrence.accumulator_format(recurrence.hidden_path, -1).fraction),
-        (bias.codes[rows], bias.format.fraction),
-    )
-    return recurrence.cell.preactivation.requantize(total, fraction)
+    operation = step.operation
+    match operation:
+        case Source():
+            return sources[type(operation)][cell.gates.index(operation.gate)]
+        case Former():
+            return states[operation.state]
+        case Sum():
+            pairs = ((codes, form.fraction) for codes, form in parts)
+            return _exact_sum(step.format.fraction, *pairs)
+        case Product():
+            return parts[0][0] * parts[1][0]
+    ((codes, form),) = parts
+    match operation:
+        case Complement():
+            return (1 << form.fraction) - codes
+        case Round():
+            return step.format.requantize(codes, form.fraction)
+        case Lookup():
+            return cell.tables[operation.table].codes[form.raw(codes)]
+    raise ShapeError("there is no reference for it", field="operation", value=step.name)
 
 
 def _contract_exactly(subscripts: str, running: Codes, core: Codes) -> Codes:

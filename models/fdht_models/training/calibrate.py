@@ -130,15 +130,14 @@ def choose_formats(
     for name in stage_names(layer.shape):
         formats[name] = signed_format(settings.intermediates, seen[name].largest)
     percentile = seen["preactivation"].percentile(settings.preactivation_percentile)
-    formats["preactivation"] = signed_format(settings.preactivation, percentile)
-    formats["gate"] = FixedPoint(settings.gate, settings.gate, signed=False)
-    formats["candidate"] = signed_format(settings.candidate, 0.0)
-    if layer.cell == "lstm":
-        formats["output"] = signed_format(settings.output, 0.0)
-        formats["cell"] = signed_format(settings.cell, seen["cell"].largest)
-    else:
-        formats["recurrent"] = signed_format(settings.recurrent, seen["recurrent"].largest)
-    formats["hidden"] = signed_format(settings.hidden, 0.0)
+    for name, table in layer.kind.tables.items():
+        width = getattr(settings, name)
+        unsigned = FixedPoint(width, width, signed=False)
+        formats[name] = unsigned if table.function == "gate" else signed_format(width, 0.0)
+    largest = {"preactivation": percentile, "hidden": 0.0}
+    for name in layer.kind.formats:
+        found = largest[name] if name in largest else seen[name].largest
+        formats[name] = signed_format(getattr(settings, name), found)
     kernel, bias = model.get_layer(HEAD).get_weights()
     for name, width, values in zip(
         HEAD_FORMATS, (settings.head_weights, settings.head_bias), (kernel, bias), strict=True

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fdht_models.documents import parse_json
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 from fdht_models.records import read_record
 
 LOCAL, WORKERS = "local", "workers"
@@ -24,13 +24,8 @@ def check_distribution(distribute: str | None) -> None:
     """
     if distribute == WORKERS:
         read_cluster(os.environ.get("TF_CONFIG", ""))
-    elif distribute not in (None, LOCAL):
-        raise ConfigError(
-            "is no kind of distribution",
-            field="distribute",
-            value=distribute,
-            remedy=near_matches(str(distribute), (LOCAL, WORKERS)),
-        )
+    elif distribute is not None:
+        require_known(distribute, (LOCAL, WORKERS), "distribute", "is no kind of distribution")
 
 
 @dataclass(frozen=True)

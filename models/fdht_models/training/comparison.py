@@ -6,6 +6,7 @@ Needs no TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fdht_models.data.baseline import (
     BaselineTable,
 )
 from fdht_models.data.significance import CONFIDENCE, compare_paired
+from fdht_models.metrics import BaselineRow
 
 #: Keys of metrics.json's `accuracy` for rows that it had before it had the whole table.
 _EARLIER = {SINGLE_FRAME: "single_frame"} | dict.fromkeys(
@@ -67,15 +69,7 @@ def scores_of(
 
 
 def _entry(row: Baseline) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "classifier": row.classifier,
-        "accuracy": row.accuracy,
-        "kind": row.kind,
-        "clips": row.clips,
-        "chosen": row.chosen,
-        "tried": dict(row.tried),
-    }
+    return {entry.name: getattr(row, entry.name) for entry in fields(BaselineRow)}
 
 
 def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:

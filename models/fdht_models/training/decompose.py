@@ -149,9 +149,7 @@ def _decomposed(cell: DenseCell, shape: RecurrentShape, fitting: Fitting) -> Cel
     try:
         return decompose_cell(cell, shape, fitting)
     except (ConfigError, ShapeError) as error:
-        raise type(error)(
-            error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(field=f"model.{error.field}") from None
 
 
 def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:

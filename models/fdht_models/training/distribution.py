@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_models.documents import parse_json
 from fdht_models.errors import ConfigError, ToolError
 from fdht_models.kerasapi import tf
 from fdht_models.training.cluster import LOCAL, addresses_of, check_distribution, read_cluster
@@ -115,7 +116,8 @@ class Devices:
         padded = np.zeros(-(-length // _BLOCK) * _BLOCK)
         if self.is_chief:
             padded[:length] = data
-        return json.loads(self._from_chief(padded)[:length].astype(np.uint8).tobytes())
+        text = self._from_chief(padded)[:length].astype(np.uint8).tobytes().decode()
+        return parse_json(text, "the chief's message", error=ToolError, remedy="start all again")
 
     def synchronise(self, variables: Sequence[Any]) -> None:
         """Gives all workers the chief's values of variables."""

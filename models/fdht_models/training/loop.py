@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.data import ClipSet
-from fdht_models.data.pipeline import clip_pipeline
+from fdht_models.data.batch_pipeline import clip_pipeline
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, NumericError
 from fdht_models.kerasapi import tf

@@ -1,4 +1,4 @@
-"""The classifier as a Keras model: uint8 frames -> [0, 1) -> LSTM or GRU -> logits."""
+"""The classifier as a Keras model: uint8 frames -> [0, 1) -> a recurrent layer -> logits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import numpy.typing as npt
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import INPUT_FORMAT, Experiment
 from fdht_models.kerasapi import keras, qkeras
-from fdht_models.layers.gru import TensorGRU
-from fdht_models.layers.lstm import TensorLSTM
-from fdht_models.layers.quantized import QTensorGRU, QTensorLSTM
+from fdht_models.layers.kinds import LAYER_OF
+from fdht_models.layers.quantized import QUANTIZED_OF
 from fdht_models.layers.quantizers import quantizer_for, required_names
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -38,9 +37,7 @@ def float_classifier(experiment: Experiment) -> Any:
     try:
         layer = kind(**_arguments(experiment), name=LSTM)
     except ConfigError as error:
-        raise ConfigError(
-            error.problem, field=f"model.{error.field}", value=error.value, remedy=error.remedy
-        ) from None
+        raise error.moved(field=f"model.{error.field}") from None
     head = keras.layers.Dense(experiment.source.class_count, name=HEAD)
     return _assemble(experiment, layer, head, experiment.steps, None)
 
@@ -130,15 +127,15 @@ def _assemble(
 
 def _layers(experiment: Experiment) -> tuple[Any, Any]:
     """The float layer and the quantised one."""
-    kinds = {"lstm": (TensorLSTM, QTensorLSTM), "gru": (TensorGRU, QTensorGRU)}
-    if experiment.shape.cell not in kinds:
+    cell = experiment.shape.cell
+    if cell not in LAYER_OF:
         raise ConfigError(
             "is a matrix for comparison of counts, and cannot be trained",
             field="model.cell",
-            value=experiment.shape.cell,
-            remedy=f"choose {' or '.join(kinds)}",
+            value=cell,
+            remedy=f"choose {' or '.join(LAYER_OF)}",
         )
-    return kinds[experiment.shape.cell]
+    return LAYER_OF[cell], QUANTIZED_OF[cell]
 
 
 def _arguments(experiment: Experiment) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fdht_models.artifacts import DECOMPOSITION
 from fdht_models.directories import BuildDirectory, DecompositionDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment
-from fdht_models.files import require_regular_file
+from fdht_models.files import existing_parent, require_regular_file
 from fdht_models.stages import Stage
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.cluster import check_distribution
@@ -92,12 +92,8 @@ def check_decomposed(source: DecompositionDirectory) -> Stage:
     try:
         return source.open()
     except ArtifactError as error:
-        raise ArtifactError(
-            error.problem,
-            field=error.field,
-            value=error.value,
-            remedy="run fdht decompose with the weights of a dense layer first",
-        ) from error
+        remedy = "run fdht decompose with the weights of a dense layer first"
+        raise error.moved(remedy=remedy) from error
 
 
 def check_dense_weights(path: Path) -> None:
@@ -131,9 +127,7 @@ def check_data(experiment: Experiment) -> None:
 
 def check_output(directory: Path) -> None:
     """Raises an ArtifactError if a directory cannot be made or written."""
-    place = directory.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = existing_parent(directory)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         why = "is not a directory" if not place.is_dir() else "may not be written"
         raise ArtifactError(

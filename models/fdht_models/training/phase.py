@@ -7,6 +7,7 @@ from typing import Any
 
 from fdht_models.augmentation import Augmentation
 from fdht_models.kerasapi import keras
+from fdht_models.sections import Recipe
 
 #: The learning rate falls along a cosine to this part of the first one.
 _LAST_RATE = 0.02
@@ -15,42 +16,19 @@ _WITHOUT_DECAY = ["bias"]
 
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Recipe):
     """One stretch of training with a rate of its own.
 
     Args:
         name: "float", "quantized" or "checkpoint".
         epochs: passes over the clips.
         rate: Adam's first rate.
-        batch: clips a step, over all devices.
-        clip_norm: largest norm of a weight's gradient.
-        seed: of the order of clips, and of which are held out.
-        validation_share: part of the clips that is held out; 0: none.
-        patience: epochs without a better validation loss that end the phase, the weights of the
-            best epoch restored; 0: all epochs, the last weights.
-        validation: "clips", "groups", or "auto": groups where more than one is known.
-        label_smoothing: part of a label that is spread over all classes.
-        weight_decay: AdamW's; 0: Adam.
-        dropout: share of hidden units that the head does not see.
-        warmup: share of the steps in which the rate rises.
-        balanced: classes weigh the same in the loss, however many clips they have.
         augmentation: what is done to training clips; None: nothing.
     """
 
     name: str
     epochs: int
     rate: float
-    batch: int
-    clip_norm: float
-    seed: int
-    validation_share: float = 0.0
-    patience: int = 0
-    validation: str = "auto"
-    label_smoothing: float = 0.0
-    weight_decay: float = 0.0
-    dropout: float = 0.0
-    warmup: float = 0.0
-    balanced: bool = False
     augmentation: Augmentation | None = None
 
     def course(self, epoch: int) -> tuple[int, int, int]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from fdht_models.artifacts import digest_of, write_json
-from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ToolError
+from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ToolError, require_least
 from fdht_models.experiment import Experiment, with_seeds_moved
 from fdht_models.training.display import Display
 from fdht_models.training.model_stage import train_stage
@@ -86,8 +86,7 @@ def search(
         ArtifactError: results cannot be written.
     """
     optuna = _optuna()
-    if trials < 1:
-        raise ConfigError("must be at least 1", field="trials", value=trials, remedy="choose more")
+    require_least(trials, 1, "trials")
     space.check(experiment)
     cache = directory.parent / "data" if cache is None else cache
     common = _Search(experiment, directory, space, cache, Display(quiet))

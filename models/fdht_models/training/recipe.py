@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from fdht_models.augmentation import Augmentation
 from fdht_models.data import ClipSet
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
+from fdht_models.sections import Recipe
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.training.array_files import Weights
 from fdht_models.training.calibrate import balance, choose_formats
@@ -151,27 +152,11 @@ def requantized(
 
 def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
     """A phase of an experiment's recipe."""
-    recipe = experiment.training
     augmentation = None
     if experiment.augmentation.chosen:
         augmentation = Augmentation(experiment.augmentation, experiment.source.preprocessing)
-    return Phase(
-        name,
-        epochs,
-        rate,
-        recipe.batch,
-        recipe.clip_norm,
-        recipe.seed,
-        recipe.validation_share,
-        recipe.patience,
-        validation=recipe.validation,
-        label_smoothing=recipe.label_smoothing,
-        weight_decay=recipe.weight_decay,
-        dropout=recipe.dropout,
-        warmup=recipe.warmup,
-        balanced=recipe.class_weights == "balanced",
-        augmentation=augmentation,
-    )
+    common = {entry.name: getattr(experiment.training, entry.name) for entry in fields(Recipe)}
+    return Phase(name, epochs, rate, augmentation, **common)
 
 
 def _train(

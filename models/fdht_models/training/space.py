@@ -21,7 +21,6 @@ test_clips = 140
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -30,10 +29,10 @@ from typing import TYPE_CHECKING, Any
 from fdht_models.artifacts import canonical_json
 from fdht_models.augmentation import AugmentationSettings
 from fdht_models.documents import parse_json, read_toml_file
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
-from fdht_models.settings import read_section, whole
+from fdht_models.settings import option, read_section, whole
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -57,13 +56,7 @@ def _objectives(value: object, path: str) -> tuple[str, ...]:
             remedy=f"choose from {', '.join(DIRECTIONS)}",
         )  # fmt: skip
     for name in value:
-        if name not in DIRECTIONS:
-            raise ConfigError(
-                "is no objective",
-                field=path,
-                value=name,
-                remedy=near_matches(str(name), DIRECTIONS),
-            )
+        require_known(name, DIRECTIONS, path, "is no objective")
     return tuple(value)
 
 
@@ -74,18 +67,18 @@ class Goals:
     objectives: tuple[str, ...] = field(
         default=("accuracy", "parameters", "macs"), metadata={"check": _objectives}
     )
-    parameters_at_most: int | None = field(default=None, metadata={"check": whole(1, 2**62)})
-    macs_at_most: int | None = field(default=None, metadata={"check": whole(1, 2**62)})
+    parameters_at_most: int | None = option(whole(1, 2**62))
+    macs_at_most: int | None = option(whole(1, 2**62))
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """Section `[budget]`: of one trial; None keeps the experiment's value."""
 
-    float_epochs: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    quantized_epochs: int | None = field(default=None, metadata={"check": whole(1, 10_000)})
-    train_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
-    test_clips: int | None = field(default=None, metadata={"check": whole(1, 1_000_000)})
+    float_epochs: int | None = option(whole(1, 10_000))
+    quantized_epochs: int | None = option(whole(1, 10_000))
+    train_clips: int | None = option(whole(1, 1_000_000))
+    test_clips: int | None = option(whole(1, 1_000_000))
 
 
 @dataclass(frozen=True)
@@ -102,8 +95,8 @@ class Dimension:
         """A value for a trial."""
         if self.choices:
             # As text: databases keep no lists.
-            texts = [canonical_json(choice) for choice in self.choices]
-            return json.loads(trial.suggest_categorical(name, texts))
+            texts = {canonical_json(choice): choice for choice in self.choices}
+            return texts[trial.suggest_categorical(name, list(texts))]
         if isinstance(self.low, int) and isinstance(self.high, int):
             step = {} if self.log else {"step": self.step}
             return trial.suggest_int(name, self.low, self.high, log=self.log, **step)
@@ -116,7 +109,7 @@ class Space:
 
     dimensions: Mapping[str, Dimension]
     goals: Goals = Goals()
-    budget: Budget = Budget()
+    budget: SearchBudget = SearchBudget()
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -192,10 +185,7 @@ def space_from(tables: Mapping[str, Any]) -> Space:
     if not isinstance(tables, Mapping):
         raise ConfigError("must be tables", field="space", value=tables)
     for key in tables:
-        if key not in _TABLES:
-            raise ConfigError(
-                "there is no such table", field=key, remedy=near_matches(key, _TABLES)
-            )
+        require_known(key, _TABLES, key, "there is no such table", shown=False)
     varied = tables.get("search")
     if not isinstance(varied, Mapping) or not varied:
         raise ConfigError(
@@ -205,7 +195,7 @@ def space_from(tables: Mapping[str, Any]) -> Space:
     return Space(
         {name: _dimension(value, f"search.{key}") for key, name, value in _flat(varied)},
         read_section(Goals, tables.get("goals", {}), "goals"),
-        read_section(Budget, tables.get("budget", {}), "budget"),
+        read_section(SearchBudget, tables.get("budget", {}), "budget"),
     )
 
 
@@ -225,12 +215,8 @@ def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 def _known(section: str, key: str, written: str) -> str:
     known = [entry.name for entry in fields(_SECTIONS[section])]
-    if key not in known:
-        raise ConfigError(
-            f"there is no such key in [{section}]",
-            field=f"search.{written}",
-            remedy=near_matches(key, known),
-        )
+    missing = f"there is no such key in [{section}]"
+    require_known(key, known, f"search.{written}", missing, shown=False)
     return f"{section}.{key}"
 
 
@@ -252,10 +238,7 @@ def _dimension(value: object, path: str) -> Dimension:
 def _from_table(table: Mapping[str, Any], path: str) -> Dimension:
     known = ("choices",) if "choices" in table else ("low", "high", "step", "log")
     for key in table:
-        if key not in known:
-            raise ConfigError(
-                "there is no such key", field=f"{path}.{key}", remedy=near_matches(key, known)
-            )
+        require_known(key, known, f"{path}.{key}", "there is no such key", shown=False)
     if "choices" not in table:
         return _range(table, path)
     choices = table["choices"]

@@ -89,7 +89,7 @@ def losses_of(phase: Phase, labels: npt.NDArray[np.int64], classes: int) -> Any:
         classes: how many there are.
     """
     smoothing = phase.label_smoothing
-    weights = class_weights(labels, classes) if phase.balanced else None
+    weights = class_weights(labels, classes) if phase.class_weights == "balanced" else None
 
     def losses(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         if smoothing:

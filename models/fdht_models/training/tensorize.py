@@ -17,8 +17,8 @@ from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.kerasfile.recurrent_settings import gate_functions
 from fdht_models.layers.contract import initial_deviations
-from fdht_models.layers.gru import TensorGRU
-from fdht_models.layers.lstm import TensorLSTM
+from fdht_models.layers.kinds import LAYER_OF
+from fdht_models.layers.recurrent import TensorRNN
 from fdht_models.tensor.decompose import Fitting
 from fdht_models.tensor.decompose.recurrent_weights import (
     CellDecomposition,
@@ -51,7 +51,7 @@ def tensorize(
     *,
     objective: str = "macs",
     fitting: Fitting | None = None,
-) -> TensorLSTM | TensorGRU:
+) -> TensorRNN:
     """A tensorized layer with the weights of a trained dense one, ready for fine-tuning.
 
     Weights and gates are taken over, and what the layer returns; what acts in training only
@@ -72,7 +72,7 @@ def tensorize(
     """
     functions = _functions(keras_layer)
     dense = cell_from_keras(*_keras_weights(keras_layer))
-    layer = {"lstm": TensorLSTM, "gru": TensorGRU}[dense.cell](
+    layer = LAYER_OF[dense.cell](
         format,
         input_modes,
         output_modes,

@@ -15,26 +15,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
+from fdht_hls.engine import lower
+from fdht_hls.flow.failure import check_step
+from fdht_hls.flow.needs import Need
+from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
-from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.simulation.build import render_bench
 from fdht_hls.rtl.synthesis import VERSION as YOSYS_VERSION
-from fdht_hls.schedule import Schedule, check_schedule
+from fdht_hls.schedule import Schedule
 from fdht_models.artifacts import digest_of
 from fdht_models.directories import SCHEDULE
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.hwh import fabric_clock
 from fdht_overlays.open import tools
+from fdht_overlays.open.log import CAUSES
 from fdht_overlays.open.shell import TOP, Shell
 from fdht_overlays.open.tools import FLOW
-from fdht_overlays.plan.needs import Need
-from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
 
 #: The clock of the flow: the tools do not time what they cannot, see docs/open-flow.md.
 CLOCK_MHZ = 50.0
@@ -104,10 +107,8 @@ def open_plan(
         ToolError: Amaranth finds no yosys.
     """
     check_board(board)
-    check_schedule(network.recurrence, schedule)
     clock = fabric_clock(clock_mhz).mhz
-    engine = Engine(network, schedule)
-    verilog = verilog_of(Shell(Core(network, engine, layout=engine.layout)), TOP)
+    verilog = verilog_of(Shell(Core(lower(network, schedule))), TOP)
     facts = {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
@@ -126,7 +127,8 @@ def open_plan(
     name = plan_name(network.name, board.name, FLOW)
     # Beside the tools' files, for `fdht cosim --schedule`.
     files[SCHEDULE] = json.dumps(facts["schedule"], indent=1) + "\n"
-    return BuildPlan(name, facts, {path: text.encode() for path, text in files.items()}, _steps())
+    contents = {path: text.encode() for path, text in files.items()}
+    return BuildPlan(name, facts, contents, _steps(), partial(check_step, causes=CAUSES))
 
 
 def _files(verilog: str, part: str, clock_mhz: float, dsp: bool) -> dict[str, str]:

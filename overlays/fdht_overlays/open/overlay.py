@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
-from fdht_hls.estimate import FAMILIES, Core, Estimate
+from fdht_hls.engine import EnginePlan, lower
+from fdht_hls.estimate.rtl import estimate_rtl
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
@@ -19,7 +22,7 @@ from fdht_models.artifacts import canonical_json
 from fdht_models.directories import EXPERIMENT, LOADABLE, REPORT, SCHEDULE, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.stages import Stage
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
+from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.figures import figures_of
 from fdht_overlays.hwh import fabric_clock, hwh_text
@@ -41,8 +44,6 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.record import recorded_outputs
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"
@@ -90,9 +91,9 @@ def collect_open(
     log = work / plan.step(PLACE_AND_ROUTE).log
     placed = read_placed(_read(log), str(log))
     _check_clock(placed, allow_timing_failure)
-    estimate = Core(network, FAMILIES["zynq7000"], WORD_BYTES).estimate(schedule)
-    cycles, checked = _cycles(network, schedule, estimate, cosim)
-    weights = LoadableWeights.of(network, schedule)
+    core = lower(network, schedule)
+    cycles, checked = _cycles(core, cosim)
+    weights = LoadableWeights.of(network, core)
     build = _build_facts(plan, network, board, used, placed, checked)
     finished = Finished(
         # The tools put the place of a file into the header; equal designs are to be equal files.
@@ -108,7 +109,7 @@ def collect_open(
             log.name: _read(log).encode(),
         },
         _carried(schedule, weights, origin),
-        figures_of(origin, estimate.to_json()),
+        figures_of(origin, schedule),
     )
     return write_overlay(plan, network, finished, overlay)
 
@@ -159,17 +160,15 @@ def _check_clock(placed: Placed, allowed: bool) -> None:
         )
 
 
-def _cycles(
-    network: QuantizedNetwork, schedule: Schedule, estimate: Estimate, cosim: Path
-) -> tuple[CycleCount, tuple[str, ...]]:
+def _cycles(core: EnginePlan, cosim: Path) -> tuple[CycleCount, tuple[str, ...]]:
     """Clocks a frame, and what compared the core with the reference."""
     # Verilog of a large core takes a while, which is only worth it where there is a simulation.
     if (cosim / REPORT).is_file():
-        verilog = emit_verilog(network, schedule)
+        verilog = emit_verilog(core)
         simulated = simulated_cycles(cosim, hashlib.sha256(verilog.encode()).hexdigest())
         if simulated is not None:
             return simulated, ("fdht cosim",)
-    return CycleCount(estimate.cycles_per_frame, "estimated"), ()
+    return CycleCount(estimate_rtl(core).cycles_per_frame, "estimated"), ()
 
 
 def _build_facts(

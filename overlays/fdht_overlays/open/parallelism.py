@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fdht_hls.boards import Board
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import SHARES, Budget
+from fdht_hls.tuner.budget import board_budget as budget_of
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_hls.tuner.budget import board_budget as budget_of
 from fdht_overlays.open.flow import CLOCK_MHZ, MOST_DSP
 
 #: Part of the device's LUTs, by the estimate. Designs of the default experiment with as much and
@@ -38,7 +39,7 @@ def choose_schedule(network: QuantizedNetwork, board: Board, *, dsp: bool = Fals
         ConfigError: none fits; says what would.
     """
     budget = open_budget(board)
-    tuning = tune(Core(network, budget.model, budget.bytes_per_clock), budget)
+    tuning = tune(Core(design_engine(network, budget.bytes_per_clock), budget.model), budget)
     if dsp:
         return tuning
     own = [design for design in tuning.front if _without_slices(design.schedule)]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.registers import VLNV
 from fdht_hls.simulated import simulated_core
 from fdht_models.artifacts import OVERLAY, digest_of
@@ -26,7 +27,6 @@ from fdht_overlays.manifest import (
     Format,
     OverlayManifest,
 )
-from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.simulated_overlay import design_of_network
 
 #: Below the overlay: what the tools reported.

@@ -11,8 +11,9 @@ import numpy as np
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
+from fdht_hls.engine import lower
 from fdht_hls.rtl.engine import Engine
-from fdht_hls.schedule import Schedule, default_schedule
+from fdht_hls.schedule import Schedule
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 
@@ -150,7 +151,7 @@ def engine_logits(
         seeds: of gaps, see `run_stream`.
         others: further processes; each gets the engine and its context.
     """
-    engine = Engine(network, schedule or default_schedule(network.recurrence))
+    engine = Engine(lower(network, schedule))
     beside = [partial(process, engine) for process in others]
     words = frame_words(network, frames)
     taken = run_stream(engine, words, len(frames), seeds, "logits", beside)

@@ -13,7 +13,7 @@ from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 class ChecksumEngine(wiring.Component):
     """Logit k of a frame: its sum + k + the logit 0 of the frame before, which is its state."""
 
-    stages = ("sum", "state")
+    names = ("sum", "state")
 
     def __init__(self, network: QuantizedNetwork, word_bytes: int = WORD_BYTES) -> None:
         self.word_bytes = word_bytes

@@ -15,6 +15,7 @@ from fdht_hls.benchmarks import engine
 from fdht_hls.benchmarks.engine import CASES, QUICK, QUICK_CASES, Case, named_network
 from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import default_schedule
@@ -112,7 +113,7 @@ def test_designs_that_are_not_counted_are_estimated(tmp_path: Path, runs: list[i
     monkeypatch.setattr(engine, "count_once", never)
     network, _ = named_network(QUICK, tmp_path)
     schedule = default_schedule(network.recurrence)
-    found = estimate_rtl(network, schedule).resources
+    found = estimate_rtl(lower(network, schedule)).resources
     default = replace(QUICK_CASES[0], tuned=False)
     for case, settings in ((default, {}), (QUICK_CASES[0], {"resources": False})):
         for row in rows_of(tmp_path, case, **settings):

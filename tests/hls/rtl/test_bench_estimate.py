@@ -22,6 +22,7 @@ from fdht_hls.benchmarks.estimates import (
 )
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.engine import lower
 from fdht_hls.estimate.resources import Resources
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.estimate.rtl_memory import RtlModel, rom_parts, table_parts
@@ -86,7 +87,7 @@ def test_small_plans_are_within_what_is_asked(name: str):
     """Against figures that were kept; the slow test finds them anew."""
     plan = next(one for one in PLANS if one.name == name)
     design = plan.design(no_networks, no_tuner)
-    found = estimate_rtl(design.network, design.schedule, design.port_bytes)
+    found = estimate_rtl(design.plan)
     cycles, lut, dsp, bram36 = FOUND[name]
     assert found.cycles_per_frame == pytest.approx(cycles, rel=CYCLES_WITHIN)
     assert found.resources.lut == pytest.approx(lut, rel=RESOURCES_WITHIN)
@@ -142,7 +143,7 @@ def test_ten_plans_that_differ():
     assert len({plan.shape.format.name for plan in designs}) >= 6
     assert {plan.port_bytes for plan in designs} == {8, 16, 32}
     assert {kind for plan in designs for kind in plan.multipliers} == {"dsp", "lut"}
-    schedules = [plan.design(no_networks, no_tuner).schedule for plan in designs]
+    schedules = [plan.design(no_networks, no_tuner).plan.schedule for plan in designs]
     kinds = {stage.weights for schedule in schedules for stage in schedule.stages}
     assert kinds == {"constant", "loadable", "adders"}
     assert {stage.vectors for schedule in schedules for stage in schedule.stages} >= {1, 2}
@@ -163,7 +164,7 @@ def test_full_size_cycles(
     """Beside what the whole core took in a simulation; its recurrent latency is an upper bound."""
     network = random_network(name, STUDY[name])
     schedule = default_schedule(network.recurrence, port_bytes)
-    found = estimate_rtl(network, schedule, port_bytes)
+    found = estimate_rtl(lower(network, schedule, port_bytes))
     assert found.cycles_per_frame == pytest.approx(simulated, rel=0.001)
     assert found.limited_by == limited_by
     assert 0.6 * recurrent < found.recurrent_latency <= recurrent
@@ -173,9 +174,11 @@ def test_a_stage_that_is_slower_than_the_port_is_named():
     network = random_network("A0", STUDY["A0"])
     own = default_schedule(network.recurrence, 8)
     fast = replace(own.input[1], vector=4, outputs=16)
-    found = estimate_rtl(network, Schedule((own.input[0], fast, *own.input[2:]), own.hidden))
+    found = estimate_rtl(lower(network, Schedule((own.input[0], fast, *own.input[2:]), own.hidden)))
     slow = replace(own.input[1], vector=1, outputs=1)
-    slower = estimate_rtl(network, Schedule((own.input[0], slow, *own.input[2:]), own.hidden))
+    slower = estimate_rtl(
+        lower(network, Schedule((own.input[0], slow, *own.input[2:]), own.hidden))
+    )
     assert slower.limited_by == "input.C3"
     assert slower.cycles_per_frame > found.cycles_per_frame
     assert slower.resources.dsp < found.resources.dsp
@@ -228,7 +231,7 @@ def test_weights_decide_what_constant_products_take():
     simple = replace(array, codes=np.ones_like(array.codes))
     recurrence = replace(network.recurrence, cores={**network.recurrence.cores, core: simple})
     plain, full = (
-        estimate_rtl(one, schedule).parts[f"input.{path.plan.stages[0].core}"].lut
+        estimate_rtl(lower(one, schedule)).parts[f"input.{path.plan.stages[0].core}"].lut
         for one in (replace(network, recurrence=recurrence), network)
     )
     assert plain < 0.7 * full

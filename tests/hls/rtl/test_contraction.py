@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fdht_hls.rtl.contraction import ContractionStage, stage_parameters
-from fdht_hls.rtl.path import PathEngine, path_parameters
+from fdht_hls.engine import StagePlan, stage_designs
+from fdht_hls.engine.contractions import QUEUE_WORDS
+from fdht_hls.rtl.contraction import ContractionStage, word_in, word_out
+from fdht_hls.rtl.path import PathEngine
 from fdht_hls.schedule import (
     StageSchedule,
     choices,
@@ -18,6 +21,7 @@ from fdht_hls.schedule import (
     vector_length,
 )
 from fdht_hls.shapes import fibre_counts
+from fdht_hls.weight_tables import WeightTable
 from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.rtl.simulation import run_stream, values_of, words_of
@@ -33,11 +37,21 @@ def results_of_stages(network, frames):
     return seen
 
 
-def run_stage(own, before, **options):
-    words = words_of(before, own.source.width, own.word_in.length)
+def planned(recurrence, position, schedule, fibres=1):
+    """A stage of W_x x."""
+    return StagePlan(stage_designs(recurrence, "input", fibres)[position], schedule, QUEUE_WORDS)
+
+
+def planned_path(recurrence, schedules):
+    fibres = schedules[0].vectors
+    return [planned(recurrence, at, one, fibres) for at, one in enumerate(schedules)]
+
+
+def run_stage(own, before):
+    words = words_of(before, own.design.source.width, word_in(own).length)
     frames = len(before)
-    taken = run_stream(ContractionStage(own, **options), words, frames * own.shape.words_out)
-    return values_of(taken.words, own.word_out)
+    taken = run_stream(ContractionStage(own), words, frames * own.shape.words_out)
+    return values_of(taken.words, word_out(own))
 
 
 @pytest.mark.parametrize("label", ["tt-lstm", "bt-lstm", "kcp-vectors-gru", "tucker-lstm"])
@@ -47,9 +61,7 @@ def test_each_stage_is_the_reference(label):
     frames = random_frames(network, 2)
     wanted = results_of_stages(network, frames)
     before = frames
-    for own in path_parameters(
-        recurrence, recurrence.input_path, default_schedule(recurrence).input
-    ):
+    for own in planned_path(recurrence, default_schedule(recurrence).input):
         found = run_stage(own, before)
         np.testing.assert_array_equal(found, wanted[own.name].reshape(found.shape), own.name)
         before = wanted[own.name]
@@ -73,7 +85,7 @@ def test_every_parallelism_of_a_stage_is_equal(position, kind):
     path, frames = recurrence.input_path, random_frames(network, 2)
     results = results_of_stages(network, frames)
     for schedule in every_schedule(shapes_of(path)[position], kind):
-        own = stage_parameters(recurrence, path, position, schedule)
+        own = planned(recurrence, position, schedule)
         before = results[f"input.{path.plan.stages[position - 1].core}"] if position else frames
         found = run_stage(own, before)
         wanted = results[own.name].reshape(found.shape)
@@ -90,11 +102,11 @@ def test_several_vectors_at_once_are_equal(label):
     for position, shape in enumerate(shapes_of(path)):
         for vectors in vector_counts(shape)[1:]:
             schedule = StageSchedule(vector_length(shape), shape.outputs, vectors=vectors)
-            own = stage_parameters(recurrence, path, position, schedule)
-            words = words_of(before, own.source.width, own.word_in.length)
+            own = planned(recurrence, position, schedule)
+            words = words_of(before, own.design.source.width, word_in(own).length)
             count = len(frames) * shape.words_out
             taken = run_stream(ContractionStage(own), words, count, (None, position + 1))
-            found = values_of(taken.words, own.word_out)
+            found = values_of(taken.words, word_out(own))
             np.testing.assert_array_equal(found, results[own.name].reshape(found.shape), own.name)
             met.add("several" if own.words_at_once > 1 else "part")
         before = results[f"input.{path.plan.stages[position].core}"]
@@ -116,12 +128,12 @@ def test_several_fibres_at_once_are_equal(label):
             every = choices(shape)
             assert all(one.vectors == fibres for one in every) or position
             for schedule in (every[len(every) // 2], every[-1]):
-                own = stage_parameters(recurrence, path, position, schedule, fibres)
-                assert own.word_in.length == shape.word_in
-                words = words_of(before, own.source.width, own.word_in.length)
+                own = planned(recurrence, position, schedule, fibres)
+                assert word_in(own).length == shape.word_in
+                words = words_of(before, own.design.source.width, word_in(own).length)
                 count = len(frames) * shape.words_out // shape.words_joined
                 taken = run_stream(ContractionStage(own), words, count, (None, position + 1))
-                found = values_of(taken.words, own.word_out)
+                found = values_of(taken.words, word_out(own))
                 wanted = results[own.name].reshape(found.shape)
                 np.testing.assert_array_equal(found, wanted, f"{own.name}, {schedule}")
             before = results[own.name]
@@ -133,10 +145,10 @@ def test_fibres_at_once_can_be_adders():
     path, frames = recurrence.input_path, random_frames(network, 2)
     shape = shapes_of(path, 2)[0]
     schedule = StageSchedule(vector_length(shape), shape.outputs, weights="adders", vectors=2)
-    own = stage_parameters(recurrence, path, 0, schedule, 2)
-    words = words_of(frames, own.source.width, own.word_in.length)
+    own = planned(recurrence, 0, schedule, 2)
+    words = words_of(frames, own.design.source.width, word_in(own).length)
     taken = run_stream(ContractionStage(own), words, shape.words_out)
-    found = values_of(taken.words, own.word_out)
+    found = values_of(taken.words, word_out(own))
     np.testing.assert_array_equal(
         found, results_of_stages(network, frames)[own.name].reshape(found.shape)
     )
@@ -147,16 +159,12 @@ def test_a_path_takes_several_fibres_a_clock():
     network = build_network(fdht_shape((3, 4, 5), (8, 2, 1), (2, 2), 2, 2))
     recurrence = network.recurrence
     path, frames = recurrence.input_path, random_frames(network, 6)
-    stages = path_parameters(
-        recurrence,
-        path,
-        [choices(shape)[-1] for shape in shapes_of(path, 4)],
-    )
+    stages = planned_path(recurrence, [choices(shape)[-1] for shape in shapes_of(path, 4)])
     assert [stage.schedule.cycles(stage.shape) for stage in stages] == [3, 3, 3]
-    words = words_of(frames, 8, stages[0].word_in.length)
+    words = words_of(frames, 8, word_in(stages[0]).length)
     count = stages[-1].shape.words_out
     taken = run_stream(PathEngine(stages), words, 6 * count)
-    found = values_of(taken.words, stages[-1].word_out)
+    found = values_of(taken.words, word_out(stages[-1]))
     wanted = results_of_stages(network, frames)[stages[-1].name]
     np.testing.assert_array_equal(found, wanted.reshape(found.shape))
     np.testing.assert_array_equal(np.diff(taken.clocks[count - 1 :: count])[1:], 3)
@@ -168,10 +176,10 @@ def test_a_path_does_not_mind_gaps(seeds):
     recurrence = network.recurrence
     frames = random_frames(network, 3)
     wanted = results_of_stages(network, frames)
-    stages = path_parameters(recurrence, recurrence.input_path, default_schedule(recurrence).input)
-    words = words_of(frames, 8, stages[0].word_in.length)
+    stages = planned_path(recurrence, default_schedule(recurrence).input)
+    words = words_of(frames, 8, word_in(stages[0]).length)
     taken = run_stream(PathEngine(stages), words, 3 * stages[-1].shape.words_out, seeds)
-    found = values_of(taken.words, stages[-1].word_out)
+    found = values_of(taken.words, word_out(stages[-1]))
     np.testing.assert_array_equal(found, wanted[stages[-1].name].reshape(found.shape))
 
 
@@ -187,8 +195,8 @@ def test_a_path_runs_at_the_pace_of_its_slowest_stage(outputs):
         for at, shape in enumerate(shapes)
     ]
     schedules[1] = StageSchedule(vector_length(shapes[1]), 2)
-    stages = path_parameters(recurrence, path, schedules)
-    words = words_of(frames, 8, stages[0].word_in.length)
+    stages = planned_path(recurrence, schedules)
+    words = words_of(frames, 8, word_in(stages[0]).length)
     count = stages[-1].shape.words_out
     taken = run_stream(PathEngine(stages), words, 4 * count)
     pace = max(schedule.cycles(shape) for schedule, shape in zip(schedules, shapes, strict=True))
@@ -198,12 +206,9 @@ def test_a_path_runs_at_the_pace_of_its_slowest_stage(outputs):
 def test_weights_can_be_loaded_at_run_time():
     network, other = build_network(seed=1), build_network(seed=2)
     frames = random_frames(network, 2)
-    own, loaded = (
-        stage_parameters(one.recurrence, one.recurrence.input_path, 0, StageSchedule(5, 2))
-        for one in (network, other)
-    )
-    stage = ContractionStage(own, loadable=True)
-    rows = words_of(loaded.weights.codes, own.weights.format.width, own.schedule.weights_in_beat)
+    own, loaded = (planned(one.recurrence, 0, StageSchedule(5, 2)) for one in (network, other))
+    stage = ContractionStage(replace(own, table=WeightTable("weights", 1, 1, 8, True, 1)))
+    rows = words_of(loaded.rows.codes, own.rows.format.width, own.schedule.weights_in_beat)
     ready = []
 
     async def load(ctx):
@@ -215,24 +220,24 @@ def test_weights_can_be_loaded_at_run_time():
         ctx.set(stage.load_enable, 0)
         ready.append(True)
 
-    words = words_of(frames, 8, own.word_in.length)
+    words = words_of(frames, 8, word_in(own).length)
     # A frame of zeros first, while weights are written; its sums are zero whatever they are.
     words = [0] * len(words) + words
     count = 4 * own.shape.words_out
     taken = run_stream(stage, words, count, others=[load])
     assert ready
-    found = values_of(taken.words, own.word_out)[count // 2 :]
+    found = values_of(taken.words, word_out(own))[count // 2 :]
     wanted = results_of_stages(other, frames)[own.name]
     # The weights' format is the same, and the stage's own is kept.
-    assert own.result == loaded.result
+    assert own.design.result == loaded.design.result
     np.testing.assert_array_equal(found, wanted.reshape(found.shape))
 
 
 def test_flags_tell_what_a_stage_does():
     network = build_network()
     recurrence = network.recurrence
-    own = stage_parameters(recurrence, recurrence.input_path, 0, StageSchedule(5, 4))
-    stage, seen = ContractionStage(own, depth=2), []
+    own = planned(recurrence, 0, StageSchedule(5, 4))
+    stage, seen = ContractionStage(replace(own, queue_words=2)), []
 
     async def watch(ctx):
         while True:
@@ -240,7 +245,7 @@ def test_flags_tell_what_a_stage_does():
             seen.append(flags[2:])
 
     frames = random_frames(network, 2)
-    words = words_of(frames, 8, own.word_in.length)
+    words = words_of(frames, 8, word_in(own).length)
     run_stream(stage, words, len(words), (None, 1), others=[watch])
     counts = np.array(seen).sum(axis=0)
     np.testing.assert_array_equal(np.array(seen).sum(axis=1), 1)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import pywellen
 
 from fdht_hls.csimulation import Identity
-from fdht_hls.rtl.core import Core, check_port, identity_of
+from fdht_hls.engine import PortPlan, lower
+from fdht_hls.rtl.core import Core, check_port
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.simulation import (
     RunSettings,
@@ -63,10 +63,10 @@ class Standin:
 @pytest.fixture(scope="module")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Standin:
     network = CLASSIFIERS["bytes"].network  # 8 words a frame, 3 logits in 2 words
-    core = Core(network, ChecksumEngine(network), probes=True)
+    core = Core(lower(network), ChecksumEngine(network), probes=True)
     verilog = verilog_of(TamperedCore(core))
     cache = tmp_path_factory.mktemp("cores")
-    simulator = build_simulator(verilog, ChecksumEngine.stages, cache, traces=True, quick=True)
+    simulator = build_simulator(verilog, ChecksumEngine.names, cache, traces=True, quick=True)
     assert simulator.fresh
     return Standin(network, simulator, verilog, cache)
 
@@ -99,7 +99,7 @@ def test_results_and_registers_for_every_memory(
     done = 0
     for piece, call in zip(cut, outcome.calls, strict=True):
         done += piece.stop - piece.start
-        wanted = Identity(**identity_of(standin.network), frames_done=done)
+        wanted = Identity(**lower(standin.network).identity, frames_done=done)
         assert call.identity == wanted
         first, last, result = call.times.T
         assert (first < last).all()
@@ -231,7 +231,7 @@ def test_addresses_outside_the_memory_end_the_call(standin: Standin):
 
 def test_the_same_verilog_is_compiled_once(standin: Standin):
     again = build_simulator(
-        standin.verilog, ChecksumEngine.stages, standin.cache, traces=True, quick=True
+        standin.verilog, ChecksumEngine.names, standin.cache, traces=True, quick=True
     )
     assert not again.fresh
     assert again.program == standin.simulator.program
@@ -276,9 +276,13 @@ def test_waveforms_need_a_core_that_writes_them(standin: Standin, tmp_path: Path
 def test_wider_ports_for_frames(port_bytes: int, standin: Standin):
     """Results, a word a clock without a gap, errors of the memory, and bursts at 4 KB."""
     network = standin.network
-    verilog = verilog_of(Core(network, ChecksumEngine(network, port_bytes), probes=True))
+    verilog = verilog_of(
+        Core(
+            lower(network, port_bytes=port_bytes), ChecksumEngine(network, port_bytes), probes=True
+        )
+    )
     simulator = build_simulator(
-        verilog, ChecksumEngine.stages, standin.cache, port_bytes=port_bytes, quick=True
+        verilog, ChecksumEngine.names, standin.cache, port_bytes=port_bytes, quick=True
     )
     for settings in (RunSettings(), RunSettings(latency=40), BUSY):
         for offset in (0, 4096 - 2 * port_bytes):
@@ -311,7 +315,7 @@ def test_wider_ports_for_frames(port_bytes: int, standin: Standin):
 )
 def test_ports_that_do_not_suit(port_bytes: int, message: str):
     with pytest.raises(ConfigError, match=message):
-        check_port(SimpleNamespace(frame_bytes=24), port_bytes)
+        check_port(PortPlan(port_bytes, 3, 8, 24, 8, False))
 
 
 def test_waveforms_hold_every_clock(standin: Standin, tmp_path: Path):

@@ -11,12 +11,13 @@ import pytest
 
 from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.csimulation import CSimulation
+from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames
-from fdht_hls.rtl import cosim as cosim_module
+from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.cosim import StageLoad, Timeline, cosim, recurrent_latency, report_lines
 from fdht_hls.rtl.cosim import _busy as busy_of
 from fdht_hls.rtl.cosim import _limit as limit
-from fdht_hls.rtl.emit import emit_for_simulation, emit_verilog
+from fdht_hls.rtl.emit import emit_verilog, verilog_of
 from fdht_hls.rtl.gantt import draw_gantt, shares
 from fdht_hls.rtl.simulation import RunSettings, build_simulator, run_calls
 from fdht_hls.rtl.simulation.runner import Layout
@@ -44,8 +45,8 @@ def network() -> QuantizedNetwork:
 
 def test_the_text_is_the_same_every_time(network: QuantizedNetwork):
     schedule = default_schedule(network.recurrence)
-    verilog = emit_verilog(network, schedule)
-    assert verilog == emit_verilog(network, schedule)
+    verilog = emit_verilog(lower(network, schedule))
+    assert verilog == emit_verilog(lower(network, schedule))
     assert "probe_" not in verilog
     assert str(Path(__file__).parents[3]) not in verilog
 
@@ -53,8 +54,11 @@ def test_the_text_is_the_same_every_time(network: QuantizedNetwork):
 def test_a_clip_equals_the_reference(network: QuantizedNetwork, cache: Path, tmp_path: Path):
     frames = corner_frames(network, 24)
     schedule = default_schedule(network.recurrence)
-    quiet = cosim(network, schedule, frames, cache, RunSettings(), quick=True)
-    for result in (quiet, cosim(network, schedule, frames, cache, BUSY, quick=True)):
+    quiet = cosim(network, lower(network, schedule), frames, cache, RunSettings(), quick=True)
+    for result in (
+        quiet,
+        cosim(network, lower(network, schedule), frames, cache, BUSY, quick=True),
+    ):
         assert result.comparison.compared == 24 * 3
         assert result.comparison.mismatches == 0
         assert result.cycles_per_frame >= result.io_limit == 8
@@ -77,7 +81,7 @@ def test_several_fibres_at_once_behind_a_port_of_256_bits(cache: Path):
     assert schedule.fibres == (4, 1)
     frames = random_frames(network, 12)
     for settings in (RunSettings(), BUSY):
-        result = cosim(network, schedule, frames, cache, settings, port_bytes=32, quick=True)
+        result = cosim(network, lower(network, schedule, 32), frames, cache, settings, quick=True)
         assert result.comparison.compared == 12 * 2
         assert result.comparison.mismatches == 0
         assert result.io_limit == 2
@@ -89,8 +93,9 @@ def test_registers_and_results_equal_the_c_simulation(
     """The same calls on the same memory: every byte and every register."""
     frames = corner_frames(network, 20)
     layout = Layout(network, len(frames), offset=40)
-    verilog, stages = emit_for_simulation(network, default_schedule(network.recurrence))
-    simulator = build_simulator(verilog, stages, cache, quick=True)
+    plan = lower(network)
+    verilog = verilog_of(Core(plan, probes=True))
+    simulator = build_simulator(verilog, plan.names, cache, quick=True)
     calls = [
         layout.call(0, 7, True),
         layout.call(7, 0, False),
@@ -119,20 +124,15 @@ def _spans(call: object) -> tuple[int, int]:
     return call.frames, call.results  # type: ignore[attr-defined]
 
 
-def test_a_wrong_integer_is_named(
-    network: QuantizedNetwork, cache: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_wrong_integer_is_named(network: QuantizedNetwork, cache: Path):
     """The Verilog of one network against the reference of another."""
-    schedule = default_schedule(network.recurrence)
-    emitted = emit_for_simulation(network, schedule)
-    monkeypatch.setattr(cosim_module, "emit_for_simulation", lambda *_: emitted)
     codes = network.head.bias.codes.copy()
     codes[1] += 1
     head = Head(network.head.weights, QuantizedArray(network.head.bias.format, codes))
     with pytest.raises(EqualityError, match=r"8 of 24 integers differ.*frame 0, class 1: "):
         cosim(
             replace(network, head=head),
-            schedule,
+            lower(network),
             corner_frames(network, 8),
             cache,
             RunSettings(),
@@ -143,7 +143,7 @@ def test_a_wrong_integer_is_named(
 def test_too_few_frames(network: QuantizedNetwork, cache: Path):
     schedule = default_schedule(network.recurrence)
     with pytest.raises(ConfigError, match="frames = 4: a steady state needs 5 frames or more"):
-        cosim(network, schedule, corner_frames(network, 4), cache, RunSettings())
+        cosim(network, lower(network, schedule), corner_frames(network, 4), cache, RunSettings())
 
 
 def test_recurrent_latency_is_what_the_windows_show():
@@ -211,8 +211,6 @@ def test_every_kind_of_classifier(
     network = CLASSIFIERS[name].network
     trace = tmp_path / "wave.fst"
     settings = replace(BUSY, trace=trace)
-    result = cosim(
-        network, default_schedule(network.recurrence), corner_frames(network, 40), cache, settings
-    )
+    result = cosim(network, lower(network), corner_frames(network, 40), cache, settings)
     assert result.comparison.mismatches == 0
     assert trace.stat().st_size > 1000

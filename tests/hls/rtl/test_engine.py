@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.engine import lower
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, vector_counts
 from fdht_hls.shapes import fibre_counts
 from fdht_models.errors import ConfigError
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.heads import HEADS
 from tests.hls.networks import CLASSIFIERS, streams_of
@@ -28,6 +30,7 @@ USUAL = (
     "bt-lstm",
     "tucker-lstm",
     "dense-gru",
+    *(f"ht-{kind}-integrated" for kind in KINDS if kind not in ("lstm", "gru")),
 )
 
 
@@ -148,7 +151,7 @@ def test_a_frame_may_start_from_a_zero_state(label):
 
 def test_stages_are_named_as_the_reference_names_them():
     network = build_network()
-    engine = Engine(network, default_schedule(network.recurrence))
+    engine = Engine(lower(network))
     assert engine.stages == (
         *("input.C3", "input.C2", "input.C1"),
         *("hidden.C3", "hidden.C2", "hidden.C1"),
@@ -160,4 +163,4 @@ def test_stages_are_named_as_the_reference_names_them():
 def test_a_schedule_of_another_network_is_refused():
     network, other = build_network(), build_network(SHAPES["dense-lstm"])
     with pytest.raises(ConfigError, match=r"schedule\.input"):
-        Engine(network, default_schedule(other.recurrence))
+        lower(network, default_schedule(other.recurrence))

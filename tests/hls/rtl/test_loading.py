@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.rtl.emit import emit_for_simulation, emit_verilog
+from fdht_hls.engine import lower
+from fdht_hls.rtl.core import Core
+from fdht_hls.rtl.emit import emit_verilog, verilog_of
 from fdht_hls.rtl.simulation import RunSettings, Simulator, build_simulator, run_calls
 from fdht_hls.rtl.simulation.runner import BASE, Call, Layout, Outcome
 from fdht_hls.schedule import Schedule, default_schedule
-from fdht_hls.weights import pack_weights, weight_layout
+from fdht_hls.weights import pack_weights
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.random_networks import NARROW, random_network
@@ -26,7 +28,10 @@ BUSY = RunSettings(latency=3, jitter=30, back_pressure=0.4, timeout_clocks=60_00
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
-    verilog, stages = emit_for_simulation(FIRST, SCHEDULE)
+    verilog, stages = (
+        verilog_of(Core(lower(FIRST, SCHEDULE), probes=True)),
+        lower(FIRST, SCHEDULE).names,
+    )
     return build_simulator(verilog, stages, tmp_path_factory.mktemp("cores"), quick=True)
 
 
@@ -63,7 +68,7 @@ def weights_id(outcome: Outcome) -> int:
 
 @pytest.mark.parametrize("settings", [RunSettings(), BUSY])
 def test_built_in_loaded_and_loaded_back(simulator: Simulator, settings: RunSettings):
-    bench = Bench(simulator, *(pack_weights(one, SCHEDULE) for one in (SECOND, FIRST)))
+    bench = Bench(simulator, *(pack_weights(lower(one, SCHEDULE)) for one in (SECOND, FIRST)))
     calls = [bench.call(FRAMES, reset=True)]
     for loaded, network in ((None, FIRST), (0, SECOND), (1, FIRST)):
         if loaded is not None:
@@ -72,19 +77,19 @@ def test_built_in_loaded_and_loaded_back(simulator: Simulator, settings: RunSett
         outcome = bench.run(*calls, settings=settings)
         np.testing.assert_array_equal(bench.layout.logits(outcome.memory), logits_of(network))
         assert weights_id(outcome) == network.design_id
-        layout = weight_layout(FIRST, SCHEDULE)
+        layout = lower(FIRST, SCHEDULE).layout
         assert layout and outcome.calls[-1].identity.weights_layout == layout.digest
         assert outcome.calls[-1].identity.frames_done == FRAMES * len(calls)
 
 
 def test_a_call_that_only_loads(simulator: Simulator):
-    bench = Bench(simulator, pack_weights(SECOND, SCHEDULE))
+    bench = Bench(simulator, pack_weights(lower(SECOND, SCHEDULE)))
     outcome = bench.run(bench.call(FRAMES, reset=True), bench.call(0, 0), bench.call(FRAMES))
     np.testing.assert_array_equal(bench.layout.logits(outcome.memory), logits_of(SECOND))
 
 
 def test_the_state_goes_on_behind_the_first_frame(simulator: Simulator):
-    bench = Bench(simulator, pack_weights(SECOND, SCHEDULE))
+    bench = Bench(simulator, pack_weights(lower(SECOND, SCHEDULE)))
     later = bench.layout.call(1, FRAMES - 1, False)
     outcome = bench.run(bench.call(1, 0), later)
     np.testing.assert_array_equal(bench.layout.logits(outcome.memory), logits_of(SECOND))
@@ -92,8 +97,8 @@ def test_the_state_goes_on_behind_the_first_frame(simulator: Simulator):
 
 def test_rows_in_another_order_are_seen(simulator: Simulator):
     """The negative control: two rows of a stage change places."""
-    words = pack_weights(SECOND, SCHEDULE)
-    layout = weight_layout(SECOND, SCHEDULE)
+    words = pack_weights(lower(SECOND, SCHEDULE))
+    layout = lower(SECOND, SCHEDULE).layout
     assert layout is not None
     first = next(table for table in layout.tables if table.rows > 1)
     rows = words[first.first : first.first + first.words].reshape(first.rows, first.row_words)
@@ -104,7 +109,7 @@ def test_rows_in_another_order_are_seen(simulator: Simulator):
 
 
 def test_a_memory_error_leaves_no_weights(simulator: Simulator):
-    good = pack_weights(SECOND, SCHEDULE)
+    good = pack_weights(lower(SECOND, SCHEDULE))
     bench = Bench(simulator, good, good)
     settings = RunSettings(bad_reads=(bench.addresses[0] + 8 * 20,))
     outcome = bench.run(bench.call(FRAMES, 0), settings=settings)
@@ -124,16 +129,19 @@ def test_some_stages_only(tmp_path: Path):
     """The first stage for good, the others loadable."""
     stages = (replace(SCHEDULE.input[0], weights="constant"), *SCHEDULE.input[1:])
     schedule = Schedule(stages, SCHEDULE.hidden)
-    verilog, names = emit_for_simulation(FIRST, schedule)
+    verilog, names = (
+        verilog_of(Core(lower(FIRST, schedule), probes=True)),
+        lower(FIRST, schedule).names,
+    )
     simulator = build_simulator(verilog, names, tmp_path, quick=True)
     first = SECOND.recurrence.input_path.cores[0]
     cores = {**SECOND.recurrence.cores, first: FIRST.recurrence.cores[first]}
     mixed = replace(SECOND, recurrence=replace(SECOND.recurrence, cores=cores))
-    bench = Bench(simulator, pack_weights(mixed, schedule))
+    bench = Bench(simulator, pack_weights(lower(mixed, schedule)))
     # W_h h shares that core: what its loadable stage gets is the same.
     outcome = bench.run(bench.call(FRAMES, 0))
     np.testing.assert_array_equal(bench.layout.logits(outcome.memory), logits_of(mixed))
 
 
 def test_a_core_without_loadable_weights_has_no_port():
-    assert "gmem_weights" not in emit_verilog(FIRST, default_schedule(FIRST.recurrence))
+    assert "gmem_weights" not in emit_verilog(lower(FIRST))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import fdht
+from fdht_hls.engine import lower
 from fdht_hls.rtl.stage import load_design
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_models.artifacts import new_stage, write_json
@@ -39,15 +40,14 @@ def patient(network: QuantizedNetwork) -> Schedule:
 
 
 def test_schedules_by_preference(trained: Path, network: QuantizedNetwork, tmp_path: Path):
-    assert load_design(BuildDirectory(trained), None)[1] == default_schedule(network.recurrence)
+    own, build = default_schedule(network.recurrence), BuildDirectory(trained)
+    assert load_design(build, None)[1].schedule == own
     (trained / "hls").mkdir()
     network.save(trained / "hls" / "network.json")
     write_json(trained / "hls" / "schedule.json", patient(network).to_json())
-    assert load_design(BuildDirectory(trained), None)[1] == patient(network)
-    write_json(tmp_path / "own.json", default_schedule(network.recurrence).to_json())
-    assert load_design(BuildDirectory(trained), tmp_path / "own.json")[1] == default_schedule(
-        network.recurrence
-    )
+    assert load_design(build, None)[1].schedule == patient(network)
+    write_json(tmp_path / "own.json", own.to_json())
+    assert load_design(build, tmp_path / "own.json")[1].schedule == own
 
 
 @pytest.mark.parametrize("name", ["network.json", "schedule.json"])
@@ -57,7 +57,7 @@ def test_what_changed_since_the_conversion_is_refused(
     with new_stage(tmp_path / "hls", "hls", {}) as (directory, _):
         network.save(directory / "network.json")
         write_json(directory / "schedule.json", patient(network).to_json())
-    assert load_design(BuildDirectory(tmp_path), None)[1] == patient(network)
+    assert load_design(BuildDirectory(tmp_path), None)[1].schedule == patient(network)
     with (tmp_path / "hls" / name).open("a") as stream:
         stream.write(" ")
     with pytest.raises(ArtifactError, match=rf"{name}: differs from its digest"):
@@ -109,7 +109,7 @@ def test_resources_are_counted_once(
     from fdht_hls.rtl.emit import emit_verilog
     from fdht_hls.rtl.synthesis import Resources, check_yosys
 
-    verilog = emit_verilog(network, default_schedule(network.recurrence))
+    verilog = emit_verilog(lower(network))
     key = hashlib.sha256(f"{check_yosys()}\0{verilog}".encode()).hexdigest()[:24]
     known = Resources(lut=5000, lutram=320, ff=10640, dsp=22, bram36=3.5, bram18=1, carry4=9)
     write_json(trained / "resources" / key / "report.json", known.to_json())

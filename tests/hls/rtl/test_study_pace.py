@@ -7,6 +7,7 @@ import pytest
 from fdht_hls.benchmarks.random_networks import random_frames as noise
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
+from fdht_hls.engine import lower
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings
 from fdht_hls.schedule import default_schedule
@@ -25,7 +26,7 @@ def test_a_configuration_keeps_up_with_one_port(name, tmp_path):
     network = build_network(STUDY[name][0], classes=11)
     frames = random_frames(network, 6).astype("uint8")
     schedule = default_schedule(network.recurrence)
-    found = cosim(network, schedule, frames, tmp_path, RunSettings(), 5000)
+    found = cosim(network, lower(network, schedule), frames, tmp_path, RunSettings(), 5000)
     assert found.comparison.compared == 6 * 11 and found.comparison.mismatches == 0
     assert found.cycles_per_frame <= MOST_CYCLES[8] and found.limited_by == "memory port"
     assert found.last_pixel_to_result <= MOST_LATENCY
@@ -45,7 +46,9 @@ def test_a_configuration_keeps_up_with_wider_ports(name, port_bytes, fibres, tmp
     frames = noise(network, 7)
     for latency in (0, 40):
         settings = RunSettings(latency=latency)
-        found = cosim(network, schedule, frames, tmp_path, settings, 5000, port_bytes=port_bytes)
+        found = cosim(
+            network, lower(network, schedule, port_bytes), frames, tmp_path, settings, 5000
+        )
         assert found.comparison.compared == 7 * 11 and found.comparison.mismatches == 0
         assert found.cycles_per_frame <= MOST_CYCLES[port_bytes]
         assert found.limited_by == "memory port"

@@ -7,6 +7,7 @@ import pytest
 
 import fdht
 from fdht.cli.tune import board_budget
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import check_schedule
 from fdht_hls.solver import Solution, solve
@@ -31,7 +32,7 @@ SLOW = Limits(100_000)
 
 
 def core_of(shape: RecurrentShape) -> Core:
-    return Core(network_of("x", shape, QuantizationSettings(), ("a",)))
+    return Core(design_engine(network_of("x", shape, QuantizationSettings(), ("a",))))
 
 
 def objectives(designs: list[Design]) -> list[tuple[int, ...]]:
@@ -47,7 +48,7 @@ def test_pieces_of_a_join_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("name", "most", "said"),
-    [("MOST_COMBINATIONS", 30, "some paces of W_x "), ("MOST_KEPT", 12, "more than 12")],
+    [("MOST_COMBINATIONS", 30, "some paces of input."), ("MOST_KEPT", 12, "more than 12")],
 )
 def test_what_is_thinned_out_is_named_and_what_is_found_is_right(
     monkeypatch: pytest.MonkeyPatch, name: str, most: int, said: str
@@ -60,7 +61,7 @@ def test_what_is_thinned_out_is_named_and_what_is_found_is_right(
     some = search(core, SLOW, effort)
     assert len(some) > 0 and any(said in text for text in effort.left_out)
     for design in some:
-        check_schedule(core.network.recurrence, design.schedule)
+        check_schedule(core.design.cell.recurrence, design.schedule)
         found = core.estimate(design.schedule)
         assert (found.cycles_per_frame, found.resources) == (design.cycles, design.resources)
         assert any(
@@ -82,10 +83,10 @@ def test_a_large_dense_stage_is_tuned_without_adders_and_says_so(monkeypatch: py
         return solve(kernel, source)
 
     monkeypatch.setattr("fdht_hls.adders.solve", only_small)
-    core = Core(random_network(1, LARGE))
+    core = Core(design_engine(random_network(1, LARGE)))
     tuning = tune(core, board_budget("zcu104"))
-    (text,) = [text for text in tuning.left_out if "W_h" in text]
-    assert text.startswith("adders for W_h H: they are made for at most 2,048 weights")
+    (text,) = [text for text in tuning.left_out if "hidden" in text]
+    assert text.startswith("adders for hidden.H: they are made for at most 2,048 weights")
     assert all(stage.weights == "constant" for stage in tuning.chosen.schedule.hidden)
     assert result_json(tuning, "trained")["left_out"] == list(tuning.left_out)
     assert f"not considered: {text}" in list(lines(tuning, "trained"))
@@ -96,9 +97,9 @@ def test_a_stage_whose_adders_da4ml_does_not_find_has_multipliers(monkeypatch: p
         raise ToolError("needs more than 3 GB of memory", field="da4ml", remedy="use constant")
 
     monkeypatch.setattr("fdht_hls.adders.solve", fail)
-    core = Core(random_network(23, SMALL))
+    core = Core(design_engine(random_network(23, SMALL)))
     tuning = tune(core, board_budget("pynq-z2"))
-    assert "adders for W_x C3: da4ml: needs more than 3 GB of memory; use constant" in (
+    assert "adders for input.C3: da4ml: needs more than 3 GB of memory; use constant" in (
         tuning.left_out
     )
     assert "adders" not in {stage.weights for stage in tuning.chosen.schedule.stages}
@@ -108,4 +109,4 @@ def test_networks_of_many_stages_end(tmp_path, capsys):
     """24 million combinations of paces for W_x alone; it ran for as long as one waited."""
     arguments = ["tune", "motion-tucker-lstm", "--build", str(tmp_path), "--time-limit", "300"]
     assert fdht.main([*arguments, "--frames-per-second", "13600"]) == 0
-    assert "not considered: some paces of W_x G" in capsys.readouterr().out
+    assert "not considered: some paces of input.G" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core, Engine, Resources
 from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.alternatives import kinds
@@ -86,14 +87,17 @@ def within(taken: Resources, most: Resources) -> bool:
 
 @pytest.fixture(scope="module", params=range(len(TINY)))
 def tiny(request: pytest.FixtureRequest) -> Core:
-    return Core(build_network(TINY[request.param]))
+    return Core(design_engine(build_network(TINY[request.param])))
 
 
 @given(st.data(), SEEDS)
 @settings(max_examples=3, deadline=None)
 def test_the_search_finds_what_trying_everything_finds(data, seed):
     shape = data.draw(st.sampled_from(TINY))
-    core = Core(build_network(shape, seed), engine=Engine(int8_pairs=data.draw(st.booleans())))
+    core = Core(
+        design_engine(build_network(shape, seed)),
+        engine=Engine(int8_pairs=data.draw(st.booleans())),
+    )
     generator = np.random.default_rng(seed)
     schedules = every_schedule(core)
     # Limits that bind: those of a design drawn by chance.
@@ -142,7 +146,7 @@ def test_nothing_is_found_below_the_fastest(tiny):
 
 @pytest.mark.parametrize("label", ["tt-lstm-integrated", "bt-gru", "cp-lstm", "dense-lstm"])
 def test_every_format_can_be_searched(label):
-    core = Core(build_network(SHAPES[label]))
+    core = Core(design_engine(build_network(SHAPES[label])))
     found = search(core, Limits(10**6))
     assert found
     for one in found[:3]:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import Core, Engine, estimate
 from fdht_hls.schedule import Schedule, check_schedule
 from fdht_hls.tuner.budget import SHARES, Budget, parse_shares
@@ -32,7 +33,7 @@ SMALL = fdht_shape((4, 4, 8), (8, 2, 2), (2, 4), 2, 2)
 
 @pytest.fixture(scope="module")
 def small() -> Core:
-    return Core(build_network(SMALL))
+    return Core(design_engine(build_network(SMALL)))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_configuration_b_meets_its_pace_on_a_zynq_7020():
     """Issue: at most 7,350 clocks a frame within 60 % LUT, 75 % DSP and 25 % block RAM."""
     widths = QuantizationSettings()
     network = network_of("b", STUDY["B"][0], widths, tuple("abcdefghijk"))
-    core = Core(network, ZYNQ.model, 8)
+    core = Core(design_engine(network, 8), ZYNQ.model)
     found = tune(core, ZYNQ, frames_per_second=ZYNQ.rate_at(7350)).chosen
     assert found.cycles == 7240
     assert found.resources.dsp <= 165 and found.resources.lut <= 31_920
@@ -55,7 +56,7 @@ def test_configuration_b_meets_its_pace_on_a_zynq_7020():
 def test_results_of_the_study_s_configurations_are_prompt(name):
     """Issue: 650 clocks from the last pixel to the result, at the pace of one port."""
     network = network_of(name.lower(), STUDY[name][0], QuantizationSettings(), tuple("abcdefghijk"))
-    found = estimate(network)
+    found = estimate(lower(network))
     assert found.cycles_per_frame == 7240
     assert found.fill_latency_cycles <= 650
 
@@ -115,7 +116,7 @@ def test_a_budget_that_nothing_meets_names_process_and_share(small):
 
 def test_what_would_fit_does_fit():
     network = network_of("b", STUDY["B"][0], QuantizationSettings(), tuple("abcdefghijk"))
-    core = Core(network, ZYNQ.model, 8)
+    core = Core(design_engine(network, 8), ZYNQ.model)
     little = Budget("z", 53_200, 106_400, 220, 140, 100.0, shares=parse_shares("lut=0.3,dsp=0.3"))
     with pytest.raises(ConfigError) as caught:
         tune(core, little, frames_per_second=13_600)
@@ -182,8 +183,10 @@ def test_widths_that_overflow_an_accumulator_name_the_stage_and_what_fits():
 @pytest.mark.parametrize("label", SHAPES)
 def test_every_shape_has_an_untrained_network(label):
     network = network_of("any", SHAPES[label], QuantizationSettings(), ("a", "b"))
-    trained = estimate(build_network(SHAPES[label], widths=Widths(8, 12, 12, 10, 10, 12, 8, 8)))
-    found = estimate(network)
+    trained = estimate(
+        lower(build_network(SHAPES[label], widths=Widths(8, 12, 12, 10, 10, 12, 8, 8)))
+    )
+    found = estimate(lower(network))
     assert found.cycles_per_frame == trained.cycles_per_frame
     # Binary points differ, and with them the widths of the cell's sums.
     assert found.resources.dsp == pytest.approx(trained.resources.dsp, abs=2)
@@ -216,7 +219,7 @@ def test_what_is_written(tmp_path, tuning):
     names = {path.name for path in written.iterdir()}
     assert names == {"schedule.json", "front.json", "front.svg", "estimate.json", "manifest.json"}
     schedule = Schedule.from_json(read_json(written / "schedule.json"))
-    check_schedule(tuning.core.network.recurrence, schedule)
+    check_schedule(tuning.core.design.cell.recurrence, schedule)
     assert schedule == tuning.chosen.schedule
     front = read_json(written / "front.json")
     assert front == json.loads(json.dumps(result)) and front["kind"] == "estimated"
@@ -239,7 +242,7 @@ def test_tables_name_every_process_and_the_chosen_design(tuning):
 
 
 def test_what_is_assumed_is_said(small):
-    core = Core(small.network, engine=Engine(int8_pairs=True))
+    core = Core(small.design, engine=Engine(int8_pairs=True))
     wide = Budget("z", 53_200, 106_400, 220, 140, 100.0, port_bytes=16)
     text = "\n".join(lines(tune(core, wide), TRAINED))
     assert text.count("not what today's kernels do") == 2

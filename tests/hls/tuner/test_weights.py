@@ -9,8 +9,9 @@ import pytest
 
 from fdht_hls import adders
 from fdht_hls.adders import adder_graph
+from fdht_hls.engine import StageDesign, design_engine, lower
 from fdht_hls.estimate import Core, estimate
-from fdht_hls.estimate.stage import StageDesign, multipliers, weights
+from fdht_hls.estimate.stage import multipliers, weights
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,
@@ -21,13 +22,19 @@ from fdht_hls.schedule import (
 )
 from fdht_hls.tuner.alternatives import kinds
 from fdht_hls.tuner.search import Limits, search
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.random_networks import random_network
 
 #: A first stage of 8 x 4 constants; then more.
 NETWORK = random_network(1, fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2))
-CORE = Core(NETWORK)
+CORE = Core(design_engine(NETWORK))
 SLOW = Limits(100_000)
+
+
+def zeros_like(array: QuantizedArray) -> QuantizedArray:
+    """Of a network that is not trained."""
+    return QuantizedArray(array.format, np.zeros_like(array.codes))
 
 
 def whole(design: StageDesign, kind: str) -> StageSchedule:
@@ -44,7 +51,7 @@ def test_adders_take_what_da4ml_says_of_trained_weights():
 
 
 def test_adders_of_unknown_weights_take_what_the_study_says():
-    design = replace(CORE.input[0], kernel=None)
+    design = replace(CORE.input[0], core=zeros_like(CORE.input[0].core))
     found = multipliers(design, whole(design, "adders"), CORE.model, CORE.engine)
     bits = design.core.width * design.source.width
     assert found.lut == pytest.approx(0.21 * bits * design.shape.macs_per_turn, abs=1)
@@ -56,7 +63,7 @@ def test_no_kernel_is_known_of_an_untrained_network():
 
     shape = fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2)
     untrained = network_of("x", shape, QuantizationSettings(), ("a",))
-    assert Core(untrained).input[0].kernel is None
+    assert Core(design_engine(untrained)).input[0].kernel is None
 
 
 def test_only_a_whole_turn_of_one_set_of_weights_can_be_adders():
@@ -84,7 +91,9 @@ def test_without_da4ml_there_are_no_adders(monkeypatch):
 
 def test_the_tuner_takes_adders_where_slices_are_scarce():
     """At the fastest pace there is, which is that of the second stage."""
-    core = Core(random_network(1, fdht_shape((16, 16, 8), (8, 2, 2), (2, 2, 2), 2, 2)))
+    core = Core(
+        design_engine(random_network(1, fdht_shape((16, 16, 8), (8, 2, 2), (2, 2, 2), 2, 2)))
+    )
     most = Schedule(
         tuple(choices(design.shape)[-1] for design in core.input),
         tuple(choices(design.shape)[-1] for design in core.hidden),
@@ -92,16 +101,16 @@ def test_the_tuner_takes_adders_where_slices_are_scarce():
     designs = search(core, Limits(core.pace(most)[0]))
     few = min(designs, key=lambda one: (one.resources.dsp, one.resources.lut))
     assert few.schedule.input[0].weights == "adders"
-    check_schedule(core.network.recurrence, few.schedule)
+    check_schedule(core.design.cell.recurrence, few.schedule)
 
 
 def test_loadable_designs_have_multipliers_and_a_loader():
-    core = Core(NETWORK, loadable=True)
+    core = Core(design_engine(NETWORK), loadable=True)
     found = search(core, SLOW)
     assert found
     for design in found:
         assert {stage.weights for stage in design.schedule.stages} == {"loadable"}
-        again = estimate(NETWORK, design.schedule)
+        again = estimate(lower(NETWORK, design.schedule))
         assert again.resources == design.resources
         assert "load weights" in {row.name for row in again.stages}
     assert core.fixed.lut > CORE.fixed.lut

@@ -24,8 +24,9 @@ def test_modules_get_the_names_of_the_estimate_s_stages():
     ("module", "stage"),
     [
         ("read_frame_of_words_2400u_7200u_array_ap_ufixed_8_8_4_0_0_24u_s", "read frame"),
-        ("lstm_cell_collected_array_array_config9_s", "LSTM cell"),
-        ("gru_cell_config9_array_array_s", "GRU cell"),
+        ("lstm_cell_collected_array_array_config9_s", "cell"),
+        ("cell_config9_array_array_s", "cell"),
+        ("cell_collected_array_array_config9_s", "cell"),
         ("write_result", "write result"),
         ("dense_array_array_ap_fixed_32_16_5_3_0_11u_config3_s", "head"),
         ("entry_proc", "entry_proc"),
@@ -39,7 +40,7 @@ def test_single_modules(module, stage):
 
 def test_the_order_is_that_of_the_numbers_and_not_of_the_letters():
     modules = [f"contract_mode_config{number}_s" for number in (10, 9, 11)]
-    assert list(stage_names(modules, RECURRENCE).values()) == ["W_x C2", "W_x C3", "W_x C1"]
+    assert list(stage_names(modules, RECURRENCE).values()) == ["input.C2", "input.C3", "input.C1"]
 
 
 @pytest.mark.parametrize("numbers", [(5, 6), (5, 6, 7, 8)])

@@ -8,7 +8,7 @@ from typing import Any
 
 from fdht_hls.boards import get_board
 from fdht_hls.registers import WINDOW
-from fdht_host.simulator import SimulatedDevice
+from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.design import CORE_ADDRESS

@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.engine import lower
+from fdht_hls.flow.archive import import_results, write_archive
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
@@ -26,9 +30,6 @@ from fdht_overlays.hwh import CORE
 from fdht_overlays.manifest import OverlayManifest, load_manifest
 from fdht_overlays.open.flow import open_plan
 from fdht_overlays.open.overlay import collect_open
-from fdht_overlays.plan.archive import import_results, write_archive
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.running import run_plan
 from fdht_overlays.plan.summary import summary_json
 from tests.overlays.open.tools import (
     OpenTools,
@@ -308,7 +309,7 @@ def test_a_bitstream_for_another_device_leaves_the_former_overlay(
 def test_clocks_of_this_very_core_are_taken_from_its_simulation(
     plan: BuildPlan, tools, tmp_path: Path
 ):
-    verilog = emit_verilog(NETWORK, default_schedule(NETWORK.recurrence))
+    verilog = emit_verilog(lower(NETWORK))
     digest = hashlib.sha256(verilog.encode()).hexdigest()
     report = {"verilog": digest, "mismatches": 0, "cycles_per_frame": 1234.2}
     write_json(tmp_path / "build" / "cosim" / "report.json", report)
@@ -373,7 +374,7 @@ def test_a_log_that_ends_half_way_is_refused_on_import(
 
 def test_another_machine_builds_it(plan: BuildPlan, tools: OpenTools, tmp_path: Path):
     pytest.importorskip("asyncssh", reason="NOT TESTED: builds over SSH; pip install asyncssh")
-    from fdht_overlays.plan.remote import run_remotely
+    from fdht_hls.flow.remote import run_remotely
     from tests.overlays.plan.test_remote import Server
 
     (tmp_path / "home").mkdir()

@@ -14,8 +14,10 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.csimulation import pack_frames
+from fdht_hls.engine import lower
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.synthesis import read_statistics
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.experiment import load_experiment
@@ -30,8 +32,6 @@ from fdht_overlays.open.simulation import (
     SystemSettings,
     build_shell_simulator,
 )
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.open.test_shell import at, logits, wait
 
@@ -92,7 +92,7 @@ def test_the_choice_keeps_to_the_budget(network: QuantizedNetwork):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_whole_frames_through_the_shell(network: QuantizedNetwork, schedule, tmp_path: Path):
-    program = build_shell_simulator(Core(network, Engine(network, schedule)), tmp_path)
+    program = build_shell_simulator(Core(lower(network, schedule)), tmp_path)
     noise = np.random.default_rng(5).integers(0, 256, (2, network.inputs))
     frames = noise.astype(np.uint8)
     settings = SystemSettings(latency=20, jitter=20, back_pressure=0.1, timeout=1200.0)

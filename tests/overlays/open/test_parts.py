@@ -12,12 +12,13 @@ import pytest
 from amaranth.hdl import ClockDomain, Module, unsigned
 from amaranth.sim import Simulator
 
+from fdht_hls.engine import lower
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
 from fdht_overlays.open import ps7
+from fdht_overlays.open.axi3 import Skid
 from fdht_overlays.open.memory_join import NOWHERE, MemoryJoin
 from fdht_overlays.open.shell import TOP, Shell
-from fdht_overlays.open.skid import Skid
 from tests.hls.rtl.simulation import Taken, collect, feed, gaps
 from tests.hls.rtl.standin import ChecksumEngine
 from tests.overlays.sample_network import sample_network
@@ -49,7 +50,7 @@ def test_the_outputs_that_are_used_exist(primitive: dict[str, dict[str, int]]):
 
 def test_the_shell_connects_the_primitive_and_has_no_port_of_its_own():
     network = sample_network()
-    verilog = verilog_of(Shell(Core(network, ChecksumEngine(network))), TOP)
+    verilog = verilog_of(Shell(Core(lower(network), ChecksumEngine(network))), TOP)
     top = verilog[verilog.index(f"module {TOP}(") :]
     assert top.startswith(f"module {TOP}();")
     instance = re.search(r"PS7 processing_system \((.*?)\);", top, re.S)

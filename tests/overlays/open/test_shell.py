@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fdht_hls.engine import lower
 from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, WINDOW
 from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.engine import Engine
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.weights import pack_weights
 from fdht_host.accelerator import Accelerator
@@ -39,7 +39,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def program(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    core = Core(network, Engine(network, default_schedule(network.recurrence)))
+    core = Core(lower(network))
     return build_shell_simulator(core, tmp_path_factory.mktemp("shells"), quick=True)
 
 
@@ -233,13 +233,13 @@ def test_weights_are_loaded_through_the_same_port(network, tmp_path: Path):
         tuple(replace(stage, weights="loadable") for stage in plain.input),
         tuple(replace(stage, weights="loadable") for stage in plain.hidden),
     )
-    engine = Engine(network, schedule)
-    core = Core(network, engine, layout=engine.layout)
+    plan = lower(network, schedule)
+    core = Core(plan)
     program = build_shell_simulator(core, tmp_path, quick=True)
     frames, results, weights = frames_of(network, 4), MEMORY + 0x8000, MEMORY + 0x1_0000
     for settings in (CALM, BUSY):
         with SimulatedSystem(program, settings) as system:
-            system.load(weights, pack_weights(network, schedule).tobytes())
+            system.load(weights, pack_weights(plan).tobytes())
             assert system.write(at("weights"), weights, 0) == OKAY
             assert system.write(at("load_weights"), 1) == OKAY
             start(system, network, frames, results)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fdht_overlays.bitfile import SYNC_WORD, BitFile, write_bitfile
+from fdht_overlays.bitfile import SYNC_WORD, BitFile
 from fdht_overlays.open.check import FRAME_WORDS
 from fdht_overlays.open.flow import NETLIST, STATISTICS
 
@@ -68,7 +68,9 @@ def packets(idcode: int = 0x0372_7093, frames: int = 3) -> bytes:
 
 def write_bit(path: Path, part: str = "xc7z020clg400-1", data: bytes | None = None) -> Path:
     """A `.bit` file as xc7frames2bit writes it."""
-    write_bitfile(path, BitFile("somewhere/top.frames", part, packets() if data is None else data))
+    path.write_bytes(
+        BitFile("somewhere/top.frames", part, packets() if data is None else data).to_bytes()
+    )
     return path
 
 

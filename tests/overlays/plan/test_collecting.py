@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.running import run_plan
 from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, digest_file, read_json, write_json
 from fdht_models.directories import LOADABLE, BuildDirectory, OverlayDirectory
@@ -18,8 +19,8 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import collect
-from fdht_overlays.plan.running import run_plan
 from fdht_overlays.plan.summary import summary_json
+from tests.hls.vitis.standin import csynth_xml
 from tests.overlays.plan.tools import STEPS, bitstream, plan_of
 from tests.overlays.vivado.packager import component_xml
 from tests.overlays.vivado.running import MASTERS, needs_tcl, rtl_core
@@ -168,9 +169,9 @@ def test_the_report_decides_even_if_the_script_did_not(tmp_path, experiment, fin
 
 
 def test_a_simulated_boards_file_is_no_bitstream(tmp_path, experiment, finished, plan):
-    from fdht_overlays.bitfile import simulated_bitfile, write_bitfile
+    from fdht_overlays.bitfile import simulated_bitfile
 
-    write_bitfile(finished / "results" / "fdht.bit", simulated_bitfile(7, "7z020clg400"))
+    (finished / "results" / "fdht.bit").write_bytes(simulated_bitfile(7, "7z020clg400").to_bytes())
     with pytest.raises(ArtifactError, match=r"fdht\.bit: is for 7z020clg400"):
         gather(tmp_path, experiment, plan)
 
@@ -181,6 +182,8 @@ def test_an_ultrascale_board_goes_the_same_way(tmp_path, tools, experiment):
         for old in ("7z020clg400-1", "7z020-clg400"):
             reports[name] = reports[name].replace(old, "xck26-sfvc784-2LV-c")
     tools.set(reports=reports, bitstream=bitstream("xck26-sfvc784-2LV-c"))
+    report = csynth_xml(part="xck26-sfvc784-2LV-c")
+    tools.core("csynth", "files/syn/report/csynth.xml", report)
     plan = plan_of(experiment, "kv260", cosim=False)
     assert run_plan(plan, tmp_path / "work") == STEPS
     overlay, _ = gather(tmp_path, experiment, plan, "kv260")

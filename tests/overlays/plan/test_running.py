@@ -9,10 +9,10 @@ import time
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.running import Phases, run_plan
 from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_overlays.plan.collect import collect
-from fdht_overlays.plan.running import Phases, run_plan
 from tests.hls.vitis.standin import LOGS
 from tests.overlays.plan.test_plan import small
 from tests.overlays.plan.tools import STEPS, by_hand, plan_of

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from fdht_hls.boards import board_names, get_board
+from fdht_hls.engine import lower
 from fdht_hls.registers import REGISTERS, VLNV, present
 from fdht_models.errors import ConfigError
 from fdht_overlays.vivado.design import MASTERS, Master, block_design, core_names, masters_of
@@ -258,13 +259,12 @@ def test_another_core_is_refused(tmp_path):
 def test_the_verilog_that_we_emit_is_packaged(tmp_path):
     pytest.importorskip("amaranth", reason="NOT TESTED: packaging real Verilog; no amaranth")
     from fdht_hls.rtl.emit import emit_verilog
-    from fdht_hls.schedule import default_schedule
     from tests.overlays.sample_network import sample_network
 
     design = design_of("pynq-z2", "rtl")
     write_plan(tmp_path, design)
     network = sample_network()
-    verilog = emit_verilog(network, default_schedule(network.recurrence))
+    verilog = emit_verilog(lower(network))
     (tmp_path / "core" / "fdht_lstm.v").write_text(verilog)
     output = run_all(tmp_path, design, effects())
     assert output[-1] == "FDHT: bitstream ended", output[-3:]

@@ -15,10 +15,7 @@ from fdht_models.data.folders.folder_clips import (
     load_folder_clips,
 )
 from fdht_models.data.folders.listing import (
-    FOLD_RULES,
     Clip,
-    FolderReport,
-    FolderSet,
     Listing,
     Problem,
 )
@@ -27,11 +24,8 @@ from fdht_models.data.folders.sets import FOLDER_SETS, get_folder_set
 
 __all__ = [
     "FOLDER_SETS",
-    "FOLD_RULES",
     "Clip",
-    "FolderReport",
     "FolderRequest",
-    "FolderSet",
     "Listing",
     "Problem",
     "folder_digest",

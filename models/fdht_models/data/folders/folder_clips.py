@@ -12,7 +12,7 @@ from fdht_models.console import counters
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.split_files import make_split, read_split
-from fdht_models.data.folders.decoding.split_plan import Job
+from fdht_models.data.folders.decoding.split_plan import SplitPlan
 from fdht_models.data.folders.listing import Clip, FolderReport, Listing, Problem
 from fdht_models.data.folders.own.clip_files import Bar, files_of_clip
 from fdht_models.data.folders.reporting.file_facts import (
@@ -26,7 +26,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import class_notes
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.folders.splits import assign_splits
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import require_known
 
 _log = logging.getLogger("fdht_models.data.folders")
 
@@ -69,37 +69,37 @@ def load_folder(
     """
     with counters(progress) as bar:
         index = FileIndex(Path(cache) / "files.json")
-        job = _job(request, split, Path(cache), index, bar)
+        plan = _split_plan(request, split, Path(cache), index, bar)
         told: list[str] = []
 
         def foresee(clips: Sequence[Clip]) -> None:
-            told.extend(_foresee(job, clips, bar))
+            told.extend(_foresee(plan, clips, bar))
 
-        directory = make_split(job, index, bar, workers, foresee)
-    clips, kept = read_split(directory, job)
-    check_share(job.request, job.listing, kept.undecodable)
-    report = write_report(job, clips.labels, kept)
+        directory = make_split(plan, index, bar, workers, foresee)
+    clips, kept = read_split(directory, plan)
+    check_share(plan.request, plan.listing, kept.undecodable)
+    report = write_report(plan, clips.labels, kept)
     for note in report.notes:
         if note not in told:
-            _log.warning("%s: %s", job.request.root, note)
+            _log.warning("%s: %s", plan.request.root, note)
     return clips, report
 
 
-def _foresee(job: Job, clips: Sequence[Clip], bar: Bar) -> list[str]:
+def _foresee(plan: SplitPlan, clips: Sequence[Clip], bar: Bar) -> list[str]:
     """Tells what own clips will come to before they are decoded, which may take long.
 
     Raises:
         DataError: too many cannot be used.
     """
-    request = job.request
+    request = plan.request
     if request.name != OWN:
         return []
     tick = bar("looking at files", len({clip.path for clip in clips}))
     facts = describe_files(request, [clip.path for clip in clips], tick)
     problems = unusable(request, clips, facts)
-    check_share(request, job.listing, problems)
+    check_share(request, plan.listing, problems)
     lost = {problem.path for problem in problems}
-    used = {clip.key for clip in job.clips()} - lost
+    used = {clip.key for clip in plan.clips()} - lost
     short = count_short(request, [clip for clip in clips if clip.key in used], facts)
     notes = short_note(request, short, len(used))
     for note in notes:
@@ -119,7 +119,7 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
     """
     with counters(progress) as bar:
         index = FileIndex(Path(cache) / "files.json")
-        return digest_of(_job(request, split, Path(cache), index, bar).inputs)
+        return digest_of(_split_plan(request, split, Path(cache), index, bar).inputs)
 
 
 def list_folder(
@@ -158,17 +158,16 @@ def list_classes(
     return replace(listing, classes=classes, clips=clips, notes=notes)
 
 
-def _job(request: FolderRequest, split: str, cache: Path, index: FileIndex, bar: Bar) -> Job:
+def _split_plan(
+    request: FolderRequest, split: str, cache: Path, index: FileIndex, bar: Bar
+) -> SplitPlan:
     request = request.complete()
-    if split not in SPLITS:
-        raise ConfigError(
-            "there is no such split", field="split", value=split, remedy=near_matches(split, SPLITS)
-        )
+    require_known(split, SPLITS, "split", "there is no such split")
     listing = list_classes(request, bar)
     check_share(request, listing, ())
     splits = assign_splits(listing, request)
     listing, splits, digests = _read_files(request, listing, splits, index, bar)
-    return Job(request, listing, splits, split, digests, cache)
+    return SplitPlan(request, listing, splits, split, digests, cache)
 
 
 def _files(root: Path, path: str) -> list[Path] | OSError:

@@ -55,6 +55,11 @@ def join(
     return Join(tuple(pairs), tuple(absent), tuple(unlisted))
 
 
+def composed(name: object) -> str:
+    """A name or path with its letters composed (NFC), as names are compared."""
+    return unicodedata.normalize("NFC", str(name))
+
+
 def name_key(name: str, suffixes: Collection[str] = ()) -> str:
     """A name as it is compared: without one of the suffixes, in lower case, composed (NFC).
 
@@ -63,4 +68,4 @@ def name_key(name: str, suffixes: Collection[str] = ()) -> str:
     """
     path = PurePosixPath(name)
     text = str(path.with_suffix("")) if path.suffix.lower() in suffixes else str(path)
-    return unicodedata.normalize("NFC", text).casefold()
+    return composed(text).casefold()

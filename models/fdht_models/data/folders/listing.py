@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: How clips are divided into training and test; see `splits.py`.
 PUBLISHED, GROUP_DISJOINT, LEAKY = "published", "group-disjoint", "leaky-per-clip"
 #: Of a user's own clips: as a table of theirs, or the names, say.
 BY_TABLE = "table"
-#: How clips are divided into training and test; see `splits.py`.
-FOLD_RULES = (PUBLISHED, GROUP_DISJOINT, LEAKY, BY_TABLE)
 
 VIDEO, SPIKES, SPEECH, VECTORS = "video", "spikes", "speech", "features"
 #: What a user's own clips may be besides video.
@@ -108,9 +107,9 @@ class FolderSet:
     class_count: int | None
     classes: tuple[str, ...]
     expected: Mapping[str, int]
-    rules: tuple[str, ...]
     protocols: tuple[str, ...]
     steps: Mapping[str, int]
+    rules: tuple[str, ...] = (PUBLISHED, GROUP_DISJOINT, LEAKY)
     folds: int = 5
     published_folds: int = 1
     stride: int = 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from fdht_models.data.folders.listing import (
     FolderSet,
 )
 from fdht_models.data.folders.own.own_listing import OwnLayout
-from fdht_models.data.folders.published.cnn_features import FULL_SCALE, LENGTH
+from fdht_models.data.folders.published.ucf11_features import FULL_SCALE, LENGTH
 from fdht_models.data.folders.sets import OWN, get_folder_set, own_set
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.features import get_feature
@@ -32,7 +31,7 @@ from fdht_models.preprocessing.protocols import (
     STRIDES,
     scored_protocol,
 )
-from fdht_models.settings import number, text, whole
+from fdht_models.settings import number, option, text, up_to, whole
 
 #: Channels of the Spiking Heidelberg Digits.
 CHANNELS = 700
@@ -40,29 +39,25 @@ CHANNELS = 700
 SPIKE_FRAME_MS = 14.0
 
 
-@dataclass(frozen=True)
-class FolderRequest:
-    """A set in a user's folder, and what to make of it; None takes the set's own default.
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """What to make of a set in a user's folder; None takes the set's own default.
 
     Attributes:
-        name: a key of `FOLDER_SETS`.
-        root: the folder that the set was unpacked to.
         protocol: of video and CNN features, which frames; see
             `fdht_models.preprocessing.protocols.choose_frames`.
-        steps: frames a clip as the network sees them.
         stride: of the protocols that have one, frames from one that is taken to the next.
         feature: of video: a key of `fdht_models.features.FEATURES`; "pixels" by default.
         dead_zone: of the feature motion_energy: the largest difference that counts as none.
-        height: of video, rows.
-        width: of video, columns.
         fold_rule: "group-disjoint", "published", of own clips "table", or "leaky-per-clip", which
             puts clips of one video into both splits and is never a default.
         folds: into how many parts the clips are divided.
         fold: which part is the test split, from 0.
-        seed: of random frames and of random folds.
+        height: of video, rows.
+        width: of video, columns.
         frame_ms: of spikes, milliseconds a frame.
-        bands: of speech, mel filters.
-        stack: of speech, how many frames of 10 ms make one frame as the network sees it.
+        bands: of sound, mel filters.
+        stack: of sound, how many frames of 10 ms make one frame as the network sees it.
         kind: of own clips (`folders`), "video", "sound" or "arrays"; this and what follows:
         pattern: a regular expression that is searched for in the path of a clip below the folder,
             without the suffix; its groups `class`, `group` and `split` tell these.
@@ -75,36 +70,57 @@ class FolderRequest:
             sine's.
         floor: of sound, decibels that become the code 0.
         trim: of sound, decibels below the loudest frame at which silence begins.
+    """
+
+    protocol: str | None = option(text())
+    stride: int | None = option(whole(1, 10_000))
+    feature: str | None = option(text())
+    dead_zone: int | None = option(whole(0, 254))
+    fold_rule: str | None = option(text())
+    folds: int | None = option(whole(1, 1000))
+    fold: int | None = option(whole(0, 999))
+    height: int | None = option(whole(1, 4096))
+    width: int | None = option(whole(1, 4096))
+    frame_ms: float | None = option(number(0, 10_000))
+    bands: int | None = option(whole(1, 256))
+    stack: int | None = option(whole(1, 1000))
+    kind: str | None = option(text(*own_settings.KINDS))
+    pattern: str | None = option(text())
+    classes: tuple[str, ...] | None = option(own_settings.names(2))
+    test_groups: tuple[str, ...] | None = option(own_settings.names(1))
+    inputs: int | None = option(whole(1, 100_000_000))
+    full_scale: float | None = option(number(0, 1e30))
+    level: float | None = option(number(-60, 0))
+    floor: float | None = option(number(-200, -20))
+    trim: float | None = option(number(0, 200))
+
+
+@dataclass(frozen=True)
+class FolderRequest(FolderOptions):
+    """A set in a user's folder, and what to make of it.
+
+    Attributes:
+        name: a key of `FOLDER_SETS`.
+        root: the folder that the set was unpacked to.
+        steps: frames a clip as the network sees them; None takes the set's own number.
+        seed: of random frames and of random folds.
         unreadable_share: how large a part of the clips may be unreadable, from 0 to 1, before
             the folder is refused.
     """
 
-    name: str
+    name: str = field(metadata={"check": text()})
     root: Path
-    protocol: str | None = None
-    steps: int | None = None
-    stride: int | None = None
-    feature: str | None = None
-    dead_zone: int = 0
-    height: int = 120
-    width: int = 160
-    fold_rule: str | None = None
-    folds: int | None = None
-    fold: int = 0
-    seed: int = 0
-    frame_ms: float = SPIKE_FRAME_MS
-    bands: int = 40
-    stack: int = 1
-    kind: str | None = None
-    pattern: str | None = None
-    classes: tuple[str, ...] | None = None
-    test_groups: tuple[str, ...] | None = None
-    inputs: int | None = None
-    full_scale: float | None = None
-    level: float | None = None
-    floor: float | None = None
-    trim: float | None = None
-    unreadable_share: float = 0.25
+    _: KW_ONLY
+    steps: int | None = option(whole(1, 10_000))
+    seed: int = option(whole(0, 2**31 - 1), 0)
+    unreadable_share: float = option(up_to(1), 0.25)
+    dead_zone: int = option(whole(0, 254), 0)
+    fold: int = option(whole(0, 999), 0)
+    height: int = option(whole(1, 4096), 120)
+    width: int = option(whole(1, 4096), 160)
+    frame_ms: float = option(number(0, 10_000), SPIKE_FRAME_MS)
+    bands: int = option(whole(1, 256), 40)
+    stack: int = option(whole(1, 1000), 1)
 
     @property
     def folder_set(self) -> FolderSet:
@@ -122,26 +138,22 @@ class FolderRequest:
         Raises:
             ConfigError: a value that cannot be used, with its name and a remedy.
         """
-        for field, check in _CHECKS.items():
-            check(getattr(self, field), field)
-        own = {
-            field: check(getattr(self, field), field)
-            for field, check in own_settings.CHECKS.items()
-            if getattr(self, field) is not None
+        checks = {entry.name: entry.metadata.get("check") for entry in fields(self)}
+        given = {
+            name: check(getattr(self, name), name)
+            for name, check in checks.items()
+            if check is not None and (name == "name" or getattr(self, name) is not None)
         }
-        known = replace(self, **own).folder_set
-        for field, check in _OPTIONAL.items():
-            if getattr(self, field) is not None:
-                check(getattr(self, field), field)
+        known = replace(self, **given).folder_set
         if not isinstance(self.root, str | Path) or not str(self.root):
             raise ConfigError("must be a folder", field="root", value=self.root)
         protocol = _choose(self.protocol, known.protocols, "protocol", known)
         rule = _choose(self.fold_rule, known.rules, "fold_rule", known)
         if self.name == OWN:
-            own["kind"] = known.kind
+            given["kind"] = known.kind
             own_settings.check_own(known.kind, self.pattern, self.inputs)
         else:
-            own_settings.refuse_of_others(self.name, list(own))
+            own_settings.refuse_of_others(self.name, list(given))
         if self.test_groups is not None:
             own_settings.check_test_groups(rule, self.folds, self.fold)
         folds = self._folds(known, rule)
@@ -152,17 +164,16 @@ class FolderRequest:
                 value=self.fold,
                 remedy=f"choose 0 to {folds - 1}",
             )
-        return replace(
-            self,
-            root=Path(self.root),
-            protocol=protocol,
-            steps=self.steps if self.steps is not None else known.steps[protocol],
-            stride=self._stride(known, protocol),
-            feature=self._feature(known),
-            fold_rule=rule,
-            folds=folds,
-            **own,
-        )
+        given |= {
+            "root": Path(self.root),
+            "protocol": protocol,
+            "steps": self.steps if self.steps is not None else known.steps[protocol],
+            "stride": self._stride(known, protocol),
+            "feature": self._feature(known),
+            "fold_rule": rule,
+            "folds": folds,
+        }
+        return replace(self, **given)
 
     def _folds(self, known: FolderSet, rule: str) -> int:
         if self.test_groups is not None:
@@ -203,16 +214,11 @@ class FolderRequest:
 
     def _feature(self, known: FolderSet) -> str | None:
         if known.kind != VIDEO:
-            if self.feature is not None:
-                raise ConfigError(
-                    f"{known.title} is not video", field="feature", value=self.feature,
-                    remedy="leave it out",
-                )  # fmt: skip
-            if self.dead_zone:
-                raise ConfigError(
-                    f"{known.title} is not video", field="dead_zone", value=self.dead_zone,
-                    remedy="leave it out",
-                )  # fmt: skip
+            given = {"feature": self.feature, "dead_zone": self.dead_zone or None}
+            for name, value in given.items():
+                if value is not None:
+                    why = f"{known.title} is not video"
+                    raise ConfigError(why, field=name, value=value, remedy="leave it out")
             return None
         feature = "pixels" if self.feature is None else self.feature
         get_feature(str(feature), self.dead_zone)  # raises, with near matches
@@ -262,26 +268,3 @@ def _choose(value: str | None, choices: tuple[str, ...], field: str, known: Fold
             why = f"the names of {known.title}'s files do not say which clips belong together"
         raise ConfigError(why, field=field, value=value, remedy=near_matches(str(value), choices))
     return value
-
-
-def _share(value: object, path: str) -> float:
-    return 0.0 if value == 0 and not isinstance(value, bool) else number(0, 1)(value, path)
-
-
-_CHECKS: dict[str, Callable[[object, str], object]] = {
-    "name": text(),
-    "dead_zone": whole(0, 254),
-    "height": whole(1, 4096),
-    "width": whole(1, 4096),
-    "fold": whole(0, 1000),
-    "seed": whole(0, 2**31 - 1),
-    "frame_ms": number(0, 10_000),
-    "bands": whole(1, 256),
-    "stack": whole(1, 1000),
-    "unreadable_share": _share,
-}
-_OPTIONAL: dict[str, Callable[[object, str], object]] = {
-    "steps": whole(1, 10_000),
-    "stride": whole(1, 10_000),
-    "folds": whole(1, 1000),
-}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection
 
-from fdht_models.data.folders.joins import join
+from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import Clip
 from fdht_models.data.folders.own.clip_table import MICROSECONDS, OPEN_END
 
@@ -39,8 +38,7 @@ def alike_notes(classes: Collection[str]) -> list[str]:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in classes:
         # Folding case may take letters apart again.
-        folded = unicodedata.normalize("NFC", name).casefold()
-        alike[unicodedata.normalize("NFC", folded)].append(name)
+        alike[composed(composed(name).casefold())].append(name)
     found = [" and ".join(names) for names in alike.values() if len(names) > 1]
     if not found:
         return []

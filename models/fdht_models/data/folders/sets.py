@@ -19,14 +19,14 @@ from fdht_models.data.folders.listing import (
     FolderSet,
 )
 from fdht_models.data.folders.published import (
-    class_folders,
     class_names,
-    cnn_features,
+    hmdb51_hollywood2,
     shd,
-    speech,
-    split_lists,
+    timit_ted_lium,
+    ucf11_features,
+    ucf11_ucf50_ytc,
 )
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import require_known
 from fdht_models.preprocessing.protocols import (
     BINS,
     CONSECUTIVE,
@@ -45,7 +45,6 @@ from fdht_models.preprocessing.protocols import (
 _VIDEO_PROTOCOLS = (SIX, TT_RNN, UNIFORM, CONSECUTIVE, STRIDE, RANDOM_STRIDE)
 _GROUPS = (GROUP_DISJOINT, LEAKY)
 
-
 #: A user's own clips.
 OWN = "folders"
 #: Frames a clip of a user's own: of video and arrays, and of sound (a second).
@@ -57,84 +56,75 @@ def _video_steps(longest: int) -> dict[str, int]:
     return {**dict.fromkeys(_VIDEO_PROTOCOLS, 6), TT_RNN: longest}
 
 
+_video = functools.partial(FolderSet, kind=VIDEO, protocols=_VIDEO_PROTOCOLS)
+
 FOLDER_SETS: dict[str, FolderSet] = {
     folder_set.name: folder_set
     for folder_set in (
-        FolderSet(
+        _video(
             name="ucf11",
             title="UCF11",
-            kind=VIDEO,
             citation='Liu, Luo, Shah: Recognizing realistic actions from videos "in the wild", '
             "CVPR 2009",
-            layout=class_folders.UCF11_LAYOUT,
-            find=class_folders.list_ucf11,
+            layout=ucf11_ucf50_ytc.UCF11_LAYOUT,
+            find=ucf11_ucf50_ytc.list_ucf11,
             class_count=11,
             classes=class_names.UCF11,
             expected={"all": 1600},
             rules=_GROUPS,
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1492),
         ),
-        FolderSet(
+        _video(
             name="ucf50",
             title="UCF50",
-            kind=VIDEO,
             citation="Reddy, Shah: Recognizing 50 human action categories of web videos, "
             "Machine Vision and Applications 24, 2013",
-            layout=class_folders.UCF50_LAYOUT,
-            find=class_folders.list_ucf50,
+            layout=ucf11_ucf50_ytc.UCF50_LAYOUT,
+            find=ucf11_ucf50_ytc.list_ucf50,
             class_count=50,
             classes=class_names.UCF50,
             expected={"all": 6618},
             rules=_GROUPS,
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1492),
         ),
-        FolderSet(
+        _video(
             name="hmdb51",
             title="HMDB51",
-            kind=VIDEO,
             citation="Kuehne et al.: HMDB: a large video database for human motion recognition, "
             "ICCV 2011",
-            layout=split_lists.HMDB51_LAYOUT,
-            find=split_lists.list_hmdb51,
+            layout=hmdb51_hollywood2.HMDB51_LAYOUT,
+            find=hmdb51_hollywood2.list_hmdb51,
             class_count=51,
             classes=class_names.HMDB51,
             expected={"all": 6766},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(90),
             published_folds=3,
             stride=3,
         ),
-        FolderSet(
+        _video(
             name="ytc",
             title="YouTube Celebrities Face",
-            kind=VIDEO,
             citation="Kim et al.: Face tracking and recognition with visual constraints in "
             "real-world videos, CVPR 2008",
-            layout=class_folders.YTC_LAYOUT,
-            find=class_folders.list_ytc,
+            layout=ucf11_ucf50_ytc.YTC_LAYOUT,
+            find=ucf11_ucf50_ytc.list_ytc,
             class_count=47,
             classes=(),
             expected={"all": 1910},
             rules=_GROUPS,
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(85),
             folds=3,
         ),
-        FolderSet(
+        _video(
             name="hollywood2",
             title="Hollywood2",
-            kind=VIDEO,
             citation="Marszalek, Laptev, Schmid: Actions in context, CVPR 2009",
-            layout=split_lists.HOLLYWOOD2_LAYOUT,
-            find=split_lists.list_hollywood2,
+            layout=hmdb51_hollywood2.HOLLYWOOD2_LAYOUT,
+            find=hmdb51_hollywood2.list_hollywood2,
             class_count=12,
             classes=class_names.HOLLYWOOD2,
             expected={"train": 823, "test": 884},
             rules=(PUBLISHED, LEAKY),
-            protocols=_VIDEO_PROTOCOLS,
             steps=_video_steps(1496),
         ),
         FolderSet(
@@ -148,7 +138,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             class_count=20,
             classes=(),
             expected={"train": 8156, "test": 2264},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=(BINS,),
             steps={BINS: 100},
         ),
@@ -158,12 +147,11 @@ FOLDER_SETS: dict[str, FolderSet] = {
             kind=SPEECH,
             citation="Garofolo et al.: DARPA TIMIT acoustic-phonetic continuous speech corpus, "
             "NISTIR 4930, 1993 (LDC93S1)",
-            layout=speech.TIMIT_LAYOUT,
-            find=speech.list_timit,
+            layout=timit_ted_lium.TIMIT_LAYOUT,
+            find=timit_ted_lium.list_timit,
             class_count=39,
             classes=class_names.TIMIT,
             expected={"train": 3696, "test": 1344},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=(PHONES,),
             steps={PHONES: 21},
         ),
@@ -173,23 +161,22 @@ FOLDER_SETS: dict[str, FolderSet] = {
             kind=SPEECH,
             citation="Rousseau, Deleglise, Esteve: TED-LIUM: an automatic speech recognition "
             "dedicated corpus, LREC 2012",
-            layout=speech.TED_LIUM_LAYOUT,
-            find=speech.list_ted_lium,
+            layout=timit_ted_lium.TED_LIUM_LAYOUT,
+            find=timit_ted_lium.list_ted_lium,
             class_count=2,
             classes=class_names.TED_LIUM,
             expected={"train": 774, "test": 11},
-            rules=(PUBLISHED, GROUP_DISJOINT, LEAKY),
             protocols=(UTTERANCES,),
             steps={UTTERANCES: 100},
         ),
         FolderSet(
             name="features",
-            title=cnn_features.TITLE,
+            title=ucf11_features.TITLE,
             kind=VECTORS,
             citation="Pan, Wang, Xu: TedNet: a PyTorch toolkit for tensor decomposition networks, "
             "arXiv 2104.05018",
-            layout=cnn_features.LAYOUT,
-            find=cnn_features.list_features,
+            layout=ucf11_features.LAYOUT,
+            find=ucf11_features.list_features,
             class_count=11,
             classes=class_names.UCF11,
             expected={"all": 1600},
@@ -236,12 +223,5 @@ def get_folder_set(name: str) -> FolderSet:
     Raises:
         ConfigError: there is none of that name.
     """
-    try:
-        return FOLDER_SETS[name]
-    except KeyError:
-        raise ConfigError(
-            "there is no such set",
-            field="name",
-            value=name,
-            remedy=near_matches(str(name), FOLDER_SETS),
-        ) from None
+    require_known(name, FOLDER_SETS, "name", "there is no such set")
+    return FOLDER_SETS[name]

@@ -22,7 +22,7 @@ from fdht_models.data.folders.listing import (
 )
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import name_some
-from fdht_models.errors import ConfigError, DataError, near_matches
+from fdht_models.errors import ConfigError, DataError, require_known
 
 #: What groups of files begin with whose source is not known.
 LONE_FILE = "file "
@@ -170,12 +170,8 @@ def _named_groups(clips: Sequence[Clip], test: Sequence[str]) -> tuple[str, ...]
     groups = sorted({clip.group for clip in clips})
     for name in test:
         if name not in groups:
-            raise ConfigError(
-                "there is no such group in the folder",
-                field="test_groups",
-                value=name,
-                remedy=near_matches(name, groups[:_CHOICES]),
-            )
+            missing = "there is no such group in the folder"
+            require_known(name, groups[:_CHOICES], "test_groups", missing)
     return tuple("test" if clip.group in test else "train" for clip in clips)
 
 

@@ -10,7 +10,7 @@ that is not known to be harmless makes a stream unproven, and then all of it is 
 - `h264`, `hevc`, `mpeg`, `vpx`, `av1`, `intra`: the codings.
 """
 
-from fdht_models.media.coding.coded_picture import Inspector, Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Inspector, Unproven
 from fdht_models.media.coding.codings import inspector_for
 
-__all__ = ["Inspector", "Picture", "Unproven", "inspector_for"]
+__all__ = ["CodedPicture", "Inspector", "Unproven", "inspector_for"]

@@ -6,7 +6,7 @@ A key picture that is shown refreshes all references (5.9.2).
 
 from __future__ import annotations
 
-from fdht_models.media.coding.coded_picture import Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _SEQUENCE, _DELIMITER, _HEADER, _FRAME, _REDUNDANT = 1, 2, 3, 6, 7
 _HARMLESS = {_DELIMITER, 4, 5, 8, 15}
@@ -22,7 +22,7 @@ class Av1:
         """None: a packet holds what is decoded before its picture can be shown."""
         return None
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         shown, entry, sequence, pictures = 0, False, b"", 0
         for kind, content in _units(data):
@@ -40,7 +40,7 @@ class Av1:
         self._sequence = self._sequence or sequence
         if shown > 1 or (sequence and sequence != self._sequence):
             raise Unproven("a packet shows several pictures, or the sequence changes")
-        return Picture(entry=entry and bool(sequence), shown=bool(shown))
+        return CodedPicture(entry=entry and bool(sequence), shown=bool(shown))
 
 
 def _units(data: memoryview) -> list[tuple[int, memoryview]]:

@@ -13,7 +13,7 @@ class Unproven(Exception):  # noqa: N818 - no error: the stream is read in anoth
 
 
 @dataclass(frozen=True)
-class Picture:
+class CodedPicture:
     """What a packet says of the one picture that is decoded from it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Picture:
 class Inspector(Protocol):
     """Looks at the packets of one stream, in order."""
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says.
 
         Args:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fdht_models.media.coding.av1 import Av1
 from fdht_models.media.coding.coded_picture import Inspector, Unproven
 from fdht_models.media.coding.h264 import H264
@@ -10,7 +12,21 @@ from fdht_models.media.coding.intra import Ffv1, Intra, MotionJpeg
 from fdht_models.media.coding.mpeg import Mpeg4, Mpeg12
 from fdht_models.media.coding.vpx import Vp8, Vp9
 
-_INTRA = {"prores", "dnxhd", "v210", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "jpeg2000"}
+_INTRA = ("prores", "dnxhd", "v210", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "jpeg2000")
+#: What looks at packets, by FFmpeg's name of the coding.
+_INSPECTORS: dict[str, Callable[[], Inspector]] = {
+    **dict.fromkeys(_INTRA, Intra),
+    "mjpeg": MotionJpeg,
+    "ffv1": Ffv1,
+    "mpeg1video": Mpeg12,
+    "mpeg2video": Mpeg12,
+    "mpeg4": Mpeg4,
+    "vp8": Vp8,
+    "vp9": Vp9,
+    "av1": Av1,
+}
+#: The same of codings whose parameters a container keeps.
+_WITH_PARAMETERS: dict[str, Callable[[bytes], Inspector]] = {"h264": H264, "hevc": Hevc}
 
 
 def inspector_for(codec: str, extradata: bytes) -> Inspector:
@@ -23,24 +39,8 @@ def inspector_for(codec: str, extradata: bytes) -> Inspector:
     Raises:
         Unproven: the coding is not known here, or its parameters are rare.
     """
-    if codec in _INTRA:
-        return Intra()
-    if codec == "mjpeg":
-        return MotionJpeg()
-    if codec == "ffv1":
-        return Ffv1()
-    if codec == "h264":
-        return H264(extradata)
-    if codec == "hevc":
-        return Hevc(extradata)
-    if codec in ("mpeg1video", "mpeg2video"):
-        return Mpeg12()
-    if codec == "mpeg4":
-        return Mpeg4()
-    if codec == "vp8":
-        return Vp8()
-    if codec == "vp9":
-        return Vp9()
-    if codec == "av1":
-        return Av1()
+    if codec in _WITH_PARAMETERS:
+        return _WITH_PARAMETERS[codec](extradata)
+    if codec in _INSPECTORS:
+        return _INSPECTORS[codec]()
     raise Unproven(f"of {codec} nothing is known here")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fdht_models.media.coding.bits import Bits, header, trimmed, units
-from fdht_models.media.coding.coded_picture import Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 #: Messages, delimiters and filling, besides the above. Partitions, layers and views are not read.
@@ -67,7 +67,7 @@ class H264:
             return 0
         return self._sequence.reorder
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         slices, inside = [], []
         for unit in units(data, self._length):
@@ -93,7 +93,7 @@ class H264:
         # Where parameters come with pictures, an entry must bring them along.
         return self._picture(first, repeated=kept == self._first)
 
-    def _picture(self, unit: memoryview, *, repeated: bool) -> Picture:
+    def _picture(self, unit: memoryview, *, repeated: bool) -> CodedPicture:
         assert self._sequence is not None
         sequence, idr, reference = self._sequence, unit[0] & 31 == _IDR, bool(unit[0] & 0x60)
         bits = header(unit, 1)
@@ -115,7 +115,7 @@ class H264:
             _check_idr(bits, parameters, sequence)
         if reference:
             self._reference_number = number
-        return Picture(idr and repeated, not reference, order=(self._idr, order))
+        return CodedPicture(idr and repeated, not reference, order=(self._idr, order))
 
     def _order(self, bits: Bits, *, reference: bool) -> int:
         """8.2.1.1; of kind 2, the order of decoding: 0, and equal ones keep the file's order."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fdht_models.media.coding.bits import Bits, header, trimmed, units
-from fdht_models.media.coding.coded_picture import Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _IDR, _CRA, _LAST_INTRA = (19, 20), 21, 23
 _SUBLAYER_LAST, _RASL, _RADL = 15, (8, 9), (6, 7)
@@ -65,7 +65,7 @@ class Hevc:
         """What the SPS states."""
         return 0 if self._sequence is None else self._sequence.reorder
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         slices, inside = [], []
         for unit in units(data, self._length):
@@ -88,7 +88,7 @@ class Hevc:
         first = next(unit for unit in slices if unit[2] >> 7)
         return self._picture(first, repeated=kept == self._first)
 
-    def _picture(self, unit: memoryview, *, repeated: bool) -> Picture:
+    def _picture(self, unit: memoryview, *, repeated: bool) -> CodedPicture:
         assert self._sequence is not None
         kind, layer = unit[0] >> 1 & 63, (unit[1] & 7) - 1
         intra = kind in _IDR or kind == _CRA
@@ -115,7 +115,7 @@ class Hevc:
         # 7.4.2.2: an even kind below 16 is no reference within its sub-layer; the highest only then
         # is none at all.
         unused = kind < _SUBLAYER_LAST and kind % 2 == 0 and layer == self._sequence.layers - 1
-        return Picture(intra and repeated, unused, order=(self._intra, order))
+        return CodedPicture(intra and repeated, unused, order=(self._intra, order))
 
     def _order(self, bits: Bits, kind: int, layer: int) -> int:
         """8.3.1."""

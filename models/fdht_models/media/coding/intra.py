@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fdht_models.media.coding.coded_picture import Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _QUANTISERS, _CODES = b"\xff\xdb", b"\xff\xc4"
 _HALF = 0x7F80
@@ -15,9 +15,9 @@ class Intra:
         """None: no picture waits for another."""
         return None
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
-        return Picture(entry=True, disposable=True)
+        return CodedPicture(entry=True, disposable=True)
 
 
 class MotionJpeg(Intra):
@@ -26,7 +26,7 @@ class MotionJpeg(Intra):
     def __init__(self) -> None:
         self._codes: bool | None = None
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         content = bytes(data)
         codes = _CODES in content
@@ -42,7 +42,7 @@ class Ffv1(Intra):
     Source: RFC 9043, 3.8.1.1 and 4.4: the first bit, range coded at even odds, tells.
     """
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         alone = int.from_bytes(data[:2], "big") >= _HALF
-        return Picture(entry=alone and key)
+        return CodedPicture(entry=alone and key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from fdht_models.media.coding.coded_picture import Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _START = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _PICTURE, _SEQUENCE, _EXTENSION, _GROUP, _VOP = 0x00, 0xB3, 0xB5, 0xB8, 0xB6
@@ -48,7 +48,7 @@ class Mpeg12(_Delayed):
         super().__init__()
         self._sequence = b""
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         kind, sequence, place = 0, b"", 0
         for match in _START.finditer(data):
@@ -68,7 +68,7 @@ class Mpeg12(_Delayed):
         self._sequence = self._sequence or sequence
         if sequence and sequence != self._sequence:
             raise Unproven("the sequence changes")
-        return Picture(kind == _I and bool(sequence), kind == _B, order=self.place(kind))
+        return CodedPicture(kind == _I and bool(sequence), kind == _B, order=self.place(kind))
 
 
 class Mpeg4(_Delayed):
@@ -78,7 +78,7 @@ class Mpeg4(_Delayed):
         super().__init__()
         self._before: bytes | None = None
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         starts = {match.start(): match.group(1)[0] for match in _START.finditer(data)}
         pictures = [start for start, code in starts.items() if code == _VOP]
@@ -93,7 +93,7 @@ class Mpeg4(_Delayed):
             self._before = before
         if before and before != self._before:
             raise Unproven("headers change")
-        return Picture(
+        return CodedPicture(
             coding == _I and before == self._before, coding == _B, order=self.place(coding)
         )
 

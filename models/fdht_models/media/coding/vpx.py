@@ -6,7 +6,7 @@ annex B (superframes).
 
 from __future__ import annotations
 
-from fdht_models.media.coding.coded_picture import Picture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _MARKER = 0b110
 
@@ -18,12 +18,12 @@ class Vp8:
         """None: pictures are shown in the order in which they are decoded."""
         return None
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         if len(data) < 3:
             raise Unproven("a picture is repeated without data")
         shown = bool(data[0] >> 4 & 1)
-        return Picture(entry=shown and not data[0] & 1, shown=shown)
+        return CodedPicture(entry=shown and not data[0] & 1, shown=shown)
 
 
 class Vp9:
@@ -33,13 +33,13 @@ class Vp9:
         """None: pictures are shown in the order in which they are decoded."""
         return None
 
-    def add(self, data: memoryview, key: bool) -> Picture:
+    def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
         found = [_header(part) for part in _parts(data)]
         shown = sum(show for _, show in found)
         if shown > 1:
             raise Unproven("a packet shows several pictures")
-        return Picture(entry=found[0] == (True, True), shown=bool(shown))
+        return CodedPicture(entry=found[0] == (True, True), shown=bool(shown))
 
 
 def _parts(data: memoryview) -> list[memoryview]:

@@ -1,6 +1,5 @@
 """Tensor formats: constructors of one TensorNetwork. Nothing below them knows about formats."""
 
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
 from fdht_models.tensor.formats.modes import check_product, check_ranks
 from fdht_models.tensor.formats.spec import (
     FORMATS,
@@ -17,24 +16,7 @@ from fdht_models.tensor.formats.spec import (
     Tucker,
     format_from,
 )
-from fdht_models.tensor.formats.sums import (
-    block_term,
-    canonical_polyadic,
-    dense,
-    kronecker_cp,
-    tucker,
-)
-from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
-from fdht_models.tensor.formats.trees import (
-    Tree,
-    as_tree,
-    balanced_tree,
-    inner_nodes,
-    leaves,
-    merge_groups,
-    transfer_owners,
-    unbalanced_tree,
-)
+from fdht_models.tensor.formats.trees import Tree, as_tree, inner_nodes
 
 __all__ = [
     "FORMATS",
@@ -51,21 +33,8 @@ __all__ = [
     "Tree",
     "Tucker",
     "as_tree",
-    "balanced_tree",
-    "block_term",
-    "canonical_polyadic",
     "check_product",
     "check_ranks",
-    "dense",
     "format_from",
-    "hierarchical_tucker",
     "inner_nodes",
-    "kronecker_cp",
-    "leaves",
-    "merge_groups",
-    "tensor_ring",
-    "tensor_train",
-    "transfer_owners",
-    "tucker",
-    "unbalanced_tree",
 ]

@@ -6,11 +6,11 @@ can be stored: some formats have small cores that are merged into others before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
-from fdht_models.errors import ConfigError, near_matches
+from fdht_models.errors import ConfigError, require_known
 from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
 from fdht_models.tensor.formats.sums import (
     block_term,
@@ -46,6 +46,8 @@ class Format:
     """A decomposition with its ranks; subclasses are the formats."""
 
     name: ClassVar[str]
+    #: Builds the network of input modes, output modes and ranks.
+    build: ClassVar[Callable[..., TensorNetwork]]
 
     def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
         """The network of a matrix with these modes.
@@ -53,7 +55,8 @@ class Format:
         Raises:
             ShapeError: modes and ranks do not fit together.
         """
-        raise NotImplementedError
+        ranks = (getattr(self, entry.name) for entry in fields(self))
+        return type(self).build(input_modes, output_modes, *ranks)
 
     def storages(self, network: TensorNetwork) -> Iterator[Groups]:
         """Ways to store the network's cores; as they are, unless a format says otherwise."""
@@ -75,13 +78,8 @@ class HierarchicalTucker(Format):
 
     def __post_init__(self) -> None:
         if isinstance(self.tree, str):
-            if self.tree not in _TREES:
-                raise ConfigError(
-                    "is not a dimension tree",
-                    field="tree",
-                    value=self.tree,
-                    remedy=near_matches(self.tree, _TREES) + " or write nested pairs",
-                )
+            hint = " or write nested pairs"
+            require_known(self.tree, _TREES, "tree", "is not a dimension tree", hint=hint)
         else:
             object.__setattr__(self, "tree", as_tree(self.tree))
 
@@ -106,11 +104,8 @@ class TensorTrain(Format):
     """See `tensor_train`."""
 
     name: ClassVar[str] = "tt"
+    build = staticmethod(tensor_train)
     ranks: Ranks
-
-    def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
-        """See `Format.network`."""
-        return tensor_train(input_modes, output_modes, self.ranks)
 
 
 @dataclass(frozen=True)
@@ -118,11 +113,8 @@ class TensorRing(Format):
     """See `tensor_ring`."""
 
     name: ClassVar[str] = "tr"
+    build = staticmethod(tensor_ring)
     ranks: Ranks
-
-    def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
-        """See `Format.network`."""
-        return tensor_ring(input_modes, output_modes, self.ranks)
 
 
 @dataclass(frozen=True)
@@ -130,11 +122,8 @@ class CanonicalPolyadic(Format):
     """See `canonical_polyadic`."""
 
     name: ClassVar[str] = "cp"
+    build = staticmethod(canonical_polyadic)
     rank: int
-
-    def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
-        """See `Format.network`."""
-        return canonical_polyadic(input_modes, output_modes, self.rank)
 
 
 @dataclass(frozen=True)
@@ -142,12 +131,9 @@ class Tucker(Format):
     """See `tucker`."""
 
     name: ClassVar[str] = "tucker"
+    build = staticmethod(tucker)
     input_ranks: Ranks
     output_ranks: Ranks
-
-    def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
-        """See `Format.network`."""
-        return tucker(input_modes, output_modes, self.input_ranks, self.output_ranks)
 
 
 @dataclass(frozen=True)
@@ -155,12 +141,9 @@ class BlockTerm(Format):
     """See `block_term`."""
 
     name: ClassVar[str] = "bt"
+    build = staticmethod(block_term)
     blocks: int
     rank: int
-
-    def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
-        """See `Format.network`."""
-        return block_term(input_modes, output_modes, self.blocks, self.rank)
 
     def storages(self, network: TensorNetwork) -> Iterator[Groups]:
         """The Tucker cores on their own, or merged into one of the factors."""
@@ -180,13 +163,8 @@ class KroneckerCp(Format):
     multiplication: str = "factors"
 
     def __post_init__(self) -> None:
-        if self.multiplication not in MULTIPLICATIONS:
-            raise ConfigError(
-                "is not an order of multiplication",
-                field="multiplication",
-                value=self.multiplication,
-                remedy=near_matches(str(self.multiplication), MULTIPLICATIONS),
-            )
+        problem = "is not an order of multiplication"
+        require_known(self.multiplication, MULTIPLICATIONS, "multiplication", problem)
 
     def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
         """See `Format.network`."""
@@ -206,10 +184,7 @@ class Dense(Format):
     """See `dense`."""
 
     name: ClassVar[str] = "dense"
-
-    def network(self, input_modes: Modes, output_modes: Modes) -> TensorNetwork:
-        """See `Format.network`."""
-        return dense(input_modes, output_modes)
+    build = staticmethod(dense)
 
 
 #: All formats by name.
@@ -236,10 +211,7 @@ def format_from(value: Mapping[str, Any]) -> Format:
         ShapeError: a tree that is none.
     """
     name = value.get("name")
-    if name not in FORMATS:
-        raise ConfigError(
-            "is not a format", field="format", value=name, remedy=near_matches(str(name), FORMATS)
-        )
+    require_known(name, FORMATS, "format", "is not a format")
     kind = FORMATS[str(name)]
     given = {key: item for key, item in value.items() if key != "name" and item is not None}
     known = {entry.name: entry.default is MISSING for entry in fields(kind)}

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import canonical_json, read_json, read_manifest, write_json
 from fdht_models.errors import ArtifactError
+from fdht_models.files import Stamp, stamp_of
 from fdht_models.records import read_value
+from fdht_models.threads import map_in_threads
 
 _CHUNK = 1 << 20
-_THREADS = 4
 #: A file written so recently may be written again within one tick of the file system's clock.
 _SETTLED_SECONDS = 2.0
-
-#: Size, times of the last changes of contents and of the entry, and the entry's number.
-Stamp = tuple[int, int, int, int]
 _KNOWN = Mapping[str, tuple[Stamp, str]]
 
 
@@ -59,17 +56,14 @@ class FileIndex:
             else:
                 found[path] = digest
                 tick(1)
-        pool = ThreadPoolExecutor(_THREADS)
         try:
-            for path, result in zip(unknown, pool.map(_digest, unknown), strict=True):
+            for path, result in zip(unknown, map_in_threads(_digest, unknown), strict=True):
                 found[path] = result[1] if isinstance(result, tuple) else result
                 if isinstance(result, tuple):
                     self._remember(path, *result)
                 tick(1)
         finally:
-            # Interrupted: what was read is kept, what was not is not waited for.
-            pool.shutdown(wait=True, cancel_futures=True)
-            self.save()
+            self.save()  # interrupted: what was read is kept
         return found
 
     def save(self) -> None:
@@ -96,7 +90,7 @@ class FileIndex:
     def _remembered(self, path: Path) -> str | None:
         known = self._known.get(str(path.absolute()))
         try:
-            return known[1] if known and known[0] == _stamp(path) else None
+            return known[1] if known and known[0] == stamp_of(path) else None
         except OSError:
             return None
 
@@ -109,7 +103,7 @@ class FileIndex:
 
 def _digest(path: Path) -> tuple[Stamp, str] | OSError:
     try:
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             while block := stream.read(_CHUNK):
@@ -117,8 +111,3 @@ def _digest(path: Path) -> tuple[Stamp, str] | OSError:
     except OSError as error:
         return error
     return stamp, digest.hexdigest()
-
-
-def _stamp(path: Path) -> Stamp:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -31,7 +31,7 @@ from fdht_models.data.folders.listing import (
 from fdht_models.data.folders.own.clip_files import files_of_clip
 from fdht_models.data.folders.own.clip_table import MICROSECONDS, OPEN_END
 from fdht_models.data.folders.published.shd import SpikeReader
-from fdht_models.data.folders.published.speech import SpeechReader
+from fdht_models.data.folders.published.timit_ted_lium import SpeechReader
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import ArtifactError, DataError
 from fdht_models.media.library import av
@@ -72,24 +72,13 @@ class Shard:
 
     def to_json(self) -> dict[str, Any]:
         """What a worker process needs, JSON-serialisable."""
-        clips = [asdict(clip) for clip in self.clips]
-        return {
-            "directory": str(self.directory),
-            "split": self.split,
-            "inputs": self.inputs,
-            "clips": clips,
-        }
+        return {**asdict(self), "directory": str(self.directory)}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Shard:
         """The reverse of `to_json`."""
-        clips = []
-        for entry in value["clips"]:
-            fields = {**entry, "labels": tuple(entry["labels"])}
-            fields["published"] = tuple(entry["published"])
-            fields["span"] = None if entry["span"] is None else tuple(entry["span"])
-            clips.append(Clip(**fields))
-        return Shard(Path(value["directory"]), value["split"], value["inputs"], tuple(clips))
+        clips = read_value(tuple[Clip, ...], value["clips"])
+        return Shard(Path(value["directory"]), value["split"], value["inputs"], clips)
 
 
 @dataclass(frozen=True)

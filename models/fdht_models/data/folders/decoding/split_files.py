@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import AGAIN, digest_of, new_stage, write_json
+from fdht_models.data.cache import keep_clips, kept_clips
 from fdht_models.data.clip_sets import ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.shard_workers import decode_shards
@@ -23,27 +23,27 @@ from fdht_models.data.folders.decoding.shards import (
     read_rows,
     read_states,
 )
-from fdht_models.data.folders.decoding.split_plan import Job, Places
+from fdht_models.data.folders.decoding.split_plan import Places, SplitPlan
 from fdht_models.data.folders.listing import Clip, Kept, Problem
 from fdht_models.data.folders.own.clip_files import Bar
 from fdht_models.data.folders.reporting.split_report import check_share, refusal
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import ArtifactError
+from fdht_models.files import existing_parent
 from fdht_models.records import load_record
 
 _STAGE = "folder-clips"
-_FRAMES, _LABELS, _GROUPS = "frames.bin", "labels.npy", "groups.npy"
-_KEPT = "kept.json"
+_GROUPS, _KEPT = "groups.npy", "kept.json"
 _BATCH = 64 << 20  # bytes of clips copied at once
 
 
-def split_directory(job: Job, inputs: Mapping[str, Any]) -> Path:
+def split_directory(plan: SplitPlan, inputs: Mapping[str, Any]) -> Path:
     """Where the clips of a split are, or would be, kept."""
-    return job.cache / f"{job.request.name}-{job.split}-{digest_of(dict(inputs))[:20]}"
+    return plan.cache / f"{plan.request.name}-{plan.split}-{digest_of(dict(inputs))[:20]}"
 
 
 def make_split(
-    job: Job,
+    plan: SplitPlan,
     index: FileIndex,
     bar: Bar,
     workers: int | None,
@@ -52,7 +52,7 @@ def make_split(
     """Returns the directory of a split, after decoding what is missing of it.
 
     Args:
-        job: the split.
+        plan: the split.
         index: of digests.
         bar: makes a bar of progress.
         workers: see `load_folder`.
@@ -62,32 +62,29 @@ def make_split(
         DataError: too many clips cannot be read, or none of the split.
         ArtifactError: the cache cannot be written.
     """
-    inputs = job.inputs
-    directory = split_directory(job, inputs)
+    inputs = plan.inputs
+    directory = split_directory(plan, inputs)
     if index.is_current(directory, _STAGE, inputs):
         return directory
-    shards = job.shards
+    shards = plan.shards
     missing = [shard for shard in shards if not shard.is_done(index)]
-    _check_space(job, missing)
+    _check_space(plan, missing)
     if missing:
         foresee([clip for shard in missing for clip in shard.clips])
-    name = job.request.name
+    name = plan.request.name
     tick = bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing))
-    decode_shards(job.request, missing, workers, tick)
+    decode_shards(plan.request, missing, workers, tick)
     places, steps, short, undecodable, damaged = _outcome(shards)
-    check_share(job.request, job.listing, undecodable)
-    samples = job.samples(places)
+    check_share(plan.request, plan.listing, undecodable)
+    samples = plan.samples(places)
     if not samples:
-        raise refusal(job.request, f"no clip of the {job.split} split can be decoded", undecodable)
-    tick = bar(f"{name}: {job.split} clips", len(samples))
+        raise refusal(
+            plan.request, f"no clip of the {plan.split} split can be decoded", undecodable
+        )
+    tick = bar(f"{name}: {plan.split} clips", len(samples))
     with new_stage(directory, _STAGE, inputs) as (temporary, _):
-        with (temporary / _FRAMES).open("wb") as stream:
-            for block in _blocks(job.request, samples, places):
-                stream.write(block.data)
-                tick(len(block))
-            stream.flush()
-            os.fsync(stream.fileno())
-        np.save(temporary / _LABELS, np.array([label for _, label in samples], np.int64))
+        labels = np.array([label for _, label in samples], np.int64)
+        keep_clips(temporary, _blocks(plan.request, samples, places, tick), labels)
         # A clip without a group is one of its own: its several labels are one source.
         sources = [clip.group or f"clip {clip.key}" for clip, _ in samples]
         np.save(temporary / _GROUPS, np.unique(sources, return_inverse=True)[1].astype(np.int64))
@@ -99,22 +96,13 @@ def make_split(
     return directory
 
 
-def read_split(directory: Path, job: Job) -> tuple[ClipSet, Kept]:
+def read_split(directory: Path, plan: SplitPlan) -> tuple[ClipSet, Kept]:
     """Returns the clips of a split, and what else there is to tell of them."""
-    request = job.request
-    labels = np.load(directory / _LABELS, allow_pickle=False)
-    found = request.preprocessing()
-    shape = (len(labels), found.sampling.steps, found.inputs)
+    found = plan.request.preprocessing()
     kept = load_record(Kept, directory / _KEPT, remedy=AGAIN)
-    clips = ClipSet(
-        frames=np.memmap(directory / _FRAMES, np.uint8, mode="r", shape=shape),
-        labels=labels,
-        classes=job.listing.classes,
-        frame_shape=found.frame_shape,
-        groups=np.load(directory / _GROUPS),
-        time_step=kept.time_step,
-    )
-    return clips, kept
+    clips = kept_clips(directory, found.sampling.steps, plan.listing.classes, found.frame_shape)
+    groups = np.load(directory / _GROUPS, allow_pickle=False)
+    return replace(clips, groups=groups, time_step=kept.time_step), kept
 
 
 def _outcome(
@@ -142,7 +130,10 @@ def _outcome(
 
 
 def _blocks(
-    request: FolderRequest, samples: Sequence[tuple[Clip, int]], places: Places
+    request: FolderRequest,
+    samples: Sequence[tuple[Clip, int]],
+    places: Places,
+    tick: Callable[[int], None],
 ) -> Iterator[NDArray[np.uint8]]:
     length, found = max(1, _BATCH // clip_bytes(request)), request.preprocessing()
     for first in range(0, len(samples), length):
@@ -155,20 +146,18 @@ def _blocks(
             shard = part[wanted[0]][0]
             block[wanted] = read_rows(shard, request, [part[place][1] for place in wanted])
         yield block
+        tick(len(block))
 
 
-def _check_space(job: Job, missing: Sequence[Shard]) -> None:
-    one = clip_bytes(job.request)
-    samples = sum(len(clip.labels) for clip in job.clips())
+def _check_space(plan: SplitPlan, missing: Sequence[Shard]) -> None:
+    one = clip_bytes(plan.request)
+    samples = sum(len(clip.labels) for clip in plan.clips())
     need = one * (samples + sum(len(shard.clips) for shard in missing))
-    place = job.cache.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing_parent(plan.cache)).free
     if need > free:
         raise ArtifactError(
             f"needs {need / 1e9:,.1f} GB for {samples:,} clips of {one / 1e6:,.1f} MB, and "
             f"{free / 1e9:,.1f} GB are free",
-            field=str(job.cache),
+            field=str(plan.cache),
             remedy="choose fewer steps, another protocol or a smaller frame, or another disk",
         )

@@ -22,7 +22,7 @@ Places = dict[str, tuple[Shard, int]]
 
 
 @dataclass(frozen=True)
-class Job:
+class SplitPlan:
     """One split of one folder.
 
     Attributes:

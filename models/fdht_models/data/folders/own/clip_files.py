@@ -13,7 +13,6 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,10 +20,12 @@ from fdht_models.data.folders.listing import ARRAYS, VIDEO, Problem
 from fdht_models.data.folders.published.class_names import words
 from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, is_archive
 from fdht_models.errors import ConfigError, DataError
+from fdht_models.files import Stamp, stamp_of
 from fdht_models.media.library import Failure, attempt, av
 from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.picture_folders import is_picture, list_pictures
 from fdht_models.preprocessing.values import check_header
+from fdht_models.threads import map_in_threads
 
 #: Called with what begins and of how many steps; gives what is called with steps done.
 Bar = Callable[[str, int], Callable[[int], None]]
@@ -33,7 +34,6 @@ Bar = Callable[[str, int], Callable[[int], None]]
 TABLE = "clips.csv"
 ARRAY_SUFFIX = ".npy"
 
-_THREADS = 4
 #: What lies beside clips and is none: texts, tables, programs and subtitles. FFmpeg would show some
 #: of the texts as pictures of a terminal.
 _NO_CLIPS = frozenset(
@@ -50,9 +50,8 @@ _NO_CLIPS = frozenset(
 _THUMBNAILS = ("thumbs", "thumbnails", "thumbnail", "previews", "preview", "@eadir")
 
 _CLIP, _PICTURE, _OTHER, _UNREADABLE = "clip", "picture", "other", "unreadable"
-#: A file's size and times: what is known of it holds as long as these stay.
-_Stamp = tuple[int, int, int, int]
-_seen: dict[tuple[str, str], tuple[_Stamp, tuple[str, str]]] = {}
+#: What is known of a file holds as long as its stamp stays.
+_seen: dict[tuple[str, str], tuple[Stamp, tuple[str, str]]] = {}
 
 
 @dataclass(frozen=True)
@@ -163,11 +162,7 @@ def _states(
         tick(1)
         return found
 
-    pool = ThreadPoolExecutor(_THREADS)
-    try:
-        return list(pool.map(one, files))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return list(map_in_threads(one, files))
 
 
 def _array_state(path: Path, inputs: int, full_scale: float | None) -> tuple[str, str]:
@@ -200,10 +195,9 @@ def _by_name(path: PurePosixPath) -> tuple[str, str] | None:
 def _remembered(path: Path, kind: str) -> tuple[str, str]:
     key = (str(path.absolute()), kind)
     try:
-        status = path.stat()
+        stamp = stamp_of(path)
     except OSError as error:
         return _UNREADABLE, f"cannot be read ({error.strerror})"
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     known = _seen.get(key)
     if known is None or known[0] != stamp:
         known = _seen[key] = stamp, _look(path, "video" if kind == VIDEO else "sound")

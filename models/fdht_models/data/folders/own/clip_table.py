@@ -25,7 +25,7 @@ _REMEDY = "correct the line; docs/datasets.md describes the table"
 
 
 @dataclass(frozen=True)
-class Row:
+class ClipRow:
     """One line of the table.
 
     Attributes:
@@ -55,12 +55,12 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ClipRow, ...]
 
     @property
-    def by_path(self) -> Mapping[str, list[Row]]:
+    def by_path(self) -> Mapping[str, list[ClipRow]]:
         """The rows of each path; several are parts of one file."""
-        found: dict[str, list[Row]] = defaultdict(list)
+        found: dict[str, list[ClipRow]] = defaultdict(list)
         for row in self.rows:
             found[row.path].append(row)
         return found
@@ -75,7 +75,7 @@ def read_table(file: Path) -> Table:
     text = read_text_file(file, remedy="check its permissions, and save it as UTF-8")
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: tuple[str, ...] = ()
-    rows: list[Row] = []
+    rows: list[ClipRow] = []
     try:
         for fields in lines:
             if not any(field.strip() for field in fields):
@@ -116,7 +116,7 @@ def _columns(file: Path, line: int, fields: list[str]) -> tuple[str, ...]:
     return columns
 
 
-def _row(file: Path, line: int, given: Mapping[str, str]) -> Row:
+def _row(file: Path, line: int, given: Mapping[str, str]) -> ClipRow:
     values = {key: value.strip() for key, value in given.items()}
     raw = given["path"]
     path = PurePosixPath(raw)
@@ -131,7 +131,7 @@ def _row(file: Path, line: int, given: Mapping[str, str]) -> Row:
         raise _refusal(
             file, line, "there is no such split", split, "write train, test, or nothing for neither"
         )
-    return Row(
+    return ClipRow(
         line, str(path), values.get("class", ""), values.get("group", ""), split,
         _span(file, line, values.get("start", ""), values.get("end", "")),
     )  # fmt: skip
@@ -158,14 +158,14 @@ def _microseconds(seconds: str) -> int:
     return int(whole) * MICROSECONDS + int(part.ljust(6, "0"))
 
 
-def _refuse_doubles(file: Path, rows: list[Row]) -> None:
+def _refuse_doubles(file: Path, rows: list[ClipRow]) -> None:
     """One clip twice, or parts that share a moment and may come into both splits."""
-    of_path: dict[str, list[Row]] = defaultdict(list)
+    of_path: dict[str, list[ClipRow]] = defaultdict(list)
     for row in rows:
         of_path[row.path].append(row)
     for parts in of_path.values():
         parts.sort(key=lambda row: (row.span or (0, OPEN_END), row.line))
-        latest: Row | None = None
+        latest: ClipRow | None = None
         for row in parts:
             if latest is not None and (row.span or (0, 0))[0] < (latest.span or (0, OPEN_END))[1]:
                 first, second = sorted((latest, row), key=lambda row: row.line)

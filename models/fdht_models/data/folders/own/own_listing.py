@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.clip_sets import SPLITS
-from fdht_models.data.folders.joins import join
+from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import ARRAYS, Clip, Listing, Problem, Span
 from fdht_models.data.folders.own.class_root import class_root
 from fdht_models.data.folders.own.clip_files import TABLE, Bar, ClipFiles, find_clips, stem_of
-from fdht_models.data.folders.own.clip_table import Row, Table, key_of_part, read_table
+from fdht_models.data.folders.own.clip_table import ClipRow, Table, key_of_part, read_table
 from fdht_models.data.folders.own.path_pattern import search_paths
 from fdht_models.data.folders.sentences import (
     alike_notes,
@@ -153,8 +153,8 @@ def _apply_folders(
     notes: list[str],
 ) -> list[_Found]:
     """Classes and groups of the clips that have none, from the folders that they lie in."""
-    tabled = {_comparable(row.path) for row in table.rows if row.name} if table else set()
-    open_ = [one.path for one in found if not one.name and _comparable(one.path) not in tabled]
+    tabled = {composed(row.path) for row in table.rows if row.name} if table else set()
+    open_ = [one.path for one in found if not one.name and composed(one.path) not in tabled]
     if not open_:
         return list(found)
     top = class_root(tree, open_, layout.classes)
@@ -187,9 +187,9 @@ def _apply_table(
     skipped: list[Problem],
     notes: list[str],
 ) -> list[_Found]:
-    listed = {_comparable(path): rows for path, rows in table.by_path.items()}
-    unusable = {_comparable(problem.path) for problem in skipped}
-    joined = join(listed, ((_comparable(one.path), one) for one in found), unusable)
+    listed = {composed(path): rows for path, rows in table.by_path.items()}
+    unusable = {composed(problem.path) for problem in skipped}
+    joined = join(listed, ((composed(one.path), one) for one in found), unusable)
     for rows in joined.absent:
         if _exists(root / rows[0].path):
             why = "is in clips.csv and is no clip of this kind"
@@ -199,7 +199,7 @@ def _apply_table(
                 why += ": write / between folders, not \\"
         skipped.append(Problem(rows[0].path, why))
     for one in pictured:
-        for row in listed.get(_comparable(one), ()):
+        for row in listed.get(composed(one), ()):
             if row.span is not None:
                 raise DataError(
                     "a folder of pictures has no seconds",
@@ -213,7 +213,7 @@ def _apply_table(
     return [_told(one, row, has_split) for rows, one in joined.pairs for row in rows]
 
 
-def _told(one: _Found, row: Row, has_split: bool) -> _Found:
+def _told(one: _Found, row: ClipRow, has_split: bool) -> _Found:
     """A clip with what its row says; what the row leaves out stays as it is."""
     return replace(
         one,
@@ -384,12 +384,7 @@ def _nothing(tree: Tree, files: ClipFiles, kind: str) -> DataError:
     )
 
 
-def _comparable(path: object) -> str:
-    return unicodedata.normalize("NFC", str(path))
-
-
 def _exists(path: Path) -> bool:
-    try:
+    with suppress(OSError, ValueError):
         return path.exists()
-    except (OSError, ValueError):
-        return False
+    return False

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fdht_models.data.folders.listing import ARRAYS, GROUP_DISJOINT, SOUND, VIDEO
 from fdht_models.data.folders.own.path_pattern import check_pattern
-from fdht_models.errors import ConfigError
-from fdht_models.settings import number, text, whole
+from fdht_models.errors import ConfigError, require_known
+from fdht_models.settings import text
 
 #: What a user's own clips may be; the first is the default.
 KINDS = (VIDEO, SOUND, ARRAYS)
@@ -43,18 +42,8 @@ def names(least: int) -> Callable[[object, str], tuple[str, ...]]:
     return check
 
 
-#: Checks of the keys, which all may be left out.
-CHECKS: dict[str, Callable[[object, str], Any]] = {
-    "kind": text(*KINDS),
-    "pattern": text(),
-    "classes": names(2),
-    "test_groups": names(1),
-    "inputs": whole(1, 100_000_000),
-    "full_scale": number(0, 1e30),
-    "level": number(-60, 0),
-    "floor": number(-200, -20),
-    "trim": number(0, 200),
-}
+#: Keys that only own clips have.
+_OWN_KEYS = ("kind", "pattern", "classes", "inputs", "full_scale", "level", "floor", "trim")
 #: Keys that a kind of clips has and others have not; of `[data]`, whose keys are None if not set.
 _KEYS_OF = {
     "height": VIDEO,
@@ -79,7 +68,7 @@ def refuse_of_others(name: str, given: Sequence[str]) -> None:
         ConfigError: one of them is given.
     """
     for key in given:
-        if key != "test_groups":
+        if key in _OWN_KEYS:
             raise ConfigError(
                 f"has no effect on '{name}', which is published as it is",
                 field=key,
@@ -93,7 +82,7 @@ def refuse_of_other_kinds(kind: str, given: Sequence[str]) -> None:
     Raises:
         ConfigError: one of them is given, or there is no such kind.
     """
-    CHECKS["kind"](kind, "kind")
+    require_known(kind, KINDS, "kind")
     for key in given:
         if key in _NEVER or _KEYS_OF.get(key, kind) != kind:
             raise ConfigError(

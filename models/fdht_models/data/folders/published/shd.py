@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from fdht_models.data.folders.joins import join
 from fdht_models.data.folders.listing import Clip, Listing, Problem
 from fdht_models.data.folders.sentences import archive_notes, copy_notes, left_out_notes
 from fdht_models.data.folders.tree import nothing_found, walk
-from fdht_models.data.packages import REMEDY
+from fdht_models.data.packages import import_package
 from fdht_models.errors import DataError
 from fdht_models.files import require_regular_file
 
@@ -76,7 +74,7 @@ def list_shd(root: Path) -> Listing:
                    tuple(notes))  # fmt: skip
 
 
-class SpikeReader:
+class SpikeReader(ExitStack):
     """Bins spike trains; keeps its files open.
 
     Args:
@@ -92,18 +90,7 @@ class SpikeReader:
         self._root, self._steps = root, steps
         self.frame = Fraction(str(frame_ms)) / 1000
         self._open: dict[str, Any] = {}
-        self._stack = ExitStack()
-
-    def __enter__(self) -> SpikeReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+        super().__init__()
 
     def read(self, clip: Clip) -> NDArray[np.uint8]:
         """Returns spikes a channel and frame: uint8 [steps, 700]; later spikes are dropped.
@@ -114,7 +101,7 @@ class SpikeReader:
         assert clip.span is not None
         path = self._root / clip.path
         if clip.path not in self._open:
-            self._open[clip.path] = self._stack.enter_context(_open(path))
+            self._open[clip.path] = self.enter_context(_opened(path))
         file, index = self._open[clip.path], clip.span[0]
         try:
             # Times are stored in half precision, of which double precision keeps every value.
@@ -196,7 +183,7 @@ _AGAIN = "download the file again"
 
 
 def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
-    with _open(path) as file:
+    with _opened(path) as file:
         try:
             labels = np.asarray(file["labels"], np.int64)
             speakers = np.asarray(file["extra/speaker"], np.int64)
@@ -221,10 +208,10 @@ def _text(key: object) -> str:
     return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
 
 
-def _open(path: Path) -> Any:
+def _opened(path: Path) -> Any:
     require_regular_file(path)
     try:
-        return _h5py().File(path, "r")
+        return import_package("h5py").File(path, "r")
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -235,10 +222,3 @@ def _unreadable(path: Path, error: BaseException) -> DataError:
         field=str(path),
         remedy=_AGAIN,
     )
-
-
-def _h5py() -> ModuleType:
-    try:
-        return importlib.import_module("h5py")
-    except ImportError:
-        raise DataError("is not installed", field="package", value="h5py", remedy=REMEDY) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,9 @@ from fdht_models.data.folders.decoding.shards import Reader, clip_reader, span_i
 from fdht_models.data.folders.listing import VIDEO, Clip
 from fdht_models.data.folders.reporting.overview import Overview
 from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.packages import import_package
 from fdht_models.errors import ConfigError, DataError
-from fdht_models.media import Clock
+from fdht_models.media import FrameClock
 from fdht_models.preprocessing.frames import read_frames, read_pictures
 from fdht_models.preprocessing.spans import exact_span
 
@@ -28,12 +28,12 @@ _SUFFIX = ".png"
 
 
 def check_sheet(path: Path) -> None:
-    """Raises a ConfigError unless a sheet can be called so, and Pillow is there to draw it."""
+    """Raises an FdhtError unless a sheet can be called so, and Pillow is there to draw it."""
     if path.suffix.lower() != _SUFFIX:
         raise ConfigError(
             "is drawn as .png", field="sheet", value=str(path), remedy="give it that suffix"
         )
-    _pillow()
+    import_package("PIL.ImageDraw", "pillow")
 
 
 def choose_clips(overview: Overview, clips: Sequence[Clip]) -> list[list[Clip]]:
@@ -61,10 +61,11 @@ def draw_sheet(
         tick: called with 1 for each clip.
 
     Raises:
-        ConfigError: Pillow is missing.
+        DataError: Pillow is missing.
         ArtifactError: the picture cannot be written.
     """
-    image, draw = _pillow()
+    image = import_package("PIL.Image", "pillow")
+    draw = import_package("PIL.ImageDraw", "pillow")
     pitch = _TEXT + _HEIGHT + _TEXT + _GAP
     size = (_GAP + _COLUMNS * (_WIDTH + _GAP), len(rows) * pitch)
     sheet = image.new("RGB", size, _BACKGROUND)
@@ -111,7 +112,7 @@ def _middle_picture(
 ) -> NDArray[np.uint8]:
     path, span = request.root / clip.path, span_in_seconds(clip)
 
-    def choose(clock: Clock) -> list[int]:
+    def choose(clock: FrameClock) -> list[int]:
         part = range(clock.count)
         if span is not None and clock.seconds is not None:
             first, last = exact_span(path, span)
@@ -140,13 +141,3 @@ def _shown(text: str, most: int) -> str:
     """Letters that the built-in font has."""
     plain = text.encode("latin-1", "replace").decode("latin-1")
     return plain if len(plain) <= most else plain[: most - 2] + ".."
-
-
-def _pillow() -> tuple[Any, Any]:
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError:
-        raise ConfigError(
-            "is not installed", field="package", value="pillow", remedy="pip install fdht[train]"
-        ) from None
-    return Image, ImageDraw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from fdht_models.data.folders.decoding.shards import clip_reader, span_in_seconds
 from fdht_models.data.folders.listing import SPIKES, VIDEO, Clip, Problem
@@ -12,6 +11,7 @@ from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import DataError
 from fdht_models.preprocessing import ClipInputs
 from fdht_models.preprocessing.video_clips import read_video
+from fdht_models.threads import map_in_threads
 
 
 def check_clips(
@@ -50,13 +50,9 @@ def check_clips(
 
         # A file of spikes is one, and its library is not for several threads.
         threads = 1 if request.folder_set.kind == SPIKES else os.cpu_count() or 1
-        pool = ThreadPoolExecutor(threads)
-        try:
-            found = []
-            for clip, why in zip(clips, pool.map(one, clips), strict=True):
-                tick(1)
-                if why:
-                    found.append(Problem(clip.key, why))
-            return tuple(found)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        found = []
+        for clip, why in zip(clips, map_in_threads(one, clips, threads), strict=True):
+            tick(1)
+            if why:
+                found.append(Problem(clip.key, why))
+        return tuple(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,17 +20,17 @@ from fdht_models.data.folders.listing import (
 from fdht_models.data.folders.own.clip_table import MICROSECONDS, OPEN_END
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import DataError
+from fdht_models.files import Stamp, stamp_of
 from fdht_models.media import MediaInfo, describe_media
 from fdht_models.preprocessing.log_mel import HOP, RATE, WINDOW, frames_in
 from fdht_models.preprocessing.protocols import STRIDES
 from fdht_models.preprocessing.values import check_header
+from fdht_models.threads import map_in_threads
 
-_THREADS = 4
 #: By how much a part may reach behind the end that a file states, for rounding: a frame of 20 a
 #: second.
 _SLACK_SECONDS = 0.05
-_Stamp = tuple[int, int, int, int]
-_known: dict[str, tuple[_Stamp, Facts]] = {}
+_known: dict[str, tuple[Stamp, Facts]] = {}
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,7 @@ def describe_files(
         tick(1)
         return found
 
-    pool = ThreadPoolExecutor(_THREADS)
-    try:
-        return dict(zip(wanted, pool.map(one, wanted), strict=True))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return dict(zip(wanted, map_in_threads(one, wanted), strict=True))
 
 
 def length_of(request: FolderRequest, clip: Clip, facts: Facts) -> Length:
@@ -189,10 +184,9 @@ def _seconds_of(clip: Clip, whole: float | None) -> tuple[float, float | None]:
 
 def _described(request: FolderRequest, path: Path) -> Facts:
     try:
-        status = path.stat()
+        stamp = stamp_of(path)
     except OSError as error:
         return Facts(problem=f"cannot be read ({error.strerror})")
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     key = f"{request.folder_set.kind} {request.inputs} {path.absolute()}"
     known = _known.get(key)
     if known is None or known[0] != stamp or path.is_dir():

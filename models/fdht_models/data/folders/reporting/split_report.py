@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.clip_sets import SPLITS
-from fdht_models.data.folders.decoding.split_plan import Job
+from fdht_models.data.folders.decoding.split_plan import SplitPlan
 from fdht_models.data.folders.listing import (
     BY_TABLE,
     GROUP_DISJOINT,
@@ -34,28 +34,28 @@ from fdht_models.errors import DataError
 _SHOWN = 3  # problems named in a message; the rest is counted
 
 
-def write_report(job: Job, labels: NDArray[np.int64], kept: Kept) -> FolderReport:
+def write_report(plan: SplitPlan, labels: NDArray[np.int64], kept: Kept) -> FolderReport:
     """Returns the report of one split.
 
     Args:
-        job: the split.
+        plan: the split.
         labels: of its clips that are used, [clips].
         kept: what became of its clips.
     """
-    request, listing = job.request, job.listing
+    request, listing = plan.request, plan.listing
     skipped, damaged = (*listing.skipped, *kept.undecodable), kept.damaged
     there = {listing.classes[label] for clip in listing.clips for label in clip.labels}
-    used = {split: labels_of(listing, job.splits, split) for split in SPLITS}
-    used[job.split] = {int(label) for label in np.unique(labels)}
+    used = {split: labels_of(listing, plan.splits, split) for split in SPLITS}
+    used[plan.split] = {int(label) for label in np.unique(labels)}
     notes = [
         *listing.notes,
         *count_notes(request, listing),
         *division_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
-        *test_notes(request, listing, job.splits, job.split),
+        *test_notes(request, listing, plan.splits, plan.split),
         *short_note(request, kept.padded, len(labels), decoded=True),
-        *(_twin_notes(job) if request.name == OWN else ()),
+        *(_twin_notes(plan) if request.name == OWN else ()),
     ]
     if request.fold_rule == LEAKY:
         notes.append(
@@ -116,11 +116,11 @@ def named_problems(
     return [replace(problem, path=names.get(problem.path, problem.path)) for problem in problems]
 
 
-def _twin_notes(job: Job) -> list[str]:
+def _twin_notes(plan: SplitPlan) -> list[str]:
     """Sentences on clips of one content that are in both splits, or in two classes."""
     alike: dict[tuple[str, Span | None], list[tuple[Clip, str]]] = defaultdict(list)
-    for clip, split in zip(job.listing.clips, job.splits, strict=True):
-        alike[job.digests[clip.path], clip.span].append((clip, split))
+    for clip, split in zip(plan.listing.clips, plan.splits, strict=True):
+        alike[plan.digests[clip.path], clip.span].append((clip, split))
     divided, contrary = [], []
     for clips in alike.values():
         paths = " = ".join(clip_name(clip) for clip, _ in clips)

@@ -1,0 +1,25 @@
+"""EnginePlan: one frozen, verified description of everything that is built of a network.
+
+`lower` makes it from a network, a schedule and a memory port. The emitters of C++ and RTL, the
+estimators, cosimulation and the loader of weights read it and nothing else. Needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+from fdht_hls.engine.contractions import StageDesign, StagePlan
+from fdht_hls.engine.lower import design_engine, lower, stage_designs, stage_plans
+from fdht_hls.engine.plan import CellPlan, EngineDesign, EnginePlan, HeadPlan, PortPlan
+
+__all__ = [
+    "CellPlan",
+    "EngineDesign",
+    "EnginePlan",
+    "HeadPlan",
+    "PortPlan",
+    "StageDesign",
+    "StagePlan",
+    "design_engine",
+    "lower",
+    "stage_designs",
+    "stage_plans",
+]

@@ -1,0 +1,163 @@
+"""network + schedule + memory port -> EnginePlan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fdht_hls.engine.contractions import QUEUE_WORDS, StageDesign, StagePlan
+from fdht_hls.engine.plan import (
+    CellPlan,
+    EngineDesign,
+    EnginePlan,
+    HeadPlan,
+    PortPlan,
+    layout_of,
+    loadable_tables,
+)
+from fdht_hls.engine.verify import verify
+from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.shapes import loop_order, stage_shape
+from fdht_hls.weight_tables import HEADER_WORDS
+from fdht_models.tensor.arrays import QuantizedArray
+from fdht_models.tensor.quantized import (
+    WORD_BYTES,
+    QuantizedNetwork,
+    QuantizedRecurrence,
+    frame_modes,
+)
+
+
+def stage_designs(
+    recurrence: QuantizedRecurrence, label: str, fibres: int = 1
+) -> tuple[StageDesign, ...]:
+    """The stages of a path, into which so many fibres come in a word.
+
+    Args:
+        recurrence: the layer.
+        label: "input": W_x x; "hidden": W_h h.
+        fibres: one of `fibre_counts`.
+
+    Raises:
+        ConversionError: data do not arrive in an order in which they can be streamed.
+    """
+    path = recurrence.input_path if label == "input" else recurrence.hidden_path
+    found = []
+    for position, stage in enumerate(path.plan.stages):
+        core, inside = loop_order(recurrence, path, position)
+        total = recurrence.accumulator_format(path, position)
+        last = position == len(path.formats)
+        found.append(
+            StageDesign(
+                f"{label}.{stage.core}",
+                stage_shape(path, position, fibres),
+                recurrence.stage_input_format(path, position),
+                core,
+                inside,
+                total,
+                total if last else path.formats[position],
+            )
+        )
+    return tuple(found)
+
+
+def stage_plans(
+    recurrence: QuantizedRecurrence, schedule: Schedule
+) -> tuple[tuple[StagePlan, ...], tuple[StagePlan, ...]]:
+    """The stages of W_x x and of W_h h at a parallelism that was checked."""
+    paths = (("input", schedule.input), ("hidden", schedule.hidden))
+    first, second = (
+        _scheduled(stage_designs(recurrence, label, chosen[0].vectors), chosen, label)
+        for label, chosen in paths
+    )
+    return first, second
+
+
+def _scheduled(
+    designs: tuple[StageDesign, ...], chosen: tuple[object, ...], label: str
+) -> tuple[StagePlan, ...]:
+    stages = [
+        StagePlan(design, own, QUEUE_WORDS)  # type: ignore[arg-type]
+        for design, own in zip(designs, chosen, strict=True)
+    ]
+    if label == "hidden":
+        # Room for a whole frame's sums, so that they are ready when the next frame's come.
+        words = max(QUEUE_WORDS, stages[-1].shape.words_out)
+        stages[-1] = replace(stages[-1], queue_words=words)
+    return tuple(stages)
+
+
+def design_engine(
+    network: QuantizedNetwork, port_bytes: int = WORD_BYTES, fibres: tuple[int, int] = (1, 1)
+) -> EngineDesign:
+    """What is built of a network, before the parallelism of its stages is chosen.
+
+    Args:
+        network: what the engine computes.
+        port_bytes: bytes that the port for frames moves in a clock.
+        fibres: that come into W_x x, and into W_h h, in a word.
+
+    Raises:
+        ConversionError: there is no hardware for the network's cell, or data do not arrive in an
+            order in which they can be streamed.
+    """
+    recurrence, head = network.recurrence, network.head
+    count, fibre = frame_modes(recurrence)
+    return EngineDesign(
+        network.name,
+        network.design_id,
+        stage_designs(recurrence, "input", fibres[0]),
+        stage_designs(recurrence, "hidden", fibres[1]),
+        CellPlan(recurrence),
+        HeadPlan(
+            head.weights,
+            QuantizedArray(head.bias.format, head.bias.codes[None]),
+            recurrence.cell.hidden,
+            network.logit_format,
+        ),
+        PortPlan(
+            port_bytes,
+            count,
+            fibre,
+            network.frame_bytes,
+            network.result_bytes,
+            network.input_format.signed,
+        ),
+    )
+
+
+def lower(
+    network: QuantizedNetwork, schedule: Schedule | None = None, port_bytes: int = WORD_BYTES
+) -> EnginePlan:
+    """Everything that is built of a network.
+
+    Args:
+        network: what the engine computes.
+        schedule: parallelism of its stages; by default `default_schedule`.
+        port_bytes: bytes that the port for frames moves in a clock.
+
+    Raises:
+        ConfigError: the schedule is of another network.
+        ConversionError: as `design_engine`; or the plan contradicts itself, see `verify`.
+    """
+    recurrence = network.recurrence
+    schedule = schedule or default_schedule(recurrence, port_bytes)
+    check_schedule(recurrence, schedule)
+    return schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
+
+
+def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:
+    """A design at a parallelism that was checked and takes as many fibres in a word."""
+    first = _scheduled(design.input, schedule.input, "input")
+    second = _scheduled(design.hidden, schedule.hidden, "hidden")
+    layout = None
+    if schedule.loadable:
+        layout = layout_of(
+            loadable_tables((*first, *second), design.cell, design.head), HEADER_WORDS
+        )
+        first, second = (
+            tuple(replace(stage, table=layout.table(stage.name)) for stage in stages)
+            for stages in (first, second)
+        )
+    plan = EnginePlan(design, first, second, layout)
+    verify(plan)
+    return plan

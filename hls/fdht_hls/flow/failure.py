@@ -1,0 +1,161 @@
+"""Why a step failed: the decisive sentence of its log, its cause, and what can be done about it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fdht_models.errors import ToolError
+
+if TYPE_CHECKING:
+    from fdht_hls.flow.plan import Step
+
+#: Lines that are errors, whatever the exit code; ours begin with `ERROR: [FDHT]`.
+_ERROR = re.compile(r"^\s*(?:ERROR|FATAL_ERROR): .*$", re.MULTILINE)
+#: Lines of a program that fell: of Python, of C++.
+_FALL = re.compile(
+    r"^(?:[\w.]*(?:Error|Exception)\b.*|terminate called .*|.*Assertion failure.*)$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a sentence of a log tells.
+
+    Args:
+        pattern: of the sentence.
+        title: what happened, behind the name of the step.
+        remedy: what can be done about it.
+    """
+
+    pattern: str
+    title: str
+    remedy: str
+
+
+NO_ROOM = Cause(
+    r"No space left on device|[Dd]isk (?:is )?full|Common 17-39.*space",
+    "found no room on the disk",
+    "free space and run the same command again",
+)
+NO_MEMORY = Cause(
+    r"[Oo]ut of memory|std::bad_alloc|unable to allocate|^MemoryError",
+    "ran out of memory",
+    "close other programs, or use a machine with more memory",
+)
+MISSING = Cause(
+    r"^ERROR: \[FDHT\] .* is missing here",
+    "lacks something",
+    "fdht doctor, run on that machine, shows what is found",
+)
+#: Of any tool.
+GENERAL: Sequence[Cause] = (NO_ROOM, MISSING, NO_MEMORY)
+
+
+def check_step(
+    step: Step,
+    directory: Path,
+    text: str,
+    exit_code: int,
+    log: str,
+    causes: Sequence[Cause] = GENERAL,
+) -> None:
+    """Refuses a step that did not do its work: asked here, and again of what was brought back.
+
+    Args:
+        step: the step.
+        directory: of the plan.
+        text: its log.
+        exit_code: of its program.
+        log: where the log lies, for messages.
+        causes: that are known of its tool, first match first.
+
+    Raises:
+        ToolError: it failed; the log's decisive sentence is quoted.
+    """
+    if exit_code or decisive_line(text) is not None:
+        raise failure(step.name, text, exit_code, log, step.tool, causes)
+    for wanted in step.success:
+        if wanted not in text:
+            said = f"ERROR: [FDHT] ended without saying {wanted!r}{_last_line(text)}"
+            raise failure(step.name, said, exit_code, log, step.tool, causes)
+
+
+def decisive_line(text: str, exit_code: int = 0) -> str | None:
+    """The line of a log that says why a step failed: our own, or else the first error.
+
+    Args:
+        text: the log.
+        exit_code: of the program; if it is not 0, the words of a fall count as an error, too.
+    """
+    lines: list[str] = [found.group().strip() for found in _ERROR.finditer(text)]
+    # Some failures of the disk and of memory come without the word ERROR.
+    for cause in (NO_ROOM, NO_MEMORY):
+        found = re.search(rf"^.*(?:{cause.pattern}).*$", text, re.MULTILINE)
+        if found is not None:
+            lines.append(found.group().strip())
+    if exit_code and not lines:
+        # Of Python's traceback, the last line says what it was.
+        lines += [found.group().strip() for found in _FALL.finditer(text)][-1:]
+    # Our own line quotes the tool's where there is one, and says in which step.
+    ours = [line for line in lines if line.startswith("ERROR: [FDHT]")]
+    return next(iter(ours or lines), None)
+
+
+def failure(
+    step: str, text: str, exit_code: int, log: str, tool: str, causes: Sequence[Cause] = GENERAL
+) -> ToolError:
+    """The error for a step that failed: its cause, its log's decisive sentence and a remedy.
+
+    Args:
+        step: its name.
+        text: its log.
+        exit_code: of the program; negative or above 128: it was killed by a signal.
+        log: where the log lies.
+        tool: that ran.
+        causes: that are known of it, first match first.
+    """
+    line = decisive_line(text, exit_code)
+    field = f"{tool} {step}"
+    if line is None:
+        return _without_error(field, text, exit_code, log)
+    sentence = line.removeprefix("ERROR: [FDHT] ").removeprefix(f"{step}: ")
+    for cause in causes:
+        if re.search(cause.pattern, line):
+            return ToolError(
+                f"{cause.title}: {sentence}", field=field, remedy=f"{cause.remedy}; see {log}"
+            )
+    return ToolError(f"failed: {sentence}", field=field, remedy=f"see {log}")
+
+
+def _without_error(field: str, text: str, exit_code: int, log: str) -> ToolError:
+    name = _signal(exit_code)
+    if name is not None:
+        remedy = "often for lack of memory; " if name == "SIGKILL" else ""
+        return ToolError(
+            f"was killed ({name})",
+            field=field,
+            remedy=f"{remedy}the same command goes on from here; see {log}",
+        )
+    return ToolError(
+        f"ended with exit code {exit_code} and no error line{_last_line(text)}",
+        field=field,
+        remedy=f"see {log}",
+    )
+
+
+def _last_line(text: str) -> str:
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"; its last line: {said[-1]}" if said else ""
+
+
+def _signal(exit_code: int) -> str | None:
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return None

@@ -1,0 +1,35 @@
+"""The GRU whose reset gate acts behind W_h (Keras' `reset_after`), with one bias.
+
+r, z = gate[round(W_x x + W_h h + b)]     n = candidate[round(W_x x + b + r round(W_h h))]
+h = round((1 - z) n + z h)
+"""
+
+from __future__ import annotations
+
+from fdht_models.tensor.cells.operations import (
+    Bias,
+    CellKind,
+    Former,
+    Lookup,
+    Projected,
+    Recurrent,
+    Round,
+    Table,
+    argument,
+)
+
+_RESET, _UPDATE = _ARGUMENTS = argument("reset"), argument("update")
+_SHARE = Lookup(_UPDATE, "gate")
+_REMEMBERED = Lookup(_RESET, "gate") * Round(Recurrent("candidate"), "recurrent")
+_CANDIDATE = Lookup(
+    Round(Projected("candidate") + Bias("candidate") + _REMEMBERED, "preactivation", "candidate"),
+    "candidate",
+)
+
+KIND = CellKind(
+    "gru",
+    ("reset", "update", "candidate"),
+    {"gate": Table("preactivation", "gate"), "candidate": Table("preactivation", "squash")},
+    {"hidden": Round((1 - _SHARE) * _CANDIDATE + _SHARE * Former("hidden"), "hidden")},
+    first=_ARGUMENTS,
+)

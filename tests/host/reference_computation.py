@@ -1,0 +1,77 @@
+"""The integer reference behind the registers of the simulated board's core."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fdht_hls.csimulation import Identity
+from fdht_hls.engine import lower
+from fdht_hls.registers import ABI_VERSION
+from fdht_hls.schedule import Schedule
+from fdht_hls.weights import unpack_weights
+from fdht_models.errors import DeviceError
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.reference import ReferenceModel
+
+Bytes = npt.NDArray[np.uint8]
+_WORD = 0xFFFF_FFFF
+
+
+class ReferenceComputation:
+    """The integer reference in the place of the C simulation.
+
+    Args:
+        network: what it computes.
+        schedule: of the core, where weights can be loaded.
+    """
+
+    def __init__(self, network: QuantizedNetwork, schedule: Schedule | None = None) -> None:
+        self._built_in = network
+        self._plan = lower(network, schedule) if schedule and schedule.loadable else None
+        self._layout = self._plan.layout if self._plan else None
+        self.weight_words = self._layout.words if self._layout else 0
+        self._weights_id = network.design_id if self._layout else 0
+        self._model = ReferenceModel(network)
+        self._frames_done = 0
+
+    def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
+        """See `CoreComputation.load_weights`.
+
+        Raises:
+            DeviceError: it holds its weights for good.
+        """
+        if self._plan is None:
+            raise DeviceError("holds its weights for good", field="reference")
+        loaded = unpack_weights(self._built_in, self._plan, words)
+        self._model = ReferenceModel(loaded)  # with a zero state
+        self._weights_id = int(words[0])
+
+    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+        """See `CoreComputation.run`."""
+        network = self._built_in
+        if reset:
+            self._model.reset()
+        if count:
+            codes = frames.reshape(count, network.frame_bytes)[:, : network.inputs]
+            words = results.view(np.int32).reshape(count, network.result_bytes // 4)
+            words[:] = 0
+            words[:, : len(network.classes)] = self._model.run(
+                codes.view(np.int8) if network.input_format.signed else codes
+            )
+            self._frames_done = (self._frames_done + count) & _WORD
+        design = network.design_id
+        return Identity(
+            ABI_VERSION,
+            design & _WORD,
+            design >> 32,
+            network.frame_bytes,
+            network.result_bytes,
+            self._frames_done,
+            self._layout.digest if self._layout else 0,
+            self._weights_id & _WORD,
+            self._weights_id >> 32,
+        )
+
+    def close(self) -> None:
+        """Nothing to release."""

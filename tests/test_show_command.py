@@ -25,8 +25,8 @@ def schedule(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def shown(capsys: pytest.CaptureFixture[str], tmp_path: Path, *options: str) -> str:
-    assert fdht.main(["show", "motion", "--build", str(tmp_path), *options]) == 0
+def shown(capsys: pytest.CaptureFixture[str], tmp_path: Path, *options: str, code: int = 0) -> str:
+    assert fdht.main(["show", "motion", "--build", str(tmp_path), *options]) == code
     return capsys.readouterr().out
 
 
@@ -40,7 +40,7 @@ def test_people_see_all_that_is_built(capsys, tmp_path: Path, schedule: Path):
 def test_without_a_schedule_it_is_planned_for_the_board(capsys, tmp_path: Path):
     value = json.loads(shown(capsys, tmp_path, "--board", "pynq-z2", "--core", "rtl", "--json"))
     assert value["origin"].startswith("planned for pynq-z2 and core rtl")
-    assert [stage["name"] for stage in value["stages"]] == STAGES
+    assert [stage["name"] for stage in value["plan"]["stages"]] == STAGES
 
 
 def test_a_saved_plan_is_compared(capsys, tmp_path: Path, schedule: Path):
@@ -50,17 +50,16 @@ def test_a_saved_plan_is_compared(capsys, tmp_path: Path, schedule: Path):
     network = untrained_network(load_experiment("motion"))
     assert json.loads(saved.read_text()) == lower(network).to_json()
     same = shown(capsys, tmp_path, *options, "--compare", str(saved))
-    assert f"the same plan as {saved}" in same
-    wider = shown(
-        capsys, tmp_path, *options, "--port-bits", "128", "--compare", str(saved), "--json"
-    )
-    assert "port.word_bytes: 8, not 16" in json.loads(wider)["differences"]
+    assert same == f"as in {saved}\n"
+    options = (*options, "--port-bits", "128", "--compare", str(saved), "--json")
+    wider = json.loads(shown(capsys, tmp_path, *options, code=1))
+    assert "port.word_bytes: 16, not 8" in wider["differences"]
 
 
 def test_what_is_no_plan_is_refused(capsys, tmp_path: Path, schedule: Path):
     arguments = ["show", "motion", "--build", str(tmp_path), "--compare", str(schedule)]
     assert fdht.main(arguments) == 2
-    assert "is no plan; name a file that fdht show --save wrote" in capsys.readouterr().err
+    assert "is no plan of an engine; write one with fdht show --save" in capsys.readouterr().err
 
 
 def test_a_schedule_of_another_network_is_refused(capsys, tmp_path: Path, schedule: Path):

@@ -58,6 +58,9 @@ PANELS = {
         "resources": ("hardware:resources", "Count what the core takes of a device"),
         "bench": ("bench:bench", "Speed, size and accuracy, side by side with others"),
     },
+    "Look": {
+        "show": ("show:show", "The plan of what will be built, stage by stage"),
+    },
 }
 _PLACES = {name: place for panel in PANELS.values() for name, (place, _) in panel.items()}
 #: Packages whose versions tell most about how a result came about.

@@ -11,22 +11,22 @@ import typer
 BUILD = Path("build")
 
 
-def complete_experiment(context: typer.Context, incomplete: str) -> list[str]:
-    """Names for a shell: the experiments that ship, and what was built."""
+def complete_experiment(context: typer.Context) -> list[str]:
+    """Names for a shell, of what ships and of what was built; typer takes those that fit."""
     import fdht_models
 
     zoo = Path(fdht_models.__file__).parent / "zoo"
     build = Path(context.params.get("build") or BUILD)
     names = {path.stem for path in zoo.glob("*.toml")}
     names |= {path.parent.name for kind in ("model", "overlay") for path in build.glob(f"*/{kind}")}
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(names)
 
 
-def complete_board(incomplete: str) -> list[str]:
-    """Names of boards for a shell."""
+def complete_board() -> list[str]:
+    """The same of boards."""
     from fdht_hls.boards import board_names
 
-    return [name for name in board_names() if name.startswith(incomplete)]
+    return list(board_names())
 
 
 def board_option(help: str, **settings: Any) -> Any:

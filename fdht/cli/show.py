@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,45 +25,62 @@ def show(
     port_bits: PortBits = 64,
     save: Annotated[Path | None, typer.Option(help="Write the plan here (.json).")] = None,
     compare: Annotated[
-        Path | None, typer.Option(help="A saved plan: print where this one differs.")
+        Path | None, typer.Option(help="With a plan that was saved; exits with 1 if they differ.")
     ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
     """Shows the plan of the engine: stages, loops, formats, weights, buffers, cell, head, ports."""
-    from rich.table import Table
-
-    from fdht_hls.engine.listing import COLUMNS, plan_differences, plan_lines, plan_rows
+    from fdht_hls.engine.listing import plan_differences
     from fdht_models.artifacts import check_place, write_json
-    from fdht_models.documents import read_json_file
 
-    other = None
-    if compare is not None:
-        other = read_json_file(compare, remedy="name a file that fdht show --save wrote")
-        if not isinstance(other, dict) or "stages" not in other:
-            raise ArtifactError(
-                "is no plan", field=str(compare), remedy="name a file that fdht show --save wrote"
-            )
+    other = None if compare is None else _saved(compare)
     if save is not None:
         check_place(save)
     plan, origin = _planned(experiment, build, board, core, schedule, port_bits // 8)
     value = plan.to_json()
     if save is not None:
         write_json(save, value)
-    differing = None if other is None else plan_differences(other, value)
+    found = [] if other is None else plan_differences(value, other)
     if as_json:
-        emit({**value, "origin": origin, **({} if other is None else {"differences": differing})})
-        return
-    for line in (*plan_lines(plan), f"schedule: {origin}"):
-        print(line)
-    table = Table(*COLUMNS)
+        emit({"plan": value, "origin": origin, "differences": None if other is None else found})
+    elif other is None:
+        _print(plan, origin)
+    else:
+        print("\n".join(found) or f"as in {compare}")
+    if found:
+        raise typer.Exit(1)
+
+
+def _print(plan: EnginePlan, origin: str) -> None:
+    from rich.table import Table
+
+    from fdht_hls.engine.listing import COLUMNS, plan_lines, plan_rows
+
+    table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0))
     for row in plan_rows(plan):
         table.add_row(*row)
-    output().print(table)
-    for line in differing or ():
-        print(f"differs: {line} (saved, now)")
-    if differing == []:
-        print(f"the same plan as {compare}")
+    console = output()
+    console.print(table)
+    for line in (*plan_lines(plan), f"schedule: {origin}"):
+        console.print(line, soft_wrap=True)
+
+
+def _saved(path: Path) -> Mapping[str, Any]:
+    """A plan that was saved.
+
+    Raises:
+        ArtifactError: it cannot be read, or is none.
+    """
+    from fdht_hls.engine.listing import SCHEMA
+    from fdht_models.artifacts import read_json
+
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or "stages" not in value:
+        raise ArtifactError(
+            "is no plan of an engine", field=str(path), remedy="write one with fdht show --save"
+        )
+    return value
 
 
 def _planned(

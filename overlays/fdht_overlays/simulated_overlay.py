@@ -73,6 +73,27 @@ class SimulatedDesign:
     clips: ClipFacts | None = None
     figures: Figures = NO_FIGURES
 
+    def manifest(self, **facts: Any) -> OverlayManifest:
+        """The description of its overlay.
+
+        Args:
+            facts: what the design does not say of itself: `board`, `flow`, `clock_mhz`, ...
+        """
+        return OverlayManifest(
+            design_id=f"{self.design_id:016x}",
+            experiment=self.experiment,
+            vlnv=VLNV,
+            input=self.input,
+            results=self.results,
+            cycles_per_frame=self.cycles_per_frame,
+            bitstream=f"{self.experiment}.bit",
+            handoff=f"{self.experiment}.hwh",
+            golden=GOLDEN,
+            clips=self.clips,
+            figures=self.figures,
+            **facts,
+        )
+
 
 def build_simulated_overlay(
     conversion: ConversionDirectory, overlay: OverlayDirectory, board: Board
@@ -155,23 +176,12 @@ def write_simulated_overlay(
     _check_simulated(board)
     clock = fabric_clock(board.clock_mhz)
     tools = {"fdht": "unknown", **package_versions("fdht", "numpy")}
-    manifest = OverlayManifest(
-        design_id=f"{design.design_id:016x}",
-        experiment=design.experiment,
+    manifest = design.manifest(
         board=board.name,
         flow=SIMULATION_FLOW,
-        vlnv=VLNV,
         clock_mhz=clock.mhz,
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=design.cycles_per_frame,
-        bitstream=f"{design.experiment}.bit",
-        handoff=f"{design.experiment}.hwh",
-        golden=GOLDEN,
         weights=LOADABLE if LOADABLE in design.files else None,
         tools=tools,
-        clips=design.clips,
-        figures=design.figures,
     )
     header_part = board.part.device.removeprefix("xc") + board.part.package
     with directory.write(inputs, tools) as (temporary, extra):

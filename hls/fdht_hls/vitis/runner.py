@@ -44,7 +44,7 @@ from fdht_models.artifacts import (
     read_json,
     write_json,
 )
-from fdht_models.directories import NETWORK, REPORT, ConversionDirectory, network_in
+from fdht_models.directories import NETWORK, PROJECT, REPORT, ConversionDirectory, network_in
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
@@ -151,7 +151,7 @@ def synthesize(
     network = network_in(hls)
     # Not compared: a pragma edited by hand counts, and the tools' results are held against the
     # reference.
-    project = conversion.project
+    project = conversion.path / PROJECT
     target = target or default_target(project)
     run = _Run(
         project=project,

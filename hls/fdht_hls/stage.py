@@ -11,7 +11,7 @@ import io
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from fdht_hls.csimulation import Build, compile_library, compiler, pack_frames
+from fdht_hls.csimulation import compiler, compiling, pack_frames
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.engine import EnginePlan, lower
-from fdht_hls.equality import Progress, corner_frames, prove, reference_logits
+from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import estimate, load_estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
@@ -51,6 +51,7 @@ from fdht_models.directories import (
 )
 from fdht_models.errors import ConversionError, EqualityError, FdhtError
 from fdht_models.stages import Stage
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
@@ -126,11 +127,16 @@ def convert_stage(
     }
     if not directory.is_current(inputs):
         compiler()
+        from fdht_models.kerasapi import tf  # not before: it takes seconds
+
+        # No branch of ours depends on a tensor's value, and reading our sources anew takes longer
+        # than running them. Where one did, TensorFlow would refuse it.
+        write = tf.autograph.experimental.do_not_convert(_write)
         tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
         with directory.write(inputs, tools) as (temporary, extra):
             done = unfinished(directory.path, inputs)
             try:
-                _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+                write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
             except EqualityError:
                 done.remove()  # a core that is wrong is not what to go on from
                 raise
@@ -147,8 +153,11 @@ def convert_stage(
 
 
 def source_digest() -> str:
-    """Digest of what a conversion depends on in this package: another version converts anew."""
-    return sources_digest(__name__, Path(__file__).parent)
+    """Digest of what a conversion depends on in this package, and of what cells compute: another
+    version converts anew.
+    """
+    sources = sources_digest(__name__, Path(__file__).parent)
+    return digest_of({"sources": sources, "cells": repr(KINDS)})
 
 
 def _write(
@@ -169,12 +178,23 @@ def _write(
     loadable = LoadableWeights.of(network, plan)
     streams = proof_streams(model, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
-    core = done.core(partial(_make_core, keras, network, plan, settings, progress))
+    expected = Expected(network, streams)
+
+    def proved(libraries: Mapping[str, Path]) -> dict[str, Comparison]:
+        known = done.comparisons()
+        return prove(
+            *(network, keras, libraries, streams, progress),
+            known=known,
+            keep=done.keep,
+            expected=expected,
+        )
+
+    # Keras needs no library: it is compared while they are compiled.
+    make = partial(_make_core, keras, network, plan, settings, progress, partial(proved, {}))
+    core = done.core(make)
     shutil.copytree(core, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     libraries = {"csim_exact": core / EXACT_LIBRARY, "csim": core / LIBRARY}
-    results = prove(
-        network, keras, libraries, streams, progress, known=done.comparisons(), keep=done.keep
-    )
+    results = proved(libraries)
     network.save(directory / NETWORK)
     write_json(directory / SCHEDULE, plan.schedule.to_json())
     if loadable:
@@ -195,18 +215,19 @@ def _make_core(
     plan: EnginePlan,
     settings: Mapping[str, Any],
     progress: Progress,
+    meanwhile: Callable[[], object],
     directory: Path,
 ) -> None:
-    """Writes project and libraries."""
+    """Writes project and libraries; `meanwhile` is called while these are compiled."""
     convert_project(keras, network, directory / PROJECT, settings, plan)
-    progress("lint", 0, 1)
-    check_synthesizable(directory / PROJECT)
-    progress("lint", 1, 1)
-    libraries: Mapping[str, Build] = {EXACT_LIBRARY: "exact", LIBRARY: "native"}
-    for position, (name, build) in enumerate(libraries.items()):
-        progress("compile", position, len(libraries))
-        compile_library(directory / PROJECT, directory / name, build)
-    progress("compile", len(libraries), len(libraries))
+    progress("compile", 0, 1)
+    project = directory / PROJECT
+    with compiling(project, {directory / EXACT_LIBRARY: "exact", directory / LIBRARY: "native"}):
+        progress("lint", 0, 1)
+        check_synthesizable(project)
+        progress("lint", 1, 1)
+        meanwhile()
+    progress("compile", 1, 1)
 
 
 def convert_project(

@@ -16,7 +16,7 @@ from typing import Any
 from rich.table import Table
 
 from fdht_hls.boards import Board
-from fdht_hls.engine import design_engine
+from fdht_hls.engine import PortPlan, design_engine
 from fdht_hls.estimate import FAMILIES, Core, Estimate
 from fdht_hls.schedule import Schedule, StageSchedule, choices
 from fdht_hls.tuner.budget import SHARES
@@ -26,7 +26,6 @@ from fdht_models.directories import BuildDirectory
 from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
-from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
 from fdht_overlays.budget import budget_of
 
@@ -156,12 +155,12 @@ def _row(name: str, source: str, paced: _Paced, board: Board) -> Row:
         return Row(name, board.name, source, False, None, None, scarce, used)
     rate = budget.rate_at(found.cycles_per_frame)
     limiting = scarce if factor > 1 else found.limited_by
-    share = _memory_share(paced.core.network, rate, board)
+    share = _memory_share(paced.core.design.port, rate, board)
     return Row(name, board.name, source, True, rate, found.cycles_per_frame, limiting, used, share)
 
 
-def _memory_share(network: QuantizedNetwork, rate: float, board: Board) -> float:
-    moved = (network.frame_bytes + network.result_bytes) * rate
+def _memory_share(port: PortPlan, rate: float, board: Board) -> float:
+    moved = (port.frame_bytes + port.result_bytes) * rate
     return moved / (board.ddr.peak_gigabytes_per_second * 1e9)
 
 

@@ -103,7 +103,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise CompiledError
 
-    monkeypatch.setattr(stage, "compile_library", refuse)
+    monkeypatch.setattr(stage, "compiling", refuse)
 
 
 # End to end -------------------------------------------------------------------------------------
@@ -156,6 +156,9 @@ def test_the_library_is_the_network(hls):
 def test_progress_is_told(conversion):
     _, events = conversion
     labels = {"lint", "compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
+    beside = [label for label, _, _ in events[: events.index(("compile", 1, 1))]]
+    assert {"lint", "Keras"} <= set(beside), "they run while g++ does"
+    assert beside[0] == "compile" and not any(label.startswith("C sim") for label in beside)
     assert {label for label, _, _ in events} == labels
     for label in labels:
         mine = [(done, total) for name, done, total in events if name == label]
@@ -188,7 +191,7 @@ def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monke
     assert [path.name for path in tmp_path.iterdir()] == [".hls-unfinished"]
     second: Events = []
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "compile_library", None)
+        patch.setattr(stage, "compiling", None)
         found = convert_stage(
             ModelDirectory(trained),
             ConversionDirectory(directory),

@@ -12,6 +12,7 @@ import pytest
 import fdht
 import fdht_host.file_blocks
 import fdht_host.run
+from fdht.cli.app import INTERRUPTED
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
@@ -162,7 +163,7 @@ def test_an_interruption_of_the_energy_windows_leaves_the_report(
 
     monkeypatch.setattr(fdht_host.run, "board_energy", interrupted)
     monkeypatch.setattr(fdht_host.run, "cpu_energy", unwanted)
-    assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == fdht.INTERRUPTED
+    assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == INTERRUPTED
     (report,) = reports(directory)
     assert report["energy"]["explanation"] == "interrupted"
     assert report["failures"] == [{"part": "energy", "reason": "interrupted"}]

@@ -28,15 +28,12 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import simulated_bitfile
-from fdht_overlays.figures import clips_of, figures_of
+from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures, clips_of, figures_of
 from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import (
-    NO_FIGURES,
     SIMULATION_FLOW,
-    ClipFacts,
     CycleCount,
-    Figures,
     Format,
     InputLayout,
     OverlayManifest,

@@ -16,12 +16,12 @@ from fdht_models.artifacts import OVERLAY, digest_of
 from fdht_models.directories import LOADABLE, NETWORK, OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
+from fdht_overlays.figures import Figures
 from fdht_overlays.golden import save_golden
 from fdht_overlays.manifest import (
     ArrayFacts,
     BuildFacts,
     CycleCount,
-    Figures,
     Format,
 )
 from fdht_overlays.plan.plan import BuildPlan

@@ -174,7 +174,7 @@ FILES = {
 STAGES = {"model", "hls", "tune", "explore", "overlay", "run", "decomposed"}
 BESIDE = {"cosim", "resources", "synthesis"}
 #: What takes the name of a stage.
-OF_STAGES = {"open_stage", "find_stage", "find_file", "new_stage", "is_current", "read_manifest"}
+OF_STAGES = {"Stage", "new_stage", "is_current", "read_manifest"}
 
 
 def names_of_directories(tree: ast.AST) -> Iterator[str]:
@@ -206,7 +206,7 @@ def test_names_in_a_build_stand_once():
 def test_the_check_of_names_sees_each_way_to_write_one():
     text = (
         "path = build / name / 'hls'\n"
-        "open_stage(path, 'model')\n"
+        "read_manifest(path, 'model')\n"
         "artifacts.new_stage(path, stage='run')\n"
         "read_json(path / 'estimate.json', 'hls')\n"
         "REPORT = 'report.json'\n"

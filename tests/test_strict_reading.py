@@ -41,7 +41,8 @@ from fdht_models.records import read_record
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training.space import space_from
-from fdht_overlays.manifest import ClipFacts, Figure, Figures, load_manifest
+from fdht_overlays.figures import ClipFacts, Figure, Figures
+from fdht_overlays.manifest import load_manifest
 from tests import stage_files
 from tests.host.sample_answers import answer
 from tests.models.strategies import build_network

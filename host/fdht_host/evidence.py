@@ -17,7 +17,8 @@ from fdht_models.directories import EXPERIMENT, experiment_in
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.metrics import check_metrics
 from fdht_models.stages import Stage
-from fdht_overlays.manifest import Figure, OverlayManifest
+from fdht_overlays.figures import Figure
+from fdht_overlays.manifest import OverlayManifest
 
 #: Pairs of the report, and what the conversion calls them.
 _PAIRS = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fdht_models import artifacts
-from fdht_models.stages import Stage, find_file, find_stage, open_stage, stages_in
+from fdht_models.stages import Stage, stages_in
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -57,16 +57,27 @@ class StageDirectory:
         return self.path / artifacts.MANIFEST
 
     def open(self) -> Stage:
-        """To read its files; see `open_stage`."""
-        return open_stage(self.path, self.stage)
+        """To read its files.
+
+        Raises:
+            ArtifactError: there is none, or it is of another stage or schema version.
+        """
+        return Stage(self.path, self.stage, artifacts.read_manifest(self.path, self.stage))
 
     def find(self) -> Stage | None:
         """As `open`; None where nothing was written yet."""
-        return find_stage(self.path, self.stage)
+        artifacts.recover(self.path)
+        return self.open() if self.manifest.is_file() else None
 
     def find_file(self, name: str) -> Path | None:
-        """One of its files that is as it was written; None if there is none; see `find_file`."""
-        return find_file(self.path, self.stage, name)
+        """One of its files, as it was written; None if there is none.
+
+        A directory without a manifest was put together by hand: nothing says what they should be.
+
+        Raises:
+            ArtifactError: it is not as the stage wrote it.
+        """
+        return (self.find() or Stage(self.path, self.stage, {"files": {}})).find(name)
 
     def is_current(self, inputs: Mapping[str, Any]) -> bool:
         """Is it whole, and made from exactly these inputs?"""
@@ -95,11 +106,6 @@ class ConversionDirectory(StageDirectory):
     """What `fdht convert` writes."""
 
     stage = artifacts.CONVERSION
-
-    @property
-    def project(self) -> Path:
-        """The HLS project."""
-        return self.path / PROJECT
 
 
 class TuningDirectory(StageDirectory):

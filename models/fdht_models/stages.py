@@ -23,7 +23,6 @@ from fdht_models.artifacts import (
     OVERLAY,
     digest_file,
     read_json,
-    read_manifest,
     recover,
 )
 from fdht_models.errors import ArtifactError
@@ -42,7 +41,7 @@ _SETTLED_AFTER = 1.0
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage directory that is read; see `open_stage`.
+    """A stage directory that is read; see `fdht_models.directories`.
 
     Attributes:
         directory: where it is.
@@ -65,7 +64,7 @@ class Stage:
     @property
     def again(self) -> str:
         """What the user can do about a file that cannot be used."""
-        return _again(self.name)
+        return _COMMANDS.get(self.name, f"run the stage {self.name} again")
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -130,46 +129,6 @@ class Stage:
                 self.file(name)
 
 
-def open_stage(directory: Path, stage: str) -> Stage:
-    """Opens a stage directory to read its files.
-
-    Raises:
-        ArtifactError: there is none, or it is of another stage or schema version.
-    """
-    manifest = read_manifest(directory, stage)
-    files = manifest.get("files")
-    sound = isinstance(files, dict) and all(isinstance(value, str) for value in files.values())
-    if not sound or not isinstance(manifest.get(stage, {}), dict):
-        raise ArtifactError(
-            "lists no digests",
-            field=f"{directory / MANIFEST}: files",
-            remedy=_again(stage),
-        )
-    return Stage(directory, stage, manifest)
-
-
-def find_stage(directory: Path, stage: str) -> Stage | None:
-    """As `open_stage`; None where nothing was written yet.
-
-    Raises:
-        ArtifactError: it is damaged, or of another stage or schema version.
-    """
-    recover(directory)
-    return open_stage(directory, stage) if (directory / MANIFEST).is_file() else None
-
-
-def find_file(directory: Path, stage: str, name: str) -> Path | None:
-    """A file of a stage directory, or None if there is none.
-
-    A directory without a manifest was put together by hand: nothing says what its files should be.
-
-    Raises:
-        ArtifactError: it is not as the stage wrote it.
-    """
-    found = find_stage(directory, stage) or Stage(directory, stage, {"files": {}})
-    return found.find(name)
-
-
 def stages_in(root: Path) -> list[Path]:
     """Directories below `root` that stages wrote, by name.
 
@@ -210,10 +169,6 @@ def new_directory(parent: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it holds what it was made for
             directory.rmdir()
-
-
-def _again(stage: str) -> str:
-    return _COMMANDS.get(stage, f"run the stage {stage} again")
 
 
 def _names(parent: Path, name: str) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,58 @@ from fdht_models.errors import ArtifactError
 from fdht_models.metrics import load_metrics
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.manifest import ClipFacts, Figure, Figures
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """Clips as the network was trained on.
+
+    Args:
+        frames: of a clip, as the accelerator takes them; its state is reset after as many.
+        preprocessing: what is made of a file, as in `network.json`.
+    """
+
+    frames: int
+    preprocessing: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What an earlier stage found out about the design.
+
+    Args:
+        kind: how it is known.
+        source: whose file it stood in.
+        value: what stood there.
+    """
+
+    kind: Literal["measured", "counted", "estimated"]
+    source: str
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is known of the design before it runs; see `fdht_overlays.figures`.
+
+    Args:
+        training: `metrics.json`: accuracy of the network and of baselines, parameters.
+        equality: `equality.json`: integers that the conversion compared.
+        estimate: `estimate.json`: pace and size of the core.
+        left_out: why one of them is not there, by name.
+    """
+
+    training: Figure | None = None
+    equality: Figure | None = None
+    estimate: Figure | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Of overlays before version 2, which carry none.
+_FORMER = "the overlay was built by a former fdht, which put no such figures into it"
+NO_FIGURES = Figures(
+    left_out=dict.fromkeys(("training", "equality", "estimate"), f"{_FORMER}; run fdht build again")
+)
 
 #: Of a design that was neither trained nor converted where it was built.
 _NOWHERE = "was not there when the overlay was built"

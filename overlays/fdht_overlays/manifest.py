@@ -1,7 +1,7 @@
 """The manifest of an overlay: all that the host must know, and nothing that only a builder needs.
 
 It stands in `manifest.json` of the stage directory under the key `overlay`, beside the digests
-of the files. It needs no framework and no NumPy: the host reads it on the board.
+of the files. It needs no framework: the host reads it on the board.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL
 from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
+from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
 
 #: 2 has clips, figures, and a digest of the whole directory.
 SCHEMA_VERSION = 2
@@ -218,58 +219,6 @@ class BuildFacts:
 
 
 @dataclass(frozen=True)
-class ClipFacts:
-    """Clips as the network was trained on.
-
-    Args:
-        frames: of a clip, as the accelerator takes them; its state is reset after as many.
-        preprocessing: what is made of a file, as in `network.json`.
-    """
-
-    frames: int
-    preprocessing: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What an earlier stage found out about the design.
-
-    Args:
-        kind: how it is known.
-        source: whose file it stood in.
-        value: what stood there.
-    """
-
-    kind: Literal["measured", "counted", "estimated"]
-    source: str
-    value: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What is known of the design before it runs; see `fdht_overlays.figures`.
-
-    Args:
-        training: `metrics.json`: accuracy of the network and of baselines, parameters.
-        equality: `equality.json`: integers that the conversion compared.
-        estimate: `estimate.json`: pace and size of the core.
-        left_out: why one of them is not there, by name.
-    """
-
-    training: Figure | None = None
-    equality: Figure | None = None
-    estimate: Figure | None = None
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-
-#: Of overlays before version 2, which carry none.
-_FORMER = "the overlay was built by a former fdht, which put no such figures into it"
-NO_FIGURES = Figures(
-    left_out=dict.fromkeys(("training", "equality", "estimate"), f"{_FORMER}; run fdht build again")
-)
-
-
-@dataclass(frozen=True)
 class OverlayManifest:
     """An overlay.
 
@@ -313,7 +262,7 @@ class OverlayManifest:
     tools: Mapping[str, str] = field(default_factory=dict)
     build: BuildFacts | None = None
     clips: ClipFacts | None = None
-    figures: Figures = Figures()
+    figures: Figures = field(default_factory=Figures)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

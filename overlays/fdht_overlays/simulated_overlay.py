@@ -28,15 +28,12 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import simulated_bitfile
-from fdht_overlays.figures import clips_of, figures_of
+from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures, clips_of, figures_of
 from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import (
-    NO_FIGURES,
     SIMULATION_FLOW,
-    ClipFacts,
     CycleCount,
-    Figures,
     Format,
     InputLayout,
     OverlayManifest,
@@ -72,6 +69,27 @@ class SimulatedDesign:
     files: Mapping[str, Path]
     clips: ClipFacts | None = None
     figures: Figures = NO_FIGURES
+
+    def manifest(self, **facts: Any) -> OverlayManifest:
+        """The description of its overlay.
+
+        Args:
+            facts: what the design does not say of itself: `board`, `flow`, `clock_mhz`, ...
+        """
+        return OverlayManifest(
+            design_id=f"{self.design_id:016x}",
+            experiment=self.experiment,
+            vlnv=VLNV,
+            input=self.input,
+            results=self.results,
+            cycles_per_frame=self.cycles_per_frame,
+            bitstream=f"{self.experiment}.bit",
+            handoff=f"{self.experiment}.hwh",
+            golden=GOLDEN,
+            clips=self.clips,
+            figures=self.figures,
+            **facts,
+        )
 
 
 def build_simulated_overlay(
@@ -155,23 +173,12 @@ def write_simulated_overlay(
     _check_simulated(board)
     clock = fabric_clock(board.clock_mhz)
     tools = {"fdht": "unknown", **package_versions("fdht", "numpy")}
-    manifest = OverlayManifest(
-        design_id=f"{design.design_id:016x}",
-        experiment=design.experiment,
+    manifest = design.manifest(
         board=board.name,
         flow=SIMULATION_FLOW,
-        vlnv=VLNV,
         clock_mhz=clock.mhz,
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=design.cycles_per_frame,
-        bitstream=f"{design.experiment}.bit",
-        handoff=f"{design.experiment}.hwh",
-        golden=GOLDEN,
         weights=LOADABLE if LOADABLE in design.files else None,
         tools=tools,
-        clips=design.clips,
-        figures=design.figures,
     )
     header_part = board.part.device.removeprefix("xc") + board.part.package
     with directory.write(inputs, tools) as (temporary, extra):

@@ -27,7 +27,8 @@ from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_overlays.manifest import CycleCount, Figure, Figures
+from fdht_overlays.figures import Figure, Figures
+from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
 from tests.host.reference_computation import ReferenceComputation

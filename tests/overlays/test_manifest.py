@@ -9,8 +9,8 @@ import pytest
 from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, new_stage
 from fdht_models.errors import ArtifactError
+from fdht_overlays.figures import NO_FIGURES
 from fdht_overlays.manifest import (
-    NO_FIGURES,
     ArrayFacts,
     BuildFacts,
     CycleCount,

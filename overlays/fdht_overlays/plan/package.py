@@ -12,20 +12,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fdht_hls.flow.plan import BuildPlan
-from fdht_hls.registers import VLNV
 from fdht_hls.simulated import simulated_core
 from fdht_models.artifacts import OVERLAY, digest_of
-from fdht_models.directories import GOLDEN, LOADABLE, NETWORK, OverlayDirectory
+from fdht_models.directories import LOADABLE, NETWORK, OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
+from fdht_overlays.figures import Figures
 from fdht_overlays.golden import save_golden
 from fdht_overlays.manifest import (
     ArrayFacts,
     BuildFacts,
     CycleCount,
-    Figures,
     Format,
-    OverlayManifest,
 )
 from fdht_overlays.simulated_overlay import design_of_network
 
@@ -85,25 +83,12 @@ def write_overlay(
     }
     if directory.is_current(inputs):
         return False
-    design = design_of_network(network, finished.cycles, {})
-    manifest = OverlayManifest(
-        design_id=f"{network.design_id:016x}",
-        experiment=network.name,
-        board=plan.facts["board"],
-        flow=plan.facts["flow"],
-        vlnv=VLNV,
-        clock_mhz=plan.facts["clock_mhz"],
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=finished.cycles,
-        bitstream=f"{network.name}.bit",
-        handoff=f"{network.name}.hwh",
-        golden=GOLDEN,
+    design = design_of_network(network, finished.cycles, {}, finished.figures)
+    manifest = design.manifest(
+        **{name: plan.facts[name] for name in ("board", "flow", "clock_mhz")},
         weights=LOADABLE if LOADABLE in finished.carried else None,
         tools={**finished.tools, "fdht": "unknown", **package_versions("fdht", "numpy")},
         build=finished.build,
-        clips=design.clips,
-        figures=finished.figures,
     )
     with directory.write(inputs, manifest.tools) as (temporary, extra):
         extra[OVERLAY] = manifest.to_json()

@@ -246,6 +246,15 @@ class Core:
         }
 
     @cached_property
+    def fixed_work(self) -> dict[str, tuple[int, int]]:
+        """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
+        classes = len(self.network.classes)
+        return {
+            self._cell_name: (0, len(parts.products_of(self.network.recurrence.cell))),
+            "head": (self.network.recurrence.units * classes, classes),
+        }
+
+    @cached_property
     def fixed(self) -> Resources:
         """All of `fixed_parts`."""
         return total(part for found in self.fixed_parts.values() for part in found.values())
@@ -302,13 +311,8 @@ class Core:
     def _fixed_rows(
         self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
     ) -> tuple[StageEstimate, ...]:
-        classes = len(self.network.classes)
-        work = {
-            self._cell_name: (0, len(parts.products_of(self.network.recurrence.cell))),
-            "head": (self.network.recurrence.units * classes, classes),
-        }
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name, 0), *self.fixed_work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

@@ -161,16 +161,13 @@ class RtlCore(Core):
         designs = (*self.input, *self.hidden)
         # `estimate_rtl` lists the stages in the same order, before everything else.
         names = dict(zip(found.parts, (design.name for design in designs), strict=False))
-        stages = {
-            design.name: (self.stage_cycles(design, chosen), design.macs, chosen.parallel)
-            for design, chosen in zip(designs, schedule.stages, strict=True)
-        }
-        fixed = {
-            "reader": (*self.fixed_cycles().values(), 0, 0),
-            "cell": (found.recurrent_latency, 0, 0),
-        }
+        stages = list(zip(designs, schedule.stages, strict=True))
+        clocks = {design.name: self.stage_cycles(design, chosen) for design, chosen in stages}
+        clocks |= {"reader": max(self.fixed_cycles().values()), "cell": found.recurrent_latency}
+        work = {design.name: (design.macs, chosen.parallel) for design, chosen in stages}
+        work |= dict(zip(("cell", "head"), self.fixed_work.values(), strict=True))
         rows = tuple(
-            StageEstimate(own, *(stages | fixed).get(own, (None, 0, 0)), {"all": part})
+            StageEstimate(own, clocks.get(own), *work.get(own, (0, 0)), {"all": part})
             for own, part in ((names.get(name, name), part) for name, part in found.parts.items())
         )
         limit = names.get(found.limited_by, found.limited_by)

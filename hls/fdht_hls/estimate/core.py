@@ -216,6 +216,15 @@ class Core:
         }
 
     @cached_property
+    def fixed_work(self) -> dict[str, tuple[int, int]]:
+        """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
+        head, cell = self.design.head, self.design.cell
+        return {
+            "cell": (0, len(cell.program.products)),
+            "head": (head.units * head.classes, head.classes),
+        }
+
+    @cached_property
     def fixed(self) -> Resources:
         """All of `fixed_parts`."""
         return total(part for found in self.fixed_parts.values() for part in found.values())
@@ -272,13 +281,8 @@ class Core:
     def _fixed_rows(
         self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
     ) -> tuple[StageEstimate, ...]:
-        head = self.design.head
-        work = {
-            "cell": (0, len(self.design.cell.program.products)),
-            "head": (head.units * head.classes, head.classes),
-        }
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name, 0), *self.fixed_work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

@@ -146,14 +146,12 @@ class RtlCore(Core):
         """The estimate with a schedule; what the model does not know is None."""
         plan = schedule_engine(self.design, schedule)
         found = estimate_rtl(plan)
-        known: dict[str, tuple[int | None, int, int]] = {
-            stage.name: (stage.cycles, stage.design.macs, stage.schedule.parallel)
-            for stage in plan.stages
-        }
-        known["reader"] = (plan.port.frame_words, 0, 0)
-        known["cell"] = (found.recurrent_latency, 0, 0)
+        clocks = {stage.name: stage.cycles for stage in plan.stages}
+        clocks |= {"reader": plan.port.frame_words, "cell": found.recurrent_latency}
+        work = {stage.name: (stage.design.macs, stage.schedule.parallel) for stage in plan.stages}
+        work |= self.fixed_work
         rows = tuple(
-            StageEstimate(name, *known.get(name, (None, 0, 0)), {"all": part})
+            StageEstimate(name, clocks.get(name), *work.get(name, (0, 0)), {"all": part})
             for name, part in found.parts.items()
         )
         cycles, limit = found.cycles_per_frame, found.limited_by

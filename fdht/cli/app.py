@@ -42,7 +42,6 @@ PANELS = {
     "Convert": {
         "tune": ("tune:tune", "Choose the parallelism of each stage for a board"),
         "convert": ("convert:convert", "Convert to HLS C++, simulate and prove equality"),
-        "show": ("show:show", "Everything that is built, as one table: the plan of the engine"),
         "lint": ("hardware:lint", "Look for what Vitis HLS would refuse or ignore"),
     },
     "Build": {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fdht.cli.flows import check_flow, core_of
 from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.artifacts import recover
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_hls.flow.plan import BuildPlan
     from fdht_hls.flow.running import Shared
-    from fdht_hls.tuner.cores import CoreKind
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.vitis import Options
 
@@ -161,42 +161,6 @@ def build(
             directory, found, Options(core or "hls", clock, cosim, allow_timing_failure)
         )
     _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
-
-
-def core_of(flow: str | None, core: str | None) -> CoreKind:
-    """The core that a flow builds.
-
-    Raises:
-        ConfigError: the core is not known, or not for that flow.
-    """
-    from fdht_hls.tuner.cores import checked_core
-    from fdht_overlays.open.tools import FLOW as OPEN
-
-    if flow == OPEN:
-        if core not in (None, "rtl"):
-            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
-        return "rtl"
-    return checked_core(core or "hls")
-
-
-def check_flow(board: Board, flow: str | None) -> None:
-    """Refuses a flow that is not for a board.
-
-    Raises:
-        ConfigError: names those that are.
-    """
-    from fdht_overlays.manifest import SIMULATION_FLOW
-    from fdht_overlays.open.tools import FLOW as OPEN
-    from fdht_overlays.plan.vitis import FLOW
-
-    flows = (SIMULATION_FLOW,) if board.simulated else (FLOW, OPEN)
-    if flow not in (None, *flows):
-        raise ConfigError(
-            f"is not for {board.title}",
-            field="flow",
-            value=flow,
-            remedy=f"use {' or '.join(flows)}",
-        )
 
 
 def _check_place(board: Board, asked: _Asked) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fdht.cli.build import check_flow, core_of
+from fdht.cli.flows import check_flow, core_of
 from fdht.cli.output import emit
 from fdht_models.console import output, progress
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fdht
-from fdht import pipeline
+from fdht.cli import demo
 from fdht_hls.equality import corner_frames, prove
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings
@@ -67,7 +67,7 @@ def build(tmp_path_factory):
 @pytest.fixture(scope="module")
 def video(build):
     """Encoded test clips with labels beside them."""
-    return pipeline.encode_demo_video(load_experiment(build / "small.toml"), build)
+    return demo.encode_demo_video(load_experiment(build / "small.toml"), build)
 
 
 def run(capsys, build, *arguments):

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.artifacts import recover
+from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
+    from fdht_hls.flow.plan import BuildPlan
+    from fdht_hls.flow.running import Shared
+    from fdht_hls.tuner.cores import CoreKind
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
-    from fdht_overlays.plan.plan import BuildPlan
-    from fdht_overlays.plan.running import Progress as StepProgress
     from fdht_overlays.plan.vitis import Options
 
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 70
-#: Columns of tables where standard output is no terminal.
-_WIDTH = 150
+
+#: Panels of options in the command's help.
+_REAL, _CLOCK = "Real boards", "Clock of a real board"
+_ELSEWHERE, _ESTIMATE = "On another machine", "Estimates"
 
 
 @dataclass(frozen=True)
@@ -54,41 +53,66 @@ def build(
     flow: Annotated[
         str | None,
         typer.Option(
-            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+            metavar="vitis|open",
+            rich_help_panel=_REAL,
+            help="AMD's tools, or open ones: for PYNQ-Z1 and Z2, experimental.",
         ),
     ] = None,
-    core: Annotated[
-        str | None,
-        typer.Option(
-            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
-            "which --flow open always takes."
-        ),
+    core: CoreName = None,
+    clock: Annotated[
+        float | None, typer.Option(rich_help_panel=_CLOCK, help="MHz, in place of the board's.")
     ] = None,
-    clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
     cosim: Annotated[
-        bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
+        bool,
+        typer.Option(
+            rich_help_panel=_REAL, help="Simulate the Verilog of Vitis HLS; may take hours."
+        ),
     ] = True,
     allow_timing_failure: Annotated[
-        bool, typer.Option("--allow-timing-failure", help="Package what misses its clock.")
+        bool,
+        typer.Option(
+            "--allow-timing-failure",
+            rich_help_panel=_CLOCK,
+            help="Package what misses its clock.",
+        ),
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=1.0, rich_help_panel=_REAL, help="Seconds a step; with --host, in all."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER@HOST:PORT",
+            rich_help_panel=_ELSEWHERE,
+            help="Build there over SSH; user and port may be left out.",
+        ),
+    ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="Only write the plan here (.tar.gz), to build elsewhere.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE, help="Only write the plan here (.tar.gz), to build there."
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--import", help="Take the results of such a build.")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Build over SSH on [user@]host[:port].")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=1.0, help="Seconds a step; with --host, in all.")
+        Path | None,
+        typer.Option(
+            "--import", rich_help_panel=_ELSEWHERE, help="Take the results of such a build."
+        ),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Build nothing: what would fit, and how fast.")
+        bool,
+        typer.Option(
+            "--estimate",
+            rich_help_panel=_ESTIMATE,
+            help="Build nothing: what would fit, and how fast.",
+        ),
     ] = False,
     all_boards: Annotated[
-        bool, typer.Option("--all-boards", help="With --estimate: all boards.")
+        bool, typer.Option("--all-boards", rich_help_panel=_ESTIMATE, help="For all boards.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
+        Path | None, typer.Option(rich_help_panel=_ESTIMATE, help="Draw it here (.svg, .png).")
     ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,
@@ -100,7 +124,19 @@ def build(
     from fdht_overlays.plan.vitis import Options
 
     if estimate or all_boards:
-        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        from fdht.cli.estimate import print_estimate
+
+        if not estimate:
+            raise ConfigError(
+                "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+            )
+        for name, value in {"archive": archive, "import": results, "host": host}.items():
+            if value is not None:
+                raise ConfigError(
+                    "builds something", field=name, value=str(value), remedy="leave out --estimate"
+                )
+        chosen = None if all_boards else board
+        print_estimate(experiments or [], chosen, (flow, core, clock), plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
@@ -110,15 +146,15 @@ def build(
         )
     asked = _Asked(archive, results, host, timeout)
     found = get_board(board)
-    _check_flow(found, flow, asked)
+    check_flow(found, flow)
+    _check_place(found, asked)
     name = (experiments or [""])[0]
     if found.simulated:
         _simulated(name, build, board, as_json)
         return
     directory = pipeline.experiment_directory(name, build)
     if flow == OPEN:
-        if core not in (None, "rtl"):
-            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        core_of(flow, core)
         work = _open_work(directory, found, clock, allow_timing_failure)
     else:
         work = _vitis_work(
@@ -127,7 +163,28 @@ def build(
     _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
 
 
-def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
+def core_of(flow: str | None, core: str | None) -> CoreKind:
+    """The core that a flow builds.
+
+    Raises:
+        ConfigError: the core is not known, or not for that flow.
+    """
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_overlays.open.tools import FLOW as OPEN
+
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        return "rtl"
+    return checked_core(core or "hls")
+
+
+def check_flow(board: Board, flow: str | None) -> None:
+    """Refuses a flow that is not for a board.
+
+    Raises:
+        ConfigError: names those that are.
+    """
     from fdht_overlays.manifest import SIMULATION_FLOW
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import FLOW
@@ -140,6 +197,9 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
             value=flow,
             remedy=f"use {' or '.join(flows)}",
         )
+
+
+def _check_place(board: Board, asked: _Asked) -> None:
     given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
     chosen = [name for name, value in given.items() if value is not None]
     if board.simulated and chosen:
@@ -151,7 +211,7 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
 def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
     from fdht import pipeline
 
-    directory, fresh = pipeline.build(name, build, board)
+    directory, fresh = pipeline.build_into(pipeline.experiment_directory(name, build), board)
     if as_json:
         emit({"directory": str(directory.path), "fresh": fresh})
     else:
@@ -170,6 +230,7 @@ class _Work:
             was there already.
         note: for the last line.
         schedule: for the line before; None: it is the conversion's as a matter of course.
+        shared: steps that `fdht synthesize` does, too.
     """
 
     plan: BuildPlan
@@ -178,6 +239,7 @@ class _Work:
     package: Callable[[Path, OverlayDirectory], bool]
     note: str
     schedule: str | None = None
+    shared: Shared | None = None
 
     @property
     def variant(self) -> str:
@@ -187,7 +249,7 @@ class _Work:
 
 def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
-    from fdht_overlays.plan.vitis import vitis_plan
+    from fdht_overlays.plan.vitis import shared_core, vitis_plan
 
     _refuse_without(directory, "converted", "convert", directory.hls)
     _warn_if_too_large(directory, board)
@@ -196,13 +258,14 @@ def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _W
     def package(work: Path, overlay: OverlayDirectory) -> bool:
         return collect(plan, work, directory.hls, directory.cosim, overlay, board)
 
-    return _Work(plan, directory, board, package, "not run on hardware")
+    shared = shared_core(plan, directory.synthesis, board)
+    return _Work(plan, directory, board, package, "not run on hardware", shared=shared)
 
 
 def _open_work(
     directory: BuildDirectory, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
-    from fdht_hls.rtl.stage import load_design
+    from fdht_hls.rtl.stage import load_design, users_schedule
     from fdht_models.directories import SCHEDULE
     from fdht_overlays.figures import origin_of
     from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
@@ -212,9 +275,11 @@ def _open_work(
 
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
-    network, converted = load_design(directory, None)
-    with Console(stderr=True).status("chooses a schedule", spinner="line"):
-        schedule = schedule_of_flow(network, converted.schedule, board)
+    network, _ = load_design(directory, None)
+    converted = users_schedule(directory, network)
+    with progress() as shown:
+        shown("chooses a schedule", 0)
+        schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
@@ -232,7 +297,7 @@ def _open_work(
         )
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
-    whose = "that of the conversion" if schedule == converted.schedule else "chosen for this flow"
+    whose = "that of the conversion" if schedule == converted else "chosen for this flow"
     told = f"schedule: {whose}; {directory.work(board.name, FLOW) / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
 
@@ -243,11 +308,9 @@ def _warn_if_too_large(directory: BuildDirectory, board: Board) -> None:
 
     beyond = beyond_board(directory.hls, board)
     if beyond is not None:
-        tune = f"fdht tune {directory.name} --board {board.name}"
-        schedule = directory.tuning(board.name).schedule
         print(
             f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
-            f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
+            f"run fdht convert {directory.name} --board {board.name}",
             file=sys.stderr,
         )
 
@@ -269,8 +332,8 @@ def _refuse_without(
 
 
 def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
+    from fdht_hls.flow.archive import write_archive
     from fdht_overlays.manifest import load_manifest
-    from fdht_overlays.plan.archive import write_archive
     from fdht_overlays.plan.summary import summary_json, summary_table
 
     plan = work.plan
@@ -283,7 +346,7 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
             print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
     place = work.directory.work(work.board.name, work.variant)
-    _bring_up_to_date(plan, place, asked)
+    _bring_up_to_date(work, place, asked)
     overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
     manifest = load_manifest(overlay.path)
@@ -291,26 +354,26 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         told = {"directory": str(overlay.path), "fresh": fresh}
         emit({**told, **summary_json(manifest)})
         return
-    _console().print(summary_table(manifest))
+    output().print(summary_table(manifest))
     print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 
-def _bring_up_to_date(plan: BuildPlan, work: Path, asked: _Asked) -> None:
-    from fdht_overlays.plan.archive import import_results
-    from fdht_overlays.plan.remote import parse_host, run_remotely
-    from fdht_overlays.plan.running import run_plan
+def _bring_up_to_date(work: _Work, place: Path, asked: _Asked) -> None:
+    from fdht_hls.flow.archive import import_results
+    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.running import run_plan
 
     if asked.results is not None:
-        import_results(plan, asked.results, work)
+        import_results(work.plan, asked.results, place)
         return
-    with _shown(plan) as show:
+    with progress() as shown:
         if asked.host is not None:
-            run_remotely(plan, work, parse_host(asked.host), show, asked.timeout)
+            run_remotely(work.plan, place, parse_host(asked.host), shown, asked.timeout)
         else:
-            run_plan(plan, work, show, asked.timeout)
+            run_plan(work.plan, place, shown, asked.timeout, work.shared)
 
 
 def _again(
@@ -332,85 +395,3 @@ def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
         f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
         f"then here:  {again}",
     ]
-
-
-def _estimate(
-    experiments: list[str],
-    board: str,
-    estimate: bool,
-    all_boards: bool,
-    plot: Path | None,
-    build: Path,
-    as_json: bool,
-) -> None:
-    from fdht_hls.boards import board_names, get_board
-    from fdht_overlays.whatif import draw, table, what_if, zoo_names
-
-    if not estimate:
-        raise ConfigError(
-            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
-        )
-    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
-    real = [one for one in boards if not one.simulated or not all_boards]
-    rows = what_if(experiments or zoo_names(), real, build)
-    if as_json:
-        emit([row.to_json() for row in rows])
-    else:
-        _console().print(table(rows))
-    if plot is not None:
-        draw(rows, plot)
-        if not as_json:
-            print(plot)
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False, markup=False)
-    # A pipe has no width; a table cut off there would be of no use.
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH, markup=False)
-
-
-class _Steps:
-    """All steps as one bar, with the phase of the one that runs and its last line."""
-
-    def __init__(self, progress: Progress, plan: BuildPlan) -> None:
-        self._progress, self._plan = progress, plan
-        self._task: TaskID | None = None
-
-    def __call__(self, found: StepProgress) -> None:
-        """Shows how far a step is."""
-        names = [step.name for step in self._plan.steps]
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task("", total=len(names), line="")
-        part = max(found.done - 0.5, 0) / found.total if found.total else 0.0
-        label = f"{found.step}{': ' + found.label if found.label else ''}"
-        self._progress.update(
-            self._task,
-            description=label,
-            completed=names.index(found.step) + part,
-            line=found.line.strip()[:_SHOWN],
-        )
-
-    def close(self) -> None:
-        """Removes the bar."""
-        if self._task is not None:
-            self._progress.stop()
-
-
-@contextmanager
-def _shown(plan: BuildPlan) -> Iterator[_Steps]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _Steps(progress, plan)
-    try:
-        yield shown
-    finally:
-        shown.close()

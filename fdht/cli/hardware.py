@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from fdht.cli.options import BUILD, AsJson, Build, Name, PortBits, Schedule, board_option
+from fdht.cli.options import (
+    BUILD,
+    AsJson,
+    Build,
+    ClockPeriod,
+    Name,
+    Part,
+    PortBits,
+    Schedule,
+    board_option,
+)
 from fdht.cli.output import emit
+from fdht_models.console import progress
 from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
-    from fdht_hls.vitis.project import Target
-
-#: Characters of a tool's line that are shown while it runs.
-_SHOWN = 90
+    from fdht_hls.vitis.plan import Target
 
 
 def synthesize(
@@ -29,6 +33,8 @@ def synthesize(
         str | None,
         board_option("Whose part and clock to use; by default those of the conversion."),
     ] = None,
+    part: Part = None,
+    clock_period: ClockPeriod = None,
     steps: Annotated[
         str, typer.Option(help="Some of csim,csynth,cosim,export,impl.")
     ] = "csim,csynth,cosim,export",
@@ -40,14 +46,14 @@ def synthesize(
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
     from fdht.pipeline import experiment_directory
-    from fdht_hls.vitis.project import parse_steps
+    from fdht_hls.vitis.plan import parse_steps
     from fdht_hls.vitis.report import report_lines
-    from fdht_hls.vitis.runner import synthesize as run
+    from fdht_hls.vitis.synthesis import synthesize as run
 
-    chosen, target = parse_steps(steps), _target(board)
+    chosen, target = parse_steps(steps), _target(board, part, clock_period)
     directory = experiment_directory(experiment, build)
-    with _steps_shown() as shown:
-        result = run(directory.hls, directory.synthesis, chosen, target, timeout, shown.line)
+    with progress() as show:
+        result = run(directory.hls, directory.synthesis, chosen, target, timeout, show)
     if as_json:
         emit(result.to_json())
         return
@@ -65,6 +71,9 @@ def cosim(
         float, typer.Option(help="Share of clocks in which a channel of AXI is held up.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of frames and memory.")] = 0,
+    board: Annotated[
+        str | None, board_option("Plan the design for this board; by default as converted.")
+    ] = None,
     schedule: Schedule = None,
     port_bits: PortBits = 64,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
@@ -80,12 +89,16 @@ def cosim(
 ) -> None:
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
     from fdht.pipeline import experiment_directory
+    from fdht_hls.boards import get_board
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation import RunSettings
     from fdht_hls.rtl.stage import cosim_experiment, count_experiment
     from fdht_models.artifacts import check_place
 
+    if board is not None and schedule is not None:
+        raise ConfigError("is planned for by no --schedule", field="board", value=board)
+    planned_for = None if board is None else get_board(board)
     directory = experiment_directory(experiment, build)
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)
     if gantt is not None:
@@ -93,7 +106,8 @@ def cosim(
     for file in (gantt, trace):
         if file is not None:
             check_place(file)
-    result = cosim_experiment(directory, frames, schedule, settings, port_bits // 8)
+    port_bytes = port_bits // 8
+    result = cosim_experiment(directory, frames, schedule, settings, port_bytes, planned_for)
     told = {"experiment": directory.name, **result.to_json()}
     if not as_json:
         print("\n".join(report_lines(result)))
@@ -101,7 +115,9 @@ def cosim(
         if gantt is not None:
             draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)
         if count:
-            counted = count_experiment(directory, schedule, port_bytes=port_bits // 8)
+            counted = count_experiment(
+                directory, schedule, port_bytes=port_bytes, board=planned_for
+            )
             told["resources"] = counted.to_json()
             if not as_json:
                 print(_resource_line(told["resources"], None))
@@ -172,54 +188,12 @@ def lint(
         raise typer.Exit(1)
 
 
-def _target(board: str | None) -> Target | None:
-    """Part and clock of a board; the packages below know no boards."""
-    from fdht_hls.boards import get_board
-    from fdht_hls.vitis.project import Target
+def _target(board: str | None, part: str | None, clock_period: float | None) -> Target | None:
+    """Part and clock of a board, or what takes their place; None: those of the conversion."""
+    from fdht_hls.boards import board_of
+    from fdht_hls.vitis.plan import Target
 
-    if board is None:
+    if board is None and part is None and clock_period is None:
         return None
-    found = get_board(board)
-    return Target(found.part.name, 1000 / found.clock_mhz)
-
-
-class _StepsShown:
-    """The step that runs, for how long, and the tool's last line, on standard error."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def line(self, step: str, line: str) -> None:
-        """Shows a line of the tool's log."""
-        if step not in self._tasks:
-            for task in self._tasks.values():
-                self._progress.update(task, visible=False)
-            self._progress.start()
-            self._tasks[step] = self._progress.add_task(step, line="starts")
-        if line.strip():
-            self._progress.update(self._tasks[step], line=line.strip()[:_SHOWN])
-
-    def close(self) -> None:
-        """Removes what is shown; stopping what never started would leave an empty line."""
-        if self._tasks:
-            self._progress.stop()
-
-
-@contextmanager
-def _steps_shown() -> Iterator[_StepsShown]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        # What a tool writes is no markup of ours.
-        TextColumn("{task.fields[line]}", markup=False),
-    )
-    console = Console(stderr=True, highlight=False)
-    # Where nobody watches, the log says it all, and errors stay one line.
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = _StepsShown(progress)
-    try:
-        yield shown
-    finally:
-        shown.close()
+    found = board_of(board, part)
+    return Target(part or found.part.name, clock_period or 1000 / found.clock_mhz)

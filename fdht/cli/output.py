@@ -1,4 +1,4 @@
-"""What commands print for programs and for people."""
+"""What commands print for programs; for people there is `fdht_models.console`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,3 @@ from typing import Any
 def emit(value: Any) -> None:
     """Prints JSON for programs."""
     print(json.dumps(value, indent=1, allow_nan=False))
-
-
-def show(value: Any) -> None:
-    """Prints a text or a table for people; brackets in it are no markup."""
-    from rich.console import Console
-
-    Console(markup=False).print(value)

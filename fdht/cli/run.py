@@ -11,6 +11,7 @@ import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
 from fdht.cli.output import emit
+from fdht_models.console import progress
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MOST_CLIPS = 1_000_000
 #: Clips and classes that the console shows; the report has all.
 _SHOWN_CLIPS, _SHOWN_CLASSES = 20, 20
+#: Panels of options in the command's help.
+_WHAT, _WHERE = "What to run", "Where to run it"
 #: Characters of a name in a column.
 _NAME = 40
 
@@ -34,44 +37,67 @@ def run(
             autocompletion=complete_experiment,
         ),
     ],
-    board: Annotated[
-        str | None, board_option("A board's name; by default the copied overlay's, or else 'sim'.")
-    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="'test', a video, sound or .npy file, or a folder of them, with or without a "
-            "folder for each class; may be repeated."
+            metavar="FILE|FOLDER|test",
+            rich_help_panel=_WHAT,
+            help="Videos, sound or .npy, also in a folder for each class; may be repeated.",
         ),
     ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Which frames of a file: 'trained' (by default): as in training; 'stream': from "
-            "first to last, at the trained distance in time; 'every': all of them."
+            metavar="trained|stream|every",
+            rich_help_panel=_WHAT,
+            help="Which frames: as in training (by default), from first to last at the trained "
+            "distance in time, or all of them.",
         ),
     ] = None,
-    build: Build = BUILD,
     clips: Annotated[
-        int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips to run.")
+        int | None,
+        typer.Option(min=1, max=MOST_CLIPS, rich_help_panel=_WHAT, help="Of the test set."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the test clips.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=_WHAT, help="Of the test clips.")
+    ] = None,
     clip_frames: Annotated[
         int | None,
-        typer.Option(min=0, help="Reset the state of a stream after so many inputs; 0: never."),
+        typer.Option(
+            min=0, rich_help_panel=_WHAT, help="Reset a stream's state after so many; 0: never."
+        ),
     ] = None,
-    resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
-    energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
+    resize: Annotated[
+        bool, typer.Option(rich_help_panel=_WHAT, help="Resize videos of another size.")
+    ] = True,
+    board: Annotated[
+        str | None,
+        board_option(
+            "By default the copied overlay's, or else 'sim', which is simulated.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
     overlay: Annotated[
-        str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
+        str | None,
+        typer.Option(
+            metavar="vitis-hls|vitis-rtl|open",
+            rich_help_panel=_WHERE,
+            help="Of several for the board.",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="EXPERIMENT_OR_FILE",
-            help="Load its weights first: a trained experiment, or a network.json.",
+            metavar="EXPERIMENT|FILE",
+            autocompletion=complete_experiment,
+            rich_help_panel=_WHERE,
+            help="Load these first: of a trained experiment, or a network.json.",
         ),
     ] = None,
+    energy: Annotated[
+        bool, typer.Option(rich_help_panel=_WHERE, help="Measure energy per frame.")
+    ] = True,
+    build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
@@ -96,17 +122,6 @@ def run(
         print("\n".join(report_lines(written, report)))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
-
-
-def demo(
-    build: Build = BUILD,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
-    clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
-) -> None:
-    """The main job on the default experiment: train, convert, prove equal, run, measure."""
-    from fdht import pipeline
-
-    pipeline.demo(build, steps, clips)
 
 
 def weights_file(name: str, build_directory: Path) -> Path:
@@ -178,12 +193,11 @@ def run_in(
     overlay: OverlayDirectory, runs: Path, settings: RunSettings
 ) -> tuple[Path, dict[str, Any]]:
     """Runs an overlay, with progress for people."""
-    from fdht import pipeline
     from fdht_host.run import run_stage
 
     try:
-        with pipeline.bars() as progress:
-            return run_stage(overlay, runs, settings, progress)
+        with progress() as show:
+            return run_stage(overlay, runs, settings, show)
     except KeyboardInterrupt as interrupt:
         if interrupt.args:
             print(f"fdht: {interrupt}", file=sys.stderr)

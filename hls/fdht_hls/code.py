@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 
 from fdht_hls.engine import CellPlan, StagePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_models.errors import ConversionError
+from fdht_models.rendering import templates
 from fdht_models.tensor.cells.operations import (
     Complement,
     Former,
@@ -25,24 +24,10 @@ from fdht_models.tensor.cells.operations import (
 _DIRECTORY = Path(__file__).parent / "templates"
 
 
-@cache
-def environment() -> jinja2.Environment:
-    """Templates of this package; an undefined name is an error."""
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_DIRECTORY),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    for own in (adders_name, constant_type, extent):
-        found.filters[own.__name__] = own
-    return found
-
-
 def render(template: str, **values: Any) -> str:
     """Renders a template of this package."""
-    return environment().get_template(template).render(**values)
+    own = (adders_name, constant_type, extent)
+    return templates(_DIRECTORY, filters=own).get_template(template).render(**values)
 
 
 def cell_values(plan: CellPlan, fibre: int) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.process import run_tool
 from fdht_hls.registers import IDENTITY_REGISTERS
 from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, DeviceError, ToolError
+from fdht_models.process import run_tool
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 

@@ -19,18 +19,28 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.csimulation import compiler, compiling, pack_frames
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
-from fdht_hls.estimate import estimate, load_estimate
+from fdht_hls.estimate import load_estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
-from fdht_hls.schedule import Schedule
+from fdht_hls.schedule import Schedule, check_schedule
+from fdht_hls.tuner.budget import Budget, board_budget
+from fdht_hls.tuner.planner import Plan, plan, planned, what_would_fit
 from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import LoadableWeights, pack_weights
-from fdht_models.artifacts import MANIFEST, digest_file, digest_of, write_json, write_text
+from fdht_models.artifacts import (
+    MANIFEST,
+    digest_file,
+    digest_of,
+    read_manifest,
+    write_json,
+    write_text,
+)
 from fdht_models.benchmarks.machine import machine_facts
 from fdht_models.directories import (
     EQUALITY,
@@ -74,12 +84,14 @@ class Conversion:
         fresh: False if nothing had changed, so that nothing was done.
         equality: pairs compared, as in `equality.json`.
         estimate: as in `estimate.json`.
+        plan: as in the manifest: board, budget, whether the design fits, and who chose it.
     """
 
     directory: ConversionDirectory
     fresh: bool
     equality: Mapping[str, Any]
     estimate: Mapping[str, Any]
+    plan: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -88,6 +100,7 @@ class Conversion:
             "fresh": self.fresh,
             "equality": dict(self.equality),
             "estimate": dict(self.estimate),
+            "plan": dict(self.plan),
         }
 
 
@@ -97,6 +110,7 @@ def convert_stage(
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     schedule: Schedule | None = None,
+    budget: Budget | None = None,
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
@@ -107,7 +121,8 @@ def convert_stage(
         directory: to write.
         settings: hls4ml backend settings such as `part` and `clock_period` (ns).
         progress: told how far the comparisons have come.
-        schedule: parallelism of the stages; by default `default_schedule`.
+        schedule: parallelism of the stages; by default what `plan` finds for the budget.
+        budget: the board, and what a design may take of it; by default of `DEFAULT_BOARD`.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
@@ -117,10 +132,12 @@ def convert_stage(
         ToolError: g++ is missing or fails.
     """
     model = training.open()
+    budget = budget or board_budget(get_board(DEFAULT_BOARD))
     inputs = {
         model.name: digest_file(training.manifest),
         "settings": digest_of(dict(settings or {})),
-        "schedule": digest_of(schedule.to_json()) if schedule else "default",
+        "schedule": digest_of(schedule.to_json()) if schedule else "planned",
+        "budget": digest_of(budget.to_json()),
         "source": source_digest(),
         # The libraries are compiled for it.
         "machine": f"{platform.machine()}, {machine_facts()['processor']}",
@@ -136,7 +153,15 @@ def convert_stage(
         with directory.write(inputs, tools) as (temporary, extra):
             done = unfinished(directory.path, inputs)
             try:
-                write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+                write(
+                    model,
+                    temporary,
+                    extra,
+                    settings or {},
+                    progress or _silent,
+                    (schedule, budget),
+                    done,
+                )
             except EqualityError:
                 done.remove()  # a core that is wrong is not what to go on from
                 raise
@@ -149,6 +174,7 @@ def convert_stage(
         fresh,
         load_proof(directory.path / EQUALITY),
         load_estimate(directory.path / ESTIMATE),
+        read_manifest(directory.path, directory.stage)["plan"],
     )
 
 
@@ -166,16 +192,18 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
-    schedule: Schedule | None,
+    asked: tuple[Schedule | None, Budget],
     done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
 
     network = network_in(model)
-    # What takes no time comes first: were it to fail, then not after the proof.
-    plan = lower(network, schedule)
-    paced = estimate(plan).to_json()
-    loadable = LoadableWeights.of(network, plan)
+    # What takes little time comes first: were it to fail, then not after the proof.
+    progress("plan", 0, 1)
+    found, extra["plan"] = _plan(network, *asked)
+    core_plan, paced = lower(network, found.schedule), found.estimate.to_json()
+    progress("plan", 1, 1)
+    loadable = LoadableWeights.of(network, core_plan)
     streams = proof_streams(model, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
     expected = Expected(network, streams)
@@ -190,13 +218,13 @@ def _write(
         )
 
     # Keras needs no library: it is compared while they are compiled.
-    make = partial(_make_core, keras, network, plan, settings, progress, partial(proved, {}))
+    make = partial(_make_core, keras, network, core_plan, settings, progress, partial(proved, {}))
     core = done.core(make)
     shutil.copytree(core, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     libraries = {"csim_exact": core / EXACT_LIBRARY, "csim": core / LIBRARY}
     results = proved(libraries)
     network.save(directory / NETWORK)
-    write_json(directory / SCHEDULE, plan.schedule.to_json())
+    write_json(directory / SCHEDULE, core_plan.schedule.to_json())
     if loadable:
         loadable.save(directory / LOADABLE)
     write_json(directory / EQUALITY, equality_report(results, streams))
@@ -207,6 +235,20 @@ def _write(
             shutil.copyfile(model.file(name), directory / name)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
+
+
+def _plan(
+    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget
+) -> tuple[Plan, dict[str, Any]]:
+    """The design, and what the manifest tells of it."""
+    if schedule is not None:
+        check_schedule(network.recurrence, schedule)
+        found = planned(network, schedule, budget)
+    else:
+        found = plan(network, budget)
+    would_fit = None if found.fits else what_would_fit(network, not_on=budget.name)
+    told = {"chosen_by": "planner" if schedule is None else "user", "would_fit": would_fit}
+    return found, {**told, **found.to_json()}
 
 
 def _make_core(

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from fdht_models.errors import ConfigError
 from fdht_models.settings import number, whole
 
@@ -84,7 +82,9 @@ def _checked(
     check: Callable[[object, str], Checked], value: object, field: str, remedy: str | None
 ) -> Checked:
     """Applies a check of settings to an argument, which no experiment holds."""
-    plain = value.item() if isinstance(value, np.generic) else value
+    # Not imported: what has not been is nobody's, and starting takes a third of its time otherwise.
+    numpy = sys.modules.get("numpy")
+    plain = value.item() if numpy is not None and isinstance(value, numpy.generic) else value
     try:
         return check(plain, field)
     except ConfigError as error:

@@ -42,7 +42,7 @@ SEAL = "digest"
 #: may check further.
 STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
     MODEL: {"design_id": str, "streams": str},
-    CONVERSION: {"estimate": Mapping[str, Any], "design_id": str},
+    CONVERSION: {"estimate": Mapping[str, Any], "design_id": str, "plan": Mapping[str, Any]},
     TUNING: {"kind": str},
     EXPLORATION: {"kind": str},
     OVERLAY: {OVERLAY: Mapping[str, Any], SEAL: str},

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
-import subprocess
 from pathlib import Path
+
+from fdht_models.process import run_tool
 
 #: Seconds in which a program must tell its version.
 _TIMEOUT = 20.0
@@ -86,10 +87,7 @@ def version_text(program: str | Path) -> str:
     """What a program says of its version, on either output.
 
     Raises:
-        OSError: it cannot be run.
-        subprocess.TimeoutExpired: it says nothing for 20 s.
+        ToolError: it cannot be run, or does not end within 20 s.
     """
-    done = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=False
-    )
-    return done.stdout + done.stderr
+    command = (str(program), "--version")
+    return run_tool(Path(program).name, command, Path(), _TIMEOUT)[1]

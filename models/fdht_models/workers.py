@@ -11,34 +11,30 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, Any
 
 from fdht_models import errors
 from fdht_models.documents import parse_json
 from fdht_models.errors import DataError, FdhtError, ToolError
+from fdht_models.process import Dialogue
 
 #: Environment of a worker that computes in one thread, since the processes run in parallel.
 ONE_THREAD: Mapping[str, str] = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-_DYING_SECONDS = 5.0  # from the end of its answers, or from being killed, to the end of a process
+_DYING_SECONDS = 5.0  # from the end of its answers to the end of a process
 _PIECE = 1 << 16
 
 
-class WorkerProcess:
+class WorkerProcess(Dialogue):
     """A worker process as its parent sees it.
 
     Args:
         command: such as `module_command(...)`.
         environment: variables beside those of this process.
         own_session: Ctrl-C reaches the parent only, which then ends it.
-
-    Attributes:
-        answers: the worker's standard output, unbuffered.
 
     Raises:
         ToolError: it cannot be started.
@@ -54,33 +50,21 @@ class WorkerProcess:
         paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close()
         try:
-            self._process = subprocess.Popen(
+            super().__init__(
+                "a worker process",
                 command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, **paths, **environment},
-                bufsize=0,
-                start_new_session=own_session,
+                environment={**os.environ, **paths, **environment},
+                errors=self._errors,
+                own_session=own_session,
             )
-        except OSError as error:
+        except ToolError:
             self._errors.close()
-            raise ToolError(f"a worker process could not be started ({error})") from error
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._orders: IO[bytes] = self._process.stdin
-        self.answers: IO[bytes] = self._process.stdout
+            raise
         self._heard = b""
 
     def send(self, order: Any) -> None:
         """Sends a line of JSON; an OSError means that the worker has ended."""
-        say(self._orders, order)
-
-    def answers_within(self, seconds: float) -> bool:
-        """Waits until there is something to read, or its end; False if there is neither."""
-        # Not select.select, which takes no descriptor above 1023.
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.answers, selectors.EVENT_READ)
-            return bool(selector.select(max(0.0, seconds)))
+        say(self.orders, order)
 
     def receive(self) -> list[dict[str, Any]]:
         """The messages that came since the last call; waits for the next bytes.
@@ -97,47 +81,19 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """Why a worker ended: the last line that it wrote to standard error, or its exit code."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=_DYING_SECONDS)
+        code = self.ended_within(_DYING_SECONDS)
         lines = []
         if not self._errors.closed:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        code = self._process.poll()
         ending = "it closed its pipe and goes on" if code is None else f"exit code {code}"
         return lines[-1] if lines else ending
 
-    def terminate(self) -> None:
-        """Asks the process to end, without waiting for it."""
-        self._process.terminate()
-        self._close_orders()
-
     def close(self, patience: float) -> bool:
-        """Closes the pipes and waits for the process to end, then kills it.
-
-        Args:
-            patience: seconds to wait.
-
-        Returns:
-            True if the process ended by itself.
-        """
-        self._close_orders()
-        self.answers.close()
-        try:
-            self._process.wait(timeout=max(0.0, patience))
-            ended = True
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            # One that waits for a broken disk does not even then.
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=_DYING_SECONDS)
-            ended = False
+        """As `Dialogue.close`; then nobody asks for last words."""
+        ended = super().close(patience)
         self._errors.close()
         return ended
-
-    def _close_orders(self) -> None:
-        with suppress(OSError):
-            self._orders.close()
 
 
 def _message(line: bytes) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdht_models.errors import ToolError
 from fdht_models.versions import foreign_package, package_version, version_text
 from fdht_overlays.open.tools import found_tool
 from fdht_overlays.open.tools import needs as open_tools
@@ -215,7 +215,7 @@ def _program(name: str) -> str | None:
         return None
     try:
         said = version_text(path)
-    except (OSError, subprocess.TimeoutExpired):
+    except ToolError:
         return f"at {path} (does not tell its version)"
     match = re.search(r"\d+\.\d+(\.\d+)?", said)
     return match.group() if match else f"at {path}"

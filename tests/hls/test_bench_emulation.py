@@ -24,8 +24,7 @@ def test_all_three_run_the_same_model_and_are_measured():
     workload = Workload(
         "C", clips=4, frames=10, exact_clips=1, exact_frames=2, hls4ml_frames=3, rounds=2
     )
-    console = Console(file=io.StringIO())
-    result = bench_emulation(workload, console)
+    result = bench_emulation(workload)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert result["kind"] == "measured" and result["benchmark"] == "emulation"
     assert result["setting"]["inputs"] == 57_600 and result["setting"]["clips_seed"] == 1

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fdht.pipeline import too_large_line
 from fdht_hls import stage
+from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.csimulation import CSimulation, simulate
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
@@ -19,7 +22,7 @@ from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison
-from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
+from fdht_hls.schedule import Schedule, StageSchedule
 from fdht_hls.stage import (
     PROOF_STREAMS,
     Conversion,
@@ -29,6 +32,8 @@ from fdht_hls.stage import (
     proof_streams,
     write_golden,
 )
+from fdht_hls.tuner.budget import board_budget, parse_shares
+from fdht_hls.tuner.planner import plan
 from fdht_hls.unfinished import unfinished
 from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.directories import BuildDirectory, ConversionDirectory, ModelDirectory
@@ -136,9 +141,14 @@ def test_the_directory_holds_what_later_stages_read(conversion, trained):
     assert {"network.json", "csim.so", "equality.json", "estimate.json"} <= set(manifest["files"])
     assert (found.directory.path / "project" / "build_core.tcl").exists()
     paced = read_json(found.directory.path / "estimate.json")
-    assert paced == found.estimate == json.loads(json.dumps(estimate(lower(network)).to_json()))
+    planned = plan(network, board_budget(get_board(DEFAULT_BOARD)))
+    assert paced == found.estimate == json.loads(json.dumps(planned.estimate.to_json()))
     schedule = Schedule.from_json(read_json(found.directory.path / "schedule.json"))
-    assert schedule == default_schedule(network.recurrence)
+    assert schedule == planned.schedule
+    assert manifest["plan"] == found.plan
+    assert found.plan["chosen_by"] == "planner" and found.plan["budget"]["board"] == "pynq-z2"
+    assert found.plan["fits"] and found.plan["would_fit"] is None
+    assert found.plan["frames_per_second"] == planned.frames_per_second
     assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
     assert read_json(found.directory.path / "equality.json") == found.equality
     assert found.to_json()["directory"] == str(found.directory.path)
@@ -155,10 +165,12 @@ def test_the_library_is_the_network(hls):
 
 def test_progress_is_told(conversion):
     _, events = conversion
-    labels = {"lint", "compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
+    labels = {"plan", "lint", "compile", "Keras", "C simulation (csim)"}
+    labels |= {"C simulation (csim_exact)"}
     beside = [label for label, _, _ in events[: events.index(("compile", 1, 1))]]
     assert {"lint", "Keras"} <= set(beside), "they run while g++ does"
-    assert beside[0] == "compile" and not any(label.startswith("C sim") for label in beside)
+    own = [label for label in beside if label != "plan"]
+    assert own[0] == "compile" and not any(label.startswith("C sim") for label in own)
     assert {label for label, _, _ in events} == labels
     for label in labels:
         mine = [(done, total) for name, done, total in events if name == label]
@@ -225,6 +237,35 @@ def test_other_settings_convert_anew(hls, trained, no_compiler):
     with pytest.raises(CompiledError):
         convert(trained, hls, {"clock_period": 7})
     assert state_of(hls) == before, "the former directory is as it was"
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
+def test_another_budget_converts_anew(hls, trained, no_compiler, board):
+    with pytest.raises(CompiledError):
+        convert_stage(trained, hls, budget=board_budget(get_board(board), "0.5"))
+
+
+def test_what_fits_no_board_is_planned_as_small_as_it_can_be_and_told(hls):
+    network = QuantizedNetwork.load(hls / "network.json")
+    little = replace(
+        board_budget(get_board("pynq-z2")), lut=500, shares=parse_shares("1"), name="little"
+    )
+    found, told = stage._plan(network, None, little)
+    assert not found.fits and found.schedule == plan(network, little).schedule
+    assert told["fits"] is False and told["chosen_by"] == "planner"
+    assert "--board pynq-z1 or pynq-z2" in told["would_fit"]
+    line = too_large_line("small", told)
+    assert line.startswith("warning: small does not fit little: the smallest design is estimated")
+    assert f"{found.estimate.resources.lut:,} of 500 LUT" in line and "\n" not in line
+
+
+def test_a_users_schedule_is_taken_and_measured_by_the_board(hls):
+    network, budget = (
+        QuantizedNetwork.load(hls / "network.json"), board_budget(get_board("pynq-z2"))
+    )  # fmt: skip
+    found, told = stage._plan(network, serial(network), budget)
+    assert found.schedule == serial(network) and told["chosen_by"] == "user"
+    assert told["cycles_per_frame"] == estimate(network, serial(network)).cycles_per_frame
 
 
 def serial(network: QuantizedNetwork) -> Schedule:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.process import run_logged, run_tool
-from fdht_hls.vitis.runner import synthesize
+from fdht_hls.flow.plan import BuildPlan, Step
+from fdht_hls.flow.remote import parse_host, run_remotely
+from fdht_hls.flow.running import run_plan
+from fdht_hls.vitis.synthesis import synthesize
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy.results import EnergySettings
 from fdht_host.power.meter import Sensor
@@ -18,9 +20,7 @@ from fdht_host.power.rapl import rapl_meter
 from fdht_host.power.sampling import SamplingMeter, characterise
 from fdht_models.directories import ConversionDirectory
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
-from fdht_overlays.plan.plan import BuildPlan, Step
-from fdht_overlays.plan.remote import parse_host, run_remotely
-from fdht_overlays.plan.running import run_plan
+from fdht_models.process import run_logged, run_tool
 from tests.host import toy_core
 
 NO_TIMES = [math.nan, None, -1.0, 0, math.inf, "5", True, np.float64("nan")]

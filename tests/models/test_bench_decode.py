@@ -21,12 +21,11 @@ KINDS = (
     ClipKind(96, 128, 25, 2, "libx264", ".mp4", 2),
     ClipKind(48, 64, 30, 1, "mpeg4", ".avi", 1),
 )
-QUIET = Console(quiet=True)
 
 
 def test_all_ways_are_timed_side_by_side(tmp_path: Path) -> None:
     readings = (FrameReading("uniform", 5), FrameReading("six", 3))
-    result = bench_decode(tmp_path, KINDS, readings, 2, QUIET)
+    result = bench_decode(tmp_path, KINDS, readings, 2)
     json.dumps(result, allow_nan=False)
     assert [row["clips"] for row in result["rows"]] == [KINDS[0].name, KINDS[1].name, ALL] * 2
     for first in (0, 3):
@@ -74,7 +73,7 @@ def test_other_pixels_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(decode, "read_frames", wrong)
     with pytest.raises(EqualityError, match="is not the same when it is decoded twice"):
-        bench_decode(tmp_path, KINDS[1:], (FrameReading("uniform", 5),), 1, QUIET)
+        bench_decode(tmp_path, KINDS[1:], (FrameReading("uniform", 5),), 1)
 
 
 def test_what_is_measured_can_be_named() -> None:

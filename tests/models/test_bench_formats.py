@@ -43,8 +43,7 @@ def experiment(name: str, model: dict, **training) -> Experiment:
 def compared(tmp_path_factory) -> tuple[Path, dict]:
     directory = tmp_path_factory.mktemp("formats")
     some = [experiment("a-tt", {"format": "tt", "ranks": [4, 4]})]
-    console = Console(file=io.StringIO())
-    return directory, compare_formats(directory, some, directory / "data", console)
+    return directory, compare_formats(directory, some, directory / "data")
 
 
 def test_rows_hold_what_the_trainings_measured(compared):
@@ -67,7 +66,6 @@ def test_a_comparison_is_not_repeated(compared):
         directory,
         [experiment("a-tt", {"format": "tt", "ranks": [4, 4]})],
         directory / "data",
-        Console(file=io.StringIO()),
     )
     assert again["rows"] == result["rows"][:1]
     assert model.stat().st_mtime_ns == before
@@ -87,7 +85,7 @@ def test_a_training_that_diverges_does_not_end_the_comparison(compared, monkeypa
         experiment("b-cp", {"format": "cp", "rank": 8}),
         experiment("a-tt", {"format": "tt", "ranks": [4, 4]}),
     ]
-    found = compare_formats(directory, some, directory / "data", Console(file=io.StringIO()))
+    found = compare_formats(directory, some, directory / "data")
     assert "is no longer finite" in found["rows"][0]["reason"]
     assert found["rows"][1] == result["rows"][0]
     assert "is no longer finite" in markdown(found)
@@ -119,7 +117,7 @@ def test_experiments_that_differ_are_refused(tmp_path):
         experiment("c-cp", {"format": "cp", "rank": 8}, batch=10),
     ]
     with pytest.raises(ConfigError, match=r"c-cp.training: differs from a-tt"):
-        compare_formats(tmp_path, some, None, Console(file=io.StringIO()))
+        compare_formats(tmp_path, some, None)
     assert not list(tmp_path.iterdir())
 
 

@@ -17,16 +17,10 @@ GROUPS = {"cores": (("cores",), (10, 2)), "hidden": (("hidden",), (10, 9))}
 SWEEP = Sweep(steps=0, test_clips=70, tolerance=0.05)
 
 
-def quiet() -> Console:
-    return Console(file=io.StringIO())
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     directory = tmp_path_factory.mktemp("widths")
-    return directory, sweep_widths(
-        load_experiment("watch"), directory, SWEEP, None, GROUPS, quiet()
-    )
+    return directory, sweep_widths(load_experiment("watch"), directory, SWEEP, None, GROUPS)
 
 
 def test_each_width_is_narrowed_alone_and_the_choice_follows(swept):
@@ -49,7 +43,7 @@ def test_scores_are_kept(swept, monkeypatch):
     directory, result = swept
     monkeypatch.setattr(widths, "requantized", lambda *_: pytest.fail("trained once more"))
     monkeypatch.setattr(widths, "logits_of", lambda *_: pytest.fail("scored once more"))
-    again = sweep_widths(load_experiment("watch"), directory, SWEEP, None, GROUPS, quiet())
+    again = sweep_widths(load_experiment("watch"), directory, SWEEP, None, GROUPS)
     assert again == result
 
 
@@ -60,7 +54,7 @@ def test_formats_that_do_not_fit_are_a_row_without_result(tmp_path, monkeypatch)
     monkeypatch.setattr(widths, "requantized", refuse)
     monkeypatch.setattr(widths, "logits_of", lambda *_: pytest.fail("there is no model"))
     monkeypatch.setattr(widths._Bench, "float_score", lambda _: 0.5)
-    result = sweep_widths(load_experiment("watch"), tmp_path, SWEEP, None, GROUPS, quiet())
+    result = sweep_widths(load_experiment("watch"), tmp_path, SWEEP, None, GROUPS)
     assert all(row["accuracy"] is None and row["loss"] is None for row in result["rows"])
     assert "no result" in markdown(result)
 
@@ -77,7 +71,7 @@ def test_what_loses_too_much_together_is_widened_again(tmp_path, monkeypatch):
     monkeypatch.setattr(widths, "_own", lambda settings, key: {"cores": 8, "hidden": 9}[key])
     groups = {"cores": (("cores",), (8, 7)), "hidden": (("hidden",), (9, 8, 7))}
     sweep = Sweep(steps=0, test_clips=70, tolerance=0.011)
-    result = sweep_widths(load_experiment("watch"), tmp_path, sweep, None, groups, quiet())
+    result = sweep_widths(load_experiment("watch"), tmp_path, sweep, None, groups)
     assert result["chosen"] == {"widths": {"cores": 8, "hidden": 7}, "accuracy": 0.895}
 
 
@@ -100,4 +94,4 @@ def test_refusals(tmp_path):
     with pytest.raises(ConfigError, match="test_clips"):
         Sweep(test_clips=0)
     with pytest.raises(ConfigError, match="no checkpoint ships"):
-        sweep_widths(load_experiment("motion-tt-lstm"), tmp_path, console=quiet())
+        sweep_widths(load_experiment("motion-tt-lstm"), tmp_path)

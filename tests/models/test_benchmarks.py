@@ -62,10 +62,6 @@ MISSING = {
 }
 
 
-def quiet() -> Console:
-    return Console(stderr=True, quiet=True)
-
-
 @pytest.fixture
 def fakes(tmp_path, monkeypatch):
     """Makes contestants answer what a script says; returns their log."""
@@ -148,7 +144,7 @@ def test_a_contestant_that_does_not_exist(library, form):
 
 def test_real_processes_compete():
     """Small networks of ours, and of tednet if it is there."""
-    result = train.bench_train([OURS, TEDNET], SMALL, rounds=2, steps=2, console=quiet())
+    result = train.bench_train([OURS, TEDNET], SMALL, rounds=2, steps=2)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert (result["schema"], result["kind"]) == (1, "measured")
     rows = {row["name"]: row for row in result["contestants"]}
@@ -174,7 +170,7 @@ def test_rounds_are_interleaved_and_ratios_are_taken_round_by_round(fakes):
         theirs=turns(0.2, 0.6, 0.15, 0.4),
         dense=turns(0.4, 1.2, 0.4, 0.8),
     )
-    result = train.bench_train([OURS, TEDNET, KERAS], SMALL, 4, 3, quiet())
+    result = train.bench_train([OURS, TEDNET, KERAS], SMALL, 4, 3)
     asked = [line.split()[0] for line in log.read_text().splitlines() if line.endswith("turn")]
     assert asked == ["ours", "theirs", "dense"] * 4
     rows = {row["name"]: row for row in result["contestants"]}
@@ -200,13 +196,11 @@ def printed(result) -> str:
     return captured.get()
 
 
-def test_without_pytorch_the_rest_is_measured_and_it_is_said(fakes):
+def test_without_pytorch_the_rest_is_measured_and_it_is_said(fakes, capsys):
     fakes(ours=turns(0.1), theirs=[MISSING], dense=turns(0.6))
-    told = Console(stderr=True, width=100, force_terminal=False)
-    with told.capture() as captured:
-        result = train.bench_train([OURS, TEDNET, KERAS], SMALL, 1, 3, told)
+    result = train.bench_train([OURS, TEDNET, KERAS], SMALL, 1, 3)
     line = "NOT MEASURED: theirs: torch is not installed; run: make oracles"
-    assert line in captured.get()
+    assert line in capsys.readouterr().err
     assert line in printed(result)
     assert [row["name"] for row in result["contestants"]] == ["ours", "dense"]
     assert [target["met"] for target in result["targets"]] == [None, True]
@@ -241,7 +235,7 @@ def test_a_disturbed_measurement_says_so(fakes, monkeypatch):
     for busy in (False, True):
         found = {"other_programs_cores": 1.5 * busy, "quiet": not busy}
         monkeypatch.setattr(train, "disturbance", lambda before, after, found=found: found)
-        result = train.bench_train([OURS, KERAS], SMALL, 1, 3, quiet())
+        result = train.bench_train([OURS, KERAS], SMALL, 1, 3)
         assert result["machine"]["quiet"] is not busy
         assert ("other programs kept 1.50 cores busy" in printed(result)) is busy
 
@@ -252,13 +246,13 @@ def test_a_disturbed_measurement_says_so(fakes, monkeypatch):
 def test_without_tensorflow_there_is_nothing_to_measure(fakes):
     fakes(ours=[{**MISSING, "problem": "tensorflow is not installed"}], dense=turns(0.6))
     with pytest.raises(ToolError, match="ours: tensorflow is not installed"):
-        train.bench_train([OURS, KERAS], SMALL, 1, 3, quiet())
+        train.bench_train([OURS, KERAS], SMALL, 1, 3)
 
 
 def test_a_contestant_that_dies_is_named_with_its_last_words(fakes):
     fakes(ours=turns(0.1, 0.1), dense=[READY, "die"])
     with pytest.raises(MeasurementError, match=r"dense: its process failed \(it went wrong\)"):
-        train.bench_train([OURS, KERAS], SMALL, 2, 3, quiet())
+        train.bench_train([OURS, KERAS], SMALL, 2, 3)
 
 
 @pytest.mark.parametrize("when", [0, 1])
@@ -267,7 +261,7 @@ def test_a_contestant_that_hangs_is_named_and_ended(fakes, monkeypatch, when):
     monkeypatch.setattr(processes, "_STEP_SECONDS", 0.3)
     log = fakes(ours=[READY, "sleep"] if when else ["sleep"])
     with pytest.raises(MeasurementError, match="ours: no answer for 1 s"):
-        train.bench_train([OURS], SMALL, 1, 2, quiet())
+        train.bench_train([OURS], SMALL, 1, 2)
     assert_ended(log)
 
 
@@ -280,7 +274,7 @@ def test_ctrl_c_ends_all_processes(fakes, monkeypatch):
 
     monkeypatch.setattr(train, "time", SimpleNamespace(sleep=interrupt))
     with pytest.raises(KeyboardInterrupt):
-        train.bench_train([OURS, KERAS], SMALL, 3, 3, quiet())
+        train.bench_train([OURS, KERAS], SMALL, 3, 3)
     assert_ended(log)
 
 
@@ -304,14 +298,14 @@ def assert_ended(log):
 def test_a_process_that_cannot_start(monkeypatch):
     monkeypatch.setattr(processes, "COMMAND", ("/no/such/program",))
     with pytest.raises(ToolError, match="a worker process could not be started"):
-        train.bench_train([OURS], SMALL, 1, 1, quiet())
+        train.bench_train([OURS], SMALL, 1, 1)
 
 
 def test_errors_of_a_contestant_keep_their_family(fakes):
     wrong = {"error": "ShapeError", "problem": "does not fit", "field": "ranks", "remedy": None}
     fakes(ours=[wrong])
     with pytest.raises(ShapeError, match="ranks: does not fit"):
-        train.bench_train([OURS], SMALL, 1, 1, quiet())
+        train.bench_train([OURS], SMALL, 1, 1)
 
 
 @pytest.mark.parametrize("counts", [(0, 1), (1, 0)])

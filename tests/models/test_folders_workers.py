@@ -44,19 +44,16 @@ def test_interrupted_workers_end_and_leave_whole_shards(
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", spawn)
-    begun = 0
 
-    def tick(self: object, task: object, steps: float = 1) -> None:
-        nonlocal begun
-        begun += int(steps)
-        if begun > 26:  # 20 files are read, and some clips begun
+    def tick(self: object, label: str, done: float, total: float = 0) -> None:
+        if label == "ucf11: decoding" and done > 6:
             raise KeyboardInterrupt
 
     request = FolderRequest("ucf11", root, **SIZE)
     with monkeypatch.context() as patch:
-        patch.setattr("rich.progress.Progress.advance", tick)
+        patch.setattr("fdht_models.console.Lines.__call__", tick)
         with pytest.raises(KeyboardInterrupt):
-            load_folder(request, "train", tmp_path / "cache", workers=2)
+            load_folder(request, "train", tmp_path / "cache", workers=2, progress=True)
     assert len(started) == 2 and all(process.poll() is not None for process in started)
     assert leftovers(tmp_path / "cache") == []
     whole = len(list((tmp_path / "cache" / "shards").iterdir()))
@@ -107,5 +104,5 @@ def test_a_worker_that_dies_names_the_clip(
     monkeypatch.setattr(subprocess, "Popen", spawn)
     request = FolderRequest("ucf11", root, **SIZE)
     with pytest.raises(DataError, match=r"biking/v_biking_01_01.*decoder crashed"):
-        load_folder(request, "train", tmp_path / "cache", workers=2)
+        load_folder(request, "train", tmp_path / "cache", workers=2, progress=True)
     assert list((tmp_path / "cache").glob("ucf11-*")) == []

@@ -1,10 +1,10 @@
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fdht_models import versions
+from fdht_models.errors import ToolError
 from fdht_models.versions import package_version, package_versions, version_text
 
 
@@ -19,9 +19,9 @@ def test_what_a_program_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     program.write_text('#!/bin/sh\necho "out $1"\necho err >&2\nexit 3\n')
     program.chmod(0o755)
     assert version_text(program) == "out --version\nerr\n"
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ToolError, match="cannot be started"):
         version_text(tmp_path / "none")
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setattr(versions, "_TIMEOUT", 0.2)
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(ToolError, match="did not finish within"):
         version_text(program)

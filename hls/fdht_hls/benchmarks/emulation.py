@@ -13,8 +13,8 @@ import io
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console, Group
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +30,7 @@ from fdht_hls.batch import BatchSimulation
 from fdht_hls.csimulation import compile_library
 from fdht_hls.engine import lower
 from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
+from fdht_models.console import pieces
 from fdht_models.errors import ConfigError, ConversionError, EqualityError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
@@ -41,9 +41,11 @@ SCHEMA = 1
 TARGET = 2000.0
 NATIVE, EXACT, HLS4ML = "native", "exact", "hls4ml"
 _BUILDS: tuple[str, ...] = (NATIVE, EXACT, HLS4ML)
+#: Pieces of work before the first round: see `_prepare`.
+_PREPARATIONS = 6
 
 Clips = npt.NDArray[np.uint8]
-Advance = Callable[[str], None]
+Begin = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,11 @@ class Workload:
             )
 
 
-def bench_emulation(
-    workload: Workload | None = None, console: Console | None = None
-) -> dict[str, Any]:
+def bench_emulation(workload: Workload | None = None) -> dict[str, Any]:
     """Measures all three in one run, and compares their logits.
 
     Args:
         workload: what is run.
-        console: where progress is shown; standard error by default.
 
     Returns:
         A JSON object; all figures are `measured`. `frames_per_second` and
@@ -110,13 +109,13 @@ def bench_emulation(
         ToolError: g++ is missing or fails.
     """
     workload = workload or Workload()
-    console = console or Console(stderr=True)
     with ExitStack() as stack:
-        advance = stack.enter_context(_bar(console, workload.rounds * len(_BUILDS)))
+        count = _PREPARATIONS + workload.rounds * len(_BUILDS)
+        begin = stack.enter_context(pieces("bench emulation", count))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fdht-bench-")))
-        network, runs = _prepare(workload, directory, stack, advance)
+        network, runs = _prepare(workload, directory, stack, begin)
         before = ProcessorTime.now()
-        rounds = _interleave(workload, runs, advance)
+        rounds = _interleave(workload, runs, begin)
         after = ProcessorTime.now()
     speeds = {name: [one[name]["frames_per_second"] for one in rounds] for name in runs}
     ratios = [ours / other for ours, other in zip(speeds[NATIVE], speeds[HLS4ML], strict=True)]
@@ -157,20 +156,20 @@ class _Run:
 
 
 def _prepare(
-    workload: Workload, directory: Path, stack: ExitStack, advance: Advance
+    workload: Workload, directory: Path, stack: ExitStack, begin: Begin
 ) -> tuple[QuantizedNetwork, dict[str, _Run]]:
     """Builds and compiles everything once, and proves that all give the same logits."""
     from fdht_hls.benchmarks.network import noise_clips, random_classifier
 
-    advance("building the model")
+    begin("building the model")
     model, network = random_classifier(workload.configuration, workload.weights_seed)
     clips = noise_clips(workload.clips, workload.frames, network.inputs, workload.clips_seed)
-    advance("converting it")
+    begin("converting it")
     graph = _converted(model, network, directory / "project")
     for build in (NATIVE, EXACT):
-        advance(f"compiling it, {build}")
+        begin(f"compiling it, {build}")
         compile_library(directory / "project", directory / f"{build}.so", build)  # type: ignore[arg-type]
-    advance("compiling it, hls4ml")
+    begin("compiling it, hls4ml")
     _quietly(graph.compile, network.name)
     runs = {}
     exact = clips[: workload.exact_clips, : workload.exact_frames]
@@ -180,7 +179,7 @@ def _prepare(
         )
         runs[name] = _Run(piece.shape[0] * piece.shape[1], partial(simulation.run, piece))
     runs[HLS4ML] = _Run(workload.hls4ml_frames, _predict(graph, network, clips[0], workload))
-    advance("comparing the logits")
+    begin("comparing the logits")
     _refuse_differences(runs)
     return network, runs
 
@@ -215,14 +214,14 @@ def _refuse_differences(runs: dict[str, _Run]) -> None:
 
 
 def _interleave(
-    workload: Workload, runs: dict[str, _Run], advance: Advance
+    workload: Workload, runs: dict[str, _Run], begin: Begin
 ) -> list[dict[str, dict[str, float]]]:
     """Frames a second, and a second of a processor's time, by round and build."""
     found = []
     for number in range(workload.rounds):
         speeds = {}
         for name, run in runs.items():
-            advance(f"round {number + 1} of {workload.rounds}, {name}")
+            begin(f"round {number + 1} of {workload.rounds}, {name}")
             start, used = time.perf_counter(), time.process_time()
             run.call()
             used, taken = time.process_time() - used, time.perf_counter() - start
@@ -255,23 +254,6 @@ def _quietly(call: Callable[[], Any], name: str) -> Any:
 
 def _quartiles(values: list[float]) -> list[float]:
     return [float(value) for value in np.percentile(values, (25, 75))]
-
-
-@contextmanager
-def _bar(console: Console, turns: int) -> Iterator[Advance]:
-    columns = (
-        TextColumn("bench emulation"),
-        BarColumn(),
-        TextColumn("{task.fields[what]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=turns, what="")
-
-        def advance(what: str) -> None:
-            progress.update(task, what=what, advance=1 if what.startswith("round") else 0)
-
-        yield advance
 
 
 def report(result: dict[str, Any]) -> Group:

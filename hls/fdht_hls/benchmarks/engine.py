@@ -18,7 +18,6 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_hls.benchmarks.progress import steps_shown
 from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.benchmarks.study import STUDY
 from fdht_hls.engine import EnginePlan, lower
@@ -33,6 +32,7 @@ from fdht_hls.rtl.synthesis import Resources
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json
+from fdht_models.console import pieces
 from fdht_models.directories import NETWORK, BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
@@ -216,19 +216,18 @@ def bench_engine(
     if not cases:
         raise ConfigError("names no design", field="only")
     rows, designs = [], []
-    with steps_shown(len(cases) * (len(latencies) + resources)) as advance:
+    with pieces("bench engine", len(cases) * (len(latencies) + 1)) as begin:
         for case in cases:
             network, weights = networks(case.experiment)
             schedule = (scheduler if case.tuned else _default)(network, case.port_bytes)
             design = Design(network, lower(network, schedule, case.port_bytes))
             designs.append(design)
             for latency in latencies:
-                advance(f"simulates {case.label}, memory latency {latency}")
+                begin(f"simulates {case.label}, memory latency {latency}")
                 report = simulate_once(design, latency, directory, quick=quick)
                 rows.append(_row(case, weights, latency, report))
-                advance(None)
         for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
-            advance(f"synthesises {case.label}")
+            begin(f"synthesises {case.label}")
             if resources and case.tuned:
                 found = _counted(count_once(design.verilog, BuildDirectory(directory).resources))
             else:
@@ -236,7 +235,6 @@ def bench_engine(
             for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
                 row.update(_resource_row(found, board))
                 row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
-            advance(None)
     return rows
 
 

@@ -15,7 +15,6 @@ from typing import Any
 from rich.table import Table
 
 from fdht_hls.benchmarks.engine import DEFAULT, Design, Scheduler, Workload, simulate_once
-from fdht_hls.benchmarks.progress import steps_shown
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import RtlEstimate, estimate_rtl
@@ -31,6 +30,7 @@ from fdht_hls.schedule import (
     vector_length,
 )
 from fdht_models.artifacts import write_json, write_text
+from fdht_models.console import pieces
 from fdht_models.directories import ESTIMATE, BuildDirectory
 from fdht_models.errors import ConfigError
 from fdht_models.sections import QuantizationSettings
@@ -174,19 +174,16 @@ def bench_estimate(
     if not plans:
         raise ConfigError("names no plan", field="only")
     rows = []
-    with steps_shown(3 * len(plans)) as advance:
+    with pieces("bench estimates", 3 * len(plans)) as begin:
         for plan in plans:
-            advance(f"estimates {plan.name}")
+            begin(f"estimates {plan.name}")
             design = plan.design(networks, scheduler)
             found = estimate_rtl(design.plan)
-            advance(None)
-            advance(f"simulates {plan.name}")
+            begin(f"simulates {plan.name}")
             small = quick or plan.shape is not None
             simulated = simulate_once(design, 0, directory, quick=small)
-            advance(None)
-            advance(f"synthesises {plan.name}")
+            begin(f"synthesises {plan.name}")
             counted = count_once(design.verilog, BuildDirectory(directory).resources)
-            advance(None)
             rows.append(_row(plan, design, found, simulated, counted))
     within = {"cycles": CYCLES_WITHIN, "lut": RESOURCES_WITHIN, "dsp": RESOURCES_WITHIN}
     worst = {name: max(abs(row["off"][name]) for row in rows) for name in within}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -17,6 +16,7 @@ from typing import Any
 
 from fdht_hls.csimulation import compiler
 from fdht_models.errors import ToolError
+from fdht_models.process import run_tool
 
 #: Seconds that g++ may take to tell its paths.
 _TIMEOUT = 60
@@ -64,16 +64,10 @@ def system_includes() -> tuple[str, ...]:
     Raises:
         ToolError: g++ is missing or does not tell.
     """
+    # Its standard input is empty.
     command = [compiler(), "-E", "-x", "c++", "-", "-v"]
-    try:
-        done = subprocess.run(
-            command, input="", capture_output=True, text=True, timeout=_TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(
-            f"did not finish within {_TIMEOUT} s", field="g++", remedy="free the machine"
-        ) from error
-    lines = [line.strip() for line in done.stderr.splitlines()]
+    _, said = run_tool("g++", command, Path(), _TIMEOUT, remedy="free the machine")
+    lines = [line.strip() for line in said.splitlines()]
     with contextlib.suppress(ValueError):
         start = lines.index("#include <...> search starts here:")
         return tuple(lines[start + 1 : lines.index("End of search list.")])

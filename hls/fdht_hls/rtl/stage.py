@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fdht_hls.boards import DEFAULT_BOARD, Board, get_board
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.rtl.cosim import Cosim, cosim
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
-from fdht_hls.schedule import load_schedule
+from fdht_hls.schedule import Schedule, default_schedule, load_schedule
 from fdht_hls.simulated import DIGEST
+from fdht_hls.tuner.budget import board_budget
+from fdht_hls.tuner.planner import plan
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.directories import EXPERIMENT, NETWORK, REPORT, SCHEDULE, BuildDirectory
 from fdht_models.experiment import read_experiment
@@ -22,15 +25,20 @@ from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 
 def load_design(
-    build: BuildDirectory, schedule: Path | None, port_bytes: int = WORD_BYTES
+    build: BuildDirectory,
+    schedule: Path | None,
+    port_bytes: int = WORD_BYTES,
+    board: Board | None = None,
 ) -> tuple[QuantizedNetwork, EnginePlan]:
     """The network of an experiment, and the plan of its core.
 
     Args:
         build: with what conversion, or else training, left.
-        schedule: a file of `Schedule.to_json`; by default that of the conversion, or else
-            `default_schedule`; a port other than of 8 bytes has the latter.
+        schedule: a file of `Schedule.to_json`; by default that of the conversion, or else what the
+            planner finds. A port other than of 8 bytes has `default_schedule`.
         port_bytes: bytes that the port for frames moves in a clock.
+        board: to plan for, whatever the conversion has; None: only what is not converted, for
+            `DEFAULT_BOARD`.
 
     Raises:
         ArtifactError: the network or the schedule is missing or damaged.
@@ -39,10 +47,30 @@ def load_design(
     # Of neither, the absence of the model's is told.
     network = QuantizedNetwork.load(build.find_trained(NETWORK) or build.model.path / NETWORK)
     chosen = schedule
-    if chosen is None and port_bytes == WORD_BYTES:
+    if chosen is None and board is None and port_bytes == WORD_BYTES:
         chosen = build.hls.find_file(SCHEDULE)
-    found = load_schedule(chosen) if chosen else None
-    return network, lower(network, found, port_bytes)
+    if chosen is not None:
+        return network, lower(network, load_schedule(chosen), port_bytes)
+    if board is None and port_bytes != WORD_BYTES:
+        return network, lower(network, None, port_bytes)
+    budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
+    return network, lower(network, plan(network, budget, "rtl").schedule, port_bytes)
+
+
+def users_schedule(build: BuildDirectory, network: QuantizedNetwork) -> Schedule | None:
+    """The schedule with which a user had an experiment converted; None if nobody chose one.
+
+    Raises:
+        As `load_design`.
+    """
+    found = build.hls.find()
+    if found is None:
+        return None
+    schedule = load_design(build, None)[1].schedule
+    if "plan" in found.manifest:
+        return schedule if found.manifest["plan"].get("chosen_by") == "user" else None
+    # Version 0.1 wrote down no plan, and gave what nobody chose this one.
+    return schedule if schedule != default_schedule(network.recurrence) else None
 
 
 def clip_of(
@@ -67,20 +95,21 @@ def cosim_experiment(
     schedule: Path | None,
     settings: RunSettings,
     port_bytes: int = WORD_BYTES,
+    board: Board | None = None,
 ) -> Cosim:
     """Simulates a clip of a trained experiment; writes cosim/report.json.
 
     Raises:
         As `load_design`, `clip_of` and `cosim`.
     """
-    network, plan = load_design(build, schedule, port_bytes)
+    network, core = load_design(build, schedule, port_bytes, board)
     clip = clip_of(build, network, frames, settings.seed)
-    result = cosim(network, plan, clip, build.cosim, settings)
+    result = cosim(network, core, clip, build.cosim, settings)
     report = {
         "experiment": network.name,
         # `fdht build` takes the clocks of this very core.
-        DIGEST: hashlib.sha256(emit_verilog(plan).encode()).hexdigest(),
-        "schedule": plan.schedule.to_json(),
+        DIGEST: hashlib.sha256(emit_verilog(core).encode()).hexdigest(),
+        "schedule": core.schedule.to_json(),
         **result.to_json(),
     }
     write_json(build.cosim / REPORT, report)
@@ -92,14 +121,15 @@ def count_experiment(
     schedule: Path | None,
     timeout: float = SYNTHESIS_TIMEOUT,
     port_bytes: int = WORD_BYTES,
+    board: Board | None = None,
 ) -> Resources:
     """Resources of an experiment's core; counted once for the same Verilog.
 
     Raises:
         As `load_design`, `emit_verilog` and `count_resources`.
     """
-    _, plan = load_design(build, schedule, port_bytes)
-    return count_once(emit_verilog(plan), build.resources, timeout)
+    _, core = load_design(build, schedule, port_bytes, board)
+    return count_once(emit_verilog(core), build.resources, timeout)
 
 
 def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) -> Resources:

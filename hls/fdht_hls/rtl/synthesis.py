@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.process import run_tool
 from fdht_hls.rtl.core import TOP
 from fdht_models.documents import parse_json
 from fdht_models.errors import ToolError
+from fdht_models.process import run_tool
 from fdht_models.records import read_record, read_value
 
 #: Kind of these figures, for whoever shows them.

@@ -239,7 +239,7 @@ def _tuned(
             replace(limits, resources=budget.limits),
             effort,
         )
-        design = choose(found, budget, paced=True) if found else None
+        design = choose(found, budget) if found else None
         yield replace(candidate, widths=widths, design=design)
 
 

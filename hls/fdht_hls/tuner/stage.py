@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.plot import plot_front
 from fdht_hls.tuner.tune import Tuning
 from fdht_models.artifacts import digest_of, write_json
@@ -51,10 +52,12 @@ def network_to_tune(
     return untrained_network(experiment), DECLARED
 
 
-def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
+def result_json(tuning: Tuning, source: str, core: CoreKind = "hls") -> dict[str, Any]:
     """What `front.json` holds."""
     return {
         "kind": "estimated",
+        "core": core,
+        "model": model_of(core, tuning.budget.family),
         "experiment": tuning.core.design.name,
         "source": source,
         "budget": tuning.budget.to_json(),

@@ -23,6 +23,9 @@ LICENCE = (
     r"|Common 17-345|[Ff]ailed to (?:get|obtain|check ?out) (?:a |the )?license"
 )
 LICENCE_REMEDY = "see the Vivado License Manager; the free edition serves only some devices (UG973)"
+_VERSION = re.compile(
+    r"(?:C\+\+ and OpenCL|HLS Build|vitis-run|Vitis HLS)\s+v(\d{4}\.\d+(?:\.\d+)?)"
+)
 #: What the test bench prints; see fdht_testbench.cpp.j2.
 _BENCH = re.compile(
     r"^\s*(\d+) frames in calls of (\d+) and (\d+), (\d+) words differ of (\d+)\s*$", re.MULTILINE
@@ -51,6 +54,12 @@ class BenchRun:
     calls: tuple[int, int]
     mismatches: int
     compared: int
+
+
+def version_in(log: str) -> str | None:
+    """The version that the tool states at the top of its log, such as "2024.1"."""
+    found = _VERSION.search(log)
+    return found[1] if found else None
 
 
 def end_marker(step: str) -> str:

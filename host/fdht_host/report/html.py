@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fdht_host.report.contents import PAIRS, PHASES, validate
@@ -23,6 +22,7 @@ from fdht_host.report.text import (
 )
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.directories import REPORT
+from fdht_models.rendering import templates
 from fdht_models.training.comparison import verdict
 
 _PAIR_TITLES = {
@@ -32,6 +32,7 @@ _PAIR_TITLES = {
 }
 
 
+_TEMPLATES = Path(__file__).parent.parent / "templates"
 #: In place of a page.
 _UNMADE = Markup(
     "<!doctype html>\n<title>Report</title>\n<p>The page could not be made ({}). "
@@ -81,16 +82,9 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path
 
 def render(report: Mapping[str, Any]) -> str:
     """Returns the page of a report that `build_report` made."""
-    environment = Environment(
-        loader=PackageLoader("fdht_host", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = (number, percent, duration, with_uncertainty, clip_name)
-    environment.filters |= {filter_.__name__: filter_ for filter_ in shown}
-    return environment.get_template("report.html.j2").render(
+    found = templates(_TEMPLATES, html=True, filters=shown)
+    return found.get_template("report.html.j2").render(
         report=report,
         board=report["board"],
         headline=_headline(report),

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group
-from rich.progress import track
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +26,7 @@ from fdht_models.benchmarks.machine import (
     disturbance_lines,
     machine_facts,
 )
+from fdht_models.console import pieces
 from fdht_models.errors import EqualityError, require_known
 from fdht_models.media import FrameClock, VideoFile
 from fdht_models.media.library import av
@@ -104,7 +104,6 @@ def bench_decode(
     kinds: Sequence[ClipKind] = KINDS,
     readings: Sequence[FrameReading] = READINGS,
     rounds: int = 3,
-    console: Console | None = None,
 ) -> dict[str, Any]:
     """Makes the clips that are missing and reads each in all ways, in turns.
 
@@ -113,7 +112,6 @@ def bench_decode(
         kinds: which clips.
         readings: which frames of them.
         rounds: turns of each way; the fastest counts, of each clip.
-        console: for progress.
 
     Returns:
         JSON-serialisable: a row for each kind and reading, and for each reading of all clips.
@@ -124,10 +122,11 @@ def bench_decode(
     clips = make_clips(directory, kinds)
     cases = [(reading, kind, path) for reading in readings for kind, path in clips]
     before = ProcessorTime.now()
-    seconds = [
-        (reading, kind, _seconds(path, reading, rounds))
-        for reading, kind, path in track(cases, "reading", console=console, transient=True)
-    ]
+    seconds = []
+    with pieces("reading", len(cases)) as begin:
+        for reading, kind, path in cases:
+            begin(f"{reading.protocol} of {kind.name}")
+            seconds.append((reading, kind, _seconds(path, reading, rounds)))
     busy = disturbance(before, ProcessorTime.now())
     rows = []
     for reading in readings:

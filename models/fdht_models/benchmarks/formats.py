@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from fdht_models.artifacts import write_json, write_text
+from fdht_models.console import say
 from fdht_models.data import SPLITS
 from fdht_models.errors import ConfigError, NumericError, ToolError, require_known
 from fdht_models.experiment import Experiment, load_experiment, without_roots
@@ -61,7 +61,6 @@ def compare_formats(
     directory: Path,
     experiments: Sequence[Experiment],
     cache: Path | None = None,
-    console: Console | None = None,
 ) -> dict[str, Any]:
     """Trains what is not trained yet, and collects the figures.
 
@@ -69,7 +68,6 @@ def compare_formats(
         directory: where each experiment gets a directory of its own.
         experiments: those to compare; they share data, widths and recipe.
         cache: directory of generated clips; by default `directory`/data.
-        console: told which experiment is being trained; standard error by default.
 
     Returns:
         A JSON object: `rows`, one an experiment, accuracies `measured` on clips that no training
@@ -81,12 +79,11 @@ def compare_formats(
         ConfigError: an experiment differs in data, widths or recipe from the first one.
         FdhtError: what `train_stage` raises, but for a training that diverged.
     """
-    console = console or Console(stderr=True)
     _check_alike(experiments)
     cache = directory / "data" if cache is None else cache
     rows = []
     for number, experiment in enumerate(experiments, 1):
-        console.print(f"{number}/{len(experiments)}  {experiment.name}", markup=False)
+        say(f"{number}/{len(experiments)}  {experiment.name}")
         rows.append(_row(experiment, directory / experiment.name, cache))
     first = experiments[0]
     clips = {split: len(first.source.load(split, cache)) for split in SPLITS}

@@ -8,14 +8,13 @@ and PyTorch both want all processors, and only the one whose turn it is has anyt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +26,7 @@ from fdht_models.benchmarks.machine import (
     machine_facts,
 )
 from fdht_models.benchmarks.processes import ContestantProcess
+from fdht_models.console import pieces, say
 from fdht_models.errors import ToolError, require_least
 
 #: Version of the result's layout.
@@ -45,7 +45,6 @@ def bench_train(
     workload: TrainingWorkload | None = None,
     rounds: int = ROUNDS,
     steps: int = STEPS,
-    console: Console | None = None,
 ) -> dict[str, Any]:
     """Measures, and says who was left out.
 
@@ -54,7 +53,6 @@ def bench_train(
         workload: what a step is made of.
         rounds: turns of each contestant.
         steps: timed steps a turn; one more is not timed.
-        console: where progress is shown; standard error by default.
 
     Returns:
         A JSON object; all times and ratios are `measured`. A round's time is the median of its
@@ -69,14 +67,13 @@ def bench_train(
     for name, count in (("rounds", rounds), ("steps", steps)):
         require_least(count, 1, name)
     workload = workload or TrainingWorkload()
-    console = console or Console(stderr=True)
     before = ProcessorTime.now()
     with ExitStack() as stack:
-        advance = stack.enter_context(_bar(console, rounds))
         ready, skipped = _start(stack, contestants, workload)
         for one in skipped:
-            console.print(_not_measured(one), style="bold red", markup=False)
-        seconds = _interleave([process for process, _ in ready], rounds, steps, advance)
+            say(_not_measured(one))
+        begin = stack.enter_context(pieces("bench train", rounds * len(ready)))
+        seconds = _interleave([process for process, _ in ready], rounds, steps, begin)
     rows = [
         _row(process.contestant, facts, turns)
         for (process, facts), turns in zip(ready, seconds, strict=True)
@@ -130,33 +127,16 @@ def _interleave(
     processes: Sequence[ContestantProcess],
     rounds: int,
     steps: int,
-    advance: Callable[[str, int], None],
+    begin: Callable[[str], None],
 ) -> list[Seconds]:
     """Seconds by contestant, round and step."""
     found: list[Seconds] = [[] for _ in processes]
     for number in range(rounds):
         for process, turns in zip(processes, found, strict=True):
-            advance(process.contestant.name, number)
+            begin(f"round {number + 1}, {process.contestant.name}")
             time.sleep(_SETTLE_SECONDS)
             turns.append(process.round(steps))
     return found
-
-
-@contextmanager
-def _bar(console: Console, rounds: int) -> Iterator[Callable[[str, int], None]]:
-    columns = (
-        TextColumn("bench train"),
-        BarColumn(),
-        TextColumn("round {task.fields[number]}/{task.total}  {task.fields[who]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=rounds, number=0, who="starting the processes")
-
-        def advance(who: str, number: int) -> None:
-            progress.update(task, completed=number, number=number + 1, who=who)
-
-        yield advance
 
 
 def _row(contestant: Contestant, facts: dict[str, Any], turns: Seconds) -> dict[str, Any]:

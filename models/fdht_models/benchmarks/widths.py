@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from fdht_models.artifacts import digest_file, digest_of, write_json, write_text
+from fdht_models.console import say
 from fdht_models.data import ClipSet
 from fdht_models.data.clip_sets import SPLITS
 from fdht_models.errors import NumericError, require_least
@@ -81,7 +81,6 @@ def sweep_widths(
     sweep: Sweep | None = None,
     cache: Path | None = None,
     groups: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]] = GROUPS,
-    console: Console | None = None,
 ) -> dict[str, Any]:
     """Measures every width, and chooses.
 
@@ -91,7 +90,6 @@ def sweep_widths(
         sweep: steps, clips and tolerance.
         cache: directory of generated clips; by default `directory`/data.
         groups: which widths go together, and those to try, the widest first.
-        console: told how far it is; standard error by default.
 
     Returns:
         A JSON object: `float` and `widest` accuracy, `rows` (group, width, accuracy, loss against
@@ -101,8 +99,8 @@ def sweep_widths(
     Raises:
         ConfigError: there is no checkpoint, or a setting cannot be used.
     """
-    sweep, console = sweep or Sweep(), console or Console(stderr=True)
-    bench = _Bench(experiment, directory, sweep, cache or directory / "data", console)
+    sweep = sweep or Sweep()
+    bench = _Bench(experiment, directory, sweep, cache or directory / "data")
     widest = {name: widths[0] for name, (_, widths) in groups.items()}
     top = bench.score(widest, groups)
     rows = []
@@ -170,10 +168,8 @@ def _own(settings: QuantizationSettings, key: str) -> int:
 class _Bench:
     """Scores quantised models, each of which is trained once."""
 
-    def __init__(
-        self, experiment: Experiment, directory: Path, sweep: Sweep, cache: Path, console: Console
-    ) -> None:
-        self._sweep, self._console, self._cache = sweep, console, cache
+    def __init__(self, experiment: Experiment, directory: Path, sweep: Sweep, cache: Path) -> None:
+        self._sweep, self._cache = sweep, cache
         self._directory = directory
         self._weights: Weights = load_checkpoint(experiment).float_weights
         self._checkpoint = digest_file(checkpoint_path(experiment.name))
@@ -239,7 +235,7 @@ class _Bench:
         write_json(path, {"widths": widths, "accuracy": found})
         shown = "no result" if found is None else f"{found:.1%}"
         named = ", ".join(f"{name} {width}" for name, width in widths.items()) or "float"
-        self._console.print(f"{named}: {shown}", markup=False, highlight=False)
+        say(f"{named}: {shown}")
         return found
 
 

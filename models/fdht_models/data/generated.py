@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fdht_models.console import counters
 from fdht_models.data.cache import cache_directory, read_clips, write_clips
 from fdht_models.data.catalogue import get_dataset
 from fdht_models.data.clip_blocks import GeneratedRequest, generate_blocks
@@ -147,16 +148,8 @@ def _blocks(
     request: GeneratedRequest, workers: int | None, progress: bool
 ) -> Iterator[NDArray[np.uint8]]:
     blocks = generate_blocks(request, workers)
-    if not progress or request.clips < _PROGRESS_FROM:
-        yield from blocks
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as display:
-        task = display.add_task(
-            f"{request.data_set.name}: {request.split} clips", total=request.clips
-        )
+    with counters(progress and request.clips >= _PROGRESS_FROM) as counter:
+        advance = counter(f"{request.data_set.name}: {request.split} clips", request.clips)
         for block in blocks:
             yield block
-            display.advance(task, len(block))
+            advance(len(block))

@@ -6,32 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from fdht_models.console import Show, progress, say
 
 
 class PhaseReport:
     """Progress of one phase."""
 
-    def __init__(self, display: Display, name: str, epochs: int, progress: Progress) -> None:
-        self._display = display
-        self._name = name
-        self._epochs = epochs
-        self._progress = progress
-        self._task = TaskID(0)
+    def __init__(self, display: Display, show: Show, name: str, epochs: int) -> None:
+        self._display, self._show = display, show
+        self._name, self._epochs = name, epochs
+        self._done = self._total = 0
 
     def begin(self, steps: int, done: int) -> None:
         """Shows how much there is to do, and from where a resumed training goes on."""
         if done:
             self._display.say(f"{self._name}: resuming after epoch {done} of {self._epochs}")
-        self._task = self._progress.add_task(
-            self._name, total=self._epochs * steps, completed=done * steps, figures=""
-        )
+        self._done, self._total = done * steps, self._epochs * steps
+        self._show(self._name, self._done, self._total)
 
     def step(self, loss: float, accuracy: float) -> None:
         """One step is done; `loss` and `accuracy` are the epoch's means so far."""
+        self._done += 1
         figures = f"loss {loss:.3f}  accuracy {accuracy:6.1%}"
-        self._progress.update(self._task, advance=1, figures=figures)
+        self._show(self._name, self._done, self._total, figures)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch is done."""
@@ -60,22 +57,17 @@ class Display:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._quiet = quiet
 
     def say(self, line: str) -> None:
         """Writes a line."""
-        self._console.print(line, markup=False)
+        if not self._quiet:
+            say(line)
 
     @contextmanager
     def phase(self, name: str, epochs: int, steps: int, done: int = 0) -> Iterator[PhaseReport]:
         """Shows a bar over `epochs` x `steps` steps, of which `done` epochs are done."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            report = PhaseReport(self, name, epochs, progress)
+        with progress(not self._quiet) as show:
+            report = PhaseReport(self, show, name, epochs)
             report.begin(steps, done)
             yield report

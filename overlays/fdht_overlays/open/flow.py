@@ -15,11 +15,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
 from fdht_hls.engine import lower
+from fdht_hls.flow.failure import check_step
+from fdht_hls.flow.needs import Need
+from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.simulation.build import render_bench
@@ -31,10 +35,9 @@ from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.hwh import fabric_clock
 from fdht_overlays.open import tools
+from fdht_overlays.open.log import CAUSES
 from fdht_overlays.open.shell import TOP, Shell
 from fdht_overlays.open.tools import FLOW
-from fdht_overlays.plan.needs import Need
-from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
 
 #: The clock of the flow: the tools do not time what they cannot, see docs/open-flow.md.
 CLOCK_MHZ = 50.0
@@ -124,7 +127,8 @@ def open_plan(
     name = plan_name(network.name, board.name, FLOW)
     # Beside the tools' files, for `fdht cosim --schedule`.
     files[SCHEDULE] = json.dumps(facts["schedule"], indent=1) + "\n"
-    return BuildPlan(name, facts, {path: text.encode() for path, text in files.items()}, _steps())
+    contents = {path: text.encode() for path, text in files.items()}
+    return BuildPlan(name, facts, contents, _steps(), partial(check_step, causes=CAUSES))
 
 
 def _files(verilog: str, part: str, clock_mhz: float, dsp: bool) -> dict[str, str]:

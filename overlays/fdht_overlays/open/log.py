@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fdht_overlays.plan.failure import GENERAL, Cause
+from fdht_hls.flow.failure import GENERAL, Cause
 
 _VERSION = re.compile(r"^FDHT: ([a-z][\w-]*) (\S+)$", re.MULTILINE)
 #: What a sentence tells of the cause, first match first.

@@ -12,6 +12,8 @@ from typing import Any
 from fdht_hls.boards import Board
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.estimate.rtl import estimate_rtl
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
@@ -42,8 +44,6 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.record import recorded_outputs
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"

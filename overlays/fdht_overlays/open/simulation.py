@@ -7,9 +7,6 @@ clock by what checks the core alone (`fdht_hls/templates/fdht_rtl_bus.h.j2`).
 
 from __future__ import annotations
 
-import contextlib
-import selectors
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +24,7 @@ from fdht_hls.rtl.simulation.build import (
 )
 from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
+from fdht_models.process import Dialogue
 from fdht_overlays.open import ps7
 from fdht_overlays.open.axi3 import INCR
 from fdht_overlays.open.shell import TOP, Shell
@@ -36,6 +34,8 @@ RESET_CLOCKS = 16
 _HARNESS = "fdht_shell_harness.cpp"
 _TEMPLATES = Path(__file__).with_name("templates")
 _FIELD = "shell simulation"
+#: Seconds from being told to end to the end.
+_ENDING_SECONDS = 2.0
 #: Signals of a memory port and of a control port that the models know, channel by channel.
 _ADDRESS = ("VALID", "READY", "ADDR", "LEN", "SIZE", "BURST", "ID")
 _READS = tuple(f"R{name}" for name in ("VALID", "READY", "DATA", "RESP", "LAST", "ID"))
@@ -159,21 +159,7 @@ class SimulatedSystem:
 
     def __init__(self, program: Path, settings: SystemSettings) -> None:
         self.settings = settings
-        try:
-            self._process = subprocess.Popen(
-                [program.resolve()],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-            )
-        except OSError as error:
-            raise ToolError(
-                f"cannot be started ({error.strerror})", field=_FIELD, value=program
-            ) from error
-        self._selector = selectors.DefaultSelector()
-        assert self._process.stdout is not None
-        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        self._program = Dialogue(_FIELD, [str(program.resolve())])
         self._pending = b""
         self._ask(*settings.lines(), "begin")
 
@@ -190,14 +176,8 @@ class SimulatedSystem:
 
     def close(self) -> None:
         """Ends the program."""
-        self._selector.close()
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                # What is still in it is for nobody.
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        self._program.terminate()
+        self._program.close(_ENDING_SECONDS)
 
     def read(self, address: int, beats: int = 1, *, size: int = 2, kind: int = INCR) -> Answer:
         """Reads over M_AXI_GP0: a burst of `beats` words of `2**size` bytes.
@@ -262,10 +242,9 @@ class SimulatedSystem:
         return [int(word) for word in self._ask(command).split()]
 
     def _ask(self, *lines: str) -> str:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(("\n".join(lines) + "\n").encode())
-        except BrokenPipeError as error:
+            self._program.orders.write(("\n".join(lines) + "\n").encode())
+        except (BrokenPipeError, ValueError) as error:  # a closed pipe is a ValueError
             raise ToolError("has ended", field=_FIELD) from error
         outcome, _, rest = self._line().partition(" ")
         if outcome == "ok":
@@ -278,15 +257,14 @@ class SimulatedSystem:
 
     def _line(self) -> str:
         """A line of the program, awaited no longer than the time-out."""
-        assert self._process.stdout is not None
         deadline = time.monotonic() + self.settings.timeout
         while b"\n" not in self._pending:
-            if not self._selector.select(max(0.0, deadline - time.monotonic())):
-                self._process.kill()
+            if not self._program.answers_within(deadline - time.monotonic()):
+                self.close()
                 raise DeviceTimeoutError(
                     f"no answer within {self.settings.timeout:g} s", field=_FIELD
                 )
-            piece = self._process.stdout.read(1 << 16)
+            piece = self._program.answers.read(1 << 16)
             if not piece:
                 break
             self._pending += piece

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fdht_overlays.plan.needs import Need, find, step_environment
+from fdht_hls.flow.needs import Need, find, step_environment
 
 #: The flow's name in paths and manifests.
 FLOW = "open"

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim import read_cosim
-from fdht_hls.vitis.log import bench_runs
-from fdht_hls.vitis.project import TOP
-from fdht_hls.vitis.tool import version_in
+from fdht_hls.vitis.log import bench_runs, version_in
+from fdht_hls.vitis.results import REPORTS as CORE_REPORTS
+from fdht_hls.vitis.results import TOP
 from fdht_models.directories import (
     EXPERIMENT,
     LOADABLE,
@@ -34,8 +36,6 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.record import recorded_outputs
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,
@@ -202,7 +202,7 @@ def _cycles(
 
 
 def _cosim_cycles(work: Path) -> CycleCount | None:
-    for path in work.glob("core/fdht_core/*/sim/report/*_cosim.rpt"):
+    for path in work.glob(CORE_REPORTS["cosim"]):
         runs = bench_runs(_log(work, "cosim"))
         pace = read_cosim(path).clocks_per_frame(runs[0].calls) if runs else None
         if pace:

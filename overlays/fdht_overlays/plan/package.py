@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.simulated import simulated_core
 from fdht_models.artifacts import OVERLAY, digest_of
 from fdht_models.directories import LOADABLE, NETWORK, OverlayDirectory
@@ -24,7 +25,6 @@ from fdht_overlays.manifest import (
     CycleCount,
     Format,
 )
-from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.simulated_overlay import design_of_network
 
 #: Below the overlay: what the tools reported.

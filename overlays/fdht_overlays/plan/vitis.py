@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
 from fdht_hls.engine import lower
+from fdht_hls.flow.failure import check_step
+from fdht_hls.flow.needs import Need
+from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
+from fdht_hls.flow.running import Shared
 from fdht_hls.schedule import load_schedule
 from fdht_hls.vitis.log import end_marker
-from fdht_hls.vitis.project import TOP, source_files
-from fdht_hls.vitis.runner import TIMEOUTS
-from fdht_hls.vitis.tool import SPELLINGS
+from fdht_hls.vitis.plan import DEFAULT_STEPS, Target, core_directory, core_files, core_steps
+from fdht_hls.vitis.results import IP, TOP, VITIS_HLS, judge_core
 from fdht_models.artifacts import digest_of
 from fdht_models.directories import (
     LOADABLE,
@@ -23,28 +27,20 @@ from fdht_models.directories import (
     ConversionDirectory,
     network_in,
 )
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ConfigError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.plan.needs import Need
-from fdht_overlays.plan.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
-from fdht_overlays.vivado.log import VITIS_HLS, VIVADO
-from fdht_overlays.vivado.scripts import REPOSITORIES, core_scripts, steps_of, vivado_scripts
+from fdht_overlays.vivado.log import CAUSES, VIVADO
+from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
 
 FLOW = "vitis"
 CORES = ("hls", "rtl")
 _VIVADO = Need(
     "vivado", "vivado", ("vivado",), "source the settings64.sh of Vivado 2022.2 or later"
 )
-_VITIS_HLS = Need(
-    "vitis_hls",
-    " or ".join(SPELLINGS),
-    tuple(SPELLINGS),
-    "source the settings64.sh of Vitis 2022.2 or later",
-)
-#: Steps of Vitis HLS, and those without its long simulation of the Verilog.
-CORE_STEPS = ("csim", "csynth", "cosim", "export")
+#: Steps of Vitis HLS.
+CORE_STEPS = DEFAULT_STEPS
 #: Seconds that Vivado's steps may take.
 _TIMEOUTS = {
     "package": 3600.0,
@@ -63,24 +59,8 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
     ),
     "bitstream": ("results/fdht.bit", "results/fdht.hwh"),
 }
-#: What Vitis HLS leaves, by step.
-_REPORTS = {
-    "csynth": "core/fdht_core/*/syn/report/csynth.xml",
-    "cosim": f"core/fdht_core/*/sim/report/{TOP}_cosim.rpt",
-    "export": REPOSITORIES["hls"] + "/component.xml",
-}
-#: Words of the tools' logs (as public logs of 2020 to 2024 have them) and what they mean.
+#: Words of Vivado's logs (as public logs of 2020 to 2024 have them) and what they mean.
 _PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "csynth": (
-        ("Analyzing design file", "compiling"),
-        ("Starting hardware synthesis", "synthesising"),
-        ("Generating all RTL models", "writing Verilog"),
-    ),
-    "cosim": (
-        ("Starting C TB testing", "running the C++"),
-        ("Starting XSIM", "simulating the Verilog"),
-        ("Starting C post checking", "comparing"),
-    ),
     "synthesis": (
         ("Starting RTL Elaboration", "elaborating"),
         ("Start Cross Boundary and Area Optimization", "optimising"),
@@ -156,11 +136,18 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
         design, network.name, allow_timing_failure=options.allow_timing_failure
     )
     files = {**core, **{f"vivado/{name}": text.encode() for name, text in scripts.items()}}
-    names = (*options.core_steps, *steps_of(design))
-    files |= {f"{STEPS}/{name}.sh": _command(name, options).encode() for name in names}
+    names = steps_of(design)
+    files |= {f"{STEPS}/{name}.sh": _command(name).encode() for name in names}
     steps = tuple(_step(name, sorted(core), options) for name in names)
     name = plan_name(network.name, board.name, options.variant)
-    return BuildPlan(name, _facts(stage, network, board, design, options), files, steps)
+    facts = _facts(stage, network, board, design, options)
+    judge = partial(_judge, part=board.part.name)
+    return BuildPlan(name, facts, files, (*core_steps(files, options.core_steps), *steps), judge)
+
+
+def _command(name: str) -> str:
+    """The shell script of a step of Vivado's."""
+    return f"exec vivado -mode batch -nojournal -nolog -notrace -source vivado/{name}.tcl\n"
 
 
 def _facts(
@@ -184,7 +171,7 @@ def _facts(
 def _core_files(
     hls: Stage, network: QuantizedNetwork, design: BlockDesign, options: Options
 ) -> dict[str, bytes]:
-    """Sources of the core, below `core/`."""
+    """Sources of the core, below `core/`, and the scripts of its steps."""
     if options.core == "rtl":
         # Not above: Amaranth is an extra.
         from fdht_hls.rtl.emit import emit_verilog
@@ -193,43 +180,36 @@ def _core_files(
         return {f"core/{TOP}.v": emit_verilog(lower(network, schedule)).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
     hls.check(PROJECT)
-    project = hls.directory / PROJECT
-    files = {f"core/{path.relative_to(project)}": _contents(path) for path in source_files(project)}
-    scripts = core_scripts(design, options.core_steps)
-    return {**files, **{f"core/{name}": text.encode() for name, text in scripts.items()}}
+    return core_files(hls.directory / PROJECT, _target(design), options.core_steps)
 
 
-def _contents(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            "cannot be read", field=str(path), value=error.strerror, remedy="run fdht convert again"
-        ) from error
+def _target(design: BlockDesign) -> Target:
+    return Target(design.board.part.name, 1000 / design.clock_mhz)
 
 
-def _command(name: str, options: Options) -> str:
-    """The shell script of a step."""
-    if name not in CORE_STEPS:
-        return f"exec vivado -mode batch -nojournal -nolog -notrace -source vivado/{name}.tcl\n"
-    lines = ["cd core || exit 1"]
-    for program, arguments in SPELLINGS.items():
-        command = " ".join([program, *arguments, f"{name}.tcl"])
-        lines.append(f"command -v {program} >/dev/null 2>&1 && exec {command}")
-    return "\n".join([*lines, "exit 127", ""])
+def shared_core(plan: BuildPlan, synthesis: Path, board: Board) -> Shared:
+    """Where the steps of the core are done: where `fdht synthesize` does them.
+
+    Args:
+        plan: of this flow.
+        synthesis: build/<name>/synthesis.
+        board: the board.
+    """
+    steps = tuple(step.name for step in plan.steps if step.name in CORE_STEPS)
+    return Shared(core_directory(synthesis, board.part.name), steps, (f"{IP}/**/*",))
+
+
+def _judge(step: Step, directory: Path, text: str, exit_code: int, log: str, *, part: str) -> None:
+    if step.tool == VITIS_HLS:
+        judge_core(step, directory, text, exit_code, log, part=part)
+    else:
+        check_step(step, directory, text, exit_code, log, CAUSES)
 
 
 def _step(name: str, core: list[str], options: Options) -> Step:
-    if name in CORE_STEPS:
-        shared = [f"core/{step}.tcl" for step in CORE_STEPS if step != name]
-        inputs = tuple(path for path in core if path not in shared)
-        report = _REPORTS.get(name)
-        after = () if name in ("csim", "csynth") else ("csynth",)
-        wrote = () if report is None else (report,)
-        return _made(name, _VITIS_HLS, inputs, after, wrote, wrote, TIMEOUTS[name])
     inputs = ("vivado/common.tcl", f"vivado/{name}.tcl")
     if name == "package":
-        return _made(name, _VIVADO, (*inputs, *core), (), ("core/ip/component.xml",))
+        return _made(name, (*inputs, *core), (), ("core/ip/component.xml",))
     before = {
         "design": "package" if options.core == "rtl" else "export",
         "synthesis": "design",
@@ -237,20 +217,18 @@ def _step(name: str, core: list[str], options: Options) -> Step:
         "bitstream": "implementation",
     }[name]
     outputs = RESULTS.get(name, ("project/fdht.xpr",))
-    return _made(name, _VIVADO, inputs, (before,), outputs, RESULTS.get(name, ()))
+    return _made(name, inputs, (before,), outputs, RESULTS.get(name, ()))
 
 
 def _made(
     name: str,
-    need: Need,
     inputs: tuple[str, ...],
     after: tuple[str, ...],
     outputs: tuple[str, ...],
     returns: tuple[str, ...] = (),
-    timeout: float | None = None,
 ) -> Step:
     phases = tuple(Phase(text, label) for text, label in _PHASES.get(name, ()))
-    seconds = _TIMEOUTS[name] if timeout is None else timeout
     success = (end_marker(name),)
-    tool = VITIS_HLS if need is _VITIS_HLS else VIVADO
-    return Step(name, tool, (need,), inputs, after, outputs, returns, seconds, success, phases)
+    return Step(
+        name, VIVADO, (_VIVADO,), inputs, after, outputs, returns, _TIMEOUTS[name], success, phases
+    )

@@ -1,15 +1,15 @@
-"""What a log of Vivado or Vitis HLS says: its version, and the causes of failures."""
+"""What a log of Vivado says: its version, and the causes of failures."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from fdht_hls.flow.failure import GENERAL, Cause
 from fdht_hls.vitis.log import LICENCE, LICENCE_REMEDY
-from fdht_overlays.plan.failure import GENERAL, Cause
 
-#: Tools as steps name them.
-VIVADO, VITIS_HLS = "Vivado", "Vitis HLS"
+#: The tool as steps name it.
+VIVADO = "Vivado"
 _VERSION = re.compile(r"^FDHT: vivado (\S+)$|\bVivado v(\d{4}\.\d+(?:\.\d+)?)", re.MULTILINE)
 
 #: What a sentence tells of the cause, first match first.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from fdht_hls.registers import REGISTERS, Register, present
+from fdht_hls.vitis.results import IP
+from fdht_models.rendering import templates
 from fdht_overlays.vivado.design import CONTROL_CELL, CORE_CELL, RESET_CELL, BlockDesign
 
 #: Steps that Vivado does, each a call of its own; `package` only for the core in RTL.
 VIVADO_STEPS = ("package", "design", "synthesis", "implementation", "bitstream")
 #: Vivado releases that the commands are taken from: 2022.2 and later.
 LEAST_VERSION = "2022.2"
-#: Where the packaged core lies below the plan's directory; Vitis HLS calls the folder in the
-#: middle `solution` in projects and `hls` in components.
-REPOSITORIES: Mapping[str, str] = {"hls": "core/fdht_core/*/impl/ip", "rtl": "core/ip"}
+#: Where the packaged core lies below the plan's directory.
+REPOSITORIES: Mapping[str, str] = {"hls": IP, "rtl": "core/ip"}
 _TEMPLATES = Path(__file__).parent.parent / "tcl"
 #: Most processes that Vivado starts at once in a run.
 _JOBS = 4
@@ -62,24 +60,9 @@ def steps_of(design: BlockDesign) -> tuple[str, ...]:
     return VIVADO_STEPS if design.core.kind == "rtl" else VIVADO_STEPS[1:]
 
 
-def core_scripts(design: BlockDesign, steps: tuple[str, ...]) -> dict[str, str]:
-    """The scripts beside `build_core.tcl`, by file name: a step of Vitis HLS each."""
-    scripts = {f"{step}.tcl": render("core_step", {"step": step}) for step in steps}
-    return {**scripts, "settings.tcl": render("core_settings", {"design": design})}
-
-
 def render(name: str, values: Mapping[str, Any]) -> str:
     """A template of `fdht_overlays/tcl`, filled in."""
-    return _environment().get_template(f"{name}.tcl.j2").render(values)
-
-
-@lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    return templates(_TEMPLATES).get_template(f"{name}.tcl.j2").render(values)
 
 
 def _words(register: Register) -> list[Register]:

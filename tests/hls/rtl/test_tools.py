@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import fdht_hls.rtl
-from fdht_hls.process import run_tool
 from fdht_hls.rtl.simulation.tool import find_verilator
 from fdht_hls.rtl.synthesis import (
     Resources,
@@ -21,6 +20,7 @@ from fdht_hls.rtl.synthesis import (
     read_statistics,
 )
 from fdht_models.errors import ToolError
+from fdht_models.process import run_tool
 
 #: 18 bits squared and delayed, a memory of 1,024 words, one of 32, and a sum.
 DESIGN = """

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls.vitis.project import Target
-from fdht_hls.vitis.runner import Progress, Synthesis, synthesize
+from fdht_hls.vitis.plan import Target
+from fdht_hls.vitis.synthesis import Synthesis, synthesize
 from fdht_models.artifacts import new_stage
+from fdht_models.console import Show
 from fdht_models.directories import ConversionDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.vitis.rendered import render
@@ -168,6 +169,15 @@ class StandIn:
     def synthesis(self) -> Path:
         return self.directory / "build" / "small" / "synthesis"
 
+    @property
+    def work(self) -> Path:
+        """Directory of the plan."""
+        return self.synthesis / PART / "work"
+
+    @property
+    def verilog(self) -> Path:
+        return self.work / "core/fdht_core/solution/syn/verilog/fdht_lstm.v"
+
     def effect(self, step: str, name: str, text: str) -> None:
         """Sets what a step does; see vitis_hls.tcl."""
         path = self.directory / "effects" / step / name
@@ -184,16 +194,16 @@ class StandIn:
         steps: Sequence[str],
         target: Target | None = None,
         timeout: float | None = None,
-        progress: Progress | None = None,
+        show: Show | None = None,
     ) -> Synthesis:
         """Runs steps with a time-out that no test needs."""
         return synthesize(
-            ConversionDirectory(self.hls), self.synthesis, steps, target, timeout or 60, progress
+            ConversionDirectory(self.hls), self.synthesis, steps, target, timeout or 60, show
         )
 
     def calls(self, step: str) -> list[str]:
         """Commands that the step gave the tool."""
-        text = (self.synthesis / PART / "work" / f"{step}.log").read_text()
+        text = (self.work / "logs" / f"{step}.log").read_text()
         mark = "INFO: [HLS 200-1510] Running: "
         lines = [line.strip() for line in text.splitlines()]
         return [line.removeprefix(mark) for line in lines if line.startswith(mark)]

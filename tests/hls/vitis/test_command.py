@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import fdht
-from fdht_hls.vitis.project import STEPS, Workspace, default_target
-from fdht_hls.vitis.tool import SPELLINGS
+from fdht_hls.vitis.plan import SPELLINGS, STEPS, core_plan, default_target
 from tests.hls.conftest import Converted
 from tests.hls.vitis.standin import INTERPRETER, PART, StandIn, make_stand_in, needs_tclsh
 
@@ -54,13 +53,13 @@ def test_a_board_gives_part_and_clock(tool, capsys):
     code, _, error = run(capsys, "--board", "kv260", "--steps", "csim")
     assert code == 0, error
     (directory,) = (tool.synthesis).iterdir()
-    settings = (directory / "work" / "settings.tcl").read_text()
+    settings = (directory / "work" / "core" / "settings.tcl").read_text()
     from fdht_hls.boards import get_board
 
     board = get_board("kv260")
     assert directory.name == board.part.name
     assert f"set part {{{board.part.name}}}\n" in settings
-    assert f"set clock_period {1000 / board.clock_mhz}\n" in settings
+    assert f"set clock_period {1000 / board.clock_mhz:.4f}\n" in settings
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_a_missing_tool_is_one_line_and_exit_code_2(tool, capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
     code, out, error = run(capsys)
     assert (code, out) == (2, "") and error.count("\n") == 1
-    assert error.startswith("fdht: Vitis HLS: neither vitis-run nor vitis_hls is on the PATH; ")
+    assert error.startswith("fdht: vitis-run or vitis_hls: is missing on this machine; step csim ")
 
 
 def test_a_failure_of_the_tool_is_one_line_and_exit_code_2(tool, capsys):
@@ -91,8 +90,8 @@ def test_a_failure_of_the_tool_is_one_line_and_exit_code_2(tool, capsys):
     code, _, error = run(capsys)
     assert code == 2
     assert error == (
-        "fdht: vitis_hls csim: failed: ERROR: [FDHT] csim failed: 4; "
-        f"see build/small/synthesis/{PART}/work/csim.log\n"
+        "fdht: Vitis HLS csim: failed: csim failed: 4; "
+        f"see build/small/synthesis/{PART}/work/logs/csim.log\n"
     )
 
 
@@ -105,11 +104,10 @@ def test_a_real_conversion_has_what_the_script_names(
     script = (small.project / "build_core.tcl").read_text()
     assert f"set part {{{target.part}}}\n" in script
     assert f"set clock_period {target.clock_period:g}\n" in script
-    workspace = Workspace(tmp_path / "work")
-    workspace.prepare(small.project, "inputs")
+    core_plan("small", small.project, target, STEPS).write(tmp_path / "work")
     done = subprocess.run(
         ["tclsh", str(INTERPRETER), "vitis_hls", *SPELLINGS["vitis_hls"], "build_core.tcl"],
-        cwd=workspace.directory,
+        cwd=tmp_path / "work" / "core",
         env={**os.environ, "STANDIN_FLOW": flow, "STANDIN_EFFECTS": str(tmp_path)},
         capture_output=True,
         text=True,

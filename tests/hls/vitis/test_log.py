@@ -6,8 +6,14 @@ import re
 
 import pytest
 
-from fdht_hls.vitis.log import BenchRun, bench_runs, check_log, end_marker, first_error
-from fdht_hls.vitis.tool import version_in
+from fdht_hls.vitis.log import (
+    BenchRun,
+    bench_runs,
+    check_log,
+    end_marker,
+    first_error,
+    version_in,
+)
 from fdht_models.errors import EqualityError, ToolError
 from tests.hls.vitis.rendered import TEMPLATES
 from tests.hls.vitis.standin import BENCH, LOGS

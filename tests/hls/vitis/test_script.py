@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.registers import VLNV
-from fdht_hls.vitis.project import STEPS, Target, Workspace
-from fdht_hls.vitis.tool import SPELLINGS
+from fdht_hls.vitis.plan import SPELLINGS, STEPS, Target, core_files
 from tests.hls.vitis.rendered import render
 from tests.hls.vitis.standin import INTERPRETER, PART, needs_tclsh
 
@@ -44,9 +43,10 @@ def call(
     flow: str = "project",
     name: str = "vitis_hls",
     arguments: list[str] | None = None,
+    script: str = "build_core.tcl",
 ) -> tuple[int, str]:
-    """Runs build_core.tcl: exit code and output."""
-    words = [name, *(SPELLINGS[name] if arguments is None else arguments), "build_core.tcl"]
+    """Runs a script: exit code and output."""
+    words = [name, *(SPELLINGS[name] if arguments is None else arguments), script]
     done = subprocess.run(
         ["tclsh", str(INTERPRETER), *words],
         cwd=project,
@@ -80,14 +80,15 @@ def test_by_hand_the_script_does_all_steps(project, flow, name):
 def test_the_settings_choose_step_part_and_clock(project, flow):
     target = Target("xck26-sfvc784-2LV-c", 3.75)
     for step in STEPS:
-        Workspace(project).write_settings(step, target)
-        code, output = call(project, flow)
+        files = core_files(project, target, [step])
+        for name in ("settings.tcl", f"{step}.tcl"):
+            (project / name).write_bytes(files[f"core/{name}"])
+        code, output = call(project, flow, script=f"{step}.tcl")
         assert code == 0, output
         done = commands(output)
         assert done[-1] == DESIGN[step]
-        assert (
-            f"set_part {target.part}" in done and "create_clock -period 3.75 -name default" in done
-        )
+        assert f"set_part {target.part}" in done
+        assert "create_clock -period 3.7500 -name default" in done
         # Only a synthesis starts anew: what follows it needs its results.
         assert any("-reset" in text for text in done) == (step == "csynth")
 

@@ -15,6 +15,9 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.engine import lower
+from fdht_hls.flow.archive import import_results, write_archive
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
@@ -27,9 +30,6 @@ from fdht_overlays.hwh import CORE
 from fdht_overlays.manifest import OverlayManifest, load_manifest
 from fdht_overlays.open.flow import open_plan
 from fdht_overlays.open.overlay import collect_open
-from fdht_overlays.plan.archive import import_results, write_archive
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.running import Progress, run_plan
 from fdht_overlays.plan.summary import summary_json
 from tests import stage_files
 from tests.overlays.open.tools import (
@@ -93,15 +93,21 @@ def test_by_hand_it_goes_on_where_we_stopped(plan: BuildPlan, tools: OpenTools, 
 
 
 def test_progress_is_seen_while_a_step_runs(plan: BuildPlan, tools, tmp_path: Path):
-    seen: list[Progress] = []
-    run_plan(plan, tmp_path / "work", seen.append)
-    assert list(dict.fromkeys(one.step for one in seen)) == ["synthesis", *STEPS[1:]]
-    labels = [one.label for one in seen if one.step == "place-and-route"]
+    seen: list[tuple[str, int, int, str]] = []
+    run_plan(plan, tmp_path / "work", lambda *told: seen.append(told))
+    assert list(dict.fromkeys(step for step, *_ in seen)) == ["synthesis", *STEPS[1:]]
+    told = [
+        (done, text.split(": ")[0]) for step, done, _, text in seen if step == "place-and-route"
+    ]
+    assert list(dict(told)) == [0, 1, 2, 3, 4, 5]
+    labels = [text for done, text in told if done]
     assert list(dict.fromkeys(labels)) == [
-        "", "packing", "placing", "routing", "checking the routes"
+        "packing", "placing", "routing", "checking the routes", ""
     ]  # fmt: skip
     # yosys writes into a file, which is shown as it grows.
-    assert "mapping logic" in [one.label for one in seen if one.step == "synthesis"]
+    assert any(
+        step == "synthesis" and text.startswith("mapping logic") for step, _, _, text in seen
+    )
 
 
 def test_programs_named_by_relative_paths_are_found(
@@ -395,19 +401,19 @@ def test_a_log_that_ends_half_way_is_refused_on_import(
 
 def test_another_machine_builds_it(plan: BuildPlan, tools: OpenTools, tmp_path: Path):
     pytest.importorskip("asyncssh", reason="NOT TESTED: builds over SSH; pip install asyncssh")
-    from fdht_overlays.plan.remote import run_remotely
+    from fdht_hls.flow.remote import run_remotely
     from tests.overlays.plan.test_remote import Server
 
     (tmp_path / "home").mkdir()
     server = Server(tmp_path / "home")
-    seen: list[Progress] = []
+    seen: list[tuple[str, int, int, str]] = []
     try:
-        run_remotely(plan, tmp_path / "work", server.host(), seen.append)
+        run_remotely(plan, tmp_path / "work", server.host(), lambda *told: seen.append(told))
         tools.program("xc7frames2bit").unlink()
         (next((tmp_path / "home" / "fdht-build").iterdir()) / "records" / "bitstream").unlink()
         with pytest.raises(ToolError, match="failed: xc7frames2bit is missing here: install"):
             run_remotely(plan, tmp_path / "other", server.host())
     finally:
         server.stop()
-    assert list(dict.fromkeys(one.step for one in seen)) == STEPS
+    assert list(dict.fromkeys(step for step, *_ in seen)) == STEPS
     assert packaged(plan, tmp_path)[1]

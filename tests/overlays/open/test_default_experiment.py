@@ -15,6 +15,8 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.csimulation import pack_frames
 from fdht_hls.engine import lower
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.synthesis import read_statistics
 from fdht_hls.tuner.untrained import untrained_network
@@ -30,8 +32,6 @@ from fdht_overlays.open.simulation import (
     SystemSettings,
     build_shell_simulator,
 )
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.open.test_shell import at, logits, wait
 

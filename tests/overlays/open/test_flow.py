@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.archive import archive_bytes
+from fdht_hls.flow.needs import find
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.simulation.build import render_bench
 from fdht_hls.schedule import default_schedule
 from fdht_models.errors import ArtifactError, ConfigError
@@ -21,10 +25,6 @@ from fdht_overlays.open.check import IDCODES, check_bitstream, count_features
 from fdht_overlays.open.flow import STATISTICS, open_plan
 from fdht_overlays.open.log import versions_in
 from fdht_overlays.open.tools import found_tool, needs
-from fdht_overlays.plan.archive import archive_bytes
-from fdht_overlays.plan.needs import find
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.tools import (
     FASM,
     VARIABLES,

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.running import run_plan
 from fdht_hls.schedule import default_schedule
 from fdht_overlays.open.flow import NETLIST, open_plan
 from fdht_overlays.open.shell import TOP
-from fdht_overlays.plan.plan import BuildPlan
-from fdht_overlays.plan.running import run_plan
 from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.sample_network import sample_network
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.running import run_plan
 from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, digest_file, read_json, write_json
 from fdht_models.directories import LOADABLE, BuildDirectory, OverlayDirectory
@@ -20,8 +21,8 @@ from fdht_overlays.figures import Figure
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import collect
-from fdht_overlays.plan.running import run_plan
 from fdht_overlays.plan.summary import summary_json
+from tests.hls.vitis.standin import csynth_xml
 from tests.overlays.plan.tools import STEPS, bitstream, plan_of
 from tests.overlays.vivado.packager import component_xml
 from tests.overlays.vivado.running import MASTERS, needs_tcl, rtl_core
@@ -189,6 +190,8 @@ def test_an_ultrascale_board_goes_the_same_way(tmp_path, tools, experiment):
         for old in ("7z020clg400-1", "7z020-clg400"):
             reports[name] = reports[name].replace(old, "xck26-sfvc784-2LV-c")
     tools.set(reports=reports, bitstream=bitstream("xck26-sfvc784-2LV-c"))
+    report = csynth_xml(part="xck26-sfvc784-2LV-c")
+    tools.core("csynth", "files/syn/report/csynth.xml", report)
     plan = plan_of(experiment, "kv260", cosim=False)
     assert run_plan(plan, tmp_path / "work") == STEPS
     overlay, _ = gather(tmp_path, experiment, plan, "kv260")

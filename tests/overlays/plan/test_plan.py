@@ -12,11 +12,11 @@ import tarfile
 import pytest
 
 from fdht_hls.boards import board_names, get_board
+from fdht_hls.flow.archive import archive_bytes, write_archive
+from fdht_hls.flow.needs import Need
+from fdht_hls.flow.plan import PLAN, BuildPlan, Step
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_overlays.plan.archive import archive_bytes, write_archive
-from fdht_overlays.plan.needs import Need
-from fdht_overlays.plan.plan import PLAN, BuildPlan, Step
 from fdht_overlays.plan.vitis import Options, vitis_plan
 from tests.overlays.plan.tools import plan_of, write_conversion
 

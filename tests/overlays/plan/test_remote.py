@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.flow.remote import Host, parse_host, run_remotely
 from fdht_models.errors import ArtifactError, ConfigError, ToolError
-from fdht_overlays.plan.remote import Host, parse_host, run_remotely
 from tests.overlays.vivado.running import needs_tcl
 
 asyncssh = pytest.importorskip(
@@ -118,10 +118,10 @@ def server(tmp_path):
 def test_a_plan_runs_there_and_its_results_come_back(tmp_path, server, tools, plan):
     seen = []
     work = tmp_path / "work"
-    run_remotely(plan, work, server.host(), seen.append)
+    run_remotely(plan, work, server.host(), lambda *told: seen.append(told))
     assert (work / "results" / "fdht.bit").is_file()
     assert (work / "results" / "timing_summary.rpt").is_file()
-    steps = list(dict.fromkeys(progress.step for progress in seen))
+    steps = list(dict.fromkeys(step for step, *_ in seen))
     assert steps == [step.name for step in plan.steps]
     there = next((server.home / "fdht-build").iterdir())
     assert there.name == f"{plan.name}-{plan.digest[:12]}"
@@ -133,8 +133,8 @@ def test_what_is_done_there_is_not_done_again(tmp_path, server, tools, plan):
     there = next((server.home / "fdht-build").iterdir())
     (there / "records" / "bitstream").unlink()
     seen = []
-    run_remotely(plan, tmp_path / "other", server.host(), seen.append)
-    assert {progress.step for progress in seen} == {"bitstream"}
+    run_remotely(plan, tmp_path / "other", server.host(), lambda *told: seen.append(told))
+    assert {step for step, *_ in seen} == {"bitstream"}
 
 
 def test_a_failure_there_is_one_line_and_leaves_nothing_here(tmp_path, server, tools, plan):
@@ -229,7 +229,7 @@ def test_damaged_results_are_refused(tmp_path, server, tools, plan):
     run_remotely(plan, tmp_path / "other", server.host())
     assert "results.tar.gz" in script.read_text()
     with pytest.raises(ArtifactError, match="is damaged"):
-        from fdht_overlays.plan.archive import import_results
+        from fdht_hls.flow.archive import import_results
 
         bad = tmp_path / "bad.tar.gz"
         bad.write_bytes(b"\x1f\x8b nothing")

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.archive import import_results
 from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError
 from fdht_overlays.manifest import load_manifest
-from fdht_overlays.plan.archive import import_results
 from fdht_overlays.plan.collect import collect
 from tests.overlays.vivado.running import needs_tcl
 

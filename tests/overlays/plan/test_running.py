@@ -9,10 +9,10 @@ import time
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.running import Phases, run_plan
 from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_overlays.plan.collect import collect
-from fdht_overlays.plan.running import Phases, run_plan
 from tests.hls.vitis.standin import LOGS
 from tests.overlays.plan.test_plan import small
 from tests.overlays.plan.tools import STEPS, by_hand, plan_of
@@ -183,7 +183,7 @@ def test_a_full_disk_is_said(tmp_path, plan):
 
 def test_phases_of_a_log_are_followed_and_never_go_back(plan):
     seen = []
-    phases = Phases(plan.step("implementation"), seen.append)
+    phases = Phases(plan.step("implementation"), lambda *told: seen.append(told))
     for line in (
         "Command: place_design",
         "Starting Logic Optimization Task",
@@ -193,10 +193,12 @@ def test_phases_of_a_log_are_followed_and_never_go_back(plan):
         "Starting Routing Task",
     ):
         phases.line(line)
-    assert [(one.label, one.done) for one in seen] == [
-        ("", 0), ("optimising", 1), ("placing", 2), ("placing", 2), ("placing", 2), ("routing", 3)
+    phases.end()
+    assert [done for _, done, _, _ in seen] == [0, 1, 2, 2, 2, 3, 5]
+    assert {(step, total) for step, _, total, _ in seen} == {("implementation", 5)}
+    assert [text for _, _, _, text in seen[-3:]] == [
+        "placing: Starting Logic Optimization Task", "routing: Starting Routing Task", ""
     ]  # fmt: skip
-    assert seen[0].total == 4 and seen[-1].line == "Starting Routing Task"
 
 
 # --- licences ------------------------------------------------------------------------------------

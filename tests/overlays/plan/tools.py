@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import BuildDirectory
 from fdht_overlays.bitfile import SYNC_WORD, BitFile
 from fdht_overlays.hwh import fabric_clock, hwh_text
-from fdht_overlays.plan.plan import BuildPlan
 from fdht_overlays.plan.vitis import Options, vitis_plan
 from tests.hls.vitis.rendered import render
 from tests.hls.vitis.standin import COMPONENT, INTERPRETER, LOGS, cosim_rpt, csynth_xml

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from amaranth.lib import wiring
 
-from fdht_hls.process import run_tool
 from fdht_hls.registers import AP_DONE, AP_IDLE, AP_START, BY_NAME, IDENTITY_REGISTERS
 from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
 from fdht_hls.rtl.control import ADDRESS_BITS
@@ -22,6 +20,8 @@ from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP, WEIGHTS
 from fdht_hls.rtl.simulation.tool import Verilator, find_verilator
 from fdht_models.artifacts import temporary_sibling
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.process import run_tool
+from fdht_models.rendering import templates
 from fdht_models.tensor.quantized import WORD_BYTES
 
 #: Seconds that Verilator and g++ may take.
@@ -197,22 +197,16 @@ def _check(code: int, log: str, program: Path) -> None:
 
 
 def render_bench(
-    names: Iterable[str], values: Mapping[str, Any], templates: Path = _TEMPLATES
+    names: Iterable[str], values: Mapping[str, Any], directory: Path = _TEMPLATES
 ) -> dict[str, str]:
     """Texts of a test bench, by file name.
 
     Args:
         names: of the files; the template of each is `<name>.j2`.
         values: for the templates; `max_burst` is given.
-        templates: where to look first; then here.
+        directory: where to look first; then here.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([templates, _TEMPLATES]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(directory, _TEMPLATES)
     return {
         name: environment.get_template(f"{name}.j2").render(max_burst=MAX_BURST, **values)
         for name in names

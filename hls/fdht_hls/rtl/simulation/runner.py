@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import Bytes, Identity, pack_frames, unpack_results
-from fdht_hls.process import run_tool
 from fdht_hls.rtl.simulation.build import Simulator
 from fdht_models.arguments import count, seconds
 from fdht_models.artifacts import read_json, write_bytes
 from fdht_models.directories import REPORT
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
+from fdht_models.process import run_tool
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
 

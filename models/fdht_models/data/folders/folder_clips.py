@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from fdht_models.artifacts import digest_of
+from fdht_models.console import counters
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.split_files import make_split, read_split
 from fdht_models.data.folders.decoding.split_plan import SplitPlan
 from fdht_models.data.folders.listing import Clip, FolderReport, Listing, Problem
 from fdht_models.data.folders.own.clip_files import Bar, files_of_clip
-from fdht_models.data.folders.reporting.bars import Bars
 from fdht_models.data.folders.reporting.file_facts import (
     count_short,
     describe_files,
@@ -68,15 +67,15 @@ def load_folder(
         DataError: the folder holds no clips, or too many that cannot be read.
         ArtifactError: the cache cannot be written, or the disk is too small for it.
     """
-    with Bars(progress) as bars:
+    with counters(progress) as bar:
         index = FileIndex(Path(cache) / "files.json")
-        plan = _split_plan(request, split, Path(cache), index, bars)
+        plan = _split_plan(request, split, Path(cache), index, bar)
         told: list[str] = []
 
         def foresee(clips: Sequence[Clip]) -> None:
-            told.extend(_foresee(plan, clips, bars))
+            told.extend(_foresee(plan, clips, bar))
 
-        directory = make_split(plan, index, bars, workers, foresee)
+        directory = make_split(plan, index, bar, workers, foresee)
     clips, kept = read_split(directory, plan)
     check_share(plan.request, plan.listing, kept.undecodable)
     report = write_report(plan, clips.labels, kept)
@@ -86,7 +85,7 @@ def load_folder(
     return clips, report
 
 
-def _foresee(plan: SplitPlan, clips: Sequence[Clip], bars: Bars) -> list[str]:
+def _foresee(plan: SplitPlan, clips: Sequence[Clip], bar: Bar) -> list[str]:
     """Tells what own clips will come to before they are decoded, which may take long.
 
     Raises:
@@ -95,8 +94,8 @@ def _foresee(plan: SplitPlan, clips: Sequence[Clip], bars: Bars) -> list[str]:
     request = plan.request
     if request.name != OWN:
         return []
-    with bars.bar("looking at files", len({clip.path for clip in clips})) as tick:
-        facts = describe_files(request, [clip.path for clip in clips], tick)
+    tick = bar("looking at files", len({clip.path for clip in clips}))
+    facts = describe_files(request, [clip.path for clip in clips], tick)
     problems = unusable(request, clips, facts)
     check_share(request, plan.listing, problems)
     lost = {problem.path for problem in problems}
@@ -118,9 +117,9 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
         DataError: the folder holds no clips, or none that can be read.
         ArtifactError: the cache cannot be written.
     """
-    with Bars(progress) as bars:
+    with counters(progress) as bar:
         index = FileIndex(Path(cache) / "files.json")
-        return digest_of(_split_plan(request, split, Path(cache), index, bars).inputs)
+        return digest_of(_split_plan(request, split, Path(cache), index, bar).inputs)
 
 
 def list_folder(
@@ -160,17 +159,14 @@ def list_classes(
 
 
 def _split_plan(
-    request: FolderRequest, split: str, cache: Path, index: FileIndex, bars: Bars
+    request: FolderRequest, split: str, cache: Path, index: FileIndex, bar: Bar
 ) -> SplitPlan:
     request = request.complete()
     require_known(split, SPLITS, "split", "there is no such split")
-    with ExitStack() as stack:
-        listing = list_classes(
-            request, lambda name, total: stack.enter_context(bars.bar(name, total))
-        )
+    listing = list_classes(request, bar)
     check_share(request, listing, ())
     splits = assign_splits(listing, request)
-    listing, splits, digests = _read_files(request, listing, splits, index, bars)
+    listing, splits, digests = _read_files(request, listing, splits, index, bar)
     return SplitPlan(request, listing, splits, split, digests, cache)
 
 
@@ -195,14 +191,13 @@ def _digest(files: list[Path] | OSError, digests: Mapping[Path, str | OSError]) 
 
 
 def _read_files(
-    request: FolderRequest, listing: Listing, splits: Sequence[str], index: FileIndex, bars: Bars
+    request: FolderRequest, listing: Listing, splits: Sequence[str], index: FileIndex, bar: Bar
 ) -> tuple[Listing, tuple[str, ...], dict[str, str]]:
     """Digests all files; clips whose file cannot be read leave the listing."""
     paths = sorted({clip.path for clip in listing.clips})
     files = {path: _files(listing.root, path) for path in paths}
     every = [file for found in files.values() if not isinstance(found, OSError) for file in found]
-    with bars.bar("reading files", len(every)) as tick:
-        found = index.digests(every, tick)
+    found = index.digests(every, bar("reading files", len(every)))
     digests: dict[str, str] = {}
     skipped = list(listing.skipped)
     for path in paths:

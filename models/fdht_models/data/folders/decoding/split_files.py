@@ -25,7 +25,7 @@ from fdht_models.data.folders.decoding.shards import (
 )
 from fdht_models.data.folders.decoding.split_plan import Places, SplitPlan
 from fdht_models.data.folders.listing import Clip, Kept, Problem
-from fdht_models.data.folders.reporting.bars import Bars
+from fdht_models.data.folders.own.clip_files import Bar
 from fdht_models.data.folders.reporting.split_report import check_share, refusal
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.errors import ArtifactError
@@ -45,7 +45,7 @@ def split_directory(plan: SplitPlan, inputs: Mapping[str, Any]) -> Path:
 def make_split(
     plan: SplitPlan,
     index: FileIndex,
-    bars: Bars,
+    bar: Bar,
     workers: int | None,
     foresee: Callable[[Sequence[Clip]], None] = lambda _: None,
 ) -> Path:
@@ -54,7 +54,7 @@ def make_split(
     Args:
         plan: the split.
         index: of digests.
-        bars: where progress is shown.
+        bar: makes a bar of progress.
         workers: see `load_folder`.
         foresee: called with the clips that will be decoded, if there are any.
 
@@ -72,8 +72,8 @@ def make_split(
     if missing:
         foresee([clip for shard in missing for clip in shard.clips])
     name = plan.request.name
-    with bars.bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing)) as tick:
-        decode_shards(plan.request, missing, workers, tick)
+    tick = bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing))
+    decode_shards(plan.request, missing, workers, tick)
     places, steps, short, undecodable, damaged = _outcome(shards)
     check_share(plan.request, plan.listing, undecodable)
     samples = plan.samples(places)
@@ -81,10 +81,8 @@ def make_split(
         raise refusal(
             plan.request, f"no clip of the {plan.split} split can be decoded", undecodable
         )
-    with (
-        bars.bar(f"{name}: {plan.split} clips", len(samples)) as tick,
-        new_stage(directory, _STAGE, inputs) as (temporary, _),
-    ):
+    tick = bar(f"{name}: {plan.split} clips", len(samples))
+    with new_stage(directory, _STAGE, inputs) as (temporary, _):
         labels = np.array([label for _, label in samples], np.int64)
         keep_clips(temporary, _blocks(plan.request, samples, places, tick), labels)
         # A clip without a group is one of its own: its several labels are one source.

@@ -7,15 +7,15 @@ seconds.
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from fdht_models.documents import parse_json
 from fdht_models.errors import ConfigError, DataError, near_matches
+from fdht_models.workers import WorkerProcess
 
 #: What the named groups of a pattern may be called.
 GROUPS = ("class", "group", "split")
@@ -25,11 +25,15 @@ _SECONDS, _SECONDS_A_PATH = 10.0, 1e-3
 _SEARCH = """
 import json, re, sys, warnings
 warnings.simplefilter("ignore")
-given = json.load(sys.stdin)
+given = json.loads(sys.stdin.readline())
 pattern = re.compile(given["pattern"])
 found = (pattern.search(path) for path in given["paths"])
-json.dump([None if match is None else match.groupdict() for match in found], sys.stdout)
+found = [None if match is None else match.groupdict() for match in found]
+print(json.dumps({"found": found}), flush=True)
 """
+_SEARCHER = (sys.executable, "-I", "-S", "-c", _SEARCH)
+#: Seconds from being told to end to the end.
+_ENDING_SECONDS = 2.0
 
 
 def check_pattern(value: str, field: str = "pattern") -> tuple[str, ...]:
@@ -71,26 +75,22 @@ def search_paths(pattern: str, paths: Sequence[str]) -> list[Mapping[str, str] |
         DataError: the search takes too long.
     """
     seconds = _SECONDS + _SECONDS_A_PATH * len(paths)
-    given = json.dumps({"pattern": pattern, "paths": list(paths)})
+    worker, until = WorkerProcess(_SEARCHER, {}), time.monotonic() + seconds
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _SEARCH],
-            input=given,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=seconds,
-            check=True,
-        )
-    except subprocess.TimeoutExpired:
-        why = f"took longer than {seconds:.0f} s for {len(paths)} paths"
-        raise _refusal(pattern, why) from None
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise _refusal(pattern, f"cannot be searched for ({error})") from error
-    matches = parse_json(done.stdout, "matches", error=DataError, remedy="report this")
+        worker.send({"pattern": pattern, "paths": list(paths)})
+        answers: list[dict[str, Any]] = []
+        while not answers and worker.answers_within(until - time.monotonic()):
+            answers = worker.receive()
+    except (OSError, EOFError) as error:
+        raise _refusal(pattern, f"cannot be searched for ({worker.last_words()})") from error
+    finally:
+        worker.terminate()
+        worker.close(_ENDING_SECONDS)
+    if not answers:
+        raise _refusal(pattern, f"took longer than {seconds:.0f} s for {len(paths)} paths")
     return [
         None if found is None else {key: value for key, value in found.items() if value is not None}
-        for found in matches
+        for found in answers[0]["found"]
     ]
 
 

@@ -6,11 +6,12 @@ build.sh writes the same, byte for byte.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
-from fdht_models.artifacts import digest_file, write_text
+from fdht_hls.flow.plan import RECORDS, BuildPlan, Step
+from fdht_models.artifacts import digest_file, write_bytes, write_text
 from fdht_models.errors import ArtifactError
-from fdht_overlays.plan.plan import RECORDS, BuildPlan, Step
 
 
 def inputs_digest(plan: BuildPlan, step: Step, directory: Path) -> str:
@@ -35,6 +36,41 @@ def is_done(plan: BuildPlan, step: Step, directory: Path) -> bool:
     return all(_found(directory, pattern) for pattern in step.outputs)
 
 
+def is_intact(plan: BuildPlan, step: Step, directory: Path) -> bool:
+    """Are the outputs of a step that is done still what they were?"""
+    try:
+        digests = recorded_outputs(step, directory)
+    except ArtifactError:
+        return False
+    own = (path for pattern in plan.own_outputs(step) for path in directory.glob(pattern))
+    return all(digests.get(str(path.relative_to(directory))) == digest_file(path) for path in own)
+
+
+def adopt(plan: BuildPlan, step: Step, source: Path, directory: Path, more: Iterable[str]) -> None:
+    """Takes a step that was done in another directory: its outputs, its log and its record.
+
+    Args:
+        plan: of this directory.
+        step: done in `source` with the same inputs.
+        source: directory of the other plan.
+        directory: of the plan.
+        more: patterns of files that belong to the outputs, such as all of an IP core.
+
+    Raises:
+        ArtifactError: it was done with other inputs, or a file cannot be copied.
+    """
+    if not is_done(plan, step, source):
+        raise ArtifactError(
+            "changed meanwhile",
+            field=f"step {step.name} in {source}",
+            remedy="run the same command again",
+        )
+    found = [path for pattern in more for path in source.glob(pattern) if path.is_file()]
+    for path in {*found, *all_outputs(step, source), source / step.log}:
+        write_bytes(directory / path.relative_to(source), path.read_bytes())
+    write_bytes(_path(directory, step.name), _path(source, step.name).read_bytes())
+
+
 def all_outputs(step: Step, directory: Path) -> list[Path]:
     """Files that the step wrote, in the order of its patterns.
 
@@ -54,9 +90,12 @@ def all_outputs(step: Step, directory: Path) -> list[Path]:
     return found
 
 
-def forget(step: Step, directory: Path) -> None:
-    """Removes a step's record: it is being done again."""
+def forget(plan: BuildPlan, step: Step, directory: Path) -> None:
+    """Removes a step's record and its outputs, lest old ones be taken for what it makes now."""
     _path(directory, step.name).unlink(missing_ok=True)
+    for path in [path for pattern in plan.own_outputs(step) for path in directory.glob(pattern)]:
+        if path.is_file():
+            path.unlink()
 
 
 def record(plan: BuildPlan, step: Step, directory: Path) -> None:
@@ -71,6 +110,11 @@ def record(plan: BuildPlan, step: Step, directory: Path) -> None:
         for path in all_outputs(step, directory)
     ]
     write_text(_path(directory, step.name), "\n".join(lines) + "\n")
+
+
+def record_digest(step: Step, directory: Path) -> str:
+    """Digest of the record of a step that is done: of all that it read and wrote."""
+    return digest_file(_path(directory, step.name))
 
 
 def recorded_outputs(step: Step, directory: Path) -> dict[str, str]:

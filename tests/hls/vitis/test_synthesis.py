@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.engine import lower
-from fdht_hls.vitis.project import DEFAULT_STEPS, STEPS, Target, only_run, parse_steps
-from fdht_hls.vitis.tool import find_tool
+from fdht_hls.flow.lock import only_run
+from fdht_hls.vitis.plan import DEFAULT_STEPS, STEPS, Target, parse_steps
 from fdht_models.artifacts import read_manifest
 from fdht_models.errors import ArtifactError, ConfigError, EqualityError, FdhtError, ToolError
 from tests.hls.vitis.standin import (
@@ -68,7 +68,7 @@ def test_all_steps(named, name, flow):
     for step in STEPS:
         directory = tool.synthesis / PART / step
         manifest = read_manifest(directory, f"synthesis.{step}")
-        assert manifest["tools"] == {name: "2024.1"}
+        assert manifest["tools"] == {"vitis hls": "2024.1"}
         assert json.loads((directory / "report.json").read_text()) == result.results[step]
         assert f"FDHT: {step} ended" in (directory / f"{step}.log").read_text()
     assert result.results["csim"] == {
@@ -130,16 +130,15 @@ def test_steps_get_what_they_need_and_no_more(tool):
 
 def test_sources_without_the_simulation_s_own_types_are_copied(tool):
     tool.run(["csim"])
-    work = tool.synthesis / PART / "work"
-    assert (work / "firmware" / "fdht_lstm.cpp").exists()
-    assert not (work / "firmware" / "ap_types").exists()
+    assert (tool.work / "core" / "firmware" / "fdht_lstm.cpp").exists()
+    assert not (tool.work / "core" / "firmware" / "ap_types").exists()
 
 
 def test_lines_of_the_log_are_shown_as_they_come(tool):
-    lines: list[tuple[str, str]] = []
-    tool.run(["csim"], progress=lambda step, line: lines.append((step, line)))
-    assert lines[0] == ("csim", "")
-    assert ("csim", "INFO: [SIM 211-1] CSim done with 0 errors.") in lines
+    told: list[tuple[str, float, float, str]] = []
+    tool.run(["csim"], show=lambda *now: told.append(now))
+    assert ("csim", 0, 1, "INFO: [SIM 211-1] CSim done with 0 errors.") in told
+    assert told[-1] == ("csim", 1, 1, "")
 
 
 # A target -----------------------------------------------------------------------------------------
@@ -148,15 +147,15 @@ def test_lines_of_the_log_are_shown_as_they_come(tool):
 def test_the_target_is_that_of_the_conversion(tool):
     tool.run(["csim"])
     assert f"set_part {PART}" in tool.calls("csim")
-    assert "create_clock -period 10.0 -name default" in tool.calls("csim")
+    assert "create_clock -period 10.0000 -name default" in tool.calls("csim")
 
 
 def test_another_target_has_its_own_directory(tool):
     tool.effect("csynth", "files/syn/report/csynth.xml", csynth_xml(part="xck26-sfvc784-2LV-c"))
     result = tool.run(["csynth"], Target("xck26-sfvc784-2LV-c", 4.0))
     assert result.directory == tool.synthesis / "xck26-sfvc784-2LV-c"
-    log = (result.directory / "work" / "csynth.log").read_text()
-    assert "set_part xck26-sfvc784-2LV-c" in log and "create_clock -period 4.0 " in log
+    log = (result.directory / "work" / "logs" / "csynth.log").read_text()
+    assert "set_part xck26-sfvc784-2LV-c" in log and "create_clock -period 4.0000 " in log
 
 
 # Resumption ---------------------------------------------------------------------------------------
@@ -197,76 +196,87 @@ def test_another_clock_starts_anew(tool):
     assert tool.run(DEFAULT_STEPS, Target(PART, 8.0)).fresh == DEFAULT_STEPS
 
 
-def test_other_rtl_makes_what_followed_stale_and_the_same_does_not(tool):
+def test_a_synthesis_that_is_made_again_takes_what_followed_with_it(tool):
+    """It resets the tool's project, with the results of the steps behind it."""
     tool.run(DEFAULT_STEPS)
-    shutil.rmtree(tool.synthesis / PART / "csynth")
-    assert tool.run(DEFAULT_STEPS).fresh == ("csynth",)
-    shutil.rmtree(tool.synthesis / PART / "csynth")
-    tool.effect("csynth", "files/syn/verilog/fdht_lstm.v", "module fdht_lstm; wire x; endmodule\n")
+    (tool.work / "records" / "csynth").unlink()
     assert tool.run(DEFAULT_STEPS).fresh == ("csynth", "cosim", "export")
 
 
 def test_a_lost_project_is_made_again(tool):
     tool.run(["csynth"])
-    shutil.rmtree(tool.synthesis / PART / "work")
-    assert tool.run(["csynth"]).fresh == ()
+    shutil.rmtree(tool.work / "core" / "fdht_core")
     assert tool.run(["cosim"]).fresh == ("csynth", "cosim")
 
 
 def test_a_synthesis_that_was_interrupted_is_made_again(tool):
     tool.run(["csynth", "cosim"])
-    shutil.rmtree(tool.synthesis / PART / "csynth")
+    (tool.work / "records" / "csynth").unlink()
     tool.effect("csynth", "exit", "1")
     with pytest.raises(ToolError):
         tool.run(["csynth"])
     (tool.directory / "effects" / "csynth" / "exit").unlink()
-    shutil.rmtree(tool.synthesis / PART / "cosim")
+    (tool.work / "records" / "cosim").unlink()
     assert tool.run(["cosim"]).fresh == ("csynth", "cosim")
 
 
 def test_a_project_whose_rtl_was_changed_is_made_again(tool):
     tool.run(["csynth"])
-    (tool.synthesis / PART / "work/fdht_core/solution/syn/verilog/fdht_lstm.v").write_text("x")
+    tool.verilog.write_text("x")
     assert tool.run(["cosim"]).fresh == ("csynth", "cosim")
 
 
 def test_an_interrupted_repetition_is_not_taken_for_the_synthesis(tool):
     """It has written the same RTL already, and not come to its end."""
     tool.run(["csynth"])
-    (tool.synthesis / PART / "work/fdht_core/solution/syn/verilog/fdht_lstm.v").write_text("x")
+    tool.verilog.write_text("x")
     tool.effect("csynth", "exit", "1")
-    with pytest.raises(ToolError, match="vitis_hls csynth"):
+    with pytest.raises(ToolError, match="Vitis HLS csynth"):
         tool.run(["cosim"])
     (tool.directory / "effects" / "csynth" / "exit").unlink()
     assert tool.run(["cosim"]).fresh == ("csynth", "cosim")
 
 
-def test_a_damaged_result_is_made_again(tool):
-    tool.run(["csim"])
-    (tool.synthesis / PART / "csim" / "report.json").write_text("{}")
+@pytest.mark.parametrize("damaged", ["report.json", "csim.log", None])
+def test_a_damaged_result_is_read_again(tool, damaged):
+    first = tool.run(["csim"]).results
+    stage = tool.synthesis / PART / "csim"
+    shutil.rmtree(stage) if damaged is None else (stage / damaged).write_text("{}")
+    again = tool.run(["csim"])
+    assert (again.fresh, again.results) == ((), first)
+
+
+def test_the_work_of_version_0_1_is_done_again_and_that_is_said(tool, capsys):
+    (tool.work / "fdht_core").mkdir(parents=True)
+    (tool.work / "state.json").write_text('{"inputs": "x"}')
     assert tool.run(["csim"]).fresh == ("csim",)
+    assert "is of fdht 0.1; its steps are done again" in capsys.readouterr().err
+    assert not (tool.work / "fdht_core").exists()
+    tool.run(["csim"])
+    assert capsys.readouterr().err == ""
 
 
 # Failures -----------------------------------------------------------------------------------------
 
 
 def refuse(tool: StandIn, step: str, error: type[FdhtError], message: str) -> None:
-    """A step that fails leaves no stage directory, and its log in the work directory."""
+    """A step that fails leaves no stage directory and no record, but its log."""
     with pytest.raises(error, match=message):
         tool.run([step])
     assert step not in stages(tool)
-    assert (tool.synthesis / PART / "work" / f"{step}.log").stat().st_size > 0
+    assert not (tool.work / "records" / step).exists()
+    assert (tool.work / "logs" / f"{step}.log").stat().st_size > 0
 
 
 def test_a_mismatch_in_the_c_simulation(tool):
     tool.log("csim", "0 words differ", "2 words differ")
-    refuse(tool, "csim", EqualityError, "vitis_hls csim: 2 of 20 words of results differ")
+    refuse(tool, "csim", EqualityError, "Vitis HLS csim: 2 of 20 words of results differ")
 
 
 def test_a_mismatch_behind_the_rtl(tool):
     bench = "post checking ...\n10 frames in calls of 4 and 6, "
     tool.log("cosim", f"{bench}0", f"{bench}1")
-    refuse(tool, "cosim", EqualityError, "vitis_hls cosim: 1 of 20 words of results differ")
+    refuse(tool, "cosim", EqualityError, "Vitis HLS cosim: 1 of 20 words of results differ")
 
 
 def test_an_error_with_exit_code_0(tool):
@@ -277,9 +287,7 @@ def test_an_error_with_exit_code_0(tool):
 
 def test_a_crash(tool):
     tool.effect("csynth", "exit", "139")
-    refuse(
-        tool, "csynth", ToolError, "ended with exit code 139 and no error line; see .*csynth.log"
-    )
+    refuse(tool, "csynth", ToolError, r"was killed \(SIGSEGV\); .* goes on from here; see .*csynth")
 
 
 def test_an_early_end_with_exit_code_0(tool):
@@ -294,7 +302,7 @@ def test_a_failed_co_simulation_in_the_report_alone(tool):
 
 def test_a_time_out(tool):
     tool.effect("csynth", "sleep", "")
-    with pytest.raises(ToolError, match=r"vitis_hls: did not finish within 1 s; raise --timeout"):
+    with pytest.raises(ToolError, match=r"step csynth: did not finish within 1 s; raise --timeout"):
         tool.run(["csynth"], timeout=1)
     assert stages(tool) == set()
 
@@ -304,13 +312,13 @@ def test_an_interruption_leaves_what_was_done(tool, interruptible):
     main = threading.main_thread().ident
     assert main is not None
 
-    def interrupt(step: str, line: str) -> None:
-        if step == "csynth" and "csynth_design" in line:
+    def interrupt(step: str, done: float, total: float = 0, text: str = "") -> None:
+        if step == "csynth" and "csynth_design" in text:
             threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        tool.run(DEFAULT_STEPS, progress=interrupt)
+        tool.run(DEFAULT_STEPS, show=interrupt)
     assert time.monotonic() - start < 30
     assert stages(tool) == {"csim"}
     (tool.directory / "effects" / "csynth" / "sleep").unlink()
@@ -319,7 +327,7 @@ def test_an_interruption_leaves_what_was_done(tool, interruptible):
 
 def test_a_synthesis_without_rtl(tool):
     shutil.rmtree(tool.directory / "effects/csynth/files/syn/verilog")
-    refuse(tool, "csynth", ArtifactError, "holds no Verilog; read csynth.log")
+    refuse(tool, "csynth", ArtifactError, "syn/verilog/.*: was not written, or is empty")
 
 
 def test_a_second_run_is_kept_out(tool):
@@ -347,13 +355,12 @@ def test_a_report_that_was_not_written(tool):
     refuse(tool, "csynth", ArtifactError, "syn/report/csynth.xml: was not written; read the log")
 
 
-def test_a_report_of_an_earlier_run(tool, monkeypatch):
+def test_a_report_of_an_earlier_run_is_not_taken_for_one_of_this(tool):
     tool.run(["cosim"])
+    (tool.work / "records" / "cosim").unlink()
     shutil.rmtree(tool.synthesis / PART / "cosim")
     (tool.directory / "effects/cosim/files/sim/report/fdht_lstm_cosim.rpt").unlink()
-    now = time.time
-    monkeypatch.setattr("fdht_hls.vitis.runner.time.time", lambda: now() + 60)
-    refuse(tool, "cosim", ArtifactError, "fdht_lstm_cosim.rpt: is from an earlier run")
+    refuse(tool, "cosim", ArtifactError, "fdht_lstm_cosim.rpt: was not written")
 
 
 @pytest.mark.parametrize(
@@ -408,18 +415,18 @@ def test_a_process_that_the_tool_cannot_bound_might_be_the_slowest(tool):
 def test_without_the_tool_one_line_says_what_is_missing(tool, monkeypatch):
     monkeypatch.setenv("PATH", "")
     message = (
-        "^Vitis HLS: neither vitis-run nor vitis_hls is on the PATH; "
-        "install AMD Vitis 2022.2 or later .* source its settings64.sh"
+        "^vitis-run or vitis_hls: is missing on this machine; step csim needs .*: "
+        "install AMD Vitis 2022.2 or later and source its settings64.sh"
     )
     with pytest.raises(ToolError, match=message) as found:
         tool.run(["csim"])
     assert "\n" not in str(found.value)
-    assert not tool.synthesis.exists()
+    assert stages(tool) == set() and not (tool.work / "logs").exists()
 
 
 def test_neither_tensorflow_nor_hls4ml_is_needed():
     code = (
-        "import sys, fdht_hls.vitis.runner; "
+        "import sys, fdht_hls.vitis.synthesis; "
         "print([m for m in ('tensorflow', 'tf_keras', 'hls4ml') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -430,8 +437,10 @@ def test_neither_tensorflow_nor_hls4ml_is_needed():
 
 def test_the_newer_spelling_is_preferred(tool, monkeypatch):
     program = tool.directory / "bin"
-    shutil.copy(program / "vitis_hls", program / "vitis-run")
-    assert find_tool().name == "vitis-run"
+    (program / "vitis-run").write_text("#!/bin/sh\necho this is vitis-run\nexit 1\n")
+    (program / "vitis-run").chmod(0o755)
+    with pytest.raises(ToolError, match="its last line: this is vitis-run"):
+        tool.run(["csim"])
 
 
 def test_without_a_conversion_the_stage_before_is_named(tool):

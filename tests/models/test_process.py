@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls import process
-from fdht_hls.process import run_logged
+from fdht_models import process
 from fdht_models.errors import ToolError
+from fdht_models.process import run_logged
 from tests.programs import process_ended
 
 

@@ -10,13 +10,12 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from fdht_hls.vitis.project import only_run
+from fdht_hls.flow.lock import only_run
+from fdht_hls.flow.plan import DIGESTS, PLAN, RESULTS, BuildPlan
+from fdht_hls.flow.record import inputs_digest, recorded_outputs
 from fdht_models.artifacts import write_bytes
 from fdht_models.errors import ArtifactError
 from fdht_models.files import require_regular_file
-from fdht_overlays.plan.checking import check_step
-from fdht_overlays.plan.plan import DIGESTS, PLAN, RESULTS, BuildPlan
-from fdht_overlays.plan.record import inputs_digest, recorded_outputs
 
 #: Bytes that results may take when they are unpacked: reports, a bitstream and an IP core.
 _LARGEST = 2 << 30
@@ -110,7 +109,7 @@ def _check(plan: BuildPlan, archive: Path, found: Path) -> None:
                 remedy="run build.sh again; it goes on from there",
             )
         text = (found / step.log).read_text(errors="replace")
-        check_step(step, text, 0, f"{step.log} in {archive}")
+        plan.judge(step, found, text, 0, f"{step.log} in {archive}")
 
 
 def _is_done(plan: BuildPlan, name: str, found: Path) -> bool:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from fdht_hls.flow.failure import check_step
+from fdht_hls.flow.needs import Need, shell_places
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import canonical_json, write_bytes
 from fdht_models.errors import ConfigError
-from fdht_overlays.plan.needs import Need, shell_places
+from fdht_models.rendering import templates
 
 #: The plan itself, the program that runs it by hand, and what that leaves.
 PLAN, SCRIPT, RESULTS, DIGESTS = "plan.json", "build.sh", "results.tar.gz", "results.sha256"
@@ -28,7 +28,7 @@ _SCHEMA = 1
 #: Names go into shell scripts: nothing that a shell would read otherwise.
 _NAME = re.compile(r"[\w][\w./+-]*")
 _PATTERN = re.compile(r"[\w][\w./*+-]*")
-_TEMPLATES = Path(__file__).parent.parent / "tcl"
+_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class Step:
         return f"{LOGS}/{self.name}.log"
 
 
+#: Is told a step, the directory of the plan, the step's log, its exit code, and where the log lies.
+Judge = Callable[[Step, Path, str, int, str], None]
+
+
 @dataclass(frozen=True)
 class BuildPlan:
     """Files and steps.
@@ -93,6 +97,7 @@ class BuildPlan:
         facts: what the plan is for: experiment, board, flow, core, design id.
         files: contents by path.
         steps: in their order.
+        judge: refuses a step that did not do its work, as `failure.check_step` does.
 
     Raises:
         ConfigError: a name that a shell would misread, an unknown input, or an unknown step.
@@ -102,6 +107,7 @@ class BuildPlan:
     facts: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     steps: tuple[Step, ...]
+    judge: Judge = field(default=check_step, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         known: set[str] = set()
@@ -161,6 +167,22 @@ class BuildPlan:
         """
         return {step.name: step for step in self.steps}[name]
 
+    def own_outputs(self, step: Step) -> tuple[str, ...]:
+        """Patterns of a step's outputs that no other step goes on with and writes again."""
+        others = {pattern for one in self.steps if one != step for pattern in one.outputs}
+        return tuple(pattern for pattern in step.outputs if pattern not in others)
+
+    def part(self, names: Container[str]) -> BuildPlan:
+        """The plan of some steps and of the files that they read.
+
+        Raises:
+            ConfigError: a step lacks one before it.
+        """
+        steps = tuple(step for step in self.steps if step.name in names)
+        read = {path for step in steps for path in (step.script, *step.inputs)}
+        files = {path: data for path, data in self.files.items() if path in read}
+        return replace(self, files=files, steps=steps)
+
     def contents(self) -> Iterator[tuple[str, bytes]]:
         """All files of the plan's directory, sorted: its own, and those that describe it."""
         digests = "".join(f"{digest}  {path}\n" for path, digest in self.digests.items())
@@ -186,24 +208,22 @@ class BuildPlan:
                 write_bytes(target, data)
 
     def _rendered(self, name: str) -> bytes:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_TEMPLATES),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            keep_trailing_newline=True,
-        )
-        text = environment.get_template(f"{name}.j2").render(
-            plan=self,
-            needs=[(need, shell_places(need)) for need in self.needs],
-            names={
-                "plan": PLAN,
-                "digests": PLAN_DIGESTS,
-                "results": RESULTS,
-                "result_digests": DIGESTS,
-                "records": RECORDS,
-                "logs": LOGS,
-                "needs": NEEDS,
-            },
+        text = (
+            templates(_TEMPLATES)
+            .get_template(f"{name}.j2")
+            .render(
+                plan=self,
+                needs=[(need, shell_places(need)) for need in self.needs],
+                names={
+                    "plan": PLAN,
+                    "digests": PLAN_DIGESTS,
+                    "results": RESULTS,
+                    "result_digests": DIGESTS,
+                    "records": RECORDS,
+                    "logs": LOGS,
+                    "needs": NEEDS,
+                },
+            )
         )
         return text.encode()
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fdht_hls.flow.archive import archive_bytes, import_results
+from fdht_hls.flow.failure import decisive_line
+from fdht_hls.flow.plan import RESULTS, BuildPlan
+from fdht_hls.flow.running import Phases
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import write_bytes
+from fdht_models.console import Show, silent
 from fdht_models.errors import ConfigError, ToolError
-from fdht_overlays.plan.archive import archive_bytes, import_results
-from fdht_overlays.plan.failure import decisive_line
-from fdht_overlays.plan.plan import RESULTS, BuildPlan
-from fdht_overlays.plan.running import Phases, Show
 
 if TYPE_CHECKING:
     import asyncssh
@@ -97,7 +98,7 @@ def run_remotely(
             "is not installed", field="asyncssh", remedy="pip install 'fdht[remote]'"
         ) from error
     try:
-        results = asyncio.run(_run(plan, host, show or (lambda progress: None), limit))
+        results = asyncio.run(_run(plan, host, show or silent, limit))
     except (OSError, asyncssh.Error) as error:
         raise ToolError(
             f"cannot be reached, or was lost ({_reason(error)})",
@@ -159,6 +160,8 @@ async def _build(
             line = raw.decode(errors="replace").rstrip("\n")
             said.append(line)
             if line.startswith(_MARK):
+                if phases is not None:
+                    phases.end()
                 phases = Phases(plan.step(line.removeprefix(_MARK)), show)
             if phases is not None:
                 phases.line(line)

@@ -1,10 +1,14 @@
-"""Runs a program to its end or to a time-out, with all that it started."""
+"""Programs: run to their end or to a time-out, with all that they started; or talked to.
+
+Nothing else starts any.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import queue
+import selectors
 import signal
 import subprocess
 import threading
@@ -21,6 +25,96 @@ from fdht_models.interruption import interrupts_held_back
 _GRACE = 5.0
 #: Seconds between two looks at whether the program still runs while it says nothing.
 _POLL = 0.2
+
+
+class Dialogue:
+    """A program that one talks to over its standard input and output, both unbuffered.
+
+    Args:
+        name: what errors call it.
+        command: the program and its arguments.
+        environment: of the program; by default this process's own.
+        errors: where its standard error goes; by default among its answers.
+        own_session: Ctrl-C reaches this process only, which then ends it.
+
+    Attributes:
+        orders: its standard input.
+        answers: its standard output.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        errors: IO[bytes] | None = None,
+        own_session: bool = False,
+    ) -> None:
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if errors is None else errors,
+                env=None if environment is None else dict(environment),
+                bufsize=0,
+                start_new_session=own_session,
+            )
+        except OSError as error:
+            raise _not_started(name, command, error) from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self.orders: IO[bytes] = self._process.stdin
+        self.answers: IO[bytes] = self._process.stdout
+
+    def answers_within(self, patience: float) -> bool:
+        """Waits for something to read, or the program's end; False after so many seconds."""
+        # Not select.select, which takes no descriptor above 1023.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.answers, selectors.EVENT_READ)
+            return bool(selector.select(max(0.0, patience)))
+
+    def ended_within(self, patience: float) -> int | None:
+        """Waits for its end: the exit code, or None after so many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=max(0.0, patience))
+        return None
+
+    def terminate(self) -> None:
+        """Asks the program to end, without waiting for it."""
+        self._process.terminate()
+        self._close(self.orders)
+
+    def close(self, patience: float) -> bool:
+        """Closes the pipes and waits for the program to end, then kills it.
+
+        Args:
+            patience: seconds to wait.
+
+        Returns:
+            True if the program ended by itself.
+        """
+        self._close(self.orders)
+        self._close(self.answers)
+        if self.ended_within(patience) is not None:
+            return True
+        self._process.kill()
+        # One that waits for a broken disk does not end even then.
+        self.ended_within(_GRACE)
+        return False
+
+    def _close(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            pipe.close()
+
+
+def _not_started(name: str, command: Sequence[str], error: OSError) -> ToolError:
+    return ToolError(
+        f"cannot be started ({error.strerror or error})", field=name, value=str(command[0])
+    )
 
 
 def run_tool(
@@ -150,9 +244,7 @@ def _start(
             pass_fds=() if lock is None else (lock,),
         )
     except OSError as error:
-        raise ToolError(
-            f"cannot be started ({error.strerror or error})", field=name, value=command[0]
-        ) from error
+        raise _not_started(name, command, error) from error
 
 
 def _listen(

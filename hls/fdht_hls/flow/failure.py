@@ -6,8 +6,13 @@ import re
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fdht_models.errors import ToolError
+
+if TYPE_CHECKING:
+    from fdht_hls.flow.plan import Step
 
 #: Lines that are errors, whatever the exit code; ours begin with `ERROR: [FDHT]`.
 _ERROR = re.compile(r"^\s*(?:ERROR|FATAL_ERROR): .*$", re.MULTILINE)
@@ -49,6 +54,35 @@ MISSING = Cause(
 )
 #: Of any tool.
 GENERAL: Sequence[Cause] = (NO_ROOM, MISSING, NO_MEMORY)
+
+
+def check_step(
+    step: Step,
+    directory: Path,
+    text: str,
+    exit_code: int,
+    log: str,
+    causes: Sequence[Cause] = GENERAL,
+) -> None:
+    """Refuses a step that did not do its work: asked here, and again of what was brought back.
+
+    Args:
+        step: the step.
+        directory: of the plan.
+        text: its log.
+        exit_code: of its program.
+        log: where the log lies, for messages.
+        causes: that are known of its tool, first match first.
+
+    Raises:
+        ToolError: it failed; the log's decisive sentence is quoted.
+    """
+    if exit_code or decisive_line(text) is not None:
+        raise failure(step.name, text, exit_code, log, step.tool, causes)
+    for wanted in step.success:
+        if wanted not in text:
+            said = f"ERROR: [FDHT] ended without saying {wanted!r}{_last_line(text)}"
+            raise failure(step.name, said, exit_code, log, step.tool, causes)
 
 
 def decisive_line(text: str, exit_code: int = 0) -> str | None:
@@ -107,13 +141,16 @@ def _without_error(field: str, text: str, exit_code: int, log: str) -> ToolError
             field=field,
             remedy=f"{remedy}the same command goes on from here; see {log}",
         )
-    said = [line.strip() for line in text.splitlines() if line.strip()]
-    last = f"; its last line: {said[-1]}" if said else ""
     return ToolError(
-        f"ended with exit code {exit_code} and no error line{last}",
+        f"ended with exit code {exit_code} and no error line{_last_line(text)}",
         field=field,
         remedy=f"see {log}",
     )
+
+
+def _last_line(text: str) -> str:
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"; its last line: {said[-1]}" if said else ""
 
 
 def _signal(exit_code: int) -> str | None:

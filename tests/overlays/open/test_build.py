@@ -21,7 +21,7 @@ from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
-from fdht_models.directories import BuildDirectory, OverlayDirectory
+from fdht_models.directories import BuildDirectory, ConversionDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.figures import origin_of
@@ -31,6 +31,7 @@ from fdht_overlays.manifest import OverlayManifest, load_manifest
 from fdht_overlays.open.flow import open_plan
 from fdht_overlays.open.overlay import collect_open
 from fdht_overlays.plan.summary import summary_json
+from tests import stage_files
 from tests.overlays.open.tools import (
     OpenTools,
     make_open_tools,
@@ -241,6 +242,32 @@ def test_what_the_tools_left_becomes_an_overlay(plan: BuildPlan, tools: OpenTool
     assert report["features"]["kind"] == "decoded" and report["resources"]["lut"] == 9000
     assert report["placed"]["used"]["SLICE_LUTX"]["used"] == 16402
     assert report["bitstream"]["idcode"] == "0x03727093"
+
+
+def test_figures_are_those_of_the_conversion_of_this_schedule(plan, tools, tmp_path: Path):
+    """And of none, where nothing was converted."""
+    run_plan(plan, tmp_path / "work")
+    told = packaged(plan, tmp_path)[0].figures
+    assert told.training is told.equality is told.estimate is None
+    assert set(told.left_out) == {"training", "equality", "estimate"}
+    hls = tmp_path / "build" / "hls"
+    for schedule, same in (
+        (default_schedule(NETWORK.recurrence), True),
+        (default_schedule(NETWORK.recurrence).with_weights("loadable"), False),
+    ):
+        with ConversionDirectory(hls).write({}) as (temporary, extra):
+            extra["design_id"] = f"{NETWORK.design_id:016x}"
+            for name, value in (
+                ("schedule.json", schedule.to_json()),
+                ("estimate.json", stage_files.estimate()),
+                ("equality.json", stage_files.proof()),
+            ):
+                write_json(temporary / name, value)
+        found = packaged(plan, tmp_path)[0].figures
+        assert found.equality is not None and found.equality.value == stage_files.proof()
+        assert (found.estimate is not None) == same
+        assert ("is of another schedule" in found.left_out.get("estimate", "")) != same
+    assert (tmp_path / "overlay" / "schedule.json").is_file()
 
 
 def test_the_summary_says_how_each_figure_is_known(plan: BuildPlan, tools, tmp_path: Path):

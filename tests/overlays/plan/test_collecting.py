@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from fdht_models.directories import LOADABLE, BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_overlays.figures import Figure
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import collect
@@ -58,6 +60,12 @@ def test_an_overlay_has_all_that_the_host_needs(tmp_path, experiment, finished, 
         name: array.codes.shape for name, array in network.recurrence.cores.items()
     }
     assert len(build.licences) == 3
+    assert manifest.clips is not None and manifest.clips.frames == 20
+    estimate = json.loads((experiment / "hls" / "estimate.json").read_text())
+    assert manifest.figures.estimate == Figure("estimated", "estimate.json of hls/", estimate)
+    assert "metrics.json: is not in the manifest" in manifest.figures.left_out["training"]
+    schedule = (experiment / "hls" / "schedule.json").read_bytes()
+    assert (overlay / "schedule.json").read_bytes() == schedule
     assert manifest.cycles_per_frame.kind == "estimated"
     golden = load_golden(overlay, manifest)
     np.testing.assert_array_equal(golden.results, ReferenceModel(network).run(golden.frames))

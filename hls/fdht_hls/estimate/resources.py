@@ -31,11 +31,13 @@ class Resources:
 
     def __add__(self, other: Resources) -> Resources:
         pairs = ((getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
-        return Resources(*(None if None in pair else sum(pair) for pair in pairs))
+        found: list[Any] = [None if None in pair else sum(pair) for pair in pairs]
+        return Resources(*found)
 
     def __mul__(self, count: int) -> Resources:
         own = (getattr(self, one.name) for one in fields(self))
-        return Resources(*(None if one is None else one * count for one in own))
+        found: list[Any] = [None if one is None else one * count for one in own]
+        return Resources(*found)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object in the units of a device's data sheet: block RAM in RAMB36."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from fdht_models import __version__ as __version__
+
 #: Public name -> module that defines it.
 _NAMES = {
     "FDHTLSTM": "fdht_models.layers.lstm",

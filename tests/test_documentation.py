@@ -33,3 +33,10 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_the_open_flow_names_its_files():
+    rows = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs/open-flow.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+\.py)`", row)}
+    there = {path.name for path in (ROOT / "overlays/fdht_overlays/open").glob("*.py")}
+    assert named == there - {"__init__.py"}

@@ -4,21 +4,25 @@ Accuracy is no subject here; what the stages hand to each other, and equality, i
 """
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import fdht
-from fdht import pipeline
+from fdht.cli import demo
 from fdht_hls.equality import corner_frames, prove
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings
 from fdht_hls.rtl.stage import clip_of, load_design
-from fdht_hls.stage import EXACT_LIBRARY, LIBRARY
+from fdht_models.directories import EXACT_LIBRARY, LIBRARY, BuildDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training import restore
+from tests.stage_files import reseal
 
 RECIPE = """
 description = "a small recipe for the tests"
@@ -63,7 +67,7 @@ def build(tmp_path_factory):
 @pytest.fixture(scope="module")
 def video(build):
     """Encoded test clips with labels beside them."""
-    return pipeline.encode_demo_video(load_experiment(build / "small.toml"), build)
+    return demo.encode_demo_video(load_experiment(build / "small.toml"), build)
 
 
 def run(capsys, build, *arguments):
@@ -87,8 +91,8 @@ def test_conversion_proves_equality_on_ten_thousand_integers(build):
 def test_whole_clips_are_equal_in_keras_reference_c_simulation_and_rtl(build):
     """A clip of the data and one of corner cases, the same frames through all four."""
     model, hls = build / "small/model", build / "small/hls"
-    network, plan = load_design(build / "small", None)
-    clip = clip_of(build / "small", network, 24, seed=17)
+    network, plan = load_design(BuildDirectory(build / "small"), None)
+    clip = clip_of(BuildDirectory(build / "small"), network, 24, seed=17)
     streams = np.stack([clip, corner_frames(network, len(clip))])
     libraries = {"csim": hls / LIBRARY, "csim_exact": hls / EXACT_LIBRARY}
     keras = restore(model, return_sequences=True, stateful=True, batch=len(streams))
@@ -152,6 +156,53 @@ def test_run_streams_test_set_and_video_and_measures(build, video, capsys):
     assert "not run on hardware" in page.lower()
 
 
+#: `fdht` on a board: nothing of what a workstation needs can be imported.
+ON_A_BOARD = """
+import sys
+
+for name in ("tensorflow", "tf_keras", "keras", "qkeras", "hls4ml"):
+    sys.modules[name] = None
+import fdht
+
+sys.exit(fdht.main(sys.argv[1:]))
+"""
+
+
+def test_an_overlay_s_directory_alone_is_run(build, video, tmp_path):
+    """On a board's disk: the copied directory and a video, in a process without TensorFlow."""
+    shutil.copytree(build / "small/overlay/sim", tmp_path / "sim")
+    shutil.copyfile(video, tmp_path / "v.mkv")
+    arguments = ["run", "./sim", "--source", "test", "--source", "v.mkv", "--json"]
+    paths = os.pathsep.join(map(os.path.abspath, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_BOARD, *arguments],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "train" not in done.stderr and "convert" not in done.stderr
+    report = json.loads(done.stdout)
+    metrics, equality, estimate = (
+        json.loads((build / "small" / name).read_text())
+        for name in ("model/metrics.json", "hls/equality.json", "hls/estimate.json")
+    )
+    assert report["left_out"] == {}
+    assert report["equality"]["reference_board"]["mismatches"] == 0
+    assert report["equality"]["keras_reference"] == equality["keras_reference"]
+    assert report["equality"]["reference_csim"] == equality["reference_csim_exact"]
+    # The same test clips as in training, made here.
+    assert np.sum(report["accuracy"]["confusion"]) == 22
+    for key in ("quantized", "float", "single_frame", "baselines", "comparison"):
+        assert report["accuracy"][key] == metrics["accuracy"][key]
+    assert report["parameters"]["dense_lstm"] == metrics["parameters"]["dense_lstm"]
+    assert report["latency"]["resources"] == estimate["resources"]
+    assert report["energy"]["kind"] == "modelled" and report["energy"]["value_mj_per_frame"] > 0
+    assert report["video"]["file"] == "v.mkv"
+    assert (tmp_path / "build/small/run").is_dir()
+    held = {path.name for path in (tmp_path / "sim/csim").iterdir()}
+    assert {"network.json", "golden.npz", "schedule.json", "experiment.json"} <= held
+
+
 def test_a_video_without_labels_keeps_its_state_if_asked(build, video, capsys, tmp_path):
     plain = tmp_path / "plain.mkv"
     shutil.copyfile(video, plain)
@@ -191,11 +242,9 @@ def test_a_bitstream_of_another_model_is_refused(build, capsys, tmp_path):
     other = tmp_path / "build"
     shutil.copytree(build / "small", other / "small")
     shutil.rmtree(other / "small/hls")  # so that the overlay is not brought up to date
-    manifest = other / "small/overlay/sim/csim/manifest.json"
-    value = json.loads(manifest.read_text())
-    shown = value["overlay"]["design_id"]
-    value["overlay"]["design_id"] = "0123456789abcdef"
-    manifest.write_text(json.dumps(value))
+    overlay = other / "small/overlay/sim/csim"
+    shown = json.loads((overlay / "manifest.json").read_text())["overlay"]["design_id"]
+    reseal(overlay, lambda value: value["overlay"].update(design_id="0123456789abcdef"))
     code, _, error = run(capsys, other, "--source", "test", "--no-energy")
     assert code == 2
     assert shown in error or "design" in error

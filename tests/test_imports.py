@@ -18,6 +18,7 @@ PACKAGES = {
     "fdht_hls": ROOT / "hls",
     "fdht_overlays": ROOT / "overlays",
     "fdht_host": ROOT / "host",
+    "fdht": ROOT,
 }
 ORDER = list(PACKAGES)
 HEAVY = {"tensorflow", "tf_keras", "keras", "qkeras", "hls4ml"}
@@ -33,6 +34,7 @@ ON_BOARD = (
     "fdht_hls.registers",
     "fdht_overlays",
     "fdht_host",
+    "fdht",
 )
 
 
@@ -89,7 +91,7 @@ def test_there_are_files_of_every_package():
 
 @pytest.mark.parametrize("package", ORDER)
 def test_imports_run_one_way(package):
-    """host -> overlays -> hls -> models, and nobody imports the front door."""
+    """fdht -> host -> overlays -> hls -> models: nobody imports the front door."""
     wrong = {
         str(path.relative_to(ROOT)): found
         for path in sources()
@@ -161,3 +163,54 @@ def test_the_front_door_opens_without_them():
 def test_the_check_sees_what_was_loaded():
     """As it would see TensorFlow, whose import takes too long to be shown here."""
     assert heavy_after_importing(["json.tool"], {"argparse", "wave"}) == {"json.tool": ["argparse"]}
+
+
+#: Names of files that stages hand to each other, and of the directories that they stand in.
+FILES = {
+    *("manifest.json", "network.json", "experiment.json", "metrics.json", "history.json"),
+    *("weights.npz", "schedule.json", "estimate.json", "equality.json", "csim.so", "csim_exact.so"),
+    *("weights.json", "golden.npz", "front.json", "front.svg", "report.json"),
+}
+STAGES = {"model", "hls", "tune", "explore", "overlay", "run", "decomposed"}
+BESIDE = {"cosim", "resources", "synthesis"}
+#: What takes the name of a stage.
+OF_STAGES = {"Stage", "new_stage", "is_current", "read_manifest"}
+
+
+def names_of_directories(tree: ast.AST) -> Iterator[str]:
+    """File names, parts of paths and names of stages that are written out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in FILES:
+            yield node.value
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            part = getattr(node.right, "value", None)
+            yield from {part} & (STAGES | BESIDE) if isinstance(part, str) else ()
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            given = node.args if name in OF_STAGES else []
+            yield from (one.value for one in given if isinstance(one, ast.Constant))
+
+
+def test_names_in_a_build_stand_once():
+    """Whoever reads or writes a stage asks `fdht_models.directories` where it is."""
+    found = [
+        (name, path.name)
+        for path in [*sources(), *(ROOT / "fdht").rglob("*.py")]
+        for name in names_of_directories(ast.parse(path.read_text(), str(path)))
+    ]
+    places = ("directories.py", "artifacts.py")
+    assert [(name, file) for name, file in found if file not in places] == []
+    assert sorted(name for name, _ in found) == sorted(FILES | BESIDE)
+
+
+def test_the_check_of_names_sees_each_way_to_write_one():
+    text = (
+        "path = build / name / 'hls'\n"
+        "read_manifest(path, 'model')\n"
+        "artifacts.new_stage(path, stage='run')\n"
+        "read_json(path / 'estimate.json', 'hls')\n"
+        "REPORT = 'report.json'\n"
+    )
+    assert sorted(names_of_directories(ast.parse(text))) == [
+        "estimate.json", "hls", "model", "report.json"
+    ]  # fmt: skip

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from fdht_models.documents import parse_json
+from fdht_models.errors import ArtifactError
 from tests.test_imports import ROOT, sources
 
 #: The one module that parses JSON and TOML, and the one that parses CSV.
@@ -70,6 +73,13 @@ def test_writing_is_free() -> None:
     assert not strays(ROOT / "models" / "fdht_models" / "artifacts.py", tree)
 
 
+def test_what_keras_writes_and_json_has_not_is_read_where_it_is_allowed() -> None:
+    how = {"error": ArtifactError, "remedy": "none"}
+    assert parse_json('{"floor": -Infinity}', "model", strict=False, **how) == {"floor": -math.inf}
+    with pytest.raises(ArtifactError, match="-Infinity is no number in JSON"):
+        parse_json('{"floor": -Infinity}', "model", **how)
+
+
 def test_no_two_modules_of_the_models_have_one_name() -> None:
     names = Counter(
         path.name
@@ -77,8 +87,16 @@ def test_no_two_modules_of_the_models_have_one_name() -> None:
         if path.is_relative_to(ROOT / "models") and path.name != "__init__.py"
     )
     # A layer of Keras and its integers: `fdht_models.layers` and `fdht_models.tensor`.
-    twins = {"quantized.py", "recurrent.py"}
+    layers = (ROOT / "models" / "fdht_models" / "layers").glob("*.py")
+    twins = {path.name for path in layers}
     assert {name for name, count in names.items() if count > 1} <= twins
+
+
+def test_no_module_of_the_host_has_the_name_of_another() -> None:
+    names = Counter(path.name for path in sources() if path.name != "__init__.py")
+    host = {path.name for path in sources() if path.is_relative_to(ROOT / "host")} - {"__init__.py"}
+    # The stage `run` and its command.
+    assert {name for name in host if names[name] > 1} <= {"run.py"}
 
 
 def test_no_two_classes_of_the_models_have_one_name() -> None:

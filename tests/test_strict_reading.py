@@ -13,6 +13,7 @@ import functools
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from fdht_hls.vitis.plan import default_target
 from fdht_hls.weights import LoadableWeights
 from fdht_host.answers import read_predictions
 from fdht_host.video import labels
-from fdht_models.artifacts import read_json, read_manifest
+from fdht_models.artifacts import read_json, read_manifest, seal_of
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import MOST_CHARACTERS, FdhtError
 from fdht_models.experiment import ZOO, Experiment, load_experiment, read_experiment
@@ -40,6 +41,7 @@ from fdht_models.records import read_record
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training.space import space_from
+from fdht_overlays.figures import ClipFacts, Figure, Figures
 from fdht_overlays.manifest import load_manifest
 from tests import stage_files
 from tests.host.sample_answers import answer
@@ -53,7 +55,7 @@ SCHEDULE = default_schedule(LSTM.recurrence)
 DIGEST = "0f" * 32
 #: Tables whose keys, or whose whole contents, are free; and what may be of several kinds.
 FREE = {"inputs", "tools", "files", "structure", "latency", "parts", "sources", "constant"}
-FREE |= {"tried", "left_out"}
+FREE |= {"tried", "left_out", "preprocessing", "value"}
 SEVERAL = {"cores", "leaf_rank"}
 #: Keys that a stage leaves out where there is nothing to say.
 OPTIONAL = {
@@ -99,8 +101,13 @@ def _conversion(path: Path) -> Any:
 
 
 def _overlay(path: Path) -> Any:
+    # As one that was so from the beginning; what the digest alone refuses is in test_manifest.py.
+    value = read_json(path)
+    if isinstance(value, dict) and isinstance(value.get("digest"), str):
+        path.write_text(json.dumps({**value, "digest": seal_of(value)}))
     manifest = read_manifest(path.parent, "overlay")
-    return {**manifest, "overlay": load_manifest(path.parent).to_json()}
+    own = {"overlay": load_manifest(path.parent).to_json(), "digest": value["digest"]}
+    return {**manifest, **own}
 
 
 def _labels(path: Path) -> Any:
@@ -121,7 +128,12 @@ def _manifest(stage: str, **own: Any) -> dict[str, Any]:
 
 
 def _whole_overlay() -> Any:
-    value = _manifest("overlay", overlay=json.loads(json.dumps(WHOLE.to_json())))
+    whole = replace(
+        WHOLE,
+        clips=ClipFacts(7, {}),
+        figures=Figures(Figure("measured", "metrics.json of hls/", {})),
+    )
+    value = _manifest("overlay", overlay=json.loads(json.dumps(whole.to_json())), digest=DIGEST)
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     return {**value, "files": dict.fromkeys(("a-b.bit", "a-b.hwh", "golden.npz"), empty)}
 

@@ -17,6 +17,7 @@ import typer
 import typer.core
 import typer.main
 
+from fdht_models.console import output
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
 
@@ -24,6 +25,8 @@ from fdht_models.interruption import termination_as_interrupt
 USER_ERROR, INTERRUPTED = 2, 130
 #: The largest number that can be asked for.
 _MOST = 2**31 - 1
+#: Columns of the list of commands; wider, eyes lose the line.
+_WIDEST = 100
 #: In the order of the work: a panel's name -> its commands -> where each is, and what it does.
 PANELS = {
     "Prepare": {
@@ -39,6 +42,7 @@ PANELS = {
     "Convert": {
         "tune": ("tune:tune", "Choose the parallelism of each stage for a board"),
         "convert": ("convert:convert", "Convert to HLS C++, simulate and prove equality"),
+        "show": ("show:show", "Everything that is built, as one table: the plan of the engine"),
         "lint": ("hardware:lint", "Look for what Vitis HLS would refuse or ignore"),
     },
     "Build": {
@@ -47,12 +51,15 @@ PANELS = {
     },
     "Run": {
         "run": ("run:run", "Send clips through a board, classify and measure"),
-        "demo": ("run:demo", "All of it once, on the default experiment"),
+        "demo": ("demo:demo", "All of it once, on the default experiment"),
     },
     "Measure": {
         "cosim": ("hardware:cosim", "Simulate the core's Verilog clock by clock"),
         "resources": ("hardware:resources", "Count what the core takes of a device"),
         "bench": ("bench:bench", "Speed, size and accuracy, side by side with others"),
+    },
+    "Look": {
+        "show": ("show:show", "The plan of what will be built, stage by stage"),
     },
 }
 _PLACES = {name: place for panel in PANELS.values() for name, (place, _) in panel.items()}
@@ -70,16 +77,16 @@ class _Commands(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks like typer's own, which imports Markdown and Pygments and takes twice as long."""
-        from rich.console import Console
         from rich.padding import Padding
         from rich.panel import Panel
         from rich.table import Table
 
-        options = [(", ".join(option.opts), option.help) for option in self.get_params(ctx)]
-        panels = {"Options": options}
-        for name, command in self.commands.items():
-            panels.setdefault(str(command.rich_help_panel), []).append((name, command.help))
-        console = Console(highlight=False, markup=False)
+        options: list[Any] = self.get_params(ctx)
+        panels = {"Options": [(", ".join(option.opts), option.help) for option in options]}
+        for title, commands in PANELS.items():
+            panels[title] = [(name, text) for name, (_, text) in commands.items()]
+        console = output()
+        console.width = min(console.width, _WIDEST)
         for text in (self.get_usage(ctx), self.help):
             console.print(Padding(str(text), (1, 1, 0, 1)))
         console.print()
@@ -158,9 +165,9 @@ def _listed() -> None:
     """Stands for a command in the list of commands."""
 
 
-for _panel, _commands in PANELS.items():
+for _commands in PANELS.values():
     for _name, (_, _help) in _commands.items():
-        app.command(_name, help=_help, rich_help_panel=_panel)(_listed)
+        app.command(_name, help=_help)(_listed)
 
 
 @functools.cache

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output as console
+
+if TYPE_CHECKING:
+    from fdht_hls.schedule import Schedule
+    from fdht_models.tensor.quantized import QuantizedNetwork
 
 bench = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Measures, side by side with others."
@@ -29,7 +34,7 @@ def bench_train(
     if as_json:
         emit(result)
     else:
-        show(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="formats")
@@ -57,7 +62,7 @@ def bench_formats(
     if as_json:
         emit(result)
     else:
-        show(formats.table(result))
+        console().print(formats.table(result))
     if output is not None:
         formats.write_comparison(result, output, stem)
 
@@ -88,7 +93,7 @@ def bench_widths(
     if as_json:
         emit(result)
     else:
-        show(widths.table(result))
+        console().print(widths.table(result))
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -115,7 +120,7 @@ def bench_decode(
     if as_json:
         emit(result)
     else:
-        show(decode.report(result))
+        console().print(decode.report(result))
 
 
 @bench.command(name="emulation")
@@ -132,7 +137,7 @@ def bench_emulation(
     if as_json:
         emit(result)
     else:
-        show(report(result))
+        console().print(report(result))
 
 
 @bench.command(name="engine")
@@ -146,6 +151,8 @@ def bench_engine(
 ) -> None:
     """Simulated cycles and counted resources of the RTL; goes on if interrupted."""
     from fdht_hls.benchmarks import engine
+    from fdht_hls.boards import get_board
+    from fdht_hls.tuner.budget import board_budget
 
     cases = engine.QUICK_CASES if quick else engine.CASES
     rows = engine.bench_engine(
@@ -153,14 +160,14 @@ def bench_engine(
         [case for case in cases if not only or case.experiment in only],
         lambda name: engine.named_network(name, build),
         lambda network, port_bytes: _tuned(network, board, port_bytes),
-        board=_board_budget(board),
+        board=board_budget(get_board(board)),
         resources=not cycles,
         quick=quick,
     )
     if as_json:
         emit(rows)
     else:
-        show(engine.engine_table(rows))
+        console().print(engine.engine_table(rows))
 
 
 @bench.command(name="estimate")
@@ -187,7 +194,7 @@ def bench_estimate(
     if as_json:
         emit(result)
     else:
-        show(estimates.estimate_table(result))
+        console().print(estimates.estimate_table(result))
     if output is not None:
         estimates.write_estimates(result, output)
 
@@ -200,22 +207,18 @@ def _check_output(directory: Path | None, file: str) -> None:
         check_place(directory / file)
 
 
-def _tuned(network: Any, board: str, port_bytes: int) -> Any:
-    """The tuner's schedule for what is asked of a core; the packages below know no boards."""
+def _tuned(network: QuantizedNetwork, board: str, port_bytes: int) -> Schedule:
+    """The tuner's schedule for what is asked of a core.
+
+    Of the core in C++, whose model knows the latency that is asked for.
+    """
     from fdht_hls.benchmarks.engine import LATENCY, PACE
-    from fdht_hls.engine import design_engine
-    from fdht_hls.estimate import Core
-    from fdht_hls.tuner.tune import tune
+    from fdht_hls.boards import get_board
+    from fdht_hls.tuner.budget import board_budget
+    from fdht_hls.tuner.planner import tuned
     from fdht_models.tensor.quantized import WORD_BYTES
 
     # A wider port is as much as several of the board's.
     ports = max(1, port_bytes // WORD_BYTES)
-    budget = _board_budget(board, ports)
-    core = Core(design_engine(network, budget.bytes_per_clock), budget.model)
-    return tune(core, budget, budget.rate_at(PACE) * ports, LATENCY).chosen.schedule
-
-
-def _board_budget(board: str, ports: int = 1) -> Any:
-    from fdht.cli.tune import board_budget
-
-    return board_budget(board, ports=ports)
+    budget = board_budget(get_board(board), ports=ports)
+    return tuned(network, budget, "hls", budget.rate_at(PACE) * ports, LATENCY).chosen.schedule

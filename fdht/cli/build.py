@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, BoardName, Build, complete_experiment
-from fdht.cli.output import emit, show
+from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
+from fdht.cli.output import emit
 from fdht_models.artifacts import recover
-from fdht_models.console import progress
+from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_hls.flow.plan import BuildPlan
     from fdht_hls.flow.running import Shared
+    from fdht_hls.tuner.cores import CoreKind
+    from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.vitis import Options
+
+
+#: Panels of options in the command's help.
+_REAL, _CLOCK = "Real boards", "Clock of a real board"
+_ELSEWHERE, _ESTIMATE = "On another machine", "Estimates"
 
 
 @dataclass(frozen=True)
@@ -46,41 +53,66 @@ def build(
     flow: Annotated[
         str | None,
         typer.Option(
-            help="'vitis' for real boards, 'open' for PYNQ-Z1 and Z2, 'csim' for simulated ones."
+            metavar="vitis|open",
+            rich_help_panel=_REAL,
+            help="AMD's tools, or open ones: for PYNQ-Z1 and Z2, experimental.",
         ),
     ] = None,
-    core: Annotated[
-        str | None,
-        typer.Option(
-            help="'hls' (by default): C++ through Vitis HLS; 'rtl': the project's own Verilog, "
-            "which --flow open always takes."
-        ),
+    core: CoreName = None,
+    clock: Annotated[
+        float | None, typer.Option(rich_help_panel=_CLOCK, help="MHz, in place of the board's.")
     ] = None,
-    clock: Annotated[float | None, typer.Option(help="MHz, in place of the board's.")] = None,
     cosim: Annotated[
-        bool, typer.Option(help="Simulate the Verilog of Vitis HLS; may take hours.")
+        bool,
+        typer.Option(
+            rich_help_panel=_REAL, help="Simulate the Verilog of Vitis HLS; may take hours."
+        ),
     ] = True,
     allow_timing_failure: Annotated[
-        bool, typer.Option("--allow-timing-failure", help="Package what misses its clock.")
+        bool,
+        typer.Option(
+            "--allow-timing-failure",
+            rich_help_panel=_CLOCK,
+            help="Package what misses its clock.",
+        ),
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=1.0, rich_help_panel=_REAL, help="Seconds a step; with --host, in all."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER@HOST:PORT",
+            rich_help_panel=_ELSEWHERE,
+            help="Build there over SSH; user and port may be left out.",
+        ),
+    ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="Only write the plan here (.tar.gz), to build elsewhere.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE, help="Only write the plan here (.tar.gz), to build there."
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--import", help="Take the results of such a build.")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Build over SSH on [user@]host[:port].")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=1.0, help="Seconds a step; with --host, in all.")
+        Path | None,
+        typer.Option(
+            "--import", rich_help_panel=_ELSEWHERE, help="Take the results of such a build."
+        ),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Build nothing: what would fit, and how fast.")
+        bool,
+        typer.Option(
+            "--estimate",
+            rich_help_panel=_ESTIMATE,
+            help="Build nothing: what would fit, and how fast.",
+        ),
     ] = False,
     all_boards: Annotated[
-        bool, typer.Option("--all-boards", help="With --estimate: all boards.")
+        bool, typer.Option("--all-boards", rich_help_panel=_ESTIMATE, help="For all boards.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="With --estimate: draw it here (.svg, .png).")
+        Path | None, typer.Option(rich_help_panel=_ESTIMATE, help="Draw it here (.svg, .png).")
     ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,
@@ -92,7 +124,19 @@ def build(
     from fdht_overlays.plan.vitis import Options
 
     if estimate or all_boards:
-        _estimate(experiments or [], board, estimate, all_boards, plot, build, as_json)
+        from fdht.cli.estimate import print_estimate
+
+        if not estimate:
+            raise ConfigError(
+                "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
+            )
+        for name, value in {"archive": archive, "import": results, "host": host}.items():
+            if value is not None:
+                raise ConfigError(
+                    "builds something", field=name, value=str(value), remedy="leave out --estimate"
+                )
+        chosen = None if all_boards else board
+        print_estimate(experiments or [], chosen, (flow, core, clock), plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
@@ -102,15 +146,15 @@ def build(
         )
     asked = _Asked(archive, results, host, timeout)
     found = get_board(board)
-    _check_flow(found, flow, asked)
+    check_flow(found, flow)
+    _check_place(found, asked)
     name = (experiments or [""])[0]
     if found.simulated:
         _simulated(name, build, board, as_json)
         return
     directory = pipeline.experiment_directory(name, build)
     if flow == OPEN:
-        if core not in (None, "rtl"):
-            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        core_of(flow, core)
         work = _open_work(directory, found, clock, allow_timing_failure)
     else:
         work = _vitis_work(
@@ -119,7 +163,28 @@ def build(
     _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
 
 
-def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
+def core_of(flow: str | None, core: str | None) -> CoreKind:
+    """The core that a flow builds.
+
+    Raises:
+        ConfigError: the core is not known, or not for that flow.
+    """
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_overlays.open.tools import FLOW as OPEN
+
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        return "rtl"
+    return checked_core(core or "hls")
+
+
+def check_flow(board: Board, flow: str | None) -> None:
+    """Refuses a flow that is not for a board.
+
+    Raises:
+        ConfigError: names those that are.
+    """
     from fdht_overlays.manifest import SIMULATION_FLOW
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import FLOW
@@ -132,6 +197,9 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
             value=flow,
             remedy=f"use {' or '.join(flows)}",
         )
+
+
+def _check_place(board: Board, asked: _Asked) -> None:
     given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
     chosen = [name for name, value in given.items() if value is not None]
     if board.simulated and chosen:
@@ -143,11 +211,11 @@ def _check_flow(board: Board, flow: str | None, asked: _Asked) -> None:
 def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
     from fdht import pipeline
 
-    directory, fresh = pipeline.build(name, build, board)
+    directory, fresh = pipeline.build_into(pipeline.experiment_directory(name, build), board)
     if as_json:
-        emit({"directory": str(directory), "fresh": fresh})
+        emit({"directory": str(directory.path), "fresh": fresh})
     else:
-        print(f"{directory} ({'built' if fresh else 'nothing had changed'})")
+        print(f"{directory.path} ({'built' if fresh else 'nothing had changed'})")
 
 
 @dataclass(frozen=True)
@@ -156,7 +224,7 @@ class _Work:
 
     Args:
         plan: what to run.
-        directory: build/<name>.
+        directory: of the experiment.
         board: the board.
         package: called with the directories of the plan and of the overlay; False if the overlay
             was there already.
@@ -166,9 +234,9 @@ class _Work:
     """
 
     plan: BuildPlan
-    directory: Path
+    directory: BuildDirectory
     board: Board
-    package: Callable[[Path, Path], bool]
+    package: Callable[[Path, OverlayDirectory], bool]
     note: str
     schedule: str | None = None
     shared: Shared | None = None
@@ -179,44 +247,50 @@ class _Work:
         return str(self.plan.facts["variant"])
 
 
-def _vitis_work(directory: Path, board: Board, options: Options) -> _Work:
+def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _Work:
     from fdht_overlays.plan.collect import collect
     from fdht_overlays.plan.vitis import shared_core, vitis_plan
 
-    _refuse_without(directory, "converted", "convert", "hls/manifest.json")
+    _refuse_without(directory, "converted", "convert", directory.hls)
     _warn_if_too_large(directory, board)
-    plan = vitis_plan(directory, board, options)
+    plan = vitis_plan(directory.hls, board, options)
 
-    def package(work: Path, overlay: Path) -> bool:
-        return collect(plan, work, directory, overlay, board)
+    def package(work: Path, overlay: OverlayDirectory) -> bool:
+        return collect(plan, work, directory.hls, directory.cosim, overlay, board)
 
-    shared = shared_core(plan, directory, board)
+    shared = shared_core(plan, directory.synthesis, board)
     return _Work(plan, directory, board, package, "not run on hardware", shared=shared)
 
 
 def _open_work(
-    directory: Path, board: Board, clock: float | None, allow_timing_failure: bool
+    directory: BuildDirectory, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
-    from fdht_hls.rtl.stage import load_design
-    from fdht_overlays.open.flow import CLOCK_MHZ, SCHEDULE, check_board, open_plan
+    from fdht_hls.rtl.stage import load_design, users_schedule
+    from fdht_models.directories import SCHEDULE
+    from fdht_overlays.figures import origin_of
+    from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
     from fdht_overlays.open.parallelism import schedule_of_flow
     from fdht_overlays.open.tools import FLOW
 
     check_board(board)
-    _refuse_without(directory, "trained", "train", "hls/network.json", "model/network.json")
-    network, converted = load_design(directory, None)
+    _refuse_without(directory, "trained", "train", directory.hls, directory.model)
+    network, _ = load_design(directory, None)
+    converted = users_schedule(directory, network)
     with progress() as shown:
         shown("chooses a schedule", 0)
-        schedule = schedule_of_flow(network, converted.schedule, board)
+        schedule = schedule_of_flow(network, converted, board)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
-    def package(work: Path, overlay: Path) -> bool:
+    origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
+
+    def package(work: Path, overlay: OverlayDirectory) -> bool:
         return collect_open(
             plan,
             network,
             work,
-            directory,
+            origin,
+            directory.cosim,
             overlay,
             board,
             allow_timing_failure=allow_timing_failure,
@@ -224,34 +298,35 @@ def _open_work(
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
     whose = "that of the conversion" if schedule == converted else "chosen for this flow"
-    told = f"schedule: {whose}; {directory / 'work' / board.name / FLOW / SCHEDULE}"
+    told = f"schedule: {whose}; {directory.work(board.name, FLOW) / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
 
 
-def _warn_if_too_large(directory: Path, board: Board) -> None:
+def _warn_if_too_large(directory: BuildDirectory, board: Board) -> None:
     """An estimate can be wrong, so it refuses nothing; but the tools take hours to find out."""
-    from fdht_hls.tuner.stage import SCHEDULE
     from fdht_overlays.plan.summary import beyond_board
 
-    beyond = beyond_board(directory / "hls", board)
+    beyond = beyond_board(directory.hls, board)
     if beyond is not None:
-        tune = f"fdht tune {directory.name} --board {board.name}"
-        schedule = directory / "tune" / board.name / SCHEDULE
         print(
             f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
-            f"{tune}, then fdht convert {directory.name} --schedule {schedule}",
+            f"run fdht convert {directory.name} --board {board.name}",
             file=sys.stderr,
         )
 
 
-def _refuse_without(directory: Path, done: str, command: str, *files: str) -> None:
+def _refuse_without(
+    directory: BuildDirectory, done: str, command: str, *stages: StageDirectory
+) -> None:
     """Refuses an experiment for which an earlier command is due."""
-    for stage in ("model", "hls"):
-        recover(directory / stage)
-    if not any((directory / file).is_file() for file in files):
+    from fdht_models.directories import NETWORK
+
+    for stage in stages:
+        recover(stage.path)
+    if not any((stage.path / NETWORK).is_file() for stage in stages):
         raise ArtifactError(
             f"has not been {done}",
-            field=str(directory),
+            field=str(directory.path),
             remedy=f"run fdht {command} {directory.name} first",
         )
 
@@ -270,17 +345,17 @@ def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
         else:
             print("\n".join(_archive_lines(plan, asked.archive, again)))
         return
-    place = work.directory / "work" / work.board.name / work.variant
+    place = work.directory.work(work.board.name, work.variant)
     _bring_up_to_date(work, place, asked)
-    overlay = work.directory / "overlay" / work.board.name / work.variant
+    overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
-    manifest = load_manifest(overlay)
+    manifest = load_manifest(overlay.path)
     if as_json:
-        told = {"directory": str(overlay), "fresh": fresh}
-        emit({**told, **summary_json(manifest, work.directory / "hls")})
+        told = {"directory": str(overlay.path), "fresh": fresh}
+        emit({**told, **summary_json(manifest)})
         return
-    show(summary_table(manifest, work.directory / "hls"))
-    print(f"{overlay} ({'built' if fresh else 'nothing had changed'})")
+    output().print(summary_table(manifest))
+    print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
     if work.schedule is not None:
         print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
@@ -320,32 +395,3 @@ def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
         f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
         f"then here:  {again}",
     ]
-
-
-def _estimate(
-    experiments: list[str],
-    board: str,
-    estimate: bool,
-    all_boards: bool,
-    plot: Path | None,
-    build: Path,
-    as_json: bool,
-) -> None:
-    from fdht_hls.boards import board_names, get_board
-    from fdht_overlays.whatif import draw, table, what_if, zoo_names
-
-    if not estimate:
-        raise ConfigError(
-            "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
-        )
-    boards = [get_board(name) for name in board_names()] if all_boards else [get_board(board)]
-    real = [one for one in boards if not one.simulated or not all_boards]
-    rows = what_if(experiments or zoo_names(), real, build)
-    if as_json:
-        emit([row.to_json() for row in rows])
-    else:
-        show(table(rows))
-    if plot is not None:
-        draw(rows, plot)
-        if not as_json:
-            print(plot)

@@ -3,28 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fdht.cli.options import BUILD, AsJson, Build, ClockPeriod, Name, Part, schedule_option
+from fdht.cli.options import (
+    BUILD,
+    AsJson,
+    Build,
+    ClockPeriod,
+    Name,
+    Part,
+    TargetBoard,
+    schedule_option,
+)
 from fdht.cli.output import emit
+
+if TYPE_CHECKING:
+    from fdht_hls.stage import Conversion
 
 
 def convert(
     experiment: Name,
     build: Build = BUILD,
-    part: Part = "xc7z020clg400-1",
-    clock_period: ClockPeriod = 10.0,
+    board: TargetBoard = None,
+    part: Part = None,
+    clock_period: ClockPeriod = None,
     schedule: Annotated[
-        Path | None, schedule_option("Parallelism of each stage, a JSON file of fdht tune.")
+        Path | None,
+        schedule_option("Parallelism of each stage, a file of fdht tune; by default planned."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Converts through hls4ml, compiles the C simulation and proves equality."""
     from fdht import pipeline
 
-    conversion = pipeline.convert(experiment, build, part, clock_period, schedule)
+    directory = pipeline.experiment_directory(experiment, build)
+    conversion = pipeline.convert_into(directory, schedule, board, part, clock_period)
     if as_json:
         emit(conversion.to_json())
     else:
-        for line in pipeline.conversion_lines(conversion):
+        for line in conversion_lines(conversion):
             print(line)
+
+
+def conversion_lines(conversion: Conversion) -> list[str]:
+    """Equality and estimate for people."""
+    equality, estimate = conversion.equality, conversion.estimate
+    pairs = {
+        "keras_reference": "Keras = integer reference",
+        "reference_csim_exact": "reference = C simulation (ap_int)",
+        "reference_csim": "reference = C simulation (native)",
+    }
+    lines = [
+        f"{text:<36}{equality[key]['compared']:>7} integers, "
+        f"{equality[key]['mismatches']} mismatches  counted"
+        for key, text in pairs.items()
+    ]
+    plan = conversion.plan
+    used = ", ".join(
+        f"{part:.0%} {name.upper()}" for name, part in plan["used"].items() if part is not None
+    )
+    whose = "planned" if plan["chosen_by"] == "planner" else "the given schedule"
+    lines.append(
+        f"{whose} for {plan['budget']['board']}: {plan['frames_per_second']:,.0f} frames/s, "
+        f"{used}  estimated ({plan['model']})"
+    )
+    lines.append(
+        f"{estimate['cycles_per_frame']} cycles a frame, limited by {estimate['limited_by']}; "
+        f"{estimate['fill_latency_cycles']} from the last word to the result  estimated"
+    )
+    return lines

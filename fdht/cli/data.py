@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fdht.cli.options import AsJson, DataRoot, complete_experiment
+from fdht.cli.options import BUILD, AsJson, Build, DataRoot, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.console import counters, output
 from fdht_models.errors import ConfigError, printable
@@ -42,6 +42,7 @@ def data(
         ),
     ] = None,
     data_root: DataRoot = None,
+    build: Build = BUILD,
     kind: Annotated[
         str | None, typer.Option(help="'video' (also folders of pictures), 'sound' or 'arrays'.")
     ] = None,
@@ -75,7 +76,7 @@ def data(
     if sheet is not None:
         check_sheet(sheet)
     own = {"kind": kind, "pattern": pattern, "inputs": inputs, "full_scale": full_scale}
-    request = _request(source, experiment, data_root, own)
+    request = _request(source, experiment, build, data_root, own)
     with counters() as bar:
         overview = overview_of(request, bar)
         clips = overview.clips_of(None if split == "all" else split)
@@ -94,7 +95,7 @@ def data(
 
 
 def _request(
-    source: str, experiment: str | None, data_root: Path | None, own: dict[str, Any]
+    source: str, experiment: str | None, build: Path, data_root: Path | None, own: dict[str, Any]
 ) -> FolderRequest:
     from fdht_models.data.folders import FolderRequest
     from fdht_models.data.folders.sets import OWN
@@ -110,7 +111,7 @@ def _request(
             "is no folder", field="FOLDER_OR_EXPERIMENT", value=source, remedy="give the folder"
         )
     root = data_root if experiment is None else folder
-    request = _of_experiment(experiment or source, root)
+    request = _of_experiment(experiment or source, build, root)
     if given and request.name != OWN:
         raise ConfigError(
             f"has no effect on '{request.name}', which is published as it is",
@@ -120,11 +121,11 @@ def _request(
     return replace(request, **given).complete()
 
 
-def _of_experiment(name: str, root: Path | None) -> FolderRequest:
+def _of_experiment(name: str, build: Path, root: Path | None) -> FolderRequest:
+    from fdht import pipeline
     from fdht_models.data.clip_sources import UNKNOWN_ROOT, FolderSource
-    from fdht_models.experiment import load_experiment
 
-    recipe = load_experiment(name)
+    recipe = pipeline.experiment_of(name, build)
     source = recipe.source
     if not isinstance(source, FolderSource):
         raise ConfigError(

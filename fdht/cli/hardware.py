@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, Build, Name, PortBits, Schedule, board_option
+from fdht.cli.options import (
+    BUILD,
+    AsJson,
+    Build,
+    ClockPeriod,
+    Name,
+    Part,
+    PortBits,
+    Schedule,
+    board_option,
+)
 from fdht.cli.output import emit
 from fdht_models.console import progress
 from fdht_models.errors import ConfigError
@@ -23,6 +33,8 @@ def synthesize(
         str | None,
         board_option("Whose part and clock to use; by default those of the conversion."),
     ] = None,
+    part: Part = None,
+    clock_period: ClockPeriod = None,
     steps: Annotated[
         str, typer.Option(help="Some of csim,csynth,cosim,export,impl.")
     ] = "csim,csynth,cosim,export",
@@ -38,10 +50,10 @@ def synthesize(
     from fdht_hls.vitis.report import report_lines
     from fdht_hls.vitis.synthesis import synthesize as run
 
-    chosen, target = parse_steps(steps), _target(board)
+    chosen, target = parse_steps(steps), _target(board, part, clock_period)
     directory = experiment_directory(experiment, build)
     with progress() as show:
-        result = run(directory, chosen, target, timeout, show)
+        result = run(directory.hls, directory.synthesis, chosen, target, timeout, show)
     if as_json:
         emit(result.to_json())
         return
@@ -59,6 +71,9 @@ def cosim(
         float, typer.Option(help="Share of clocks in which a channel of AXI is held up.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of frames and memory.")] = 0,
+    board: Annotated[
+        str | None, board_option("Plan the design for this board; by default as converted.")
+    ] = None,
     schedule: Schedule = None,
     port_bits: PortBits = 64,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
@@ -74,12 +89,16 @@ def cosim(
 ) -> None:
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
     from fdht.pipeline import experiment_directory
+    from fdht_hls.boards import get_board
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation import RunSettings
     from fdht_hls.rtl.stage import cosim_experiment, count_experiment
     from fdht_models.artifacts import check_place
 
+    if board is not None and schedule is not None:
+        raise ConfigError("is planned for by no --schedule", field="board", value=board)
+    planned_for = None if board is None else get_board(board)
     directory = experiment_directory(experiment, build)
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)
     if gantt is not None:
@@ -87,7 +106,8 @@ def cosim(
     for file in (gantt, trace):
         if file is not None:
             check_place(file)
-    result = cosim_experiment(directory, frames, schedule, settings, port_bits // 8)
+    port_bytes = port_bits // 8
+    result = cosim_experiment(directory, frames, schedule, settings, port_bytes, planned_for)
     told = {"experiment": directory.name, **result.to_json()}
     if not as_json:
         print("\n".join(report_lines(result)))
@@ -95,7 +115,9 @@ def cosim(
         if gantt is not None:
             draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)
         if count:
-            counted = count_experiment(directory, schedule, port_bytes=port_bits // 8)
+            counted = count_experiment(
+                directory, schedule, port_bytes=port_bytes, board=planned_for
+            )
             told["resources"] = counted.to_json()
             if not as_json:
                 print(_resource_line(told["resources"], None))
@@ -166,12 +188,12 @@ def lint(
         raise typer.Exit(1)
 
 
-def _target(board: str | None) -> Target | None:
-    """Part and clock of a board; the packages below know no boards."""
-    from fdht_hls.boards import get_board
+def _target(board: str | None, part: str | None, clock_period: float | None) -> Target | None:
+    """Part and clock of a board, or what takes their place; None: those of the conversion."""
+    from fdht_hls.boards import board_of
     from fdht_hls.vitis.plan import Target
 
-    if board is None:
+    if board is None and part is None and clock_period is None:
         return None
-    found = get_board(board)
-    return Target(found.part.name, 1000 / found.clock_mhz)
+    found = board_of(board, part)
+    return Target(part or found.part.name, clock_period or 1000 / found.clock_mhz)

@@ -11,22 +11,22 @@ import typer
 BUILD = Path("build")
 
 
-def complete_experiment(context: typer.Context, incomplete: str) -> list[str]:
-    """Names for a shell: the experiments that ship, and what was built."""
+def complete_experiment(context: typer.Context) -> list[str]:
+    """Names for a shell, of what ships and of what was built; typer takes those that fit."""
     import fdht_models
 
     zoo = Path(fdht_models.__file__).parent / "zoo"
     build = Path(context.params.get("build") or BUILD)
     names = {path.stem for path in zoo.glob("*.toml")}
     names |= {path.parent.name for kind in ("model", "overlay") for path in build.glob(f"*/{kind}")}
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(names)
 
 
-def complete_board(incomplete: str) -> list[str]:
-    """Names of boards for a shell."""
+def complete_board() -> list[str]:
+    """The same of boards."""
     from fdht_hls.boards import board_names
 
-    return [name for name in board_names() if name.startswith(incomplete)]
+    return list(board_names())
 
 
 def board_option(help: str, **settings: Any) -> Any:
@@ -52,14 +52,32 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of a data set that you bring.")
 ]
-Part = Annotated[str, typer.Option("--part", help="Device to synthesise for.")]
-ClockPeriod = Annotated[float, typer.Option("--clock-period", min=1.0, help="Nanoseconds.")]
+Part = Annotated[
+    str | None, typer.Option("--part", help="Device to synthesise for, in place of the board's.")
+]
+ClockPeriod = Annotated[
+    float | None,
+    typer.Option("--clock-period", min=1.0, help="Nanoseconds, in place of the board's."),
+]
 PortBits = Annotated[
     int,
     typer.Option("--port-bits", help="Width of the port that reads frames: 64, 128 or 256."),
 ]
 #: Of the boards that are real, and of those that are simulated.
 BoardName = Annotated[str, board_option("A board's name; 'sim' is simulated.")]
+#: For which a design is planned; `DEFAULT_BOARD` where it is not named.
+TargetBoard = Annotated[
+    str | None, board_option("Board to plan the design for; by default pynq-z2.")
+]
+#: Which of the two cores.
+CoreName = Annotated[
+    str | None,
+    typer.Option(
+        "--core",
+        help="'hls': C++ through Vitis HLS; 'rtl': the project's own Verilog, which --flow open "
+        "always takes. By default hls.",
+    ),
+]
 #: Of the core's stages.
 Schedule = Annotated[
     Path | None, schedule_option("Parallelism of the stages; by default as converted.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fdht.cli.options import AsJson
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -24,4 +25,4 @@ def zoo(as_json: AsJson = False) -> None:
     if as_json:
         emit(rows())
     else:
-        show(table(rows()))
+        output().print(table(rows()))

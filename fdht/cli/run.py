@@ -9,64 +9,98 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, BoardName, Build, Name
+from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
 from fdht.cli.output import emit
 from fdht_models.console import progress
 from fdht_models.errors import ArtifactError
 
 if TYPE_CHECKING:
     from fdht_host.run import RunSettings
+    from fdht_models.directories import OverlayDirectory
 
 #: The most clips that can be asked for.
 MOST_CLIPS = 1_000_000
 #: Clips and classes that the console shows; the report has all.
 _SHOWN_CLIPS, _SHOWN_CLASSES = 20, 20
+#: Panels of options in the command's help.
+_WHAT, _WHERE = "What to run", "Where to run it"
 #: Characters of a name in a column.
 _NAME = 40
 
 
 def run(
-    experiment: Name,
-    board: BoardName = "sim",
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Its name, a TOML file, or an overlay's directory that was copied here.",
+            autocompletion=complete_experiment,
+        ),
+    ],
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="'test', a video, sound or .npy file, or a folder of them, with or without a "
-            "folder for each class; may be repeated."
+            metavar="FILE|FOLDER|test",
+            rich_help_panel=_WHAT,
+            help="Videos, sound or .npy, also in a folder for each class; may be repeated.",
         ),
     ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Which frames of a file: 'trained' (by default): as in training; 'stream': from "
-            "first to last, at the trained distance in time; 'every': all of them."
+            metavar="trained|stream|every",
+            rich_help_panel=_WHAT,
+            help="Which frames: as in training (by default), from first to last at the trained "
+            "distance in time, or all of them.",
         ),
     ] = None,
-    build: Build = BUILD,
     clips: Annotated[
-        int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips to run.")
+        int | None,
+        typer.Option(min=1, max=MOST_CLIPS, rich_help_panel=_WHAT, help="Of the test set."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the test clips.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=_WHAT, help="Of the test clips.")
+    ] = None,
     clip_frames: Annotated[
         int | None,
-        typer.Option(min=0, help="Reset the state of a stream after so many inputs; 0: never."),
+        typer.Option(
+            min=0, rich_help_panel=_WHAT, help="Reset a stream's state after so many; 0: never."
+        ),
     ] = None,
-    resize: Annotated[bool, typer.Option(help="Resize videos of another size.")] = True,
-    energy: Annotated[bool, typer.Option(help="Measure energy per frame.")] = True,
+    resize: Annotated[
+        bool, typer.Option(rich_help_panel=_WHAT, help="Resize videos of another size.")
+    ] = True,
+    board: Annotated[
+        str | None,
+        board_option(
+            "By default the copied overlay's, or else 'sim', which is simulated.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
     overlay: Annotated[
-        str | None, typer.Option(help="Of several for the board: vitis-hls, vitis-rtl or open.")
+        str | None,
+        typer.Option(
+            metavar="vitis-hls|vitis-rtl|open",
+            rich_help_panel=_WHERE,
+            help="Of several for the board.",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="EXPERIMENT_OR_FILE",
-            help="Load its weights first: a trained experiment, or a network.json.",
+            metavar="EXPERIMENT|FILE",
+            autocompletion=complete_experiment,
+            rich_help_panel=_WHERE,
+            help="Load these first: of a trained experiment, or a network.json.",
         ),
     ] = None,
+    energy: Annotated[
+        bool, typer.Option(rich_help_panel=_WHERE, help="Measure energy per frame.")
+    ] = True,
+    build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
     """Streams clips, files and folders through a board, classifies, measures, and reports."""
-    from fdht import pipeline
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
 
@@ -79,28 +113,15 @@ def run(
         energy,
         build / "data",
         weights=None if weights is None else weights_file(weights, build),
-        overlay=overlay,
         protocol=protocol,
     )
-    directory = pipeline.experiment_directory(experiment, build)
-    written, report = run_in(directory, board, settings)
+    written, report = run_in(*_place(experiment, build, board, overlay), settings)
     if as_json:
         emit(report)
     else:
         print("\n".join(report_lines(written, report)))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
-
-
-def demo(
-    build: Build = BUILD,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps to show.")] = 20,
-    clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
-) -> None:
-    """The main job on the default experiment: train, convert, prove equal, run, measure."""
-    from fdht import pipeline
-
-    pipeline.demo(build, steps, clips)
 
 
 def weights_file(name: str, build_directory: Path) -> Path:
@@ -114,16 +135,16 @@ def weights_file(name: str, build_directory: Path) -> Path:
         ConfigError: there is neither; ArtifactError: the experiment is not trained.
     """
     from fdht.pipeline import experiment_directory
-    from fdht_models.stages import find_file
+    from fdht_models.directories import NETWORK
 
     path = Path(name)
     if path.suffix != ".json":
-        model = experiment_directory(name, build_directory) / "model"
-        found = find_file(model, "model", "network.json")
+        model = experiment_directory(name, build_directory).model
+        found = model.find_file(NETWORK)
         if found is None:
             raise ArtifactError(
                 "is not there",
-                field=str(model / "network.json"),
+                field=str(model.path / NETWORK),
                 remedy=f"run fdht train {name}",
             )
         return found
@@ -132,18 +153,51 @@ def weights_file(name: str, build_directory: Path) -> Path:
     return path
 
 
-def run_in(directory: Path, board_name: str, settings: RunSettings) -> tuple[Path, dict[str, Any]]:
-    """Runs what is in `directory` on a board."""
+def _place(
+    name: str, build: Path, board: str | None, wanted: str | None
+) -> tuple[OverlayDirectory, Path]:
+    """The overlay to run, and where its reports go."""
     from fdht import pipeline
     from fdht_hls.boards import get_board
-    from fdht_host.run import run_stage
-    from fdht_models.stages import find_stage
+    from fdht_host.choice import find_overlay, overlay_at
+    from fdht_models.directories import BuildDirectory
+    from fdht_overlays.manifest import load_manifest
 
-    if get_board(board_name).simulated and find_stage(directory / "hls", "hls") is not None:
-        pipeline.build_into(directory, board_name)
+    if _is_copy(name, build):
+        overlay = overlay_at(Path(name), board, wanted)
+        return overlay, BuildDirectory(build / load_manifest(overlay.path).experiment).runs
+    directory = pipeline.experiment_directory(name, build)
+    converted = directory.hls.find() is not None
+    if board is None:
+        # Where nothing but an overlay was copied to, it is that one's board.
+        boards = [] if converted else directory.boards()
+        board = boards[0] if len(boards) == 1 else "sim"
+    if get_board(board).simulated and converted:
+        pipeline.build_into(directory, board)
+    return find_overlay(directory, get_board(board), wanted), directory.runs
+
+
+def _is_copy(name: str, build: Path) -> bool:
+    """Is it the path of a directory rather than an experiment's name?"""
+    from fdht_models.directories import BuildDirectory, overlays_in
+    from fdht_models.experiment import experiment_names
+
+    path = Path(name)
+    if not path.is_dir() or path.name != name:
+        return path.is_dir()
+    known = name in experiment_names() or BuildDirectory(build / name).is_there()
+    return not known and bool(overlays_in(path))
+
+
+def run_in(
+    overlay: OverlayDirectory, runs: Path, settings: RunSettings
+) -> tuple[Path, dict[str, Any]]:
+    """Runs an overlay, with progress for people."""
+    from fdht_host.run import run_stage
+
     try:
         with progress() as show:
-            return run_stage(directory, board_name, settings, show)
+            return run_stage(overlay, runs, settings, show)
     except KeyboardInterrupt as interrupt:
         if interrupt.args:
             print(f"fdht: {interrupt}", file=sys.stderr)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name
-from fdht.cli.output import emit, show
+from fdht.cli.output import emit
+from fdht_models.console import output
+from fdht_models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fdht_models.experiment import Experiment
 
 
-def _recipe(name: str, data_root: Path | None) -> Any:
-    from fdht_models.experiment import load_experiment
+def _recipe(name: str, build: Path, data_root: Path | None) -> Experiment:
+    from fdht import pipeline
 
-    experiment = load_experiment(name)
+    experiment = pipeline.experiment_of(name, build)
     return experiment if data_root is None else experiment.with_data_root(data_root)
 
 
@@ -45,7 +50,7 @@ def train(
     """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
     from fdht import pipeline
 
-    recipe = _recipe(experiment, data_root)
+    recipe = _recipe(experiment, build, data_root)
     options: dict[str, Any] = {
         "start": start,
         "steps": steps,
@@ -53,7 +58,7 @@ def train(
         "distribute": distribute,
     }
     if folds is not None:
-        _folds(pipeline.cross_validate(recipe, build / recipe.name, folds, **options), as_json)
+        _folds(_cross_validate(recipe, build / recipe.name, folds, **options), as_json)
         return
     metrics = pipeline.train(recipe, build / recipe.name, **options)
     if as_json:
@@ -70,12 +75,12 @@ def _folds(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         emit(result)
     else:
-        show(table(result))
+        output().print(table(result))
 
 
 def search(
     experiment: Name,
-    space: Annotated[Path, typer.Option(help="File with [search], [goals] and [budget].")],
+    space: Annotated[Path, typer.Option(help="File with tables search, goals and budget.")],
     trials: Annotated[int, typer.Option(min=1, help="Of all machines that share the study.")] = 30,
     storage: Annotated[str | None, typer.Option(help="URL of a database to share.")] = None,
     build: Build = BUILD,
@@ -83,16 +88,14 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Searches ranks and widths; goes on where it was interrupted."""
-    from fdht import pipeline
-
-    recipe = _recipe(experiment, data_root)
-    result = pipeline.search(recipe, build / recipe.name, space, trials, storage)
+    recipe = _recipe(experiment, build, data_root)
+    result = _search(recipe, build / recipe.name, space, trials, storage)
     if as_json:
         emit(result)
     else:
         from fdht_models.training.rank_search import table
 
-        show(table(result))
+        output().print(table(result))
 
 
 def decompose(
@@ -108,21 +111,64 @@ def decompose(
     as_json: AsJson = False,
 ) -> None:
     """Puts a trained dense LSTM or GRU into the experiment's format, to be trained further."""
-    from fdht_models.experiment import load_experiment
+    from fdht_models.directories import BuildDirectory
     from fdht_models.tensor.decompose.error_table import parse_factors, table
     from fdht_models.training.options import check_dense_weights, check_output
 
-    factors, recipe = parse_factors(ranks), load_experiment(experiment)
-    directory = build / recipe.name
+    factors, recipe = parse_factors(ranks), _recipe(experiment, build, None)
+    directory = BuildDirectory(build / recipe.name)
     check_dense_weights(weights)
-    check_output(directory)
+    check_output(directory.path)
     from fdht_models.training.decompose import decompose_stage  # imports TensorFlow
 
-    result = decompose_stage(recipe, directory, weights, layer=layer, factors=factors)
+    result = decompose_stage(recipe, directory.path, weights, layer=layer, factors=factors)
     if as_json:
         emit(result)
         return
-    show(table(result))
+    output().print(table(result))
     for note in result["notes"]:
         print(f"note: {note}")
-    print(f"{directory / 'decomposed'}; go on with: fdht train {experiment} --start decomposed")
+    written = directory.decomposition
+    print(f"{written.path}; go on with: fdht train {experiment} --start {written.stage}")
+
+
+def _cross_validate(
+    experiment: Experiment,
+    directory: Path,
+    folds: int,
+    *,
+    start: str,
+    steps: int | None,
+    tensorboard: bool,
+    distribute: str | None,
+) -> dict[str, Any]:
+    """Trains once a fold into `directory`/folds; returns what `folds.json` holds."""
+    from fdht_models.training.options import check_training
+
+    if start != "scratch" or steps is not None:
+        raise ConfigError(
+            "has no effect on folds, which are trained from nothing",
+            field="start",
+            value=start,
+            remedy="leave out --start and --steps",
+        )
+    check_training(experiment, directory, start=start, steps=steps, distribute=distribute)
+    from fdht_models.training.folds import cross_validate as run_folds  # imports TensorFlow
+
+    return run_folds(experiment, directory, folds, tensorboard=tensorboard, distribute=distribute)
+
+
+def _search(
+    experiment: Experiment, directory: Path, space: Path, trials: int, storage: str | None
+) -> dict[str, Any]:
+    """Searches ranks and widths; returns the study's result."""
+    from fdht_models.training.options import check_data, check_output
+    from fdht_models.training.space import load_space
+
+    found = load_space(space)
+    found.check(experiment)
+    check_data(experiment)
+    check_output(directory)
+    from fdht_models.training.rank_search import search as run_search  # imports TensorFlow
+
+    return run_search(experiment, directory, found, trials, storage=storage)

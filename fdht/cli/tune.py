@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, Build, Name, board_option
+from fdht.cli.options import BUILD, AsJson, Build, CoreName, Name, TargetBoard
 from fdht.cli.output import emit
 from fdht_models.console import output, progress
 
 if TYPE_CHECKING:
     from fdht_hls.estimate import Engine
     from fdht_hls.tuner.budget import Budget
+    from fdht_hls.tuner.cores import CoreKind
     from fdht_hls.tuner.effort import Effort
+    from fdht_hls.tuner.tune import Tuning
+    from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import Experiment
 
 #: Seconds for all. The networks of the zoo take up to 50 s.
 _TIME_LIMIT = 900.0
+#: Shapes that are explored.
+_CANDIDATES = 24
 
 
 def tune(
     experiment: Name,
-    board: Annotated[str, board_option("A board's name.")] = "pynq-z2",
+    board: TargetBoard = None,
+    core: CoreName = None,
     frames_per_second: Annotated[
         float | None, typer.Option(help="At least; by default as fast as the board allows.")
     ] = None,
@@ -54,8 +60,11 @@ def tune(
         int | None, typer.Option(min=1, help="With --explore: at most; by default as many as now.")
     ] = None,
     candidates: Annotated[
-        int, typer.Option(min=1, help="With --explore: how many to tune, fewest MACs first.")
-    ] = 24,
+        int | None,
+        typer.Option(
+            min=1, help="With --explore: how many to tune, fewest MACs first; by default 24."
+        ),
+    ] = None,
     time_limit: Annotated[
         float, typer.Option(min=1, max=1e6, help="Seconds that all may take.")
     ] = _TIME_LIMIT,
@@ -63,62 +72,69 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
-    from fdht_hls.engine import design_engine
-    from fdht_hls.estimate import Core
+    from fdht_hls.boards import board_of
+    from fdht_hls.tuner.budget import board_budget
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_hls.tuner.planner import tuned
     from fdht_hls.tuner.stage import network_to_tune
     from fdht_models.errors import ConfigError
 
-    device = board_budget(board, budget, port_bytes, ports)
+    device = board_budget(board_of(board), budget, port_bytes, ports)
+    kind = checked_core(core or "hls")
+    for name, value in {"parameters": parameters, "candidates": candidates}.items():
+        if value is not None and not explore:
+            raise ConfigError("belongs to --explore", field=name, value=value)
     engine = _engine(assume or [])
-    recipe, directory = _experiment(experiment, build)
+    recipe, directory = experiment_or_build(experiment, build)
     if explore and loadable:
         raise ConfigError(
             "shapes are explored without it",
             field="loadable",
             remedy="explore first, then tune the experiment with --loadable",
         )
+    if explore and kind != "hls":
+        raise ConfigError(
+            "shapes are explored for the core in C++", field="core", value=kind, remedy="use hls"
+        )
     if explore:
-        asked = (frames_per_second, latency, parameters, candidates)
+        asked = (frames_per_second, latency, parameters, candidates or _CANDIDATES)
         _explore(recipe, directory, device, engine, asked, time_limit, as_json)
         return
-    network, source = network_to_tune(directory, recipe)
-    core = Core(design_engine(network, device.bytes_per_clock), device.model, engine, loadable)
-    _tune(core, device, directory, source, (frames_per_second, latency), time_limit, as_json)
+    network, source = network_to_tune(directory.model, recipe)
+    asked_of = (frames_per_second, latency)
+    with _effort(time_limit) as effort:
+        found = tuned(
+            network, device, kind, *asked_of, engine=engine, loadable=loadable, effort=effort
+        )
+    _told(found, kind, directory, source, as_json)
 
 
-def _tune(
-    core: Any,
-    device: Budget,
-    directory: Path,
-    source: str,
-    asked: tuple[float | None, int | None],
-    time_limit: float,
-    as_json: bool,
+def _told(
+    tuning: Tuning, core: CoreKind, directory: BuildDirectory, source: str, as_json: bool
 ) -> None:
     from fdht_hls.tuner.report import design_table, front_table, lines
-    from fdht_hls.tuner.stage import PLOT, SCHEDULE, result_json, write_tuning
-    from fdht_hls.tuner.tune import tune as run
+    from fdht_hls.tuner.stage import result_json, write_tuning
+    from fdht_models.directories import PLOT
 
-    with _effort(time_limit) as effort:
-        tuning = run(core, device, *asked, effort=effort)
-    result = result_json(tuning, source)
-    written = write_tuning(directory, tuning, result)
+    result = result_json(tuning, source, core)
+    written = directory.tuning(tuning.budget.name)
+    write_tuning(written, tuning, result)
     if as_json:
-        emit({**result, "directory": str(written)})
+        emit({**result, "directory": str(written.path)})
         return
     console = output()
-    for line in lines(tuning, source):
+    for line in lines(tuning, source, core):
         console.print(line)
     console.print(front_table(tuning))
     console.print(design_table(tuning))
-    if not (written / PLOT).is_file():
+    if not (written.path / PLOT).is_file():
         console.print("no plot could be drawn; pip install 'fdht[board]' brings matplotlib")
-    console.print(f"use it: fdht convert {directory.name} --schedule {written / SCHEDULE}")
+    console.print(f"use it: fdht convert {directory.name} --schedule {written.schedule}")
 
 
 def _explore(
     recipe: Experiment | None,
-    directory: Path,
+    directory: BuildDirectory,
     device: Budget,
     engine: Engine,
     asked: tuple[float | None, int | None, int | None, int],
@@ -136,15 +152,16 @@ def _explore(
         )
     with _effort(time_limit) as effort:
         found = explore(recipe, device, engine, *asked, effort=effort)
-    written = write_exploration(directory, found)
+    written = directory.exploration(found.budget.name)
+    write_exploration(written, found)
     if as_json:
-        emit({**found.to_json(), "directory": str(written)})
+        emit({**found.to_json(), "directory": str(written.path)})
         return
     console = output()
     for text in found.left_out:
         console.print(f"not considered: {text}")
     console.print(exploration_table(found))
-    console.print(f"none of them is trained; each is an experiment to train: {written}")
+    console.print(f"none of them is trained; each is an experiment to train: {written.path}")
 
 
 @contextmanager
@@ -154,39 +171,6 @@ def _effort(time_limit: float) -> Iterator[Effort]:
 
     with progress() as show:
         yield Effort(time_limit, lambda text: show("schedules", 0, 0, text))
-
-
-def board_budget(
-    board: str, shares: str | None = None, port_bytes: int | None = None, ports: int = 1
-) -> Budget:
-    """A board as the tuner sees it, with what is asked for.
-
-    Raises:
-        ConfigError: there is no such board, or its port is narrower.
-    """
-    from dataclasses import replace
-
-    from fdht_hls.boards import get_board
-    from fdht_hls.tuner.budget import parse_shares
-    from fdht_models.errors import ConfigError
-    from fdht_models.tensor.quantized import WORD_BYTES
-    from fdht_overlays.budget import budget_of
-
-    found = get_board(board)
-    widest = found.port.width_bits // 8
-    if port_bytes is not None and port_bytes > widest:
-        raise ConfigError(
-            f"a port of {board} delivers {widest} bytes a clock",
-            field="port-bytes",
-            value=port_bytes,
-            remedy=f"use {widest}, or more --ports",
-        )
-    return replace(
-        budget_of(found),
-        port_bytes=port_bytes or WORD_BYTES,
-        ports=ports,
-        shares=parse_shares(shares),
-    )
 
 
 def _engine(assumed: list[str]) -> Engine:
@@ -207,17 +191,17 @@ def _engine(assumed: list[str]) -> Engine:
     return Engine(**{known[name]: True for name in assumed})
 
 
-def _experiment(name: str, build: Path) -> tuple[Experiment | None, Path]:
+def experiment_or_build(name: str, build: Path) -> tuple[Experiment | None, BuildDirectory]:
     """The experiment, or None if only a build of that name is there; and its directory."""
-    from fdht_models.artifacts import recover
+    from fdht_models.directories import BuildDirectory
     from fdht_models.errors import ConfigError
     from fdht_models.experiment import load_experiment
 
     try:
         recipe = load_experiment(name)
     except ConfigError:
-        recover(build / name / "model")
-        if (build / name / "model").is_dir():
-            return None, build / name
+        found = BuildDirectory(build / name)
+        if found.is_there():
+            return None, found
         raise
-    return recipe, build / recipe.name
+    return recipe, BuildDirectory(build / recipe.name)

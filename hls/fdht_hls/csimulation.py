@@ -13,6 +13,10 @@ import ctypes
 import shutil
 import struct
 import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.registers import IDENTITY_REGISTERS
+from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, DeviceError, ToolError
 from fdht_models.process import run_tool
 from fdht_models.tensor.fixedpoint import Codes
@@ -33,14 +38,17 @@ COMPILE_TIMEOUT = 600
 _ENTRY, _CLIPS_ENTRY = "fdht_csim_run", "fdht_csim_run_clips"
 _WEIGHT_WORDS, _LOAD_ENTRY = "fdht_csim_weight_words", "fdht_csim_load_weights"
 _OBSERVE_ENTRY, _OBSERVED_ENTRY = "fdht_csim_observe", "fdht_csim_observed"
-_SOURCES = ("fdht_csim.cpp", "firmware/fdht_lstm.cpp")
+#: Both sources as one translation unit: the headers, a second of work, are read once.
+_SOURCES = ("-include", "firmware/fdht_lstm.cpp", "fdht_csim.cpp")
 #: `-fno-gnu-unique`: without it, static variables of templates would be shared by all copies of the
 #: library in a process, and a copy that has such could never be unloaded.
 _FLAGS = ("-std=c++14", "-fPIC", "-shared", "-fno-gnu-unique", "-w")
-#: Of each build. A native library is for processors like the one that it is built on. The products
-#: of a beat are to become vector instructions, which g++ misses if it unrolls their loops first.
+#: Of each build. The exact one runs a few hundred frames in its life, for which more optimisation
+#: would take longer than it saves. A native library is for processors like the one that it is
+#: built on. The products of a beat are to become vector instructions, which g++ misses if it
+#: unrolls their loops first.
 _BUILD_FLAGS: dict[Build, tuple[str, ...]] = {
-    "exact": ("-O2",),
+    "exact": ("-O1",),
     "native": (
         *("-O3", "-march=native", "-fno-loop-unroll-and-jam"),
         *("--param=max-completely-peel-times=7", "-DFDHT_NATIVE_INTEGERS"),
@@ -79,16 +87,20 @@ def compiler() -> str:
     return found
 
 
-def compile_library(project: Path, library: Path, build: Build) -> None:
+def compile_library(
+    project: Path, library: Path, build: Build, stop: threading.Event | None = None
+) -> None:
     """Compiles the core of an HLS project into a shared library.
 
     Args:
         project: the directory that hls4ml and our writer wrote.
         library: file to write.
         build: which integers to use.
+        stop: ends the compiler early, once it is set.
 
     Raises:
-        ToolError: g++ is missing, fails, or takes too long; the first error line is shown.
+        ToolError: g++ is missing, fails, takes too long or is stopped; the first error line is
+            shown. No library is left then.
     """
     command = [
         *(compiler(), *_FLAGS, *_BUILD_FLAGS[build]),
@@ -96,10 +108,46 @@ def compile_library(project: Path, library: Path, build: Build) -> None:
         *(*_SOURCES, "-o", str(library.resolve())),
     ]
     # With its children: g++ leaves the work to a process of its own, which would go on without it.
-    code, said = run_tool("g++", command, project, COMPILE_TIMEOUT, remedy="free the machine")
+    done = False
+    try:
+        code, said = run_tool(
+            "g++", command, project, COMPILE_TIMEOUT, remedy="free the machine", stop=stop
+        )
+        done = code == 0
+    finally:
+        if not done:
+            library.unlink(missing_ok=True)
     if code:
         decisive = next((line for line in said.splitlines() if "error" in line), "no message")
         raise ToolError(f"failed: {decisive}", field="g++", value=str(project))
+
+
+@contextmanager
+def compiling(project: Path, libraries: Mapping[Path, Build]) -> Iterator[None]:
+    """Compiles libraries side by side, and beside what is done in the block.
+
+    The end of the block waits for all. Where the block or a compiler fails, nothing goes on.
+
+    Args:
+        project: see `compile_library`.
+        libraries: which build each file to write is of.
+
+    Raises:
+        ToolError: as `compile_library`, of the one that failed first.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(libraries)) as pool:
+        try:
+            jobs = [
+                pool.submit(compile_library, project, library, build, stop)
+                for library, build in libraries.items()
+            ]
+            yield
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 class CSimulation:
@@ -120,7 +168,7 @@ class CSimulation:
         self._library: ctypes.CDLL | None = None
         try:
             with tempfile.TemporaryDirectory(prefix="fdht-csim-") as directory:
-                copy = Path(directory) / "csim.so"
+                copy = Path(directory) / LIBRARY
                 shutil.copyfile(library, copy)
                 _refuse_truncated(copy)
                 # The file may go as soon as it is loaded: the mapping keeps it.

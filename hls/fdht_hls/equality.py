@@ -102,6 +102,32 @@ def reference_logits(network: QuantizedNetwork, streams: Frames) -> Codes:
     return np.stack([ReferenceModel(network).run(stream) for stream in streams])
 
 
+class Expected:
+    """What the reference says of streams, window by window.
+
+    Kept from one comparison to the next, unless there are more than `_WINDOW_VALUES` integers.
+
+    Args:
+        network: the integers.
+        streams: codes [streams, frames, inputs].
+    """
+
+    def __init__(self, network: QuantizedNetwork, streams: Frames) -> None:
+        count, length = streams.shape[:2]
+        self._streams, self._reference = streams, ReferenceRun(network, count)
+        self._fits = count * length * sum(values_inside(network).values()) <= _WINDOW_VALUES
+        self._kept: dict[int, Observed] = {}
+
+    def of(self, window: slice) -> Observed:
+        """What it says of some frames; windows are asked for in their order, from frame 0 on."""
+        found = self._kept.get(window.start)
+        if found is None:
+            found = self._reference.run(self._streams[:, window], window.start == 0)
+            if self._fits:
+                self._kept[window.start] = found
+        return found
+
+
 def prove(
     network: QuantizedNetwork,
     model: Any,
@@ -111,6 +137,7 @@ def prove(
     *,
     known: Mapping[str, Comparison] = MappingProxyType({}),
     keep: Callable[[Mapping[str, Comparison]], None] | None = None,
+    expected: Expected | None = None,
 ) -> dict[str, Comparison]:
     """Compares all implementations on the same streams.
 
@@ -122,6 +149,7 @@ def prove(
         progress: told how far each has come.
         known: comparisons of these very streams that are done already, by name.
         keep: given all that are done, after each.
+        expected: what the reference says of them, if some of it was computed already.
 
     Returns:
         "keras_reference", and "reference_<name>" for each library.
@@ -135,6 +163,7 @@ def prove(
     for name, library in libraries.items():
         make = partial(SimulationRun, network, library, len(streams), os.cpu_count() or 1)
         implementations[f"reference_{name}"] = (f"C simulation ({name})", make)
+    expected = expected or Expected(network, streams)
     results: dict[str, Comparison] = {}
     for name, (label, make_one) in implementations.items():
         if name in known:
@@ -142,7 +171,7 @@ def prove(
             continue
         with closing(make_one()) as implementation:
             results[name] = against_reference(
-                network, implementation, streams, progress, name, label
+                network, implementation, streams, progress, name, label, expected
             )
         if keep is not None and not results[name].mismatches:
             keep(results)
@@ -157,6 +186,7 @@ def against_reference(
     progress: Progress,
     name: str,
     label: str,
+    expected: Expected | None = None,
 ) -> Comparison:
     """Compares an implementation with the reference, window by window.
 
@@ -167,19 +197,20 @@ def against_reference(
         progress: told how many frames of how many are compared.
         name: of the comparison.
         label: for `progress`.
+        expected: see `prove`.
 
     Raises:
         EqualityError: it does not show what is to be compared.
     """
-    reference = ReferenceRun(network, len(streams))
+    expected = expected or Expected(network, streams)
     count, length = streams.shape[:2]
     found: list[Comparison] = []
     progress(label, 0, count * length)
     for window in _windows(network, count, length):
         part, reset = streams[:, window], window.start == 0
-        expected, shown = reference.run(part, reset), implementation.run(part, reset)
+        wanted, shown = expected.of(window), implementation.run(part, reset)
         check_complete(name, network, shown)
-        found += _compare_all(expected, shown, window.start)
+        found += _compare_all(wanted, shown, window.start)
         progress(label, count * window.stop, count * length)
     return together(found)
 

@@ -71,7 +71,7 @@ def load_proof(path: Path) -> dict[str, Any]:
     return check_proof(read_json_file(path, remedy=AGAIN), path)
 
 
-def check_proof(value: Any, path: Path) -> dict[str, Any]:
+def check_proof(value: Any, path: Path | str) -> dict[str, Any]:
     """What was read from an `equality.json`, checked; see `load_proof`."""
     read_record(Proof, value, source=str(path), error=ArtifactError, remedy=AGAIN)
     for pair in ("keras_reference", "reference_csim_exact", "reference_csim"):

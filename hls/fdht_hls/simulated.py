@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import read_json
+from fdht_models.directories import REPORT
 from fdht_models.errors import ArtifactError
 
-#: Of `fdht cosim`, in build/<name>: its directory, its report, and the report's digest (SHA-256) of
-#: the Verilog of the core, without the probes of the simulation.
-COSIM, REPORT, DIGEST = "cosim", "report.json", "verilog"
+#: Of `fdht cosim`'s report: SHA-256 of the core's Verilog, without the probes of the simulation.
+DIGEST = "verilog"
 
 
-def simulated_core(directory: Path, digest: str) -> Mapping[str, Any] | None:
+def simulated_core(cosim: Path, digest: str) -> Mapping[str, Any] | None:
     """The report of `fdht cosim` on a core.
 
     Args:
-        directory: build/<name>.
+        cosim: its directory.
         digest: SHA-256 of the core's Verilog.
 
     Returns:
         The report; None where there is none, or one of another core, or one with differences.
     """
     try:
-        report = read_json(directory / COSIM / REPORT)
+        report = read_json(cosim / REPORT)
     except ArtifactError:
         return None
     if not isinstance(report, dict) or report.get(DIGEST) != digest:

@@ -11,7 +11,7 @@ import io
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,37 +19,52 @@ from typing import Any
 
 import numpy as np
 
-from fdht_hls.csimulation import Build, compile_library, compiler, pack_frames
+from fdht_hls.boards import DEFAULT_BOARD, get_board
+from fdht_hls.csimulation import compiler, compiling, pack_frames
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.engine import EnginePlan, lower
-from fdht_hls.equality import Progress, corner_frames, prove, reference_logits
-from fdht_hls.estimate import estimate, load_estimate
+from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
+from fdht_hls.estimate import load_estimate
 from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
-from fdht_hls.schedule import Schedule
+from fdht_hls.schedule import Schedule, check_schedule
+from fdht_hls.tuner.budget import Budget, board_budget
+from fdht_hls.tuner.planner import Plan, plan, planned, what_would_fit
 from fdht_hls.unfinished import Unfinished, unfinished
-from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights, pack_weights
+from fdht_hls.weights import LoadableWeights, pack_weights
 from fdht_models.artifacts import (
     MANIFEST,
     digest_file,
     digest_of,
-    is_current,
-    new_stage,
+    read_manifest,
     write_json,
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
+from fdht_models.directories import (
+    EQUALITY,
+    ESTIMATE,
+    EXACT_LIBRARY,
+    EXPERIMENT,
+    LIBRARY,
+    LOADABLE,
+    METRICS,
+    NETWORK,
+    PROJECT,
+    SCHEDULE,
+    BuildDirectory,
+    ConversionDirectory,
+    ModelDirectory,
+    experiment_in,
+    network_in,
+)
 from fdht_models.errors import ConversionError, EqualityError, FdhtError
-from fdht_models.experiment import read_experiment
-from fdht_models.stages import Stage, open_stage
+from fdht_models.stages import Stage
+from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
-STAGE = "hls"
-NETWORK, LIBRARY, EXACT_LIBRARY = "network.json", "csim.so", "csim_exact.so"
-EQUALITY, ESTIMATE, PROJECT = "equality.json", "estimate.json", "project"
-SCHEDULE, EXPERIMENT = "schedule.json", "experiment.json"
 #: The least number of integers that a proof compares, the least number of streams of the data set
 #: in it, beside the one of corner cases, and the least length of a stream: enough for gates to open
 #: and close. A frame of 57,600 inputs has tens of thousands of integers inside.
@@ -69,40 +84,45 @@ class Conversion:
         fresh: False if nothing had changed, so that nothing was done.
         equality: pairs compared, as in `equality.json`.
         estimate: as in `estimate.json`.
+        plan: as in the manifest: board, budget, whether the design fits, and who chose it.
     """
 
-    directory: Path
+    directory: ConversionDirectory
     fresh: bool
     equality: Mapping[str, Any]
     estimate: Mapping[str, Any]
+    plan: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return {
-            "directory": str(self.directory),
+            "directory": str(self.directory.path),
             "fresh": self.fresh,
             "equality": dict(self.equality),
             "estimate": dict(self.estimate),
+            "plan": dict(self.plan),
         }
 
 
 def convert_stage(
-    model_directory: Path,
-    directory: Path,
+    training: ModelDirectory,
+    directory: ConversionDirectory,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     schedule: Schedule | None = None,
+    budget: Budget | None = None,
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
     What an interrupted conversion has compiled and compared is not done again.
 
     Args:
-        model_directory: what `fdht train` wrote.
-        directory: stage directory to write.
+        training: what `fdht train` wrote.
+        directory: to write.
         settings: hls4ml backend settings such as `part` and `clock_period` (ns).
         progress: told how far the comparisons have come.
-        schedule: parallelism of the stages; by default `default_schedule`.
+        schedule: parallelism of the stages; by default what `plan` finds for the budget.
+        budget: the board, and what a design may take of it; by default of `DEFAULT_BOARD`.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
@@ -111,22 +131,37 @@ def convert_stage(
         EqualityError: an integer differs.
         ToolError: g++ is missing or fails.
     """
-    model = open_stage(model_directory, "model")
+    model = training.open()
+    budget = budget or board_budget(get_board(DEFAULT_BOARD))
     inputs = {
-        "model": digest_file(model_directory / MANIFEST),
+        model.name: digest_file(training.manifest),
         "settings": digest_of(dict(settings or {})),
-        "schedule": digest_of(schedule.to_json()) if schedule else "default",
+        "schedule": digest_of(schedule.to_json()) if schedule else "planned",
+        "budget": digest_of(budget.to_json()),
         "source": source_digest(),
         # The libraries are compiled for it.
         "machine": f"{platform.machine()}, {machine_facts()['processor']}",
     }
-    if not is_current(directory, STAGE, inputs):
+    if not directory.is_current(inputs):
         compiler()
+        from fdht_models.kerasapi import tf  # not before: it takes seconds
+
+        # No branch of ours depends on a tensor's value, and reading our sources anew takes longer
+        # than running them. Where one did, TensorFlow would refuse it.
+        write = tf.autograph.experimental.do_not_convert(_write)
         tools = package_versions("hls4ml", "qkeras", "tensorflow", "numpy")
-        with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
-            done = unfinished(directory, inputs)
+        with directory.write(inputs, tools) as (temporary, extra):
+            done = unfinished(directory.path, inputs)
             try:
-                _write(model, temporary, extra, settings or {}, progress or _silent, schedule, done)
+                write(
+                    model,
+                    temporary,
+                    extra,
+                    settings or {},
+                    progress or _silent,
+                    (schedule, budget),
+                    done,
+                )
             except EqualityError:
                 done.remove()  # a core that is wrong is not what to go on from
                 raise
@@ -135,13 +170,20 @@ def convert_stage(
     else:
         fresh = False
     return Conversion(
-        directory, fresh, load_proof(directory / EQUALITY), load_estimate(directory / ESTIMATE)
+        directory,
+        fresh,
+        load_proof(directory.path / EQUALITY),
+        load_estimate(directory.path / ESTIMATE),
+        read_manifest(directory.path, directory.stage)["plan"],
     )
 
 
 def source_digest() -> str:
-    """Digest of what a conversion depends on in this package: another version converts anew."""
-    return sources_digest(__name__, Path(__file__).parent)
+    """Digest of what a conversion depends on in this package, and of what cells compute: another
+    version converts anew.
+    """
+    sources = sources_digest(__name__, Path(__file__).parent)
+    return digest_of({"sources": sources, "cells": repr(KINDS)})
 
 
 def _write(
@@ -150,34 +192,63 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
-    schedule: Schedule | None,
+    asked: tuple[Schedule | None, Budget],
     done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
 
-    network = QuantizedNetwork.load(model.file(NETWORK))
-    # What takes no time comes first: were it to fail, then not after the proof.
-    plan = lower(network, schedule)
-    paced = estimate(plan).to_json()
-    loadable = LoadableWeights.of(network, plan)
-    streams = proof_streams(model.directory, network)
+    network = network_in(model)
+    # What takes little time comes first: were it to fail, then not after the proof.
+    progress("plan", 0, 1)
+    found, extra["plan"] = _plan(network, *asked)
+    core_plan, paced = lower(network, found.schedule), found.estimate.to_json()
+    progress("plan", 1, 1)
+    loadable = LoadableWeights.of(network, core_plan)
+    streams = proof_streams(model, network)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
-    core = done.core(partial(_make_core, keras, network, plan, settings, progress))
+    expected = Expected(network, streams)
+
+    def proved(libraries: Mapping[str, Path]) -> dict[str, Comparison]:
+        known = done.comparisons()
+        return prove(
+            *(network, keras, libraries, streams, progress),
+            known=known,
+            keep=done.keep,
+            expected=expected,
+        )
+
+    # Keras needs no library: it is compared while they are compiled.
+    make = partial(_make_core, keras, network, core_plan, settings, progress, partial(proved, {}))
+    core = done.core(make)
     shutil.copytree(core, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     libraries = {"csim_exact": core / EXACT_LIBRARY, "csim": core / LIBRARY}
-    results = prove(
-        network, keras, libraries, streams, progress, known=done.comparisons(), keep=done.keep
-    )
+    results = proved(libraries)
     network.save(directory / NETWORK)
-    write_json(directory / SCHEDULE, plan.schedule.to_json())
+    write_json(directory / SCHEDULE, core_plan.schedule.to_json())
     if loadable:
-        loadable.save(directory / WEIGHTS_FILE)
+        loadable.save(directory / LOADABLE)
     write_json(directory / EQUALITY, equality_report(results, streams))
     write_json(directory / ESTIMATE, paced)
-    # An overlay carries it: which clips the network was made for, and how long they are.
-    shutil.copyfile(model.file(EXPERIMENT), directory / EXPERIMENT)
+    # An overlay carries them: which clips the network was made for, and what training measured.
+    for name in (EXPERIMENT, METRICS):
+        if model.holds(name):
+            shutil.copyfile(model.file(name), directory / name)
     extra["estimate"] = {key: value for key, value in paced.items() if key != "stages"}
     extra["design_id"] = f"{network.design_id:016x}"
+
+
+def _plan(
+    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget
+) -> tuple[Plan, dict[str, Any]]:
+    """The design, and what the manifest tells of it."""
+    if schedule is not None:
+        check_schedule(network.recurrence, schedule)
+        found = planned(network, schedule, budget)
+    else:
+        found = plan(network, budget)
+    would_fit = None if found.fits else what_would_fit(network, not_on=budget.name)
+    told = {"chosen_by": "planner" if schedule is None else "user", "would_fit": would_fit}
+    return found, {**told, **found.to_json()}
 
 
 def _make_core(
@@ -186,18 +257,19 @@ def _make_core(
     plan: EnginePlan,
     settings: Mapping[str, Any],
     progress: Progress,
+    meanwhile: Callable[[], object],
     directory: Path,
 ) -> None:
-    """Writes project and libraries."""
+    """Writes project and libraries; `meanwhile` is called while these are compiled."""
     convert_project(keras, network, directory / PROJECT, settings, plan)
-    progress("lint", 0, 1)
-    check_synthesizable(directory / PROJECT)
-    progress("lint", 1, 1)
-    libraries: Mapping[str, Build] = {EXACT_LIBRARY: "exact", LIBRARY: "native"}
-    for position, (name, build) in enumerate(libraries.items()):
-        progress("compile", position, len(libraries))
-        compile_library(directory / PROJECT, directory / name, build)
-    progress("compile", len(libraries), len(libraries))
+    progress("compile", 0, 1)
+    project = directory / PROJECT
+    with compiling(project, {directory / EXACT_LIBRARY: "exact", directory / LIBRARY: "native"}):
+        progress("lint", 0, 1)
+        check_synthesizable(project)
+        progress("lint", 1, 1)
+        meanwhile()
+    progress("compile", 1, 1)
 
 
 def convert_project(
@@ -259,17 +331,17 @@ def write_words(path: Path, words: np.ndarray[Any, Any]) -> None:
     write_text(path, "".join(f"{int(word):016x}\n" for word in words))
 
 
-def proof_streams(model_directory: Path, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
+def proof_streams(model: Stage, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
     """Streams of the data set's test split and one of corner cases.
 
     Returns:
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
         clips one after the other; enough for `PROOF_INTEGERS`.
     """
-    source = read_experiment(open_stage(model_directory, "model").file(EXPERIMENT)).source
+    source = experiment_in(model).source
     integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
     count = max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
-    cache = model_directory.parent.parent / "data"
+    cache = BuildDirectory(model.directory.parent).data
     clips = source.streams(count, PROOF_FRAMES, _PROOF_SEED, cache).frames
     corners = corner_frames(network, clips.shape[1])
     return np.concatenate([clips.view(corners.dtype), corners[None]])

@@ -9,7 +9,7 @@ Needs NumPy and nothing else: the host packs weights on the board.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,13 @@ from fdht_hls.shapes import loop_order
 from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.artifacts import digest_of, read_json, write_json
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
-from fdht_models.records import first_difference, read_record
+from fdht_models.records import differences, first_difference, read_record
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
 
 Words = npt.NDArray[np.uint64]
 #: File of a converted experiment and of an overlay with weights that can be loaded.
-WEIGHTS_FILE = "weights.json"
 #: Characters of a value that an error shows.
 _SHOWN = 60
 #: Wide enough for a number of each code of a network.
@@ -168,14 +167,14 @@ class LoadableWeights:
         own = {key: value for key, value in self.structure.items() if key != "constant"}
         found = structure_of(network, self.schedule)
         constant = found.pop("constant")
-        for path, wanted, value in _differences(own, found, "network"):
+        for path, wanted, value in differences(own, found, "network"):
             raise ConfigError(
                 f"the core was built for {_short(wanted)}",
                 field=path,
                 value=_short(value),
                 remedy=_REMEDY,
             )
-        for path, _, _ in _differences(self.structure["constant"], constant, "network"):
+        for path, _, _ in differences(self.structure["constant"], constant, "network"):
             raise ConfigError(
                 "differs from what the core holds for good",
                 field=path,
@@ -286,18 +285,6 @@ def _without_codes(entry: dict[str, Any]) -> Any:
     codes = entry.pop("codes")
     entry["shape"] = list(np.shape(codes))
     return codes
-
-
-def _differences(wanted: Any, found: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """(dotted path, wanted, found) of each value that differs."""
-    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-        for key in sorted({*wanted, *found}):
-            yield from _differences(wanted.get(key), found.get(key), f"{path}.{key}")
-    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        for place, pair in enumerate(zip(wanted, found, strict=True)):
-            yield from _differences(*pair, f"{path}.{place}")
-    elif wanted != found:
-        yield path, wanted, found
 
 
 def _short(value: Any) -> Any:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from fdht_hls.boards import Board
-from fdht_models.errors import ArtifactError
-from fdht_models.stages import stages_in
+from fdht_models.directories import BuildDirectory, OverlayDirectory, overlays_in
+from fdht_models.errors import ArtifactError, ConfigError
+from fdht_overlays.manifest import load_manifest
 
 #: Directories of overlays that nobody would choose before others: the experimental flow's.
 _LAST_CHOICE = ("open",)
 
 
-def find_overlay(experiment_directory: Path, board: Board, wanted: str | None = None) -> Path:
+def find_overlay(
+    build: BuildDirectory, board: Board, wanted: str | None = None
+) -> OverlayDirectory:
     """The overlay of an experiment for a board.
 
     Args:
-        experiment_directory: build/<name>.
+        build: of the experiment.
         board: the board.
         wanted: the name of its directory; None takes the only one, or of several one that a
             vendor's tools made rather than an experimental one.
@@ -26,24 +28,53 @@ def find_overlay(experiment_directory: Path, board: Board, wanted: str | None = 
     Raises:
         ArtifactError: none has been built, or not the one that is wanted.
     """
-    root = experiment_directory / "overlay" / board.name
-    built = sorted(stages_in(root), key=lambda path: (path.name in _LAST_CHOICE, path.name))
-    if built and wanted is not None:
-        built = [path for path in built if path.name == wanted] or _refuse(root, wanted, built)
-    if not built:
-        name = experiment_directory.name
+    root = build.overlays(board.name)
+    found = _chosen(overlays_in(root), root, wanted)
+    if found is None:
         raise ArtifactError(
             "holds no overlay",
             field=str(root),
-            remedy=f"run fdht build {name} --board {board.name}"
+            remedy=f"run fdht build {build.name} --board {board.name}"
             + ("" if board.simulated else ", or copy one for this board there"),
         )
-    return built[0]
+    return found
 
 
-def _refuse(root: Path, wanted: str, built: Sequence[Path]) -> NoReturn:
-    raise ArtifactError(
-        "was not built",
-        field=str(root / wanted),
-        remedy=f"use one of {', '.join(path.name for path in built)}",
-    )
+def overlay_at(path: Path, board: str | None = None, wanted: str | None = None) -> OverlayDirectory:
+    """The overlay in a directory that was copied from a build.
+
+    Args:
+        path: the overlay's directory, or one that holds those of a board.
+        board: the name of the board that it should be for; None: whichever it is for.
+        wanted: as in `find_overlay`.
+
+    Raises:
+        ArtifactError: there is none, not the one that is wanted, or it is damaged.
+        ConfigError: it is for another board.
+    """
+    found = _chosen(overlays_in(path), path, wanted)
+    if found is None:
+        raise ArtifactError(
+            "holds no overlay",
+            field=str(path),
+            remedy="name a copy of build/<name>/overlay/<board>, or of a directory in it",
+        )
+    built_for = load_manifest(found.path).board
+    if board not in (None, built_for):
+        raise ConfigError(
+            f"is not that of the overlay, {built_for}", field="board", value=board,
+            remedy="leave it out",
+        )  # fmt: skip
+    return found
+
+
+def _chosen(
+    found: Sequence[OverlayDirectory], root: Path, wanted: str | None
+) -> OverlayDirectory | None:
+    built = sorted(found, key=lambda one: (one.path.name in _LAST_CHOICE, one.path.name))
+    names = [one.path.name for one in built]
+    if wanted is not None and built and wanted not in names:
+        raise ArtifactError(
+            "was not built", field=str(root / wanted), remedy=f"use one of {', '.join(names)}"
+        )
+    return next((one for one in built if wanted in (None, one.path.name)), None)

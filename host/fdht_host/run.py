@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from typing import Any
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
-from fdht_host.choice import find_overlay
 from fdht_host.energy.board_and_cpu import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
@@ -28,17 +27,15 @@ from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
 from fdht_host.streamer import Progress, SourceRun, Streamer
 from fdht_host.testset import load_test_set
-from fdht_models.artifacts import check_place, new_stage
+from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
+from fdht_models.directories import REPORT, OverlayDirectory, network_in
 from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.interruption import interrupts_held_back
-from fdht_models.stages import Stage, new_directory, open_stage
+from fdht_models.stages import Stage, new_directory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
-from fdht_overlays.manifest import STAGE as OVERLAY
-from fdht_overlays.manifest import load_manifest
-
-#: Directory of all reports of an experiment.
-_RUNS = "run"
+from fdht_overlays.figures import clips_of
+from fdht_overlays.manifest import OverlayManifest, load_manifest
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ class RunSettings:
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None
             takes those that it was built with.
-        overlay: which of several overlays for the board; None: see `find_overlay`.
     """
 
     sources: Sequence[str]
@@ -68,18 +64,17 @@ class RunSettings:
     energy: bool = True
     cache: Path | None = None
     weights: Path | None = None
-    overlay: str | None = None
     protocol: str | None = None
 
 
 def run_stage(
-    experiment_directory: Path, board_name: str, settings: RunSettings, progress: Progress
+    overlay: OverlayDirectory, runs: Path, settings: RunSettings, progress: Progress
 ) -> tuple[Path, dict[str, Any]]:
-    """Runs an experiment's overlay on a board.
+    """Runs an overlay on its board; nothing else of a build is needed.
 
     Args:
-        experiment_directory: build/<name>.
-        board_name: a board's name; "sim" is the simulated one.
+        overlay: what `fdht build` wrote, here or elsewhere.
+        runs: where the report gets a directory of its own.
         settings: what to run.
         progress: told how far it has come.
 
@@ -91,21 +86,20 @@ def run_stage(
             the first result; otherwise the report holds all that was done, and why it ended.
         KeyboardInterrupt: likewise.
     """
-    board = get_board(board_name)
-    overlay = find_overlay(experiment_directory, board, settings.overlay)
-    manifest, stage = load_manifest(overlay), open_stage(overlay, OVERLAY)
-    built = _built(stage.file("network.json"), manifest.design_id)
+    manifest, stage = load_manifest(overlay.path), overlay.open()
+    board = get_board(manifest.board)
+    built = _built(stage, manifest)
     network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
     reader = _reader(network, settings)
-    recipe = _recipe(experiment_directory, stage, settings)
+    recipe = _recipe(stage, settings)
     sources = [
         _with_clips(source, recipe, network, settings)
         for source in look_at(settings.sources, network, reader, recipe)
     ]
-    evidence = gather(experiment_directory, stage, manifest, f"{network.design_id:016x}")
-    check_place(experiment_directory / _RUNS / "report.json")
+    evidence = gather(manifest, f"{network.design_id:016x}")
+    check_place(runs / REPORT)
     started, done = datetime.now(timezone.utc), Outcome()
-    with Accelerator.open(overlay) as accelerator:
+    with Accelerator.open(overlay.path) as accelerator:
         if settings.weights is not None:
             accelerator.load_weights(network)
         _stream(Streamer(accelerator, network, reader, progress), sources, done)
@@ -122,6 +116,7 @@ def run_stage(
             "started": started.isoformat(timespec="seconds"),
             "design_id": manifest.design_id,
             "frames": frames,
+            "overlay": _source_of_figures(manifest),
             **_provenance(settings, network),
         }
         # Within: that closing the board fails is no reason to lose the report.
@@ -143,7 +138,7 @@ def run_stage(
             reader,
             done,
         )
-        directory = _write(experiment_directory, started, manifest.design_id, report)
+        directory = _write(runs, started, manifest.design_id, report)
     if done.failures:
         tell(done.failures[0][1], directory)
     return directory, report
@@ -164,18 +159,20 @@ def _require_answers(done: Outcome) -> None:
     )
 
 
-def _built(path: Path, design_id: str) -> QuantizedNetwork:
+def _built(overlay: Stage, manifest: OverlayManifest) -> QuantizedNetwork:
     """The network that an overlay was built for.
 
     Raises:
         ArtifactError: a file is missing or damaged, or of another network than the overlay.
     """
-    network = QuantizedNetwork.load(path)
-    if f"{network.design_id:016x}" != design_id:
+    network = network_in(overlay)
+    design = f"{network.design_id:016x}"
+    clips = [digest_of(asdict(one)) for one in (manifest.clips, clips_of(network)) if one]
+    if design != manifest.design_id or len(set(clips)) > 1:
         raise ArtifactError(
-            f"is of another network than the overlay ({design_id})",
-            field=f"{path}: design",
-            value=f"{network.design_id:016x}",
+            f"is of another network than the overlay ({manifest.design_id})",
+            field=f"{overlay.directory}: design",
+            value=design,
             remedy="run fdht build again",
         )
     return network
@@ -208,6 +205,15 @@ def _provenance(settings: RunSettings, network: QuantizedNetwork) -> dict[str, A
     }
 
 
+def _source_of_figures(manifest: OverlayManifest) -> dict[str, Any]:
+    """What made the overlay, and whose figures it carries."""
+    found = {name: getattr(manifest.figures, name) for name in ("training", "equality", "estimate")}
+    return {
+        "tools": dict(manifest.tools),
+        "figures": {name: f"{one.source}, {one.kind}" for name, one in found.items() if one},
+    }
+
+
 def _left_out(evidence: Evidence, recipe: Recipe | None) -> dict[str, str]:
     notes = {"test clips": recipe.note} if recipe is not None and recipe.note else {}
     return {**evidence.left_out, **notes}
@@ -233,15 +239,13 @@ def _report(
     )
 
 
-def _write(
-    experiment_directory: Path, started: datetime, identity: str, report: Mapping[str, Any]
-) -> Path:
+def _write(runs: Path, started: datetime, identity: str, report: Mapping[str, Any]) -> Path:
     """Writes the report into a directory that no other run has."""
     name = started.strftime("%Y%m%dT%H%M%SZ")
     with (
         interrupts_held_back(),
-        new_directory(experiment_directory / _RUNS, name) as directory,
-        new_stage(directory, "run", {"overlay": identity}) as (temporary, extra),
+        new_directory(runs, name) as directory,
+        new_stage(directory, RUN, {OVERLAY: identity}) as (temporary, extra),
     ):
         write_report(temporary, report)
         write_predictions(temporary, report["clips"])
@@ -296,14 +300,14 @@ def _with_clips(
     return replace(source, clips=clips, notes=notes)
 
 
-def _recipe(directory: Path, overlay: Stage, settings: RunSettings) -> Recipe | None:
+def _recipe(overlay: Stage, settings: RunSettings) -> Recipe | None:
     """The experiment's data: needed for its test set, and of use where a folder is of its set."""
     if TEST_SET in settings.sources:
-        return recipe_of(directory, overlay)
+        return recipe_of(overlay)
     if not any(Path(name).is_dir() for name in settings.sources):
         return None
     try:
-        return find_recipe(directory, overlay)
+        return find_recipe(overlay)
     except ArtifactError as error:  # its set's layout is not known then; class folders still are
         return Recipe({}, str(error))
 

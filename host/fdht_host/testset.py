@@ -10,7 +10,7 @@ from fdht_host.evidence import Recipe
 from fdht_host.readers import scored
 from fdht_models.data import ClipSet, source_of
 from fdht_models.data.clip_sources import FolderSource
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ConfigError, DataError
 from fdht_models.preprocessing import Preprocessing
 from fdht_models.records import first_difference
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -36,10 +36,11 @@ def load_test_set(
         ConfigError: a seed is given, and clips are not generated.
         ConfigError: they have other classes than the network, or are made in another way than it
             was trained on.
-        DataError: they cannot be made or read.
+        DataError: they cannot be made or read, or lie on another machine.
     """
     given = {"test_clips": clips or None, "test_seed": seed}
     data = {**recipe.data, **{key: value for key, value in given.items() if value is not None}}
+    _check_folders(data)
     source = source_of(data)
     if seed is not None and isinstance(source, FolderSource):
         raise ConfigError(
@@ -58,6 +59,19 @@ def load_test_set(
             remedy="run fdht convert and fdht build again, or give a video",
         )
     return found
+
+
+def _check_folders(data: Mapping[str, Any]) -> None:
+    """Refuses clips in folders that are not here: an overlay was copied, and they were not."""
+    for section in (data, *(data.get("mix") or ())):
+        root = section.get("root")
+        if root is not None and not Path(root).is_dir():
+            raise DataError(
+                "the test clips are files of the machine that trained, which are not here",
+                field="data.root",
+                value=root,
+                remedy="give files or folders as --source",
+            )
 
 
 def _check_preprocessing(tests: Preprocessing, network: Preprocessing) -> None:

@@ -32,15 +32,21 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 #: Ends the name of a directory that is being replaced, or that an interruption left so.
 FORMER = ".former"
+#: Names of the stages, in their manifests and of their directories.
+MODEL, CONVERSION, TUNING, EXPLORATION = "model", "hls", "tune", "explore"
+OVERLAY, RUN, DECOMPOSITION = "overlay", "run", "decomposed"
+#: Key of a manifest that holds the digest of all the rest of it, and so of the whole directory: of
+#: a stage whose directory is copied to where none of the others is.
+SEAL = "digest"
 #: What stages' manifests hold beside what all of them do: key and type, which those who read it
 #: may check further.
 STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
-    "model": {"design_id": str, "streams": str},
-    "hls": {"estimate": Mapping[str, Any], "design_id": str},
-    "tune": {"kind": str},
-    "explore": {"kind": str},
-    "overlay": {"overlay": Mapping[str, Any]},
-    "run": {"experiment": str},
+    MODEL: {"design_id": str, "streams": str},
+    CONVERSION: {"estimate": Mapping[str, Any], "design_id": str, "plan": Mapping[str, Any]},
+    TUNING: {"kind": str},
+    EXPLORATION: {"kind": str},
+    OVERLAY: {OVERLAY: Mapping[str, Any], SEAL: str},
+    RUN: {"experiment": str},
 }
 #: Remedy for a file of a stage that cannot be used.
 AGAIN = "delete it and run its stage again"
@@ -166,8 +172,19 @@ def read_manifest(directory: Path, stage: str) -> dict[str, Any]:
                 remedy=_ALL_AGAIN,
             )
     _check_manifest(path, manifest, STAGE_KEYS.get(stage, {}))
+    if SEAL in manifest and seal_of(manifest) != manifest[SEAL]:
+        raise ArtifactError(
+            "differs from the digest in it",
+            field=str(path),
+            remedy="copy the directory again, or run its stage again",
+        )
     kept: dict[str, Any] = manifest
     return kept
+
+
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """Digest of a manifest without the digest in it; it covers the files by their digests."""
+    return digest_of({key: value for key, value in manifest.items() if key != SEAL})
 
 
 @dataclass(frozen=True)
@@ -255,6 +272,8 @@ def new_stage(
                 **extra,
                 "files": files,
             }
+            if SEAL in STAGE_KEYS.get(stage, {}):
+                manifest[SEAL] = seal_of(manifest)
             write_json(temporary / MANIFEST, manifest)
             _swap(temporary, directory)
     except OSError as error:

@@ -30,7 +30,9 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _SURROGATE = re.compile(r"\\u[dD][89abABcdefCDEF]")
 
 
-def parse_json(text: str, source: str, *, error: type[FdhtError], remedy: str) -> Any:
+def parse_json(
+    text: str, source: str, *, error: type[FdhtError], remedy: str, strict: bool = True
+) -> Any:
     """The value of a JSON text.
 
     Args:
@@ -38,6 +40,7 @@ def parse_json(text: str, source: str, *, error: type[FdhtError], remedy: str) -
         source: the file, or what else the text is, for messages.
         error: the exception to raise.
         remedy: what the user can do about a text that cannot be used.
+        strict: refuse NaN and Infinity, which Keras writes.
 
     Raises:
         FdhtError: of the type `error`: the text is not JSON, or JSON as the module's text says.
@@ -47,7 +50,7 @@ def parse_json(text: str, source: str, *, error: type[FdhtError], remedy: str) -
         value = json.loads(
             text,
             object_pairs_hook=_table,
-            parse_constant=_refuse_constant,
+            parse_constant=_refuse_constant if strict else float,
             parse_float=_finite,
         )
         if _SURROGATE.search(text):

@@ -164,8 +164,12 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     return _parse({"name": path.stem, **table})
 
 
-def read_experiment(path: Path) -> Experiment:
+def read_experiment(path: Path, remedy: str = "run fdht train again") -> Experiment:
     """Reads the `experiment.json` of a trained model: what `Experiment.to_json` gave.
+
+    Args:
+        path: the file.
+        remedy: what the user can do about one that cannot be used.
 
     Raises:
         ArtifactError: it is missing or damaged.
@@ -179,7 +183,7 @@ def read_experiment(path: Path) -> Experiment:
             raise ConfigError("is missing, or not as it was written", field=differs)
     except FdhtError as error:
         field = f"{path}: {error.field}"
-        raise error.moved(ArtifactError, field=field, remedy="run fdht train again") from error
+        raise error.moved(ArtifactError, field=field, remedy=remedy) from error
     return found
 
 

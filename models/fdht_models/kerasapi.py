@@ -46,9 +46,20 @@ if _FOREIGN is not None:
     raise ToolError(_FOREIGN[0], field="qkeras", remedy=_FOREIGN[1])
 
 try:
-    import qkeras
     import tensorflow as tf
     import tf_keras as keras
+
+    # The pruning that QKeras imports looks for modules that Keras 3 does not have; it would load
+    # all of Keras 3, and with it scikit-learn and Matplotlib, to find that out.
+    _keras_3 = sys.modules.get("keras")
+    sys.modules["keras"] = keras
+    try:
+        import qkeras
+    finally:
+        if _keras_3 is None:
+            del sys.modules["keras"]
+        else:
+            sys.modules["keras"] = _keras_3
 except ImportError as error:
     raise ToolError(
         f"{error.name} is not installed",

@@ -237,7 +237,7 @@ def load_metrics(path: Path) -> dict[str, Any]:
     return check_metrics(read_json_file(path, remedy=AGAIN), path)
 
 
-def check_metrics(value: Any, path: Path) -> dict[str, Any]:
+def check_metrics(value: Any, path: Path | str) -> dict[str, Any]:
     """What was read from a `metrics.json`, checked; see `load_metrics`."""
     how: dict[str, Any] = {"source": str(path), "error": ArtifactError, "remedy": AGAIN}
     read_record(Metrics, value, **how)

@@ -124,6 +124,7 @@ def run_tool(
     timeout: float,
     environment: Mapping[str, str] | None = None,
     remedy: str = "allow it more time",
+    stop: threading.Event | None = None,
 ) -> tuple[int, str]:
     """Runs a program in a process group of its own until it ends.
 
@@ -134,16 +135,17 @@ def run_tool(
         timeout: seconds.
         environment: of the program; by default this process's own.
         remedy: where it does not end in time.
+        stop: ends it early, once it is set.
 
     Returns:
         (exit code, what it wrote on both of its outputs).
 
     Raises:
         ConfigError: the time-out is no time.
-        ToolError: it cannot be started, or did not end in time.
+        ToolError: it cannot be started, did not end in time, or was stopped.
     """
     said: list[str] = []
-    code = _run(name, command, directory, timeout, said.append, remedy, environment)
+    code = _run(name, command, directory, timeout, said.append, remedy, environment, stop=stop)
     return code, "".join(said)
 
 
@@ -195,6 +197,7 @@ def _run(
     remedy: str,
     environment: Mapping[str, str] | None = None,
     lock: int | None = None,
+    stop: threading.Event | None = None,
 ) -> int:
     """Runs a program; `take` gets each line, with its end."""
     timeout = seconds(timeout, f"timeout of {name}")
@@ -204,7 +207,9 @@ def _run(
         with interrupts_held_back():
             process = _start(name, command, directory, environment, lock)
             pump, lines = _listen(process)
-        _follow(process, lines, time.monotonic() + timeout, take)
+        _follow(process, lines, time.monotonic() + timeout, take, stop or threading.Event())
+    except InterruptedError as error:
+        raise ToolError("was stopped", field=name) from error
     except TimeoutError as error:
         raise ToolError(
             f"did not finish within {timeout:g} s", field=name, remedy=remedy
@@ -257,9 +262,12 @@ def _follow(
     lines: queue.Queue[str | None],
     deadline: float,
     take: Callable[[str], object],
+    stop: threading.Event,
 ) -> None:
     """Passes lines on until the program has ended, not until all its children have."""
     while True:
+        if stop.is_set():
+            raise InterruptedError
         if time.monotonic() > deadline:
             raise TimeoutError
         try:

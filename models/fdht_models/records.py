@@ -13,7 +13,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from functools import cache
 from pathlib import Path
@@ -86,27 +86,34 @@ def load_record(
     return read_record(kind, value, source=str(path), error=error, remedy=remedy)
 
 
-def first_difference(given: object, kept: object, path: str = "") -> str | None:
-    """Dotted path of the first place where two JSON values differ; None: there is none.
+def differences(
+    given: object, kept: object, path: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    """(dotted path, given, kept) of each place where two JSON values differ; None: not there.
 
     Numbers are equal by their value (JSON has one kind of number), but true is no 1.
     """
     if isinstance(given, Mapping) and isinstance(kept, Mapping):
         for key in (*given, *(key for key in kept if key not in given)):
             place = f"{path}.{key}" if path else str(key)
-            if key not in given or key not in kept:
-                return place
-            if (found := first_difference(given[key], kept[key], place)) is not None:
-                return found
-        return None
-    if isinstance(given, list | tuple) and isinstance(kept, list | tuple):
-        if len(given) != len(kept):
-            return path
-        pairs = enumerate(zip(given, kept, strict=True))
-        places = (first_difference(*pair, f"{path}[{place}]") for place, pair in pairs)
-        return next((place for place in places if place is not None), None)
-    same = given == kept and isinstance(given, bool) == isinstance(kept, bool)
-    return None if same else path
+            if key in given and key in kept:
+                yield from differences(given[key], kept[key], place)
+            else:
+                yield place, given.get(key), kept.get(key)
+    elif (
+        isinstance(given, list | tuple)
+        and isinstance(kept, list | tuple)
+        and len(given) == len(kept)
+    ):
+        for at, pair in enumerate(zip(given, kept, strict=True)):
+            yield from differences(*pair, f"{path}[{at}]")
+    elif given != kept or isinstance(given, bool) != isinstance(kept, bool):
+        yield path, given, kept
+
+
+def first_difference(given: object, kept: object) -> str | None:
+    """Dotted path of the first place where two JSON values differ; None: there is none."""
+    return next((path for path, _, _ in differences(given, kept)), None)
 
 
 @dataclasses.dataclass(frozen=True)

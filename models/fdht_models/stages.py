@@ -16,17 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import (
+    CONVERSION,
     FORMER,
     MANIFEST,
+    MODEL,
+    OVERLAY,
     digest_file,
     read_json,
-    read_manifest,
     recover,
 )
 from fdht_models.errors import ArtifactError
 
-#: What makes a stage.
-_COMMANDS = {"model": "fdht train", "hls": "fdht convert", "overlay": "fdht build"}
+#: What makes a stage whole again.
+_COMMANDS = {
+    MODEL: "run fdht train again",
+    CONVERSION: "run fdht convert again",
+    OVERLAY: "copy it again, or run fdht build again",
+}
 #: Digests of files that have not changed since, by path, size and times.
 _digests: dict[tuple[str, int, int, int, int], str] = {}
 #: Seconds after a change in which a second one could leave the file's times as they are.
@@ -35,7 +41,7 @@ _SETTLED_AFTER = 1.0
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage directory that is read; see `open_stage`.
+    """A stage directory that is read; see `fdht_models.directories`.
 
     Attributes:
         directory: where it is.
@@ -54,6 +60,11 @@ class Stage:
         found = self.manifest.get("design_id")
         found = self.manifest.get(self.name, {}).get("design_id") if found is None else found
         return None if found is None else str(found)
+
+    @property
+    def again(self) -> str:
+        """What the user can do about a file that cannot be used."""
+        return _COMMANDS.get(self.name, f"run the stage {self.name} again")
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -75,14 +86,13 @@ class Stage:
             ArtifactError: the stage wrote no such file, or it is gone or another one since.
         """
         path = self.directory / name
-        again = _again(self.name)
         if not self.holds(name):
-            raise ArtifactError("is not in the manifest", field=str(path), remedy=again)
+            raise ArtifactError("is not in the manifest", field=str(path), remedy=self.again)
         if not path.is_file():
-            raise ArtifactError("is missing", field=str(path), remedy=again)
+            raise ArtifactError("is missing", field=str(path), remedy=self.again)
         if _digest(path) != self.files[name]:
             raise ArtifactError(
-                "differs from its digest in the manifest", field=str(path), remedy=again
+                "differs from its digest in the manifest", field=str(path), remedy=self.again
             )
         return path
 
@@ -117,46 +127,6 @@ class Stage:
         for name in self.files:
             if not below or name.startswith(f"{below}/"):
                 self.file(name)
-
-
-def open_stage(directory: Path, stage: str) -> Stage:
-    """Opens a stage directory to read its files.
-
-    Raises:
-        ArtifactError: there is none, or it is of another stage or schema version.
-    """
-    manifest = read_manifest(directory, stage)
-    files = manifest.get("files")
-    sound = isinstance(files, dict) and all(isinstance(value, str) for value in files.values())
-    if not sound or not isinstance(manifest.get(stage, {}), dict):
-        raise ArtifactError(
-            "lists no digests",
-            field=f"{directory / MANIFEST}: files",
-            remedy=_again(stage),
-        )
-    return Stage(directory, stage, manifest)
-
-
-def find_stage(directory: Path, stage: str) -> Stage | None:
-    """As `open_stage`; None where nothing was written yet.
-
-    Raises:
-        ArtifactError: it is damaged, or of another stage or schema version.
-    """
-    recover(directory)
-    return open_stage(directory, stage) if (directory / MANIFEST).is_file() else None
-
-
-def find_file(directory: Path, stage: str, name: str) -> Path | None:
-    """A file of a stage directory, or None if there is none.
-
-    A directory without a manifest was put together by hand: nothing says what its files should be.
-
-    Raises:
-        ArtifactError: it is not as the stage wrote it.
-    """
-    found = find_stage(directory, stage) or Stage(directory, stage, {"files": {}})
-    return found.find(name)
 
 
 def stages_in(root: Path) -> list[Path]:
@@ -199,10 +169,6 @@ def new_directory(parent: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it holds what it was made for
             directory.rmdir()
-
-
-def _again(stage: str) -> str:
-    return f"run {_COMMANDS.get(stage, f'the stage {stage}')} again"
 
 
 def _names(parent: Path, name: str) -> Iterator[Path]:

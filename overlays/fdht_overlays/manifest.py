@@ -1,7 +1,7 @@
 """The manifest of an overlay: all that the host must know, and nothing that only a builder needs.
 
 It stands in `manifest.json` of the stage directory under the key `overlay`, beside the digests
-of the files. It needs no framework and no NumPy: the host reads it on the board.
+of the files. It needs no framework: the host reads it on the board.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fdht_models.artifacts import MANIFEST
+from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL
+from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
-from fdht_models.stages import open_stage
+from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
 
-STAGE = "overlay"
-SCHEMA_VERSION = 1
+#: 2 has clips, figures, and a digest of the whole directory.
+SCHEMA_VERSION = 2
 #: How a vendor's figures of a design are known.
 REPORTED = "reported by Vivado after placing and routing"
 #: Name of the flow that makes overlays for a simulated board from the C simulation.
@@ -237,6 +238,8 @@ class OverlayManifest:
         weights: file name of the description of weights that can be loaded; None: none can.
         tools: versions of what built it.
         build: what the tools said of it; None for a simulated board.
+        clips: what the network was trained on; None: an overlay of a former version.
+        figures: of training and conversion.
         schema_version: version of this description.
 
     Raises:
@@ -258,6 +261,8 @@ class OverlayManifest:
     weights: str | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
     build: BuildFacts | None = None
+    clips: ClipFacts | None = None
+    figures: Figures = field(default_factory=Figures)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -320,6 +325,11 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
         ArtifactError: an unknown schema version, an unknown or missing key, a wrong type or value.
     """
     version = value.get("schema_version") if isinstance(value, Mapping) else None
+    later = {"clips": None, "figures": asdict(NO_FIGURES)}
+    first = isinstance(value, Mapping) and type(version) is int and version == 1
+    if isinstance(value, Mapping) and first and not later.keys() & value.keys():
+        version = SCHEMA_VERSION
+        value = {**value, **later, "schema_version": version}
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"expected {SCHEMA_VERSION}",
@@ -327,12 +337,12 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
             value=version,
             remedy="build the overlay with this version of fdht, or update fdht",
         )
-    how: dict[str, Any] = {"source": source, "error": ArtifactError, "path": STAGE}
+    how: dict[str, Any] = {"source": source, "error": ArtifactError, "path": OVERLAY}
     manifest = read_record(OverlayManifest, value, **how)
     # All keys are written; without one, its default may not be what was built.
     if (missing := first_difference(value, manifest.to_json())) is not None:
         raise ArtifactError(
-            "is missing", field=f"{source}: {STAGE}.{missing}", remedy="run fdht build again"
+            "is missing", field=f"{source}: {OVERLAY}.{missing}", remedy="run fdht build again"
         )
     return manifest
 
@@ -343,9 +353,12 @@ def load_manifest(directory: Path) -> OverlayManifest:
     Raises:
         ArtifactError: the directory is not an overlay, or a file is missing or damaged.
     """
-    stage = open_stage(directory, STAGE)
+    stage = OverlayDirectory(directory).open()
     source = str(directory / MANIFEST)
-    manifest = manifest_from_json(stage.manifest.get("overlay"), source)
+    manifest = manifest_from_json(stage.manifest.get(OVERLAY), source)
+    former = stage.manifest[OVERLAY]["schema_version"] < SCHEMA_VERSION
+    if SEAL not in stage.manifest and not former:
+        raise ArtifactError("is missing", field=f"{source}: {SEAL}", remedy="run fdht build again")
     for name in (manifest.bitstream, manifest.handoff, manifest.golden, manifest.weights):
         if name is not None and not stage.holds(name):
             raise ArtifactError("lists no digest", field=f"{source}: files", value=name)

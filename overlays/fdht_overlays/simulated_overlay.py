@@ -11,19 +11,28 @@ from typing import Any
 from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.registers import VLNV
-from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import MANIFEST, digest_file, digest_of, is_current, new_stage
-from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.stages import open_stage
+from fdht_models.artifacts import OVERLAY, digest_of
+from fdht_models.directories import (
+    EXPERIMENT,
+    GOLDEN,
+    LIBRARY,
+    LOADABLE,
+    NETWORK,
+    SCHEDULE,
+    ConversionDirectory,
+    OverlayDirectory,
+    network_in,
+)
+from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.versions import package_versions
 from fdht_overlays.bitfile import simulated_bitfile
+from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures, clips_of, figures_of
 from fdht_overlays.golden import GoldenVectors, golden_frames, save_golden
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import (
     SIMULATION_FLOW,
-    STAGE,
     CycleCount,
     Format,
     InputLayout,
@@ -31,13 +40,8 @@ from fdht_overlays.manifest import (
     ResultLayout,
 )
 
-#: The core, compiled: see the C simulation's entry point `fdht_csim_run`.
-CSIM_LIBRARY = "csim.so"
-NETWORK = "network.json"
-#: Which test clips the network has, and how long they are; an overlay carries it.
-EXPERIMENT = "experiment.json"
 #: Raised when this module writes something else from the same inputs.
-_BUILDER_VERSION = 1
+_BUILDER_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,8 @@ class SimulatedDesign:
         cycles_per_frame: of the core.
         golden: frames and the results that the reference gives for them.
         files: files to copy, by their name in the overlay; `csim.so` among them.
+        clips: what the network was trained on; None: nobody knows.
+        figures: of training and conversion.
     """
 
     experiment: str
@@ -61,15 +67,39 @@ class SimulatedDesign:
     cycles_per_frame: CycleCount
     golden: GoldenVectors
     files: Mapping[str, Path]
+    clips: ClipFacts | None = None
+    figures: Figures = NO_FIGURES
+
+    def manifest(self, **facts: Any) -> OverlayManifest:
+        """The description of its overlay.
+
+        Args:
+            facts: what the design does not say of itself: `board`, `flow`, `clock_mhz`, ...
+        """
+        return OverlayManifest(
+            design_id=f"{self.design_id:016x}",
+            experiment=self.experiment,
+            vlnv=VLNV,
+            input=self.input,
+            results=self.results,
+            cycles_per_frame=self.cycles_per_frame,
+            bitstream=f"{self.experiment}.bit",
+            handoff=f"{self.experiment}.hwh",
+            golden=GOLDEN,
+            clips=self.clips,
+            figures=self.figures,
+            **facts,
+        )
 
 
-def build_simulated_overlay(hls_directory: Path, directory: Path, board: Board) -> bool:
+def build_simulated_overlay(
+    conversion: ConversionDirectory, overlay: OverlayDirectory, board: Board
+) -> bool:
     """Builds a simulated board's overlay from a converted experiment.
 
     Args:
-        hls_directory: what `fdht convert` wrote: `network.json`, `csim.so`, and the estimate in
-            its manifest.
-        directory: stage directory to write, `build/<name>/overlay/<board>/csim`.
+        conversion: what `fdht convert` wrote.
+        overlay: to write.
         board: a simulated board.
 
     Returns:
@@ -80,33 +110,31 @@ def build_simulated_overlay(hls_directory: Path, directory: Path, board: Board) 
         ArtifactError: an input is missing or damaged, or the overlay cannot be written.
     """
     _check_simulated(board)
-    stage = open_stage(hls_directory, "hls")
-    files = {name: hls_directory / name for name in (CSIM_LIBRARY, NETWORK)}
-    for name in (WEIGHTS_FILE, EXPERIMENT):
-        if (hls_directory / name).is_file():
-            files[name] = hls_directory / name
-    digests = {name: _digest(path) for name, path in files.items()}
-    for name in files:
-        # A library that was damaged since the conversion would end the process that loads it.
-        stage.find(name)
-    estimate = stage.manifest.get("estimate")
-    paced = estimate_of_manifest(stage.manifest, hls_directory / MANIFEST)
-    cycles = CycleCount(paced.cycles_per_frame, paced.kind)
+    stage = conversion.open()
+    names = [LIBRARY, NETWORK, *filter(stage.holds, (LOADABLE, EXPERIMENT, SCHEDULE))]
+    # A library that was damaged since the conversion would end the process that loads it.
+    files = {name: stage.file(name) for name in names}
+    paced = estimate_of_manifest(stage.manifest, conversion.manifest)
+    figures = figures_of(stage)
     inputs = {
         "builder": _BUILDER_VERSION,
         "board": digest_of(asdict(board)),
-        "estimate": digest_of(estimate),
-        **digests,
+        "figures": digest_of(asdict(figures)),
+        **{name: stage.files[name] for name in names},
     }
-    if is_current(directory, STAGE, inputs):
+    if overlay.is_current(inputs):
         return False
-    design = design_of_network(QuantizedNetwork.load(files[NETWORK]), cycles, files)
-    write_simulated_overlay(design, directory, board, inputs)
+    cycles = CycleCount(paced.cycles_per_frame, paced.kind)
+    design = design_of_network(network_in(stage), cycles, files, figures)
+    write_simulated_overlay(design, overlay, board, inputs)
     return True
 
 
 def design_of_network(
-    network: QuantizedNetwork, cycles: CycleCount, files: Mapping[str, Path]
+    network: QuantizedNetwork,
+    cycles: CycleCount,
+    files: Mapping[str, Path],
+    figures: Figures = NO_FIGURES,
 ) -> SimulatedDesign:
     """The overlay's contents for a quantised network; runs the reference for golden vectors."""
     layout = InputLayout(
@@ -123,17 +151,18 @@ def design_of_network(
     )
     frames = golden_frames(layout)
     golden = GoldenVectors(frames, ReferenceModel(network).run(frames))
-    return SimulatedDesign(network.name, network.design_id, layout, results, cycles, golden, files)
+    what = (network.name, network.design_id, layout, results, cycles, golden, files)
+    return SimulatedDesign(*what, clips_of(network), figures)
 
 
 def write_simulated_overlay(
-    design: SimulatedDesign, directory: Path, board: Board, inputs: Mapping[str, Any]
+    design: SimulatedDesign, directory: OverlayDirectory, board: Board, inputs: Mapping[str, Any]
 ) -> OverlayManifest:
     """Writes the stage directory, whole or not at all.
 
     Args:
         design: what it holds.
-        directory: the stage directory.
+        directory: to write.
         board: a simulated board.
         inputs: digests of all that the design was made from.
 
@@ -144,25 +173,16 @@ def write_simulated_overlay(
     _check_simulated(board)
     clock = fabric_clock(board.clock_mhz)
     tools = {"fdht": "unknown", **package_versions("fdht", "numpy")}
-    manifest = OverlayManifest(
-        design_id=f"{design.design_id:016x}",
-        experiment=design.experiment,
+    manifest = design.manifest(
         board=board.name,
         flow=SIMULATION_FLOW,
-        vlnv=VLNV,
         clock_mhz=clock.mhz,
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=design.cycles_per_frame,
-        bitstream=f"{design.experiment}.bit",
-        handoff=f"{design.experiment}.hwh",
-        golden="golden.npz",
-        weights=WEIGHTS_FILE if WEIGHTS_FILE in design.files else None,
+        weights=LOADABLE if LOADABLE in design.files else None,
         tools=tools,
     )
     header_part = board.part.device.removeprefix("xc") + board.part.package
-    with new_stage(directory, STAGE, inputs, tools) as (temporary, extra):
-        extra["overlay"] = manifest.to_json()
+    with directory.write(inputs, tools) as (temporary, extra):
+        extra[OVERLAY] = manifest.to_json()
         bitfile = simulated_bitfile(design.design_id, header_part)
         (temporary / manifest.bitstream).write_bytes(bitfile.to_bytes())
         (temporary / manifest.handoff).write_text(
@@ -182,15 +202,3 @@ def _check_simulated(board: Board) -> None:
             value=board.name,
             remedy="use --board sim, or build a bitstream",
         )
-
-
-def _digest(path: Path) -> str:
-    try:
-        return digest_file(path)
-    except OSError as error:
-        raise ArtifactError(
-            "cannot be read",
-            field=str(path),
-            value=error.strerror,
-            remedy="run fdht convert again",
-        ) from error

@@ -1,38 +1,31 @@
 """What would fit where: every experiment against every board, from the estimator alone.
 
-Nothing is built and nothing is tuned: a design's stages are each given the least parallelism that
-keeps the same pace, and the fastest pace that fits is taken, port pace first, then half of it and
-so on. `fdht tune` finds better designs and takes its time. Every figure is `estimated`.
+Nothing is built: each row is the planner's answer, the design that `fdht tune` and `fdht convert`
+choose for that board. Every figure is `estimated`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from fdht_hls.boards import Board
-from fdht_hls.engine import design_engine
-from fdht_hls.estimate import FAMILIES, Core, Estimate
-from fdht_hls.schedule import Schedule, StageSchedule, choices
-from fdht_hls.tuner.budget import SHARES
+from fdht_hls.estimate import Core
+from fdht_hls.tuner.budget import Budget, board_budget
+from fdht_hls.tuner.cores import CoreKind, core_to_tune
+from fdht_hls.tuner.planner import Plan, plan_of
 from fdht_hls.tuner.stage import network_to_tune
-from fdht_models.artifacts import write_bytes
+from fdht_models.artifacts import check_place, write_bytes
+from fdht_models.directories import BuildDirectory
 from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
-from fdht_overlays.budget import budget_of
-
-#: Slowest pace that is tried, as a multiple of the port's.
-_SLOWEST = 64
-#: Most parallel design of a stage that is looked at; more would not fit any board here.
-_MOST_PARALLEL = 4096
 
 
 @dataclass(frozen=True)
@@ -43,24 +36,29 @@ class Row:
         experiment: its name.
         board: its name.
         source: "trained network", or "declared widths, not trained".
+        core: "hls" or "rtl".
         fits: within the shares of the device that a design may take.
         frames_per_second: at the board's clock; None if nothing fits or can be built.
         cycles: clocks a frame.
-        limiting: what holds it back: the memory port, a stage, or the resource that does not fit.
-        used: part of the device, by resource.
+        limiting: what holds it back: the memory port, a stage, or what the smallest design takes
+            too much of, such as "344 of 165 DSP".
+        used: part of the device, by resource; None where it is not known.
         memory_share: part of the memory's peak bandwidth that the frames take.
+        model: whose figures these are, in words.
         note: why there is no figure.
     """
 
     experiment: str
     board: str
     source: str
+    core: CoreKind
     fits: bool
     frames_per_second: float | None
     cycles: int | None
-    limiting: str
-    used: dict[str, float]
+    limiting: str | None
+    used: dict[str, float | None]
     memory_share: float | None = None
+    model: str = ""
     note: str = ""
     kind: str = "estimated"
 
@@ -74,13 +72,25 @@ def zoo_names() -> list[str]:
     return [str(row["name"]) for row in zoo_rows()]
 
 
-def what_if(names: Sequence[str], boards: Sequence[Board], build: Path) -> list[Row]:
+def what_if(
+    names: Sequence[str],
+    boards: Sequence[Board],
+    build: Path,
+    core: CoreKind = "hls",
+    budgets: Callable[[Board], Budget] = board_budget,
+    clock_mhz: float | None = None,
+    show: Callable[[str], object] = lambda text: None,
+) -> list[Row]:
     """A row for each experiment and board.
 
     Args:
         names: experiments, by name or file.
         boards: to try.
         build: directory in which trained networks are looked for.
+        core: that would be built.
+        budgets: what a design may take of a board.
+        clock_mhz: in place of each board's.
+        show: told which experiment is looked at.
 
     Raises:
         ConfigError: an experiment does not exist.
@@ -88,75 +98,44 @@ def what_if(names: Sequence[str], boards: Sequence[Board], build: Path) -> list[
     rows: list[Row] = []
     for name in names:
         recipe = load_experiment(name)
+        show(recipe.name)
         try:
-            network, source = network_to_tune(build / recipe.name, recipe)
+            network, source = network_to_tune(BuildDirectory(build / recipe.name).model, recipe)
         except FdhtError as error:
             # A linear map has no hardware of ours, and some widths need wider sums.
             reason = "no recurrence" if isinstance(error, ShapeError) else error.problem
-            rows += [Row(recipe.name, board.name, "", False, None, None, "-", {}, note=reason)
-                     for board in boards]  # fmt: skip
+            rows += [Row(recipe.name, board.name, "", core, False, None, None, None, {},
+                         note=reason) for board in boards]  # fmt: skip
             continue
-        # One core each family of devices: what it finds is kept from board to board.
-        cores = {
-            family: _Paced(Core(design_engine(network), FAMILIES[family])) for family in FAMILIES
-        }
-        rows += [_row(recipe.name, source, cores[board.family], board) for board in boards]
+        # One core each family of devices: the costs of its stages are kept from board to board.
+        made: dict[str, Core] = {}
+        for board in boards:
+            budget = budgets(board)
+            budget = replace(budget, clock_mhz=clock_mhz or budget.clock_mhz)
+            own = made.setdefault(board.family, core_to_tune(network, budget, core))
+            found = plan_of(own, budget, core)
+            rows.append(replace(_row(source, found, network, board), experiment=recipe.name))
     return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _Paced:
-    """A core's estimates at one pace or another, each made once."""
-
-    core: Core
-
-    @cached_property
-    def _known(self) -> dict[int, Estimate]:
-        return {}
-
-    @cached_property
-    def _stages(self) -> list[list[tuple[int, int, StageSchedule]]]:
-        """For each stage its choices as (parallel, clocks, choice), least parallel first."""
-        return [
-            sorted(
-                (
-                    (choice.parallel, self.core.stage_cycles(design, choice), choice)
-                    for choice in choices(design.shape)
-                    if choice.parallel <= _MOST_PARALLEL
-                ),
-                key=lambda found: found[:2],
-            )
-            for design in (*self.core.input, *self.core.hidden)
-        ]
-
-    def at(self, cycles: int) -> Estimate:
-        """The design whose stages each keep to so many clocks a frame, or come nearest to it."""
-        if cycles not in self._known:
-            chosen = [
-                next((one for _, clocks, one in found if clocks <= cycles), found[-1][2])
-                for found in self._stages
-            ]
-            cut = len(self.core.input)
-            schedule = Schedule(tuple(chosen[:cut]), tuple(chosen[cut:]))
-            self._known[cycles] = self.core.estimate(schedule)
-        return self._known[cycles]
-
-
-def _row(name: str, source: str, paced: _Paced, board: Board) -> Row:
-    budget = budget_of(board)
-    least = paced.core.port_cycles
-    factor, found = 1, paced.at(least)
-    while budget.strain(found.resources) > 1 and factor < _SLOWEST:
-        factor *= 2
-        found = paced.at(least * factor)
-    used = budget.used(found.resources)
-    scarce = max(used, key=lambda key: used[key] / budget.shares[key])
-    if budget.strain(found.resources) > 1:
-        return Row(name, board.name, source, False, None, None, scarce, used)
-    rate = budget.rate_at(found.cycles_per_frame)
-    limiting = scarce if factor > 1 else found.limited_by
-    share = _memory_share(paced.core.network, rate, board)
-    return Row(name, board.name, source, True, rate, found.cycles_per_frame, limiting, used, share)
+def _row(source: str, found: Plan, network: QuantizedNetwork, board: Board) -> Row:
+    resources = found.estimate.resources
+    used = found.budget.used(resources)
+    limiting = found.estimate.limited_by
+    rate = found.frames_per_second if found.fits else None
+    return Row(
+        network.name,
+        board.name,
+        source,
+        found.core,
+        found.fits,
+        rate,
+        found.estimate.cycles_per_frame if found.fits else None,
+        limiting if found.fits else found.lacking[0],
+        {name: used.get(name) for name in found.budget.shares},
+        None if rate is None else _memory_share(network, rate, board),
+        model=found.model,
+    )
 
 
 def _memory_share(network: QuantizedNetwork, rate: float, board: Board) -> float:
@@ -167,7 +146,8 @@ def _memory_share(network: QuantizedNetwork, rate: float, board: Board) -> float
 def table(rows: Sequence[Row]) -> Table:
     """A line an experiment, a column a board: frames a second and what holds it back."""
     boards = list(dict.fromkeys(row.board for row in rows))
-    made = Table(title="frames/s, and what limits them (estimated; nothing was built)")
+    models = ", ".join(dict.fromkeys(row.model for row in rows if row.model))
+    made = Table(title=f"frames/s, and what limits them (estimated; nothing was built)\n{models}")
     made.add_column("experiment", no_wrap=True)
     for board in boards:
         made.add_column(board, justify="right")
@@ -181,20 +161,30 @@ def _cell(row: Row) -> str:
     if row.note:
         return row.note
     if row.frames_per_second is None:
-        return f"no: {row.limiting} {row.used[row.limiting]:.0%} > {SHARES[row.limiting]:.0%}"
+        return f"no: {row.limiting}"
     return f"{row.frames_per_second:,.0f} ({row.limiting})"
+
+
+def check_picture(path: Path) -> None:
+    """Refuses a place for a picture before the work, not after it.
+
+    Raises:
+        ConfigError: the picture's kind is not .svg, .png or .pdf.
+        ArtifactError: it cannot be written there.
+    """
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise ConfigError("must end in .svg, .png or .pdf", field="plot", value=str(path))
+    check_place(path)
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draws the rates as a dot each board, on a logarithmic axis.
 
     Raises:
-        ConfigError: the picture's kind is not .svg, .png or .pdf.
         ToolError: matplotlib is not installed.
-        ArtifactError: the picture cannot be written.
+        As `check_picture`.
     """
-    if path.suffix not in (".svg", ".png", ".pdf"):
-        raise ConfigError("must end in .svg, .png or .pdf", field="plot", value=str(path))
+    check_picture(path)
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +18,14 @@ from fdht_hls.csimulation import (
     Identity,
     compile_library,
     compiler,
+    compiling,
     pack_frames,
     simulate,
     unpack_results,
 )
 from fdht_hls.equality import corner_frames
 from fdht_hls.registers import ABI_VERSION, IDENTITY_REGISTERS
-from fdht_models.errors import ArtifactError, DeviceError, ToolError
+from fdht_models.errors import ArtifactError, ConversionError, DeviceError, ToolError
 from tests.hls.conftest import Converted
 from tests.hls.networks import streams_of
 from tests.models.strategies import build_network
@@ -334,6 +336,78 @@ def test_a_compiler_that_does_not_end_is_stopped(small, monkeypatch, tmp_path):
     with pytest.raises(ToolError, match=r"g\+\+: did not finish within 2 s; free the machine"):
         compile_library(small.project, tmp_path / "csim.so", "native")
     assert process_ended(int(child.read_text()))
+
+
+#: Each build leaves the work to a child, as g++ does; the exact one ends as it is told.
+HANGING = """#!/bin/sh
+for last; do :; done
+echo half > "$last"
+case "$*" in *NATIVE*) build=native;; *) build=exact;; esac
+/bin/sleep 600 &
+echo $! > {children}/$build
+[ $build = exact ] && [ -n "{message}" ] && {{ echo "{message}"; exit 1; }}
+wait
+"""
+
+
+@pytest.fixture
+def two_builds(tmp_path, monkeypatch):
+    """Makes a g++ that hangs, or whose exact build fails with a message once both have begun."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "children").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    def make(message: str = "") -> dict[Path, str]:
+        program = tmp_path / "bin" / "g++"
+        program.write_text(HANGING.format(children=tmp_path / "children", message=message))
+        program.chmod(0o755)
+        return {tmp_path / "csim_exact.so": "exact", tmp_path / "csim.so": "native"}
+
+    yield make
+    assert not list(tmp_path.glob("*.so")), "no half of a library"
+    for child in (tmp_path / "children").iterdir():
+        assert process_ended(int(child.read_text()))
+
+
+def both_run(directory: Path) -> bool:
+    """Have both compilers written the number of their child?"""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        written = [path.read_text().strip() for path in (directory / "children").iterdir()]
+        if len(written) == 2 and all(written):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_both_builds_run_at_once_and_end_where_one_fails(small, two_builds, tmp_path):
+    libraries = two_builds("core.cpp:3: error: no such type")
+    started = time.monotonic()
+    with (
+        pytest.raises(ToolError, match=r"failed: core\.cpp:3: error: no such type"),
+        compiling(small.project, libraries),
+    ):
+        assert both_run(tmp_path)
+    assert time.monotonic() - started < csimulation.COMPILE_TIMEOUT / 4
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConversionError("is refused", field="lint")])
+def test_both_builds_end_with_what_runs_beside_them(small, two_builds, tmp_path, error):
+    with (
+        pytest.raises(error if isinstance(error, type) else type(error)),
+        compiling(small.project, two_builds()),
+    ):
+        assert both_run(tmp_path)
+        raise error
+
+
+def test_builds_that_hang_are_stopped(small, two_builds, monkeypatch):
+    monkeypatch.setattr(csimulation, "COMPILE_TIMEOUT", 2)
+    with (
+        pytest.raises(ToolError, match=r"g\+\+: (did not finish within 2 s|was stopped)"),
+        compiling(small.project, two_builds()),
+    ):
+        pass
 
 
 def test_streams_of_tests_differ(small):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import fdht_hls
 from fdht_hls import stage
 from fdht_hls.dependencies import sources_digest, sources_of
+from fdht_models.tensor.cells.kinds import KINDS
 
 PACKAGE = Path(fdht_hls.__file__).parent
 FILES = {
@@ -72,7 +74,16 @@ def test_what_a_conversion_depends_on():
     assert found >= {f"include/{path.name}" for path in (PACKAGE / "include").iterdir()}
     others = ("benchmarks", "rtl", "tuner", "vitis", "templates/fdht_rtl")
     assert [name for name in found if name.startswith(others)] == []
-    assert stage.source_digest() == sources_digest("fdht_hls.stage", PACKAGE)
+
+
+def test_other_sources_and_other_cells_convert_anew(monkeypatch: pytest.MonkeyPatch):
+    before = stage.source_digest()
+    assert before == stage.source_digest()
+    changed = {**KINDS, "gru": replace(KINDS["gru"], gates=KINDS["gru"].gates[::-1])}
+    monkeypatch.setattr(stage, "KINDS", changed)
+    with_other_cells = stage.source_digest()
+    monkeypatch.setattr(stage, "sources_digest", lambda *_: "others")
+    assert len({before, with_other_cells, stage.source_digest()}) == 3
 
 
 _LOADED = """

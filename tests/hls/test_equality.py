@@ -9,8 +9,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from fdht_hls import equality
 from fdht_hls.equality import (
     Comparison,
+    Expected,
+    against_reference,
     compare,
     corner_frames,
     prove,
@@ -18,7 +21,7 @@ from fdht_hls.equality import (
     refuse_mismatches,
     together,
 )
-from fdht_hls.observation import check_complete, uneven_pieces, values_inside
+from fdht_hls.observation import ReferenceRun, check_complete, uneven_pieces, values_inside
 from fdht_hls.shapes import stage_shape
 from fdht_hls.stage import convert_project
 from fdht_models.errors import ConversionError, EqualityError
@@ -274,6 +277,35 @@ def test_comparisons_of_several_kinds_are_added_up():
     found = together(parts)
     assert found == Comparison(18, 12, "stream 0, frame 7, input.C2 0: 0 against 1")
     assert found.quantities == {"input.C2": 12, "logits": 6}
+
+
+@pytest.mark.parametrize(("most", "resets"), [(10**9, 1), (16_000, 3)])
+def test_the_reference_runs_once_if_its_integers_fit(monkeypatch, most, resets):
+    """Two comparisons of the same streams; a third, whose streams are others, differs."""
+    network = CLASSIFIERS["bytes"].network
+    streams, others = (streams_of(network, 2, 50, seed=seed) for seed in (0, 1))
+    asked: list[bool] = []
+
+    class Counted(ReferenceRun):
+        def run(self, frames, reset):
+            asked.append(reset)
+            return super().run(frames, reset)
+
+    monkeypatch.setattr(equality, "ReferenceRun", Counted)
+    monkeypatch.setattr(equality, "_WINDOW_VALUES", most)
+    inside = streams.shape[0] * streams.shape[1] * sum(values_inside(network).values())
+    assert 16_000 < inside < 10**9
+    expected = Expected(network, streams)
+    found = [
+        against_reference(
+            *(network, ReferenceRun(network, 2), given, silent, "reference_csim", "again", expected)
+        )
+        for given in (streams, streams, others)
+    ]
+    # Each pass starts from a state of zero once, and goes on from there.
+    assert asked.count(True) == resets and asked[0]
+    assert [one.mismatches > 0 for one in found] == [False, False, True]
+    assert found[0] == found[1] and found[0].compared > inside
 
 
 def test_a_comparison_that_looks_at_less_is_refused(small):

@@ -9,15 +9,16 @@ import pytest
 
 from fdht_hls.simulated import simulated_core
 from fdht_models.artifacts import write_json
+from fdht_models.directories import BuildDirectory
 from tests.overlays.sample_network import sample_network
 
 REPORT = {"verilog": "a" * 64, "mismatches": 0, "cycles_per_frame": 7260.5}
 
 
 def test_the_report_of_the_same_verilog_is_found(tmp_path):
-    assert simulated_core(tmp_path, "a" * 64) is None
+    assert simulated_core(tmp_path / "cosim", "a" * 64) is None
     write_json(tmp_path / "cosim" / "report.json", REPORT)
-    assert simulated_core(tmp_path, "a" * 64) == REPORT
+    assert simulated_core(tmp_path / "cosim", "a" * 64) == REPORT
 
 
 @pytest.mark.parametrize(
@@ -32,13 +33,13 @@ def test_the_report_of_the_same_verilog_is_found(tmp_path):
 )
 def test_any_other_report_is_not(tmp_path, report):
     write_json(tmp_path / "cosim" / "report.json", report)
-    assert simulated_core(tmp_path, "a" * 64) is None
+    assert simulated_core(tmp_path / "cosim", "a" * 64) is None
 
 
 def test_a_damaged_report_is_none(tmp_path):
     (tmp_path / "cosim").mkdir()
     (tmp_path / "cosim" / "report.json").write_text("{")
-    assert simulated_core(tmp_path, "a" * 64) is None
+    assert simulated_core(tmp_path / "cosim", "a" * 64) is None
 
 
 def test_what_a_simulation_leaves_is_found_by_its_verilog(tmp_path, monkeypatch):
@@ -49,7 +50,7 @@ def test_what_a_simulation_leaves_is_found_by_its_verilog(tmp_path, monkeypatch)
     monkeypatch.setattr(stage, "cosim", lambda *given, **named: result)
     monkeypatch.setattr(stage, "emit_verilog", lambda *given: "module fdht_lstm();")
     settings = SimpleNamespace(seed=0)
-    stage.cosim_experiment(tmp_path, 5, None, settings)
+    stage.cosim_experiment(BuildDirectory(tmp_path), 5, None, settings)
     digest = hashlib.sha256(b"module fdht_lstm();").hexdigest()
-    found = simulated_core(tmp_path, digest)
+    found = simulated_core(tmp_path / "cosim", digest)
     assert found is not None and found["cycles_per_frame"] == 97.0

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fdht.pipeline import too_large_line
 from fdht_hls import stage
+from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.csimulation import CSimulation, simulate
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
@@ -19,7 +22,7 @@ from fdht_hls.estimate import estimate
 from fdht_hls.model import conversion_model
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison
-from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
+from fdht_hls.schedule import Schedule, StageSchedule
 from fdht_hls.stage import (
     PROOF_STREAMS,
     Conversion,
@@ -29,8 +32,11 @@ from fdht_hls.stage import (
     proof_streams,
     write_golden,
 )
+from fdht_hls.tuner.budget import board_budget, parse_shares
+from fdht_hls.tuner.planner import plan
 from fdht_hls.unfinished import unfinished
 from fdht_models.artifacts import read_json, read_manifest
+from fdht_models.directories import BuildDirectory, ConversionDirectory, ModelDirectory
 from fdht_models.errors import (
     ArtifactError,
     ConfigError,
@@ -73,21 +79,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def conversion(trained: Path) -> tuple[Conversion, Events]:
     """What `convert_stage` says, and what it told on the way."""
     events: Events = []
-    found = convert_stage(
-        trained, trained.parent / "hls", None, lambda *event: events.append(event)
-    )
+    build = BuildDirectory(trained.parent)
+    found = convert_stage(build.model, build.hls, None, lambda *event: events.append(event))
     return found, events
 
 
 @pytest.fixture
 def hls(conversion: tuple[Conversion, Events]) -> Path:
-    return conversion[0].directory
+    return conversion[0].directory.path
 
 
 def state_of(directory: Path) -> dict[str, tuple[int, int]]:
     """Time and size of every file, and of what lies beside the directory."""
     files = [path for path in directory.parent.rglob("*") if path.is_file()]
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+def convert(model: Path, hls: Path, *options: Any, **named: Any) -> Conversion:
+    return convert_stage(ModelDirectory(model), ConversionDirectory(hls), *options, **named)
 
 
 class CompiledError(Exception):
@@ -99,7 +108,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise CompiledError
 
-    monkeypatch.setattr(stage, "compile_library", refuse)
+    monkeypatch.setattr(stage, "compiling", refuse)
 
 
 # End to end -------------------------------------------------------------------------------------
@@ -125,19 +134,24 @@ def test_few_classes_take_no_more_frames(conversion):
 
 def test_the_directory_holds_what_later_stages_read(conversion, trained):
     found, _ = conversion
-    manifest = read_manifest(found.directory, "hls")
-    network = QuantizedNetwork.load(found.directory / "network.json")
+    manifest = read_manifest(found.directory.path, "hls")
+    network = QuantizedNetwork.load(found.directory.path / "network.json")
     assert network.design_id == QuantizedNetwork.load(trained / "network.json").design_id
     assert manifest["design_id"] == f"{network.design_id:016x}"
     assert {"network.json", "csim.so", "equality.json", "estimate.json"} <= set(manifest["files"])
-    assert (found.directory / "project" / "build_core.tcl").exists()
-    paced = read_json(found.directory / "estimate.json")
-    assert paced == found.estimate == json.loads(json.dumps(estimate(lower(network)).to_json()))
-    schedule = Schedule.from_json(read_json(found.directory / "schedule.json"))
-    assert schedule == default_schedule(network.recurrence)
+    assert (found.directory.path / "project" / "build_core.tcl").exists()
+    paced = read_json(found.directory.path / "estimate.json")
+    planned = plan(network, board_budget(get_board(DEFAULT_BOARD)))
+    assert paced == found.estimate == json.loads(json.dumps(planned.estimate.to_json()))
+    schedule = Schedule.from_json(read_json(found.directory.path / "schedule.json"))
+    assert schedule == planned.schedule
+    assert manifest["plan"] == found.plan
+    assert found.plan["chosen_by"] == "planner" and found.plan["budget"]["board"] == "pynq-z2"
+    assert found.plan["fits"] and found.plan["would_fit"] is None
+    assert found.plan["frames_per_second"] == planned.frames_per_second
     assert manifest["estimate"] == {key: paced[key] for key in paced if key != "stages"}
-    assert read_json(found.directory / "equality.json") == found.equality
-    assert found.to_json()["directory"] == str(found.directory)
+    assert read_json(found.directory.path / "equality.json") == found.equality
+    assert found.to_json()["directory"] == str(found.directory.path)
 
 
 def test_the_library_is_the_network(hls):
@@ -151,7 +165,12 @@ def test_the_library_is_the_network(hls):
 
 def test_progress_is_told(conversion):
     _, events = conversion
-    labels = {"lint", "compile", "Keras", "C simulation (csim)", "C simulation (csim_exact)"}
+    labels = {"plan", "lint", "compile", "Keras", "C simulation (csim)"}
+    labels |= {"C simulation (csim_exact)"}
+    beside = [label for label, _, _ in events[: events.index(("compile", 1, 1))]]
+    assert {"lint", "Keras"} <= set(beside), "they run while g++ does"
+    own = [label for label in beside if label != "plan"]
+    assert own[0] == "compile" and not any(label.startswith("C sim") for label in own)
     assert {label for label, _, _ in events} == labels
     for label in labels:
         mine = [(done, total) for name, done, total in events if name == label]
@@ -161,11 +180,11 @@ def test_progress_is_told(conversion):
 
 def test_a_second_call_does_nothing(conversion, trained, no_compiler):
     found, _ = conversion
-    before = state_of(found.directory)
-    again = convert_stage(trained, found.directory)
+    before = state_of(found.directory.path)
+    again = convert_stage(ModelDirectory(trained), found.directory)
     assert not again.fresh
     assert (again.equality, again.estimate) == (found.equality, found.estimate)
-    assert state_of(found.directory) == before
+    assert state_of(found.directory.path) == before
 
 
 def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monkeypatch):
@@ -179,13 +198,18 @@ def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monke
 
     directory = tmp_path / "hls"
     with pytest.raises(KeyboardInterrupt):
-        convert_stage(trained, directory, None, interrupt)
+        convert(trained, directory, None, interrupt)
     assert {event[0] for event in first} >= {"lint", "compile", "Keras"}
     assert [path.name for path in tmp_path.iterdir()] == [".hls-unfinished"]
     second: Events = []
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "compile_library", None)
-        found = convert_stage(trained, directory, None, lambda *event: second.append(event))
+        patch.setattr(stage, "compiling", None)
+        found = convert_stage(
+            ModelDirectory(trained),
+            ConversionDirectory(directory),
+            None,
+            lambda *event: second.append(event),
+        )
     assert {event[0] for event in second} == {"C simulation (csim_exact)", "C simulation (csim)"}
     assert [found.equality[name]["mismatches"] for name in list(found.equality)[2:]] == [0, 0, 0]
     assert found.equality["keras_reference"]["quantities"]["logits"] > 1000
@@ -211,8 +235,37 @@ def test_what_is_kept_of_another_conversion_is_not_taken(tmp_path):
 def test_other_settings_convert_anew(hls, trained, no_compiler):
     before = state_of(hls)
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls, {"clock_period": 7})
+        convert(trained, hls, {"clock_period": 7})
     assert state_of(hls) == before, "the former directory is as it was"
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
+def test_another_budget_converts_anew(hls, trained, no_compiler, board):
+    with pytest.raises(CompiledError):
+        convert_stage(trained, hls, budget=board_budget(get_board(board), "0.5"))
+
+
+def test_what_fits_no_board_is_planned_as_small_as_it_can_be_and_told(hls):
+    network = QuantizedNetwork.load(hls / "network.json")
+    little = replace(
+        board_budget(get_board("pynq-z2")), lut=500, shares=parse_shares("1"), name="little"
+    )
+    found, told = stage._plan(network, None, little)
+    assert not found.fits and found.schedule == plan(network, little).schedule
+    assert told["fits"] is False and told["chosen_by"] == "planner"
+    assert "--board pynq-z1 or pynq-z2" in told["would_fit"]
+    line = too_large_line("small", told)
+    assert line.startswith("warning: small does not fit little: the smallest design is estimated")
+    assert f"{found.estimate.resources.lut:,} of 500 LUT" in line and "\n" not in line
+
+
+def test_a_users_schedule_is_taken_and_measured_by_the_board(hls):
+    network, budget = (
+        QuantizedNetwork.load(hls / "network.json"), board_budget(get_board("pynq-z2"))
+    )  # fmt: skip
+    found, told = stage._plan(network, serial(network), budget)
+    assert found.schedule == serial(network) and told["chosen_by"] == "user"
+    assert told["cycles_per_frame"] == estimate(network, serial(network)).cycles_per_frame
 
 
 def serial(network: QuantizedNetwork) -> Schedule:
@@ -224,14 +277,20 @@ def serial(network: QuantizedNetwork) -> Schedule:
 def test_another_schedule_converts_anew(hls, trained, no_compiler):
     before = state_of(hls)
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls, schedule=serial(QuantizedNetwork.load(hls / "network.json")))
+        convert_stage(
+            ModelDirectory(trained),
+            ConversionDirectory(hls),
+            schedule=serial(QuantizedNetwork.load(hls / "network.json")),
+        )
     assert state_of(hls) == before, "the former directory is as it was"
 
 
 def test_a_schedule_of_another_network_is_refused_before_any_work(trained, tmp_path, no_compiler):
     other = serial(build_network(SHAPES["dense-gru"]))
     with pytest.raises(ConfigError, match=r"schedule\.input: has 1 stages; the network has 3"):
-        convert_stage(trained, tmp_path / "hls", schedule=other)
+        convert_stage(
+            ModelDirectory(trained), ConversionDirectory(tmp_path / "hls"), schedule=other
+        )
     assert not (tmp_path / "hls").exists()
 
 
@@ -249,7 +308,7 @@ def test_a_project_works_as_its_schedule_says(tmp_path):
 def test_other_templates_convert_anew(hls, trained, no_compiler, monkeypatch):
     monkeypatch.setattr(stage, "source_digest", lambda: "another")
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls)
+        convert(trained, hls)
 
 
 @pytest.mark.slow
@@ -267,20 +326,20 @@ def test_a_mismatch_leaves_no_new_directory(hls, trained, monkeypatch):
 
     monkeypatch.setattr(stage, "convert_project", damage)
     with pytest.raises(EqualityError, match=r"reference_csim\w*: \d+ of \d+ integers differ"):
-        convert_stage(trained, hls, {"clock_period": 9})
+        convert(trained, hls, {"clock_period": 9})
     assert state_of(hls) == before
 
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ArtifactError, match="model"):
-        convert_stage(tmp_path / "model", tmp_path / "hls")
+        convert(tmp_path / "model", tmp_path / "hls")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_compiler_is_named_first(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ToolError, match=r"g\+\+: is not installed"):
-        convert_stage(trained, tmp_path / "hls")
+        convert(trained, tmp_path / "hls")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -289,7 +348,7 @@ def test_a_missing_compiler_is_named_first(trained, tmp_path, monkeypatch):
 
 def test_streams_of_a_proof_are_long_and_include_the_corners(trained):
     network = QuantizedNetwork.load(trained / "network.json")
-    streams = proof_streams(trained, network)
+    streams = proof_streams(ModelDirectory(trained).open(), network)
     count, frames, inputs = streams.shape
     assert streams.dtype == np.uint8 and inputs == 150 and frames >= 50
     assert count * frames * (sum(values_inside(network).values()) + 7) >= 10_000

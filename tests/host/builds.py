@@ -11,9 +11,11 @@ import pytest
 import fdht_host.accelerator
 from fdht_hls.boards import get_board
 from fdht_host import video
+from fdht_host.run import Progress, RunSettings, run_stage
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file, new_stage, write_json
+from fdht_models.directories import BuildDirectory, ConversionDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.simulated_overlay import build_simulated_overlay
@@ -43,7 +45,7 @@ def write_model(directory: Path, network: QuantizedNetwork = NETWORK, **changes:
 def write_hls(
     directory: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True, **changes: Any
 ) -> Path:
-    """What conversion leaves, as far as build and run need it."""
+    """What conversion leaves, as far as a build needs it; not `carried`: without a recipe."""
     with new_stage(directory, "hls", {}) as (temporary, extra):
         extra["design_id"] = f"{network.design_id:016x}"
         extra["estimate"] = {**summary(), **changes}
@@ -51,6 +53,7 @@ def write_hls(
         write_json(temporary / "estimate.json", {**estimate(), **changes})
         write_json(temporary / "equality.json", proof())
         (temporary / "csim.so").write_bytes(b"replaced by the reference")
+        write_json(temporary / "metrics.json", metrics())
         if carried:
             write_json(temporary / "experiment.json", EXPERIMENT)
     return directory
@@ -61,8 +64,17 @@ def write_build(build: Path, network: QuantizedNetwork = NETWORK, *, carried: bo
     directory = build / "tiny-net"
     write_model(directory / "model", network)
     hls = write_hls(directory / "hls", network, carried=carried)
-    build_simulated_overlay(hls, directory / "overlay" / "sim" / "csim", get_board("sim"))
+    overlay = BuildDirectory(directory).overlay("sim", "csim")
+    build_simulated_overlay(ConversionDirectory(hls), overlay, get_board("sim"))
     return directory
+
+
+def run_built(
+    directory: Path, settings: RunSettings, progress: Progress = lambda *_: None
+) -> dict[str, Any]:
+    """The report of a run of that overlay."""
+    build = BuildDirectory(directory)
+    return run_stage(build.overlay("sim", "csim"), build.runs, settings, progress)[1]
 
 
 def reference_as_core(monkeypatch: pytest.MonkeyPatch, network: QuantizedNetwork = NETWORK) -> None:

@@ -13,6 +13,7 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import MANIFEST
+from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import (
     ArtifactError,
     DeviceError,
@@ -268,7 +269,9 @@ def test_a_real_network_through_pynq_equals_the_reference(tmp_path):
         network = sample_network(signed=signed)
         hls = write_hls_stage(tmp_path / f"hls{signed}", network, b"unused")
         overlay = tmp_path / f"overlay{signed}"
-        assert build_simulated_overlay(hls, overlay, get_board("sim"))
+        assert build_simulated_overlay(
+            ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
+        )
         device = SimulatedDevice(
             computation=lambda directory, manifest, n=network: ReferenceComputation(n)
         )

@@ -18,6 +18,7 @@ from fdht_host.energy.results import EnergySettings
 from fdht_host.power.meter import Sensor
 from fdht_host.power.rapl import rapl_meter
 from fdht_host.power.sampling import SamplingMeter, characterise
+from fdht_models.directories import ConversionDirectory
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_models.process import run_logged, run_tool
 from tests.host import toy_core
@@ -195,4 +196,4 @@ def test_plans_here_and_elsewhere(tmp_path, timeout):
     with pytest.raises(ConfigError, match=r"^timeout"):
         run_remotely(plan, tmp_path, parse_host("localhost"), timeout=timeout)
     with pytest.raises(ConfigError, match=r"^timeout"):
-        synthesize(tmp_path, ("csynth",), timeout=timeout)
+        synthesize(ConversionDirectory(tmp_path / "hls"), tmp_path, ("csynth",), timeout=timeout)

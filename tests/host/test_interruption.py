@@ -15,9 +15,10 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
-from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
+from fdht_hls.weights import LoadableWeights
 from fdht_host.accelerator import Accelerator
 from fdht_host.simulator.device import SimulatedDevice
+from fdht_models.directories import LOADABLE, OverlayDirectory
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.manifest import CycleCount
@@ -176,8 +177,9 @@ def open_loadable(directory: Path, device: SimulatedDevice) -> Accelerator:
     assert found is not None
     file = directory.with_suffix(".json")
     found.save(file)
-    design = design_of_network(FIRST, CycleCount(100, "estimated"), {WEIGHTS_FILE: file})
-    write_simulated_overlay(replace(design, experiment="x"), directory, get_board("sim"), {})
+    design = design_of_network(FIRST, CycleCount(100, "estimated"), {LOADABLE: file})
+    overlay = OverlayDirectory(directory)
+    write_simulated_overlay(replace(design, experiment="x"), overlay, get_board("sim"), {})
     return Accelerator.open(directory, device=device)
 
 

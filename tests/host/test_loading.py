@@ -11,10 +11,11 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
-from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
+from fdht_hls.weights import LoadableWeights
 from fdht_host._pynq import allocate
 from fdht_host.accelerator import Accelerator
 from fdht_host.simulator.device import SimulatedDevice
+from fdht_models.directories import LOADABLE, OverlayDirectory
 from fdht_models.errors import ConfigError, DeviceError
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -35,10 +36,10 @@ def opened(directory: Path, *, loadable: bool = True, core_loads: bool = True) -
     if loadable:
         found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
-        files[WEIGHTS_FILE] = directory.with_suffix(".json")
-        found.save(files[WEIGHTS_FILE])
+        files[LOADABLE] = directory.with_suffix(".json")
+        found.save(files[LOADABLE])
     design = replace(design_of_network(FIRST, CycleCount(100, "estimated"), files), experiment="x")
-    write_simulated_overlay(design, directory, get_board("sim"), {})
+    write_simulated_overlay(design, OverlayDirectory(directory), get_board("sim"), {})
     schedule = SCHEDULE if core_loads else None
     device = SimulatedDevice(computation=lambda *_: ReferenceComputation(FIRST, schedule))
     return Accelerator.open(directory, device=device)

@@ -460,6 +460,11 @@ def test_a_section_that_is_wrong_takes_no_other_with_it() -> None:
     assert {name for name in good if report[name] != good[name]} == {"accuracy", "left_out"}
 
 
+def test_a_section_that_no_report_has_is_not_dropped() -> None:
+    with pytest.raises(TypeError, match="no section of a report: accurracy"):
+        full(accurracy={"quantized": 0.9})
+
+
 def test_a_page_of_a_run_that_did_nothing() -> None:
     page = Page(render(build_report(experiment="demo", board=REAL)))
     assert "svg" not in page.tags

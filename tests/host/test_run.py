@@ -14,19 +14,20 @@ import pytest
 import fdht
 import fdht_host.accelerator
 import fdht_host.testset
-from fdht import pipeline
 from fdht.cli import run as run_command
 from fdht_hls.boards import get_board
 from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
-from fdht_hls.weights import WEIGHTS_FILE, LoadableWeights
+from fdht_hls.weights import LoadableWeights
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.artifacts import new_stage, write_json
+from fdht_models.directories import LOADABLE, BuildDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_overlays.figures import Figure, Figures
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
 from tests.hls.random_networks import random_network
@@ -44,7 +45,7 @@ def labels_of(network: QuantizedNetwork) -> np.ndarray:
 
 
 def write_overlay(build: Path, *, loadable: bool) -> None:
-    """build/first with an overlay for `sim`, and what conversion and training left beside it."""
+    """build/first with an overlay for `sim` and its figures."""
     root = build / "first"
     root.mkdir(parents=True)
     FIRST.save(root / "network.json")
@@ -52,16 +53,15 @@ def write_overlay(build: Path, *, loadable: bool) -> None:
     if loadable:
         found = LoadableWeights.of(FIRST, lower(FIRST, SCHEDULE))
         assert found is not None
-        files[WEIGHTS_FILE] = root / WEIGHTS_FILE
-        found.save(files[WEIGHTS_FILE])
-    design = replace(
-        design_of_network(FIRST, CycleCount(100, "estimated"), files), experiment="first"
-    )
-    write_simulated_overlay(design, root / "overlay" / "sim" / "csim", get_board("sim"), {})
-    with new_stage(root / "model", "model", {}) as (directory, extra):
-        extra["design_id"] = f"{FIRST.design_id:016x}"
-        write_json(directory / "experiment.json", load_experiment("motion").to_json())
-        write_json(directory / "metrics.json", metrics())
+        files[LOADABLE] = root / LOADABLE
+        found.save(files[LOADABLE])
+    files["experiment.json"] = root / "experiment.json"
+    write_json(root / "experiment.json", load_experiment("motion").to_json())
+    training = Figure("measured", "metrics.json of hls/", metrics())
+    figures = Figures(training, Figure("counted", "equality.json of hls/", proof(7)))
+    design = design_of_network(FIRST, CycleCount(100, "estimated"), files, figures)
+    overlay = BuildDirectory(root).overlay("sim", "csim")
+    write_simulated_overlay(replace(design, experiment="first"), overlay, get_board("sim"), {})
 
 
 @pytest.fixture
@@ -147,12 +147,11 @@ def test_weights_that_are_not_there(build, capsys):
         run_command.weights_file("motion", build)
 
 
-def test_the_proof_of_other_weights_is_not_shown(build, capsys, monkeypatch):
-    with new_stage(build / "first" / "hls", "hls", {}) as (directory, extra):
-        extra["design_id"] = f"{FIRST.design_id:016x}"
-        write_json(directory / "equality.json", proof(7))
-    # The overlay is as it should be.
-    monkeypatch.setattr(pipeline, "build_into", lambda *_: None)
+def test_the_proof_of_other_weights_is_not_shown(build, capsys):
     assert run(capsys, build)["equality"]["keras_reference"]["compared"] == 7
     loaded = run(capsys, build, "--weights", "second")
     assert loaded["equality"]["keras_reference"]["compared"] is None
+    ids = f"that of {FIRST.design_id:016x} is known, and {SECOND.design_id:016x} ran"
+    assert loaded["left_out"]["equality"] == loaded["left_out"]["accuracy"] == ids
+    # Of shapes, which are the same.
+    assert loaded["parameters"]["dense_lstm"] == 29_557_248

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,17 +14,20 @@ import numpy as np
 import pytest
 
 import fdht_host.testset
-from fdht_host.evidence import recipe_of
-from fdht_host.run import RunSettings, run_stage
+from fdht_hls.boards import get_board
+from fdht_host.run import RunSettings
 from fdht_models.artifacts import digest_file
-from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.stages import open_stage
+from fdht_models.directories import BuildDirectory
+from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_overlays.simulated_overlay import build_simulated_overlay
+from tests import stage_files
 from tests.host.builds import (
     DATA,
     NETWORK,
     OTHER,
     reference_as_core,
+    run_built,
     write_build,
     write_hls,
     write_model,
@@ -56,7 +61,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def run(directory: Path, **settings: Any) -> dict[str, Any]:
     wanted = RunSettings(["test"], energy=False, **settings)
-    return run_stage(directory, "sim", wanted, lambda *_: None)[1]
+    return run_built(directory, wanted)
+
+
+def rebuild(directory: Path) -> None:
+    build = BuildDirectory(directory)
+    assert build_simulated_overlay(build.hls, build.overlay("sim", "csim"), get_board("sim"))
 
 
 def doctor(path: Path, **changes: Any) -> None:
@@ -80,67 +90,70 @@ def test_chance_is_the_share_of_the_largest_class_among_the_test_labels(tmp_path
     assert run(write_build(tmp_path))["accuracy"]["chance"] == 5 / 8
 
 
-def test_a_model_trained_anew_gives_nothing_to_the_overlay_of_the_former(tmp_path, asked):
+@pytest.mark.parametrize("gone", [False, True])
+def test_figures_are_the_overlay_s_whatever_became_of_the_stages_before(tmp_path, asked, gone):
     directory = write_build(tmp_path)
-    write_model(directory / "model", OTHER)
+    if gone:
+        for stage in ("model", "hls"):
+            shutil.rmtree(directory / stage)
+    else:
+        write_model(directory / "model", OTHER, accuracy={**metrics()["accuracy"], "float": 0.99})
+        write_hls(directory / "hls", OTHER, fill_latency_cycles=20, latency={"W_x C1": 20})
     report = run(directory)
-    assert report["accuracy"]["float"] is report["accuracy"]["single_frame"] is None
-    assert report["parameters"]["lstm"] is None
-    assert report["parameters"]["kind"] == "not run"
-    told = f"is of another network than {NETWORK.design_id:016x}"
-    assert told in report["left_out"]["accuracy"]
-    assert told in report["left_out"]["parameters"]
-    assert told in next(directory.glob("run/*/report.html")).read_text()
-    # The overlay carries its own; were it the model's, it would be told.
-    assert "test clips" not in report["left_out"]
-
-
-def test_a_conversion_made_anew_gives_nothing_to_the_overlay_of_the_former(tmp_path, asked):
-    directory = write_build(tmp_path)
-    write_hls(directory / "hls", OTHER)
-    report = run(directory)
-    assert report["equality"]["keras_reference"]["compared"] is None
-    assert report["latency"]["result_microseconds"] is None
-    assert report["left_out"].keys() == {"equality", "latency"}
-    # The overlay knows its own pace.
-    assert report["latency"]["cycles_per_frame"] == 500
-
-
-def test_an_estimate_of_another_schedule_is_left_out(tmp_path, asked):
-    directory = write_build(tmp_path)
-    write_hls(directory / "hls", fill_latency_cycles=20, latency={"input.C1": 16, "head": 4})
-    report = run(directory)
-    assert report["latency"]["result_microseconds"] is None
-    assert "is of another conversion" in report["left_out"]["latency"]
+    assert report["left_out"] == {}
+    assert report["accuracy"]["float"] == 0.5
+    assert report["equality"]["keras_reference"]["compared"] == 10_200
+    assert report["latency"]["result_microseconds"] == 16 / report["latency"]["clock_mhz"]
+    assert report["provenance"]["overlay"]["figures"] == {
+        "training": "metrics.json of hls/, measured",
+        "equality": "equality.json of hls/, counted",
+        "estimate": "estimate.json of hls/, estimated",
+    }
 
 
 @pytest.mark.parametrize(
     ("file", "changes", "section", "key"),
     [
-        ("model/metrics.json", {"accuracy": {"float": 0.99}}, "accuracy", "float"),
-        ("model/metrics.json", {"parameters": {"lstm": 1}}, "parameters", "lstm"),
-        ("hls/equality.json", {"streams": 1}, "equality", "keras_reference"),
-        ("hls/estimate.json", {"fill_latency_cycles": 1}, "latency", "result_microseconds"),
+        ("metrics.json", {"accuracy": {"float": 0.99}}, "accuracy", "float"),
+        ("metrics.json", {"parameters": {"lstm": 1}}, "parameters", "lstm"),
+        ("equality.json", {"streams": 1}, "equality", "keras_reference"),
+        ("estimate.json", {"fill_latency_cycles": 1}, "latency", "result_microseconds"),
     ],
 )
-def test_a_doctored_figure_is_left_out(tmp_path, asked, file, changes, section, key):
+def test_a_doctored_figure_is_not_built_in(tmp_path, asked, file, changes, section, key):
     directory = write_build(tmp_path)
-    doctor(directory / file, **changes)
+    doctor(directory / "hls" / file, **changes)
+    rebuild(directory)
     report = run(directory)
     value = report[section][key]
     assert value is None or value["compared"] is None
-    assert "differs from its digest in the manifest" in report["left_out"][section]
+    told = report["left_out"][section]
+    assert f"{file}: differs from its digest in the manifest; run fdht convert again" in told
+    assert told in html.unescape(next(directory.glob("run/*/report.html")).read_text())
 
 
-def test_figures_that_cannot_be_true_take_no_others_with_them(tmp_path, asked):
-    directory = write_build(tmp_path)
-    write_model(directory / "model", accuracy={**metrics()["accuracy"], "float": 7})
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_figures_that_cannot_be_true_take_no_others_with_them(tmp_path, asked, when):
+    """Before the build, or in an overlay that was put together by hand, digests and all."""
+    directory, wrong = write_build(tmp_path), {**metrics()["accuracy"], "float": 7}
+    if when == "before":
+        hls = directory / "hls"
+        doctor(hls / "metrics.json", accuracy=wrong)
+        digest = digest_file(hls / "metrics.json")
+        stage_files.reseal(hls, lambda value: value["files"].update({"metrics.json": digest}))
+        rebuild(directory)
+    else:
+        figures = lambda value: value["overlay"]["figures"]  # noqa: E731
+        stage_files.reseal(
+            directory / "overlay" / "sim" / "csim",
+            lambda value: figures(value)["training"]["value"].update(accuracy=wrong),
+        )
     report = run(directory)
     assert report["accuracy"]["float"] is None
     assert report["accuracy"]["quantized"] is not None
     assert report["equality"]["reference_csim"]["compared"] == 10_200
     for section in ("accuracy", "parameters"):
-        assert "metrics.json: accuracy.float = 7" in report["left_out"][section]
+        assert "accuracy.float = 7" in report["left_out"][section]
 
 
 def test_test_clips_are_those_that_the_overlay_carries(tmp_path, asked):
@@ -150,14 +163,22 @@ def test_test_clips_are_those_that_the_overlay_carries(tmp_path, asked):
     assert asked == [{**DATA, "test_clips": 2}]
 
 
-def test_without_them_those_of_the_model_are_taken_and_told(tmp_path, asked):
+def test_without_them_the_test_clips_are_not_known(tmp_path, asked):
     directory = write_build(tmp_path, carried=False)
-    overlay = open_stage(directory / "overlay" / "sim" / "csim", "overlay")
-    assert recipe_of(directory, overlay).note == ""
-    write_model(directory / "model", OTHER)
-    assert "is of another training" in run(directory)["left_out"]["test clips"]
-    doctor(directory / "model" / "experiment.json", data={"set": "other"})
-    with pytest.raises(ArtifactError, match=r"experiment\.json: differs from its digest"):
+    with pytest.raises(ConfigError, match=r"^experiment\.json: is not in the overlay.*as --source"):
+        run(directory)
+    assert not (directory / "run").exists()
+
+
+def test_test_clips_that_are_files_elsewhere_are_refused(tmp_path, asked):
+    """On a board, the folder of the machine that trained is not there."""
+    directory = write_build(tmp_path)
+    overlay = directory / "overlay" / "sim" / "csim"
+    data = {**DATA, "set": "folders", "root": "/on/another/machine"}
+    doctor(overlay / "experiment.json", data=data)
+    digest = digest_file(overlay / "experiment.json")
+    stage_files.reseal(overlay, lambda value: value["files"].update({"experiment.json": digest}))
+    with pytest.raises(DataError, match="/on/another/machine': the test clips are files of"):
         run(directory)
 
 
@@ -175,8 +196,7 @@ def test_an_overlay_of_two_networks_is_refused(tmp_path, asked):
     directory = write_build(tmp_path)
     overlay = directory / "overlay" / "sim" / "csim"
     replace(NETWORK, classes=NETWORK.classes[::-1]).save(overlay / "network.json")
-    manifest = json.loads((overlay / "manifest.json").read_text())
-    manifest["files"]["network.json"] = digest_file(overlay / "network.json")
-    (overlay / "manifest.json").write_text(json.dumps(manifest))
+    digest = digest_file(overlay / "network.json")
+    stage_files.reseal(overlay, lambda value: value["files"].update({"network.json": digest}))
     with pytest.raises(ArtifactError, match="is of another network than the overlay"):
         run(directory)

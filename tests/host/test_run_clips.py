@@ -17,13 +17,13 @@ import fdht_host.run
 from fdht_host.answers import read_predictions
 from fdht_host.evidence import Recipe
 from fdht_host.own_clips import key_of
-from fdht_host.run import RunSettings, run_stage
+from fdht_host.run import RunSettings
 from fdht_models.data import source_of
 from fdht_models.data.folders import FolderRequest
 from fdht_models.preprocessing import Preprocessing
 from fdht_models.preprocessing.protocols import FRAME_PROTOCOLS
 from fdht_models.tensor.quantized import QuantizedNetwork
-from tests.host.builds import NETWORK, reference_as_core, write_build
+from tests.host.builds import NETWORK, reference_as_core, run_built, write_build
 from tests.models.folders_samples import random_frames, write_video, write_wav
 
 #: The network has 60 inputs and the classes left, right and still.
@@ -101,7 +101,7 @@ def run(directory: Path, *sources: object, **settings: Any) -> dict[str, Any]:
         cache=directory.parent / "data",
         **settings,
     )
-    return run_stage(directory, "sim", wanted, lambda *_: None)[1]
+    return run_built(directory, wanted)
 
 
 def logits_of(report: dict[str, Any], source: object) -> dict[str, list[list[int]]]:

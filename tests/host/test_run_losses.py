@@ -12,13 +12,21 @@ import pytest
 import fdht
 import fdht_host.file_blocks
 import fdht_host.run
+from fdht.cli.app import INTERRUPTED
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
 from fdht_host.streamer import SourceRun, Streamer
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
-from tests.host.builds import NETWORK, cut_short, reference_as_core, write_build, write_video
+from tests.host.builds import (
+    NETWORK,
+    cut_short,
+    reference_as_core,
+    run_built,
+    write_build,
+    write_video,
+)
 
 
 @pytest.fixture
@@ -155,7 +163,7 @@ def test_an_interruption_of_the_energy_windows_leaves_the_report(
 
     monkeypatch.setattr(fdht_host.run, "board_energy", interrupted)
     monkeypatch.setattr(fdht_host.run, "cpu_energy", unwanted)
-    assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == fdht.INTERRUPTED
+    assert run(directory, write_video(tmp_path / "v.mkv"), energy=True) == INTERRUPTED
     (report,) = reports(directory)
     assert report["energy"]["explanation"] == "interrupted"
     assert report["failures"] == [{"part": "energy", "reason": "interrupted"}]
@@ -172,7 +180,7 @@ def test_an_interruption_while_streaming_leaves_what_was_streamed(directory, tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match="what was run is in"):
-        fdht_host.run.run_stage(directory, "sim", settings, progress)
+        run_built(directory, settings, progress)
     (report,) = reports(directory)
     assert len(report["video"]["predictions"]) == 8
     assert [len(clip["blocks"]) for clip in report["clips"]] == [8, 2]

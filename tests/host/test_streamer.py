@@ -19,6 +19,7 @@ from fdht_host.simulator.device import SimulatedDevice
 from fdht_host.streamer import SourceRun, Streamer
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
+from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import DataError
 from fdht_models.features import features_of
 from fdht_models.tensor.reference import ReferenceModel
@@ -35,7 +36,7 @@ CLASSES = ("down", "up")
 def accelerator(tmp_path: Path) -> Iterator[Accelerator]:
     hls = write_hls_stage(tmp_path / "hls", NETWORK, b"replaced by the reference")
     overlay = tmp_path / "overlay"
-    build_simulated_overlay(hls, overlay, get_board("sim"))
+    build_simulated_overlay(ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim"))
     device = SimulatedDevice(computation=lambda directory, manifest: ReferenceComputation(NETWORK))
     with Accelerator.open(overlay, device=device, batch=16) as opened:
         yield opened

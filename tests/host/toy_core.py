@@ -17,6 +17,7 @@ import numpy as np
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.simulator.device import SimulatedDevice
+from fdht_models.directories import OverlayDirectory
 from fdht_overlays.golden import GoldenVectors, golden_frames
 from fdht_overlays.manifest import CycleCount, Format, InputLayout, ResultLayout
 from fdht_overlays.simulated_overlay import SimulatedDesign, write_simulated_overlay
@@ -138,7 +139,9 @@ def toy_design(name: str = "toy-core", library: Path | None = None, **changes: A
 
 
 def write_toy_overlay(directory: Path, **changes: Any) -> Path:
-    write_simulated_overlay(toy_design(**changes), directory, get_board("sim"), {})
+    write_simulated_overlay(
+        toy_design(**changes), OverlayDirectory(directory), get_board("sim"), {}
+    )
     return directory
 
 

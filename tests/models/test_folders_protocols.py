@@ -125,7 +125,7 @@ def test_wrong_frame_rates_change_nothing(rate: Fraction | int, tmp_path: Path) 
     frames = random_frames(20, 8)
     write_video(tmp_path / "v.avi", frames, rate)
     for protocol, taken in (("uniform", [1, 5, 8, 11, 15, 18]), ("six", six_of(20, 6, 0))):
-        request = FolderRequest("ucf11", tmp_path, protocol, **SIZE).complete()
+        request = FolderRequest("ucf11", tmp_path, protocol=protocol, **SIZE).complete()
         found = read_of(request, CLIP).values
         np.testing.assert_array_equal(found, frames[taken].reshape(6, -1))
 
@@ -179,7 +179,7 @@ def test_of_a_damaged_video_the_frames_before_the_damage_are_used(
     data = bytearray(path.read_bytes())
     data[start : start + packets[7].size] = bytes(packets[7].size)
     path.write_bytes(data)
-    request = FolderRequest("ucf11", tmp_path, protocol, steps=9, **SIZE).complete()
+    request = FolderRequest("ucf11", tmp_path, protocol=protocol, steps=9, **SIZE).complete()
     decoded = read_of(request, CLIP)
     assert "after 7 frames" in decoded.damage
     np.testing.assert_array_equal(decoded.values[2:], frames[:7].reshape(7, -1))

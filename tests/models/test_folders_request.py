@@ -48,7 +48,7 @@ def test_defaults_are_written_out() -> None:
     assert made.inputs == 57_600 and made.frame_shape == (120, 160, 3)
     assert request.complete() == request
     steps = {
-        name: FolderRequest(name, Path("folder"), "tt_rnn").complete().steps
+        name: FolderRequest(name, Path("folder"), protocol="tt_rnn").complete().steps
         for name in ("ucf11", "hmdb51", "ytc", "hollywood2")
     }
     assert steps == {"ucf11": 1492, "hmdb51": 90, "ytc": 85, "hollywood2": 1496}

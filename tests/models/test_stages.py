@@ -12,8 +12,9 @@ import pytest
 
 from fdht_models import stages
 from fdht_models.artifacts import MANIFEST, check_place, new_stage
+from fdht_models.directories import ConversionDirectory, ModelDirectory
 from fdht_models.errors import ArtifactError
-from fdht_models.stages import find_file, find_stage, new_directory, open_stage, stages_in
+from fdht_models.stages import new_directory, stages_in
 
 
 def make(directory: Path, text: str = "first") -> Path:
@@ -26,7 +27,7 @@ def make(directory: Path, text: str = "first") -> Path:
 
 
 def test_files_are_as_they_were_written(tmp_path):
-    stage = open_stage(make(tmp_path / "hls"), "hls")
+    stage = ConversionDirectory(make(tmp_path / "hls")).open()
     assert stage.design_id == "00ff"
     assert stage.read_json("figures.json") == {"text": "first"}
     assert stage.file("project/core.cpp").read_text() == "first"
@@ -37,7 +38,7 @@ def test_files_are_as_they_were_written(tmp_path):
 def test_a_file_that_was_changed_is_refused(tmp_path, monkeypatch, seconds):
     """Also right after it was read: of equal length, and with the times that it had."""
     directory = make(tmp_path / "hls")
-    stage = open_stage(directory, "hls")
+    stage = ConversionDirectory(directory).open()
     now = (directory / "figures.json").stat().st_ctime + seconds
     monkeypatch.setattr(stages, "time", SimpleNamespace(time=lambda: now))
     stage.read_json("figures.json")
@@ -58,18 +59,18 @@ def test_a_manifest_without_digests_is_refused(tmp_path, files):
     manifest = json.loads((directory / MANIFEST).read_text())
     (directory / MANIFEST).write_text(json.dumps({**manifest, "files": files}))
     with pytest.raises(ArtifactError, match=r"files.* must be a (table|text); delete the "):
-        open_stage(directory, "hls")
+        ConversionDirectory(directory).open()
 
 
 def test_what_is_not_there_is_none(tmp_path):
-    assert find_stage(tmp_path / "hls", "hls") is None
-    assert find_file(tmp_path / "hls", "hls", "figures.json") is None
+    assert ConversionDirectory(tmp_path / "hls").find() is None
+    assert ConversionDirectory(tmp_path / "hls").find_file("figures.json") is None
     (tmp_path / "hand").mkdir()
     (tmp_path / "hand" / "figures.json").write_text("{}")
     # Put together by hand: there is nothing to compare it with.
-    assert find_file(tmp_path / "hand", "hls", "figures.json") is not None
+    assert ConversionDirectory(tmp_path / "hand").find_file("figures.json") is not None
     with pytest.raises(ArtifactError, match="stage = 'hls': expected 'model'"):
-        find_file(make(tmp_path / "hls"), "model", "figures.json")
+        ModelDirectory(make(tmp_path / "hls")).find_file("figures.json")
 
 
 def test_former_and_temporary_directories_are_no_stages(tmp_path):
@@ -79,7 +80,9 @@ def test_former_and_temporary_directories_are_no_stages(tmp_path):
     make(tmp_path / ".csim.abcd1234", "unfinished")
     assert stages_in(tmp_path) == [tmp_path / "csim"]
     assert not (tmp_path / ".csim.former").exists()
-    assert open_stage(tmp_path / "csim", "hls").read_json("figures.json") == {"text": "new"}
+    assert ConversionDirectory(tmp_path / "csim").open().read_json("figures.json") == {
+        "text": "new"
+    }
     assert stages_in(tmp_path / "nothing") == []
 
 
@@ -87,7 +90,7 @@ def test_a_swap_that_was_interrupted_is_taken_back(tmp_path):
     make(tmp_path / "csim", "old").rename(tmp_path / ".csim.former")
     assert stages_in(tmp_path) == [tmp_path / "csim"]
     make(tmp_path / "hls", "old").rename(tmp_path / ".hls.former")
-    found = find_stage(tmp_path / "hls", "hls")
+    found = ConversionDirectory(tmp_path / "hls").find()
     assert found is not None
     assert found.read_json("figures.json") == {"text": "old"}
 
@@ -96,7 +99,7 @@ def test_a_former_directory_stays_beside_one_that_is_not_whole(tmp_path):
     make(tmp_path / ".csim.former", "old")
     (tmp_path / "csim").mkdir()
     assert stages_in(tmp_path) == []
-    assert open_stage(tmp_path / ".csim.former", "hls").read_json("figures.json")
+    assert ConversionDirectory(tmp_path / ".csim.former").open().read_json("figures.json")
 
 
 def test_a_swap_under_way_is_not_taken_back(tmp_path, monkeypatch):
@@ -105,7 +108,7 @@ def test_a_swap_under_way_is_not_taken_back(tmp_path, monkeypatch):
     rename, readers, found = Path.rename, [], []
 
     def read() -> None:
-        stage = find_stage(tmp_path / "csim", "hls")
+        stage = ConversionDirectory(tmp_path / "csim").find()
         found.append(None if stage is None else stage.read_json("figures.json")["text"])
 
     def watched(self: Path, target: Path) -> Path:

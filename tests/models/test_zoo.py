@@ -10,6 +10,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from fdht_models import zoo
 from fdht_models.experiment import checkpoint_path, experiment_names, load_experiment
 from fdht_models.zoo import row, rows, table
 from tests.models.training_samples import small_experiment
@@ -121,3 +122,23 @@ def test_published_ratios_come_out() -> None:
 def test_plans_are_never_worse_than_the_listed_order() -> None:
     for one in rows():
         assert one["macs"] <= one["macs_naive"], one["name"]
+
+
+def test_figures_that_are_kept_are_those_that_are_counted() -> None:
+    """If not: python -c "from fdht_models.zoo import write_figures; write_figures()"."""
+    kept = json.loads(zoo._FIGURES.read_text())
+    assert kept["digest"] == zoo._digest()
+    assert rows() == zoo.count_rows()
+
+
+def test_figures_of_other_files_are_counted(monkeypatch, tmp_path) -> None:
+    kept = json.loads(zoo._FIGURES.read_text())
+    kept["rows"][0]["macs"] += 1
+    (tmp_path / "figures.json").write_text(json.dumps(kept))
+    monkeypatch.setattr(zoo, "_FIGURES", tmp_path / "figures.json")
+    counted = zoo.count_rows()
+    assert rows() != counted
+    (tmp_path / "figures.json").write_text(json.dumps({**kept, "digest": "of other files"}))
+    assert rows() == counted
+    (tmp_path / "figures.json").unlink()
+    assert rows() == counted

@@ -244,6 +244,40 @@ def test_no_experiment_is_one_line(capsys, tmp_path):
     assert "EXPERIMENT: must be one" in mistake(capsys, "--build", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--plot", "x.txt"), "plot = 'x.txt': must end in .svg, .png or .pdf"),
+        (("--archive", "x"), "archive = 'x': builds something; leave out --estimate"),
+        (("--import", "x"), "import = 'x': builds something; leave out --estimate"),
+        (("--host", "x"), "host = 'x': builds something; leave out --estimate"),
+        (("--clock", "0"), "clock = 0.0: must lie between 1 and 1000 MHz"),
+        (("--core", "vhdl"), "core = 'vhdl': must be hls or rtl"),
+        (("--board", "kv260", "--flow", "open"), "use --flow vitis, or --board pynq-z1 or pynq-z2"),
+    ],
+)
+def test_what_an_estimate_does_not_do_is_refused_before_it(
+    capsys, tmp_path, monkeypatch, arguments, message
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("estimated")
+
+    monkeypatch.setattr("fdht_overlays.whatif.what_if", refuse)
+    given = ("motion", "--board", "pynq-z2", "--estimate", "--build", tmp_path)
+    assert message in mistake(capsys, *given, *arguments)
+
+
+def test_an_estimate_is_of_the_clock_the_core_and_the_flow_that_are_named(capsys, tmp_path):
+    given = ("motion", "--board", "pynq-z2", "--estimate", "--json", "--build", tmp_path)
+    _, out, _ = run(capsys, *given, "--clock", "50")
+    (half,) = json.loads(out)
+    assert (half["core"], half["frames_per_second"]) == ("hls", 50e6 / half["cycles"])
+    _, out, _ = run(capsys, *given, "--flow", "open")
+    (row,) = json.loads(out)
+    assert row["core"] == "rtl" and row["frames_per_second"] == 50e6 / row["cycles"]
+    assert row["used"]["ff"] is None and row["used"]["lut"] <= 0.22
+
+
 def test_estimates_need_no_tool_and_no_build(capsys, tmp_path):
     given = ("motion", "tie-ucf11", "--all-boards", "--estimate", "--build", tmp_path / "none")
     code, out, _ = run(capsys, *given, "--plot", tmp_path / "plot.svg")

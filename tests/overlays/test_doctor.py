@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fdht_models import versions
 from fdht_models.versions import foreign_package
 from fdht_overlays import doctor
 
@@ -119,3 +120,14 @@ def test_the_doctor_and_training_refuse_the_qkeras_of_another(tmp_path: Path):
         "pip uninstall HGQ2 QKeras, then pip install fdht[train]"
     )
     assert loaded is False
+
+
+def test_who_brings_a_module_is_what_the_standard_library_says(site: Path) -> None:
+    install(site, "mine", "1.0", "shared_name")
+    install(site, "theirs", "2.0", "shared_name")
+    (site / "theirs-2.0.dist-info" / "top_level.txt").write_text("shared_name\nother\n")
+    install(site, "alike", "1.0", "shared_names")
+    known = importlib.metadata.packages_distributions()
+    assert sorted(known["shared_name"]) == ["mine", "theirs"]
+    for module in ("shared_name", "other", "shared_names", "numpy", "pytest", "yaml", "nobody"):
+        assert versions._distributions_of(module) == set(known.get(module, ())), module

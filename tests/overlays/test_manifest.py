@@ -9,6 +9,7 @@ import pytest
 from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, new_stage
 from fdht_models.errors import ArtifactError
+from fdht_overlays.figures import NO_FIGURES
 from fdht_overlays.manifest import (
     ArrayFacts,
     BuildFacts,
@@ -22,6 +23,7 @@ from fdht_overlays.manifest import (
     load_manifest,
     manifest_from_json,
 )
+from tests.stage_files import reseal
 
 WHOLE = OverlayManifest(
     design_id="00000000000000ff",
@@ -73,8 +75,8 @@ def test_derived_values():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 2, r"overlay\.schema_version = 2: expected 1; build the overlay"),
-        ("schema_version", None, r"overlay\.schema_version: expected 1"),
+        ("schema_version", 3, r"overlay\.schema_version = 3: expected 2; build the overlay"),
+        ("schema_version", None, r"overlay\.schema_version: expected 2"),
         ("desing_id", "", r"overlay\.desing_id: there is no such key; did you mean 'design_id'"),
         ("design_id", "FF", r"overlay\.design_id = 'FF': must be 16 hexadecimal digits"),
         ("design_id", 255, r"overlay\.design_id = 255: must be a text"),
@@ -111,7 +113,7 @@ def test_a_bad_value_is_refused_with_its_dotted_path(path, value, message):
 
 @pytest.mark.parametrize("table", [None, [], {}])
 def test_what_is_no_manifest_is_refused(table):
-    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 1"):
+    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 2"):
         manifest_from_json(table)
 
 
@@ -135,10 +137,44 @@ def test_a_missing_file_is_refused(directory):
 
 
 def test_a_file_without_a_digest_is_refused(directory):
-    manifest = json.loads((directory / MANIFEST).read_text())
-    del manifest["files"]["a-b.bit"]
-    (directory / MANIFEST).write_text(json.dumps(manifest))
+    reseal(directory, lambda manifest: manifest["files"].pop("a-b.bit"))
     with pytest.raises(ArtifactError, match=r"files = 'a-b\.bit': lists no digest"):
+        load_manifest(directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value["overlay"].update(clock_mhz=90.0), "differs from the digest in it"),
+        (lambda value: value["tools"].update(numpy="2"), "differs from the digest in it"),
+        (lambda value: value["files"].update({"a-b.bit": "0" * 64}), "differs from the digest"),
+        (lambda value: value.update(digest="0" * 64), "differs from the digest in it; copy the"),
+        (lambda value: value.pop("digest"), r"manifest\.json: digest: is missing; run fdht build"),
+    ],
+)
+def test_a_changed_manifest_is_refused(directory, change, message):
+    """Whatever is changed in it: the digest covers all of the directory."""
+    manifest = json.loads((directory / MANIFEST).read_text())
+    change(manifest)
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=message):
+        load_manifest(directory)
+
+
+def test_an_overlay_of_the_first_version_is_read(directory):
+    """It has no digest, and nothing of training and conversion."""
+
+    def former(manifest):
+        overlay = manifest["overlay"]
+        del overlay["clips"], overlay["figures"], manifest["digest"]
+        overlay["schema_version"] = 1
+
+    reseal(directory, former)
+    manifest = load_manifest(directory)
+    assert manifest == dataclasses.replace(WHOLE, figures=NO_FIGURES)
+    assert "former fdht" in manifest.figures.left_out["training"]
+    (directory / "a-b.hwh").write_text("other")
+    with pytest.raises(ArtifactError, match=r"a-b\.hwh: differs from its digest.*copy it again"):
         load_manifest(directory)
 
 

@@ -63,11 +63,9 @@ def read(
     directory = tmp_path_factory.mktemp("handoff")
     (directory / "sim.hwh").write_text(hwh_text(get_board("sim"), fabric_clock(100.0)))
     (directory / "open.hwh").write_text(
-        hwh_text(
-            get_board("pynq-z2"),
-            fabric_clock(OPEN_CLOCK_MHZ)(directory / "open.bit").write_bytes(bitfile.to_bytes()),
-        )
+        hwh_text(get_board("pynq-z2"), fabric_clock(OPEN_CLOCK_MHZ))
     )
+    (directory / "open.bit").write_bytes(bitfile.to_bytes())
     paths = [directory / name for name in ("sim.hwh", "open.hwh", "open.bit")]
     paths += [path for path in map(real_file, REAL) if path.is_file()]
     done = subprocess.run(

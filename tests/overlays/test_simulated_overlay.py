@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
 from fdht_models.artifacts import MANIFEST
+from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.bitfile import read_bitfile
@@ -16,6 +18,11 @@ from fdht_overlays.golden import GoldenVectors, golden_frames, load_golden, save
 from fdht_overlays.manifest import Format, InputLayout, load_manifest
 from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.overlays.sample_network import sample_network, write_hls_stage
+
+
+def build(hls: Path, overlay: Path, board: str = "sim") -> bool:
+    conversion, directory = ConversionDirectory(hls), OverlayDirectory(overlay)
+    return build_simulated_overlay(conversion, directory, get_board(board))
 
 
 @pytest.fixture
@@ -31,7 +38,9 @@ def hls(tmp_path, network):
 @pytest.fixture
 def overlay(tmp_path, hls):
     directory = tmp_path / "overlay" / "sim" / "csim"
-    assert build_simulated_overlay(hls, directory, get_board("sim"))
+    assert build_simulated_overlay(
+        ConversionDirectory(hls), OverlayDirectory(directory), get_board("sim")
+    )
     return directory
 
 
@@ -63,7 +72,9 @@ def test_golden_results_are_the_references(overlay, network):
 
 def test_nothing_is_done_when_nothing_changed(overlay, hls):
     before = (overlay / MANIFEST).stat().st_mtime_ns
-    assert not build_simulated_overlay(hls, overlay, get_board("sim"))
+    assert not build_simulated_overlay(
+        ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
+    )
     assert (overlay / MANIFEST).stat().st_mtime_ns == before
 
 
@@ -75,28 +86,34 @@ def test_a_change_builds_again(tmp_path, overlay, hls, network, change):
         write_hls_stage(hls, network, b"compiled otherwise")
     else:
         (overlay / "tiny-net.hwh").write_text("")
-    assert build_simulated_overlay(hls, overlay, get_board("sim"))
+    assert build_simulated_overlay(
+        ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
+    )
     load_manifest(overlay)
 
 
 def test_equal_inputs_give_equal_files(tmp_path, overlay, hls):
     other = tmp_path / "again"
-    build_simulated_overlay(hls, other, get_board("sim"))
+    build(hls, other)
     for path in overlay.iterdir():
         assert path.read_bytes() == (other / path.name).read_bytes(), path.name
 
 
 def test_a_real_board_is_refused(tmp_path, hls):
     with pytest.raises(ConfigError, match="board = 'pynq-z2': is a real board"):
-        build_simulated_overlay(hls, tmp_path / "o", get_board("pynq-z2"))
+        build_simulated_overlay(
+            ConversionDirectory(hls), OverlayDirectory(tmp_path / "o"), get_board("pynq-z2")
+        )
     assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.parametrize("name", ["csim.so", "network.json"])
 def test_a_missing_input_is_refused_and_the_old_overlay_stays(overlay, hls, name):
     (hls / name).unlink()
-    with pytest.raises(ArtifactError, match=rf"{name} = .*cannot be read; run fdht convert again"):
-        build_simulated_overlay(hls, overlay, get_board("sim"))
+    with pytest.raises(ArtifactError, match=rf"{name}: is missing; run fdht convert again"):
+        build_simulated_overlay(
+            ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
+        )
     load_manifest(overlay)
 
 
@@ -109,7 +126,9 @@ def test_a_damaged_input_is_refused_and_the_old_overlay_stays(overlay, hls, name
     with pytest.raises(
         ArtifactError, match=rf"{name}: differs from its digest.*run fdht convert again"
     ):
-        build_simulated_overlay(hls, overlay, get_board("sim"))
+        build_simulated_overlay(
+            ConversionDirectory(hls), OverlayDirectory(overlay), get_board("sim")
+        )
     load_manifest(overlay)
 
 
@@ -122,12 +141,18 @@ def test_a_missing_estimate_is_refused(tmp_path, hls, estimate):
         ArtifactError,
         match=r"manifest\.json: estimate.*run fdht convert again|estimate = null: must be a table",
     ):
-        build_simulated_overlay(hls, tmp_path / "o", get_board("sim"))
+        build_simulated_overlay(
+            ConversionDirectory(hls), OverlayDirectory(tmp_path / "o"), get_board("sim")
+        )
 
 
 def test_no_conversion_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="cannot be read"):
-        build_simulated_overlay(tmp_path / "none", tmp_path / "o", get_board("sim"))
+        build_simulated_overlay(
+            ConversionDirectory(tmp_path / "none"),
+            OverlayDirectory(tmp_path / "o"),
+            get_board("sim"),
+        )
 
 
 @pytest.mark.parametrize(("signed", "low", "high"), [(False, 0, 255), (True, -128, 127)])

@@ -28,6 +28,7 @@ from rich.text import Text
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.csimulation import compile_library
+from fdht_hls.engine import lower
 from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
 from fdht_models.console import pieces
 from fdht_models.errors import ConfigError, ConversionError, EqualityError
@@ -235,8 +236,8 @@ def _interleave(
 def _converted(model: Any, network: QuantizedNetwork, directory: Path) -> Any:
     from fdht_hls.model import conversion_model, convert
 
-    converted = conversion_model(model, network)
-    return _quietly(lambda: convert(converted, network, str(directory)), network.name)
+    converted = conversion_model(model, lower(network))
+    return _quietly(lambda: convert(converted, str(directory)), network.name)
 
 
 def _quietly(call: Callable[[], Any], name: str) -> Any:

@@ -33,8 +33,8 @@ from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.console import pieces
+from fdht_models.directories import NETWORK, BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 
@@ -122,7 +122,7 @@ def named_network(name: str, build: Path) -> Workload:
         return random_network(QUICK, _QUICK_SHAPE, classes=3), "random"
     if name in STUDY:
         return random_network(f"study-{name}", STUDY[name]), "random"
-    trained = find_file(build / name / "model", "model", "network.json")
+    trained = BuildDirectory(build / name).model.find_file(NETWORK)
     if trained is not None:
         return QuantizedNetwork.load(trained), "trained"
     return with_random_codes(untrained_network(load_experiment(name))), "random"
@@ -229,7 +229,7 @@ def bench_engine(
         for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
             begin(f"synthesises {case.label}")
             if resources and case.tuned:
-                found = _counted(count_once(design.verilog, directory / "resources"))
+                found = _counted(count_once(design.verilog, BuildDirectory(directory).resources))
             else:
                 found = _estimated(design)
             for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:

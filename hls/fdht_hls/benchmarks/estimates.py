@@ -31,6 +31,7 @@ from fdht_hls.schedule import (
 )
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.console import pieces
+from fdht_models.directories import ESTIMATE, BuildDirectory
 from fdht_models.errors import ConfigError
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.formats import (
@@ -46,7 +47,7 @@ from fdht_models.tensor.recurrent import RecurrentShape, fdht_shape
 
 #: How far an estimate may be off, as a share.
 CYCLES_WITHIN, RESOURCES_WITHIN = 0.03, 0.15
-RESULT, TABLE = "estimate.json", "estimate.md"
+RESULT, TABLE = ESTIMATE, "estimate.md"
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def bench_estimate(
             small = quick or plan.shape is not None
             simulated = simulate_once(design, 0, directory, quick=small)
             begin(f"synthesises {plan.name}")
-            counted = count_once(design.verilog, directory / "resources")
+            counted = count_once(design.verilog, BuildDirectory(directory).resources)
             rows.append(_row(plan, design, found, simulated, counted))
     within = {"cycles": CYCLES_WITHIN, "lut": RESOURCES_WITHIN, "dsp": RESOURCES_WITHIN}
     worst = {name: max(abs(row["off"][name]) for row in rows) for name in within}

@@ -2,6 +2,7 @@
 
 from fdht_hls.boards.board import (
     BOARDS_DIRECTORY,
+    DEFAULT_BOARD,
     Board,
     Ddr,
     Image,
@@ -12,12 +13,14 @@ from fdht_hls.boards.board import (
     ProcessingSystem,
     Resources,
     board_names,
+    board_of,
     get_board,
     load_board,
 )
 
 __all__ = [
     "BOARDS_DIRECTORY",
+    "DEFAULT_BOARD",
     "Board",
     "Ddr",
     "Image",
@@ -28,6 +31,7 @@ __all__ = [
     "ProcessingSystem",
     "Resources",
     "board_names",
+    "board_of",
     "get_board",
     "load_board",
 ]

@@ -12,6 +12,8 @@ from fdht_models.documents import read_toml_file
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.records import read_record
 
+#: The board that is meant where none is named.
+DEFAULT_BOARD = "pynq-z2"
 BOARDS_DIRECTORY = Path(__file__).parent
 
 
@@ -258,3 +260,16 @@ def get_board(name: str) -> Board:
             remedy=near_matches(name, board_names()),
         )
     return load_board(BOARDS_DIRECTORY / f"{name}.toml")
+
+
+def board_of(name: str | None, part: str | None = None) -> Board:
+    """The board that is meant: the named one, or else a real one with that part, or the default.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name is not None:
+        return get_board(name)
+    default = get_board(DEFAULT_BOARD)
+    boards = (default, *(get_board(one) for one in board_names()))
+    return next((one for one in boards if one.part.name == part), default)

@@ -7,7 +7,13 @@ estimators, cosimulation and the loader of weights read it and nothing else. Nee
 from __future__ import annotations
 
 from fdht_hls.engine.contractions import StageDesign, StagePlan
-from fdht_hls.engine.lower import design_engine, lower, stage_designs, stage_plans
+from fdht_hls.engine.lower import (
+    design_engine,
+    lower,
+    schedule_engine,
+    stage_designs,
+    stage_plans,
+)
 from fdht_hls.engine.plan import CellPlan, EngineDesign, EnginePlan, HeadPlan, PortPlan
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "StagePlan",
     "design_engine",
     "lower",
+    "schedule_engine",
     "stage_designs",
     "stage_plans",
 ]

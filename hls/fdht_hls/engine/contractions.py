@@ -117,6 +117,15 @@ class StageDesign:
         return codes if codes.any() else None
 
 
+def queue_words(design: StageDesign, *, last: bool) -> int:
+    """Words that wait behind a stage.
+
+    Behind the last one of W_h h there is room for a whole frame's sums, so that they are ready when
+    the next frame's of W_x x come.
+    """
+    return max(QUEUE_WORDS, design.shape.words_out) if last else QUEUE_WORDS
+
+
 @dataclass(frozen=True, eq=False)
 class StagePlan:
     """A stage with its parallelism.

@@ -83,7 +83,7 @@ def _digest(codes: Any) -> str:
 
 def plan_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Where two plans as JSON differ: "stages.2.vector: 4, not 8"."""
-    return [f"{path}: {found}, not {wanted}" for path, wanted, found in differences(one, other)]
+    return [f"{path}: {own}, not {another}" for path, own, another in differences(one, other)]
 
 
 def plan_rows(plan: EnginePlan) -> Iterator[tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fdht_hls.engine.contractions import QUEUE_WORDS, StageDesign, StagePlan
+from fdht_hls.engine.contractions import StageDesign, StagePlan, queue_words
 from fdht_hls.engine.plan import (
     CellPlan,
     EngineDesign,
@@ -15,7 +15,7 @@ from fdht_hls.engine.plan import (
     loadable_tables,
 )
 from fdht_hls.engine.verify import verify
-from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.schedule import Schedule, StageSchedule, check_schedule, default_schedule
 from fdht_hls.shapes import loop_order, stage_shape
 from fdht_hls.weight_tables import HEADER_WORDS
 from fdht_models.tensor.arrays import QuantizedArray
@@ -73,17 +73,14 @@ def stage_plans(
 
 
 def _scheduled(
-    designs: tuple[StageDesign, ...], chosen: tuple[object, ...], label: str
+    designs: tuple[StageDesign, ...], chosen: tuple[StageSchedule, ...], label: str
 ) -> tuple[StagePlan, ...]:
-    stages = [
-        StagePlan(design, own, QUEUE_WORDS)  # type: ignore[arg-type]
+    return tuple(
+        StagePlan(
+            design, own, queue_words(design, last=label == "hidden" and design is designs[-1])
+        )
         for design, own in zip(designs, chosen, strict=True)
-    ]
-    if label == "hidden":
-        # Room for a whole frame's sums, so that they are ready when the next frame's come.
-        words = max(QUEUE_WORDS, stages[-1].shape.words_out)
-        stages[-1] = replace(stages[-1], queue_words=words)
-    return tuple(stages)
+    )
 
 
 def design_engine(
@@ -142,11 +139,16 @@ def lower(
     recurrence = network.recurrence
     schedule = schedule or default_schedule(recurrence, port_bytes)
     check_schedule(recurrence, schedule)
-    return schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
+    plan = schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
+    verify(plan)
+    return plan
 
 
 def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:
-    """A design at a parallelism that was checked and takes as many fibres in a word."""
+    """A design at a parallelism that was checked and takes as many fibres in a word.
+
+    It is not verified, because tuners ask for many; what is emitted comes from `lower`.
+    """
     first = _scheduled(design.input, schedule.input, "input")
     second = _scheduled(design.hidden, schedule.hidden, "hidden")
     layout = None
@@ -158,6 +160,4 @@ def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:
             tuple(replace(stage, table=layout.table(stage.name)) for stage in stages)
             for stages in (first, second)
         )
-    plan = EnginePlan(design, first, second, layout)
-    verify(plan)
-    return plan
+    return EnginePlan(design, first, second, layout)

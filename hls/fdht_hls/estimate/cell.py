@@ -21,7 +21,7 @@ from fdht_hls.estimate.primitives import (
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_models.tensor.cells import Cell
 from fdht_models.tensor.cells.operations import Round
-from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
+from fdht_models.tensor.quantized import WORD_BYTES
 
 #: Ports of a block RAM.
 _PORTS = 2
@@ -29,23 +29,23 @@ _PORTS = 2
 
 def cell_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Resources]:
     """What the parts of the cell take, by name, without the stages of W_h h."""
-    own, cell, recurrence = design.cell, design.cell.cell, design.cell.recurrence
+    own, cell = design.cell, design.cell.cell
     return {
-        "tables": tables(recurrence, model),
+        "tables": tables(own, model),
         "bias": _bias(own, model),
         "state": _state(cell, model),
         "fifo": fifo(QUEUE_WORDS, cell.hidden.width, model),
         "sums": _sums(own, model),
-        "products": _products(recurrence, model),
+        "products": _products(own, model),
         "streams": _streams(design, model),
         "control": Resources(2 * model.stage_control_lut, 2 * model.stage_control_ff),
     }
 
 
-def tables(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+def tables(own: CellPlan, model: ResourceModel) -> Resources:
     """Truth tables over all codes of their argument, as often as they are read at once."""
-    taken, cell = Resources(), recurrence.cell
-    for name, reads in recurrence.cell_program.readers.items():
+    taken, cell = Resources(), own.cell
+    for name, reads in own.program.readers.items():
         depth, width = 1 << cell.arguments[name].width, cell.tables[name].format.width
         if is_block_ram(depth, width, model):
             taken += Resources(bram18=bram18(depth, width)) * -(-reads // _PORTS)
@@ -88,9 +88,9 @@ def _sums(own: CellPlan, model: ResourceModel) -> Resources:
     return taken + Resources(lut=lut, ff=int(own.arrival.shape[1]) * sum(widths))
 
 
-def _products(recurrence: QuantizedRecurrence, model: ResourceModel) -> Resources:
+def _products(own: CellPlan, model: ResourceModel) -> Resources:
     """Multipliers, and roundings that are no gate's argument."""
-    program = recurrence.cell_program
+    program = own.program
     dsp = sum(
         dsps_of_product(first.signed_width, second.signed_width, model)
         for first, second in program.products

@@ -25,14 +25,14 @@ class StageEstimate:
 
     Args:
         name: the process.
-        cycles: clocks from its start to its end in a frame.
+        cycles: clocks from its start to its end in a frame; None where they are not known.
         macs: multiply-accumulates in a frame.
         multipliers: multipliers that work at once.
         parts: what it takes of the device, by what for.
     """
 
     name: str
-    cycles: int
+    cycles: int | None
     macs: int
     multipliers: int
     parts: Mapping[str, Resources]
@@ -61,7 +61,7 @@ class Estimate:
     Args:
         cycles_per_frame: clocks between results in steady state.
         limited_by: the process that sets that pace.
-        fill_latency_cycles: clocks from the last word of a frame to its result.
+        fill_latency_cycles: clocks from the last word of a frame to its result; None if unknown.
         recurrent_latency_cycles: clocks from one hidden state to W_h h of the next frame.
         latency: what each process adds to `fill_latency_cycles`, in the order of the data.
         stages: the processes.
@@ -70,7 +70,7 @@ class Estimate:
 
     cycles_per_frame: int
     limited_by: str
-    fill_latency_cycles: int
+    fill_latency_cycles: int | None
     recurrent_latency_cycles: int
     latency: Mapping[str, int]
     stages: tuple[StageEstimate, ...]
@@ -216,6 +216,15 @@ class Core:
         }
 
     @cached_property
+    def fixed_work(self) -> dict[str, tuple[int, int]]:
+        """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
+        head, cell = self.design.head, self.design.cell
+        return {
+            "cell": (0, len(cell.program.products)),
+            "head": (head.units * head.classes, head.classes),
+        }
+
+    @cached_property
     def fixed(self) -> Resources:
         """All of `fixed_parts`."""
         return total(part for found in self.fixed_parts.values() for part in found.values())
@@ -247,11 +256,13 @@ class Core:
         recurrent = self.recurrent_cycles(schedule.hidden)
         cycles = self.fixed_cycles() | {"cell": self.cell_cycles(recurrent, times)}
         stages = self._fixed_rows(cycles, rows)
-        slowest = max(stages, key=lambda stage: stage.cycles)
+        slowest, clocks = max(
+            ((stage.name, stage.cycles or 0) for stage in stages), key=lambda found: found[1]
+        )
         added = np.diff(list(finished.values()))
         return Estimate(
-            slowest.cycles,
-            slowest.name,
+            clocks,
+            slowest,
             int(added.sum()),
             recurrent,
             dict(zip(list(finished)[1:], map(int, added), strict=True)),
@@ -270,13 +281,8 @@ class Core:
     def _fixed_rows(
         self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
     ) -> tuple[StageEstimate, ...]:
-        head = self.design.head
-        work = {
-            "cell": (0, len(self.design.cell.program.products)),
-            "head": (head.units * head.classes, head.classes),
-        }
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name, 0), *self.fixed_work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

@@ -98,7 +98,7 @@ def load_estimate(path: Path) -> dict[str, Any]:
     return check_estimate(read_json_file(path, remedy=AGAIN), path)
 
 
-def check_estimate(value: Any, path: Path) -> dict[str, Any]:
+def check_estimate(value: Any, path: Path | str) -> dict[str, Any]:
     """What was read from an `estimate.json`, checked; see `load_estimate`."""
     read_record(EstimateFigures, value, source=str(path), error=ArtifactError, remedy=AGAIN)
     kept: dict[str, Any] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -14,13 +14,13 @@ class Resources:
 
     Args:
         lut: 6-input look-up tables, those used as memory included.
-        ff: flip-flops.
+        ff: flip-flops; None where they are not known, as of the core in RTL.
         dsp: DSP48 slices.
         bram18: block RAMs of 18 kbit; two of them are a RAMB36.
     """
 
     lut: int = 0
-    ff: int = 0
+    ff: int | None = 0
     dsp: int = 0
     bram18: int = 0
 
@@ -30,12 +30,13 @@ class Resources:
         return self.bram18 / 2
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(
-            *(getattr(self, entry.name) + getattr(other, entry.name) for entry in fields(self))
-        )
+        ff = None if self.ff is None or other.ff is None else self.ff + other.ff
+        lut, dsp = self.lut + other.lut, self.dsp + other.dsp
+        return Resources(lut, ff, dsp, self.bram18 + other.bram18)
 
     def __mul__(self, count: int) -> Resources:
-        return Resources(*(getattr(self, entry.name) * count for entry in fields(self)))
+        ff = None if self.ff is None else self.ff * count
+        return Resources(self.lut * count, ff, self.dsp * count, self.bram18 * count)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object in the units of a device's data sheet: block RAM in RAMB36."""

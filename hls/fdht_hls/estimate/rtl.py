@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,8 +62,11 @@ def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> RtlEstimate
     clocks |= {stage.name: stage.cycles for stage in plan.stages}
     clocks["recurrence"] = recurrent_clocks(plan)
     slowest = max(clocks, key=lambda name: clocks[name])
+    # The model counts no flip-flops.
     parts = {stage.name: stage_parts(stage, model) for stage in plan.stages}
-    parts |= fixed_parts(plan, model)
+    parts = {
+        name: replace(part, ff=None) for name, part in (parts | fixed_parts(plan, model)).items()
+    }
     return RtlEstimate(clocks[slowest], slowest, clocks["recurrence"], parts)
 
 

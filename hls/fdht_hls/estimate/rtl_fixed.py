@@ -18,7 +18,7 @@ from fdht_hls.estimate.rtl_memory import (
 )
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells.operations import Round, Sum
-from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES, QuantizedRecurrence
+from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
 
 
 def fixed_parts(plan: EnginePlan, model: RtlModel) -> dict[str, Resources]:
@@ -57,7 +57,7 @@ def _cell(plan: EnginePlan, model: RtlModel) -> Resources:
     fibre = plan.hidden[0].design.word_in
     kept += fibre * queue(own.units // fibre, own.hidden.width)
     found = Resources(lut=luts(_front(own) + kept + model.front), dsp=dsp)
-    found += _update(own.recurrence, model)
+    found += _update(own, model)
     found += _unit_rows(own.bias, model, plan.layout is not None)
     for name, readers in program.readers.items():
         table, argument = cell.tables[name], cell.arguments[name]
@@ -76,9 +76,9 @@ def _front(own: CellPlan) -> float:
     return selected + own.gates * sum(queue(own.units, width) for width in widths)
 
 
-def _update(recurrence: QuantizedRecurrence, model: RtlModel) -> Resources:
+def _update(own: CellPlan, model: RtlModel) -> Resources:
     """Sums and roundings of a unit's update."""
-    program = recurrence.cell_program
+    program = own.program
     found = sum(step.format.width * model.rounding_bit for step in program.of(Round))
     arguments = {step.operands[0] for step in program.arguments}
     for step in program.of(Sum):

@@ -20,7 +20,6 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.engine.plan import CellPlan
 from fdht_hls.rtl.arithmetic import code_shape, packed
 from fdht_hls.weight_tables import WeightLayout
-from fdht_models.tensor.quantized import QuantizedRecurrence
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +33,6 @@ class CellParameters:
 
     plan: CellPlan
     layout: WeightLayout | None = None
-
-    @property
-    def recurrence(self) -> QuantizedRecurrence:
-        """The layer."""
-        return self.plan.recurrence
 
     @property
     def gates(self) -> int:
@@ -83,7 +77,7 @@ class CellParameters:
                 "valid": Out(1),
                 "number": Out(self.number),
                 "last": Out(1),
-                "hidden": Out(code_shape(self.recurrence.cell.hidden)),
+                "hidden": Out(code_shape(self.plan.hidden)),
             }
         )
 

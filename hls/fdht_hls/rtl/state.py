@@ -30,7 +30,7 @@ class HiddenState(wiring.Component):
 
     def __init__(self, own: CellParameters, fibre: int) -> None:
         self.own, self.fibre = own, fibre
-        hidden = code_shape(own.recurrence.cell.hidden)
+        hidden = code_shape(own.plan.hidden)
         self.layout = data.ArrayLayout(hidden, self.fibre)
         super().__init__({"unit": In(own.unit), "words": Out(stream.Signature(self.layout))})
 
@@ -65,7 +65,7 @@ class HiddenState(wiring.Component):
         return module
 
     def _bits(self) -> data.ArrayLayout:
-        width = self.own.recurrence.cell.hidden.width
+        width = self.own.plan.hidden.width
         return data.ArrayLayout(unsigned(width), self.fibre)
 
     def _position(self, module: Module, rows: int) -> tuple[Any, Any]:

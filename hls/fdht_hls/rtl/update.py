@@ -53,7 +53,7 @@ class UnitUpdate(wiring.Component):
         """Builds the logic."""
         module, program = Module(), self.own.plan.program
         pipeline = self.own.plan.pipeline
-        builder = _Pipeline(module, self, pipeline)
+        builder = Values(module, self, pipeline)
         for step in program.steps:
             builder.add(step)
         for state in program.former:
@@ -68,14 +68,14 @@ class UnitUpdate(wiring.Component):
         return module
 
 
-class _Pipeline:
+class Values:
     """Logic of the values of a program, each at its time."""
 
     def __init__(self, module: Module, update: UnitUpdate, pipeline: UpdatePipeline) -> None:
         self.module, self.own, self.sums = module, update.own, update.sums
         self.pipeline, self.program = pipeline, pipeline.program
         self.times = pipeline.times
-        self.bias = _bias(module, update)
+        self.bias = bias_of(module, update)
         #: Each value at its time, and the same values later.
         self.values: dict[str, Any] = {}
         self._held: dict[str, list[Any]] = {}
@@ -96,7 +96,7 @@ class _Pipeline:
             write.data.eq(self.values[name]),
         ]
 
-    def _at(self, name: str, time: int) -> Any:
+    def at(self, name: str, time: int) -> Any:
         """A value at a time, in registers until then."""
         held = self._held[name]
         while len(held) <= time - self.times[name]:
@@ -118,9 +118,9 @@ class _Pipeline:
             case Sum():
                 return self._sum(step)
             case Lookup(_, table):
-                address = self._at(step.operands[0], time - TABLE_CLOCKS)
+                address = self.at(step.operands[0], time - TABLE_CLOCKS)
                 return self._looked_up(table, address, step)
-        parts = [self._at(name, time - 1) for name in step.operands]
+        parts = [self.at(name, time - 1) for name in step.operands]
         match operation:
             case Product():
                 return registered(module, parts[0] * parts[1], step.name)
@@ -135,7 +135,7 @@ class _Pipeline:
         raise ConversionError("has no hardware", field="operation", value=step.name)
 
     def _gate(self, gate: str) -> int:
-        return self.own.recurrence.cell.gates.index(gate)
+        return self.own.plan.cell.gates.index(gate)
 
     def _unless_zero(self, value: Any, time: int, name: str) -> Signal:
         """A value, a clock later; 0 in a frame that starts from a zero state."""
@@ -155,7 +155,7 @@ class _Pipeline:
 
     def _aligned(self, name: str, step: Step, time: int) -> Any:
         shift = step.format.fraction - self.program[name].format.fraction
-        return align(self._at(name, time), shift)
+        return align(self.at(name, time), shift)
 
     def _added(self, parts: list[Any], step: Step) -> Signal:
         register = Signal(signed(step.format.width), reset_less=True, name=step.name)
@@ -171,7 +171,7 @@ class _Pipeline:
         return self._unless_zero(seen_as(code_shape(step.format), read.data), time, step.name)
 
     def _looked_up(self, name: str, address: Any, step: Step) -> Any:
-        codes = self.own.recurrence.cell.tables[name].codes
+        codes = self.own.plan.cell.tables[name].codes
         init = raw(codes, step.format.width)
         read = self._memory(name, step.format, codes.size, init).read_port()
         self.module.d.comb += read.addr.eq(address)
@@ -186,10 +186,10 @@ class _Pipeline:
         return self._memories[name]
 
 
-def _bias(module: Module, update: UnitUpdate) -> Any:
+def bias_of(module: Module, update: UnitUpdate) -> Any:
     """The bias of all gates of a unit, `PARTS` clocks after its sums."""
     own = update.own
-    shape = data.ArrayLayout(code_shape(own.recurrence.cell.bias.format), own.gates)
+    shape = data.ArrayLayout(code_shape(own.plan.bias.format), own.gates)
     table = own.layout.table(BIAS) if own.layout else None
     load = row_of(update.load, own.layout, table) if own.layout and table else None
     rows, order = own.bias_rows(), own.plan.order.tolist()

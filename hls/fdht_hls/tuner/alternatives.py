@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,10 +21,15 @@ ALL_RESOURCES = (LUT, DSP, FF, BRAM)
 
 
 def cost(resources: Resources, cycles: int = 0) -> Points:
-    """A row of costs."""
-    return np.array(
-        [resources.lut, resources.ff, resources.dsp, resources.bram18, cycles], np.int64
-    )
+    """A row of costs; what is not known costs nothing."""
+    ff = resources.ff or 0
+    return np.array([resources.lut, ff, resources.dsp, resources.bram18, cycles], np.int64)
+
+
+def resources_of(core: Core, costs: Points) -> Resources:
+    """A row of costs as resources; what the core's model does not count is None."""
+    lut, ff, dsp, bram18 = map(int, costs[:CYCLES])
+    return Resources(lut, ff if core.fixed.ff is not None else None, dsp, bram18)
 
 
 @dataclass(frozen=True)
@@ -50,21 +56,31 @@ class StageOptions:
 
     def only_paces(self, paces: Places) -> StageOptions:
         """Those of some paces [count, 2]."""
-        kept = np.flatnonzero((self.paces[:, None] == paces[None]).all(axis=2).any(axis=1))
-        return StageOptions(
-            tuple(self.schedules[place] for place in kept), self.paces[kept], self.costs[kept]
-        )
+        same = (self.paces[:, None] == paces[None]).all(axis=2).any(axis=1)
+        return self.only(np.flatnonzero(same))
+
+    def only(self, places: Places) -> StageOptions:
+        """Some of them."""
+        schedules = tuple(self.schedules[place] for place in places)
+        return StageOptions(schedules, self.paces[places], self.costs[places])
+
+
+#: Options of the stages of a core, which is asked for them at one pace after the other.
+_made: WeakKeyDictionary[Core, dict[str, StageOptions]] = WeakKeyDictionary()
 
 
 def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
     """Schedules of a stage with which a frame takes at most `cycles` clocks."""
+    made = _made.setdefault(core, {})
+    if design.name not in made:
+        made[design.name] = _all_options(core, design)
+    every = made[design.name]
+    return every.only(np.flatnonzero(every.costs[:, CYCLES] <= cycles))
+
+
+def _all_options(core: Core, design: StageDesign) -> StageOptions:
     shape = design.shape
-    every = [
-        option
-        for choice in choices(shape)
-        if core.stage_cycles(design, choice) <= cycles
-        for option in kinds(core, design, choice)
-    ]
+    every = [option for choice in choices(shape) for option in kinds(core, design, choice)]
     paces = np.array([(one.beats(shape), one.vectors) for one in every], np.intp).reshape(-1, 2)
     costs = np.array(
         [
@@ -82,7 +98,7 @@ def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
         for group in [np.flatnonzero((paces == same).all(axis=1))]
         for place in group[nondominated(costs[group][:, ALL_RESOURCES])]
     ]
-    return StageOptions(tuple(every[place] for place in kept), paces[kept], costs[kept])
+    return StageOptions(tuple(every), paces, costs).only(np.array(kept, np.intp))
 
 
 def kinds(core: Core, design: StageDesign, choice: StageSchedule) -> list[StageSchedule]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from fdht_hls.boards import Board
 from fdht_hls.estimate import FAMILIES, ResourceModel, Resources
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.tensor.quantized import WORD_BYTES
@@ -80,17 +81,29 @@ class Budget:
         )
 
     def used(self, resources: Resources) -> dict[str, float]:
-        """Part of the device that a design takes, by resource."""
+        """Part of the device that a design takes, by resource; without those that are unknown."""
         return {
-            "lut": resources.lut / self.lut,
-            "ff": resources.ff / self.ff,
-            "dsp": resources.dsp / self.dsp,
-            "bram36": resources.bram36 / self.bram36,
+            name: taken / getattr(self, name)
+            for name, taken in resources.to_json().items()
+            if taken is not None
         }
 
     def strain(self, resources: Resources) -> float:
         """Largest part of its allowance that a design takes of any resource; above 1: too much."""
         return max(part / self.shares[name] for name, part in self.used(resources).items())
+
+    def lacking(self, resources: Resources) -> tuple[str, ...]:
+        """What a design takes more of than it may, for people; the scarcest first."""
+        taken, may = resources.to_json(), self.limits.to_json()
+        beyond = {
+            name: part / self.shares[name]
+            for name, part in self.used(resources).items()
+            if part > self.shares[name]
+        }
+        return tuple(
+            f"{taken[name]:,.10g} of {may[name]:,.10g} {name.upper()}"
+            for name in sorted(beyond, key=lambda name: -beyond[name])
+        )
 
     def demand(self, resources: Resources) -> float:
         """Sum of squares of the parts of its allowances that a design takes.
@@ -133,6 +146,42 @@ class Budget:
         }
 
 
+def board_budget(
+    board: Board, shares: str | None = None, port_bytes: int | None = None, ports: int = 1
+) -> Budget:
+    """A board as the tuner sees it, at its clock, with what is asked for.
+
+    Args:
+        board: the device.
+        shares: see `parse_shares`.
+        port_bytes: that a memory port delivers in a clock; by default a word.
+        ports: that read frames.
+
+    Raises:
+        ConfigError: its port is narrower, or the shares are none.
+    """
+    widest, there = board.port.width_bits // 8, board.resources
+    if port_bytes is not None and port_bytes > widest:
+        raise ConfigError(
+            f"a port of {board.name} delivers {widest} bytes a clock",
+            field="port-bytes",
+            value=port_bytes,
+            remedy=f"use {widest}, or more --ports",
+        )
+    return Budget(
+        board.name,
+        there.lut,
+        there.ff,
+        there.dsp,
+        there.bram36,
+        board.clock_mhz,
+        port_bytes or WORD_BYTES,
+        ports,
+        board.family,
+        parse_shares(shares),
+    )
+
+
 def parse_shares(text: str | None) -> Mapping[str, float]:
     """Shares from the command line: "0.7" for all, or "lut=0.6,dsp=0.8" for some.
 
@@ -143,15 +192,17 @@ def parse_shares(text: str | None) -> Mapping[str, float]:
         return SHARES
     if "=" not in text:
         return dict.fromkeys(SHARES, _share("budget", text))
-    shares = dict(SHARES)
+    given: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.strip().partition("=")
         if name not in SHARES:
             raise ConfigError(
                 "is no resource", field="budget", value=name, remedy=near_matches(name, SHARES)
             )
-        shares[name] = _share(f"budget {name}", value)
-    return shares
+        if name in given:
+            raise ConfigError("is given twice", field="budget", value=name, remedy="name it once")
+        given[name] = _share(f"budget {name}", value)
+    return {**SHARES, **given}
 
 
 def _share(field: str, text: str) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +23,12 @@ from fdht_hls.tuner.search import Design, Limits, search
 from fdht_hls.tuner.shapes import input_factorisations, output_factorisations, with_modes
 from fdht_hls.tuner.tune import choose
 from fdht_hls.tuner.untrained import network_of
-from fdht_models.artifacts import new_stage, write_json, write_text
+from fdht_models.artifacts import write_json, write_text
+from fdht_models.directories import FRONT, ExplorationDirectory
 from fdht_models.errors import ConfigError, FdhtError
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings, QuantizationSettings
 
-STAGE = "explore"
 #: Widths of cores and of what stages hand on that are tried, beside the experiment's own.
 WIDTHS = (8, 10, 12)
 
@@ -240,7 +239,7 @@ def _tuned(
             replace(limits, resources=budget.limits),
             effort,
         )
-        design = choose(found, budget, paced=True) if found else None
+        design = choose(found, budget) if found else None
         yield replace(candidate, widths=widths, design=design)
 
 
@@ -273,19 +272,17 @@ def exploration_table(found: Exploration) -> Table:
     return table
 
 
-def write_exploration(directory: Path, found: Exploration) -> Path:
+def write_exploration(directory: ExplorationDirectory, found: Exploration) -> None:
     """Writes front.json and an experiment's sections for each candidate, atomically.
 
     Raises:
         ArtifactError: it cannot be written.
     """
-    target = directory / STAGE / found.budget.name
-    with new_stage(target, STAGE, {"experiment": found.experiment.name}) as (temporary, extra):
-        write_json(temporary / "front.json", found.to_json())
+    with directory.write({"experiment": found.experiment.name}) as (temporary, extra):
+        write_json(temporary / FRONT, found.to_json())
         for number, candidate in enumerate(found.front, 1):
             write_text(temporary / f"{number}.toml", snippet(found, candidate))
         extra["kind"] = "estimated"
-    return target
 
 
 def snippet(found: Exploration, candidate: Candidate) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from fdht_hls.schedule import StageSchedule
+from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.search import Design
 from fdht_hls.tuner.tune import Tuning
 
@@ -40,8 +41,11 @@ def front_table(tuning: Tuning) -> Table:
         table.add_row(
             f"{design.cycles:,}",
             f"{tuning.budget.rate_at(design.cycles):,.0f}",
-            f"{design.latency:,}",
-            *(f"{tuning_value(design, name)} {used[name]:4.0%}" for name in tuning.budget.shares),
+            f"{design.latency:,}" if tuning.latency_known else "?",
+            *(
+                f"{tuning_value(design, name)} {used[name]:4.0%}" if name in used else "?"
+                for name in tuning.budget.shares
+            ),
             "<- chosen" if design == tuning.chosen else "",
         )
     return table
@@ -69,12 +73,12 @@ def design_table(tuning: Tuning) -> Table:
         own, taken = chosen.get(row.name), row.resources
         table.add_row(
             row.name,
-            f"{row.cycles:,}",
+            "?" if row.cycles is None else f"{row.cycles:,}",
             f"{row.macs:,}" if row.macs else "",
             f"{own.vector} x {own.outputs}" if own else "",
             _made_of(own) if own else "",
             f"{taken.lut:,}",
-            f"{taken.ff:,}",
+            "?" if taken.ff is None else f"{taken.ff:,}",
             f"{taken.dsp:,}",
             f"{taken.bram36:g}",
             f"{found.latency[row.name]:,}" if row.name in found.latency else "",
@@ -86,13 +90,14 @@ def _made_of(stage: StageSchedule) -> str:
     return "adders" if stage.weights == "adders" else stage.multipliers.upper()
 
 
-def lines(tuning: Tuning, source: str) -> Iterator[str]:
+def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[str]:
     """What stands above the tables."""
     budget, core = tuning.budget, tuning.core
     yield (
         f"{core.design.name} ({source}) on {budget.name}: {budget.clock_mhz:g} MHz, "
         f"{budget.bytes_per_clock} bytes a clock from memory"
     )
+    yield f"estimates {model_of(core_kind, budget.family)}"
     assumed = {
         "int8_pairs": "two 8-bit products in a DSP slice",
     }

@@ -32,6 +32,7 @@ from fdht_hls.tuner.alternatives import (
     Alternatives,
     StageOptions,
     cost,
+    resources_of,
     stage_options,
 )
 from fdht_hls.tuner.effort import Effort
@@ -103,7 +104,7 @@ def search(core: Core, limits: Limits, effort: Effort | None = None) -> list[Des
     # their limits too, it is the answer.
     found, most = _Search(core, limits, (LUT, DSP), effort).run(), limits.resources
     if most is None or all(
-        design.resources.ff <= most.ff and design.resources.bram18 <= most.bram18
+        (design.resources.ff or 0) <= (most.ff or 0) and design.resources.bram18 <= most.bram18
         for design in found
     ):
         return found
@@ -137,7 +138,7 @@ class _Search:
                 )
                 # By clocks a vector, the slowest, which takes least, first.
                 ordered = own[np.argsort(-own[:, 0] / own[:, 1], kind="stable")]
-                options = options.only_paces(ordered[_spread(len(own), count)])
+                options = options.only_paces(ordered[spread(len(own), count)])
             found.append(options)
         return found
 
@@ -184,7 +185,7 @@ class _Search:
             return found
         self.effort.leave_out(f"of choices for several stages at once, more than {MOST_KEPT:,}")
         least = [int(np.argmin(found.costs[:, column])) for column in columns]
-        return found.only(np.union1d(_spread(len(found), MOST_KEPT), least))
+        return found.only(np.union1d(spread(len(found), MOST_KEPT), least))
 
     def _joined(
         self, first: Alternatives, second: Alternatives, columns: Sequence[int]
@@ -252,9 +253,7 @@ class _Search:
             for options, pick in zip((*self.input, *self.hidden), picks, strict=True)
         ]
         schedule = Schedule(tuple(chosen[: len(self.input)]), tuple(chosen[len(self.input) :]))
-        return Design(
-            schedule, *self.core.pace(schedule), Resources(*map(int, costs[: len(ALL_RESOURCES)]))
-        )
+        return Design(schedule, *self.core.pace(schedule), resources_of(self.core, costs))
 
 
 def _beaten_left_out(
@@ -275,6 +274,6 @@ def _together(parts: Sequence[Alternatives]) -> Alternatives:
     )
 
 
-def _spread(count: int, kept: int) -> Places:
+def spread(count: int, kept: int) -> Places:
     """Places of so many of `count` things, spread evenly with both ends; of one, the first."""
     return np.unique(np.linspace(0, count - 1 if kept > 1 else 0, kept).round()).astype(np.intp)

@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.plot import plot_front
 from fdht_hls.tuner.tune import Tuning
-from fdht_models.artifacts import digest_of, new_stage, write_json
+from fdht_models.artifacts import digest_of, write_json
+from fdht_models.directories import (
+    ESTIMATE,
+    FRONT,
+    NETWORK,
+    PLOT,
+    SCHEDULE,
+    ModelDirectory,
+    TuningDirectory,
+)
 from fdht_models.errors import ArtifactError
 from fdht_models.experiment import Experiment
-from fdht_models.stages import find_file
 from fdht_models.tensor.quantized import QuantizedNetwork
 
-STAGE = "tune"
-SCHEDULE, FRONT, PLOT, ESTIMATE = "schedule.json", "front.json", "front.svg", "estimate.json"
 #: Where the shapes and formats came from.
 TRAINED, DECLARED = "trained network", "declared widths, not trained"
 
 
-def network_to_tune(directory: Path, experiment: Experiment | None) -> tuple[QuantizedNetwork, str]:
-    """The trained network of a build directory, or else the experiment's shapes and widths.
+def network_to_tune(
+    model: ModelDirectory, experiment: Experiment | None
+) -> tuple[QuantizedNetwork, str]:
+    """The trained network, or else the experiment's shapes and widths.
 
     Returns:
         The network, and `TRAINED` or `DECLARED`.
@@ -34,21 +42,22 @@ def network_to_tune(directory: Path, experiment: Experiment | None) -> tuple[Qua
     """
     from fdht_hls.tuner.untrained import untrained_network
 
-    model = directory / "model"
     try:
-        path = find_file(model, "model", "network.json")
+        path = model.find_file(NETWORK)
         if path is not None or experiment is None:
-            return QuantizedNetwork.load(path or model / "network.json"), TRAINED
+            return QuantizedNetwork.load(path or model.path / NETWORK), TRAINED
     except ArtifactError:
         if experiment is None:
             raise
     return untrained_network(experiment), DECLARED
 
 
-def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
+def result_json(tuning: Tuning, source: str, core: CoreKind = "hls") -> dict[str, Any]:
     """What `front.json` holds."""
     return {
         "kind": "estimated",
+        "core": core,
+        "model": model_of(core, tuning.budget.family),
         "experiment": tuning.core.design.name,
         "source": source,
         "budget": tuning.budget.to_json(),
@@ -63,8 +72,8 @@ def result_json(tuning: Tuning, source: str) -> dict[str, Any]:
     }
 
 
-def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> Path:
-    """Writes a tuning into `directory`/tune/<board>, atomically; returns that directory.
+def write_tuning(directory: TuningDirectory, tuning: Tuning, result: Mapping[str, Any]) -> None:
+    """Writes a tuning, atomically.
 
     The plot needs matplotlib, which the extra `board` installs; without it, or where it cannot be
     drawn, it is left out.
@@ -72,12 +81,11 @@ def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> 
     Raises:
         ArtifactError: it cannot be written.
     """
-    target = directory / STAGE / tuning.budget.name
     inputs = {
         "network": f"{tuning.core.design.design_id:016x}",
         "budget": digest_of(tuning.budget.to_json()),
     }
-    with new_stage(target, STAGE, inputs) as (temporary, extra):
+    with directory.write(inputs) as (temporary, extra):
         write_json(temporary / SCHEDULE, tuning.chosen.schedule.to_json())
         write_json(temporary / FRONT, dict(result))
         write_json(temporary / ESTIMATE, tuning.estimate.to_json())
@@ -86,4 +94,3 @@ def write_tuning(directory: Path, tuning: Tuning, result: Mapping[str, Any]) -> 
             picture = plot_front(tuning)
             if picture is not None:
                 (temporary / PLOT).write_bytes(picture)
-    return target

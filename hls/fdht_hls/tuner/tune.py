@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.pareto import nondominated
+from fdht_hls.tuner.quick import hopeless, quick_design, smallest
 from fdht_hls.tuner.search import Design, Limits, search
 from fdht_models.errors import ConfigError
 
@@ -44,25 +46,31 @@ class Tuning:
     chosen: Design
     left_out: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def estimate(self) -> Estimate:
         """The chosen design, process by process."""
         return self.core.estimate(self.chosen.schedule)
+
+    @property
+    def latency_known(self) -> bool:
+        """Does the core's model know a latency? If not, designs have one to compare them by."""
+        return self.estimate.fill_latency_cycles is not None
 
     def row(self, design: Design) -> dict[str, Any]:
         """Figures of a design as JSON."""
         return {
             "cycles_per_frame": design.cycles,
             "frames_per_second": self.budget.rate_at(design.cycles),
-            "fill_latency_cycles": design.latency,
+            "fill_latency_cycles": design.latency if self.latency_known else None,
             "resources": design.resources.to_json(),
-            "used": {name: round(part, 4) for name, part in self._used(design).items()},
+            "used": self._used(design),
             "chosen": design == self.chosen,
             "schedule": design.schedule.to_json(),
         }
 
-    def _used(self, design: Design) -> dict[str, float]:
-        return self.budget.used(design.resources)
+    def _used(self, design: Design) -> dict[str, float | None]:
+        used = self.budget.used(design.resources)
+        return {name: round(used[name], 4) if name in used else None for name in self.budget.shares}
 
 
 def tune(
@@ -88,25 +96,48 @@ def tune(
             over.
     """
     effort = effort or Effort()
+    limits, found = designs_within(core, budget, frames_per_second, latency, effort)
+    if not found:
+        raise _refusal(core, budget, limits, frames_per_second, effort)
+    chosen = choose(found, budget)
+    # A frame rate that is asked for is a limit; nobody wants to see what misses it.
+    for pace in paces[1:] if frames_per_second is None else ():
+        slower = replace(limits, cycles=int(limits.cycles * pace))
+        effort.show(f"looks for designs of {slower.cycles:,} clocks a frame")
+        found = [*found, *search(core, slower, effort)]
+    return Tuning(core, budget, limits, front_of(found), chosen, tuple(effort.left_out))
+
+
+def designs_within(
+    core: Core,
+    budget: Budget,
+    frames_per_second: float | None = None,
+    latency: int | None = None,
+    effort: Effort | None = None,
+) -> tuple[Limits, list[Design]]:
+    """Designs that keep what is asked for, as `tune`; none if nothing does.
+
+    Raises:
+        ConfigError: the rate is none, or the time is over.
+    """
+    effort = effort or Effort()
     _try_adders(core, effort)
     if frames_per_second is None:
         cycles = fastest(core, budget, latency, effort)
     else:
         cycles = budget.cycles_at(frames_per_second)
+    if cycles is None:
+        return Limits(possible_paces(core)[-1], latency, budget.limits), []
     limits = Limits(cycles, latency, budget.limits)
+    if hopeless(core, limits):
+        return limits, []
     # Far slower than the port there is next to nothing left to save, and much to search.
     effort.show(f"looks for designs of {cycles:,} clocks a frame")
     found = search(core, replace(limits, cycles=min(cycles, SLOWEST * core.port_cycles)), effort)
     if not found and cycles > SLOWEST * core.port_cycles:
         found = search(core, limits, effort)
-    if not found:
-        raise _refusal(core, budget, limits, frames_per_second, effort)
-    chosen = choose(found, budget, bool(frames_per_second), latency)
-    # A frame rate that is asked for is a limit; nobody wants to see what misses it.
-    for pace in paces[1:] if frames_per_second is None else ():
-        effort.show(f"looks for designs of {int(cycles * pace):,} clocks a frame")
-        found += search(core, replace(limits, cycles=int(cycles * pace)), effort)
-    return Tuning(core, budget, limits, front_of(found), chosen, tuple(effort.left_out))
+    quick = None if found else quick_design(core, budget, limits)
+    return limits, found if quick is None else [quick]
 
 
 def _try_adders(core: Core, effort: Effort) -> None:
@@ -125,33 +156,25 @@ def front_of(designs: Sequence[Design]) -> tuple[Design, ...]:
     return tuple(designs[place] for place in nondominated(points))
 
 
-def choose(
-    designs: Sequence[Design], budget: Budget, paced: bool = False, latency: int | None = None
-) -> Design:
-    """The design to build: with limits the least of the device, otherwise the fastest.
+def choose(designs: Sequence[Design], budget: Budget) -> Design:
+    """The design to build: that which takes least of the device; of equals the promptest.
 
-    "The least" is the smallest sum of squares of the parts that it takes of what is allowed of
-    each resource.
+    "Least" is the smallest sum of squares of the parts that it takes of what is allowed of each
+    resource.
     """
-    if paced or latency is not None:
-        return min(designs, key=lambda one: (budget.demand(one.resources), one.latency))
-    return min(designs, key=lambda one: (one.latency, budget.demand(one.resources)))
+    return min(designs, key=lambda one: (budget.demand(one.resources), one.latency))
 
 
 def fastest(
     core: Core, budget: Budget, latency: int | None = None, effort: Effort | None = None
-) -> int:
-    """Fewest clocks a frame that a design within the budget needs.
+) -> int | None:
+    """Fewest clocks a frame that a design within the budget needs; None: none fits at any pace.
 
     Raises:
-        ConfigError: none fits at any pace, or the effort's time is over.
+        ConfigError: the effort's time is over.
     """
-    effort = effort or Effort()
-    paces = possible_paces(core)
-    found = _first(paces, core, Limits(0, latency, budget.limits), effort)
-    if found is None:
-        raise _refusal(core, budget, Limits(paces[-1], latency, budget.limits), None, effort)
-    return found
+    limits = Limits(0, latency, budget.limits)
+    return _first(possible_paces(core), core, budget, limits, effort or Effort())
 
 
 def possible_paces(core: Core) -> list[int]:
@@ -170,7 +193,9 @@ def possible_paces(core: Core) -> list[int]:
     return sorted(pace for pace in paces if pace >= least)
 
 
-def _first(paces: Sequence[int], core: Core, limits: Limits, effort: Effort) -> int | None:
+def _first(
+    paces: Sequence[int], core: Core, budget: Budget, limits: Limits, effort: Effort
+) -> int | None:
     """The first pace at which there is a design; there is one at every slower pace, too.
 
     Searches at slow paces take longest, so that steps double from the fastest one on.
@@ -178,8 +203,14 @@ def _first(paces: Sequence[int], core: Core, limits: Limits, effort: Effort) -> 
 
     def fits(place: int) -> bool:
         effort.show(f"is there a design of {paces[place]:,} clocks a frame?")
-        return bool(search(core, replace(limits, cycles=paces[place]), effort))
+        effort.check()
+        own = replace(limits, cycles=paces[place])
+        if hopeless(core, own):
+            return False
+        return quick_design(core, budget, own) is not None
 
+    if not paces or hopeless(core, replace(limits, cycles=paces[-1])):
+        return None
     low, step = 0, 1  # all before `low` do not fit
     high = 0
     while high < len(paces) and not fits(high):
@@ -214,10 +245,9 @@ def _refusal(
         free = search(core, replace(limits, latency=None), effort)
         if free:
             return _latency_refusal(core, limits.latency, free[0])
-    anything = search(core, replace(limits, resources=None), effort)
-    if not anything:
+    least = smallest(core, budget, limits.cycles)
+    if least is None or (limits.latency or least.latency) < least.latency:
         return _beyond(core, budget, limits, asked, value)
-    least = min(anything, key=lambda one: budget.strain(one.resources))
     return _resource_refusal(core, budget, limits, least, asked, value, at_pace, effort)
 
 
@@ -296,6 +326,7 @@ def _resource_refusal(
     slower = _first(
         [pace for pace in possible_paces(core) if pace > limits.cycles],
         core,
+        budget,
         Limits(0, limits.latency, budget.limits),
         effort,
     )

@@ -194,14 +194,14 @@ def core_plan(experiment: str, project: Path, target: Target, steps: Sequence[st
     return BuildPlan(name, facts, files, core_steps(files, names), judge)
 
 
-def core_directory(experiment: Path, part: str) -> Path:
+def core_directory(synthesis: Path, part: str) -> Path:
     """Where the steps of the core are done, for `fdht synthesize` and `fdht build` alike.
 
     Args:
-        experiment: build/<name>.
+        synthesis: build/<name>/synthesis.
         part: device.
     """
-    return experiment / "synthesis" / part / "work"
+    return synthesis / part / "work"
 
 
 def _contents(path: Path) -> bytes:

@@ -23,11 +23,10 @@ from fdht_hls.vitis.results import REPORTS, report_of, result_of
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import is_current, new_stage, read_json, write_json
 from fdht_models.console import Show, say
+from fdht_models.directories import NETWORK, REPORT, ConversionDirectory, network_in
 from fdht_models.errors import ToolError
-from fdht_models.stages import Stage, open_stage
-from fdht_models.tensor.quantized import QuantizedNetwork, QuantizedRecurrence
-
-REPORT = "report.json"
+from fdht_models.stages import Stage
+from fdht_models.tensor.quantized import QuantizedRecurrence
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class Synthesis:
 
 
 def synthesize(
+    conversion: ConversionDirectory,
     directory: Path,
     steps: Sequence[str],
     target: Target | None = None,
@@ -63,8 +63,8 @@ def synthesize(
     """Runs steps of Vitis HLS on a converted experiment, unless they are done already.
 
     Args:
-        directory: build/<name>, with what `fdht convert` wrote in `hls/`; the results go to
-            `synthesis/<part>/`.
+        conversion: what `fdht convert` wrote.
+        directory: of all synthesis of this experiment; the results go to `directory`/<part>/.
         steps: of `STEPS`; `csynth` is added where a step needs it.
         target: what to synthesise for; by default what the conversion was asked for.
         timeout: seconds for each step, in place of `TIMEOUTS`.
@@ -78,11 +78,11 @@ def synthesize(
             placing and routing.
     """
     timeout = None if timeout is None else seconds(timeout, "timeout")
-    hls = open_stage(directory / "hls", "hls")
-    network = QuantizedNetwork.load(hls.file("network.json"))
+    hls = conversion.open()
+    network = network_in(hls)
     # Not compared: a pragma edited by hand counts, and the tools' results are held against the
     # reference.
-    project = hls.directory / "project"
+    project = conversion.project
     target = target or default_target(project)
     plan = core_plan(network.name, project, target, steps)
     work = core_directory(directory, target.part)
@@ -114,7 +114,7 @@ def _read(
     directory, name = work.parent / step.name, f"synthesis.{step.name}"
     inputs = {
         **plan.facts,
-        "network": hls.files["network.json"],
+        "network": hls.files[NETWORK],
         "step": record_digest(step, work),
     }
     if is_current(directory, name, inputs):

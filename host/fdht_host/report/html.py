@@ -21,6 +21,7 @@ from fdht_host.report.text import (
     with_uncertainty,
 )
 from fdht_models.artifacts import write_json, write_text
+from fdht_models.directories import REPORT
 from fdht_models.rendering import templates
 from fdht_models.training.comparison import verdict
 
@@ -69,7 +70,7 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> tuple[Path, Path
         ArtifactError: the report lacks a key, or cannot be written.
     """
     validate(report)
-    files = directory / "report.json", directory / "report.html"
+    files = directory / REPORT, directory / "report.html"
     write_json(files[0], report)
     try:
         page = render(report)

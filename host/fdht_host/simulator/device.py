@@ -33,11 +33,11 @@ from fdht_host._pynq import (
 from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
 from fdht_host.simulator.ddr import Memory
 from fdht_host.simulator.logic import Block, ClockRegisters, CoreComputation, Faults, SimulatedCore
+from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_models.interruption import interrupts_held_back
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.manifest import OverlayManifest, load_manifest
-from fdht_overlays.simulated_overlay import CSIM_LIBRARY
 
 #: Makes what computes behind a loaded overlay.
 ComputationFactory = Callable[[Path, OverlayManifest], CoreComputation]
@@ -50,7 +50,7 @@ _numbers = itertools.count()
 
 def csimulation(directory: Path, manifest: OverlayManifest) -> CoreComputation:
     """The default computation: the overlay's C simulation."""
-    return CSimulation(directory / CSIM_LIBRARY)
+    return CSimulation(directory / LIBRARY)
 
 
 class SimulatedDevice(Device):

@@ -29,6 +29,7 @@ def import_package(module: str, package: str | None = None) -> Any:
         DataError: it is not installed.
     """
     try:
+        importlib.import_module(module.partition(".")[0])
         return importlib.import_module(module)
     except ImportError:
         named = package or module

@@ -119,7 +119,7 @@ def _member(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes
 
 
 def _parsed(text: str, field: str) -> dict[str, Any]:
-    found = parse_json(text, field, error=ArtifactError, remedy=_REMEDY)
+    found = parse_json(text, field, error=ArtifactError, remedy=_REMEDY, strict=False)
     if not isinstance(found, dict):
         raise ArtifactError("must be an object", field=field, remedy=_REMEDY)
     return found

@@ -93,7 +93,11 @@ class ReferenceModel:
         recurrence = self.network.recurrence
         recurrent = self._contract(recurrence.hidden_path, self.states["hidden"][None], "hidden")
         cell = recurrence.cell
-        given = {Projected: projected, Recurrent: recurrent, Bias: cell.bias.codes}
+        given: dict[type[Operation], Codes] = {
+            Projected: projected,
+            Recurrent: recurrent,
+            Bias: cell.bias.codes,
+        }
         sources = {kind: codes.reshape(len(cell.gates), -1) for kind, codes in given.items()}
         self.states = run_program(
             cell, recurrence.cell_program, sources, self.states, self._observe

@@ -12,18 +12,14 @@ import numpy as np
 
 from fdht_models.artifacts import digest_of
 from fdht_models.data import FOLDER_KEYS
+from fdht_models.directories import WEIGHTS, ModelDirectory, experiment_in, network_in
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, ConfigError
-from fdht_models.experiment import Experiment, checkpoint_path, experiment_names, read_experiment
+from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
 from fdht_models.records import read_record
-from fdht_models.stages import open_stage
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.array_files import Weights, read_arrays, write_arrays
 
-#: Stage name, and files of a model directory.
-STAGE = "model"
-NETWORK, WEIGHTS, EXPERIMENT = "network.json", "weights.npz", "experiment.json"
 #: Labels of the two models in a file of weights.
 FLOAT, QUANTIZED = "float", "quantized"
 #: Keys of `[training]` that older recipes do not have, with what leaves the course as it was: no
@@ -172,7 +168,7 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
     """
     from fdht_models.training.models import formats_of  # needs TensorFlow
 
-    stage = open_stage(model_directory, STAGE)
+    stage = ModelDirectory(model_directory).open()
     if stage.manifest["inputs"]["start"] != "scratch":
         raise ArtifactError(
             "was not trained from scratch",
@@ -180,8 +176,8 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
             value=stage.manifest["inputs"]["start"],
             remedy="run fdht train without --start",
         )
-    experiment = read_experiment(stage.file(EXPERIMENT))
-    formats = formats_of(QuantizedNetwork.load(stage.file(NETWORK)))
+    experiment = experiment_in(stage)
+    formats = formats_of(network_in(stage))
     note = {
         "recipe": recipe_digest(experiment),
         "formats": {name: format.to_json() for name, format in formats.items()},

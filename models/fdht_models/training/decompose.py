@@ -15,18 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from fdht_models.artifacts import (
-    digest_file,
-    digest_of,
-    is_current,
-    new_stage,
-    read_json,
-    write_json,
-)
+from fdht_models.artifacts import digest_file, digest_of, read_json, write_json
+from fdht_models.directories import EXPERIMENT, WEIGHTS, BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras, tf
-from fdht_models.stages import open_stage
 from fdht_models.tensor.decompose import Fitting
 from fdht_models.tensor.decompose.error_table import rank_text, ranks_of, row
 from fdht_models.tensor.decompose.recurrent_weights import (
@@ -37,7 +30,6 @@ from fdht_models.tensor.decompose.recurrent_weights import (
 )
 from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.training.array_files import Weights, read_arrays, write_arrays
-from fdht_models.training.checkpoint import EXPERIMENT, WEIGHTS
 from fdht_models.training.dense import DenseLayer, load_dense
 from fdht_models.training.display import Display
 from fdht_models.training.models import HEAD, LSTM, float_classifier, weights_of
@@ -45,8 +37,8 @@ from fdht_models.training.options import check_decomposed
 from fdht_models.training.tensorize import assign
 from fdht_models.versions import package_versions
 
-#: Name of the stage and its directory, and its file of errors.
-STAGE, ERRORS = "decomposed", "errors.json"
+#: Errors of the decomposition.
+ERRORS = "errors.json"
 #: Counts changes of this package that make former results stale.
 _VERSION = 2
 
@@ -89,7 +81,7 @@ def decompose_stage(
         FdhtError: layer and experiment do not fit together.
     """
     fitting = fitting or Fitting()
-    display, target = Display(quiet), directory / STAGE
+    display, target = Display(quiet), BuildDirectory(directory).decomposition
     if weights.is_dir():
         raise ArtifactError(
             "is a directory, not a file of Keras",
@@ -107,9 +99,9 @@ def decompose_stage(
         "factors": multiples,
         "fitting": asdict(fitting),
     }
-    if is_current(target, STAGE, inputs):
-        display.say(f"{target} is up to date")
-        kept: dict[str, Any] = read_json(target / ERRORS)
+    if target.is_current(inputs):
+        display.say(f"{target.path} is up to date")
+        kept: dict[str, Any] = read_json(target.path / ERRORS)
         return kept
     dense = load_dense(weights, layer, experiment.source.class_count)
     model = float_classifier(experiment)
@@ -123,7 +115,7 @@ def decompose_stage(
             assign(model.get_layer(LSTM), found)
     _begin_head(model, dense, experiment.training.seed)
     result = _result(experiment, dense, rows)
-    with new_stage(target, STAGE, inputs, _tools()) as (temporary, _):
+    with target.write(inputs, _tools()) as (temporary, _):
         write_arrays(temporary / WEIGHTS, weights_of(model))
         write_json(temporary / EXPERIMENT, experiment.to_json())
         write_json(temporary / ERRORS, result)
@@ -141,14 +133,12 @@ def decomposed_weights(experiment: Experiment, directory: Path) -> tuple[Weights
         ArtifactError: it was not, or its result is damaged.
         ConfigError: it was run for another model.
     """
-    source = directory / STAGE
-    check_decomposed(source)
-    stage = open_stage(source, STAGE)
+    stage = check_decomposed(BuildDirectory(directory).decomposition)
     inputs, weights = stage.manifest["inputs"], stage.file(WEIGHTS)
     if any(inputs.get(key) != value for key, value in _model_inputs(experiment).items()):
         raise ConfigError(
             "was decomposed for other settings of data.set or model",
-            field=str(source),
+            field=str(stage.directory),
             remedy="run fdht decompose again",
         )
     return read_arrays(weights), stage.files[WEIGHTS]

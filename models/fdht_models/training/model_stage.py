@@ -8,28 +8,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from fdht_models.artifacts import (
-    digest_file,
-    digest_of,
-    is_current,
-    new_stage,
-    write_json,
-)
+from fdht_models.artifacts import DECOMPOSITION, digest_file, digest_of, write_json
 from fdht_models.data import ClipSet
-from fdht_models.experiment import Experiment, checkpoint_path, read_experiment
+from fdht_models.directories import (
+    EXPERIMENT,
+    HISTORY,
+    METRICS,
+    NETWORK,
+    WEIGHTS,
+    BuildDirectory,
+    ModelDirectory,
+    experiment_in,
+    network_in,
+)
+from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
 from fdht_models.metrics import load_metrics
 from fdht_models.preprocessing import Preprocessing
-from fdht_models.stages import open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.training.array_files import read_arrays, write_arrays
 from fdht_models.training.checkpoint import (
-    EXPERIMENT,
-    NETWORK,
     QUANTIZED,
-    STAGE,
-    WEIGHTS,
     pack_weights,
     recipe_digest,
     unpack_weights,
@@ -51,7 +51,6 @@ from fdht_models.training.options import check_start
 from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
 from fdht_models.versions import package_versions
 
-METRICS, HISTORY = "metrics.json", "history.json"
 #: Beside the stage's directory: where an interrupted training goes on from, TensorBoard's events.
 WORKING, LOGS = ".training", "logs"
 #: Counts changes of this package that make former results stale.
@@ -106,20 +105,20 @@ def train_stage(
     experiment = _with_test(experiment, test_clips, test_seed)
     count = check_start(experiment, start, steps)
     initial, digest = None, None
-    if start == "decomposed":
+    if start == DECOMPOSITION:
         initial, digest = decomposed_weights(experiment, directory)
     devices = devices_for(distribute)
     devices.check_batch(experiment.training.batch)
-    cache = directory.parent / "data" if cache is None else cache
+    cache = BuildDirectory(directory).data if cache is None else cache
     inputs = _inputs(experiment, start, count, cache)
     # Only where there is one: former results and courses stay what they are.
-    decomposed = {} if digest is None else {"decomposed": digest}
+    decomposed = {} if digest is None else {DECOMPOSITION: digest}
     inputs |= decomposed if baselines else {**decomposed, "baselines": False}
-    target, working = directory / STAGE, directory / WORKING
+    target, working = BuildDirectory(directory).model, directory / WORKING
     display = Display(quiet or not devices.is_chief)
-    if devices.share(devices.is_chief and is_current(target, STAGE, inputs)):
-        display.say(f"{target} is up to date")
-        return _shared(devices, lambda: load_metrics(target / METRICS))
+    if devices.share(devices.is_chief and target.is_current(inputs)):
+        display.say(f"{target.path} is up to date")
+        return _shared(devices, lambda: load_metrics(target.path / METRICS))
     logs = directory / LOGS if tensorboard else None
     key = digest_of({"recipe": recipe_digest(experiment), "clips": inputs["train"], **decomposed})
     around = Surroundings(display, devices, working, key, logs)
@@ -147,7 +146,7 @@ def train_stage(
             metrics["start"] = {"from": start, "steps": count or None}
             if streams is not None:
                 metrics["streams"] = streams
-            with new_stage(target, STAGE, inputs, _tools()) as (temporary, extra):
+            with target.write(inputs, _tools()) as (temporary, extra):
                 extra["design_id"] = f"{network.design_id:016x}"
                 if streams is not None:
                     extra["streams"] = streams["statement"]
@@ -182,9 +181,8 @@ def restore(
         ArtifactError: the directory is missing or damaged.
     """
     directory = Path(directory)
-    stage = open_stage(directory, STAGE)
-    experiment = read_experiment(stage.file(EXPERIMENT))
-    network = QuantizedNetwork.load(stage.file(NETWORK))
+    stage = ModelDirectory(directory).open()
+    experiment, network = experiment_in(stage), network_in(stage)
     model = quantized_classifier(
         experiment,
         formats_of(network),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fdht_models.artifacts import read_manifest
+from fdht_models.artifacts import DECOMPOSITION
+from fdht_models.directories import BuildDirectory, DecompositionDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment
 from fdht_models.files import existing_parent, require_regular_file
+from fdht_models.stages import Stage
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.cluster import check_distribution
 
 #: Training steps from a checkpoint.
 DEFAULT_STEPS = 20
-_STARTS = ("scratch", "checkpoint", "decomposed")
-_DECOMPOSED = "decomposed"
+_STARTS = ("scratch", "checkpoint", DECOMPOSITION)
 #: Files of weights of a dense layer, by the end of their names.
 KERAS_MODELS, ARRAYS = (".keras", ".h5", ".hdf5"), ".npz"
 
@@ -43,8 +44,8 @@ def check_training(
             written.
     """
     check_start(experiment, start, steps)
-    if start == _DECOMPOSED:
-        check_decomposed(directory / _DECOMPOSED)
+    if start == DECOMPOSITION:
+        check_decomposed(BuildDirectory(directory).decomposition)
     check_distribution(distribute)
     check_data(experiment)
     check_output(directory)
@@ -86,10 +87,10 @@ def check_start(experiment: Experiment, start: str, steps: int | None) -> int:
     return steps
 
 
-def check_decomposed(source: Path) -> None:
-    """Raises an ArtifactError unless `fdht decompose` has written into `source`."""
+def check_decomposed(source: DecompositionDirectory) -> Stage:
+    """What `fdht decompose` wrote; raises an ArtifactError unless it did."""
     try:
-        read_manifest(source, _DECOMPOSED)
+        return source.open()
     except ArtifactError as error:
         remedy = "run fdht decompose with the weights of a dense layer first"
         raise error.moved(remedy=remedy) from error

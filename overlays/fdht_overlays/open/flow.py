@@ -30,6 +30,7 @@ from fdht_hls.rtl.simulation.build import render_bench
 from fdht_hls.rtl.synthesis import VERSION as YOSYS_VERSION
 from fdht_hls.schedule import Schedule
 from fdht_models.artifacts import digest_of
+from fdht_models.directories import SCHEDULE
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.hwh import fabric_clock
@@ -49,8 +50,6 @@ FEATURES, FRAMES, BITSTREAM = (f"results/{TOP}.{kind}" for kind in ("fasm", "fra
 PLACE_AND_ROUTE = "place-and-route"
 _VERILOG, _CONSTRAINTS = f"{TOP}.v", f"{TOP}.xdc"
 _SCRIPT, _LUTRAM = "fdht_synthesis.ys", "fdht_lutram.v"
-#: Beside the tools' files, for `fdht cosim --schedule`.
-SCHEDULE = "schedule.json"
 _TEMPLATES = Path(__file__).with_name("templates")
 #: Words of the tools' logs and what they mean: yosys 0.64, nextpnr-xilinx e22bcf69.
 _PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -126,6 +125,7 @@ def open_plan(
     }
     files = _files(verilog, board.part.name, clock, dsp)
     name = plan_name(network.name, board.name, FLOW)
+    # Beside the tools' files, for `fdht cosim --schedule`.
     files[SCHEDULE] = json.dumps(facts["schedule"], indent=1) + "\n"
     contents = {path: text.encode() for path, text in files.items()}
     return BuildPlan(name, facts, contents, _steps(), partial(check_step, causes=CAUSES))

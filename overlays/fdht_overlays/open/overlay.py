@@ -17,13 +17,14 @@ from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.synthesis import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
-from fdht_hls.simulated import COSIM, REPORT
 from fdht_hls.weights import LoadableWeights
-from fdht_models.artifacts import canonical_json, digest_of
+from fdht_models.artifacts import canonical_json
+from fdht_models.directories import EXPERIMENT, LOADABLE, REPORT, SCHEDULE, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
-from fdht_models.stages import find_stage
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
+from fdht_overlays.figures import figures_of
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
 from fdht_overlays.open.check import BitstreamFacts, check_bitstream, count_features
@@ -32,7 +33,6 @@ from fdht_overlays.open.flow import (
     FEATURES,
     MOST_DSP,
     PLACE_AND_ROUTE,
-    SCHEDULE,
     STATISTICS,
 )
 from fdht_overlays.open.log import versions_in
@@ -44,7 +44,6 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.simulated_overlay import EXPERIMENT
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"
@@ -57,8 +56,9 @@ def collect_open(
     plan: BuildPlan,
     network: QuantizedNetwork,
     work: Path,
-    experiment: Path,
-    directory: Path,
+    origin: Stage | None,
+    cosim: Path,
+    overlay: OverlayDirectory,
     board: Board,
     *,
     allow_timing_failure: bool = False,
@@ -69,8 +69,9 @@ def collect_open(
         plan: of `open_plan`, all of whose steps are done in `work`.
         network: the integers.
         work: the plan's directory.
-        experiment: build/<name>.
-        directory: stage directory to write, `build/<name>/overlay/<board>/open`.
+        origin: the conversion or training that the network is of, if it is there.
+        cosim: what `fdht cosim` may have written.
+        overlay: to write.
         board: the board.
         allow_timing_failure: package what misses its clock, and say so in the manifest.
 
@@ -91,7 +92,7 @@ def collect_open(
     placed = read_placed(_read(log), str(log))
     _check_clock(placed, allow_timing_failure)
     core = lower(network, schedule)
-    cycles, checked = _cycles(core, experiment)
+    cycles, checked = _cycles(core, cosim)
     weights = LoadableWeights.of(network, core)
     build = _build_facts(plan, network, board, used, placed, checked)
     finished = Finished(
@@ -103,30 +104,25 @@ def collect_open(
         build,
         cycles,
         _versions(plan, work),
-        None if weights is None else canonical_json(weights.to_json()).encode(),
         {
             EXAMINATION: _examination(plan, work, used, facts, placed),
             log.name: _read(log).encode(),
         },
-        *_of_conversion(experiment, network, schedule),
+        _carried(schedule, weights, origin),
+        figures_of(origin, schedule),
     )
-    return write_overlay(plan, network, finished, directory)
+    return write_overlay(plan, network, finished, overlay)
 
 
-def _of_conversion(
-    experiment: Path, network: QuantizedNetwork, schedule: Schedule
-) -> tuple[bytes | None, str | None]:
-    """What the conversion, if there was one, says of this network and this schedule.
-
-    Returns:
-        The experiment's file, and the digest of the estimate if it is of this schedule.
-    """
-    hls = find_stage(experiment / "hls", "hls")
-    if hls is None or hls.design_id != f"{network.design_id:016x}":
-        return None, None
-    recipe = hls.file(EXPERIMENT).read_bytes() if hls.holds(EXPERIMENT) else None
-    same = hls.holds(SCHEDULE) and hls.read_json(SCHEDULE) == schedule.to_json()
-    return recipe, digest_of(hls.manifest.get("estimate")) if same else None
+def _carried(
+    schedule: Schedule, weights: LoadableWeights | None, origin: Stage | None
+) -> dict[str, bytes]:
+    found = {SCHEDULE: canonical_json(schedule.to_json()).encode()}
+    if weights is not None:
+        found[LOADABLE] = canonical_json(weights.to_json()).encode()
+    if origin is not None and origin.holds(EXPERIMENT):
+        found[EXPERIMENT] = origin.file(EXPERIMENT).read_bytes()
+    return found
 
 
 def _resources(work: Path, board: Board) -> Resources:
@@ -164,12 +160,12 @@ def _check_clock(placed: Placed, allowed: bool) -> None:
         )
 
 
-def _cycles(core: EnginePlan, experiment: Path) -> tuple[CycleCount, tuple[str, ...]]:
+def _cycles(core: EnginePlan, cosim: Path) -> tuple[CycleCount, tuple[str, ...]]:
     """Clocks a frame, and what compared the core with the reference."""
     # Verilog of a large core takes a while, which is only worth it where there is a simulation.
-    if (experiment / COSIM / REPORT).is_file():
+    if (cosim / REPORT).is_file():
         verilog = emit_verilog(core)
-        simulated = simulated_cycles(experiment, hashlib.sha256(verilog.encode()).hexdigest())
+        simulated = simulated_cycles(cosim, hashlib.sha256(verilog.encode()).hexdigest())
         if simulated is not None:
             return simulated, ("fdht cosim",)
     return CycleCount(estimate_rtl(core).cycles_per_frame, "estimated"), ()

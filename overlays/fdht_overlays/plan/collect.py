@@ -16,22 +16,26 @@ from fdht_hls.vitis.cosim import read_cosim
 from fdht_hls.vitis.log import bench_runs, version_in
 from fdht_hls.vitis.results import REPORTS as CORE_REPORTS
 from fdht_hls.vitis.results import TOP
-from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import MANIFEST, digest_of
+from fdht_models.directories import (
+    EXPERIMENT,
+    LOADABLE,
+    SCHEDULE,
+    ConversionDirectory,
+    OverlayDirectory,
+    network_in,
+)
 from fdht_models.errors import ArtifactError, ToolError
-from fdht_models.stages import Stage, open_stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
+from fdht_overlays.figures import figures_of
 from fdht_overlays.manifest import BuildFacts, CycleCount, PowerFacts, TimingFacts
 from fdht_overlays.plan.package import (
-    NETWORK,
     WEIGHTS_LICENCE,
     Finished,
     array_facts,
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.simulated_overlay import EXPERIMENT
 from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,
@@ -62,14 +66,22 @@ class _Results:
     reports: Mapping[str, Path]
 
 
-def collect(plan: BuildPlan, work: Path, experiment: Path, directory: Path, board: Board) -> bool:
+def collect(
+    plan: BuildPlan,
+    work: Path,
+    conversion: ConversionDirectory,
+    cosim: Path,
+    overlay: OverlayDirectory,
+    board: Board,
+) -> bool:
     """Makes the overlay from a plan's finished directory.
 
     Args:
         plan: all of whose steps are done in `work`.
         work: the plan's directory.
-        experiment: build/<name>, with what `fdht convert` wrote in `hls/`.
-        directory: stage directory to write, `build/<name>/overlay/<board>/<variant>`.
+        conversion: what `fdht convert` wrote.
+        cosim: what `fdht cosim` may have written.
+        overlay: to write.
         board: the board.
 
     Returns:
@@ -80,26 +92,21 @@ def collect(plan: BuildPlan, work: Path, experiment: Path, directory: Path, boar
         ArtifactError: a result is missing, damaged, or of something else.
     """
     results = _read(plan, work, board)
-    hls = open_stage(experiment / "hls", "hls")
-    network = QuantizedNetwork.load(hls.file(NETWORK))
-    cycles, checked = _cycles(plan, work, experiment)
+    stage = conversion.open()
+    network = network_in(stage)
+    cycles, checked = _cycles(plan, work, conversion, cosim)
+    carried = [EXPERIMENT, SCHEDULE, *([LOADABLE] if plan.facts["weights"] else [])]
     finished = Finished(
         results.bitstream.read_bytes(),
         results.handoff.read_bytes(),
         _build_facts(plan, work, network, results, checked),
         cycles,
         _tools(work, plan.facts["core"]),
-        _contents(hls, WEIGHTS_FILE) if plan.facts["weights"] else None,
         {name: path.read_bytes() for name, path in results.reports.items()},
-        _contents(hls, EXPERIMENT),
-        digest_of(hls.manifest.get("estimate")),
+        {name: stage.file(name).read_bytes() for name in carried if stage.holds(name)},
+        figures_of(stage),
     )
-    return write_overlay(plan, network, finished, directory)
-
-
-def _contents(stage: Stage, name: str) -> bytes | None:
-    path = stage.find(name)
-    return None if path is None else path.read_bytes()
+    return write_overlay(plan, network, finished, overlay)
 
 
 def _read(plan: BuildPlan, work: Path, board: Board) -> _Results:
@@ -173,7 +180,9 @@ def _check_handoff(path: Path) -> None:
         )
 
 
-def _cycles(plan: BuildPlan, work: Path, experiment: Path) -> tuple[CycleCount, tuple[str, ...]]:
+def _cycles(
+    plan: BuildPlan, work: Path, conversion: ConversionDirectory, cosim: Path
+) -> tuple[CycleCount, tuple[str, ...]]:
     """Clocks a frame, and what compared the core with the reference.
 
     Of the simulated Verilog if there was a simulation: by Vitis HLS of its own, by `fdht cosim` of
@@ -182,14 +191,13 @@ def _cycles(plan: BuildPlan, work: Path, experiment: Path) -> tuple[CycleCount, 
     compared = tuple(step.name for step in plan.steps if step.name in ("csim", "cosim"))
     simulated = None
     if plan.facts["core"] == "rtl":
-        simulated = simulated_cycles(experiment, plan.digests[f"core/{TOP}.v"])
+        simulated = simulated_cycles(cosim, plan.digests[f"core/{TOP}.v"])
         compared = () if simulated is None else ("fdht cosim",)
     elif "cosim" in compared:
         simulated = _cosim_cycles(work)
     if simulated is not None:
         return simulated, compared
-    hls = experiment / "hls"
-    estimate = estimate_of_manifest(open_stage(hls, "hls").manifest, hls / MANIFEST)
+    estimate = estimate_of_manifest(conversion.open().manifest, conversion.manifest)
     return CycleCount(estimate.cycles_per_frame, estimate.kind), compared
 
 

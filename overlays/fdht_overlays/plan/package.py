@@ -12,24 +12,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fdht_hls.flow.plan import BuildPlan
-from fdht_hls.registers import VLNV
 from fdht_hls.simulated import simulated_core
-from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_of, is_current, new_stage
+from fdht_models.artifacts import OVERLAY, digest_of
+from fdht_models.directories import LOADABLE, NETWORK, OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
+from fdht_overlays.figures import Figures
 from fdht_overlays.golden import save_golden
 from fdht_overlays.manifest import (
-    STAGE,
     ArrayFacts,
     BuildFacts,
     CycleCount,
     Format,
-    OverlayManifest,
 )
-from fdht_overlays.simulated_overlay import EXPERIMENT, design_of_network
+from fdht_overlays.simulated_overlay import design_of_network
 
-NETWORK = "network.json"
 #: Below the overlay: what the tools reported.
 REPORTS = "reports"
 WEIGHTS_LICENCE = "The weights are in the bitstream: the terms of their training data apply."
@@ -45,10 +42,10 @@ class Finished:
         build: what the tools said.
         cycles: clocks of a frame.
         tools: versions.
-        weights: description of weights that can be loaded, or None.
         reports: of the tools, by file name.
-        experiment: the experiment's file, which says how long its clips are, or None.
-        estimate: digest of the conversion's estimate, if that is of this very core; or None.
+        carried: other files by name: the description of weights that can be loaded, the recipe and
+            the schedule, where they are there.
+        figures: of training and conversion.
     """
 
     bitstream: bytes = field(repr=False)
@@ -56,22 +53,21 @@ class Finished:
     build: BuildFacts
     cycles: CycleCount
     tools: Mapping[str, str]
-    weights: bytes | None = field(repr=False)
     reports: Mapping[str, bytes] = field(repr=False)
-    experiment: bytes | None = field(default=None, repr=False)
-    estimate: str | None = None
+    carried: Mapping[str, bytes] = field(repr=False)
+    figures: Figures
 
 
 def write_overlay(
-    plan: BuildPlan, network: QuantizedNetwork, finished: Finished, directory: Path
+    plan: BuildPlan, network: QuantizedNetwork, finished: Finished, directory: OverlayDirectory
 ) -> bool:
-    """Writes the stage directory of an overlay.
+    """Writes the directory of an overlay.
 
     Args:
         plan: that was run.
         network: the integers.
         finished: what came of it.
-        directory: stage directory to write, `build/<name>/overlay/<board>/<variant>`.
+        directory: to write.
 
     Returns:
         False if the overlay was there already.
@@ -82,31 +78,20 @@ def write_overlay(
     inputs = {
         "plan": plan.digest,
         "build": digest_of([asdict(finished.build), asdict(finished.cycles)]),
-        "estimate": finished.estimate,
+        "figures": digest_of(asdict(finished.figures)),
         **{name: _digest(data) for name, data in _files(network.name, finished).items()},
     }
-    if is_current(directory, STAGE, inputs):
+    if directory.is_current(inputs):
         return False
-    design = design_of_network(network, finished.cycles, {})
-    manifest = OverlayManifest(
-        design_id=f"{network.design_id:016x}",
-        experiment=network.name,
-        board=plan.facts["board"],
-        flow=plan.facts["flow"],
-        vlnv=VLNV,
-        clock_mhz=plan.facts["clock_mhz"],
-        input=design.input,
-        results=design.results,
-        cycles_per_frame=finished.cycles,
-        bitstream=f"{network.name}.bit",
-        handoff=f"{network.name}.hwh",
-        golden="golden.npz",
-        weights=None if finished.weights is None else WEIGHTS_FILE,
+    design = design_of_network(network, finished.cycles, {}, finished.figures)
+    manifest = design.manifest(
+        **{name: plan.facts[name] for name in ("board", "flow", "clock_mhz")},
+        weights=LOADABLE if LOADABLE in finished.carried else None,
         tools={**finished.tools, "fdht": "unknown", **package_versions("fdht", "numpy")},
         build=finished.build,
     )
-    with new_stage(directory, STAGE, inputs, manifest.tools) as (temporary, extra):
-        extra["overlay"] = manifest.to_json()
+    with directory.write(inputs, manifest.tools) as (temporary, extra):
+        extra[OVERLAY] = manifest.to_json()
         (temporary / REPORTS).mkdir()
         for name, data in _files(network.name, finished).items():
             (temporary / name).write_bytes(data)
@@ -123,26 +108,21 @@ def array_facts(network: QuantizedNetwork) -> dict[str, ArrayFacts]:
     }
 
 
-def simulated_cycles(directory: Path, digest: str) -> CycleCount | None:
+def simulated_cycles(cosim: Path, digest: str) -> CycleCount | None:
     """Clocks of a frame that `fdht cosim` counted on this very Verilog, if it did.
 
     Args:
-        directory: build/<name>.
+        cosim: its directory.
         digest: SHA-256 of the core's Verilog.
     """
-    report = simulated_core(directory, digest)
+    report = simulated_core(cosim, digest)
     return None if report is None else CycleCount(round(report["cycles_per_frame"]), "simulated")
 
 
 def _files(name: str, finished: Finished) -> dict[str, bytes]:
     reports = {f"{REPORTS}/{report}": data for report, data in finished.reports.items()}
-    given = {WEIGHTS_FILE: finished.weights, EXPERIMENT: finished.experiment}
-    return {
-        f"{name}.bit": finished.bitstream,
-        f"{name}.hwh": finished.handoff,
-        **{file: data for file, data in given.items() if data is not None},
-        **reports,
-    }
+    design = {f"{name}.bit": finished.bitstream, f"{name}.hwh": finished.handoff}
+    return {**design, **finished.carried, **reports}
 
 
 def _digest(data: bytes) -> str:

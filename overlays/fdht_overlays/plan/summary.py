@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from fdht_hls.boards import Board
 from fdht_hls.estimate import load_estimate
+from fdht_models.directories import ESTIMATE, ConversionDirectory
 from fdht_models.errors import ArtifactError
-from fdht_models.stages import find_stage
 from fdht_overlays.manifest import BuildFacts, OverlayManifest
 
 #: How people call the resources.
 _NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM (36 kbit)", "dsp": "DSP"}
 
 
-def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
-    """All figures of the table, each with its kind; the estimate of `fdht convert` beside.
+def summary_json(manifest: OverlayManifest) -> dict[str, Any]:
+    """All figures of the table, each with its kind; the estimate beside.
 
     Raises:
         ArtifactError: the overlay is a simulated board's, which no tool reported on.
     """
     build = _build(manifest)
-    estimated = _estimate(hls)
+    figure = manifest.figures.estimate
+    estimated = {} if figure is None else figure.value
     resources = {
         name: {
             "used": build.used[name],
@@ -64,9 +63,9 @@ def summary_json(manifest: OverlayManifest, hls: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def summary_table(manifest: OverlayManifest, hls: Path) -> Table:
+def summary_table(manifest: OverlayManifest) -> Table:
     """The same for people."""
-    value = summary_json(manifest, hls)
+    value = summary_json(manifest)
     made = f"{manifest.flow}, core in {_build(manifest).core}"
     table = Table(title=f"{manifest.experiment} on {manifest.board} ({made})")
     for name in ("", "report", "of the board's", "estimate", "kind of the report"):
@@ -99,26 +98,14 @@ def _build(manifest: OverlayManifest) -> BuildFacts:
     return manifest.build
 
 
-def _estimate(hls: Path) -> Mapping[str, Any]:
-    """What `fdht convert` estimated; empty where there was no conversion, as in the open flow.
-
-    And where its file is damaged: it stands beside figures that are there without it.
-    """
-    try:
-        found = find_stage(hls, "hls")
-        return load_estimate(found.file("estimate.json")) if found is not None else {}
-    except ArtifactError:
-        return {}
-
-
-def beyond_board(hls: Path, board: Board) -> str | None:
+def beyond_board(conversion: ConversionDirectory, board: Board) -> str | None:
     """What is estimated to take more than a board has, such as "344 of 220 DSP"; None: nothing.
 
     Raises:
         ArtifactError: the file is no estimate.
     """
     # Not compared with its digest: it refuses nothing, and no figure comes from it.
-    path = hls / "estimate.json"
+    path = conversion.path / ESTIMATE
     taken = load_estimate(path).get("resources", {}) if path.exists() else {}
     there = asdict(board.resources)
     found = [

@@ -9,17 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.boards import Board
+from fdht_hls.engine import lower
 from fdht_hls.flow.failure import check_step
 from fdht_hls.flow.needs import Need
 from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.running import Shared
+from fdht_hls.schedule import load_schedule
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.plan import DEFAULT_STEPS, Target, core_directory, core_files, core_steps
 from fdht_hls.vitis.results import IP, TOP, VITIS_HLS, judge_core
-from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import digest_file, digest_of
+from fdht_models.artifacts import digest_of
+from fdht_models.directories import (
+    LOADABLE,
+    NETWORK,
+    PROJECT,
+    SCHEDULE,
+    ConversionDirectory,
+    network_in,
+)
 from fdht_models.errors import ConfigError
-from fdht_models.stages import Stage, open_stage
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
 from fdht_overlays.vivado.log import CAUSES, VIVADO
@@ -105,11 +114,11 @@ class Options:
         return tuple(step for step in CORE_STEPS if step != "cosim" or self.cosim)
 
 
-def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
+def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) -> BuildPlan:
     """The plan for a converted experiment.
 
     Args:
-        directory: build/<name>, with what `fdht convert` wrote in `hls/`.
+        conversion: what `fdht convert` wrote.
         board: a real board.
         options: see there.
 
@@ -118,12 +127,11 @@ def vitis_plan(directory: Path, board: Board, options: Options) -> BuildPlan:
         ConfigError: the board is simulated.
         ConversionError, ToolError: the Verilog cannot be made.
     """
-    hls = directory / "hls"
-    stage = open_stage(hls, "hls")
-    network = QuantizedNetwork.load(stage.file("network.json"))
-    masters = masters_of(stage.find(WEIGHTS_FILE) is not None)
+    stage = conversion.open()
+    network = network_in(stage)
+    masters = masters_of(stage.holds(LOADABLE))
     design = block_design(board, core_names(options.core, masters), options.clock_mhz)
-    core = _core_files(directory, design, options)
+    core = _core_files(stage, network, design, options)
     scripts = vivado_scripts(
         design, network.name, allow_timing_failure=options.allow_timing_failure
     )
@@ -148,8 +156,8 @@ def _facts(
     return {
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
-        "network": hls.files["network.json"],
-        "weights": digest_file(hls.directory / WEIGHTS_FILE) if design.core.loadable else None,
+        "network": hls.files[NETWORK],
+        "weights": hls.files[LOADABLE] if design.core.loadable else None,
         "board": board.name,
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),
@@ -160,34 +168,35 @@ def _facts(
     }
 
 
-def _core_files(directory: Path, design: BlockDesign, options: Options) -> dict[str, bytes]:
+def _core_files(
+    hls: Stage, network: QuantizedNetwork, design: BlockDesign, options: Options
+) -> dict[str, bytes]:
     """Sources of the core, below `core/`, and the scripts of its steps."""
     if options.core == "rtl":
         # Not above: Amaranth is an extra.
         from fdht_hls.rtl.emit import emit_verilog
-        from fdht_hls.rtl.stage import load_design
 
-        _, plan = load_design(directory, None)
-        return {f"core/{TOP}.v": emit_verilog(plan).encode()}
+        schedule = load_schedule(hls.file(SCHEDULE))
+        return {f"core/{TOP}.v": emit_verilog(lower(network, schedule)).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
-    open_stage(directory / "hls", "hls").check("project")
-    return core_files(directory / "hls" / "project", _target(design), options.core_steps)
+    hls.check(PROJECT)
+    return core_files(hls.directory / PROJECT, _target(design), options.core_steps)
 
 
 def _target(design: BlockDesign) -> Target:
     return Target(design.board.part.name, 1000 / design.clock_mhz)
 
 
-def shared_core(plan: BuildPlan, directory: Path, board: Board) -> Shared:
+def shared_core(plan: BuildPlan, synthesis: Path, board: Board) -> Shared:
     """Where the steps of the core are done: where `fdht synthesize` does them.
 
     Args:
         plan: of this flow.
-        directory: build/<name>.
+        synthesis: build/<name>/synthesis.
         board: the board.
     """
     steps = tuple(step.name for step in plan.steps if step.name in CORE_STEPS)
-    return Shared(core_directory(directory, board.part.name), steps, (f"{IP}/**/*",))
+    return Shared(core_directory(synthesis, board.part.name), steps, (f"{IP}/**/*",))
 
 
 def _judge(step: Step, directory: Path, text: str, exit_code: int, log: str, *, part: str) -> None:

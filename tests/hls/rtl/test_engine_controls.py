@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fdht_hls.rtl import contraction, engine, lstm, walk
+from fdht_hls.rtl import contraction, engine, update, walk
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.queue import WordQueue
 from fdht_hls.schedule import choices, default_schedule, shapes_of
@@ -108,7 +108,19 @@ def test_fibres_that_change_places_are_caught(stage, monkeypatch):
 
 
 def test_a_bias_of_another_gate_is_caught(monkeypatch):
-    right = lstm.bias_of
-    monkeypatch.setattr(lstm, "bias_of", lambda *given: list(right(*given))[::-1])
+    right = update.bias_of
+    monkeypatch.setattr(update, "bias_of", lambda *given: list(right(*given))[::-1])
     with pytest.raises(AssertionError, match="Arrays are not equal"):
         compare()
+
+
+def test_an_update_that_takes_values_of_another_unit_is_caught(monkeypatch):
+    """What waits in registers waits a clock too long."""
+    right = update.Values.at
+    monkeypatch.setattr(
+        update.Values,
+        "at",
+        lambda own, name, time: right(own, name, time + (own.times[name] < time)),
+    )
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        compare("ht-gru-integrated")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fdht
+from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.engine import lower
-from fdht_hls.rtl.stage import load_design
+from fdht_hls.rtl.stage import load_design, users_schedule
 from fdht_hls.schedule import Schedule, default_schedule
+from fdht_hls.tuner.budget import board_budget
+from fdht_hls.tuner.planner import plan
 from fdht_models.artifacts import new_stage, write_json
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.networks import CLASSIFIERS
@@ -39,15 +44,39 @@ def patient(network: QuantizedNetwork) -> Schedule:
 
 
 def test_schedules_by_preference(trained: Path, network: QuantizedNetwork, tmp_path: Path):
-    assert load_design(trained, None)[1].schedule == default_schedule(network.recurrence)
+    own, build = default_schedule(network.recurrence), BuildDirectory(trained)
+    budget = board_budget(get_board(DEFAULT_BOARD))
+    assert load_design(build, None)[1].schedule == plan(network, budget, "rtl").schedule
     (trained / "hls").mkdir()
     network.save(trained / "hls" / "network.json")
     write_json(trained / "hls" / "schedule.json", patient(network).to_json())
-    assert load_design(trained, None)[1].schedule == patient(network)
-    write_json(tmp_path / "own.json", default_schedule(network.recurrence).to_json())
-    assert load_design(trained, tmp_path / "own.json")[1].schedule == default_schedule(
-        network.recurrence
-    )
+    assert load_design(build, None)[1].schedule == patient(network)
+    other = get_board("zcu104")
+    planned = plan(network, board_budget(other), "rtl").schedule
+    assert load_design(build, None, board=other)[1].schedule == planned
+    write_json(tmp_path / "own.json", own.to_json())
+    assert load_design(build, tmp_path / "own.json")[1].schedule == own
+
+
+def converted(directory: Path, network: QuantizedNetwork, schedule: Schedule, **extra: Any) -> None:
+    with new_stage(directory / "hls", "hls", {}) as (temporary, told):
+        network.save(temporary / "network.json")
+        write_json(temporary / "schedule.json", schedule.to_json())
+        told.update(extra)
+
+
+def test_whose_schedule_a_conversion_has(tmp_path: Path, network: QuantizedNetwork):
+    own, default = patient(network), default_schedule(network.recurrence)
+    assert users_schedule(tmp_path, network) is None
+    converted(tmp_path, network, own, plan={"chosen_by": "user"})
+    assert users_schedule(tmp_path, network) == own
+    converted(tmp_path, network, own, plan={"chosen_by": "planner"})
+    assert users_schedule(tmp_path, network) is None
+    # Version 0.1 wrote down no plan.
+    converted(tmp_path, network, own)
+    assert users_schedule(tmp_path, network) == own
+    converted(tmp_path, network, default)
+    assert users_schedule(tmp_path, network) is None
 
 
 @pytest.mark.parametrize("name", ["network.json", "schedule.json"])
@@ -57,23 +86,23 @@ def test_what_changed_since_the_conversion_is_refused(
     with new_stage(tmp_path / "hls", "hls", {}) as (directory, _):
         network.save(directory / "network.json")
         write_json(directory / "schedule.json", patient(network).to_json())
-    assert load_design(tmp_path, None)[1].schedule == patient(network)
+    assert load_design(BuildDirectory(tmp_path), None)[1].schedule == patient(network)
     with (tmp_path / "hls" / name).open("a") as stream:
         stream.write(" ")
     with pytest.raises(ArtifactError, match=rf"{name}: differs from its digest"):
-        load_design(tmp_path, None)
+        load_design(BuildDirectory(tmp_path), None)
 
 
 def test_a_schedule_of_another_network(trained: Path, network: QuantizedNetwork, tmp_path: Path):
     own = default_schedule(network.recurrence)
     write_json(tmp_path / "other.json", Schedule(own.input[1:], own.hidden).to_json())
     with pytest.raises(ConfigError, match=r"schedule.input: has 2 stages; the network has 3"):
-        load_design(trained, tmp_path / "other.json")
+        load_design(BuildDirectory(trained), tmp_path / "other.json")
 
 
 def test_no_network(tmp_path: Path):
     with pytest.raises(ArtifactError, match=r"network\.json.*run the stage before this one"):
-        load_design(tmp_path, None)
+        load_design(BuildDirectory(tmp_path), None)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import fdht
-from fdht.cli.tune import board_budget
+from fdht_hls.boards import get_board
 from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Core
 from fdht_hls.schedule import check_schedule
 from fdht_hls.solver import Solution, solve
 from fdht_hls.tuner import search as searching
+from fdht_hls.tuner.budget import board_budget
 from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.report import lines
 from fdht_hls.tuner.search import Design, Limits, search
@@ -84,7 +85,7 @@ def test_a_large_dense_stage_is_tuned_without_adders_and_says_so(monkeypatch: py
 
     monkeypatch.setattr("fdht_hls.adders.solve", only_small)
     core = Core(design_engine(random_network(1, LARGE)))
-    tuning = tune(core, board_budget("zcu104"))
+    tuning = tune(core, board_budget(get_board("zcu104")))
     (text,) = [text for text in tuning.left_out if "hidden" in text]
     assert text.startswith("adders for hidden.H: they are made for at most 2,048 weights")
     assert all(stage.weights == "constant" for stage in tuning.chosen.schedule.hidden)
@@ -98,7 +99,7 @@ def test_a_stage_whose_adders_da4ml_does_not_find_has_multipliers(monkeypatch: p
 
     monkeypatch.setattr("fdht_hls.adders.solve", fail)
     core = Core(design_engine(random_network(23, SMALL)))
-    tuning = tune(core, board_budget("pynq-z2"))
+    tuning = tune(core, board_budget(get_board("pynq-z2")))
     assert "adders for input.C3: da4ml: needs more than 3 GB of memory; use constant" in (
         tuning.left_out
     )

@@ -35,6 +35,13 @@ def test_tune_as_json(tmp_path, capsys):
         (["--budget", "7"], "budget = '7': must be a part of the device"),
         (["--port-bytes", "16"], "a port of pynq-z2 delivers 8 bytes a clock"),
         (["--frames-per-second", "20000"], "read frame takes 7,240"),
+        (["--candidates", "3"], "candidates = 3: belongs to --explore"),
+        (["--parameters", "900"], "parameters = 900: belongs to --explore"),
+        (["--core", "rlt"], "core = 'rlt': must be hls or rtl"),
+        (["--core", "rtl", "--latency", "650"], "latency = 650: is not known of the core in RTL"),
+        (["--core", "rtl", "--assume", "int8-pairs"], "is nothing that the core in RTL does"),
+        (["--core", "rtl", "--explore"], "shapes are explored for the core in C++"),
+        (["--budget", "lut=0.5,lut=0.6"], "budget = 'lut': is given twice"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, capsys, options, message):

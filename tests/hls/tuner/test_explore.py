@@ -17,6 +17,7 @@ from fdht_hls.tuner.shapes import (
     with_modes,
 )
 from fdht_models.artifacts import read_json
+from fdht_models.directories import ExplorationDirectory
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import load_experiment
 
@@ -62,7 +63,8 @@ def test_ranks_grow_as_far_as_the_parameters_allow():
 def test_an_exploration_writes_experiments(tmp_path):
     found = explore(load_experiment("motion"), ZYNQ, Engine(), None, 650, None, 1)
     assert 0 < len(found.front) <= found.fitting <= found.tried
-    written = write_exploration(tmp_path, found)
+    written = tmp_path / "explore"
+    write_exploration(ExplorationDirectory(written), found)
     assert read_json(written / "front.json")["trained"] is False
     assert exploration_table(found).row_count == len(found.front)
     table = tomllib.loads((written / "1.toml").read_text())

@@ -18,6 +18,7 @@ from fdht_hls.tuner.stage import DECLARED, TRAINED, network_to_tune, result_json
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_hls.tuner.untrained import network_of, untrained_network
 from fdht_models.artifacts import read_json
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError, NumericError
 from fdht_models.experiment import load_experiment
 from fdht_models.sections import QuantizationSettings
@@ -60,10 +61,11 @@ def test_results_of_the_study_s_configurations_are_prompt(name):
     assert found.fill_latency_cycles <= 650
 
 
-def test_without_limits_the_fastest_is_chosen_and_with_them_the_cheapest(small, tuning):
+def test_of_the_fastest_the_cheapest_is_chosen(small, tuning):
     fastest = tuning.chosen
-    assert fastest.cycles <= min(design.cycles for design in tuning.front) * 1.0001
-    assert fastest.latency == min(design.latency for design in tuning.front)
+    alike = [design for design in tuning.front if design.cycles <= tuning.limits.cycles]
+    assert fastest in alike and tuning.limits.cycles <= 1.0001 * tuning.front[0].cycles
+    assert ZYNQ.demand(fastest.resources) == min(ZYNQ.demand(one.resources) for one in alike)
     paced = tune(small, ZYNQ, frames_per_second=ZYNQ.rate_at(20 * fastest.cycles))
     assert ZYNQ.demand(paced.chosen.resources) < ZYNQ.demand(fastest.resources)
     assert paced.chosen.cycles <= 20 * fastest.cycles
@@ -137,6 +139,7 @@ def test_a_latency_that_nothing_has_says_what_takes_longest(small):
         ("x", "must be a part of the device"),
         ("lut=0", "budget lut = '0'"),
         ("luts=0.5", "did you mean 'lut'"),
+        ("lut=0.5,dsp=0.5,lut=0.6", "budget = 'lut': is given twice; name it once"),
     ],
 )
 def test_shares_that_are_none(text, message):
@@ -201,10 +204,10 @@ def test_the_untrained_network_has_the_experiment_s_widths():
 
 def test_a_trained_network_is_preferred(tmp_path):
     recipe = load_experiment("motion")
-    assert network_to_tune(tmp_path, recipe)[1] == DECLARED
+    assert network_to_tune(BuildDirectory(tmp_path).model, recipe)[1] == DECLARED
     (tmp_path / "model").mkdir()
     build_network(SMALL, name="trained").save(tmp_path / "model" / "network.json")
-    network, source = network_to_tune(tmp_path, recipe)
+    network, source = network_to_tune(BuildDirectory(tmp_path).model, recipe)
     assert (network.name, source) == ("trained", TRAINED)
 
 
@@ -213,8 +216,8 @@ def test_a_trained_network_is_preferred(tmp_path):
 
 def test_what_is_written(tmp_path, tuning):
     result = result_json(tuning, DECLARED)
-    written = write_tuning(tmp_path, tuning, result)
-    assert written == tmp_path / "tune" / "pynq-z2"
+    write_tuning(BuildDirectory(tmp_path).tuning("pynq-z2"), tuning, result)
+    written = tmp_path / "tune" / "pynq-z2"
     names = {path.name for path in written.iterdir()}
     assert names == {"schedule.json", "front.json", "front.svg", "estimate.json", "manifest.json"}
     schedule = Schedule.from_json(read_json(written / "schedule.json"))

@@ -15,6 +15,7 @@ from fdht_hls.vitis.plan import Target
 from fdht_hls.vitis.synthesis import Synthesis, synthesize
 from fdht_models.artifacts import new_stage
 from fdht_models.console import Show
+from fdht_models.directories import ConversionDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.vitis.rendered import render
 from tests.models.strategies import build_network
@@ -196,7 +197,9 @@ class StandIn:
         show: Show | None = None,
     ) -> Synthesis:
         """Runs steps with a time-out that no test needs."""
-        return synthesize(self.hls.parent, steps, target, timeout or 60, show)
+        return synthesize(
+            ConversionDirectory(self.hls), self.synthesis, steps, target, timeout or 60, show
+        )
 
     def calls(self, step: str) -> list[str]:
         """Commands that the step gave the tool."""

@@ -9,6 +9,7 @@ from typing import Any
 from fdht_hls.boards import get_board
 from fdht_hls.registers import WINDOW
 from fdht_host.simulator.device import SimulatedDevice
+from fdht_models.directories import OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.manifest import CycleCount
@@ -23,7 +24,7 @@ CLOCK_NS = 20
 def write_overlay(directory: Path, network: QuantizedNetwork) -> Path:
     """An overlay without a program to simulate, since the shell is what runs."""
     design = design_of_network(network, CycleCount(1000, "estimated"), {})
-    write_simulated_overlay(design, directory, get_board("sim"), {})
+    write_simulated_overlay(design, OverlayDirectory(directory), get_board("sim"), {})
     return directory
 
 

@@ -21,8 +21,10 @@ from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
+from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_overlays.bitfile import read_bitfile
+from fdht_overlays.figures import origin_of
 from fdht_overlays.golden import load_golden
 from fdht_overlays.hwh import CORE
 from fdht_overlays.manifest import OverlayManifest, load_manifest
@@ -55,11 +57,11 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenTools:
 
 
 def packaged(plan: BuildPlan, tmp_path: Path, **options: bool) -> tuple[OverlayManifest, bool]:
-    overlay = tmp_path / "overlay"
-    fresh = collect_open(
-        plan, NETWORK, tmp_path / "work", tmp_path / "build", overlay, BOARD, **options
-    )
-    return load_manifest(overlay), fresh
+    overlay, build = OverlayDirectory(tmp_path / "overlay"), BuildDirectory(tmp_path / "build")
+    origin = origin_of(f"{NETWORK.design_id:016x}", build.hls, build.model)
+    work = tmp_path / "work"
+    fresh = collect_open(plan, NETWORK, work, origin, build.cosim, overlay, BOARD, **options)
+    return load_manifest(overlay.path), fresh
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -243,7 +245,7 @@ def test_what_the_tools_left_becomes_an_overlay(plan: BuildPlan, tools: OpenTool
 
 def test_the_summary_says_how_each_figure_is_known(plan: BuildPlan, tools, tmp_path: Path):
     run_plan(plan, tmp_path / "work")
-    value = summary_json(packaged(plan, tmp_path)[0], tmp_path / "none")
+    value = summary_json(packaged(plan, tmp_path)[0])
     assert value["clock"]["kind"] == "nextpnr-xilinx's figure, no sign-off"
     assert value["resources"]["lut"]["kind"] == "synthesised (yosys)"
     assert value["power_watts"] is None

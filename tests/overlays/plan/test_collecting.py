@@ -11,8 +11,8 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.flow.running import run_plan
 from fdht_hls.registers import VLNV
-from fdht_hls.weights import WEIGHTS_FILE
-from fdht_models.artifacts import write_json
+from fdht_models.artifacts import MANIFEST, digest_file, read_json, write_json
+from fdht_models.directories import LOADABLE, BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -36,9 +36,10 @@ def finished(tmp_path, built, plan):
 
 
 def gather(tmp_path, experiment, plan, board="pynq-z2"):
-    overlay = tmp_path / "overlay"
-    fresh = collect(plan, tmp_path / "work", experiment, overlay, get_board(board))
-    return overlay, fresh
+    overlay, build = OverlayDirectory(tmp_path / "overlay"), BuildDirectory(experiment)
+    found = get_board(board)
+    fresh = collect(plan, tmp_path / "work", build.hls, build.cosim, overlay, found)
+    return overlay.path, fresh
 
 
 def test_an_overlay_has_all_that_the_host_needs(tmp_path, experiment, finished, plan):
@@ -75,7 +76,10 @@ def test_with_co_simulation_the_clocks_are_simulated(tmp_path, tools, experiment
 
 def test_weights_that_can_be_loaded_have_a_port_and_their_description(tmp_path, tools, experiment):
     without = plan_of(experiment, cosim=False)
-    (experiment / "hls" / WEIGHTS_FILE).write_text("{}")
+    (experiment / "hls" / LOADABLE).write_text("{}")
+    manifest = read_json(experiment / "hls" / MANIFEST)
+    manifest["files"][LOADABLE] = digest_file(experiment / "hls" / LOADABLE)
+    write_json(experiment / "hls" / MANIFEST, manifest)
     plan = plan_of(experiment, cosim=False)
     assert plan.digest != without.digest
     masters = [f"m_axi_gmem_{name}" for name in ("frames", "results", "weights")]
@@ -83,13 +87,13 @@ def test_weights_that_can_be_loaded_have_a_port_and_their_description(tmp_path, 
     tools.core("export", "files/impl/ip/component.xml", component_xml(parts, "hls", masters))
     assert run_plan(plan, tmp_path / "work") == STEPS
     overlay, _ = gather(tmp_path, experiment, plan)
-    assert load_manifest(overlay).weights == WEIGHTS_FILE
-    assert (overlay / WEIGHTS_FILE).is_file()
+    assert load_manifest(overlay).weights == LOADABLE
+    assert (overlay / LOADABLE).is_file()
 
 
 def test_the_summary_has_the_estimate_beside_the_report(tmp_path, experiment, finished, plan):
     manifest = load_manifest(gather(tmp_path, experiment, plan)[0])
-    value = summary_json(manifest, experiment / "hls")
+    value = summary_json(manifest)
     assert value["clock"] == {
         "mhz": 100.0,
         "met": True,
@@ -205,5 +209,5 @@ def test_clocks_of_our_verilog_are_those_of_its_simulation(
     found = manifest.cycles_per_frame
     assert found.cycles == cycles[0] and found.kind.startswith(cycles[1])
     assert manifest.build.checked == (("fdht cosim",) if known else ())
-    kind = summary_json(manifest, experiment / "hls")["frames_per_second"]["kind"]
+    kind = summary_json(manifest)["frames_per_second"]["kind"]
     assert kind == found.kind

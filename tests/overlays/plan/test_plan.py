@@ -15,6 +15,7 @@ from fdht_hls.boards import board_names, get_board
 from fdht_hls.flow.archive import archive_bytes, write_archive
 from fdht_hls.flow.needs import Need
 from fdht_hls.flow.plan import PLAN, BuildPlan, Step
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_overlays.plan.vitis import Options, vitis_plan
 from tests.overlays.plan.tools import plan_of, write_conversion
@@ -187,7 +188,7 @@ def test_options_that_cannot_be_are_refused(changes, message):
 
 def test_what_is_not_converted_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="run the stage before this one"):
-        vitis_plan(tmp_path, get_board("pynq-z2"), Options())
+        vitis_plan(BuildDirectory(tmp_path).hls, get_board("pynq-z2"), Options())
 
 
 @pytest.mark.parametrize("name", ["network.json", "project/fdht_testbench.cpp"])
@@ -195,7 +196,7 @@ def test_what_changed_since_the_proof_is_not_built(converted, name):
     with (converted / "hls" / name).open("a") as stream:
         stream.write(" ")
     with pytest.raises(ArtifactError, match=rf"{name}: differs from its digest.*convert again"):
-        vitis_plan(converted, get_board("pynq-z2"), Options())
+        vitis_plan(BuildDirectory(converted).hls, get_board("pynq-z2"), Options())
 
 
 def test_a_source_that_is_missing_is_named(converted):

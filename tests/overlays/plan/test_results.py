@@ -8,6 +8,7 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.flow.archive import import_results
+from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError
 from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import collect
@@ -20,8 +21,9 @@ def test_results_are_brought_back(tmp_path, built, experiment, plan):
     archive = built / "work" / "results.tar.gz"
     import_results(plan, archive, tmp_path / "here")
     overlay = tmp_path / "overlay"
-    board = get_board("pynq-z2")
-    assert collect(plan, tmp_path / "here", experiment, overlay, board)
+    board, build = get_board("pynq-z2"), BuildDirectory(experiment)
+    to = OverlayDirectory(overlay)
+    assert collect(plan, tmp_path / "here", build.hls, build.cosim, to, board)
     assert load_manifest(overlay).build.plan == plan.digest
 
 

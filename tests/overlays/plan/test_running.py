@@ -10,6 +10,7 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.flow.running import Phases, run_plan
+from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_overlays.plan.collect import collect
 from tests.hls.vitis.standin import LOGS
@@ -94,8 +95,8 @@ def test_each_failure_is_one_line_and_nothing_is_an_overlay(
         run_plan(plan, tmp_path / "work")
     assert "\n" not in str(caught.value)
     with pytest.raises(ArtifactError):
-        collect(plan, tmp_path / "work", experiment, tmp_path / "overlay",
-                get_board("pynq-z2"))  # fmt: skip
+        build, overlay = BuildDirectory(experiment), OverlayDirectory(tmp_path / "overlay")
+        collect(plan, tmp_path / "work", build.hls, build.cosim, overlay, get_board("pynq-z2"))
     assert not (tmp_path / "overlay").exists()
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.flow.plan import BuildPlan
-from fdht_models.artifacts import new_stage
+from fdht_hls.schedule import default_schedule
+from fdht_models.artifacts import new_stage, write_json
+from fdht_models.directories import BuildDirectory
 from fdht_overlays.bitfile import SYNC_WORD, BitFile
 from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.plan.vitis import Options, vitis_plan
@@ -35,7 +37,9 @@ def write_conversion(directory: Path, name: str = "tiny-net", seed: int = 5) -> 
     hls = directory / "hls"
     with new_stage(hls, "hls", {}) as (temporary, extra):
         extra["estimate"] = ESTIMATE
-        sample_network(name, seed).save(temporary / "network.json")
+        network = sample_network(name, seed)
+        network.save(temporary / "network.json")
+        write_json(temporary / "schedule.json", default_schedule(network.recurrence).to_json())
         project = temporary / "project"
         for folder in ("firmware", "tb_data"):
             (project / folder).mkdir(parents=True)
@@ -146,7 +150,7 @@ def _path_without_tools() -> str:
 
 
 def plan_of(directory: Path, board: str = "pynq-z2", **options: object) -> BuildPlan:
-    return vitis_plan(directory, get_board(board), Options(**options))  # type: ignore[arg-type]
+    return vitis_plan(BuildDirectory(directory).hls, get_board(board), Options(**options))  # type: ignore[arg-type]
 
 
 def by_hand(directory: Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:

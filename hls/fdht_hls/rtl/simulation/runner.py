@@ -15,6 +15,7 @@ from fdht_hls.csimulation import Bytes, Identity, pack_frames, unpack_results
 from fdht_hls.rtl.simulation.build import Simulator
 from fdht_models.arguments import count, seconds
 from fdht_models.artifacts import read_json, write_bytes
+from fdht_models.directories import REPORT
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
 from fdht_models.process import run_tool
 from fdht_models.tensor.fixedpoint import Codes
@@ -229,13 +230,13 @@ def run_calls(
         )
         if settings.trace is not None:
             _keep(directory / "trace.fst", settings.trace)
-        if code or not (directory / "report.json").is_file():
+        if code or not (directory / REPORT).is_file():
             raise ToolError(
                 f"failed: {said.strip()[-_ERROR_LIMIT:] or 'no message'}",
                 field="RTL simulation",
                 value=code,
             )
-        report = read_json(directory / "report.json")
+        report = read_json(directory / REPORT)
         written = np.fromfile(directory / "output.bin", np.uint8)
     _refuse(report)
     return Outcome(
@@ -293,7 +294,7 @@ def _plan(
         ("base", BASE),
         ("memory", "memory.bin"),
         ("output", "output.bin"),
-        ("report", "report.json"),
+        ("report", REPORT),
         ("frame_bytes", network.frame_bytes),
         ("result_bytes", network.result_bytes),
         ("timeout", settings.timeout_clocks),

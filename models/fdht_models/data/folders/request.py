@@ -90,9 +90,10 @@ class FolderOptions:
     test_groups: tuple[str, ...] | None = option(own_settings.names(1))
     inputs: int | None = option(whole(1, 100_000_000))
     full_scale: float | None = option(number(0, 1e30))
-    level: float | None = option(number(-60, 0))
-    floor: float | None = option(number(-200, -20))
-    trim: float | None = option(number(0, 200))
+    # Their ranges are checked with the kind of clips, on most of which they have no effect.
+    level: float | None = option(number(-1e30, 1e30))
+    floor: float | None = option(number(-1e30, 1e30))
+    trim: float | None = option(number(-1e30, 1e30))
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ class FolderRequest(FolderOptions):
     frame_ms: float = option(number(0, 10_000), SPIKE_FRAME_MS)
     bands: int = option(whole(1, 256), 40)
     stack: int = option(whole(1, 1000), 1)
+    level: float | None = option(number(-60, 0))
+    floor: float | None = option(number(-200, -20))
+    trim: float | None = option(number(0, 200))
 
     @property
     def folder_set(self) -> FolderSet:

@@ -33,15 +33,9 @@ class Operation:
     @property
     def operands(self) -> tuple[Operation, ...]:
         """The values that it is made of."""
-        found: list[Operation] = []
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            found += [
-                one
-                for one in (value if isinstance(value, tuple) else (value,))
-                if isinstance(one, Operation)
-            ]
-        return tuple(found)
+        values = (getattr(self, entry.name) for entry in fields(self))
+        each = (value if isinstance(value, tuple) else (value,) for value in values)
+        return tuple(one for parts in each for one in parts if isinstance(one, Operation))
 
     @property
     def label(self) -> str:
@@ -192,35 +186,27 @@ class CellKind:
     first: tuple[Operation, ...] = ()
 
     def __post_init__(self) -> None:
-        found = self.operations
-        for what, has, used in (
-            ("gates", self.gates, [one.gate for one in found if isinstance(one, Projected)]),
-            ("gates", self.gates, [one.gate for one in found if isinstance(one, Recurrent)]),
-            ("gates", self.gates, [one.gate for one in found if isinstance(one, Bias)]),
-            ("tables", self.tables, [one.table for one in found if isinstance(one, Lookup)]),
-        ):
-            self._expect(what, set(has) ^ set(used))
-        former = {one.state for one in found if isinstance(one, Former)}
-        self._expect("states", former - set(self.states))
-        # Of W_h h the hidden state is read; another one must be read by the cell itself.
-        self._expect("states", set(self.states) - former - {"hidden"})
-        wrong = {name for name, value in self.states.items() if value.format != name}
-        self._expect("states", wrong | ({"hidden"} - set([*self.states][:1])))
-        wrong = {
+        found, states = self.operations, set(self.states)
+        gates: set[str] = set()
+        for kind in (Projected, Recurrent, Bias):
+            gates |= {one.gate for one in found if isinstance(one, kind)} ^ set(self.gates)
+        lookups = [one for one in found if isinstance(one, Lookup)]
+        tables = {one.table for one in lookups} ^ set(self.tables) or {
             one.table
-            for one in found
-            if isinstance(one, Lookup)
-            and getattr(one.argument, "format", None) != self.tables[one.table].argument
+            for one in lookups
+            if getattr(one.argument, "format", None) != self.tables[one.table].argument
         }
-        self._expect("tables", wrong)
-
-    def _expect(self, field: str, wrong: set[str]) -> None:
-        if wrong:
-            raise ShapeError(
-                "is read or written where it cannot be, or not at all",
-                field=f"{self.name}.{field}",
-                value=", ".join(sorted(wrong)),
-            )
+        former = {one.state for one in found if isinstance(one, Former)}
+        # W_h h reads the hidden state; another one must be read by the cell itself.
+        wrong = (former | {"hidden"}) ^ states
+        wrong |= {name for name, value in self.states.items() if value.format != name}
+        for field, names in {"gates": gates, "tables": tables, "states": wrong}.items():
+            if names or (field == "states" and next(iter(self.states)) != "hidden"):
+                raise ShapeError(
+                    "is read or written where it cannot be, or not at all",
+                    field=f"{self.name}.{field}",
+                    value=", ".join(sorted(names)),
+                )
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:

@@ -146,7 +146,9 @@ def make_program(
     """
     steps: dict[Operation, Step] = {}
     counts: dict[str, int] = {}
-    given = dict(zip((Projected, Recurrent, Bias), sources, strict=True))
+    given: dict[type[Operation], FixedPoint] = dict(
+        zip((Projected, Recurrent, Bias), sources, strict=True)
+    )
     for value in kind.operations:
         parts = [steps[one] for one in value.operands]
         form = _format(value, [part.format for part in parts], formats, tables, given)
@@ -174,7 +176,7 @@ def _format(
         case Sum():
             return exact_sum_format(*parts)
         case Product():
-            return exact_product_format(*parts)
+            return exact_product_format(parts[0], parts[1])
         case Complement():
             return complement_format(parts[0])
         case Round():

@@ -46,7 +46,7 @@ class ClipRow:
 
 
 @dataclass(frozen=True)
-class Table:
+class ClipTable:
     """All lines.
 
     Attributes:
@@ -66,7 +66,7 @@ class Table:
         return found
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path) -> ClipTable:
     """Reads a table: comma-separated, quoted as RFC 4180 says, UTF-8, with a header.
 
     Raises:
@@ -96,7 +96,7 @@ def read_table(file: Path) -> Table:
     if not rows:
         raise DataError("names no clip", field=str(file), remedy="add a line a clip, or delete it")
     _refuse_doubles(file, rows)
-    return Table(columns, tuple(rows))
+    return ClipTable(columns, tuple(rows))
 
 
 def _columns(file: Path, line: int, fields: list[str]) -> tuple[str, ...]:

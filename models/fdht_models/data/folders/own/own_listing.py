@@ -13,7 +13,7 @@ from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import ARRAYS, Clip, Listing, Problem, Span
 from fdht_models.data.folders.own.class_root import class_root
 from fdht_models.data.folders.own.clip_files import TABLE, Bar, ClipFiles, find_clips, stem_of
-from fdht_models.data.folders.own.clip_table import ClipRow, Table, key_of_part, read_table
+from fdht_models.data.folders.own.clip_table import ClipRow, ClipTable, key_of_part, read_table
 from fdht_models.data.folders.own.path_pattern import search_paths
 from fdht_models.data.folders.sentences import (
     alike_notes,
@@ -149,7 +149,7 @@ def _apply_folders(
     layout: OwnLayout,
     found: Sequence[_Found],
     files: ClipFiles,
-    table: Table | None,
+    table: ClipTable | None,
     notes: list[str],
 ) -> list[_Found]:
     """Classes and groups of the clips that have none, from the folders that they lie in."""
@@ -181,7 +181,7 @@ def _apply_folders(
 
 def _apply_table(
     root: Path,
-    table: Table,
+    table: ClipTable,
     found: Sequence[_Found],
     pictured: Collection[PurePosixPath],
     skipped: list[Problem],
@@ -301,7 +301,7 @@ def _refuse_other_case(tree: Tree) -> None:
             )
 
 
-def _refuse_spans(root: Path, table: Table) -> None:
+def _refuse_spans(root: Path, table: ClipTable) -> None:
     for row in table.rows:
         if row.span is not None:
             raise DataError(

@@ -23,7 +23,7 @@ from fdht_hls.vitis.results import REPORTS, report_of, result_of
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import is_current, new_stage, read_json, write_json
 from fdht_models.console import Show, say
-from fdht_models.directories import PROJECT, ConversionDirectory
+from fdht_models.directories import NETWORK, PROJECT, REPORT, ConversionDirectory, network_in
 from fdht_models.errors import ToolError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedRecurrence

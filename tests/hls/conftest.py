@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,11 +80,3 @@ def small(converted: Callable[[str], Converted]) -> Converted:
 def ap_types() -> Path:
     """The arbitrary-precision types that hls4ml ships."""
     return Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT interrupts, though a shell started the tests in the background and so ignores it."""
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, former)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import shutil
 import tarfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from fdht_hls.flow.lock import only_run
 from fdht_hls.flow.plan import DIGESTS, PLAN, RESULTS, BuildPlan
 from fdht_hls.flow.record import inputs_digest, recorded_outputs
-from fdht_models.artifacts import write_bytes
+from fdht_models.artifacts import digest_file, write_bytes
 from fdht_models.errors import ArtifactError
 from fdht_models.files import require_regular_file
 
@@ -125,7 +124,7 @@ def _is_done(plan: BuildPlan, name: str, found: Path) -> bool:
     here = {path: found / path for path in digests if (found / path).is_file()}
     if any(not any(found.glob(pattern)) for pattern in step.returns):
         return False
-    return all(_digest(path) == digests[name] for name, path in here.items())
+    return all(digest_file(path) == digests[name] for name, path in here.items())
 
 
 def _check_digests(archive: Path, found: Path) -> None:
@@ -140,12 +139,8 @@ def _check_digests(archive: Path, found: Path) -> None:
     for path in sorted(there | set(digests)):
         if path not in there:
             raise _damaged(archive, f"lacks {path}")
-        if path not in digests or _digest(found / path) != digests[path]:
+        if path not in digests or digest_file(found / path) != digests[path]:
             raise _damaged(archive, f"is damaged: {path} differs from its digest")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _damaged(archive: Path, problem: str) -> ArtifactError:

@@ -52,7 +52,8 @@ def judge_core(
         ToolError: it failed otherwise; the log's decisive sentence is quoted.
         ArtifactError: its report is missing, damaged, or of another design.
     """
-    if exit_code == 0 or licence_line(text):
+    # Results that differ are an error of the tool, too, and the lesser news.
+    if exit_code == 0 or licence_line(text) or any(run.mismatches for run in bench_runs(text)):
         check_log(step.name, text, exit_code, step.tool, log)
     check_step(step, directory, text, exit_code, log)
     if step.name == "csynth":

@@ -105,6 +105,7 @@ def test_a_real_conversion_has_what_the_script_names(
     assert f"set part {{{target.part}}}\n" in script
     assert f"set clock_period {target.clock_period:g}\n" in script
     core_plan("small", small.project, target, STEPS).write(tmp_path / "work")
+    (tmp_path / "work" / "core" / "settings.tcl").unlink()  # as by hand
     done = subprocess.run(
         ["tclsh", str(INTERPRETER), "vitis_hls", *SPELLINGS["vitis_hls"], "build_core.tcl"],
         cwd=tmp_path / "work" / "core",

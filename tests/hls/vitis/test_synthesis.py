@@ -268,8 +268,11 @@ def refuse(tool: StandIn, step: str, error: type[FdhtError], message: str) -> No
     assert (tool.work / "logs" / f"{step}.log").stat().st_size > 0
 
 
-def test_a_mismatch_in_the_c_simulation(tool):
+@pytest.mark.parametrize("exit_code", [None, "1"])
+def test_a_mismatch_in_the_c_simulation(tool, exit_code):
     tool.log("csim", "0 words differ", "2 words differ")
+    if exit_code is not None:
+        tool.effect("csim", "exit", exit_code)
     refuse(tool, "csim", EqualityError, "Vitis HLS csim: 2 of 20 words of results differ")
 
 

@@ -17,7 +17,9 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.flow.running import run_plan
 from fdht_hls.vitis.plan import DEFAULT_STEPS
-from fdht_hls.vitis.synthesis import synthesize
+from fdht_hls.vitis.synthesis import Synthesis
+from fdht_hls.vitis.synthesis import synthesize as run_synthesis
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_overlays.plan.collect import collect
 from fdht_overlays.plan.vitis import shared_core
@@ -28,6 +30,11 @@ from tests.overlays.vivado.running import needs_tcl
 pytestmark = needs_tcl
 BOARD = "pynq-z2"
 VIVADO = [step for step in STEPS if step not in DEFAULT_STEPS]
+
+
+def synthesize(experiment: Path, steps: tuple[str, ...]) -> Synthesis:
+    place = BuildDirectory(experiment)
+    return run_synthesis(place.hls, place.synthesis, steps)
 
 
 def build(experiment: Path, work: Path, board: str = BOARD, **options: object) -> list[str]:

@@ -21,7 +21,7 @@ from fdht_models.experiment import (
 from fdht_models.records import first_difference
 
 if TYPE_CHECKING:
-    from fdht_hls.stage import Conversion
+    from fdht_hls.conversion import Conversion
 
 
 def experiment_directory(name: str, build: Path) -> BuildDirectory:
@@ -138,7 +138,7 @@ def convert_into(
 
     chosen = None if schedule is None else load_schedule(schedule)
     check_output(directory.hls.path)
-    from fdht_hls.stage import convert_stage
+    from fdht_hls.conversion import convert_stage
 
     found = board_of(board, part)
     period = clock_period or 1000 / found.clock_mhz

@@ -26,9 +26,9 @@ from fdht_hls.boards import BOARDS_DIRECTORY, Board
 from fdht_hls.engine import lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
 from fdht_hls.proof import load_proof
-from fdht_hls.rtl.synthesis import Resources
+from fdht_hls.rtl.yosys_count import Resources
 from fdht_hls.schedule import StageSchedule, check_schedule, default_schedule, load_schedule
-from fdht_hls.vitis.plan import default_target
+from fdht_hls.vitis.core_steps import default_target
 from fdht_hls.weights import LoadableWeights
 from fdht_host.answers import read_predictions
 from fdht_host.video import labels

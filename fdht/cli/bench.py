@@ -214,8 +214,8 @@ def _tuned(network: QuantizedNetwork, board: str, port_bytes: int) -> Schedule:
     """
     from fdht_hls.benchmarks.engine import LATENCY, PACE
     from fdht_hls.boards import get_board
+    from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
-    from fdht_hls.tuner.planner import tuned
     from fdht_models.tensor.quantized import WORD_BYTES
 
     # A wider port is as much as several of the board's.

@@ -19,7 +19,7 @@ from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
-    from fdht_hls.flow.plan import BuildPlan
+    from fdht_hls.flow.build_plan import BuildPlan
     from fdht_hls.flow.running import Shared
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
     from fdht_overlays.plan.vitis import Options
@@ -229,7 +229,7 @@ def _vitis_work(directory: BuildDirectory, board: Board, options: Options) -> _W
 def _open_work(
     directory: BuildDirectory, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
-    from fdht_hls.rtl.stage import load_design, users_schedule
+    from fdht_hls.rtl.experiments import load_design, users_schedule
     from fdht_models.directories import SCHEDULE
     from fdht_overlays.figures import origin_of
     from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan

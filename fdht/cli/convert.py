@@ -18,7 +18,7 @@ from fdht.cli.options import (
 from fdht.cli.output import emit
 
 if TYPE_CHECKING:
-    from fdht_hls.stage import Conversion
+    from fdht_hls.conversion import Conversion
 
 
 def convert(

@@ -24,7 +24,7 @@ from fdht_models.errors import ConfigError
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
-    from fdht_hls.vitis.plan import Target
+    from fdht_hls.vitis.core_steps import Target
 
 
 def synthesize(
@@ -46,7 +46,7 @@ def synthesize(
 ) -> None:
     """Runs Vitis HLS on a converted experiment and reads its reports; goes on where it stopped."""
     from fdht.pipeline import experiment_directory
-    from fdht_hls.vitis.plan import parse_steps
+    from fdht_hls.vitis.core_steps import parse_steps
     from fdht_hls.vitis.report import report_lines
     from fdht_hls.vitis.synthesis import synthesize as run
 
@@ -91,9 +91,9 @@ def cosim(
     from fdht.pipeline import experiment_directory
     from fdht_hls.boards import get_board
     from fdht_hls.rtl.cosim import report_lines
+    from fdht_hls.rtl.experiments import cosim_experiment, count_experiment
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation import RunSettings
-    from fdht_hls.rtl.stage import cosim_experiment, count_experiment
     from fdht_models.artifacts import check_place
 
     if board is not None and schedule is not None:
@@ -138,7 +138,7 @@ def resources(
     """Synthesises the core with yosys and counts what it takes of a 7-series device."""
     from fdht.pipeline import experiment_directory
     from fdht_hls.boards import get_board
-    from fdht_hls.rtl.stage import count_experiment
+    from fdht_hls.rtl.experiments import count_experiment
 
     found = get_board(board)
     if found.family != "zynq7000":
@@ -191,7 +191,7 @@ def lint(
 def _target(board: str | None, part: str | None, clock_period: float | None) -> Target | None:
     """Part and clock of a board, or what takes their place; None: those of the conversion."""
     from fdht_hls.boards import board_of
-    from fdht_hls.vitis.plan import Target
+    from fdht_hls.vitis.core_steps import Target
 
     if board is None and part is None and clock_period is None:
         return None

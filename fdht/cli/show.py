@@ -96,10 +96,10 @@ def _planned(
     from fdht_hls.boards import board_of
     from fdht_hls.engine import lower
     from fdht_hls.schedule import load_schedule
+    from fdht_hls.tuner.board_plan import plan
     from fdht_hls.tuner.budget import board_budget
     from fdht_hls.tuner.cores import checked_core
-    from fdht_hls.tuner.planner import plan
-    from fdht_hls.tuner.stage import network_to_tune
+    from fdht_hls.tuner.written import network_to_tune
     from fdht_models.directories import SCHEDULE
     from fdht_models.tensor.quantized import WORD_BYTES
 

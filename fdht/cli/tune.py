@@ -14,7 +14,7 @@ from fdht.cli.output import emit
 from fdht_models.console import output, progress
 
 if TYPE_CHECKING:
-    from fdht_hls.estimate import Engine
+    from fdht_hls.estimate import Assumptions
     from fdht_hls.tuner.budget import Budget
     from fdht_hls.tuner.cores import CoreKind
     from fdht_hls.tuner.effort import Effort
@@ -73,10 +73,10 @@ def tune(
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
     from fdht_hls.boards import board_of
+    from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
     from fdht_hls.tuner.cores import checked_core
-    from fdht_hls.tuner.planner import tuned
-    from fdht_hls.tuner.stage import network_to_tune
+    from fdht_hls.tuner.written import network_to_tune
     from fdht_models.errors import ConfigError
 
     device = board_budget(board_of(board), budget, port_bytes, ports)
@@ -113,7 +113,7 @@ def _told(
     tuning: Tuning, core: CoreKind, directory: BuildDirectory, source: str, as_json: bool
 ) -> None:
     from fdht_hls.tuner.report import design_table, front_table, lines
-    from fdht_hls.tuner.stage import result_json, write_tuning
+    from fdht_hls.tuner.written import result_json, write_tuning
     from fdht_models.directories import PLOT
 
     result = result_json(tuning, source, core)
@@ -136,7 +136,7 @@ def _explore(
     recipe: Experiment | None,
     directory: BuildDirectory,
     device: Budget,
-    engine: Engine,
+    engine: Assumptions,
     asked: tuple[float | None, int | None, int | None, int],
     time_limit: float,
     as_json: bool,
@@ -173,13 +173,13 @@ def _effort(time_limit: float) -> Iterator[Effort]:
         yield Effort(time_limit, lambda text: show("schedules", 0, 0, text))
 
 
-def _engine(assumed: list[str]) -> Engine:
+def _engine(assumed: list[str]) -> Assumptions:
     from dataclasses import fields
 
-    from fdht_hls.estimate import Engine
+    from fdht_hls.estimate import Assumptions
     from fdht_models.errors import ConfigError, near_matches
 
-    known = {entry.name.replace("_", "-"): entry.name for entry in fields(Engine)}
+    known = {entry.name.replace("_", "-"): entry.name for entry in fields(Assumptions)}
     for name in assumed:
         if name not in known:
             raise ConfigError(
@@ -188,7 +188,7 @@ def _engine(assumed: list[str]) -> Engine:
                 value=name,
                 remedy=near_matches(name, known),
             )
-    return Engine(**{known[name]: True for name in assumed})
+    return Assumptions(**{known[name]: True for name in assumed})
 
 
 def experiment_or_build(name: str, build: Path) -> tuple[Experiment | None, BuildDirectory]:

@@ -9,7 +9,7 @@ from hls4ml.backends import VitisBackend, VivadoBackend
 from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.model.optimizer import ModelOptimizerPass
 
-from fdht_hls.code import (
+from fdht_hls.cpp_text import (
     CellCall,
     CellConfig,
     ContractionCall,

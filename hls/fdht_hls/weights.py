@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.engine.lower import lower
-from fdht_hls.engine.plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.schedule import Schedule
 from fdht_hls.shapes import loop_order
 from fdht_hls.weight_tables import WeightLayout, WeightTable

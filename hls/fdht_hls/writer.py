@@ -12,10 +12,10 @@ import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph
-from fdht_hls.code import CellCall, constant_type, render
+from fdht_hls.cpp_text import CellCall, constant_type, render
 from fdht_hls.engine.contractions import QUEUE_WORDS
-from fdht_hls.engine.plan import EnginePlan
-from fdht_hls.loading import LoadedTable, loaded_tables
+from fdht_hls.engine.engine_plan import EnginePlan
+from fdht_hls.loaded_arrays import LoadedTable, loaded_tables
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_hls.parsing import PLAN
 from fdht_hls.registers import (

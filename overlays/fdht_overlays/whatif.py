@@ -14,11 +14,11 @@ from typing import Any
 from rich.table import Table
 
 from fdht_hls.boards import Board
-from fdht_hls.estimate import Core
+from fdht_hls.estimate import CoreModel
+from fdht_hls.tuner.board_plan import BoardPlan, plan_of
 from fdht_hls.tuner.budget import Budget, board_budget
 from fdht_hls.tuner.cores import CoreKind, core_to_tune
-from fdht_hls.tuner.planner import Plan, plan_of
-from fdht_hls.tuner.stage import network_to_tune
+from fdht_hls.tuner.written import network_to_tune
 from fdht_models.artifacts import check_place, write_bytes
 from fdht_models.directories import BuildDirectory
 from fdht_models.drawing import drawing, plain_logarithms
@@ -108,7 +108,7 @@ def what_if(
                          note=reason) for board in boards]  # fmt: skip
             continue
         # One core each family of devices: the costs of its stages are kept from board to board.
-        made: dict[str, Core] = {}
+        made: dict[str, CoreModel] = {}
         for board in boards:
             budget = budgets(board)
             budget = replace(budget, clock_mhz=clock_mhz or budget.clock_mhz)
@@ -118,7 +118,7 @@ def what_if(
     return rows
 
 
-def _row(source: str, found: Plan, network: QuantizedNetwork, board: Board) -> Row:
+def _row(source: str, found: BoardPlan, network: QuantizedNetwork, board: Board) -> Row:
     resources = found.estimate.resources
     used = found.budget.used(resources)
     limiting = found.estimate.limited_by

@@ -11,9 +11,9 @@ import hls4ml
 import numpy as np
 import pytest
 
+from fdht_hls.conversion import convert_project
 from fdht_hls.csimulation import Build, compile_library
 from fdht_hls.equality import corner_frames, reference_logits
-from fdht_hls.stage import convert_project
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.networks import CLASSIFIERS, Classifier, streams_of
 

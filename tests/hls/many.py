@@ -22,10 +22,10 @@ import hls4ml
 import numpy as np
 from hls4ml.model.graph import ModelGraph
 
+from fdht_hls.conversion_model import HEAD, LSTM
 from fdht_hls.csimulation import Build, compiler, pack_frames, unpack_results
 from fdht_hls.engine import lower
 from fdht_hls.equality import compare, corner_frames, reference_logits
-from fdht_hls.model import HEAD, LSTM
 from fdht_hls.observation import uneven_pieces
 from fdht_hls.proof import Comparison
 from fdht_hls.schedule import Schedule

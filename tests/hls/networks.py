@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fdht_hls.model import HEAD, LSTM
+from fdht_hls.conversion_model import HEAD, LSTM
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
 from fdht_models.layers.quantized import QFDHTLSTM, QUANTIZED_OF

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fdht_hls
-from fdht_hls import stage
+from fdht_hls import conversion as stage
 from fdht_hls.dependencies import sources_digest, sources_of
 from fdht_models.tensor.cells.kinds import KINDS
 
@@ -60,7 +60,7 @@ def test_the_digest_is_of_these_files_only(package, name):
 
 
 def found_for_conversion() -> set[str]:
-    return {str(path.relative_to(PACKAGE)) for path in sources_of("fdht_hls.stage", PACKAGE)}
+    return {str(path.relative_to(PACKAGE)) for path in sources_of("fdht_hls.conversion", PACKAGE)}
 
 
 def test_what_a_conversion_depends_on():
@@ -90,10 +90,10 @@ _LOADED = """
 import json, sys
 from pathlib import Path
 import jinja2
-import fdht_hls.stage, fdht_hls.model
+import fdht_hls.conversion, fdht_hls.conversion_model
 import hls4ml
-from fdht_hls import code
-from fdht_hls.stage import convert_project
+from fdht_hls import cpp_text
+from fdht_hls.conversion import convert_project
 from tests.hls.networks import CLASSIFIERS
 
 rendered = set()

@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from fdht_hls import equality
+from fdht_hls.conversion import convert_project
 from fdht_hls.equality import (
     Comparison,
     Expected,
@@ -23,7 +24,6 @@ from fdht_hls.equality import (
 )
 from fdht_hls.observation import ReferenceRun, check_complete, uneven_pieces, values_inside
 from fdht_hls.shapes import stage_shape
-from fdht_hls.stage import convert_project
 from fdht_models.errors import ConversionError, EqualityError
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import ContractionPath

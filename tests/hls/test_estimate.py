@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
 from fdht_hls.engine import design_engine, lower
-from fdht_hls.estimate import FAMILIES, Core, Engine, ResourceModel, estimate
+from fdht_hls.estimate import FAMILIES, Assumptions, CoreModel, ResourceModel, estimate
+from fdht_hls.estimate.hls_stage import multipliers, stage_resources
 from fdht_hls.estimate.primitives import (
     bram18,
     dsps_of_product,
@@ -24,7 +25,6 @@ from fdht_hls.estimate.primitives import (
     luts_of_constant_product,
     luts_of_product,
 )
-from fdht_hls.estimate.stage import multipliers, stage_resources
 from fdht_hls.estimate.timing import reader_times, stage_times
 from fdht_hls.schedule import (
     Schedule,
@@ -79,7 +79,7 @@ CYCLE_MODEL = {
 }
 
 
-def latency_with_a_last_slab(core: Core, schedule: Schedule) -> int:
+def latency_with_a_last_slab(core: CoreModel, schedule: Schedule) -> int:
     """Clocks from the last pixel to the last sum if W_h h took the same stages behind W_x x."""
     times = core.arrivals
     slab = core.last_word + np.arange(1, core.hidden[0].shape.outer + 1)
@@ -95,7 +95,7 @@ def latency_with_a_last_slab(core: Core, schedule: Schedule) -> int:
 def test_the_study_s_cycle_model(name):
     shape, wanted, interval, latency = CYCLE_MODEL[name]
     network = build_network(shape)
-    core, schedule = Core(design_engine(network), BARE), with_multipliers(network, wanted)
+    core, schedule = CoreModel(design_engine(network), BARE), with_multipliers(network, wanted)
     found = core.estimate(schedule)
     # The study puts 32 words of h behind the frame's 7,200; here W_h h has multipliers of its own.
     assert found.cycles_per_frame == interval - 32
@@ -112,7 +112,7 @@ def test_the_study_s_compute_bound_configuration():
     A turn of that stage has 64 products, so that more than 64 multipliers find no work.
     """
     network = build_network(STUDY["A0"][0])
-    core = Core(design_engine(network), BARE)
+    core = CoreModel(design_engine(network), BARE)
     found = core.estimate(with_multipliers(network, (144, 64, 32, 16)))
     assert (found.limited_by, found.cycles_per_frame) == ("input.C3", 12_928 - 128)
 
@@ -231,7 +231,7 @@ def test_more_multipliers_are_never_slower_nor_fewer_dsp(shape, seed, data):
             ]
         )
     )
-    core, base = Core(design_engine(network)), default_schedule(network.recurrence)
+    core, base = CoreModel(design_engine(network)), default_schedule(network.recurrence)
 
     def with_stage(stage: StageSchedule) -> Schedule:
         return dataclasses.replace(base, input=(*base.input[:at], stage, *base.input[at + 1 :]))
@@ -342,7 +342,7 @@ def test_shapes_of_lut_memory():
 
 
 def test_weights_of_one_slice_are_constants():
-    core = Core(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8))))
+    core = CoreModel(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8))))
     first = core.input[0]
     whole, half = StageSchedule(24, 8, "lut"), StageSchedule(24, 4, "lut")
     constant, variable = (
@@ -354,17 +354,17 @@ def test_weights_of_one_slice_are_constants():
 
 
 def test_int8_pairs_are_off_unless_they_are_assumed():
-    core = Core(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8, stage=12))))
+    core = CoreModel(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8, stage=12))))
     schedule = StageSchedule(8, 8)
     taken = [
-        multipliers(core.input[0], schedule, core.model, Engine(int8_pairs=pairs))
+        multipliers(core.input[0], schedule, core.model, Assumptions(int8_pairs=pairs))
         for pairs in (False, True)
     ]
     assert [found.dsp for found in taken] == [64, 32]
     # 12-bit values cannot be packed.
     assert multipliers(
-        core.input[1], StageSchedule(4, 16), core.model, Engine(int8_pairs=True)
-    ) == (multipliers(core.input[1], StageSchedule(4, 16), core.model, Engine()))
+        core.input[1], StageSchedule(4, 16), core.model, Assumptions(int8_pairs=True)
+    ) == (multipliers(core.input[1], StageSchedule(4, 16), core.model, Assumptions()))
 
 
 def test_truth_tables_of_configuration_b_are_block_ram():

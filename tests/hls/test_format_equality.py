@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fdht_hls.conversion import convert_project
 from fdht_hls.equality import prove
 from fdht_hls.shapes import collects, stage_shape
-from fdht_hls.stage import convert_project
 from fdht_models.tensor.cells.kinds import KINDS
 from tests.hls.conftest import Converted
 from tests.hls.networks import Classifier

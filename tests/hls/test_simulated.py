@@ -43,7 +43,9 @@ def test_a_damaged_report_is_none(tmp_path):
 
 
 def test_what_a_simulation_leaves_is_found_by_its_verilog(tmp_path, monkeypatch):
-    stage = pytest.importorskip("fdht_hls.rtl.stage", reason="NOT TESTED: pip install amaranth")
+    stage = pytest.importorskip(
+        "fdht_hls.rtl.experiments", reason="NOT TESTED: pip install amaranth"
+    )
     sample_network().save(tmp_path / "model" / "network.json")
     result = SimpleNamespace(to_json=lambda: {"mismatches": 0, "cycles_per_frame": 97.0})
     monkeypatch.setattr(stage, "clip_of", lambda *given: None)

@@ -13,17 +13,9 @@ import numpy as np
 import pytest
 
 from fdht.pipeline import too_large_line
-from fdht_hls import stage
+from fdht_hls import conversion as stage
 from fdht_hls.boards import DEFAULT_BOARD, get_board
-from fdht_hls.csimulation import CSimulation, simulate
-from fdht_hls.engine import lower
-from fdht_hls.equality import corner_frames, reference_logits
-from fdht_hls.estimate import estimate
-from fdht_hls.model import conversion_model
-from fdht_hls.observation import values_inside
-from fdht_hls.proof import Comparison
-from fdht_hls.schedule import Schedule, StageSchedule
-from fdht_hls.stage import (
+from fdht_hls.conversion import (
     PROOF_STREAMS,
     Conversion,
     convert_project,
@@ -32,8 +24,16 @@ from fdht_hls.stage import (
     proof_streams,
     write_golden,
 )
+from fdht_hls.conversion_model import conversion_model
+from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.engine import lower
+from fdht_hls.equality import corner_frames, reference_logits
+from fdht_hls.estimate import estimate
+from fdht_hls.observation import values_inside
+from fdht_hls.proof import Comparison
+from fdht_hls.schedule import Schedule, StageSchedule
+from fdht_hls.tuner.board_plan import plan
 from fdht_hls.tuner.budget import board_budget, parse_shares
-from fdht_hls.tuner.planner import plan
 from fdht_hls.unfinished import unfinished
 from fdht_models.artifacts import read_json, read_manifest
 from fdht_models.directories import BuildDirectory, ConversionDirectory, ModelDirectory

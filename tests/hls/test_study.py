@@ -7,12 +7,12 @@ import pytest
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.benchmarks.network import CONFIGURATIONS, noise_clips, random_classifier
+from fdht_hls.conversion import convert_project
+from fdht_hls.conversion_model import conversion_model
 from fdht_hls.csimulation import compile_library
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
-from fdht_hls.model import conversion_model
 from fdht_hls.schedule import default_schedule, shapes_of
-from fdht_hls.stage import convert_project
 from fdht_models.tensor.quantized import frame_modes
 
 # tf_keras says this of QKeras' constraints whenever a QDense is described.

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.batch import BatchSimulation
+from fdht_hls.conversion import convert_project
 from fdht_hls.csimulation import Build, CSimulation, simulate
 from fdht_hls.engine import lower
 from fdht_hls.equality import reference_logits
@@ -23,7 +24,6 @@ from fdht_hls.schedule import (
     shapes_of,
     vector_length,
 )
-from fdht_hls.stage import convert_project
 from fdht_hls.weights import LoadableWeights, Words, pack_weights
 from fdht_models.errors import ConversionError, DeviceError
 from fdht_models.kerasapi import legacy_keras

@@ -15,10 +15,10 @@ import pytest
 
 import fdht_hls
 from fdht_hls.accepted import accepted_steps
+from fdht_hls.conversion_model import convert
 from fdht_hls.csimulation import CSimulation, compile_library, simulate
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
-from fdht_hls.model import convert
 from fdht_hls.parsing import TAKEN_NAMES, parse_layer
 from fdht_hls.registers import (
     ARGUMENT_REGISTERS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.flow.plan import BuildPlan, Step
+from fdht_hls.flow.build_plan import BuildPlan, Step
 from fdht_hls.flow.remote import parse_host, run_remotely
 from fdht_hls.flow.running import run_plan
 from fdht_hls.vitis.synthesis import synthesize

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fdht_hls.boards import get_board
+from fdht_hls.tuner.board_plan import tuned
 from fdht_hls.tuner.budget import SHARES, board_budget
-from fdht_hls.tuner.planner import tuned
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import load_experiment

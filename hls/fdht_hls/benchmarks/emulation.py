@@ -234,7 +234,7 @@ def _interleave(
 
 
 def _converted(model: Any, network: QuantizedNetwork, directory: Path) -> Any:
-    from fdht_hls.model import conversion_model, convert
+    from fdht_hls.conversion_model import conversion_model, convert
 
     converted = conversion_model(model, lower(network))
     return _quietly(lambda: convert(converted, str(directory)), network.name)

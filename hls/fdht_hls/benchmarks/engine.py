@@ -25,10 +25,10 @@ from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.emit import emit_verilog
+from fdht_hls.rtl.experiments import count_once
 from fdht_hls.rtl.simulation.runner import RunSettings
-from fdht_hls.rtl.stage import count_once
-from fdht_hls.rtl.synthesis import KIND as COUNTED
-from fdht_hls.rtl.synthesis import Resources
+from fdht_hls.rtl.yosys_count import KIND as COUNTED
+from fdht_hls.rtl.yosys_count import Resources
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json

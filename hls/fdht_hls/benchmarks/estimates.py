@@ -19,9 +19,9 @@ from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import RtlEstimate, estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
-from fdht_hls.rtl.stage import count_once
-from fdht_hls.rtl.synthesis import KIND as COUNTED
-from fdht_hls.rtl.synthesis import Resources
+from fdht_hls.rtl.experiments import count_once
+from fdht_hls.rtl.yosys_count import KIND as COUNTED
+from fdht_hls.rtl.yosys_count import Resources
 from fdht_hls.schedule import (
     Schedule,
     default_schedule,

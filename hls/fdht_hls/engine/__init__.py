@@ -7,6 +7,7 @@ estimators, cosimulation and the loader of weights read it and nothing else. Nee
 from __future__ import annotations
 
 from fdht_hls.engine.contractions import StageDesign, StagePlan
+from fdht_hls.engine.engine_plan import CellPlan, EngineDesign, EnginePlan, HeadPlan, PortPlan
 from fdht_hls.engine.lower import (
     design_engine,
     lower,
@@ -14,7 +15,6 @@ from fdht_hls.engine.lower import (
     stage_designs,
     stage_plans,
 )
-from fdht_hls.engine.plan import CellPlan, EngineDesign, EnginePlan, HeadPlan, PortPlan
 
 __all__ = [
     "CellPlan",

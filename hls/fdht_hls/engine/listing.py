@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.engine.contractions import StagePlan
-from fdht_hls.engine.plan import EnginePlan
+from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_models.records import differences
 from fdht_models.tensor.arrays import QuantizedArray
 

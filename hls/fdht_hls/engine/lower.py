@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fdht_hls.engine.contractions import StageDesign, StagePlan, queue_words
-from fdht_hls.engine.plan import (
+from fdht_hls.engine.engine_plan import (
     CellPlan,
     EngineDesign,
     EnginePlan,

@@ -12,7 +12,7 @@ from fdht_models.errors import ConversionError
 
 if TYPE_CHECKING:
     from fdht_hls.engine.contractions import StagePlan
-    from fdht_hls.engine.plan import EnginePlan
+    from fdht_hls.engine.engine_plan import EnginePlan
 
 #: Bits of the widest format; see `FixedPoint`.
 _MOST_BITS = 48

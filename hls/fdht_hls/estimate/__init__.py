@@ -7,8 +7,8 @@ are those of `ResourceModel`. Needs no hls4ml.
 
 from __future__ import annotations
 
-from fdht_hls.estimate.core import Core, Estimate, StageEstimate, estimate
-from fdht_hls.estimate.model import FAMILIES, Engine, ResourceModel
+from fdht_hls.estimate.coefficients import FAMILIES, Assumptions, ResourceModel
+from fdht_hls.estimate.hls import CoreModel, Estimate, StageEstimate, estimate
 from fdht_hls.estimate.reading import (
     EstimateSummary,
     check_estimate,
@@ -19,8 +19,8 @@ from fdht_hls.estimate.resources import Resources
 
 __all__ = [
     "FAMILIES",
-    "Core",
-    "Engine",
+    "Assumptions",
+    "CoreModel",
     "Estimate",
     "EstimateSummary",
     "ResourceModel",

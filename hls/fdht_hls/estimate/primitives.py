@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.estimate.coefficients import ResourceModel
 from fdht_hls.estimate.resources import Resources, luts
 
 #: Depth and width of a RAMB18 with one port for reading and one for writing (UG473).

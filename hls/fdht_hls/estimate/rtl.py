@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fdht_hls.engine.plan import EnginePlan
-from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.engine.engine_plan import EnginePlan
+from fdht_hls.estimate.coefficients import ResourceModel
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.rtl_fixed import fixed_parts
 from fdht_hls.estimate.rtl_memory import RtlModel

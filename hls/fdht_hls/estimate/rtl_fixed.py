@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from fdht_hls.engine.plan import CellPlan, EnginePlan
-from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.engine.engine_plan import CellPlan, EnginePlan
+from fdht_hls.estimate.coefficients import ResourceModel
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.estimate.rtl_memory import (

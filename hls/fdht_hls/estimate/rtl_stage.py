@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from fdht_hls.engine.contractions import StagePlan
-from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
+from fdht_hls.estimate.hls_stage import multipliers
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.estimate.rtl_memory import (
@@ -19,7 +20,6 @@ from fdht_hls.estimate.rtl_memory import (
     single_port,
     table_parts,
 )
-from fdht_hls.estimate.stage import multipliers
 
 
 def stage_parts(stage: StagePlan, model: RtlModel) -> Resources:
@@ -87,7 +87,7 @@ def _products(stage: StagePlan, model: RtlModel) -> float:
     outputs = schedule.vectors * schedule.outputs
     exact = design.source.width + core
     if schedule.weights == "adders":
-        return float(multipliers(design, schedule, ResourceModel(), Engine()).lut)
+        return float(multipliers(design, schedule, ResourceModel(), Assumptions()).lut)
     if schedule.multipliers == "dsp":
         # The adder behind two DSP slices is part of one of them.
         pairs = -(-schedule.vector // 2)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.estimate.coefficients import ResourceModel
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape
 

@@ -9,8 +9,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from fdht_hls.flow.build_plan import DIGESTS, PLAN, RESULTS, BuildPlan
 from fdht_hls.flow.lock import only_run
-from fdht_hls.flow.plan import DIGESTS, PLAN, RESULTS, BuildPlan
 from fdht_hls.flow.record import inputs_digest, recorded_outputs
 from fdht_models.artifacts import digest_file, write_bytes
 from fdht_models.errors import ArtifactError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fdht_models.errors import ToolError
 
 if TYPE_CHECKING:
-    from fdht_hls.flow.plan import Step
+    from fdht_hls.flow.build_plan import Step
 
 #: Lines that are errors, whatever the exit code; ours begin with `ERROR: [FDHT]`.
 _ERROR = re.compile(r"^\s*(?:ERROR|FATAL_ERROR): .*$", re.MULTILINE)

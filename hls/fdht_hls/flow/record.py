@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from fdht_hls.flow.plan import RECORDS, BuildPlan, Step
+from fdht_hls.flow.build_plan import RECORDS, BuildPlan, Step
 from fdht_models.artifacts import digest_file, write_bytes, write_text
 from fdht_models.errors import ArtifactError
 

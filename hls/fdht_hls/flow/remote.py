@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fdht_hls.flow.archive import archive_bytes, import_results
+from fdht_hls.flow.build_plan import RESULTS, BuildPlan
 from fdht_hls.flow.failure import decisive_line
-from fdht_hls.flow.plan import RESULTS, BuildPlan
 from fdht_hls.flow.running import Phases
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import write_bytes

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdht_hls.flow.build_plan import LOGS, BuildPlan, Step
 from fdht_hls.flow.lock import only_run, unwritable
 from fdht_hls.flow.needs import find, resolved, step_environment
-from fdht_hls.flow.plan import LOGS, BuildPlan, Step
 from fdht_hls.flow.record import adopt, all_outputs, forget, is_done, is_intact, record
 from fdht_models.arguments import seconds
 from fdht_models.console import Show, silent

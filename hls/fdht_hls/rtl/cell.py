@@ -21,10 +21,10 @@ from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.collected import CollectedFront
 from fdht_hls.rtl.direct import DirectFront
-from fdht_hls.rtl.loading import load_port
 from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.state import HiddenState
 from fdht_hls.rtl.update import UnitUpdate
+from fdht_hls.rtl.weight_loader import load_port
 
 
 class RecurrentCell(wiring.Component):

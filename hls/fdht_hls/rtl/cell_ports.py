@@ -17,7 +17,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.plan import CellPlan
+from fdht_hls.engine.engine_plan import CellPlan
 from fdht_hls.rtl.arithmetic import code_shape, packed
 from fdht_hls.weight_tables import WeightLayout
 

@@ -20,7 +20,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.contractions import StagePlan
-from fdht_hls.rtl.adders import add_constants
+from fdht_hls.rtl.adder_logic import add_constants
 from fdht_hls.rtl.arithmetic import (
     bounded,
     code_shape,

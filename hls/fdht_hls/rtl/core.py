@@ -23,12 +23,12 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, S
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.plan import EnginePlan, PortPlan
+from fdht_hls.engine.engine_plan import EnginePlan, PortPlan
 from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.engine import Engine
-from fdht_hls.rtl.loading import WeightLoader
+from fdht_hls.rtl.weight_loader import WeightLoader
 from fdht_models.errors import ConfigError
 
 TOP = "fdht_lstm"

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fdht_hls.engine.plan import EnginePlan
+from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.equality import compare, reference_logits, refuse_mismatches
 from fdht_hls.proof import Comparison
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
-from fdht_hls.rtl.simulation.build import BUILD_TIMEOUT, build_simulator
+from fdht_hls.rtl.simulation.compiling import BUILD_TIMEOUT, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes

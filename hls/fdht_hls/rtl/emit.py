@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fdht_hls.engine.plan import EnginePlan
+from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.rtl.core import TOP, Core
 from fdht_models.errors import ToolError
 

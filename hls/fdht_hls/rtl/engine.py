@@ -11,15 +11,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.plan import EnginePlan
+from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.cell import RecurrentCell
 from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.fibre import Gearbox
 from fdht_hls.rtl.head import DenseHead, logits_layout
-from fdht_hls.rtl.loading import load_port
 from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.rtl.weight_loader import load_port
 
 #: Words of fibres between gearbox and first stage; frames whose start waits for the cell to see it.
 _FIBRES, _FRAMES = 4, 16

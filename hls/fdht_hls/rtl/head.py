@@ -8,11 +8,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.plan import HEAD_BIAS, HEAD_WEIGHTS, HeadPlan
+from fdht_hls.engine.engine_plan import HEAD_BIAS, HEAD_WEIGHTS, HeadPlan
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, packed, registered
 from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.loading import load_port, row_of, unit_rows
 from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
 from fdht_models.tensor.quantized import LOGIT_BYTES
 
 #: Results that the head holds: one that is being read, and one that a frame may complete.

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.rtl.contraction import ContractionStage, word_in, word_out
-from fdht_hls.rtl.loading import load_port, row_of
+from fdht_hls.rtl.weight_loader import load_port, row_of
 from fdht_hls.weight_tables import WeightLayout
 
 

@@ -13,11 +13,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.plan import BIAS
-from fdht_hls.engine.update import PARTS, STATE_CLOCKS, TABLE_CLOCKS, UpdatePipeline
+from fdht_hls.engine.engine_plan import BIAS
+from fdht_hls.engine.pipeline import PARTS, STATE_CLOCKS, TABLE_CLOCKS, UpdatePipeline
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, raw, registered, round_saturate
 from fdht_hls.rtl.cell_ports import CellParameters, seen_as
-from fdht_hls.rtl.loading import load_port, row_of, unit_rows
+from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells.operations import (
     Bias,

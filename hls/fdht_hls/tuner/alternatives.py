@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign
-from fdht_hls.estimate import Core, Resources
-from fdht_hls.estimate.stage import why_no_adders
+from fdht_hls.estimate import CoreModel, Resources
+from fdht_hls.estimate.hls_stage import why_no_adders
 from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices, weight_rows
 from fdht_hls.tuner.pareto import Places, Points, nondominated
 
@@ -26,7 +26,7 @@ def cost(resources: Resources, cycles: int = 0) -> Points:
     return np.array([resources.lut, ff, resources.dsp, resources.bram18, cycles], np.int64)
 
 
-def resources_of(core: Core, costs: Points) -> Resources:
+def resources_of(core: CoreModel, costs: Points) -> Resources:
     """A row of costs as resources; what the core's model does not count is None."""
     lut, ff, dsp, bram18 = map(int, costs[:CYCLES])
     return Resources(lut, ff if core.fixed.ff is not None else None, dsp, bram18)
@@ -66,10 +66,10 @@ class StageOptions:
 
 
 #: Options of the stages of a core, which is asked for them at one pace after the other.
-_made: WeakKeyDictionary[Core, dict[str, StageOptions]] = WeakKeyDictionary()
+_made: WeakKeyDictionary[CoreModel, dict[str, StageOptions]] = WeakKeyDictionary()
 
 
-def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
+def stage_options(core: CoreModel, design: StageDesign, cycles: int) -> StageOptions:
     """Schedules of a stage with which a frame takes at most `cycles` clocks."""
     made = _made.setdefault(core, {})
     if design.name not in made:
@@ -78,7 +78,7 @@ def stage_options(core: Core, design: StageDesign, cycles: int) -> StageOptions:
     return every.only(np.flatnonzero(every.costs[:, CYCLES] <= cycles))
 
 
-def _all_options(core: Core, design: StageDesign) -> StageOptions:
+def _all_options(core: CoreModel, design: StageDesign) -> StageOptions:
     shape = design.shape
     every = [option for choice in choices(shape) for option in kinds(core, design, choice)]
     paces = np.array([(one.beats(shape), one.vectors) for one in every], np.intp).reshape(-1, 2)
@@ -101,7 +101,7 @@ def _all_options(core: Core, design: StageDesign) -> StageOptions:
     return StageOptions(tuple(every), paces, costs).only(np.array(kept, np.intp))
 
 
-def kinds(core: Core, design: StageDesign, choice: StageSchedule) -> list[StageSchedule]:
+def kinds(core: CoreModel, design: StageDesign, choice: StageSchedule) -> list[StageSchedule]:
     """What a stage of some parallelism can be made of.
 
     Adders take the place of multipliers of LUT where all beats have the same weights: they compute

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from fdht_hls.engine import StageDesign, StagePlan, design_engine, schedule_engine
 from fdht_hls.engine.contractions import queue_words
-from fdht_hls.estimate import Core, Engine, Estimate, Resources, StageEstimate
+from fdht_hls.estimate import Assumptions, CoreModel, Estimate, Resources, StageEstimate
 from fdht_hls.estimate.rtl import estimate_rtl, recurrent_clocks
 from fdht_hls.estimate.rtl_fixed import fixed_parts
 from fdht_hls.estimate.rtl_memory import RtlModel
@@ -66,29 +66,29 @@ def core_to_tune(
     network: QuantizedNetwork,
     budget: Budget,
     core: CoreKind = "hls",
-    engine: Engine | None = None,
+    engine: Assumptions | None = None,
     loadable: bool = False,
-) -> Core:
+) -> CoreModel:
     """A network as processes, with the costs of the core that is built.
 
     Raises:
         ConfigError: the family has no model, or the engine is not that of the core in RTL.
     """
-    engine, width = engine or Engine(), budget.bytes_per_clock
+    engine, width = engine or Assumptions(), budget.bytes_per_clock
     if core == "hls":
-        return Core(design_engine(network, width), budget.model, engine, loadable)
-    if engine != Engine():
+        return CoreModel(design_engine(network, width), budget.model, engine, loadable)
+    if engine != Assumptions():
         raise ConfigError(
             "is nothing that the core in RTL does", field="assume", remedy="use --core hls"
         )
     # The RTL's clocks are its own: a memory that answers at once, as in its simulation.
     model = replace(budget.model, pipeline_depth=_STAGE_CLOCKS, memory_latency=0)
     fibres = (fibres_for(network.recurrence, width), 1)
-    return RtlCore(design_engine(network, width, fibres), model, engine, loadable)
+    return RtlCoreModel(design_engine(network, width, fibres), model, engine, loadable)
 
 
 @dataclass(frozen=True, eq=False)
-class RtlCore(Core):
+class RtlCoreModel(CoreModel):
     """The core in RTL: frames follow without a gap, and W_h h works beside W_x x.
 
     A design's clocks and what it takes are those of `estimate_rtl`. Before it is chosen, a search
@@ -136,7 +136,7 @@ class RtlCore(Core):
         return recurrent
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
-        """Clocks a frame by `estimate_rtl`; and `Core`'s latency, to compare designs by."""
+        """Clocks a frame by `estimate_rtl`; and `CoreModel`'s latency, to compare designs by."""
         plan = schedule_engine(self.design, schedule)
         clocks = (stage.cycles for stage in plan.stages)
         slowest = max(plan.port.frame_words, recurrent_clocks(plan), *clocks)

@@ -15,12 +15,12 @@ import numpy as np
 from rich.table import Table
 
 from fdht_hls.engine import design_engine
-from fdht_hls.estimate import Core, Engine
+from fdht_hls.estimate import Assumptions, CoreModel
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
+from fdht_hls.tuner.factorisations import input_factorisations, output_factorisations, with_modes
 from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.search import Design, Limits, search
-from fdht_hls.tuner.shapes import input_factorisations, output_factorisations, with_modes
 from fdht_hls.tuner.tune import choose
 from fdht_hls.tuner.untrained import network_of
 from fdht_models.artifacts import write_json, write_text
@@ -115,7 +115,7 @@ class Exploration:
 def explore(
     experiment: Experiment,
     budget: Budget,
-    engine: Engine,
+    engine: Assumptions,
     frames_per_second: float | None = None,
     latency: int | None = None,
     parameters: int | None = None,
@@ -139,7 +139,9 @@ def explore(
     """
     effort = effort or Effort()
     most = parameters or experiment.shape.parameter_count
-    own = Core(design_engine(network_of("own", experiment.shape, experiment.quantization, ("a",))))
+    own = CoreModel(
+        design_engine(network_of("own", experiment.shape, experiment.quantization, ("a",)))
+    )
     port = -(-experiment.shape.input_size // budget.bytes_per_clock)
     pace = port + own.model.memory_latency
     # Pipelines fill in every frame: a little more than the port's own pace is the same pace.
@@ -216,7 +218,7 @@ def _tuned(
     candidate: Candidate,
     experiment: Experiment,
     budget: Budget,
-    engine: Engine,
+    engine: Assumptions,
     limits: Limits,
     effort: Effort,
 ) -> Iterator[Candidate]:
@@ -235,7 +237,7 @@ def _tuned(
             yield replace(candidate, widths=widths)
             continue
         found = search(
-            Core(design_engine(network, budget.bytes_per_clock), budget.model, engine),
+            CoreModel(design_engine(network, budget.bytes_per_clock), budget.model, engine),
             replace(limits, resources=budget.limits),
             effort,
         )

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.estimate import Core, Resources
+from fdht_hls.estimate import CoreModel, Resources
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import (
     ALL_RESOURCES,
@@ -39,7 +39,7 @@ _ROOM = (1.0, 0.8, 0.5)
 _ANYTHING = 1 << 40
 
 
-def hopeless(core: Core, limits: Limits) -> bool:
+def hopeless(core: CoreModel, limits: Limits) -> bool:
     """Is there no design, whatever the choice? Each stage's least of each resource is too much."""
     every = _options(core, limits.cycles)
     if any(not len(options.schedules) for options in every):
@@ -53,7 +53,7 @@ def hopeless(core: Core, limits: Limits) -> bool:
     return bool((least[list(ALL_RESOURCES)] > most[list(ALL_RESOURCES)]).any())
 
 
-def quick_design(core: Core, budget: Budget, limits: Limits) -> Design | None:
+def quick_design(core: CoreModel, budget: Budget, limits: Limits) -> Design | None:
     """A design within the limits, of those that are looked at the least demanding; None: search.
 
     Stage after stage is added to some hundred choices for those before, spread over what does not
@@ -89,7 +89,7 @@ def _added(
 
 
 def _least_demanding(
-    core: Core,
+    core: CoreModel,
     budget: Budget,
     limits: Limits,
     every: Sequence[StageOptions],
@@ -106,12 +106,12 @@ def _least_demanding(
     return None
 
 
-def _schedule(core: Core, every: Sequence[StageOptions], picks: Iterable[int]) -> Schedule:
+def _schedule(core: CoreModel, every: Sequence[StageOptions], picks: Iterable[int]) -> Schedule:
     chosen = [options.schedules[pick] for options, pick in zip(every, picks, strict=True)]
     return Schedule(tuple(chosen[: len(core.input)]), tuple(chosen[len(core.input) :]))
 
 
-def smallest(core: Core, budget: Budget, cycles: int) -> Design | None:
+def smallest(core: CoreModel, budget: Budget, cycles: int) -> Design | None:
     """The design of at most so many clocks a frame that strains the device least, fitting or not.
 
     None if no design is so fast.
@@ -124,11 +124,11 @@ def smallest(core: Core, budget: Budget, cycles: int) -> Design | None:
     return None
 
 
-def _options(core: Core, cycles: int) -> list[StageOptions]:
+def _options(core: CoreModel, cycles: int) -> list[StageOptions]:
     return [stage_options(core, design, cycles) for design in (*core.input, *core.hidden)]
 
 
-def _rim(core: Core, budget: Budget, cycles: int) -> Iterator[Design]:
+def _rim(core: CoreModel, budget: Budget, cycles: int) -> Iterator[Design]:
     """For one weighting of resources after the other, the cheapest option of each stage.
 
     Their pace is not known yet.

@@ -21,7 +21,7 @@ from functools import reduce
 import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign
-from fdht_hls.estimate import Core, Resources
+from fdht_hls.estimate import CoreModel, Resources
 from fdht_hls.estimate.timing import Times, stage_times
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import (
@@ -85,7 +85,7 @@ class Design:
         return self.cycles, self.latency, self.resources.dsp, self.resources.lut
 
 
-def search(core: Core, limits: Limits, effort: Effort | None = None) -> list[Design]:
+def search(core: CoreModel, limits: Limits, effort: Effort | None = None) -> list[Design]:
     """Designs within the limits of which none beats another in latency, DSP and LUT.
 
     Args:
@@ -114,7 +114,9 @@ def search(core: Core, limits: Limits, effort: Effort | None = None) -> list[Des
 class _Search:
     """One search that tells apart, and limits, the given columns of costs."""
 
-    def __init__(self, core: Core, limits: Limits, columns: Sequence[int], effort: Effort) -> None:
+    def __init__(
+        self, core: CoreModel, limits: Limits, columns: Sequence[int], effort: Effort
+    ) -> None:
         self.core, self.limits, self.columns, self.effort = core, limits, columns, effort
         self.fixed = cost(core.fixed)
         self.input = self._thinned(self._options(core.input))

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fdht_hls.estimate import Core, Estimate
-from fdht_hls.estimate.stage import why_no_adders
+from fdht_hls.estimate import CoreModel, Estimate
+from fdht_hls.estimate.hls_stage import why_no_adders
 from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
@@ -39,7 +39,7 @@ class Tuning:
         left_out: what was not considered, for people.
     """
 
-    core: Core
+    core: CoreModel
     budget: Budget
     limits: Limits
     front: tuple[Design, ...]
@@ -74,7 +74,7 @@ class Tuning:
 
 
 def tune(
-    core: Core,
+    core: CoreModel,
     budget: Budget,
     frames_per_second: float | None = None,
     latency: int | None = None,
@@ -109,7 +109,7 @@ def tune(
 
 
 def designs_within(
-    core: Core,
+    core: CoreModel,
     budget: Budget,
     frames_per_second: float | None = None,
     latency: int | None = None,
@@ -140,7 +140,7 @@ def designs_within(
     return limits, found if quick is None else [quick]
 
 
-def _try_adders(core: Core, effort: Effort) -> None:
+def _try_adders(core: CoreModel, effort: Effort) -> None:
     """Notes the stages that could be made of adders but for something; finds the others' graphs."""
     for design in () if core.loadable else (*core.input, *core.hidden):
         effort.show(f"adders for {design.name}")
@@ -166,7 +166,7 @@ def choose(designs: Sequence[Design], budget: Budget) -> Design:
 
 
 def fastest(
-    core: Core, budget: Budget, latency: int | None = None, effort: Effort | None = None
+    core: CoreModel, budget: Budget, latency: int | None = None, effort: Effort | None = None
 ) -> int | None:
     """Fewest clocks a frame that a design within the budget needs; None: none fits at any pace.
 
@@ -177,7 +177,7 @@ def fastest(
     return _first(possible_paces(core), core, budget, limits, effort or Effort())
 
 
-def possible_paces(core: Core) -> list[int]:
+def possible_paces(core: CoreModel) -> list[int]:
     """Clocks a frame that designs can have: those of each process with each parallelism.
 
     The cell's are not among them; it follows from its stages. The last pace is slow enough for it.
@@ -194,7 +194,7 @@ def possible_paces(core: Core) -> list[int]:
 
 
 def _first(
-    paces: Sequence[int], core: Core, budget: Budget, limits: Limits, effort: Effort
+    paces: Sequence[int], core: CoreModel, budget: Budget, limits: Limits, effort: Effort
 ) -> int | None:
     """The first pace at which there is a design; there is one at every slower pace, too.
 
@@ -226,7 +226,7 @@ def _first(
 
 
 def _refusal(
-    core: Core, budget: Budget, limits: Limits, frames_per_second: float | None, effort: Effort
+    core: CoreModel, budget: Budget, limits: Limits, frames_per_second: float | None, effort: Effort
 ) -> ConfigError:
     """Says which limit no design keeps, which process it is, and what would fit."""
     asked = "budget" if frames_per_second is None else "frames-per-second"
@@ -251,7 +251,7 @@ def _refusal(
     return _resource_refusal(core, budget, limits, least, asked, value, at_pace, effort)
 
 
-def _too_slow(core: Core, cycles: int) -> tuple[str, int] | None:
+def _too_slow(core: CoreModel, cycles: int) -> tuple[str, int] | None:
     least = core.fixed_cycles() | {
         design.name: min(core.stage_cycles(design, one) for one in choices(design.shape))
         for design in (*core.input, *core.hidden)
@@ -260,7 +260,7 @@ def _too_slow(core: Core, cycles: int) -> tuple[str, int] | None:
     return (name, least[name]) if least[name] > cycles else None
 
 
-def _remedy(core: Core, name: str) -> str:
+def _remedy(core: CoreModel, name: str) -> str:
     if name != "read frame":
         return "another order or factorisation (--explore)"
     if core.port_cycles > core.design.port.frame_words:
@@ -268,7 +268,7 @@ def _remedy(core: Core, name: str) -> str:
     return "more or wider memory ports"
 
 
-def _latency_refusal(core: Core, latency: int, least: Design) -> ConfigError:
+def _latency_refusal(core: CoreModel, latency: int, least: Design) -> ConfigError:
     added = core.estimate(least.schedule).latency
     most = max(added, key=lambda name: added[name])
     return ConfigError(
@@ -281,7 +281,7 @@ def _latency_refusal(core: Core, latency: int, least: Design) -> ConfigError:
 
 
 def _beyond(
-    core: Core, budget: Budget, limits: Limits, asked: str, value: str | None
+    core: CoreModel, budget: Budget, limits: Limits, asked: str, value: str | None
 ) -> ConfigError:
     """No design, however large, keeps pace and latency: with all multipliers the cell is late."""
     quick = Schedule(
@@ -309,7 +309,7 @@ def _beyond(
 
 
 def _resource_refusal(
-    core: Core,
+    core: CoreModel,
     budget: Budget,
     limits: Limits,
     least: Design,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdht_hls.engine import stage_designs
-from fdht_hls.vitis.cosim import CosimReport
+from fdht_hls.vitis.cosim_report import CosimReport
 from fdht_hls.vitis.csynth import CsynthReport, Module
 from fdht_hls.vitis.implementation import ImplementationReport
 from fdht_hls.vitis.log import BenchRun

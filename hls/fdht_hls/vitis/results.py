@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.flow.build_plan import Step
 from fdht_hls.flow.failure import check_step
-from fdht_hls.flow.plan import Step
 from fdht_hls.registers import VLNV
-from fdht_hls.vitis.cosim import read_cosim
+from fdht_hls.vitis.cosim_report import read_cosim
 from fdht_hls.vitis.csynth import read_csynth
 from fdht_hls.vitis.implementation import read_implementation
 from fdht_hls.vitis.log import bench_runs, check_log, licence_line

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from fdht_hls.boards import Board
 from fdht_hls.schedule import Schedule
+from fdht_hls.tuner.board_plan import tuned
 from fdht_hls.tuner.budget import SHARES, Budget, board_budget
-from fdht_hls.tuner.planner import tuned
 from fdht_hls.tuner.tune import Tuning
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -59,7 +59,7 @@ def schedule_of_flow(network: QuantizedNetwork, chosen: Schedule | None, board: 
 
     Args:
         network: the integers.
-        chosen: with which a user had it converted; see `fdht_hls.rtl.stage.users_schedule`.
+        chosen: with which a user had it converted; see `fdht_hls.rtl.experiments.users_schedule`.
         board: PYNQ-Z1 or PYNQ-Z2.
 
     Raises:

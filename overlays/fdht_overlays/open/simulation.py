@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from fdht_hls.rtl.emit import verilog_of
-from fdht_hls.rtl.simulation.build import (
+from fdht_hls.rtl.simulation.compiling import (
     BUILD_TIMEOUT,
     BUS_HEADER,
     compile_program,

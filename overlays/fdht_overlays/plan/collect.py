@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
-from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.registers import VLNV
-from fdht_hls.vitis.cosim import read_cosim
+from fdht_hls.vitis.cosim_report import read_cosim
 from fdht_hls.vitis.log import bench_runs, version_in
 from fdht_hls.vitis.results import REPORTS as CORE_REPORTS
 from fdht_hls.vitis.results import TOP

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.simulated import simulated_core
 from fdht_models.artifacts import OVERLAY, digest_of
 from fdht_models.directories import LOADABLE, NETWORK, OverlayDirectory

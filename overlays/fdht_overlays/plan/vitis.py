@@ -10,13 +10,13 @@ from typing import Any
 
 from fdht_hls.boards import Board
 from fdht_hls.engine import lower
+from fdht_hls.flow.build_plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.failure import check_step
 from fdht_hls.flow.needs import Need
-from fdht_hls.flow.plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.running import Shared
 from fdht_hls.schedule import load_schedule
+from fdht_hls.vitis.core_steps import DEFAULT_STEPS, Target, core_directory, core_files, core_steps
 from fdht_hls.vitis.log import end_marker
-from fdht_hls.vitis.plan import DEFAULT_STEPS, Target, core_directory, core_files, core_steps
 from fdht_hls.vitis.results import IP, TOP, VITIS_HLS, judge_core
 from fdht_models.artifacts import digest_of
 from fdht_models.directories import (

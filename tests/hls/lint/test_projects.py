@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.conversion import convert_project
 from fdht_hls.lint import lint_project
-from fdht_hls.stage import convert_project
 from tests.hls.conftest import Converted
 from tests.hls.lint.builds import run_stream, sanitized, warnings
 from tests.hls.networks import CLASSIFIERS, Classifier

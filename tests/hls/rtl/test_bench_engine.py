@@ -17,7 +17,7 @@ from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.benchmarks.study import STUDY
 from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import estimate_rtl
-from fdht_hls.rtl.synthesis import Resources
+from fdht_hls.rtl.yosys_count import Resources
 from fdht_hls.schedule import default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.errors import ConfigError, ToolError

@@ -26,7 +26,7 @@ from fdht_hls.engine import lower
 from fdht_hls.estimate.resources import Resources
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.estimate.rtl_memory import RtlModel, rom_parts, table_parts
-from fdht_hls.rtl.synthesis import Resources as Counted
+from fdht_hls.rtl.yosys_count import Resources as Counted
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_models.tensor.quantized import QuantizedNetwork
 

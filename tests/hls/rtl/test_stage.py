@@ -12,10 +12,10 @@ import pytest
 import fdht
 from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.engine import lower
-from fdht_hls.rtl.stage import load_design, users_schedule
+from fdht_hls.rtl.experiments import load_design, users_schedule
 from fdht_hls.schedule import Schedule, default_schedule
+from fdht_hls.tuner.board_plan import plan
 from fdht_hls.tuner.budget import board_budget
-from fdht_hls.tuner.planner import plan
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
@@ -136,7 +136,7 @@ def test_resources_are_counted_once(
     import hashlib
 
     from fdht_hls.rtl.emit import emit_verilog
-    from fdht_hls.rtl.synthesis import Resources, check_yosys
+    from fdht_hls.rtl.yosys_count import Resources, check_yosys
 
     verilog = emit_verilog(lower(network))
     key = hashlib.sha256(f"{check_yosys()}\0{verilog}".encode()).hexdigest()[:24]

@@ -12,7 +12,7 @@ import pytest
 
 import fdht_hls.rtl
 from fdht_hls.rtl.simulation.tool import find_verilator
-from fdht_hls.rtl.synthesis import (
+from fdht_hls.rtl.yosys_count import (
     Resources,
     check_log,
     check_yosys,

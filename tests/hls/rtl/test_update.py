@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fdht_hls.engine.update import UpdatePipeline
+from fdht_hls.engine.pipeline import UpdatePipeline
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.cells.operations import Complement, Former, Lookup, Product, Round
 from tests.models.format_cases import SHAPES

@@ -8,7 +8,7 @@ import pytest
 import fdht
 from fdht_hls.boards import get_board
 from fdht_hls.engine import design_engine
-from fdht_hls.estimate import Core
+from fdht_hls.estimate import CoreModel
 from fdht_hls.schedule import check_schedule
 from fdht_hls.solver import Solution, solve
 from fdht_hls.tuner import search as searching
@@ -16,9 +16,9 @@ from fdht_hls.tuner.budget import board_budget
 from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.report import lines
 from fdht_hls.tuner.search import Design, Limits, search
-from fdht_hls.tuner.stage import result_json
 from fdht_hls.tuner.tune import tune
 from fdht_hls.tuner.untrained import network_of
+from fdht_hls.tuner.written import result_json
 from fdht_models.errors import ConfigError, ToolError
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
@@ -32,8 +32,8 @@ LARGE = RecurrentShape(TensorTrain((2, 2)), (4, 4, 8), (16, 4, 2), None, "lstm")
 SLOW = Limits(100_000)
 
 
-def core_of(shape: RecurrentShape) -> Core:
-    return Core(design_engine(network_of("x", shape, QuantizationSettings(), ("a",))))
+def core_of(shape: RecurrentShape) -> CoreModel:
+    return CoreModel(design_engine(network_of("x", shape, QuantizationSettings(), ("a",))))
 
 
 def objectives(designs: list[Design]) -> list[tuple[int, ...]]:
@@ -84,7 +84,7 @@ def test_a_large_dense_stage_is_tuned_without_adders_and_says_so(monkeypatch: py
         return solve(kernel, source)
 
     monkeypatch.setattr("fdht_hls.adders.solve", only_small)
-    core = Core(design_engine(random_network(1, LARGE)))
+    core = CoreModel(design_engine(random_network(1, LARGE)))
     tuning = tune(core, board_budget(get_board("zcu104")))
     (text,) = [text for text in tuning.left_out if "hidden" in text]
     assert text.startswith("adders for hidden.H: they are made for at most 2,048 weights")
@@ -98,7 +98,7 @@ def test_a_stage_whose_adders_da4ml_does_not_find_has_multipliers(monkeypatch: p
         raise ToolError("needs more than 3 GB of memory", field="da4ml", remedy="use constant")
 
     monkeypatch.setattr("fdht_hls.adders.solve", fail)
-    core = Core(design_engine(random_network(23, SMALL)))
+    core = CoreModel(design_engine(random_network(23, SMALL)))
     tuning = tune(core, board_budget(get_board("pynq-z2")))
     assert "adders for input.C3: da4ml: needs more than 3 GB of memory; use constant" in (
         tuning.left_out

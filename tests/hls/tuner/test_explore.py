@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from fdht_hls.estimate import Engine
+from fdht_hls.estimate import Assumptions
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.explore import exploration_table, explore, write_exploration
-from fdht_hls.tuner.shapes import (
+from fdht_hls.tuner.factorisations import (
     hidden_box,
     input_factorisations,
     output_factorisations,
@@ -61,7 +61,7 @@ def test_ranks_grow_as_far_as_the_parameters_allow():
 
 @pytest.mark.slow
 def test_an_exploration_writes_experiments(tmp_path):
-    found = explore(load_experiment("motion"), ZYNQ, Engine(), None, 650, None, 1)
+    found = explore(load_experiment("motion"), ZYNQ, Assumptions(), None, 650, None, 1)
     assert 0 < len(found.front) <= found.fitting <= found.tried
     written = tmp_path / "explore"
     write_exploration(ExplorationDirectory(written), found)
@@ -77,4 +77,4 @@ def test_an_exploration_writes_experiments(tmp_path):
 
 def test_too_few_parameters_are_refused():
     with pytest.raises(ConfigError, match="parameters = 10: no shape of this experiment's format"):
-        explore(load_experiment("motion"), ZYNQ, Engine(), parameters=10)
+        explore(load_experiment("motion"), ZYNQ, Assumptions(), parameters=10)

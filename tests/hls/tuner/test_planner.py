@@ -10,17 +10,24 @@ from itertools import product
 import pytest
 
 from fdht_hls.boards import board_names, board_of, get_board
-from fdht_hls.estimate import Core, estimate
+from fdht_hls.estimate import CoreModel, estimate
 from fdht_hls.estimate.rtl import estimate_rtl, recurrent_clocks
 from fdht_hls.schedule import check_schedule, choices, default_schedule
+from fdht_hls.tuner.board_plan import (
+    BoardPlan,
+    boards_that_fit,
+    plan,
+    planned,
+    tuned,
+    what_would_fit,
+)
 from fdht_hls.tuner.budget import Budget, board_budget, parse_shares
-from fdht_hls.tuner.cores import CORES, CoreKind, RtlCore, core_to_tune, model_of
-from fdht_hls.tuner.planner import Plan, boards_that_fit, plan, planned, tuned, what_would_fit
+from fdht_hls.tuner.cores import CORES, CoreKind, RtlCoreModel, core_to_tune, model_of
 from fdht_hls.tuner.quick import hopeless, quick_design
 from fdht_hls.tuner.search import Limits, search
-from fdht_hls.tuner.stage import result_json
 from fdht_hls.tuner.tune import possible_paces
 from fdht_hls.tuner.untrained import untrained_network
+from fdht_hls.tuner.written import result_json
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -39,7 +46,7 @@ def motion() -> QuantizedNetwork:
 
 
 @pytest.fixture(scope="module", params=CORES)
-def planned_motion(request: pytest.FixtureRequest, motion: QuantizedNetwork) -> Plan:
+def planned_motion(request: pytest.FixtureRequest, motion: QuantizedNetwork) -> BoardPlan:
     return plan(motion, ZYNQ, request.param)
 
 
@@ -144,7 +151,7 @@ def test_loadable_weights_cost_what_the_model_of_the_rtl_says():
 def test_the_recurrence_of_the_rtl_is_never_longer_than_a_search_takes_it_for(label: str):
     network = build_network(SHAPES[label])
     core = core_to_tune(network, ZYNQ, "rtl")
-    assert isinstance(core, RtlCore)
+    assert isinstance(core, RtlCoreModel)
     for ends in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
         hidden = tuple(choices(design.shape)[ends[at % 2]] for at, design in enumerate(core.hidden))
         assert recurrent_clocks(network, hidden) <= core.recurrent_cycles(hidden)
@@ -205,7 +212,7 @@ def test_no_board_is_named_where_none_would_fit():
 @pytest.mark.parametrize("share", ["1", "0.6", "0.3", "0.15"])
 def test_a_quick_answer_is_never_wrong(core: CoreKind, share: str):
     budget = replace(ZYNQ, shares=parse_shares(share))
-    model: Core = core_to_tune(TINY, budget, core)
+    model: CoreModel = core_to_tune(TINY, budget, core)
     for pace in possible_paces(model)[::5]:
         limits = Limits(pace, None, budget.limits)
         found, every = quick_design(model, budget, limits), search(model, limits)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_hls.engine import design_engine
-from fdht_hls.estimate import Core, Engine, Resources
+from fdht_hls.estimate import Assumptions, CoreModel, Resources
 from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.alternatives import kinds
 from fdht_hls.tuner.pareto import nondominated
@@ -47,7 +47,7 @@ def test_nondominated_points_are_those_that_no_other_beats(points):
     assert kept == sorted(kept)
 
 
-def every_schedule(core: Core) -> list[Schedule]:
+def every_schedule(core: CoreModel) -> list[Schedule]:
     """All there are."""
     stages = [
         [kind for one in choices(design.shape) for kind in kinds(core, design, one)]
@@ -57,7 +57,7 @@ def every_schedule(core: Core) -> list[Schedule]:
     return [Schedule(chosen[:count], chosen[count:]) for chosen in product(*stages)]
 
 
-def brute_force(core: Core, limits: Limits) -> set[Objectives]:
+def brute_force(core: CoreModel, limits: Limits) -> set[Objectives]:
     """Latency, DSP and LUT of the best designs, one estimate a schedule."""
     rows = set()
     for schedule in every_schedule(core):
@@ -86,17 +86,17 @@ def within(taken: Resources, most: Resources) -> bool:
 
 
 @pytest.fixture(scope="module", params=range(len(TINY)))
-def tiny(request: pytest.FixtureRequest) -> Core:
-    return Core(design_engine(build_network(TINY[request.param])))
+def tiny(request: pytest.FixtureRequest) -> CoreModel:
+    return CoreModel(design_engine(build_network(TINY[request.param])))
 
 
 @given(st.data(), SEEDS)
 @settings(max_examples=3, deadline=None)
 def test_the_search_finds_what_trying_everything_finds(data, seed):
     shape = data.draw(st.sampled_from(TINY))
-    core = Core(
+    core = CoreModel(
         design_engine(build_network(shape, seed)),
-        engine=Engine(int8_pairs=data.draw(st.booleans())),
+        engine=Assumptions(int8_pairs=data.draw(st.booleans())),
     )
     generator = np.random.default_rng(seed)
     schedules = every_schedule(core)
@@ -146,7 +146,7 @@ def test_nothing_is_found_below_the_fastest(tiny):
 
 @pytest.mark.parametrize("label", ["tt-lstm-integrated", "bt-gru", "cp-lstm", "dense-lstm"])
 def test_every_format_can_be_searched(label):
-    core = Core(design_engine(build_network(SHAPES[label])))
+    core = CoreModel(design_engine(build_network(SHAPES[label])))
     found = search(core, Limits(10**6))
     assert found
     for one in found[:3]:

@@ -9,14 +9,14 @@ import sys
 import pytest
 
 from fdht_hls.engine import design_engine, lower
-from fdht_hls.estimate import Core, Engine, estimate
+from fdht_hls.estimate import Assumptions, CoreModel, estimate
 from fdht_hls.schedule import Schedule, check_schedule
 from fdht_hls.tuner.budget import SHARES, Budget, parse_shares
 from fdht_hls.tuner.plot import plot_front
 from fdht_hls.tuner.report import design_table, front_table, lines, some_of
-from fdht_hls.tuner.stage import DECLARED, TRAINED, network_to_tune, result_json, write_tuning
 from fdht_hls.tuner.tune import Tuning, tune
 from fdht_hls.tuner.untrained import network_of, untrained_network
+from fdht_hls.tuner.written import DECLARED, TRAINED, network_to_tune, result_json, write_tuning
 from fdht_models.artifacts import read_json
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError, NumericError
@@ -32,12 +32,12 @@ SMALL = fdht_shape((4, 4, 8), (8, 2, 2), (2, 4), 2, 2)
 
 
 @pytest.fixture(scope="module")
-def small() -> Core:
-    return Core(design_engine(build_network(SMALL)))
+def small() -> CoreModel:
+    return CoreModel(design_engine(build_network(SMALL)))
 
 
 @pytest.fixture(scope="module")
-def tuning(small: Core) -> Tuning:
+def tuning(small: CoreModel) -> Tuning:
     return tune(small, ZYNQ)
 
 
@@ -45,7 +45,7 @@ def test_configuration_b_meets_its_pace_on_a_zynq_7020():
     """Issue: at most 7,350 clocks a frame within 60 % LUT, 75 % DSP and 25 % block RAM."""
     widths = QuantizationSettings()
     network = network_of("b", STUDY["B"][0], widths, tuple("abcdefghijk"))
-    core = Core(design_engine(network, 8), ZYNQ.model)
+    core = CoreModel(design_engine(network, 8), ZYNQ.model)
     found = tune(core, ZYNQ, frames_per_second=ZYNQ.rate_at(7350)).chosen
     assert found.cycles == 7240
     assert found.resources.dsp <= 165 and found.resources.lut <= 31_920
@@ -117,7 +117,7 @@ def test_a_budget_that_nothing_meets_names_process_and_share(small):
 
 def test_what_would_fit_does_fit():
     network = network_of("b", STUDY["B"][0], QuantizationSettings(), tuple("abcdefghijk"))
-    core = Core(design_engine(network, 8), ZYNQ.model)
+    core = CoreModel(design_engine(network, 8), ZYNQ.model)
     little = Budget("z", 53_200, 106_400, 220, 140, 100.0, shares=parse_shares("lut=0.3,dsp=0.3"))
     with pytest.raises(ConfigError) as caught:
         tune(core, little, frames_per_second=13_600)
@@ -244,7 +244,7 @@ def test_tables_name_every_process_and_the_chosen_design(tuning):
 
 
 def test_what_is_assumed_is_said(small):
-    core = Core(small.design, engine=Engine(int8_pairs=True))
+    core = CoreModel(small.design, engine=Assumptions(int8_pairs=True))
     wide = Budget("z", 53_200, 106_400, 220, 140, 100.0, port_bytes=16)
     text = "\n".join(lines(tune(core, wide), TRAINED))
     assert text.count("not what today's kernels do") == 2

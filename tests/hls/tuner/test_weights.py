@@ -10,8 +10,8 @@ import pytest
 from fdht_hls import adders
 from fdht_hls.adders import adder_graph
 from fdht_hls.engine import StageDesign, design_engine, lower
-from fdht_hls.estimate import Core, estimate
-from fdht_hls.estimate.stage import multipliers, weights
+from fdht_hls.estimate import CoreModel, estimate
+from fdht_hls.estimate.hls_stage import multipliers, weights
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,
@@ -28,7 +28,7 @@ from tests.hls.random_networks import random_network
 
 #: A first stage of 8 x 4 constants; then more.
 NETWORK = random_network(1, fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2))
-CORE = Core(design_engine(NETWORK))
+CORE = CoreModel(design_engine(NETWORK))
 SLOW = Limits(100_000)
 
 
@@ -63,7 +63,7 @@ def test_no_kernel_is_known_of_an_untrained_network():
 
     shape = fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2)
     untrained = network_of("x", shape, QuantizationSettings(), ("a",))
-    assert Core(design_engine(untrained)).input[0].kernel is None
+    assert CoreModel(design_engine(untrained)).input[0].kernel is None
 
 
 def test_only_a_whole_turn_of_one_set_of_weights_can_be_adders():
@@ -91,7 +91,7 @@ def test_without_da4ml_there_are_no_adders(monkeypatch):
 
 def test_the_tuner_takes_adders_where_slices_are_scarce():
     """At the fastest pace there is, which is that of the second stage."""
-    core = Core(
+    core = CoreModel(
         design_engine(random_network(1, fdht_shape((16, 16, 8), (8, 2, 2), (2, 2, 2), 2, 2)))
     )
     most = Schedule(
@@ -105,7 +105,7 @@ def test_the_tuner_takes_adders_where_slices_are_scarce():
 
 
 def test_loadable_designs_have_multipliers_and_a_loader():
-    core = Core(design_engine(NETWORK), loadable=True)
+    core = CoreModel(design_engine(NETWORK), loadable=True)
     found = search(core, SLOW)
     assert found
     for design in found:

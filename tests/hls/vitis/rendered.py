@@ -12,5 +12,5 @@ TEMPLATES = Path(fdht_hls.__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """As `fdht_hls.code.render` does."""
+    """As `fdht_hls.cpp_text.render` does."""
     return templates(TEMPLATES).get_template(template).render(**values)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls.vitis.plan import Target
+from fdht_hls.vitis.core_steps import Target
 from fdht_hls.vitis.synthesis import Synthesis, synthesize
 from fdht_models.artifacts import new_stage
 from fdht_models.console import Show

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import fdht
-from fdht_hls.vitis.plan import SPELLINGS, STEPS, core_plan, default_target
+from fdht_hls.vitis.core_steps import SPELLINGS, STEPS, core_plan, default_target
 from tests.hls.conftest import Converted
 from tests.hls.vitis.standin import INTERPRETER, PART, StandIn, make_stand_in, needs_tclsh
 

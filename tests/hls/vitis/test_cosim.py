@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls.vitis.cosim import Clocks, read_cosim
+from fdht_hls.vitis.cosim_report import Clocks, read_cosim
 from fdht_models.errors import ArtifactError, ToolError
 from tests.hls.vitis.standin import SAMPLES, cosim_rpt
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.registers import VLNV
-from fdht_hls.vitis.plan import SPELLINGS, STEPS, Target, core_files
+from fdht_hls.vitis.core_steps import SPELLINGS, STEPS, Target, core_files
 from tests.hls.vitis.rendered import render
 from tests.hls.vitis.standin import INTERPRETER, PART, needs_tclsh
 

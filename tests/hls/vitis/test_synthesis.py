@@ -16,7 +16,7 @@ import pytest
 
 from fdht_hls.engine import lower
 from fdht_hls.flow.lock import only_run
-from fdht_hls.vitis.plan import DEFAULT_STEPS, STEPS, Target, parse_steps
+from fdht_hls.vitis.core_steps import DEFAULT_STEPS, STEPS, Target, parse_steps
 from fdht_models.artifacts import read_manifest
 from fdht_models.errors import ArtifactError, ConfigError, EqualityError, FdhtError, ToolError
 from tests.hls.vitis.standin import (

@@ -16,7 +16,7 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.engine import lower
 from fdht_hls.flow.archive import import_results, write_archive
-from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.schedule import default_schedule

@@ -15,10 +15,10 @@ import pytest
 from fdht_hls.boards import get_board
 from fdht_hls.csimulation import pack_frames
 from fdht_hls.engine import lower
-from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.synthesis import read_statistics
+from fdht_hls.rtl.yosys_count import read_statistics
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.arrays import QuantizedArray

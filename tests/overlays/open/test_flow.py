@@ -13,10 +13,10 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.flow.archive import archive_bytes
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.needs import find
-from fdht_hls.flow.plan import BuildPlan
 from fdht_hls.flow.running import run_plan
-from fdht_hls.rtl.simulation.build import render_bench
+from fdht_hls.rtl.simulation.compiling import render_bench
 from fdht_hls.schedule import default_schedule
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_overlays import doctor

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fdht_hls.boards import get_board
-from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.running import run_plan
 from fdht_hls.schedule import default_schedule
 from fdht_overlays.open.flow import NETLIST, open_plan

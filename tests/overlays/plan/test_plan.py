@@ -13,8 +13,8 @@ import pytest
 
 from fdht_hls.boards import board_names, get_board
 from fdht_hls.flow.archive import archive_bytes, write_archive
+from fdht_hls.flow.build_plan import PLAN, BuildPlan, Step
 from fdht_hls.flow.needs import Need
-from fdht_hls.flow.plan import PLAN, BuildPlan, Step
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_overlays.plan.vitis import Options, vitis_plan

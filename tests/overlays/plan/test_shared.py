@@ -16,7 +16,7 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_hls.flow.running import run_plan
-from fdht_hls.vitis.plan import DEFAULT_STEPS
+from fdht_hls.vitis.core_steps import DEFAULT_STEPS
 from fdht_hls.vitis.synthesis import Synthesis
 from fdht_hls.vitis.synthesis import synthesize as run_synthesis
 from fdht_models.directories import BuildDirectory

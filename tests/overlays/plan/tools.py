@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.boards import get_board
-from fdht_hls.flow.plan import BuildPlan
+from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import BuildDirectory

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.csimulation import Bytes, Identity, pack_frames, unpack_results
-from fdht_hls.rtl.simulation.build import Simulator
+from fdht_hls.rtl.simulation.compiling import Simulator
 from fdht_models.arguments import count, seconds
 from fdht_models.artifacts import read_json, write_bytes
 from fdht_models.directories import REPORT

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fdht_hls.flow.build_plan import STEPS as SCRIPTS
+from fdht_hls.flow.build_plan import BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.needs import Need
-from fdht_hls.flow.plan import STEPS as SCRIPTS
-from fdht_hls.flow.plan import BuildPlan, Phase, Step, plan_name
 from fdht_hls.vitis.log import end_marker
 from fdht_hls.vitis.results import CORE, REPORTS, VERILOG, VITIS_HLS, judge_core
 from fdht_models.errors import ArtifactError, ConfigError, near_matches

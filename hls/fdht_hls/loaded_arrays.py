@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fdht_hls.code import constant_type, extent
-from fdht_hls.engine.plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS
+from fdht_hls.cpp_text import constant_type, extent
+from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.errors import ConversionError
@@ -45,7 +45,7 @@ def loaded_tables(model: ModelGraph, layout: WeightLayout | None) -> list[Loaded
             raise ConversionError(
                 "loadable weights need a layout",
                 field="schedule",
-                remedy="convert with fdht_hls.model.convert",
+                remedy="convert with fdht_hls.conversion_model.convert",
             )
         return []
     arrays |= _other_arrays(model)

@@ -18,7 +18,8 @@ class ResourceModel:
         dsp_wide_bits: wider operand of a DSP slice, sign included: 25 of a DSP48E1 (7 series,
             UG479), 27 of a DSP48E2 (UltraScale+, UG579).
         dsp_narrow_bits: narrower operand: 18 of both.
-        int8_bits: widest operand of two products in one DSP slice (WP486); see `Engine.int8_pairs`.
+        int8_bits: widest operand of two products in one DSP slice (WP486); see
+            `Assumptions.int8_pairs`.
         lut_per_constant_bit: LUT for a constant multiply-accumulate, for each bit of weight times
             each bit of input, adders included: study, section 3 (10, 14, 14.6 and 20 LUT at 6 x 8,
             6 x 12, 8 x 8 and 8 x 12 bits; within 9 % of these, and 17 % of single kernels).
@@ -80,7 +81,7 @@ class ResourceModel:
 
 
 @dataclass(frozen=True)
-class Engine:
+class Assumptions:
     """What an engine does that today's C++ kernels do not; all of it is assumed only if asked for.
 
     Args:

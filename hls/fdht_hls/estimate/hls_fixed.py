@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from fdht_hls.engine.contractions import QUEUE_WORDS
-from fdht_hls.engine.plan import CellPlan, EngineDesign, HeadPlan
-from fdht_hls.estimate.model import ResourceModel
+from fdht_hls.engine.engine_plan import CellPlan, EngineDesign, HeadPlan
+from fdht_hls.estimate.coefficients import ResourceModel
 from fdht_hls.estimate.primitives import (
     bram18,
     dsps_of_product,

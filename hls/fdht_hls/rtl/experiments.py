@@ -13,11 +13,11 @@ from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.rtl.cosim import Cosim, cosim
 from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
-from fdht_hls.rtl.synthesis import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
+from fdht_hls.rtl.yosys_count import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
 from fdht_hls.schedule import Schedule, default_schedule, load_schedule
 from fdht_hls.simulated import DIGEST
+from fdht_hls.tuner.board_plan import plan
 from fdht_hls.tuner.budget import board_budget
-from fdht_hls.tuner.planner import plan
 from fdht_models.artifacts import read_json, write_json
 from fdht_models.directories import EXPERIMENT, NETWORK, REPORT, SCHEDULE, BuildDirectory
 from fdht_models.experiment import read_experiment

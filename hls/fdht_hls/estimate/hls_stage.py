@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fdht_hls.adders import adder_graph, adders_available
 from fdht_hls.engine.contractions import QUEUE_WORDS, StageDesign
-from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.primitives import (
     dsps_of_product,
     fifo,
@@ -21,7 +21,7 @@ from fdht_models.errors import ToolError
 
 
 def stage_resources(
-    design: StageDesign, schedule: StageSchedule, model: ResourceModel, engine: Engine
+    design: StageDesign, schedule: StageSchedule, model: ResourceModel, engine: Assumptions
 ) -> dict[str, Resources]:
     """What the parts of a stage take, by name."""
     return {
@@ -35,7 +35,7 @@ def stage_resources(
 
 
 def multipliers(
-    design: StageDesign, schedule: StageSchedule, model: ResourceModel, engine: Engine
+    design: StageDesign, schedule: StageSchedule, model: ResourceModel, engine: Assumptions
 ) -> Resources:
     """Multipliers and the adders behind them.
 

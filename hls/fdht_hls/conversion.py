@@ -29,8 +29,8 @@ from fdht_hls.lint import check_synthesizable
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
 from fdht_hls.schedule import Schedule, check_schedule
+from fdht_hls.tuner.board_plan import BoardPlan, plan, planned, what_would_fit
 from fdht_hls.tuner.budget import Budget, board_budget
-from fdht_hls.tuner.planner import Plan, plan, planned, what_would_fit
 from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import LoadableWeights, pack_weights
 from fdht_models.artifacts import (
@@ -239,7 +239,7 @@ def _write(
 
 def _plan(
     network: QuantizedNetwork, schedule: Schedule | None, budget: Budget
-) -> tuple[Plan, dict[str, Any]]:
+) -> tuple[BoardPlan, dict[str, Any]]:
     """The design, and what the manifest tells of it."""
     if schedule is not None:
         check_schedule(network.recurrence, schedule)
@@ -291,7 +291,7 @@ def convert_project(
     Raises:
         ConversionError: hls4ml refuses it; hls4ml's message is kept.
     """
-    from fdht_hls.model import conversion_model, convert
+    from fdht_hls.conversion_model import conversion_model, convert
 
     plan = plan or lower(network)
     chatter = io.StringIO()

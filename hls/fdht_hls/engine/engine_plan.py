@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign, StagePlan
-from fdht_hls.engine.update import UpdatePipeline
+from fdht_hls.engine.pipeline import UpdatePipeline
 from fdht_hls.registers import (
     ABI_VERSION,
     ARGUMENT_REGISTERS,

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign
-from fdht_hls.engine.plan import EngineDesign, EnginePlan
-from fdht_hls.estimate import cell as parts
-from fdht_hls.estimate.model import Engine, ResourceModel
+from fdht_hls.engine.engine_plan import EngineDesign, EnginePlan
+from fdht_hls.estimate import hls_fixed as parts
+from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
+from fdht_hls.estimate.hls_stage import stage_resources
 from fdht_hls.estimate.resources import Resources, total
-from fdht_hls.estimate.stage import stage_resources
 from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule
 
@@ -96,7 +96,7 @@ class Estimate:
 
 
 def estimate(
-    plan: EnginePlan, model: ResourceModel | None = None, engine: Engine | None = None
+    plan: EnginePlan, model: ResourceModel | None = None, engine: Assumptions | None = None
 ) -> Estimate:
     """The estimate of the core that `fdht convert` writes.
 
@@ -106,12 +106,12 @@ def estimate(
         engine: what the engine does beyond today's kernels; by default nothing.
     """
     loadable = plan.layout is not None
-    core = Core(plan.design, model or ResourceModel(), engine or Engine(), loadable)
+    core = CoreModel(plan.design, model or ResourceModel(), engine or Assumptions(), loadable)
     return core.estimate(plan.schedule)
 
 
 @dataclass(frozen=True, eq=False)
-class Core:
+class CoreModel:
     """A design as processes, before the parallelism of its stages is chosen.
 
     Args:
@@ -123,7 +123,7 @@ class Core:
 
     design: EngineDesign
     model: ResourceModel = field(default_factory=ResourceModel)
-    engine: Engine = field(default_factory=Engine)
+    engine: Assumptions = field(default_factory=Assumptions)
     loadable: bool = False
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 from fdht_hls.boards import board_names, get_board
 from fdht_hls.engine import design_engine
-from fdht_hls.estimate import Core, Engine, Estimate
+from fdht_hls.estimate import Assumptions, CoreModel, Estimate
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.budget import Budget, board_budget
 from fdht_hls.tuner.cores import CoreKind, core_to_tune, model_of
@@ -28,7 +28,7 @@ _ALIKE = 1.01
 
 
 @dataclass(frozen=True)
-class Plan:
+class BoardPlan:
     """What is built of a network on a board. Every figure is estimated.
 
     Args:
@@ -96,7 +96,7 @@ def plan(
     *,
     loadable: bool = False,
     effort: Effort | None = None,
-) -> Plan:
+) -> BoardPlan:
     """The fastest design within a budget, of those the least demanding; or else the smallest.
 
     It is the design that `tune` chooses. Whether it fits, the plan says.
@@ -114,7 +114,9 @@ def plan(
     return plan_of(core_to_tune(network, budget, core, None, loadable), budget, core, effort)
 
 
-def plan_of(core: Core, budget: Budget, kind: CoreKind, effort: Effort | None = None) -> Plan:
+def plan_of(
+    core: CoreModel, budget: Budget, kind: CoreKind, effort: Effort | None = None
+) -> BoardPlan:
     """The same, for a core that several budgets ask for."""
     effort = effort or Effort()
     _, found = designs_within(core, budget, effort=effort)
@@ -124,7 +126,7 @@ def plan_of(core: Core, budget: Budget, kind: CoreKind, effort: Effort | None = 
 
 def planned(
     network: QuantizedNetwork, schedule: Schedule, budget: Budget, core: CoreKind = "hls"
-) -> Plan:
+) -> BoardPlan:
     """The plan with a schedule that somebody chose."""
     found = core_to_tune(network, budget, core, None, schedule.loadable)
     design = design_engine(network, budget.bytes_per_clock, schedule.fibres)
@@ -138,7 +140,7 @@ def tuned(
     frames_per_second: float | None = None,
     latency: int | None = None,
     *,
-    engine: Engine | None = None,
+    engine: Assumptions | None = None,
     loadable: bool = False,
     effort: Effort | None = None,
 ) -> Tuning:
@@ -181,17 +183,17 @@ def boards_that_fit(network: QuantizedNetwork, core: CoreKind = "hls") -> tuple[
 
 
 def _plan(
-    core: Core,
+    core: CoreModel,
     budget: Budget,
     kind: CoreKind,
     schedule: Schedule,
     left_out: Iterable[str] = (),
-) -> Plan:
+) -> BoardPlan:
     estimate = core.estimate(schedule)
-    return Plan(core.design.name, kind, budget, schedule, estimate, tuple(left_out))
+    return BoardPlan(core.design.name, kind, budget, schedule, estimate, tuple(left_out))
 
 
-def _smallest(core: Core, budget: Budget) -> Design:
+def _smallest(core: CoreModel, budget: Budget) -> Design:
     """Of designs of all paces the fastest of those that strain the device least."""
     found = [one for pace in possible_paces(core) if (one := smallest(core, budget, pace))]
     least = min(budget.strain(one.resources) for one in found)

@@ -167,7 +167,8 @@ class LoadableWeights:
         own = {key: value for key, value in self.structure.items() if key != "constant"}
         found = structure_of(network, self.schedule)
         constant = found.pop("constant")
-        for path, wanted, value in differences(own, found, "network"):
+        others = sorted(differences(own, found, "network"), key=lambda one: one[0])
+        for path, wanted, value in others:
             raise ConfigError(
                 f"the core was built for {_short(wanted)}",
                 field=path,

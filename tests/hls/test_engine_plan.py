@@ -139,7 +139,15 @@ def test_rows_hold_every_weight_once():
 #: What looks into a network's contractions, which is the plan's work alone.
 LOWERING = {"stage_shape", "shapes_of", "emission_order", "group_positions", "update_order"}
 #: Emitters and estimators.
-READERS = ("rtl", "estimate", "code.py", "nodes.py", "loading.py", "writer.py", "streaming.py")
+READERS = (
+    "rtl",
+    "estimate",
+    "cpp_text.py",
+    "nodes.py",
+    "loaded_arrays.py",
+    "writer.py",
+    "streaming.py",
+)
 
 
 def test_emitters_and_estimators_read_the_plan_and_nothing_else():

@@ -265,7 +265,7 @@ def test_a_users_schedule_is_taken_and_measured_by_the_board(hls):
     )  # fmt: skip
     found, told = stage._plan(network, serial(network), budget)
     assert found.schedule == serial(network) and told["chosen_by"] == "user"
-    assert told["cycles_per_frame"] == estimate(network, serial(network)).cycles_per_frame
+    assert told["cycles_per_frame"] == estimate(lower(network, serial(network))).cycles_per_frame
 
 
 def serial(network: QuantizedNetwork) -> Schedule:
@@ -297,7 +297,8 @@ def test_a_schedule_of_another_network_is_refused_before_any_work(trained, tmp_p
 def test_a_project_works_as_its_schedule_says(tmp_path):
     classifier = CLASSIFIERS["bytes"]
     chosen = serial(classifier.network)
-    convert_project(classifier.keras(), classifier.network, tmp_path, {}, chosen)
+    plan_of_core = lower(classifier.network, chosen)
+    convert_project(classifier.keras(), classifier.network, tmp_path, {}, plan_of_core)
     text = (tmp_path / "firmware" / "parameters.h").read_text()
     for name in ("vector_parallel", "output_parallel"):
         assert re.findall(rf"static const unsigned {name} = (\d+);", text) == ["1"] * 6

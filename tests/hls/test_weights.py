@@ -95,8 +95,8 @@ def test_only_loadable_stages_have_tables():
     assert lower(FIRST, CONSTANT).layout is None
     assert LoadableWeights.of(FIRST, lower(FIRST, CONSTANT)) is None
     layout = lower(FIRST, SOME).layout
-    assert layout is not None and layout.table("input.0") is None
-    assert layout.table("input.1") and layout.table("bias") and layout.table("head.weights")
+    assert layout is not None and layout.table("input.C3") is None
+    assert layout.table("input.C2") and layout.table("bias") and layout.table("head.weights")
     with pytest.raises(ConfigError, match="schedule: has no loadable stage; give stages"):
         pack_weights(lower(FIRST, CONSTANT))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.calls import PhaseTimes
 from fdht_host.simulator.device import SimulatedDevice
-from fdht_models.artifacts import MANIFEST
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import (
     ArtifactError,
@@ -25,6 +23,7 @@ from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.host import toy_core
 from tests.host.reference_computation import ReferenceComputation
 from tests.overlays.sample_network import sample_network, write_hls_stage
+from tests.stage_files import reseal
 
 
 @pytest.fixture
@@ -248,10 +247,7 @@ def test_a_simulated_overlay_is_refused_by_a_real_board(directory):
 
 def test_no_board_is_an_error_with_a_remedy(directory, monkeypatch):
     # The manifest of a real overlay, on a machine where pynq finds no board.
-    path = directory / MANIFEST
-    manifest = json.loads(path.read_text())
-    manifest["overlay"]["flow"] = "vitis"
-    path.write_text(json.dumps(manifest))
+    reseal(directory, lambda manifest: manifest["overlay"].update(flow="vitis"))
     monkeypatch.setattr(type(SimulatedDevice), "_devices", [], raising=False)
     with pytest.raises(DeviceError, match=r"cannot be found \(No Devices Found\); run as root"):
         Accelerator.open(directory)

@@ -297,7 +297,7 @@ def assert_ended(log):
 
 def test_a_process_that_cannot_start(monkeypatch):
     monkeypatch.setattr(processes, "COMMAND", ("/no/such/program",))
-    with pytest.raises(ToolError, match="a worker process could not be started"):
+    with pytest.raises(ToolError, match=r"a worker process = .*: cannot be started"):
         train.bench_train([OURS], SMALL, 1, 1)
 
 

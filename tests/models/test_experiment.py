@@ -145,7 +145,7 @@ def test_an_unknown_section_is_refused() -> None:
         ("model", "leaf_rank", [6, 6], "need one rank for each of 4 leaves"),
         ("model", "leaf_rank", 0, "whole number from 1"),
         ("model", "rank", 3, "is not a setting of format 'ht'"),
-        ("model", "cell", "gtu", "did you mean 'gru'"),
+        ("model", "cell", "grru", "did you mean 'gru'"),
         ("model", "objective", "mac", "did you mean 'macs'"),
         ("model", "input_modes", [10, 12, 20, 23], "for example 12 x 12 x 20 x 20 = 57600"),
         ("data", "root", "/somewhere", "has no effect on 'motion'"),

@@ -162,7 +162,7 @@ def test_a_layer_comes_back_from_its_config(label):
 
 @pytest.mark.parametrize("cell", QUANTIZED)
 def test_state_lives_across_calls(cell):
-    shape = SHAPES[f"tt-{cell}-integrated"]
+    shape = SHAPES[f"tr-{cell}-integrated"]
     options = {"quantizers": layer_formats(shape)}
     whole = built(shape, QUANTIZED, **options)
     kept = QUANTIZED[cell](

@@ -91,7 +91,7 @@ def test_what_is_estimated_to_be_too_large_is_told_before_hours_of_tools(capsys,
     code, _, error = run(capsys, *given)
     assert (code, error.count("\n")) == (0, 1)
     assert "estimated to take 110,000 of 106,400 FF, 344 of 220 DSP of TUL PYNQ-Z2; " in error
-    assert f"--schedule {build}/tiny-net/tune/pynq-z2/schedule.json" in error
+    assert "run fdht convert tiny-net --board pynq-z2" in error
 
 
 @needs_tcl

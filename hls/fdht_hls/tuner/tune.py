@@ -207,7 +207,8 @@ def _first(
         own = replace(limits, cycles=paces[place])
         if hopeless(core, own):
             return False
-        return quick_design(core, budget, own) is not None
+        # A quick look finds most designs; that there is none, only a search says.
+        return quick_design(core, budget, own) is not None or bool(search(core, own, effort))
 
     if not paces or hopeless(core, replace(limits, cycles=paces[-1])):
         return None

@@ -144,6 +144,8 @@ def _row(contestant: Contestant, facts: dict[str, Any], turns: Seconds) -> dict[
     median, quartiles = _spread(rounds)
     return {
         **asdict(contestant),
+        "input_modes": list(contestant.input_modes),
+        "output_modes": list(contestant.output_modes),
         "inputs": contestant.inputs,
         "units": contestant.units,
         **facts,

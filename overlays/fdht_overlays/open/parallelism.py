@@ -71,4 +71,5 @@ def schedule_of_flow(network: QuantizedNetwork, chosen: Schedule | None, board: 
 
 
 def _without_slices(schedule: Schedule) -> bool:
-    return all(stage.multipliers == "lut" for stage in schedule.stages)
+    # Adders take the place of multipliers, whatever these would be made of.
+    return all(one.multipliers == "lut" or one.weights == "adders" for one in schedule.stages)

@@ -138,9 +138,9 @@ def test_a_frame_may_start_from_a_zero_state(label):
     async def reset_state(engine, ctx):
         words = 0
         while True:
-            frame = min(words // engine.frame_words, len(frames) - 1)
+            frame = min(words // engine.plan.port.frame_words, len(frames) - 1)
             # Sampled with the first word of a frame only.
-            first = words % engine.frame_words == 0
+            first = words % engine.plan.port.frame_words == 0
             ctx.set(engine.reset_state, resets[frame] if first else not resets[frame])
             _, _, valid, ready = await ctx.tick().sample(engine.words.valid, engine.words.ready)
             words += valid & ready
@@ -152,12 +152,12 @@ def test_a_frame_may_start_from_a_zero_state(label):
 def test_stages_are_named_as_the_reference_names_them():
     network = build_network()
     engine = Engine(lower(network))
-    assert engine.stages == (
+    assert engine.names == (
         *("input.C3", "input.C2", "input.C1"),
         *("hidden.C3", "hidden.C2", "hidden.C1"),
         *("cell", "head"),
     )
-    assert len(engine.busy) == len(engine.starved) == len(engine.blocked) == len(engine.stages)
+    assert len(engine.busy) == len(engine.starved) == len(engine.blocked) == len(engine.names)
 
 
 def test_a_schedule_of_another_network_is_refused():

@@ -210,7 +210,11 @@ def test_an_interrupted_conversion_goes_on_where_it_was(trained, tmp_path, monke
             None,
             lambda *event: second.append(event),
         )
-    assert {event[0] for event in second} == {"C simulation (csim_exact)", "C simulation (csim)"}
+    assert {event[0] for event in second} == {
+        "plan",
+        "C simulation (csim_exact)",
+        "C simulation (csim)",
+    }
     assert [found.equality[name]["mismatches"] for name in list(found.equality)[2:]] == [0, 0, 0]
     assert found.equality["keras_reference"]["quantities"]["logits"] > 1000
     assert [path.name for path in tmp_path.iterdir()] == ["hls"]
@@ -242,7 +246,7 @@ def test_other_settings_convert_anew(hls, trained, no_compiler):
 @pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
 def test_another_budget_converts_anew(hls, trained, no_compiler, board):
     with pytest.raises(CompiledError):
-        convert_stage(trained, hls, budget=board_budget(get_board(board), "0.5"))
+        convert(trained, hls, budget=board_budget(get_board(board), "0.5"))
 
 
 def test_what_fits_no_board_is_planned_as_small_as_it_can_be_and_told(hls):

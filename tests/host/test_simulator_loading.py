@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 
 import numpy as np
 import pytest
@@ -14,10 +13,11 @@ from fdht_host._pynq import Overlay
 from fdht_host.accelerator import Accelerator
 from fdht_host.driver import load_core
 from fdht_host.simulator.device import SimulatedDevice
-from fdht_models.artifacts import MANIFEST, digest_file
+from fdht_models.artifacts import digest_file
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_overlays.bitfile import BitFile, simulated_bitfile
 from tests.host import toy_core
+from tests.stage_files import reseal
 
 
 def test_two_boards_have_two_states(directory):
@@ -37,9 +37,8 @@ def test_two_boards_have_two_states(directory):
 def rewrite(directory, bitfile):
     """Replaces the bitstream file, and its digest, so that only its contents are wrong."""
     (directory / "toy-core.bit").write_bytes(bitfile.to_bytes())
-    manifest = json.loads((directory / MANIFEST).read_text())
-    manifest["files"]["toy-core.bit"] = digest_file(directory / "toy-core.bit")
-    (directory / MANIFEST).write_text(json.dumps(manifest))
+    digest = digest_file(directory / "toy-core.bit")
+    reseal(directory, lambda manifest: manifest["files"].update({"toy-core.bit": digest}))
     return str(directory / "toy-core.bit")
 
 
@@ -82,9 +81,8 @@ def test_a_missing_handoff_is_refused(directory, device):
 def test_an_overlay_without_the_core_is_refused(directory, device):
     path = directory / "toy-core.hwh"
     path.write_text(path.read_text().replace("fdht:hls:fdht_lstm:1.0", "other:hls:core:1.0"))
-    manifest = json.loads((directory / MANIFEST).read_text())
-    manifest["files"]["toy-core.hwh"] = digest_file(path)
-    (directory / MANIFEST).write_text(json.dumps(manifest))
+    digest = digest_file(path)
+    reseal(directory, lambda manifest: manifest["files"].update({"toy-core.hwh": digest}))
     with pytest.raises(DeviceError, match="has 0 cores fdht:hls:fdht_lstm"):
         Overlay(str(directory / "toy-core.bit"), device=device)
 

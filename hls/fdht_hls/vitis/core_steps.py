@@ -19,7 +19,7 @@ from fdht_hls.flow.build_plan import STEPS as SCRIPTS
 from fdht_hls.flow.build_plan import BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.needs import Need
 from fdht_hls.vitis.log import end_marker
-from fdht_hls.vitis.results import CORE, REPORTS, VERILOG, VITIS_HLS, judge_core
+from fdht_hls.vitis.step_results import CORE, REPORTS, VERILOG, VITIS_HLS, judge_core
 from fdht_models.errors import ArtifactError, ConfigError, near_matches
 from fdht_models.records import load_record
 from fdht_models.rendering import templates

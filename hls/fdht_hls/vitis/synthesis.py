@@ -19,7 +19,7 @@ from fdht_hls.flow.record import is_done, record_digest
 from fdht_hls.flow.running import run_plan
 from fdht_hls.vitis.core_steps import STEPS, Target, core_directory, core_plan, default_target
 from fdht_hls.vitis.log import version_in
-from fdht_hls.vitis.results import REPORTS, report_of, result_of
+from fdht_hls.vitis.step_results import REPORTS, report_of, result_of
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import is_current, new_stage, read_json, write_json
 from fdht_models.console import Show, say

@@ -14,8 +14,8 @@ from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim_report import read_cosim
 from fdht_hls.vitis.log import bench_runs, version_in
-from fdht_hls.vitis.results import REPORTS as CORE_REPORTS
-from fdht_hls.vitis.results import TOP
+from fdht_hls.vitis.step_results import REPORTS as CORE_REPORTS
+from fdht_hls.vitis.step_results import TOP
 from fdht_models.directories import (
     EXPERIMENT,
     LOADABLE,

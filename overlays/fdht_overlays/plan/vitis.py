@@ -17,7 +17,7 @@ from fdht_hls.flow.running import Shared
 from fdht_hls.schedule import load_schedule
 from fdht_hls.vitis.core_steps import DEFAULT_STEPS, Target, core_directory, core_files, core_steps
 from fdht_hls.vitis.log import end_marker
-from fdht_hls.vitis.results import IP, TOP, VITIS_HLS, judge_core
+from fdht_hls.vitis.step_results import IP, TOP, VITIS_HLS, judge_core
 from fdht_models.artifacts import digest_of
 from fdht_models.directories import (
     LOADABLE,

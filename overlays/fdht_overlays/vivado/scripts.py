@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.registers import REGISTERS, Register, present
-from fdht_hls.vitis.results import IP
+from fdht_hls.vitis.step_results import IP
 from fdht_models.rendering import templates
 from fdht_overlays.vivado.design import CONTROL_CELL, CORE_CELL, RESET_CELL, BlockDesign
 

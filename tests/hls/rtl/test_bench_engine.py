@@ -43,9 +43,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Latencies of the simulations that were asked for; none is really made."""
     made: list[int] = []
 
-    def stand_in(network, schedule, frames, cache, settings, *, port_bytes, quick):
+    def stand_in(network, plan, frames, cache, settings, *, quick):
         made.append(settings.latency)
-        found = report(network.frame_bytes // port_bytes, settings.latency)
+        found = report(plan.port.frame_words, settings.latency)
         return SimpleNamespace(to_json=lambda: found)
 
     monkeypatch.setattr(engine, "cosim", stand_in)

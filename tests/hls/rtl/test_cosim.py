@@ -21,7 +21,7 @@ from fdht_hls.rtl.emit import emit_verilog, verilog_of
 from fdht_hls.rtl.gantt import draw_gantt, shares
 from fdht_hls.rtl.simulation import RunSettings, build_simulator, run_calls
 from fdht_hls.rtl.simulation.runner import Layout
-from fdht_hls.schedule import default_schedule, shapes_of
+from fdht_hls.schedule import default_schedule
 from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
@@ -171,12 +171,11 @@ def test_what_sets_the_pace():
 
 def test_windows_that_are_shorter_than_frames_do_not_hide_a_slow_stage(network: QuantizedNetwork):
     """The reader is frames ahead: in a window a stage works for but a part of its frame."""
-    recurrence, schedule = network.recurrence, default_schedule(network.recurrence)
-    names = [f"input.{core}" for core in recurrence.input_path.cores]
+    plan = lower(network)
+    names = [stage.name for stage in plan.input]
     loads = [*(StageLoad(name, 1.0, 0.0, 0.0) for name in names), StageLoad("cell", 8.0, 0.0, 0.0)]
-    found = busy_of(loads, recurrence, schedule)
-    shapes = shapes_of(recurrence.input_path)
-    wanted = [stage.cycles(shape) for stage, shape in zip(schedule.input, shapes, strict=True)]
+    found = busy_of(loads, plan)
+    wanted = [stage.schedule.cycles(stage.shape) for stage in plan.input]
     assert found == {**dict(zip(names, wanted, strict=True)), "cell": 8.0}
 
 

@@ -11,7 +11,6 @@ import pytest
 
 import fdht
 from fdht_hls.boards import DEFAULT_BOARD, get_board
-from fdht_hls.engine import lower
 from fdht_hls.rtl.experiments import load_design, users_schedule
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.board_plan import plan
@@ -67,16 +66,16 @@ def converted(directory: Path, network: QuantizedNetwork, schedule: Schedule, **
 
 def test_whose_schedule_a_conversion_has(tmp_path: Path, network: QuantizedNetwork):
     own, default = patient(network), default_schedule(network.recurrence)
-    assert users_schedule(tmp_path, network) is None
+    assert users_schedule(BuildDirectory(tmp_path), network) is None
     converted(tmp_path, network, own, plan={"chosen_by": "user"})
-    assert users_schedule(tmp_path, network) == own
+    assert users_schedule(BuildDirectory(tmp_path), network) == own
     converted(tmp_path, network, own, plan={"chosen_by": "planner"})
-    assert users_schedule(tmp_path, network) is None
+    assert users_schedule(BuildDirectory(tmp_path), network) is None
     # Version 0.1 wrote down no plan.
     converted(tmp_path, network, own)
-    assert users_schedule(tmp_path, network) == own
+    assert users_schedule(BuildDirectory(tmp_path), network) == own
     converted(tmp_path, network, default)
-    assert users_schedule(tmp_path, network) is None
+    assert users_schedule(BuildDirectory(tmp_path), network) is None
 
 
 @pytest.mark.parametrize("name", ["network.json", "schedule.json"])
@@ -138,7 +137,8 @@ def test_resources_are_counted_once(
     from fdht_hls.rtl.emit import emit_verilog
     from fdht_hls.rtl.yosys_count import Resources, check_yosys
 
-    verilog = emit_verilog(lower(network))
+    _, planned = load_design(BuildDirectory(trained), None)
+    verilog = emit_verilog(planned)
     key = hashlib.sha256(f"{check_yosys()}\0{verilog}".encode()).hexdigest()[:24]
     known = Resources(lut=5000, lutram=320, ff=10640, dsp=22, bram36=3.5, bram18=1, carry4=9)
     write_json(trained / "resources" / key / "report.json", known.to_json())

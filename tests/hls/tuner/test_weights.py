@@ -53,7 +53,7 @@ def test_adders_take_what_da4ml_says_of_trained_weights():
 def test_adders_of_unknown_weights_take_what_the_study_says():
     design = replace(CORE.input[0], core=zeros_like(CORE.input[0].core))
     found = multipliers(design, whole(design, "adders"), CORE.model, CORE.engine)
-    bits = design.core.width * design.source.width
+    bits = design.core.format.width * design.source.width
     assert found.lut == pytest.approx(0.21 * bits * design.shape.macs_per_turn, abs=1)
 
 

@@ -19,7 +19,7 @@ from fdht_hls.flow.running import run_plan
 from fdht_hls.vitis.core_steps import DEFAULT_STEPS
 from fdht_hls.vitis.synthesis import Synthesis
 from fdht_hls.vitis.synthesis import synthesize as run_synthesis
-from fdht_models.directories import BuildDirectory
+from fdht_models.directories import BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, EqualityError, ToolError
 from fdht_overlays.plan.collect import collect
 from fdht_overlays.plan.vitis import shared_core
@@ -40,7 +40,7 @@ def synthesize(experiment: Path, steps: tuple[str, ...]) -> Synthesis:
 def build(experiment: Path, work: Path, board: str = BOARD, **options: object) -> list[str]:
     """What `fdht build` runs; steps that were done now."""
     plan = plan_of(experiment, board, **options)
-    shared = shared_core(plan, experiment, get_board(board))
+    shared = shared_core(plan, BuildDirectory(experiment).synthesis, get_board(board))
     return run_plan(plan, work, timeout=60, shared=shared)
 
 
@@ -55,7 +55,9 @@ def test_a_build_takes_what_synthesize_did(tmp_path, tools, experiment):
     assert build(experiment, tmp_path / "work") == VIVADO
     assert build(experiment, tmp_path / "work") == []
     plan = plan_of(experiment)
-    assert collect(plan, tmp_path / "work", experiment, tmp_path / "overlay", get_board(BOARD))
+    place, overlay = BuildDirectory(experiment), OverlayDirectory(tmp_path / "overlay")
+    work = tmp_path / "work"
+    assert collect(plan, work, place.hls, place.cosim, overlay, get_board(BOARD))
     assert (tmp_path / "overlay" / "reports" / "csynth.xml").is_file()
 
 

@@ -22,7 +22,7 @@ here needs TensorFlow.
 from fdht_models.media.description import MediaInfo, describe_media
 from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import PixelConverter, shown_size
-from fdht_models.media.sound import open_sound, read_sound
+from fdht_models.media.sound import open_sound
 from fdht_models.media.sparse import decode_frames
 from fdht_models.media.stills import read_picture
 from fdht_models.media.table import FrameClock, clock_of
@@ -41,6 +41,5 @@ __all__ = [
     "list_pictures",
     "open_sound",
     "read_picture",
-    "read_sound",
     "shown_size",
 ]

@@ -6,21 +6,17 @@ A key picture that is shown refreshes all references (5.9.2).
 
 from __future__ import annotations
 
-from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Inspector, Unproven
 
 _SEQUENCE, _DELIMITER, _HEADER, _FRAME, _REDUNDANT = 1, 2, 3, 6, 7
 _HARMLESS = {_DELIMITER, 4, 5, 8, 15}
 
 
-class Av1:
+class Av1(Inspector):
     """See the module."""
 
     def __init__(self) -> None:
         self._sequence = b""
-
-    def reorder(self) -> int | None:
-        """None: a packet holds what is decoded before its picture can be shown."""
-        return None
 
     def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""

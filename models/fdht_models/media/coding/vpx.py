@@ -6,17 +6,13 @@ annex B (superframes).
 
 from __future__ import annotations
 
-from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Inspector, Unproven
 
 _MARKER = 0b110
 
 
-class Vp8:
+class Vp8(Inspector):
     """See the module."""
-
-    def reorder(self) -> int | None:
-        """None: pictures are shown in the order in which they are decoded."""
-        return None
 
     def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
@@ -26,12 +22,8 @@ class Vp8:
         return CodedPicture(entry=shown and not data[0] & 1, shown=shown)
 
 
-class Vp9:
+class Vp9(Inspector):
     """See the module."""
-
-    def reorder(self) -> int | None:
-        """None: pictures are shown in the order in which they are decoded."""
-        return None
 
     def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""

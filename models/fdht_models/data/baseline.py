@@ -69,7 +69,7 @@ class BaselineTable:
 
 
 def largest_class(test: ClipSet) -> Baseline:
-    """Always the test clips' most frequent class; see `fdht_models.data.chance`."""
+    """Always the test clips' most frequent class; see `fdht_models.data.significance`."""
     classes, counts = np.unique(test.labels, return_counts=True)
     guess = int(classes[counts.argmax()])
     found = np.full(len(test), guess, np.int64)

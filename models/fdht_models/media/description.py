@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from fdht_models.files import read_file
-from fdht_models.media.exif import turn_of_picture
 from fdht_models.media.messages import MissingStreamError, empty, unreadable
 from fdht_models.media.opening import best_stream, open_media
+from fdht_models.media.orientation import turn_of_picture
 from fdht_models.media.packets import PacketReader
-from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import shown_size
+from fdht_models.media.stills import list_pictures
 from fdht_models.media.structure import Ending
 from fdht_models.media.table import FrameClock
 from fdht_models.media.video import VideoFile

@@ -26,8 +26,7 @@ from fdht_models.preprocessing.log_mel import (
     log_mel,
     sound_parts,
 )
-from fdht_models.preprocessing.protocols import pad_front
-from fdht_models.preprocessing.spans import Span, exact_span, outside
+from fdht_models.preprocessing.protocols import Span, exact_span, outside, pad_front
 
 #: Frames that count for the loudness of a recording: at most so many decibels below its loudest.
 _LOUD = 20.0

@@ -7,20 +7,19 @@ that is not known to be harmless makes a stream unproven, and then all of it is 
 
 - `coded_picture`: what is known of a picture, and what a coding must do.
 - `bits`: reading bits and the NAL units of H.264 and H.265.
-- `h264`, `hevc`, `mpeg`, `vpx`, `av1`, `intra`: the codings.
+- `h264`, `hevc`, `mpeg`, `vpx_av1`, `intra`: the codings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from fdht_models.media.coding.av1 import Av1
 from fdht_models.media.coding.coded_picture import CodedPicture, Inspector, Unproven
 from fdht_models.media.coding.h264 import H264
 from fdht_models.media.coding.hevc import Hevc
 from fdht_models.media.coding.intra import Ffv1, Intra, MotionJpeg
 from fdht_models.media.coding.mpeg import Mpeg4, Mpeg12
-from fdht_models.media.coding.vpx import Vp8, Vp9
+from fdht_models.media.coding.vpx_av1 import Av1, Vp8, Vp9
 
 __all__ = ["CodedPicture", "Inspector", "Unproven", "inspector_for"]
 

@@ -23,7 +23,7 @@ from fdht_models.errors import ConfigError, DataError
 from fdht_models.files import Stamp, stamp_of
 from fdht_models.media.library import Failure, attempt, av
 from fdht_models.media.opening import best_stream, open_media
-from fdht_models.media.picture_folders import is_picture, list_pictures
+from fdht_models.media.stills import is_picture, list_pictures
 from fdht_models.preprocessing.values import check_header
 from fdht_models.threads import map_in_threads
 

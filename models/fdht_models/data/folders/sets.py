@@ -23,7 +23,6 @@ from fdht_models.data.folders.published import (
     hmdb51_hollywood2,
     shd,
     timit_ted_lium,
-    ucf11_features,
     ucf11_ucf50_ytc,
 )
 from fdht_models.errors import require_known
@@ -171,12 +170,12 @@ FOLDER_SETS: dict[str, FolderSet] = {
         ),
         FolderSet(
             name="features",
-            title=ucf11_features.TITLE,
+            title=ucf11_ucf50_ytc.FEATURES_TITLE,
             kind=VECTORS,
             citation="Pan, Wang, Xu: TedNet: a PyTorch toolkit for tensor decomposition networks, "
             "arXiv 2104.05018",
-            layout=ucf11_features.LAYOUT,
-            find=ucf11_features.list_features,
+            layout=ucf11_ucf50_ytc.FEATURES_LAYOUT,
+            find=ucf11_ucf50_ytc.list_features,
             class_count=11,
             classes=class_names.UCF11,
             expected={"all": 1600},

@@ -19,7 +19,14 @@ from fdht_models.data.folders.sentences import (
     missing_list_notes,
     unlisted_notes,
 )
-from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, nothing_found, read_lines, walk
+from fdht_models.data.folders.tree import (
+    VIDEO_SUFFIXES,
+    Tree,
+    nothing_found,
+    read_lines,
+    sort_files,
+    walk,
+)
 from fdht_models.errors import DataError
 
 HMDB51_LAYOUT = "<class>/<name>.avi, and testTrainMulti_7030_splits/<class>_test_split<1-3>.txt"
@@ -49,17 +56,10 @@ def list_hmdb51(root: Path) -> Listing:
     """
     tree = walk(root, "HMDB51")
     skipped = tree.empty_of_type(VIDEO_SUFFIXES)
-    foreign: list[PurePosixPath] = []
-    found: dict[str, PurePosixPath] = {}
-    copies: list[PurePosixPath] = []
-    for path in tree.of_type(VIDEO_SUFFIXES):
-        if len(path.parts) < 2:
-            foreign.append(path)
-            continue
-        key = f"{path.parent.name}/{path.stem}"
-        if key in found:
-            copies.append(path)
-        found.setdefault(key, path)
+    found, copies, foreign = sort_files(
+        tree.of_type(VIDEO_SUFFIXES),
+        lambda path: f"{path.parent.name}/{path.stem}" if len(path.parts) > 1 else None,
+    )
     if not found:
         raise nothing_found(tree, "HMDB51", HMDB51_LAYOUT)
     classes = tuple(sorted({path.parent.name for path in found.values()}))
@@ -183,12 +183,9 @@ def list_hollywood2(root: Path) -> Listing:
     tree = walk(root, "Hollywood2")
     entries, lists = _clip_sets(tree)
     skipped = tree.empty_of_type(VIDEO_SUFFIXES)
-    videos: dict[str, PurePosixPath] = {}
-    copies = [
-        path
-        for path in tree.of_type(VIDEO_SUFFIXES)
-        if videos.setdefault(name_key(path.name, VIDEO_SUFFIXES), path) != path
-    ]
+    videos, copies, _ = sort_files(
+        tree.of_type(VIDEO_SUFFIXES), lambda path: name_key(path.name, VIDEO_SUFFIXES)
+    )
     joined = join(
         entries, videos.items(), {name_key(path.name, VIDEO_SUFFIXES) for path in tree.empty}
     )

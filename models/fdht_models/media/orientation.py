@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,16 +118,7 @@ def turn_of_picture(data: bytes) -> Orientation:
 
 def pages_of_picture(data: bytes) -> int:
     """1, or 2 if a TIFF holds more than one picture; FFmpeg shows its first and says nothing."""
-    if data[:4] not in _TIFF:
-        return 1
-    order = _order(data)
-    try:
-        (first,) = struct.unpack_from(order + "I", data, 4)
-        (entries,) = struct.unpack_from(order + "H", data, first)
-        (following,) = struct.unpack_from(order + "I", data, first + 2 + 12 * entries)
-    except struct.error:
-        return 1
-    return 2 if following else 1
+    return 2 if _directory(data)[1] else 1
 
 
 def _blocks(data: bytes) -> Iterator[bytes]:
@@ -164,20 +156,21 @@ def _chunks(data: bytes, place: int, header: str, after: int) -> Iterator[tuple[
 
 def _tag(block: bytes, wanted: int) -> int | None:
     """A tag of type SHORT in the first directory; None if it is not there, or damaged."""
-    if block[:4] not in _TIFF:
-        return None
-    order = _order(block)
-    try:
-        (first,) = struct.unpack_from(order + "I", block, 4)
-        (entries,) = struct.unpack_from(order + "H", block, first)
-        for entry in range(entries):
-            tag, kind, _, value = struct.unpack_from(order + "HHIH", block, first + 2 + 12 * entry)
-            if tag == wanted and kind == 3:
-                return int(value)
-    except struct.error:
-        return None
-    return None
+    found = (value for tag, kind, value in _directory(block)[0] if tag == wanted and kind == 3)
+    return next(found, None)
 
 
-def _order(block: bytes) -> str:
-    return "<" if block[:2] == b"II" else ">"
+def _directory(block: bytes) -> tuple[list[tuple[int, int, int]], int]:
+    """(tag, type, value) of the first directory's entries, and where the next directory is or 0."""
+    found: list[tuple[int, int, int]] = []
+    following = 0
+    if block[:4] in _TIFF:
+        order = "<" if block[:2] == b"II" else ">"
+        with suppress(struct.error):
+            (first,) = struct.unpack_from(order + "I", block, 4)
+            (entries,) = struct.unpack_from(order + "H", block, first)
+            for entry in range(entries):
+                fields = struct.unpack_from(order + "HHIH", block, first + 2 + 12 * entry)
+                found.append((fields[0], fields[1], fields[3]))
+            (following,) = struct.unpack_from(order + "I", block, first + 2 + 12 * entries)
+    return found, following

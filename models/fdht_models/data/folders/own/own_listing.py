@@ -18,6 +18,7 @@ from fdht_models.data.folders.own.path_pattern import search_paths
 from fdht_models.data.folders.sentences import (
     alike_notes,
     archive_notes,
+    counted_notes,
     left_out_notes,
     name_some,
 )
@@ -315,17 +316,12 @@ def _file_notes(tree: Tree, files: ClipFiles) -> list[str]:
     archives = set(tree.archives)
     others = [path for path in files.others if path not in archives]
     notes = archive_notes(tree.archives) + left_out_notes(others, "no clips of this kind")
-    if tree.again:
-        notes.append(
-            f"folders that links lead to a second time, used once: {len(tree.again)} "
-            f"({name_some(tree.again)})"
-        )
-    if files.pictured and len(files.pictured) < len(files.clips):
-        notes.append(
-            f"folders of pictures that count as a clip each: {len(files.pictured)} "
-            f"({name_some(sorted(files.pictured))})"
-        )
-    return notes
+    pictured = sorted(files.pictured) if len(files.pictured) < len(files.clips) else ()
+    return [
+        *notes,
+        *counted_notes("folders that links lead to a second time, used once", tree.again),
+        *counted_notes("folders of pictures that count as a clip each", pictured),
+    ]
 
 
 def _source_notes(found: Sequence[_Found]) -> list[str]:
@@ -340,12 +336,11 @@ def _source_notes(found: Sequence[_Found]) -> list[str]:
     for one in found:
         twins[one.stem].add(one.path)
     doubled = sorted(name for name, paths in twins.items() if len(paths) > 1)
-    if doubled:
-        notes.append(
-            f"clips of one name with several suffixes, all used: {len(doubled)} "
-            f"({name_some(doubled)}); take one out if they are the same"
-        )
-    return notes
+    return notes + counted_notes(
+        "clips of one name with several suffixes, all used",
+        doubled,
+        advice="; take one out if they are the same",
+    )
 
 
 def _empty_class_notes(
@@ -363,12 +358,11 @@ def _empty_class_notes(
         and folder not in tree.again
         and (classes is None or folder.name in classes)
     ]
-    if not empty:
-        return []
-    return [
-        f"folders of classes without a clip, left out: {len(empty)} ({name_some(empty)}); "
-        "put clips there, or delete them"
-    ]
+    return counted_notes(
+        "folders of classes without a clip, left out",
+        empty,
+        advice="; put clips there, or delete them",
+    )
 
 
 def _nothing(tree: Tree, files: ClipFiles, kind: str) -> DataError:

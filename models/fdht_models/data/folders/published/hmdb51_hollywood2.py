@@ -11,12 +11,11 @@ from fdht_models.data.folders.joins import Join, join, name_key
 from fdht_models.data.folders.listing import Clip, Listing
 from fdht_models.data.folders.published.class_names import HMDB51, HOLLYWOOD2
 from fdht_models.data.folders.sentences import (
-    absent_notes,
     archive_notes,
     class_notes,
     copy_notes,
+    counted_notes,
     left_out_notes,
-    missing_list_notes,
     unlisted_notes,
 )
 from fdht_models.data.folders.tree import (
@@ -165,11 +164,11 @@ def _hmdb51_leftovers(
         if (name_key(name), number) not in lists
     ]
     partly = [path for entry, path in joined.pairs if not entry.everywhere]
-    unlisted = joined.unlisted
+    unlisted, absent = joined.unlisted, [entry.name for entry in joined.absent]
     return [
-        *missing_list_notes(missing),
+        *counted_notes("lists that are not there", missing),
         *unlisted_notes([path.parent.name for path in unlisted], [path.name for path in unlisted]),
-        *absent_notes([entry.name for entry in joined.absent], _SPLIT_FOLDER),
+        *left_out_notes(absent, f"listed in {_SPLIT_FOLDER} but not there"),
         *left_out_notes(partly, "where a division's list does not name it"),
     ]
 
@@ -249,13 +248,14 @@ def _hollywood2_leftovers(joined: Join[_Labelled, PurePosixPath], lists: set[str
         for split in ("train", "test")
         if f"{label}_{split}.txt".lower() not in lists
     ]
+    absent = [entry.name for entry in joined.absent]
     unlabelled = [path.name for entry, path in joined.pairs if not entry.labels]
     # The noisy training set and the scenes have lists of their own, which are not read.
     unlisted = [path.name for path in joined.unlisted if not _OTHER_CLIP.match(path.name)]
     return [
-        *missing_list_notes(missing),
+        *counted_notes("lists that are not there", missing),
         *unlisted_notes((), unlisted),
-        *absent_notes([entry.name for entry in joined.absent], "ClipSets"),
+        *left_out_notes(absent, "listed in ClipSets but not there"),
         *left_out_notes(unlabelled, "with none of the labels whose lists are there"),
     ]
 

@@ -26,7 +26,7 @@ from fdht_models.data.folders.listing import (
 from fdht_models.data.folders.own.clip_files import TABLE
 from fdht_models.data.folders.reporting.file_facts import short_note
 from fdht_models.data.folders.request import FolderRequest
-from fdht_models.data.folders.sentences import class_notes, clip_name, name_some
+from fdht_models.data.folders.sentences import class_notes, clip_name, counted_notes, name_some
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.folders.splits import class_warnings, groups_of, labels_of
 from fdht_models.errors import DataError
@@ -63,9 +63,8 @@ def write_report(plan: SplitPlan, labels: NDArray[np.int64], kept: Kept) -> Fold
             "than on new sources"
         )
     for problems, text in ((skipped, "cannot be used"), (damaged, "are damaged, used in part")):
-        if problems:
-            told = _some(named_problems(request, listing, problems))
-            notes.append(f"clips that {text}: {len(problems)} ({told})")
+        told = _in_words(named_problems(request, listing, problems))
+        notes += counted_notes(f"clips that {text}", told, _SHOWN)
     listed = len(listing.clips) + len(listing.skipped)
     return FolderReport(listed, len(labels), skipped, tuple(damaged), tuple(notes))
 
@@ -98,7 +97,7 @@ def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[
 def refusal(request: FolderRequest, what: str, problems: Sequence[Problem]) -> DataError:
     """The error of a folder that cannot be used, with the first of its problems."""
     return DataError(
-        f"{what}: {_some(problems)}" if problems else what,
+        f"{what}: {name_some(_in_words(problems), _SHOWN)}" if problems else what,
         field=str(request.root),
         remedy="copy these clips again, or take them out of the folder"
         if request.name == OWN
@@ -129,14 +128,16 @@ def _twin_notes(plan: SplitPlan) -> list[str]:
         if len({clip.labels for clip, _ in clips}) > 1:
             contrary.append(paths)
     return [
-        f"clips of one content {where}: {len(found)} ({name_some(found, 3)}); take all but one out"
+        note
         for found, where in ((divided, "in both splits"), (contrary, "in several classes"))
-        if found
+        for note in counted_notes(
+            f"clips of one content {where}", found, 3, "; take all but one out"
+        )
     ]
 
 
-def _some(problems: Sequence[Problem]) -> str:
-    return name_some([f"{problem.path} {problem.reason}" for problem in problems], _SHOWN)
+def _in_words(problems: Sequence[Problem]) -> list[str]:
+    return [f"{problem.path} {problem.reason}" for problem in problems]
 
 
 def division_notes(request: FolderRequest, listing: Listing) -> list[str]:

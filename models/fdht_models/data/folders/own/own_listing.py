@@ -11,10 +11,9 @@ from pathlib import Path, PurePosixPath
 from fdht_models.data.clip_sets import SPLITS
 from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import ARRAYS, Clip, Listing, Problem, Span
-from fdht_models.data.folders.own.class_root import class_root
 from fdht_models.data.folders.own.clip_files import TABLE, Bar, ClipFiles, find_clips, stem_of
 from fdht_models.data.folders.own.clip_table import ClipRow, ClipTable, key_of_part, read_table
-from fdht_models.data.folders.own.path_pattern import search_paths
+from fdht_models.data.folders.own.path_pattern import class_root, search_paths
 from fdht_models.data.folders.sentences import (
     alike_notes,
     archive_notes,
@@ -90,7 +89,7 @@ def list_own(
     if not found and not skipped:
         raise _nothing(tree, files, layout.kind)
     if layout.pattern is not None:
-        found = _apply_pattern(root, layout.pattern, found, notes)
+        found = _apply_pattern(layout.pattern, found, notes)
     found = _apply_folders(tree, layout, found, files, table, notes)
     if table is not None:
         found = _apply_table(root, table, found, files.pictured, skipped, notes)
@@ -114,9 +113,7 @@ def list_own(
     )  # fmt: skip
 
 
-def _apply_pattern(
-    root: Path, pattern: str, found: Sequence[_Found], notes: list[str]
-) -> list[_Found]:
+def _apply_pattern(pattern: str, found: Sequence[_Found], notes: list[str]) -> list[_Found]:
     matches = search_paths(pattern, [one.stem for one in found])
     kept, unmatched = [], []
     for one, match in zip(found, matches, strict=True):

@@ -28,8 +28,7 @@ from fdht_models.data.folders.reporting.file_facts import (
 )
 from fdht_models.data.folders.reporting.split_report import (
     check_share,
-    count_notes,
-    division_notes,
+    listing_notes,
     test_notes,
 )
 from fdht_models.data.folders.request import FolderRequest
@@ -159,9 +158,7 @@ def overview_of(
     short = count_short(request, used, facts)
     divided = {split: labels_of(listing, splits, split) for split in ("train", "test")}
     notes = (
-        *listing.notes,
-        *count_notes(request, listing),
-        *division_notes(request, listing),
+        *listing_notes(request, listing),
         *(class_warnings(listing, divided) if error is None else ()),
         *(test_notes(request, listing, splits) if error is None else ()),
         *short_note(request, short, len(used)),

@@ -48,9 +48,7 @@ def write_report(plan: SplitPlan, labels: NDArray[np.int64], kept: Kept) -> Fold
     used = {split: labels_of(listing, plan.splits, split) for split in SPLITS}
     used[plan.split] = {int(label) for label in np.unique(labels)}
     notes = [
-        *listing.notes,
-        *count_notes(request, listing),
-        *division_notes(request, listing),
+        *listing_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
         *test_notes(request, listing, plan.splits, plan.split),
@@ -140,21 +138,11 @@ def _in_words(problems: Sequence[Problem]) -> list[str]:
     return [f"{problem.path} {problem.reason}" for problem in problems]
 
 
-def division_notes(request: FolderRequest, listing: Listing) -> list[str]:
-    """A sentence on splits that own clips have and another rule of division leaves unused."""
-    if request.name != OWN or request.fold_rule == BY_TABLE or listing.unpublished:
-        return []
-    return [
-        f"the splits that {TABLE} or the pattern tell are not used; set data.fold_rule = "
-        f"'{BY_TABLE}' to use them"
-    ]
-
-
-def count_notes(request: FolderRequest, listing: Listing) -> list[str]:
-    """Sentences on how much of a published set is not there."""
+def listing_notes(request: FolderRequest, listing: Listing) -> list[str]:
+    """Sentences on what is there, how much of a published set is not, and splits not used."""
     known = request.folder_set
     unit = "clips" if known.kind == SPIKES else "files"
-    notes = []
+    notes = [*listing.notes]
     for split, expected in known.expected.items():
         clips = [
             clip
@@ -167,4 +155,10 @@ def count_notes(request: FolderRequest, listing: Listing) -> list[str]:
             notes.append(
                 f"the folder is incomplete: {found:,} of {expected:,} {which} of {known.title}"
             )
+    # Own clips may have splits that another rule of division leaves unused.
+    if request.name == OWN and request.fold_rule != BY_TABLE and not listing.unpublished:
+        notes.append(
+            f"the splits that {TABLE} or the pattern tell are not used; set data.fold_rule = "
+            f"'{BY_TABLE}' to use them"
+        )
     return notes

@@ -12,7 +12,7 @@ import pytest
 
 import fdht
 from fdht_models.data import load_clips, render_clips
-from fdht_models.data.room import check_memory
+from fdht_models.data.generated import check_room
 from fdht_models.errors import MOST_CHARACTERS, ArtifactError, ConfigError
 
 # A pipe that is opened waits for ever: the time-out is the test.
@@ -102,4 +102,4 @@ def test_clips_without_room_are_refused_before_the_first_is_made(tmp_path):
     with pytest.raises(ArtifactError, match=r"free on the disk of"):
         load_clips("motion", "test", 10**12, 0, tmp_path / "not yet")
     assert not list(tmp_path.iterdir())
-    check_memory("clips", 3, 4, 5)
+    check_room("clips", 3, 4, 5, None)

@@ -66,8 +66,7 @@ def data(
         choose_clips,
         draw_sheet,
     )
-    from fdht_models.data.folders.reporting.damage import check_clips
-    from fdht_models.data.folders.reporting.overview import overview_of
+    from fdht_models.data.folders.reporting.overview import check_clips, overview_of
 
     if split not in _SPLITS:
         raise ConfigError(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.artifacts import canonical_json, write_text
-from fdht_models.data.chance import chance_of
+from fdht_models.data.significance import chance_of
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, DataError
 from fdht_models.files import read_text_file

@@ -33,7 +33,7 @@ from fdht_models.data.folders.sentences import name_some
 from fdht_models.data.folders.sets import OWN
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.media.opening import best_stream, open_media
-from fdht_models.media.picture_folders import is_picture, list_pictures
+from fdht_models.media.stills import is_picture, list_pictures
 from fdht_models.preprocessing.values import read_all_values
 from fdht_models.tensor.quantized import QuantizedNetwork
 

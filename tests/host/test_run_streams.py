@@ -17,7 +17,7 @@ from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.features import features_of
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, Sound, Values
-from fdht_models.preprocessing.log_mel import frame_energies, log_mel, read_sound
+from fdht_models.preprocessing.log_mel import frame_energies, log_mel, sound_parts
 from fdht_models.preprocessing.recording import loudness
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.reference import ReferenceModel
@@ -213,7 +213,7 @@ def test_sound_is_a_stream_of_stretches_one_behind_the_other(tmp_path, build):
     sound = Sound(20, 3, level=-30.0, floor=-80.0, trim=20.0)
     report = run(build(Preprocessing(Sampling("window", 6), sound=sound)), path, protocol="stream")
     (clip,) = report["clips"]
-    samples = read_sound(path)
+    samples = np.concatenate([*sound_parts(path)])
     gain = -30.0 - loudness(frame_energies(samples, 20))
     codes = log_mel(samples, 20, -80.0, gain)
     # 68 frames of 10 ms: three blocks of 18 frames, and one of 14, which are five inputs.

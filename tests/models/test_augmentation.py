@@ -9,9 +9,16 @@ import pytest
 from numpy.typing import NDArray
 
 from fdht_models.augmentation import Augmentation, AugmentationSettings, check_augmentation
-from fdht_models.augmentation.batches import DRAWS, move_in_time
-from fdht_models.augmentation.sound_changes import masked, warp_bands, warp_time
-from fdht_models.augmentation.video_changes import brightness_table, change_picture, kept_places
+from fdht_models.augmentation.batches import (
+    DRAWS,
+    brightness_table,
+    change_picture,
+    kept_places,
+    masked,
+    move_in_time,
+    warp_bands,
+    warp_time,
+)
 from fdht_models.errors import ConfigError
 from fdht_models.features import features_of
 from fdht_models.preprocessing import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fdht_models.data.chance import chance_of
+from fdht_models.data.significance import chance_of
 from fdht_models.errors import ShapeError
 
 

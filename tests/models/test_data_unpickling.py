@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fdht_models.data import watch
-from fdht_models.data.unpickling import read_objects
+from fdht_models.data.watch import read_objects
 from fdht_models.errors import DataError
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fdht_models.data.folders import FolderRequest, list_folder, load_folder
 from fdht_models.data.folders.decoding import shards
 from fdht_models.data.folders.published.class_names import UCF11
-from fdht_models.data.folders.published.ucf11_features import FULL_SCALE
+from fdht_models.data.folders.published.ucf11_ucf50_ytc import FULL_SCALE
 from fdht_models.data.folders.splits import assign_splits
 from fdht_models.data.selection import source_of
 from fdht_models.errors import ConfigError, DataError

@@ -11,7 +11,8 @@ import pytest
 
 from fdht_models.data.folders import FolderRequest, load_folder
 from fdht_models.errors import ConfigError, DataError
-from fdht_models.media import VideoFile, library, read_sound
+from fdht_models.media import VideoFile, library
+from fdht_models.preprocessing.log_mel import sound_parts
 from tests.models.folders_samples import SIZE, ucf11, write_wav
 from tests.models.media_samples import moving, write
 
@@ -35,7 +36,7 @@ def test_a_sound_is_called_by_the_time_of_day(
 ) -> None:
     write_wav(tmp_path / "12:30.wav", np.arange(100))
     monkeypatch.chdir(tmp_path)
-    assert len(read_sound(Path("12:30.wav"), 16_000).samples) == 100
+    assert sum(map(len, sound_parts(Path("12:30.wav")))) == 100
 
 
 def test_an_address_is_not_opened() -> None:
@@ -116,7 +117,7 @@ def test_whatever_pyav_raises_for_a_file_is_the_files_fault(
 
     path = write(tmp_path / "x.mp4", moving(5))
     monkeypatch.setattr(av, "open", fail)
-    for call in (lambda: VideoFile(path), lambda: read_sound(path, 16_000)):
+    for call in (lambda: VideoFile(path), lambda: list(sound_parts(path))):
         with pytest.raises(DataError, match=r"x\.mp4: cannot be read \(.+\)") as found:
             call()
         assert found.value.__cause__ is error

@@ -8,11 +8,10 @@ what the extra `[train]` installs; never TensorFlow.
 """
 
 from fdht_models.data.baseline import baseline_table
-from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.clip_sets import SPLITS, ClipSet
 from fdht_models.data.clip_sources import ClipSource
 from fdht_models.data.folders import FolderRequest, load_folder_clips
-from fdht_models.data.generated import load_clips, render_clips
+from fdht_models.data.generated import DATASETS, get_dataset, load_clips, render_clips
 from fdht_models.data.photographs import PICTURES
 from fdht_models.data.selection import FOLDER_KEYS, source_of
 

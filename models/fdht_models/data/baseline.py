@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.data.clip_sets import ClipSet
+from fdht_models.data.clip_sets import ClipSet, mean_frames
 from fdht_models.data.logistic import logistic_predictions, logistic_predictions_in_parts
 from fdht_models.data.packages import import_package
 from fdht_models.errors import ShapeError
@@ -69,7 +69,7 @@ class BaselineTable:
 
 
 def largest_class(test: ClipSet) -> Baseline:
-    """Always the test clips' most frequent class; see `fdht_models.data.chance`."""
+    """Always the test clips' most frequent class; see `fdht_models.data.significance`."""
     classes, counts = np.unique(test.labels, return_counts=True)
     guess = int(classes[counts.argmax()])
     found = np.full(len(test), guess, np.int64)
@@ -108,7 +108,7 @@ def baseline_table(train: ClipSet, test: ClipSet, pictures: Pictures = None) -> 
     elif pictures is not None:
         rows.append(_logistic_row(MEAN_PICTURE, pictures, train, test))
     whole = logistic_clips(len(train), train.frames.shape[2])
-    means = _means(train.frames[:whole]), _means(test.frames)
+    means = mean_frames(train.frames[:whole]), mean_frames(test.frames)
     rows.append(_logistic_row(_mean_of_inputs(train, pictures), means, train, test))
     rows.append(_best_single_frame(train, test, whole))
     count = clips_of_all_frames(len(train), *train.frames.shape[1:])
@@ -164,9 +164,8 @@ def _all_frames(train: ClipSet, test: ClipSet, count: int) -> Baseline:
     labels, groups = _known(train, count)
     fit_on, score_on = train.frames[:count], test.frames
     if fit_on[0].size <= count:
-        wide = (len(fit_on), -1), (len(score_on), -1)
-        values = fit_on.reshape(wide[0]), score_on.reshape(wide[1])
-        found, strength = logistic_predictions(values[0], labels, values[1], groups)
+        fitted, scored = (frames.reshape(len(frames), -1) for frames in (fit_on, score_on))
+        found, strength = logistic_predictions(fitted, labels, scored, groups)
     else:  # frame after frame: side by side they may be larger than the memory
 
         def parts() -> Iterator[tuple[_Frames, _Frames]]:
@@ -216,14 +215,6 @@ def _known(train: ClipSet, count: int) -> tuple[_Labels, _Labels | None]:
 def _place(frames: _Frames, place: str) -> _Frames:
     steps = frames.shape[1]
     return frames[:, {"first": 0, "middle": steps // 2, "last": steps - 1}[place]]
-
-
-def _means(frames: _Frames) -> _Values:
-    """Every value of the mean over all frames of [clips, steps, inputs]."""
-    means = np.empty((len(frames), frames.shape[2]), np.float32)
-    for index, clip in enumerate(frames):  # one at a time: a set may be larger than the memory
-        means[index] = clip.mean(axis=0, dtype=np.float32)
-    return means
 
 
 def _small(clips: ClipSet, place: str) -> _Values:

@@ -20,25 +20,24 @@ Numbers = npt.NDArray[np.int64]
 Change = Callable[[npt.NDArray[np.uint8], Numbers, int], npt.NDArray[np.uint8]]
 
 _READERS = 2  # batches read from disk at the same time
+_READY = 2  # batches kept ready
 
 
 def clip_pipeline(
     clips: ClipSet,
     batch: int,
-    seed: int | None,
+    seed: int,
     *,
-    first_epoch: int = 0,
-    epochs: int = 1,
-    prefetch: int = 2,
+    epoch: int = 0,
     numbers: Numbers | None = None,
     part: Callable[[Numbers], Numbers] | None = None,
     change: Change | None = None,
     numbered: bool = False,
 ) -> Any:
-    """Returns a `tf.data.Dataset` of batches, read ahead while the network computes.
+    """Returns a `tf.data.Dataset` of an epoch's batches, read ahead while the network computes.
 
     Epoch e goes through all clips in the order of `default_rng([seed, e]).permutation(clips)`, so
-    that a run resumed at `first_epoch` sees what it would have seen.
+    that a run resumed at any epoch sees what it would have seen.
     Batches are whole: up to `batch - 1` clips at the end of an epoch are left out of it. Inside a
     batch clips come in the order in which they lie on disk. Nothing but the batches read ahead is
     held in memory.
@@ -46,11 +45,8 @@ def clip_pipeline(
     Args:
         clips: what to go through; memory-mapped clips stay on disk.
         batch: clips a batch.
-        seed: of the order; None keeps the clips in their order, and the last batch, however
-            small, for evaluation.
-        first_epoch: number of the first epoch.
-        epochs: how many epochs follow each other.
-        prefetch: batches kept ready.
+        seed: of the order.
+        epoch: its number.
         numbers: which clips to go through, ascending; None: all.
         part: which clips of a batch to read, ascending numbers to some of them, the same count for
             every whole batch; None: all. Of several workers each reads a part of its own.
@@ -64,65 +60,37 @@ def clip_pipeline(
     Raises:
         ConfigError: a batch larger than the clips, or a number below its least value.
     """
-    for field, value, least in (
-        ("batch", batch, 1),
-        ("first_epoch", first_epoch, 0),
-        ("epochs", epochs, 1),
-        ("prefetch", prefetch, 1),
-    ):
-        require_least(value, least, field)
+    require_least(batch, 1, "batch")
+    require_least(epoch, 0, "epoch")
     count = len(clips) if numbers is None else len(numbers)
-    if seed is not None and batch > count:
+    if batch > count:
         raise ConfigError(
             f"there are only {count} clips",
             field="batch",
             value=batch,
             remedy=f"choose {count} or fewer",
         )
-    order = _dataset_of_order(count, batch, seed, first_epoch, epochs)
-    shape = (None, *clips.frames.shape[1:])
+    steps = count // batch
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    # As they lie on disk.
+    batches = np.sort(order[: steps * batch].reshape(steps, batch), axis=1)
 
-    def read(
-        epoch: Numbers, places: Numbers
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    def read(places: Numbers) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         chosen = places if numbers is None else numbers[places]
         chosen = chosen if part is None else part(chosen)
         frames = np.asarray(clips.frames[chosen])
         if change is not None:
-            frames = change(frames, chosen, int(epoch))
+            frames = change(frames, chosen, epoch)
         return frames, clips.labels[chosen], chosen
 
-    def load(epoch: Any, chosen: Any) -> tuple[Any, ...]:
+    def load(chosen: Any) -> tuple[Any, ...]:
         kinds = (tf.uint8, tf.int64, tf.int64)
-        frames, *others = tf.numpy_function(read, [epoch, chosen], kinds)
+        frames, *others = tf.numpy_function(read, [chosen], kinds)
         size = chosen.shape[0] if part is None else None
-        frames = tf.ensure_shape(frames, (size, *shape[1:]))
+        frames = tf.ensure_shape(frames, (size, *clips.frames.shape[1:]))
         labels, found = (tf.ensure_shape(other, (size,)) for other in others)
         return (frames, labels, found) if numbered else (frames, labels)
 
     # Deterministic: two readers, and yet the batches come in their order.
-    return order.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(prefetch)
-
-
-def _dataset_of_order(
-    clips: int, batch: int, seed: int | None, first_epoch: int, epochs: int
-) -> Any:
-    """The epoch, and numbers of the clips, of each batch."""
-    if seed is None:
-        all_epochs = tf.data.Dataset.range(first_epoch, first_epoch + epochs)
-        whole = tf.data.Dataset.range(clips).batch(batch)
-        return all_epochs.flat_map(lambda epoch: whole.map(lambda chosen: (epoch, chosen)))
-    steps = clips // batch
-
-    def permute(epoch: Numbers) -> Numbers:
-        order = np.random.default_rng([seed, int(epoch)]).permutation(clips)
-        chosen = order[: steps * batch].reshape(steps, batch)
-        return np.sort(chosen, axis=1)  # as they lie on disk
-
-    def expand(epoch: Any) -> Any:
-        chosen = tf.numpy_function(permute, [epoch], tf.int64)
-        chosen = tf.ensure_shape(chosen, (steps, batch))
-        return tf.data.Dataset.from_tensor_slices((tf.repeat(epoch, steps), chosen))
-
-    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(expand)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs))
+    dataset = tf.data.Dataset.from_tensor_slices(batches)
+    return dataset.map(load, num_parallel_calls=_READERS, deterministic=True).prefetch(_READY)

@@ -6,7 +6,7 @@ standard input says which clips.
 
 from __future__ import annotations
 
-from fdht_models.data.catalogue import get_dataset
+from fdht_models.data.generated import get_dataset
 from fdht_models.workers import answer_pipe, orders, run_worker, write_all
 
 

@@ -51,6 +51,14 @@ class ClipSet:
         return len(self.labels)
 
 
+def mean_frames(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The mean over all frames of clips, [clips, steps, inputs]: float32 [clips, inputs]."""
+    means = np.empty((len(frames), frames.shape[2]), np.float32)
+    for index, clip in enumerate(frames):  # one at a time: a set may be larger than the memory
+        means[index] = clip.mean(axis=0, dtype=np.float32)
+    return means
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A source of labelled clips, generated from a seed.

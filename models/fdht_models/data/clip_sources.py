@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fdht_models.artifacts import digest_of
 from fdht_models.data.cache import cache_inputs
 from fdht_models.data.clip_blocks import GeneratedRequest
-from fdht_models.data.clip_sets import ClipSet, DataSet
+from fdht_models.data.clip_sets import ClipSet, DataSet, mean_frames
 from fdht_models.data.folders import FolderRequest, folder_digest, load_folder_clips
 from fdht_models.data.folders.folder_clips import list_classes
 from fdht_models.data.folders.sets import OWN
@@ -272,10 +272,7 @@ class FolderSource(ClipSource):
         # A file of one frame is a picture, but has no motion: it would be a clip too many.
         if not np.array_equal(found.labels, clips.labels):
             return "some clips have pictures and no feature"
-        means = np.empty((count, self.inputs), np.float32)
-        for index, frames in enumerate(found.frames[:count]):
-            means[index] = frames.mean(axis=0, dtype=np.float32)
-        return means
+        return mean_frames(found.frames[:count])
 
     def streams(self, count: int, frames: int, seed: int, cache: Path | None) -> ClipSet:
         """See `ClipSource.streams`; the seed has no effect on clips that are given."""

@@ -1,9 +1,12 @@
-"""`load_clips` and `render_clips`: what the rest of the project calls."""
+"""All generated data sets by name, and their clips: `load_clips` and `render_clips`."""
 
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,33 @@ from numpy.typing import NDArray
 
 from fdht_models.console import counters
 from fdht_models.data.cache import cache_directory, read_clips, write_clips
-from fdht_models.data.catalogue import get_dataset
 from fdht_models.data.clip_blocks import GeneratedRequest, generate_blocks
-from fdht_models.data.clip_sets import SPLITS, ClipSet
-from fdht_models.data.room import check_disk, check_memory
+from fdht_models.data.clip_sets import SPLITS, ClipSet, DataSet
+from fdht_models.data.folders.sets import FOLDER_SETS
+from fdht_models.data.motion import MOTION
+from fdht_models.data.watch import WATCH
 from fdht_models.errors import ArtifactError, ConfigError, require_known
+from fdht_models.files import existing_parent
+
+DATASETS: dict[str, DataSet] = {data_set.name: data_set for data_set in (MOTION, WATCH)}
+
+
+def get_dataset(name: str) -> DataSet:
+    """Returns the data set called `name`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name in FOLDER_SETS:
+        raise ConfigError(
+            f"{FOLDER_SETS[name].title} is read from a folder of yours",
+            field="data",
+            value=name,
+            remedy="say in which one it lies (root), as docs/datasets.md shows",
+        )
+    require_known(name, (*DATASETS, *FOLDER_SETS), "data", "there is no such data set")
+    return DATASETS[name]
+
 
 _PROGRESS_FROM = 300
 
@@ -58,12 +83,12 @@ def load_clips(
     """
     request = _request(name, split, clips, seed, steps, workers)
     if cache is None:
-        check_memory("clips", clips, request.steps, request.data_set.inputs)
+        check_room("clips", clips, request.steps, request.data_set.inputs, None)
         return _load_in_memory(request, workers, progress)
     directory = cache_directory(cache, request)
     found = read_clips(directory, request)
     if found is None:
-        check_disk("clips", clips, request.steps, request.data_set.inputs, cache)
+        check_room("clips", clips, request.steps, request.data_set.inputs, cache)
         write_clips(directory, request, _blocks(request, workers, progress))
         found = read_clips(directory, request)
     if found is None:
@@ -103,7 +128,7 @@ def render_clips(
             value=name,
             remedy="use load_clips",
         )
-    check_memory("clips", clips, request.steps + 1, math.prod(data_set.frame_shape))
+    check_room("clips", clips, request.steps + 1, math.prod(data_set.frame_shape), None)
     frames = np.empty((clips, request.steps + 1, *data_set.frame_shape), np.uint8)
     for index in range(clips):
         frames[index], _ = data_set.generate_raw(split, seed, index, request.steps)
@@ -153,3 +178,43 @@ def _blocks(
         for block in blocks:
             yield block
             advance(len(block))
+
+
+def check_room(field: str, clips: int, steps: int, inputs: int, place: Path | None) -> None:
+    """Refuses clips for which there is no room, before the first byte of them is made.
+
+    Args:
+        field: the option that says how many.
+        clips: how many.
+        steps: frames of a clip.
+        inputs: bytes of a frame.
+        place: a directory, on whose disk they must fit; None: in the memory.
+
+    Raises:
+        ConfigError: they need more than the memory that is free.
+        ArtifactError: they need more than is free on the disk.
+    """
+    need, free, where = clips * steps * inputs, 0, "of memory"
+    if place is None:
+        free = _free_memory()
+    else:
+        place = existing_parent(place)
+        free, where = shutil.disk_usage(place).free, f"on the disk of {place}"
+    if need > free:
+        raise (ConfigError if place is None else ArtifactError)(
+            f"need {need:,} bytes ({steps} frames of {inputs:,} bytes each), and {free:,} are free "
+            + where,
+            field=field,
+            value=clips,
+            remedy="choose fewer clips",
+        )
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping; all of the memory where the system does not say."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return (
+            int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
+        )
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +58,8 @@ class MixedSource(ClipSource):
         share = -(-count // len(self.parts))
         clips = [part.streams(share, frames, seed, cache) for part in self.parts]
         least = min(part.frames.shape[1] for part in clips)
-        cut = [
-            ClipSet(part.frames[:, :least], part.labels, part.classes, part.frame_shape)
-            for part in clips
-        ]
-        found = self._mix(cut)
-        return ClipSet(found.frames[:count], found.labels[:count], self.classes, self.frame_shape)
+        cut = [replace(part, frames=part.frames[:, :least]) for part in clips]
+        return self._mix(cut).of(slice(count))
 
     def _mean_pictures(
         self, split: str, clips: ClipSet, count: int, cache: Path | None

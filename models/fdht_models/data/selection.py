@@ -11,12 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from fdht_models.data.catalogue import DATASETS, get_dataset
 from fdht_models.data.clip_sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest
 from fdht_models.data.folders.own.own_settings import KINDS, refuse_of_other_kinds
 from fdht_models.data.folders.request import FolderOptions
 from fdht_models.data.folders.sets import OWN
+from fdht_models.data.generated import DATASETS, get_dataset
 from fdht_models.data.mixed import mixed
 from fdht_models.errors import ConfigError, require_known
 

@@ -14,6 +14,8 @@ interval agree on it.
 
 Both take clips as drawn independently. Clips of one person or recording are not quite: of few
 sources the true uncertainty is larger.
+
+Chance is what a classifier gets that looks at nothing.
 """
 
 from __future__ import annotations
@@ -100,3 +102,24 @@ def sign_test(first: int, second: int) -> float:
         total += term
     # As whole numbers: 2 ** throws may be beyond a double, the quotient is not.
     return 1.0 if 2 * total >= 1 << throws else 2 * total / (1 << throws)
+
+
+def chance_of(labels: NDArray[np.int64]) -> float:
+    """Returns the accuracy of always answering the most frequent class of the test clips.
+
+    It is the largest share of one class among `labels`, from 0 to 1. One class of n would be 1/n
+    only where the test clips are spread evenly; where they are not, a network that learned nothing
+    but how often each class comes gets more, and must not be taken for one that learned. Every
+    command and report takes chance from here.
+
+    Args:
+        labels: classes of the test clips, whole numbers from 0: [clips].
+
+    Raises:
+        ShapeError: `labels` are not a row of at least one class.
+    """
+    if labels.ndim != 1 or not len(labels):
+        raise ShapeError(
+            "expected the class of at least one clip", field="labels", value=labels.shape
+        )
+    return int(np.unique(labels, return_counts=True)[1].max()) / len(labels)

@@ -12,19 +12,17 @@ here needs TensorFlow.
 - `coding`: what coded pictures say of themselves and of those they depend on.
 - `sparse`: some frames, without decoding what they do not depend on.
 - `description`: what a file says of itself, in short.
-- `pictures`: a folder of pictures as a clip.
-- `stills`: one picture as RGB, exactly or not at all.
+- `stills`: one picture as RGB, exactly or not at all, and a folder of them as a clip.
 - `pixels`: a frame as RGB, turned as its display matrix says, the same integers on every processor.
 - `sound`: a recording as samples.
 - `messages`: the words of the errors.
 """
 
 from fdht_models.media.description import MediaInfo, describe_media
-from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import PixelConverter, shown_size
-from fdht_models.media.sound import open_sound, read_sound
+from fdht_models.media.sound import open_sound
 from fdht_models.media.sparse import decode_frames
-from fdht_models.media.stills import read_picture
+from fdht_models.media.stills import list_pictures, read_picture
 from fdht_models.media.table import FrameClock, clock_of
 from fdht_models.media.video import Damage, VideoFile, VideoInfo
 
@@ -41,6 +39,5 @@ __all__ = [
     "list_pictures",
     "open_sound",
     "read_picture",
-    "read_sound",
     "shown_size",
 ]

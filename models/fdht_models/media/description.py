@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from fdht_models.files import read_file
-from fdht_models.media.exif import turn_of_picture
 from fdht_models.media.messages import MissingStreamError, empty, unreadable
 from fdht_models.media.opening import best_stream, open_media
+from fdht_models.media.orientation import turn_of_picture
 from fdht_models.media.packets import PacketReader
-from fdht_models.media.picture_folders import list_pictures
 from fdht_models.media.pixels import shown_size
+from fdht_models.media.stills import list_pictures
 from fdht_models.media.structure import Ending
 from fdht_models.media.table import FrameClock
 from fdht_models.media.video import VideoFile
@@ -29,13 +29,13 @@ class MediaInfo:
     Attributes:
         path: the file or folder.
         kind: "video", which a folder of pictures is too, or "sound".
+        codec: FFmpeg's name.
         frames: pictures that are shown, by the packets (pictures in a folder); None of sound.
         seconds: from the first frame or sample to the end of the last one; None where nothing is
             said, as of pictures.
         height: rows of the first picture as it is shown, turned; None of sound.
         width: its columns; None of sound.
         rate: frames a second, or samples a second; None where nothing is said.
-        codec: FFmpeg's name.
         pixel_format: FFmpeg's name; None of sound.
         channels: of sound; None of video.
         note: what is odd and no reason for a refusal; "" if nothing is.
@@ -43,12 +43,12 @@ class MediaInfo:
 
     path: Path
     kind: Literal["video", "sound"]
-    frames: int | None
-    seconds: float | None
-    height: int | None
-    width: int | None
-    rate: float | None
     codec: str
+    frames: int | None = None
+    seconds: float | None = None
+    height: int | None = None
+    width: int | None = None
+    rate: float | None = None
     pixel_format: str | None = None
     channels: int | None = None
     note: str = ""
@@ -90,10 +90,8 @@ def _of_pictures(folder: Path) -> MediaInfo:
         path=folder,
         kind="video",
         frames=len(pictures.paths),
-        seconds=None,
         height=height,
         width=width,
-        rate=None,
         codec=codec,
         pixel_format=frame.format.name,
         note=pictures.note,
@@ -143,10 +141,7 @@ def _of_sound(path: Path) -> MediaInfo:
         return MediaInfo(
             path=path,
             kind="sound",
-            frames=None,
             seconds=reader.seconds or None,
-            height=None,
-            width=None,
             rate=float(codec.sample_rate),
             codec=codec.codec.canonical_name,
             channels=codec.channels,

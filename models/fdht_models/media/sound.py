@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from fdht_models.errors import DataError
 from fdht_models.media.library import Failure, attempt, av
-from fdht_models.media.messages import empty
 from fdht_models.media.opening import best_stream, open_media
 from fdht_models.media.structure import Ending, ending_of
 
@@ -22,50 +20,6 @@ from fdht_models.media.structure import Ending, ending_of
 _SLACK = 0.1
 #: A peak of 60 dB below full scale.
 _AUDIBLE = 1e-3
-
-
-@dataclass(frozen=True)
-class SoundStream:
-    """One channel of a recording, as far as it could be decoded.
-
-    Attributes:
-        samples: float32 [samples] from -1 to 1, at the rate that was asked for.
-        rate: samples a second in the file.
-        declared: samples that the file's header states, at the file's rate; None if it states no
-            number. It may state more than there are, or any number at all; of RIFF, FFmpeg takes
-            the size of the file where the header says more.
-        decoded: samples that were there, at the file's rate.
-        damage: why decoding ended before the end; "" if it did not.
-    """
-
-    samples: NDArray[np.float32]
-    rate: int
-    declared: int | None
-    decoded: int
-    damage: str
-
-
-def read_sound(path: Path, rate: int) -> SoundStream:
-    """Decodes the best sound stream of a file, mixed to one channel.
-
-    Of a recording that is damaged half way, what comes before the damage is returned. That bytes
-    are missing at its end is no damage here: `declared` and `decoded` tell, or the caller's list.
-
-    Args:
-        path: the file.
-        rate: samples a second; others are resampled.
-
-    Raises:
-        DataError: PyAV is missing, or the file cannot be opened, its codec has no decoder, or it
-            holds no sound, or samples that are not finite.
-    """
-    with open_sound(path, rate) as reader:
-        parts = list(reader.parts())
-        declared = reader.declared()
-    if not parts:
-        raise empty(path, "sound", reader.damage)
-    damage = "" if reader.cut else reader.damage
-    return SoundStream(np.concatenate(parts), reader.rate, declared, reader.decoded, damage)
 
 
 def channels_cancel(path: Path, first: float = 0.0, last: float | None = None) -> bool:
@@ -99,9 +53,15 @@ def channels_cancel(path: Path, first: float = 0.0, last: float | None = None) -
 
 @contextmanager
 def open_sound(path: Path, rate: int) -> Iterator[SoundReader]:
-    """Opens a recording that is read part by part, as an hour of it needs no gigabyte.
+    """Opens the best sound stream of a file; read part by part, as an hour needs no gigabyte.
 
-    Args and errors as those of `read_sound`; a file without a sample gives no part.
+    Args:
+        path: the file; one without a sample gives no part.
+        rate: samples a second; others are resampled.
+
+    Raises:
+        DataError: PyAV is missing, or the file cannot be opened, holds no sound, or its codec has
+            no decoder.
     """
     with open_media(path, "sound") as container:
         yield SoundReader(path, container, best_stream(path, container, "sound"), rate)
@@ -148,7 +108,11 @@ class SoundReader:
             self.rate = frame.sample_rate
 
     def declared(self) -> int | None:
-        """Samples that the file's header states; see `SoundStream`."""
+        """Samples that the file's header states, at the file's rate; None if it states no number.
+
+        It may state more than there are, or any number at all; of RIFF, FFmpeg takes the size of
+        the file where the header says more.
+        """
         known = attempt(lambda: _declared(self._stream))
         return None if isinstance(known, Failure) else known
 

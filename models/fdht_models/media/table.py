@@ -152,7 +152,12 @@ def read_table(packets: Iterable[Any], keep: bool, stream: Any) -> PacketTable:
         stream: PyAV's.
     """
     kept, rows = [], []
-    looked = _Looking(stream)
+    found: list[CodedPicture] = []
+    inspector: Inspector | None = None
+    codec = stream.codec_context
+    # An index beyond the data is as much a header that is damaged as one that says so.
+    with contextlib.suppress(Unproven, IndexError):
+        inspector = inspector_for(codec.codec.canonical_name, codec.extradata or b"")
     for packet in packets:
         rows.append(
             (
@@ -163,51 +168,24 @@ def read_table(packets: Iterable[Any], keep: bool, stream: Any) -> PacketTable:
                 bool(packet.is_discard),
             )
         )
-        looked.add(packet)
+        if inspector is not None:
+            try:
+                found.append(inspector.add(memoryview(packet), bool(packet.is_keyframe)))
+            except (Unproven, IndexError):
+                inspector = None
         if keep:
             kept.append(packet)
     times, durations, keys, sizes, hidden = zip(*rows, strict=True) if rows else ((),) * 5
-    found = looked.pictures
-    if found is not None:
-        if any(hidden):  # an edit list: what is left out of the stream's start is decoded
-            found = None
-        else:
-            hidden = tuple(not picture.shown for picture in found)
+    if any(hidden):  # an edit list: what is left out of the stream's start is decoded
+        inspector = None
+    pictures = None if inspector is None else tuple(found)
+    if pictures is not None:
+        hidden = tuple(not picture.shown for picture in pictures)
     base = None if stream.time_base is None else Fraction(stream.time_base)
     rate = stream.average_rate or None
-    table = PacketTable(times, durations, keys, sizes, hidden, base, rate, found, tuple(kept))
-    return table if _agree(table, looked.reorder) else replace(table, pictures=None)
-
-
-class _Looking:
-    """Looks at coded pictures until something is not known."""
-
-    def __init__(self, stream: Any) -> None:
-        self._found: list[CodedPicture] = []
-        self._inspector: Inspector | None = None
-        codec = stream.codec_context
-        # An index beyond the data is as much a header that is damaged as one that says so.
-        with contextlib.suppress(Unproven, IndexError):
-            self._inspector = inspector_for(codec.codec.canonical_name, codec.extradata or b"")
-
-    def add(self, packet: Any) -> None:
-        """Looks at the next packet."""
-        if self._inspector is None:
-            return
-        try:
-            self._found.append(self._inspector.add(memoryview(packet), bool(packet.is_keyframe)))
-        except (Unproven, IndexError):
-            self._inspector = None
-
-    @property
-    def pictures(self) -> tuple[CodedPicture, ...] | None:
-        """What was found, of all packets; None if not all are known."""
-        return None if self._inspector is None else tuple(self._found)
-
-    @property
-    def reorder(self) -> int | None:
-        """See `Inspector`."""
-        return 0 if self._inspector is None else self._inspector.reorder()
+    table = PacketTable(times, durations, keys, sizes, hidden, base, rate, pictures, tuple(kept))
+    reorder = 0 if inspector is None else inspector.reorder()
+    return table if _agree(table, reorder) else replace(table, pictures=None)
 
 
 def _agree(table: PacketTable, reorder: int | None) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fdht_models.errors import ConfigError
 from fdht_models.preprocessing.definition import ClipInputs, Preprocessing
+from fdht_models.preprocessing.protocols import Span
 from fdht_models.preprocessing.recording import read_sound_clip
-from fdht_models.preprocessing.spans import Span
 from fdht_models.preprocessing.values import read_values
 from fdht_models.preprocessing.video_clips import read_video
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models import media
 from fdht_models.errors import DataError
+from fdht_models.media import open_sound
+from fdht_models.media.messages import empty
 
 RATE = 16_000
 """Samples a second; other files are resampled."""
@@ -31,20 +32,27 @@ _NOTHING = 1e-20  # keeps the logarithm of no energy finite; far below any floor
 _BLOCK = 4096  # frames at a time, so that an hour of sound needs no gigabyte
 
 
-def read_sound(path: Path) -> NDArray[np.float32]:
-    """Decodes a sound file: one channel at 16 kHz, float32 [samples] from -1 to 1.
+def sound_parts(path: Path, *, may_be_cut: bool = False) -> Iterator[NDArray[np.float32]]:
+    """Yields the samples of a recording: one channel at 16 kHz, float32 from -1 to 1.
+
+    Args:
+        path: the recording.
+        may_be_cut: bytes that are missing at its end are no damage: the caller's list tells what
+            should be there.
 
     Raises:
-        DataError: it cannot be read, or holds no sound.
+        DataError: it cannot be read, is damaged, or holds no sound.
     """
-    sound = media.read_sound(path, RATE)
-    if sound.damage:
-        raise DataError(
-            f"cannot be decoded after {sound.decoded} samples ({sound.damage})",
-            field=str(path),
-            remedy="copy or convert the file again",
-        )
-    return sound.samples
+    with open_sound(path, RATE) as reader:
+        yield from reader.parts()
+        if not reader.decoded:
+            raise empty(path, "sound", reader.damage)
+        if reader.damage and not (may_be_cut and reader.cut):
+            raise DataError(
+                f"cannot be decoded after {reader.decoded} samples ({reader.damage})",
+                field=str(path),
+                remedy="copy or convert the file again",
+            )
 
 
 def codes_per_decibel(floor: float = FLOOR) -> float:

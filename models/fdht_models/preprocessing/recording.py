@@ -7,7 +7,6 @@ level and window are found, and once more for the samples of the window.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.errors import DataError
-from fdht_models.media import open_sound
-from fdht_models.media.messages import empty
 from fdht_models.media.sound import channels_cancel
 from fdht_models.preprocessing.definition import ClipInputs, Sampling, Sound
 from fdht_models.preprocessing.log_mel import (
@@ -27,9 +24,9 @@ from fdht_models.preprocessing.log_mel import (
     frame_energies,
     frames_in,
     log_mel,
+    sound_parts,
 )
-from fdht_models.preprocessing.protocols import pad_front
-from fdht_models.preprocessing.spans import Span, exact_span, outside
+from fdht_models.preprocessing.protocols import Span, exact_span, outside, pad_front
 
 #: Frames that count for the loudness of a recording: at most so many decibels below its loudest.
 _LOUD = 20.0
@@ -109,7 +106,7 @@ def scan_recording(path: Path, bands: int, span: Span | None = None) -> Scan:
     energies: list[NDArray[np.float64]] = []
     kept: list[NDArray[np.float32]] = []
     position = held = 0
-    for part in _parts(path):
+    for part in sound_parts(path):
         wanted = part[max(0, start - position) : None if stop is None else max(0, stop - position)]
         position += len(part)
         kept.append(wanted)
@@ -193,27 +190,9 @@ def _samples(path: Path, start: int, stop: int) -> NDArray[np.float32]:
     """Samples [start, stop), as far as they are there; what lies behind them is not decoded."""
     found: list[NDArray[np.float32]] = []
     position = 0
-    for part in _parts(path):
+    for part in sound_parts(path):
         found.append(part[max(0, start - position) : max(0, stop - position)].copy())
         position += len(part)
         if position >= stop:
             break
     return np.concatenate([np.zeros(0, np.float32), *found])
-
-
-def _parts(path: Path) -> Iterator[NDArray[np.float32]]:
-    """The samples of a recording, at 16 kHz.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    with open_sound(path, RATE) as reader:
-        yield from reader.parts()
-        if not reader.decoded:
-            raise empty(path, "sound", reader.damage)
-        if reader.damage:
-            raise DataError(
-                f"cannot be decoded after {reader.decoded} samples ({reader.damage})",
-                field=str(path),
-                remedy="copy or convert the file again",
-            )

@@ -49,7 +49,6 @@ def read_values(
             "an array has no seconds", field="span", value=span, remedy="cut the array"
         )
     found = _load(path, values.length)
-    _check_values(found, path, values.length)
     chosen = choose_frames(
         sampling.protocol, len(found), sampling.steps, sampling.seed, key, sampling.stride
     )
@@ -68,7 +67,6 @@ def read_all_values(path: Path, values: Values) -> NDArray[np.uint8]:
         DataError: as `read_values`.
     """
     found = _load(path, values.length)
-    _check_values(found, path, values.length)
     return _codes(found, path, values)
 
 
@@ -134,6 +132,7 @@ def _load(path: Path, length: int) -> NDArray[Any]:
     if more:
         raise _unusable(path, "holds more than one array", length)
     _check_kind(path, values.shape, values.dtype, length)
+    _check_values(values, path, length)
     return values
 
 

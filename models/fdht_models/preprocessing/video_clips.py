@@ -14,8 +14,7 @@ from fdht_models.features import features_of
 from fdht_models.media import FrameClock
 from fdht_models.preprocessing.definition import ClipInputs, Picture, Sampling
 from fdht_models.preprocessing.frames import Frames, read_frames, read_pictures
-from fdht_models.preprocessing.protocols import choose_frames, pad_front
-from fdht_models.preprocessing.spans import Span, exact_span, outside
+from fdht_models.preprocessing.protocols import Span, choose_frames, exact_span, outside, pad_front
 
 _OTHER_FILE = "copy the video again"
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fdht_models.data import ClipSet, ClipSource
 from fdht_models.data.baseline import MOST_CLIPS, Pictures, baseline_table, logistic_clips
-from fdht_models.data.chance import chance_of
+from fdht_models.data.significance import chance_of
 from fdht_models.errors import EqualityError, FdhtError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import tf

@@ -217,7 +217,7 @@ def _batches(
         clips,
         batch,
         phase.seed,
-        first_epoch=epoch,
+        epoch=epoch,
         numbers=numbers,
         part=own,
         change=None if phase.augmentation is None else change,

@@ -84,7 +84,6 @@ class FolderSet:
         title: what people call it.
         kind: "video", "spikes", "speech" or "features"; of a user's own clips "video", "sound" or
             "arrays".
-        citation: the paper.
         layout: what is looked for in the folder, for people.
         find: lists a folder, of which it is called with the path.
         class_count: classes as published; None where the folder alone tells.
@@ -101,7 +100,6 @@ class FolderSet:
     name: str
     title: str
     kind: str
-    citation: str
     layout: str
     find: Callable[..., Listing]
     class_count: int | None

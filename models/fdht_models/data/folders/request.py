@@ -19,7 +19,7 @@ from fdht_models.data.folders.listing import (
     FolderSet,
 )
 from fdht_models.data.folders.own.own_listing import OwnLayout
-from fdht_models.data.folders.published.ucf11_features import FULL_SCALE, LENGTH
+from fdht_models.data.folders.published.ucf11_ucf50_ytc import FULL_SCALE, LENGTH
 from fdht_models.data.folders.sets import OWN, get_folder_set, own_set
 from fdht_models.errors import ConfigError, near_matches
 from fdht_models.features import get_feature

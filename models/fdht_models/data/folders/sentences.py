@@ -55,23 +55,21 @@ def archive_notes(archives: Collection[object]) -> list[str]:
     return [f"an archive lies among the clips, perhaps not unpacked: {name_some(archives)}"]
 
 
+def counted_notes(
+    what: str, names: Collection[object], shown: int = _NAMED, advice: str = ""
+) -> list[str]:
+    """A sentence on how many of something there are, with the first few names, if there are any."""
+    return [f"{what}: {len(names)} ({name_some(names, shown)}){advice}"] if names else []
+
+
 def copy_notes(copies: Collection[object]) -> list[str]:
     """A sentence on clips that lie there more than once, if there are any."""
-    if not copies:
-        return []
-    return [
-        f"copies of clips that are there already, left out: {len(copies)} ({name_some(copies)})"
-    ]
+    return counted_notes("copies of clips that are there already, left out", copies)
 
 
 def left_out_notes(names: Collection[object], why: str) -> list[str]:
     """A sentence on files that are left out, if there are any."""
-    return [f"left out, {why}: {len(names)} ({name_some(names)})"] if names else []
-
-
-def absent_notes(names: Collection[object], where: str) -> list[str]:
-    """A sentence on entries of lists without a file, if there are any."""
-    return left_out_notes(names, f"listed in {where} but not there")
+    return counted_notes(f"left out, {why}", names)
 
 
 def unlisted_notes(classes: Collection[str], names: Collection[object]) -> list[str]:
@@ -93,24 +91,16 @@ def unlisted_notes(classes: Collection[str], names: Collection[object]) -> list[
     return [f"{text} {verb} in no list ({name_some(names, 3)})"]
 
 
-def missing_list_notes(names: Collection[object]) -> list[str]:
-    """A sentence on lists that should be there, if any is missing."""
-    return [f"lists that are not there: {len(names)} ({name_some(names)})"] if names else []
-
-
 def class_notes(classes: Collection[str], published: Collection[str]) -> list[str]:
     """Sentences on classes that are missing, and on those that nobody published."""
     if not published:
         return []
     joined = join({name.lower(): name for name in published},
                   ((name.lower(), name) for name in sorted(classes)))  # fmt: skip
-    notes = []
-    missing, unknown = joined.absent, joined.unlisted
-    if missing:
-        notes.append(f"classes without a clip: {len(missing)} ({name_some(missing, 100)})")
-    if unknown:
-        notes.append(f"classes that were not published: {len(unknown)} ({name_some(unknown)})")
-    return notes
+    return [
+        *counted_notes("classes without a clip", joined.absent, 100),
+        *counted_notes("classes that were not published", joined.unlisted),
+    ]
 
 
 def _clips(count: int) -> str:

@@ -23,7 +23,6 @@ from fdht_models.data.folders.published import (
     hmdb51_hollywood2,
     shd,
     timit_ted_lium,
-    ucf11_features,
     ucf11_ucf50_ytc,
 )
 from fdht_models.errors import require_known
@@ -64,8 +63,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
         _video(
             name="ucf11",
             title="UCF11",
-            citation='Liu, Luo, Shah: Recognizing realistic actions from videos "in the wild", '
-            "CVPR 2009",
             layout=ucf11_ucf50_ytc.UCF11_LAYOUT,
             find=ucf11_ucf50_ytc.list_ucf11,
             class_count=11,
@@ -77,8 +74,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
         _video(
             name="ucf50",
             title="UCF50",
-            citation="Reddy, Shah: Recognizing 50 human action categories of web videos, "
-            "Machine Vision and Applications 24, 2013",
             layout=ucf11_ucf50_ytc.UCF50_LAYOUT,
             find=ucf11_ucf50_ytc.list_ucf50,
             class_count=50,
@@ -90,8 +85,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
         _video(
             name="hmdb51",
             title="HMDB51",
-            citation="Kuehne et al.: HMDB: a large video database for human motion recognition, "
-            "ICCV 2011",
             layout=hmdb51_hollywood2.HMDB51_LAYOUT,
             find=hmdb51_hollywood2.list_hmdb51,
             class_count=51,
@@ -104,8 +97,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
         _video(
             name="ytc",
             title="YouTube Celebrities Face",
-            citation="Kim et al.: Face tracking and recognition with visual constraints in "
-            "real-world videos, CVPR 2008",
             layout=ucf11_ucf50_ytc.YTC_LAYOUT,
             find=ucf11_ucf50_ytc.list_ytc,
             class_count=47,
@@ -118,7 +109,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
         _video(
             name="hollywood2",
             title="Hollywood2",
-            citation="Marszalek, Laptev, Schmid: Actions in context, CVPR 2009",
             layout=hmdb51_hollywood2.HOLLYWOOD2_LAYOUT,
             find=hmdb51_hollywood2.list_hollywood2,
             class_count=12,
@@ -131,8 +121,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             name="shd",
             title="Spiking Heidelberg Digits",
             kind=SPIKES,
-            citation="Cramer et al.: The Heidelberg spiking data sets for the systematic "
-            "evaluation of spiking neural networks, IEEE TNNLS 33, 2022",
             layout=shd.LAYOUT,
             find=shd.list_shd,
             class_count=20,
@@ -145,8 +133,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             name="timit",
             title="TIMIT",
             kind=SPEECH,
-            citation="Garofolo et al.: DARPA TIMIT acoustic-phonetic continuous speech corpus, "
-            "NISTIR 4930, 1993 (LDC93S1)",
             layout=timit_ted_lium.TIMIT_LAYOUT,
             find=timit_ted_lium.list_timit,
             class_count=39,
@@ -159,8 +145,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             name="ted-lium",
             title="TED-LIUM",
             kind=SPEECH,
-            citation="Rousseau, Deleglise, Esteve: TED-LIUM: an automatic speech recognition "
-            "dedicated corpus, LREC 2012",
             layout=timit_ted_lium.TED_LIUM_LAYOUT,
             find=timit_ted_lium.list_ted_lium,
             class_count=2,
@@ -171,12 +155,10 @@ FOLDER_SETS: dict[str, FolderSet] = {
         ),
         FolderSet(
             name="features",
-            title=ucf11_features.TITLE,
+            title=ucf11_ucf50_ytc.FEATURES_TITLE,
             kind=VECTORS,
-            citation="Pan, Wang, Xu: TedNet: a PyTorch toolkit for tensor decomposition networks, "
-            "arXiv 2104.05018",
-            layout=ucf11_features.LAYOUT,
-            find=ucf11_features.list_features,
+            layout=ucf11_ucf50_ytc.FEATURES_LAYOUT,
+            find=ucf11_ucf50_ytc.list_features,
             class_count=11,
             classes=class_names.UCF11,
             expected={"all": 1600},
@@ -188,7 +170,6 @@ FOLDER_SETS: dict[str, FolderSet] = {
             name=OWN,
             title=own.TITLE,
             kind=VIDEO,
-            citation="none: they are yours",
             layout=own.LAYOUT,
             find=functools.partial(own.list_own, layout=own.OwnLayout(VIDEO)),
             class_count=None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from fdht_models.data.folders.listing import Problem
 from fdht_models.data.folders.sentences import name_some
@@ -17,6 +18,8 @@ VIDEO_SUFFIXES = (".avi", ".mpg", ".mpeg", ".mp4", ".mkv", ".mov", ".m4v", ".web
 _ARCHIVES = (".zip", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".gz")
 #: Written by operating systems, never part of a data set. Names with a leading dot are as well.
 _LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin")
+Name = TypeVar("Name", bound=Hashable)
+
 _KINDS = 5  # kinds of files that a message names
 
 
@@ -93,6 +96,22 @@ def walk(root: Path, title: str, remedy: str = "") -> Tree:
                 (files if _size(root / path) else empty).append(path)
     archives = [path for path in files if is_archive(path.name)]
     return Tree(root, *(tuple(sorted(paths)) for paths in (files, empty, archives, folders, again)))
+
+
+def sort_files(
+    paths: Iterable[PurePosixPath], name: Callable[[PurePosixPath], Name | None]
+) -> tuple[dict[Name, PurePosixPath], list[PurePosixPath], list[PurePosixPath]]:
+    """The first file of each name, copies of these, and files that have no name."""
+    found: dict[Name, PurePosixPath] = {}
+    copies: list[PurePosixPath] = []
+    nameless: list[PurePosixPath] = []
+    for path in paths:
+        called = name(path)
+        if called is None:
+            nameless.append(path)
+        elif found.setdefault(called, path) != path:
+            copies.append(path)
+    return found, copies, nameless
 
 
 def is_archive(name: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fdht_models.media.coding.bits import Bits, header, trimmed, units
+from fdht_models.media.coding.bits import Bits, NalInspector, header, listed, trimmed
 from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
@@ -39,27 +39,16 @@ class _Parameters:
     redundant: bool
 
 
-class H264:
-    """See the module.
+class H264(NalInspector):
+    """See the module, and `NalInspector`."""
 
-    Args:
-        extradata: of the stream: `avcC`, or NAL units between start codes, or nothing.
-    """
+    slices, parameters, harmless = (_SLICE, _IDR), (_SPS, _PPS), _HARMLESS
+    _sequence: _Sequence | None = None
 
     def __init__(self, extradata: bytes) -> None:
-        self._length = 0
-        self._sequence: _Sequence | None = None
         self._pictures: dict[int, _Parameters] = {}
-        self._sets: dict[tuple[int, int], bytes] = {}
-        self._outside, self._first = b"", b""
-        self._idr, self._reference_number, self._high, self._low = -1, 0, 0, 0
-        if extradata[:1] == b"\1":
-            self._length = (extradata[4] & 3) + 1
-            for unit in _listed(extradata):
-                self._keep(unit)
-        elif extradata:
-            for found in units(memoryview(extradata), 0):
-                self._keep(found)
+        self._idr, self._reference_number = -1, 0
+        super().__init__(extradata)
 
     def reorder(self) -> int | None:
         """What the SPS states; where it states nothing, FFmpeg guesses while it decodes: 0."""
@@ -69,29 +58,14 @@ class H264:
 
     def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
-        slices, inside = [], []
-        for unit in units(data, self._length):
-            kind = unit[0] & 31
-            if kind in (_SLICE, _IDR):
-                slices.append(unit)
-            elif kind in (_SPS, _PPS):
-                inside.append(trimmed(unit))
-                self._keep(unit)
-            elif kind not in _HARMLESS:
-                raise Unproven(f"there is a unit of kind {kind}")
-        if not slices or self._sequence is None:
-            raise Unproven("there is no picture, or no parameters")
+        slices, repeated = self._slices(data)
         # 7.4.1.2.4: slices of one picture are all references or none, all IDR or none.
         if len({(bool(unit[0] & 0x60), unit[0] & 31) for unit in slices}) > 1:
             raise Unproven("there are two pictures")
         if sum(unit[1] >> 7 for unit in slices) != 1:  # one slice begins with macroblock 0
             raise Unproven("there is not exactly one picture")
         first = next(unit for unit in slices if unit[1] >> 7)
-        kept = b"".join(inside)
-        if self._idr < 0:
-            self._first = kept
-        # Where parameters come with pictures, an entry must bring them along.
-        return self._picture(first, repeated=kept == self._first)
+        return self._picture(first, repeated=repeated)
 
     def _picture(self, unit: memoryview, *, repeated: bool) -> CodedPicture:
         assert self._sequence is not None
@@ -122,48 +96,27 @@ class H264:
         assert self._sequence is not None
         if self._sequence.order_kind == 2:
             return 0
-        count = self._sequence.order_bits
-        low, half = bits.number(count), 1 << (count - 1)
-        high = self._high
-        if low < self._low and self._low - low >= half:
-            high += 2 * half
-        elif low > self._low and low - self._low > half:
-            high -= 2 * half
-        if reference:
-            self._high, self._low = high, low
-        return high + low
+        return self._place(bits, self._sequence.order_bits, reference=reference)
+
+    def _kind(self, unit: memoryview) -> int:
+        return unit[0] & 31
+
+    def _outside(self, extradata: memoryview) -> tuple[int, list[memoryview]]:
+        """Of `avcC` (ISO/IEC 14496-15, 5.3.3.1)."""
+        sequences, place = listed(extradata, 6, extradata[5] & 31)
+        pictures, _ = listed(extradata, place + 1, extradata[place])
+        return (extradata[4] & 3) + 1, sequences + pictures
 
     def _keep(self, unit: memoryview) -> None:
-        """Keeps a set of parameters; a second one of the same number must be the same."""
         kind, content = unit[0] & 31, trimmed(unit)
         if kind == _SPS:
-            if self._sets.setdefault((kind, 0), content) != content:
-                raise Unproven("there are several sequences")
+            self._once(kind, 0, content)
             self._sequence = self._sequence or _read_sequence(header(content, 1, len(content)))
         elif kind == _PPS:
             bits = header(content, 1, len(content))
             number = bits.golomb()
-            if self._sets.setdefault((kind, number), content) != content:
-                raise Unproven("parameters change")
+            self._once(kind, number, content)
             self._pictures[number] = _read_parameters(bits)
-
-
-def _listed(extradata: bytes) -> list[memoryview]:
-    """The sets of parameters in `avcC` (ISO/IEC 14496-15, 5.3.3.1)."""
-    found, place = [], 5
-    for mask in (31, 255):
-        if place >= len(extradata):
-            raise Unproven("the parameters end early")
-        count = extradata[place] & mask
-        place += 1
-        for _ in range(count):
-            size = int.from_bytes(extradata[place : place + 2], "big")
-            unit = memoryview(extradata)[place + 2 : place + 2 + size]
-            if len(unit) < size or not size:
-                raise Unproven("the parameters end early")
-            found.append(unit)
-            place += 2 + size
-    return found
 
 
 def _read_sequence(bits: Bits) -> _Sequence:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fdht_models.media.coding.bits import Bits, header, trimmed, units
+from fdht_models.media.coding.bits import Bits, NalInspector, header, listed, trimmed
 from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
 
 _IDR, _CRA, _LAST_INTRA = (19, 20), 21, 23
@@ -38,28 +38,16 @@ class _Parameters:
     extra_bits: int
 
 
-class Hevc:
-    """See the module.
+class Hevc(NalInspector):
+    """See the module, and `NalInspector`."""
 
-    Args:
-        extradata: of the stream: `hvcC`, or NAL units between start codes, or nothing.
-    """
+    slices, parameters, harmless = range(_LAST_PICTURE + 1), (_VPS, _SPS, _PPS), _HARMLESS
+    _sequence: _Sequence | None = None
 
     def __init__(self, extradata: bytes) -> None:
-        self._length = 0
-        self._sequence: _Sequence | None = None
         self._pictures: dict[int, _Parameters] = {}
-        self._sets: dict[tuple[int, int], bytes] = {}
-        self._first: bytes | None = None
-        self._leading = False
-        self._intra, self._high, self._low = -1, 0, 0
-        if extradata[:1] == b"\1":
-            self._length = (extradata[21] & 3) + 1
-            for unit in _listed(extradata):
-                self._keep(unit)
-        elif extradata:
-            for found in units(memoryview(extradata), 0):
-                self._keep(found)
+        self._leading, self._intra = False, -1
+        super().__init__(extradata)
 
     def reorder(self) -> int | None:
         """What the SPS states."""
@@ -67,26 +55,11 @@ class Hevc:
 
     def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""
-        slices, inside = [], []
-        for unit in units(data, self._length):
-            kind = unit[0] >> 1 & 63
-            if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:
-                raise Unproven("there are layers")
-            if kind <= _LAST_PICTURE:
-                slices.append(unit)
-            elif kind in (_VPS, _SPS, _PPS):
-                inside.append(trimmed(unit))
-                self._keep(unit)
-            elif kind not in _HARMLESS:
-                raise Unproven(f"there is a unit of kind {kind}")
-        if not slices or self._sequence is None:
-            raise Unproven("there is no picture, or no parameters")
+        slices, repeated = self._slices(data)
         if len({unit[0] for unit in slices}) > 1 or sum(unit[2] >> 7 for unit in slices) != 1:
             raise Unproven("there is not exactly one picture")
-        kept = b"".join(inside)
-        self._first = kept if self._first is None else self._first
         first = next(unit for unit in slices if unit[2] >> 7)
-        return self._picture(first, repeated=kept == self._first)
+        return self._picture(first, repeated=repeated)
 
     def _picture(self, unit: memoryview, *, repeated: bool) -> CodedPicture:
         assert self._sequence is not None
@@ -124,52 +97,43 @@ class Hevc:
             self._intra += 1
             self._high = self._low = 0
             return 0
-        count = self._sequence.order_bits
-        low, half = bits.number(count), 1 << (count - 1)
-        high = self._high
-        if self._intra < 0:
-            self._intra, high = 0, 0
-        elif low < self._low and self._low - low >= half:
-            high += 2 * half
-        elif low > self._low and low - self._low > half:
-            high -= 2 * half
         leading = kind in _RASL or kind in _RADL
-        if layer == 0 and not leading and not (kind < _SUBLAYER_LAST and kind % 2 == 0):
-            self._high, self._low = high, low
-        return high + low
+        reference = kind >= _SUBLAYER_LAST or kind % 2 == 1
+        fresh, self._intra = self._intra < 0, max(self._intra, 0)
+        return self._place(
+            bits,
+            self._sequence.order_bits,
+            reference=layer == 0 and not leading and reference,
+            fresh=fresh,
+        )
+
+    def _kind(self, unit: memoryview) -> int:
+        if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:
+            raise Unproven("there are layers")
+        return unit[0] >> 1 & 63
+
+    def _outside(self, extradata: memoryview) -> tuple[int, list[memoryview]]:
+        """Of `hvcC` (ISO/IEC 14496-15, 8.3.3.1)."""
+        found, place = [], 23
+        for _ in range(extradata[22]):
+            count = int.from_bytes(extradata[place + 1 : place + 3], "big")
+            more, place = listed(extradata, place + 3, count)
+            found += more
+        return (extradata[21] & 3) + 1, found
 
     def _keep(self, unit: memoryview) -> None:
-        """Keeps a set of parameters; a second one of the same number must be the same."""
         kind, content = unit[0] >> 1 & 63, trimmed(unit)
         if kind in (_VPS, _SPS):
-            if self._sets.setdefault((kind, 0), content) != content:
-                raise Unproven("there are several sequences")
+            self._once(kind, 0, content)
             if kind == _SPS and self._sequence is None:
                 self._sequence = _read_sequence(header(content, 2, len(content)))
         elif kind == _PPS:
             bits = header(content, 2, len(content))
             number = bits.golomb()
-            if self._sets.setdefault((kind, number), content) != content:
-                raise Unproven("parameters change")
+            self._once(kind, number, content)
             bits.golomb()
             bits.flag()
             self._pictures[number] = _Parameters(bits.flag(), bits.number(3))
-
-
-def _listed(extradata: bytes) -> list[memoryview]:
-    """The sets of parameters in `hvcC` (ISO/IEC 14496-15, 8.3.3.1)."""
-    found, place = [], 23
-    for _ in range(extradata[22] if len(extradata) > 22 else 0):
-        count = int.from_bytes(extradata[place + 1 : place + 3], "big")
-        place += 3
-        for _ in range(count):
-            size = int.from_bytes(extradata[place : place + 2], "big")
-            unit = memoryview(extradata)[place + 2 : place + 2 + size]
-            if len(unit) < size or size < 3:
-                raise Unproven("the parameters end early")
-            found.append(unit)
-            place += 2 + size
-    return found
 
 
 def _read_sequence(bits: Bits) -> _Sequence:

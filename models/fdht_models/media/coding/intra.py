@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Inspector, Unproven
 
 _QUANTISERS, _CODES = b"\xff\xdb", b"\xff\xc4"
 _HALF = 0x7F80
 
 
-class Intra:
+class Intra(Inspector):
     """Each picture on its own."""
-
-    def reorder(self) -> int | None:
-        """None: no picture waits for another."""
-        return None
 
     def add(self, data: memoryview, key: bool) -> CodedPicture:
         """What one packet says; see `Inspector`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from fdht_models.media.coding.coded_picture import CodedPicture, Unproven
+from fdht_models.media.coding.coded_picture import CodedPicture, Inspector, Unproven
 
 _START = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _PICTURE, _SEQUENCE, _EXTENSION, _GROUP, _VOP = 0x00, 0xB3, 0xB5, 0xB8, 0xB6
@@ -20,7 +20,7 @@ _I, _P, _B = 1, 2, 3
 _LEAST_VOP = 16
 
 
-class _Delayed:
+class _Delayed(Inspector):
     """The order of pictures: an I or P picture is shown when the next one comes."""
 
     def __init__(self) -> None:
@@ -35,10 +35,6 @@ class _Delayed:
         self._shown = 0
         # Behind the B pictures that follow it: those are shown before it.
         return self._waiting, 1 << 30
-
-    def reorder(self) -> int | None:
-        """None: the decoder knows which picture waits."""
-        return None
 
 
 class Mpeg12(_Delayed):

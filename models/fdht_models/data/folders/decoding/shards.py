@@ -145,7 +145,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
         DataError: a package is missing, or the folder can no longer be read.
         ArtifactError: the shard cannot be written; nothing of it is left.
     """
-    states: list[dict[str, Any]] = []
+    states: list[State] = []
     rows = 0
     with (
         clip_reader(request, shard.split) as read,
@@ -158,21 +158,15 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
                     decoded = read(clip)
                 except DataError as error:
                     _check_readable(request.root, clip.path)
-                    states.append({"row": None, "note": error.problem})
+                    states.append(State(None, error.problem))
                     continue
                 stream.write(decoded.values.data)
-                states.append(
-                    {
-                        "row": rows,
-                        "note": decoded.damage,
-                        "short": _is_short(request, decoded),
-                        "time_step": decoded.time_step,
-                    }
-                )
+                short = _is_short(request, decoded)
+                states.append(State(rows, decoded.damage, short, decoded.time_step))
                 rows += 1
             stream.flush()
             os.fsync(stream.fileno())
-        write_json(temporary / _STATES, states)
+        write_json(temporary / _STATES, [asdict(state) for state in states])
 
 
 def read_states(shard: Shard) -> list[State]:

@@ -23,7 +23,7 @@ from fdht_models.errors import ConfigError, DataError
 from fdht_models.files import Stamp, stamp_of
 from fdht_models.media.library import Failure, attempt, av
 from fdht_models.media.opening import best_stream, open_media
-from fdht_models.media.picture_folders import is_picture, list_pictures
+from fdht_models.media.stills import is_picture, list_pictures
 from fdht_models.preprocessing.values import check_header
 from fdht_models.threads import map_in_threads
 
@@ -105,7 +105,7 @@ def find_clips(
     unreadable += [
         Problem(_told(path), _why_empty(tree.root / path))
         for path in tree.empty
-        if _could_be_clip(path, kind)
+        if path.suffix.lower() in _suffixes_of(kind)
     ]
     of = {state: [p for p, (s, _) in zip(files, states, strict=True) if s == state]
           for state in (_CLIP, _PICTURE, _OTHER)}  # fmt: skip
@@ -128,7 +128,7 @@ def without_suffix(path: PurePosixPath, kind: str) -> str:
     What follows a dot in 'take.s1' or '2024.01.01' is part of a name.
     """
     suffix = path.suffix.lower()
-    known = suffix == ARRAY_SUFFIX if kind == ARRAYS else suffix in _media_suffixes()
+    known = suffix in _suffixes_of(kind)
     # FFmpeg knows files called .302, but digits are more often of a date or a number.
     return str(path.with_suffix("")) if known and not suffix[1:].isdigit() else str(path)
 
@@ -183,7 +183,7 @@ def _array_state(path: Path, inputs: int, full_scale: float | None) -> tuple[str
 
 def _by_name(path: PurePosixPath) -> tuple[str, str] | None:
     """What a name alone tells; None where the file must be opened."""
-    if not _is_text(str(path)):
+    if _told(path) != str(path):
         return _UNREADABLE, "has a name that is no UTF-8: rename it"
     if path.suffix.lower() in _NO_CLIPS or is_archive(path.name):
         return _OTHER, ""
@@ -215,7 +215,7 @@ def _look(path: Path, kind: str) -> tuple[str, str]:
                 return _OTHER, ""
             best_stream(path, container, kind)
     except DataError as error:
-        if path.suffix.lower() in _media_suffixes() or _is_denied(path):
+        if path.suffix.lower() in _media_suffixes() or not os.access(path, os.R_OK):
             return _UNREADABLE, error.problem
         return _OTHER, ""
     return _CLIP, ""
@@ -244,11 +244,8 @@ def _picture_folders(
     )
 
 
-def _could_be_clip(path: PurePosixPath, kind: str) -> bool:
-    suffix = path.suffix.lower()
-    if kind == ARRAYS:
-        return suffix == ARRAY_SUFFIX
-    return suffix in _media_suffixes()
+def _suffixes_of(kind: str) -> Collection[str]:
+    return (ARRAY_SUFFIX,) if kind == ARRAYS else _media_suffixes()
 
 
 def _why_empty(path: Path) -> str:
@@ -267,20 +264,8 @@ def _why_unusable(folder: Path) -> str:
     return ""
 
 
-def _is_denied(path: Path) -> bool:
-    return not os.access(path, os.R_OK)
-
-
 def _is_picture_format(name: str) -> bool:
     return name == "image2" or (name.endswith("_pipe") and name != "gif_pipe")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _told(path: PurePosixPath) -> str:

@@ -95,8 +95,9 @@ def read_table(file: Path) -> ClipTable:
         raise DataError("is empty", field=str(file), remedy="write a header: path,class,group")
     if not rows:
         raise DataError("names no clip", field=str(file), remedy="add a line a clip, or delete it")
-    _refuse_doubles(file, rows)
-    return ClipTable(columns, tuple(rows))
+    table = ClipTable(columns, tuple(rows))
+    _refuse_doubles(file, table)
+    return table
 
 
 def _columns(file: Path, line: int, fields: list[str]) -> tuple[str, ...]:
@@ -158,12 +159,9 @@ def _microseconds(seconds: str) -> int:
     return int(whole) * MICROSECONDS + int(part.ljust(6, "0"))
 
 
-def _refuse_doubles(file: Path, rows: list[ClipRow]) -> None:
+def _refuse_doubles(file: Path, table: ClipTable) -> None:
     """One clip twice, or parts that share a moment and may come into both splits."""
-    of_path: dict[str, list[ClipRow]] = defaultdict(list)
-    for row in rows:
-        of_path[row.path].append(row)
-    for parts in of_path.values():
+    for parts in table.by_path.values():
         parts.sort(key=lambda row: (row.span or (0, OPEN_END), row.line))
         latest: ClipRow | None = None
         for row in parts:

@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 from fdht_models.data.clip_sets import SPLITS
 from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import ARRAYS, Clip, Listing, Problem, Span
-from fdht_models.data.folders.own.class_root import class_root
 from fdht_models.data.folders.own.clip_files import TABLE, Bar, ClipFiles, find_clips, stem_of
 from fdht_models.data.folders.own.clip_table import ClipRow, ClipTable, key_of_part, read_table
-from fdht_models.data.folders.own.path_pattern import search_paths
+from fdht_models.data.folders.own.path_pattern import class_root, search_paths
 from fdht_models.data.folders.sentences import (
     alike_notes,
     archive_notes,
+    counted_notes,
     left_out_notes,
     name_some,
 )
@@ -89,7 +89,7 @@ def list_own(
     if not found and not skipped:
         raise _nothing(tree, files, layout.kind)
     if layout.pattern is not None:
-        found = _apply_pattern(root, layout.pattern, found, notes)
+        found = _apply_pattern(layout.pattern, found, notes)
     found = _apply_folders(tree, layout, found, files, table, notes)
     if table is not None:
         found = _apply_table(root, table, found, files.pictured, skipped, notes)
@@ -113,9 +113,7 @@ def list_own(
     )  # fmt: skip
 
 
-def _apply_pattern(
-    root: Path, pattern: str, found: Sequence[_Found], notes: list[str]
-) -> list[_Found]:
+def _apply_pattern(pattern: str, found: Sequence[_Found], notes: list[str]) -> list[_Found]:
     matches = search_paths(pattern, [one.stem for one in found])
     kept, unmatched = [], []
     for one, match in zip(found, matches, strict=True):
@@ -315,17 +313,12 @@ def _file_notes(tree: Tree, files: ClipFiles) -> list[str]:
     archives = set(tree.archives)
     others = [path for path in files.others if path not in archives]
     notes = archive_notes(tree.archives) + left_out_notes(others, "no clips of this kind")
-    if tree.again:
-        notes.append(
-            f"folders that links lead to a second time, used once: {len(tree.again)} "
-            f"({name_some(tree.again)})"
-        )
-    if files.pictured and len(files.pictured) < len(files.clips):
-        notes.append(
-            f"folders of pictures that count as a clip each: {len(files.pictured)} "
-            f"({name_some(sorted(files.pictured))})"
-        )
-    return notes
+    pictured = sorted(files.pictured) if len(files.pictured) < len(files.clips) else ()
+    return [
+        *notes,
+        *counted_notes("folders that links lead to a second time, used once", tree.again),
+        *counted_notes("folders of pictures that count as a clip each", pictured),
+    ]
 
 
 def _source_notes(found: Sequence[_Found]) -> list[str]:
@@ -340,12 +333,11 @@ def _source_notes(found: Sequence[_Found]) -> list[str]:
     for one in found:
         twins[one.stem].add(one.path)
     doubled = sorted(name for name, paths in twins.items() if len(paths) > 1)
-    if doubled:
-        notes.append(
-            f"clips of one name with several suffixes, all used: {len(doubled)} "
-            f"({name_some(doubled)}); take one out if they are the same"
-        )
-    return notes
+    return notes + counted_notes(
+        "clips of one name with several suffixes, all used",
+        doubled,
+        advice="; take one out if they are the same",
+    )
 
 
 def _empty_class_notes(
@@ -363,12 +355,11 @@ def _empty_class_notes(
         and folder not in tree.again
         and (classes is None or folder.name in classes)
     ]
-    if not empty:
-        return []
-    return [
-        f"folders of classes without a clip, left out: {len(empty)} ({name_some(empty)}); "
-        "put clips there, or delete them"
-    ]
+    return counted_notes(
+        "folders of classes without a clip, left out",
+        empty,
+        advice="; put clips there, or delete them",
+    )
 
 
 def _nothing(tree: Tree, files: ClipFiles, kind: str) -> DataError:

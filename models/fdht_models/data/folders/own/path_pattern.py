@@ -1,4 +1,4 @@
-"""Class, group and split of a clip from its path, by a regular expression of the user's.
+"""What the path of a user's clip tells: by folders, or by a regular expression of the user's.
 
 An expression such as `(a+)+b` may take longer than the universe is old. Python's engine cannot be
 stopped from inside, so that paths are searched by a process of its own, which is given some
@@ -11,9 +11,13 @@ import re
 import sys
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
+from fdht_models.data.folders.published.class_names import words
+from fdht_models.data.folders.tree import Tree
 from fdht_models.errors import ConfigError, DataError, near_matches
 from fdht_models.workers import WorkerProcess
 
@@ -105,3 +109,55 @@ def _refusal(pattern: str, why: str) -> DataError:
 
 def _example() -> str:
     return "write one such as '(?P<class>[^/]+)/(?P<group>[a-z0-9]+)_' (docs/datasets.md)"
+
+
+_TOP = PurePosixPath()
+#: Folders called so hold a split each, and no class.
+_SPLIT_NAMES = words("train training test testing val valid validation dev eval evaluation")
+
+
+def class_root(
+    tree: Tree, clips: Sequence[PurePosixPath], classes: tuple[str, ...] | None
+) -> PurePosixPath:
+    """The folder whose folders are the classes: `tree.root` or one below, relative to it.
+
+    A folder that is alone and holds no clip itself wraps those in it, as unpacking an archive makes
+    it: the first folder counts in which there are two or more with clips, or, where classes are
+    named, one that is called so.
+
+    Args:
+        tree: the folder.
+        clips: those whose class their folders tell.
+        classes: their names, if they are given.
+
+    Raises:
+        DataError: the folders there are called as splits are.
+    """
+    place = _TOP
+    while True:
+        inside: dict[str, int] = defaultdict(int)
+        direct = False
+        for path in clips:
+            parts = path.relative_to(place).parts if path.is_relative_to(place) else ()
+            if len(parts) > 1:
+                inside[parts[0]] += 1
+            direct = direct or len(parts) == 1
+        if classes is not None and any(name in classes for name in inside):
+            return place
+        if len(inside) > 1:
+            _refuse_splits(tree, place, list(inside))
+            return place
+        if len(inside) != 1 or direct:
+            # Nothing wraps anything: the one folder, if there is one, is the one class.
+            return _TOP
+        place = place / next(iter(inside))
+
+
+def _refuse_splits(tree: Tree, place: PurePosixPath, names: Sequence[str]) -> None:
+    if all(name.lower() in _SPLIT_NAMES for name in names):
+        raise DataError(
+            f"its folders are called as splits, not as classes: {', '.join(sorted(names))}",
+            field=str(tree.root / place),
+            remedy="set data.pattern = '(?P<split>train|test)/(?P<class>[^/]+)/' and "
+            "data.fold_rule = 'table'",
+        )

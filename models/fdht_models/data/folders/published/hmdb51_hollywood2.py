@@ -11,15 +11,21 @@ from fdht_models.data.folders.joins import Join, join, name_key
 from fdht_models.data.folders.listing import Clip, Listing
 from fdht_models.data.folders.published.class_names import HMDB51, HOLLYWOOD2
 from fdht_models.data.folders.sentences import (
-    absent_notes,
     archive_notes,
     class_notes,
     copy_notes,
+    counted_notes,
     left_out_notes,
-    missing_list_notes,
     unlisted_notes,
 )
-from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, nothing_found, read_lines, walk
+from fdht_models.data.folders.tree import (
+    VIDEO_SUFFIXES,
+    Tree,
+    nothing_found,
+    read_lines,
+    sort_files,
+    walk,
+)
 from fdht_models.errors import DataError
 
 HMDB51_LAYOUT = "<class>/<name>.avi, and testTrainMulti_7030_splits/<class>_test_split<1-3>.txt"
@@ -49,17 +55,10 @@ def list_hmdb51(root: Path) -> Listing:
     """
     tree = walk(root, "HMDB51")
     skipped = tree.empty_of_type(VIDEO_SUFFIXES)
-    foreign: list[PurePosixPath] = []
-    found: dict[str, PurePosixPath] = {}
-    copies: list[PurePosixPath] = []
-    for path in tree.of_type(VIDEO_SUFFIXES):
-        if len(path.parts) < 2:
-            foreign.append(path)
-            continue
-        key = f"{path.parent.name}/{path.stem}"
-        if key in found:
-            copies.append(path)
-        found.setdefault(key, path)
+    found, copies, foreign = sort_files(
+        tree.of_type(VIDEO_SUFFIXES),
+        lambda path: f"{path.parent.name}/{path.stem}" if len(path.parts) > 1 else None,
+    )
     if not found:
         raise nothing_found(tree, "HMDB51", HMDB51_LAYOUT)
     classes = tuple(sorted({path.parent.name for path in found.values()}))
@@ -165,11 +164,11 @@ def _hmdb51_leftovers(
         if (name_key(name), number) not in lists
     ]
     partly = [path for entry, path in joined.pairs if not entry.everywhere]
-    unlisted = joined.unlisted
+    unlisted, absent = joined.unlisted, [entry.name for entry in joined.absent]
     return [
-        *missing_list_notes(missing),
+        *counted_notes("lists that are not there", missing),
         *unlisted_notes([path.parent.name for path in unlisted], [path.name for path in unlisted]),
-        *absent_notes([entry.name for entry in joined.absent], _SPLIT_FOLDER),
+        *left_out_notes(absent, f"listed in {_SPLIT_FOLDER} but not there"),
         *left_out_notes(partly, "where a division's list does not name it"),
     ]
 
@@ -183,12 +182,9 @@ def list_hollywood2(root: Path) -> Listing:
     tree = walk(root, "Hollywood2")
     entries, lists = _clip_sets(tree)
     skipped = tree.empty_of_type(VIDEO_SUFFIXES)
-    videos: dict[str, PurePosixPath] = {}
-    copies = [
-        path
-        for path in tree.of_type(VIDEO_SUFFIXES)
-        if videos.setdefault(name_key(path.name, VIDEO_SUFFIXES), path) != path
-    ]
+    videos, copies, _ = sort_files(
+        tree.of_type(VIDEO_SUFFIXES), lambda path: name_key(path.name, VIDEO_SUFFIXES)
+    )
     joined = join(
         entries, videos.items(), {name_key(path.name, VIDEO_SUFFIXES) for path in tree.empty}
     )
@@ -252,13 +248,14 @@ def _hollywood2_leftovers(joined: Join[_Labelled, PurePosixPath], lists: set[str
         for split in ("train", "test")
         if f"{label}_{split}.txt".lower() not in lists
     ]
+    absent = [entry.name for entry in joined.absent]
     unlabelled = [path.name for entry, path in joined.pairs if not entry.labels]
     # The noisy training set and the scenes have lists of their own, which are not read.
     unlisted = [path.name for path in joined.unlisted if not _OTHER_CLIP.match(path.name)]
     return [
-        *missing_list_notes(missing),
+        *counted_notes("lists that are not there", missing),
         *unlisted_notes((), unlisted),
-        *absent_notes([entry.name for entry in joined.absent], "ClipSets"),
+        *left_out_notes(absent, "listed in ClipSets but not there"),
         *left_out_notes(unlabelled, "with none of the labels whose lists are there"),
     ]
 

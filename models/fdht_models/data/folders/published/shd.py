@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from contextlib import ExitStack
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fdht_models.data.folders.joins import join
 from fdht_models.data.folders.listing import Clip, Listing, Problem
 from fdht_models.data.folders.sentences import archive_notes, copy_notes, left_out_notes
-from fdht_models.data.folders.tree import nothing_found, walk
+from fdht_models.data.folders.tree import nothing_found, sort_files, walk
 from fdht_models.data.packages import import_package
 from fdht_models.errors import DataError
 from fdht_models.files import require_regular_file
@@ -32,15 +32,12 @@ def list_shd(root: Path) -> Listing:
         DataError: neither file is there, one is not as published, or h5py is not installed.
     """
     tree = walk(root, "Spiking Heidelberg Digits")
-    files: dict[str, PurePosixPath] = {}
-    copies: list[PurePosixPath] = []
     joined = join(
         {name: (name, split) for name, split in _FILES.items()},
         ((path.name.lower(), path) for path in tree.of_type((".h5", ".hdf5"))),
     )
-    for (_, split), path in joined.pairs:
-        if files.setdefault(split, path) != path:
-            copies.append(path)
+    split_of = {path: split for (_, split), path in joined.pairs}
+    files, copies, _ = sort_files(split_of, split_of.__getitem__)
     if not files:
         raise nothing_found(tree, "Spiking Heidelberg Digits", LAYOUT)
     clips: list[Clip] = []

@@ -21,7 +21,7 @@ from fdht_models.preprocessing.log_mel import (
     cut_window,
     frames_in,
     log_mel,
-    read_sound,
+    sound_parts,
 )
 from fdht_models.preprocessing.protocols import pad_front
 
@@ -157,7 +157,8 @@ class SpeechReader:
         """
         assert clip.span is not None
         if clip.path != self._path:
-            samples = read_sound(self._root / clip.path)
+            parts = sound_parts(self._root / clip.path, may_be_cut=True)
+            samples = np.concatenate([np.zeros(0, np.float32), *parts])
             self._codes, self._samples = log_mel(samples, self._bands), len(samples)
             self._path = clip.path
         count = self._steps * self._stack

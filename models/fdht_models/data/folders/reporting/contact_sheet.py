@@ -18,7 +18,7 @@ from fdht_models.data.packages import import_package
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.media import FrameClock
 from fdht_models.preprocessing.frames import read_frames, read_pictures
-from fdht_models.preprocessing.spans import exact_span
+from fdht_models.preprocessing.protocols import exact_span
 
 _COLUMNS, _ROWS = 6, 40
 _WIDTH, _HEIGHT, _TEXT, _GAP = 160, 120, 14, 6

@@ -205,7 +205,7 @@ def _describe(request: FolderRequest, path: Path) -> Facts:
         return Facts(problem=error.problem)
     if kind == VIDEO:
         return _of_video(info)
-    return _of_sound(path, info)
+    return _of_sound(info)
 
 
 def _of_video(info: MediaInfo) -> Facts:
@@ -216,7 +216,7 @@ def _of_video(info: MediaInfo) -> Facts:
     )
 
 
-def _of_sound(path: Path, info: MediaInfo) -> Facts:
+def _of_sound(info: MediaInfo) -> Facts:
     if info.kind == "video":  # a film with sound: its length is that of the sound, about
         return Facts(None, info.seconds, "sound of a video", None, info.codec, info.note)
     seconds = None if info.seconds is None or math.isnan(info.seconds) else info.seconds

@@ -1,15 +1,20 @@
-"""`overview_of`: all that a folder shows before anything is decoded, and what speaks against it."""
+"""`overview_of`: all that a folder shows before anything is decoded, and what speaks against it.
+
+`check_clips` decodes every clip from its first to its last frame, to find all damage.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fdht_models.data.folders.decoding.shards import clip_reader, span_in_seconds
 from fdht_models.data.folders.folder_clips import list_classes
-from fdht_models.data.folders.listing import Clip, Listing, Problem
+from fdht_models.data.folders.listing import SPIKES, VIDEO, Clip, Listing, Problem
 from fdht_models.data.folders.own.clip_files import Bar
 from fdht_models.data.folders.reporting.file_facts import (
     Facts,
@@ -23,13 +28,15 @@ from fdht_models.data.folders.reporting.file_facts import (
 )
 from fdht_models.data.folders.reporting.split_report import (
     check_share,
-    count_notes,
-    division_notes,
+    listing_notes,
     test_notes,
 )
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.splits import assign_splits, class_warnings, groups_of, labels_of
-from fdht_models.errors import FdhtError
+from fdht_models.errors import DataError, FdhtError
+from fdht_models.preprocessing import ClipInputs
+from fdht_models.preprocessing.video_clips import read_video
+from fdht_models.threads import map_in_threads
 
 _NAMED = 3
 
@@ -151,9 +158,7 @@ def overview_of(
     short = count_short(request, used, facts)
     divided = {split: labels_of(listing, splits, split) for split in ("train", "test")}
     notes = (
-        *listing.notes,
-        *count_notes(request, listing),
-        *division_notes(request, listing),
+        *listing_notes(request, listing),
         *(class_warnings(listing, divided) if error is None else ()),
         *(test_notes(request, listing, splits) if error is None else ()),
         *short_note(request, short, len(used)),
@@ -232,3 +237,47 @@ def _file_notes(facts: Mapping[str, Facts]) -> list[str]:
     first = "; ".join(f"{path} {note}" for path, note in odd[:_NAMED])
     more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
     return [f"files with something odd in them: {len(odd)} ({first}{more})"]
+
+
+def check_clips(
+    request: FolderRequest, clips: Sequence[Clip], tick: Callable[[int], None]
+) -> tuple[Problem, ...]:
+    """Returns the clips that cannot be decoded, or not to their ends, and why.
+
+    Args:
+        request: completed.
+        clips: which.
+        tick: called with 1 for each clip done.
+
+    Raises:
+        DataError: a package is missing, or the folder's files cannot be opened.
+    """
+    made = request.preprocessing("test")
+    with clip_reader(request, "test") as read:
+
+        def one(clip: Clip) -> str:
+            try:
+                if request.folder_set.kind == VIDEO:
+                    assert made.picture is not None
+                    decoded: ClipInputs = read_video(
+                        request.root / clip.path,
+                        clip.key,
+                        made.sampling,
+                        made.picture,
+                        span_in_seconds(clip),
+                        check_all=True,
+                    )
+                else:
+                    decoded = read(clip)
+            except DataError as error:
+                return error.problem
+            return decoded.damage
+
+        # A file of spikes is one, and its library is not for several threads.
+        threads = 1 if request.folder_set.kind == SPIKES else os.cpu_count() or 1
+        found = []
+        for clip, why in zip(clips, map_in_threads(one, clips, threads), strict=True):
+            tick(1)
+            if why:
+                found.append(Problem(clip.key, why))
+        return tuple(found)

@@ -26,7 +26,7 @@ from fdht_models.data.folders.listing import (
 from fdht_models.data.folders.own.clip_files import TABLE
 from fdht_models.data.folders.reporting.file_facts import short_note
 from fdht_models.data.folders.request import FolderRequest
-from fdht_models.data.folders.sentences import class_notes, clip_name, name_some
+from fdht_models.data.folders.sentences import class_notes, clip_name, counted_notes, name_some
 from fdht_models.data.folders.sets import OWN
 from fdht_models.data.folders.splits import class_warnings, groups_of, labels_of
 from fdht_models.errors import DataError
@@ -48,9 +48,7 @@ def write_report(plan: SplitPlan, labels: NDArray[np.int64], kept: Kept) -> Fold
     used = {split: labels_of(listing, plan.splits, split) for split in SPLITS}
     used[plan.split] = {int(label) for label in np.unique(labels)}
     notes = [
-        *listing.notes,
-        *count_notes(request, listing),
-        *division_notes(request, listing),
+        *listing_notes(request, listing),
         *class_notes(there, listing.classes),
         *class_warnings(listing, used),
         *test_notes(request, listing, plan.splits, plan.split),
@@ -63,9 +61,8 @@ def write_report(plan: SplitPlan, labels: NDArray[np.int64], kept: Kept) -> Fold
             "than on new sources"
         )
     for problems, text in ((skipped, "cannot be used"), (damaged, "are damaged, used in part")):
-        if problems:
-            told = _some(named_problems(request, listing, problems))
-            notes.append(f"clips that {text}: {len(problems)} ({told})")
+        told = _in_words(named_problems(request, listing, problems))
+        notes += counted_notes(f"clips that {text}", told, _SHOWN)
     listed = len(listing.clips) + len(listing.skipped)
     return FolderReport(listed, len(labels), skipped, tuple(damaged), tuple(notes))
 
@@ -98,7 +95,7 @@ def check_share(request: FolderRequest, listing: Listing, undecodable: Sequence[
 def refusal(request: FolderRequest, what: str, problems: Sequence[Problem]) -> DataError:
     """The error of a folder that cannot be used, with the first of its problems."""
     return DataError(
-        f"{what}: {_some(problems)}" if problems else what,
+        f"{what}: {name_some(_in_words(problems), _SHOWN)}" if problems else what,
         field=str(request.root),
         remedy="copy these clips again, or take them out of the folder"
         if request.name == OWN
@@ -129,31 +126,23 @@ def _twin_notes(plan: SplitPlan) -> list[str]:
         if len({clip.labels for clip, _ in clips}) > 1:
             contrary.append(paths)
     return [
-        f"clips of one content {where}: {len(found)} ({name_some(found, 3)}); take all but one out"
+        note
         for found, where in ((divided, "in both splits"), (contrary, "in several classes"))
-        if found
+        for note in counted_notes(
+            f"clips of one content {where}", found, 3, "; take all but one out"
+        )
     ]
 
 
-def _some(problems: Sequence[Problem]) -> str:
-    return name_some([f"{problem.path} {problem.reason}" for problem in problems], _SHOWN)
+def _in_words(problems: Sequence[Problem]) -> list[str]:
+    return [f"{problem.path} {problem.reason}" for problem in problems]
 
 
-def division_notes(request: FolderRequest, listing: Listing) -> list[str]:
-    """A sentence on splits that own clips have and another rule of division leaves unused."""
-    if request.name != OWN or request.fold_rule == BY_TABLE or listing.unpublished:
-        return []
-    return [
-        f"the splits that {TABLE} or the pattern tell are not used; set data.fold_rule = "
-        f"'{BY_TABLE}' to use them"
-    ]
-
-
-def count_notes(request: FolderRequest, listing: Listing) -> list[str]:
-    """Sentences on how much of a published set is not there."""
+def listing_notes(request: FolderRequest, listing: Listing) -> list[str]:
+    """Sentences on what is there, how much of a published set is not, and splits not used."""
     known = request.folder_set
     unit = "clips" if known.kind == SPIKES else "files"
-    notes = []
+    notes = [*listing.notes]
     for split, expected in known.expected.items():
         clips = [
             clip
@@ -166,4 +155,10 @@ def count_notes(request: FolderRequest, listing: Listing) -> list[str]:
             notes.append(
                 f"the folder is incomplete: {found:,} of {expected:,} {which} of {known.title}"
             )
+    # Own clips may have splits that another rule of division leaves unused.
+    if request.name == OWN and request.fold_rule != BY_TABLE and not listing.unpublished:
+        notes.append(
+            f"the splits that {TABLE} or the pattern tell are not used; set data.fold_rule = "
+            f"'{BY_TABLE}' to use them"
+        )
     return notes

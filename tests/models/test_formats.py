@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.formats import as_tree, inner_nodes
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.hierarchical import balanced_tree, hierarchical_tucker, leaves
 from fdht_models.tensor.formats.trains import tensor_train
-from fdht_models.tensor.formats.trees import balanced_tree, leaves
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.models.strategies import (
     SEEDS,

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.formats import inner_nodes
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
-from fdht_models.tensor.formats.trees import balanced_tree, merge_groups, transfer_owners
+from fdht_models.tensor.formats.hierarchical import (
+    balanced_tree,
+    hierarchical_tucker,
+    merge_groups,
+    transfer_owners,
+)
 from fdht_models.tensor.network import Core, TensorNetwork, einsum_subscripts, merge_arrays
 from fdht_models.tensor.plan import plan_contraction
 from fdht_models.tensor.recurrent import fdht_shape

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ConfigError, ShapeError
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.hierarchical import (
+    balanced_tree,
+    hierarchical_tucker,
+    unbalanced_tree,
+)
 from fdht_models.tensor.formats.sums import (
     block_term,
     canonical_polyadic,
@@ -19,7 +23,6 @@ from fdht_models.tensor.formats.sums import (
     tucker,
 )
 from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
-from fdht_models.tensor.formats.trees import balanced_tree, unbalanced_tree
 from fdht_models.tensor.network import TensorNetwork
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 from fdht_models.tensor.planner import OBJECTIVES, best_plan

@@ -1,19 +1,32 @@
-"""The process of one contestant, run as a module of its own; see `processes`.
+"""The process of one contestant, run as a module of its own; see `ContestantProcess`.
 
 The first line of its standard input says who it is; every other line asks for some steps. It
 answers each with a line of JSON, and ends when its input does.
+
+A step is forward, backward, and an update by Adam. All contestants see the same clips and labels,
+classify the last hidden state by a linear layer and softmax cross-entropy, and compute in float32
+on processors. tednet's dropout is off, since the others have none.
 """
 
 from __future__ import annotations
 
+import importlib
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from fdht_models.benchmarks.contestants import Contestant, TrainingWorkload
-from fdht_models.benchmarks.training_steps import TrainingStep, build_step
-from fdht_models.errors import FdhtError
+from fdht_models.benchmarks.machine import cores
+from fdht_models.errors import FdhtError, ToolError
 from fdht_models.records import read_record
+from fdht_models.versions import package_versions
 from fdht_models.workers import answer_pipe, error_message, orders, run_worker, say
+
+_RATE, _SEED = 1e-3, 0
 
 
 def main() -> None:
@@ -50,6 +63,128 @@ def _ready(step: TrainingStep, loss: float) -> dict[str, Any]:
         "versions": step.versions,
         "first_loss": loss,
     }
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """A model that is ready to be trained.
+
+    Args:
+        run: does one step and returns the loss.
+        parameters: trainable numbers, with those of the linear layer.
+        threads: threads that its library uses for one operation.
+        versions: of the packages that compute.
+    """
+
+    run: Callable[[], float]
+    parameters: int
+    threads: int
+    versions: dict[str, str]
+
+
+def build_step(contestant: Contestant, workload: TrainingWorkload) -> TrainingStep:
+    """Makes the model and its data.
+
+    Raises:
+        ToolError: the contestant's library is not installed.
+        ShapeError: its modes and ranks do not fit together.
+    """
+    if contestant.library == "tednet":
+        return _pytorch_step(contestant, workload)
+    return _tensorflow_step(contestant, workload)
+
+
+def _data(
+    contestant: Contestant, workload: TrainingWorkload
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Clips float32[batch, frames, inputs] from 0 to 1, and labels int64[batch]."""
+    generator = np.random.default_rng(_SEED)
+    clips = generator.random((workload.batch, workload.frames, contestant.inputs), np.float32)
+    return clips, generator.integers(0, workload.classes, workload.batch)
+
+
+def _tensorflow_step(contestant: Contestant, workload: TrainingWorkload) -> TrainingStep:
+    from fdht_models.kerasapi import keras, tf
+
+    keras.utils.set_random_seed(_SEED)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((workload.frames, contestant.inputs)),
+            _keras_layer(contestant),
+            keras.layers.Dense(workload.classes),
+        ]
+    )
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # Of Keras' two Adams the one whose update is a single operation: with 59 million weights it
+    # takes less than half as long, and the dense layer shall do its best.
+    optimizer = keras.optimizers.legacy.Adam(_RATE)
+    clips, labels = (tf.constant(array) for array in _data(contestant, workload))
+
+    @tf.function
+    def step(clips: Any, labels: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels, model(clips, training=True))
+        weights = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return loss
+
+    return TrainingStep(
+        lambda: float(step(clips, labels)),
+        model.count_params(),
+        tf.config.threading.get_intra_op_parallelism_threads() or cores(),
+        package_versions("tensorflow", "tf_keras"),
+    )
+
+
+def _keras_layer(contestant: Contestant) -> Any:
+    from fdht_models.kerasapi import keras
+    from fdht_models.layers.lstm import TensorLSTM
+
+    if contestant.library == "keras":
+        return keras.layers.LSTM(contestant.units)
+    return TensorLSTM(
+        contestant.format, contestant.input_modes, contestant.output_modes, contestant.hidden_box
+    )
+
+
+def _pytorch_step(contestant: Contestant, workload: TrainingWorkload) -> TrainingStep:
+    torch, trains = _oracle("torch"), _oracle("tednet.tnn.tensor_train")
+    torch.manual_seed(_SEED)
+    lstm = trains.TTLSTM(
+        [*contestant.input_modes],
+        [*contestant.hidden_modes],
+        [*contestant.format["ranks"]],
+        drop_ih=0.0,
+        drop_hh=0.0,
+    )
+    head = torch.nn.Linear(contestant.units, workload.classes)
+    weights = [*lstm.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(weights, _RATE)
+    clips, labels = (torch.from_numpy(array) for array in _data(contestant, workload))
+    clips = clips.transpose(0, 1).contiguous()  # tednet wants [time, batch, inputs]
+    zeros = torch.zeros(workload.batch, contestant.units)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        hidden, _ = lstm(clips, (zeros, zeros))
+        loss = torch.nn.functional.cross_entropy(head(hidden[-1]), labels)
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return TrainingStep(
+        step,
+        sum(weight.numel() for weight in weights),
+        torch.get_num_threads(),
+        package_versions("torch", "tednet"),
+    )
+
+
+def _oracle(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ToolError(f"{error.name} is not installed", remedy="run: make oracles") from error
 
 
 if __name__ == "__main__":

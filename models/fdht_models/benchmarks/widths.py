@@ -24,8 +24,7 @@ from fdht_models.errors import NumericError, require_least
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.records import load_record
 from fdht_models.sections import QuantizationSettings
-from fdht_models.training.array_files import Weights
-from fdht_models.training.checkpoint import load_checkpoint
+from fdht_models.training.checkpoint import Weights, load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.evaluate import accuracy, logits_of
 from fdht_models.training.models import float_classifier, set_weights

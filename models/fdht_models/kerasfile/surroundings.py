@@ -11,11 +11,9 @@ import numpy.typing as npt
 
 from fdht_models.errors import ConfigError
 from fdht_models.kerasfile.configuration import INPUT, Graph, Tensor
-from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, step_of
-from fdht_models.kerasfile.hdf5 import AS_ARRAYS
+from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, shapes_of, step_of
 from fdht_models.kerasfile.layers import Layer
-from fdht_models.kerasfile.saved_files import SavedModel
-from fdht_models.kerasfile.tensor_shapes import shapes_of
+from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel
 
 #: Bytes are from 0 to 255, and the experiment's network sees them divided by this.
 _BYTES = 256.0

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from fdht_models.documents import parse_json
 from fdht_models.errors import ConfigError, ToolError
 from fdht_models.kerasapi import tf
-from fdht_models.training.cluster import LOCAL, addresses_of, check_distribution, read_cluster
+from fdht_models.training.options import LOCAL, addresses_of, check_distribution, read_cluster
 
 #: Seconds after which a worker that does not answer is given up. Others wait that long for the
 #: chief's evaluation, which takes minutes on large sets.

@@ -27,18 +27,19 @@ from fdht_models.layers.export import export_network
 from fdht_models.metrics import load_metrics
 from fdht_models.preprocessing import Preprocessing
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.training.array_files import read_arrays, write_arrays
 from fdht_models.training.checkpoint import (
     QUANTIZED,
     pack_weights,
+    read_arrays,
     recipe_digest,
     unpack_weights,
+    write_arrays,
 )
+from fdht_models.training.comparison import stream_statement
 from fdht_models.training.decompose import decomposed_weights
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import Devices, devices_for
 from fdht_models.training.evaluate import evaluate
-from fdht_models.training.live_streams import stream_statement
 from fdht_models.training.models import (
     HEAD,
     LSTM,

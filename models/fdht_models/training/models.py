@@ -17,7 +17,7 @@ from fdht_models.layers.quantizers import quantizer_for, required_names
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.training.array_files import Weights
+from fdht_models.training.checkpoint import Weights
 
 #: Names of the layers with weights.
 LSTM, HEAD = "lstm", "head"

@@ -13,9 +13,8 @@ from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
 from fdht_models.sections import Recipe
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.training.array_files import Weights
 from fdht_models.training.calibrate import balance, choose_formats
-from fdht_models.training.checkpoint import load_checkpoint
+from fdht_models.training.checkpoint import Weights, load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import ALONE, Devices
 from fdht_models.training.division import division_line

@@ -1,5 +1,6 @@
 """Tensor formats: constructors of one TensorNetwork. Nothing below them knows about formats."""
 
+from fdht_models.tensor.formats.hierarchical import Tree, as_tree, inner_nodes
 from fdht_models.tensor.formats.modes import check_product, check_ranks
 from fdht_models.tensor.formats.spec import (
     FORMATS,
@@ -16,7 +17,6 @@ from fdht_models.tensor.formats.spec import (
     Tucker,
     format_from,
 )
-from fdht_models.tensor.formats.trees import Tree, as_tree, inner_nodes
 
 __all__ = [
     "FORMATS",

@@ -11,7 +11,15 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
 from fdht_models.errors import ConfigError, require_known
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
+from fdht_models.tensor.formats.hierarchical import (
+    Tree,
+    as_tree,
+    balanced_tree,
+    hierarchical_tucker,
+    merge_groups,
+    transfer_owners,
+    unbalanced_tree,
+)
 from fdht_models.tensor.formats.sums import (
     block_term,
     canonical_polyadic,
@@ -20,14 +28,6 @@ from fdht_models.tensor.formats.sums import (
     tucker,
 )
 from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
-from fdht_models.tensor.formats.trees import (
-    Tree,
-    as_tree,
-    balanced_tree,
-    merge_groups,
-    transfer_owners,
-    unbalanced_tree,
-)
 from fdht_models.tensor.network import TensorNetwork
 
 Modes: TypeAlias = "tuple[int, ...]"

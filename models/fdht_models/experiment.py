@@ -32,7 +32,7 @@ from fdht_models.sections import (
 )
 from fdht_models.settings import read_section, text
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.formats import check_product, check_ranks
+from fdht_models.tensor.formats.modes import check_product, check_ranks
 from fdht_models.tensor.recurrent import RecurrentShape
 
 #: Where the experiments that ship are kept.

@@ -9,7 +9,8 @@ from typing import Any
 from fdht_models.data.folders.request import FolderOptions
 from fdht_models.errors import ConfigError, FdhtError
 from fdht_models.settings import number, option, read_section, text, up_to, whole, whole_list
-from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
+from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, format_from
+from fdht_models.tensor.formats.trees import as_tree
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
 

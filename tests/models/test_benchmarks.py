@@ -13,8 +13,14 @@ import pytest
 from rich.console import Console
 
 from fdht_models.benchmarks import train
-from fdht_models.benchmarks.contestant_process import TrainingStep, build_step, timed
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
+from fdht_models.benchmarks.contestant_process import (
+    CONTESTANTS,
+    Contestant,
+    TrainingStep,
+    TrainingWorkload,
+    build_step,
+    timed,
+)
 from fdht_models.benchmarks.machine import ProcessorTime, cores, disturbance
 from fdht_models.errors import ConfigError, MeasurementError, ShapeError, ToolError
 from fdht_models.records import read_record

@@ -18,7 +18,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
+from fdht_models.benchmarks.contestant_process import CONTESTANTS, Contestant, TrainingWorkload
 from fdht_models.benchmarks.machine import (
     ProcessorTime,
     disturbance,

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fdht_models.errors import ConfigError
-from fdht_models.kerasfile.layers import MODELS, Layer, class_of, damaged, layer_of, snake_case
+from fdht_models.kerasfile.layer_weights import (
+    MODELS,
+    Layer,
+    class_of,
+    damaged,
+    layer_of,
+    snake_case,
+)
 from fdht_models.kerasfile.saved_files import AS_ARRAYS
 
 #: The class of a model's inputs.

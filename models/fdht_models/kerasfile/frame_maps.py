@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from fdht_models.errors import ShapeError
 from fdht_models.kerasfile.configuration import INPUT, Graph, LayerCall, Tensor
-from fdht_models.kerasfile.layer_weights import weights_of
-from fdht_models.kerasfile.layers import BATCH_NORMALIZATION, IDLE, KERAS, Layer
+from fdht_models.kerasfile.layer_weights import BATCH_NORMALIZATION, IDLE, KERAS, Layer, weights_of
 from fdht_models.kerasfile.saved_files import SavedModel
 
 Real = npt.NDArray[np.float64]

@@ -17,8 +17,7 @@ from fdht_models.errors import ConfigError, NumericError, ShapeError, near_match
 from fdht_models.kerasfile import surroundings
 from fdht_models.kerasfile.configuration import Graph, LayerCall, graph_of
 from fdht_models.kerasfile.frame_maps import function_name
-from fdht_models.kerasfile.layer_weights import Arrays, check_once, read_bare, weights_of
-from fdht_models.kerasfile.layers import Layer
+from fdht_models.kerasfile.layer_weights import Arrays, Layer, check_once, read_bare, weights_of
 from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel, open_model
 from fdht_models.kerasfile.surroundings import Before, Way
 

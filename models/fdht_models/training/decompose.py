@@ -38,7 +38,7 @@ from fdht_models.tensor.recurrent import RecurrentShape
 from fdht_models.training.checkpoint import Arrays, Weights, read_arrays, write_arrays
 from fdht_models.training.display import Display
 from fdht_models.training.models import HEAD, LSTM, float_classifier, weights_of
-from fdht_models.training.options import check_decomposed
+from fdht_models.training.options import ARRAYS, check_decomposed, check_dense_weights
 from fdht_models.training.tensorize import assign
 from fdht_models.versions import package_versions
 
@@ -96,8 +96,7 @@ def decompose_stage(
             field=str(weights),
             remedy="save the model as .keras or .h5",
         )
-    if not weights.is_file():
-        raise ArtifactError("there is no such file", field=str(weights), remedy="check the path")
+    check_dense_weights(weights)
     multiples = sorted({1.0, *map(float, factors)})
     inputs = {
         "version": _VERSION,
@@ -236,19 +235,12 @@ def load_dense(path: Path, layer: str | None, classes: int) -> DenseLayer:
         ArtifactError: the file cannot be read.
         FdhtError: there is no such layer in it, or it cannot be used.
     """
-    kind = path.suffix.lower()
-    if kind == ".npz":
+    check_dense_weights(path)
+    if path.suffix.lower() == ARRAYS:
         return _load_arrays(path, layer, classes)
-    if kind in (".keras", ".h5", ".hdf5"):
-        found = read_model(path, layer, classes)
-        cell = cell_from_keras(found.kernel, found.recurrent_kernel, found.bias)
-        return DenseLayer(found.name, cell, found.functions, found.head, found.notes)
-    raise ConfigError(
-        "is neither a Keras model (.keras, .h5, .weights.h5) nor a file of arrays (.npz)",
-        field="weights",
-        value=str(path),
-        remedy=AS_NPZ,
-    )
+    found = read_model(path, layer, classes)
+    cell = cell_from_keras(found.kernel, found.recurrent_kernel, found.bias)
+    return DenseLayer(found.name, cell, found.functions, found.head, found.notes)
 
 
 def _load_arrays(path: Path, layer: str | None, classes: int) -> DenseLayer:

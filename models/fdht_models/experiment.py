@@ -22,7 +22,7 @@ from fdht_models.data import ClipSource, source_of
 from fdht_models.data.clip_sources import FolderSource
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, require_known
-from fdht_models.records import first_difference, read_record
+from fdht_models.records import JsonRecord, first_difference, read_record
 from fdht_models.sections import (
     DataSettings,
     ModelSettings,
@@ -58,7 +58,7 @@ def _name(value: object, path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(JsonRecord):
     """All that a training run depends on.
 
     Attributes:
@@ -114,10 +114,6 @@ class Experiment:
         value = self.to_json()
         value["data"] = without_roots(value["data"])
         return digest_of({key: value[key] for key in value if key in (*_SECTIONS, "name")})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, all defaults written out, that `from_json` reads back."""
-        return asdict(self)
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Experiment:

@@ -121,13 +121,19 @@ class JsonRecord:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object of its fields."""
-        entries = dataclasses.fields(typing.cast(Any, self))
-        return {entry.name: _written(getattr(self, entry.name)) for entry in entries}
+        return _written_fields(self)
+
+
+def _written_fields(record: Any) -> dict[str, Any]:
+    entries = dataclasses.fields(record)
+    return {entry.name: _written(getattr(record, entry.name)) for entry in entries}
 
 
 def _written(value: Any) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
+    if dataclasses.is_dataclass(value):
+        return _written_fields(value)
     if isinstance(value, Mapping):
         return {key: _written(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fdht_models.kerasfile.frame_maps import function_name
 from fdht_models.kerasfile.layer_weights import Arrays, Layer, check_once, read_bare, weights_of
 from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel, open_model
 from fdht_models.kerasfile.surroundings import Before, Way
+from fdht_models.tensor.decompose.recurrent_weights import DenseCell, cell_from_keras
 
 #: Columns of a kernel for each unit.
 _GATES = {"LSTM": 4, "GRU": 3}
@@ -36,10 +38,10 @@ _TANHS = {"tanh": "tanh"}
 
 @dataclass(frozen=True)
 class SavedLayer:
-    """A dense recurrent layer of a file, as it stands for the model around it.
+    """A trained dense recurrent layer of a file, as it stands for the model around it.
 
     Attributes:
-        name: of the layer.
+        name: of the layer, or of its file.
         kernel: [inputs, gates x H], for frames of bytes divided by 256.
         recurrent_kernel: [H, gates x H].
         bias: as Keras has it, or None.
@@ -56,6 +58,11 @@ class SavedLayer:
     functions: tuple[str, str] | None
     head: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None
     notes: tuple[str, ...]
+
+    @cached_property
+    def cell(self) -> DenseCell:
+        """The weights in our order of gates; raises what `cell_from_keras` does."""
+        return cell_from_keras(self.kernel, self.recurrent_kernel, self.bias)
 
 
 def read_model(path: Path, name: str | None, classes: int) -> SavedLayer:

@@ -11,7 +11,7 @@ pickles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ from fdht_models.directories import EXPERIMENT, WEIGHTS, BuildDirectory
 from fdht_models.errors import ArtifactError, ConfigError, NumericError, ShapeError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras, tf
-from fdht_models.kerasfile import read_model
+from fdht_models.kerasfile import SavedLayer, read_model
 from fdht_models.kerasfile.saved_files import AS_NPZ
 from fdht_models.tensor.decompose import Fitting
 from fdht_models.tensor.decompose.error_table import rank_text, ranks_of, row
 from fdht_models.tensor.decompose.recurrent_weights import (
     CellDecomposition,
     DenseCell,
-    cell_from_keras,
     decompose_cell,
     scaled_shape,
 )
@@ -159,7 +158,7 @@ def _decomposed(cell: DenseCell, shape: RecurrentShape, fitting: Fitting) -> Cel
         raise error.moved(field=f"model.{error.field}") from None
 
 
-def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:
+def _begin_head(model: Any, dense: SavedLayer, seed: int) -> None:
     """The trained classifier, or a fresh one that is the same every time."""
     head = model.get_layer(HEAD)
     if dense.head is not None:
@@ -171,7 +170,7 @@ def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:
 
 
 def _result(
-    experiment: Experiment, dense: DenseLayer, rows: list[dict[str, Any]]
+    experiment: Experiment, dense: SavedLayer, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
     notes = []
     ours = (experiment.model.recurrent_activation, experiment.model.activation)
@@ -204,26 +203,7 @@ def _tools() -> dict[str, str]:
     return package_versions("tensorflow", "tf_keras", "numpy", "tensorly")
 
 
-@dataclass(frozen=True)
-class DenseLayer:
-    """A trained dense layer, and what else its file knows.
-
-    Attributes:
-        name: of the layer, or of its file.
-        cell: its weights.
-        functions: our names of its gate functions, recurrent activation first; None if not known.
-        head: kernel and bias of the classifier behind it, if there is one.
-        notes: what of the file was folded, left out or not taken, a line each.
-    """
-
-    name: str
-    cell: DenseCell
-    functions: tuple[str, str] | None
-    head: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None
-    notes: tuple[str, ...]
-
-
-def load_dense(path: Path, layer: str | None, classes: int) -> DenseLayer:
+def load_dense(path: Path, layer: str | None, classes: int) -> SavedLayer:
     """Reads a trained dense layer; see `decompose_stage` for the files.
 
     Args:
@@ -238,12 +218,10 @@ def load_dense(path: Path, layer: str | None, classes: int) -> DenseLayer:
     check_dense_weights(path)
     if path.suffix.lower() == ARRAYS:
         return _load_arrays(path, layer, classes)
-    found = read_model(path, layer, classes)
-    cell = cell_from_keras(found.kernel, found.recurrent_kernel, found.bias)
-    return DenseLayer(found.name, cell, found.functions, found.head, found.notes)
+    return read_model(path, layer, classes)
 
 
-def _load_arrays(path: Path, layer: str | None, classes: int) -> DenseLayer:
+def _load_arrays(path: Path, layer: str | None, classes: int) -> SavedLayer:
     if layer is not None:
         raise ConfigError("a .npz file holds one layer only", field="layer", value=layer)
     try:
@@ -263,14 +241,15 @@ def _load_arrays(path: Path, layer: str | None, classes: int) -> DenseLayer:
             raise ArtifactError(
                 "must be real numbers", field=f"{path}: {name}", value=str(arrays[name].dtype)
             )
-    cell = cell_from_keras(arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias"))
-    head = _head(arrays, cell.hidden.shape[1], classes)
+    kernel, recurrent = (arrays[name] for name in _NEEDED)
+    found = SavedLayer(path.name, kernel, recurrent, arrays.get("bias"), None, None, ())
+    head = _head(arrays, found.cell.hidden.shape[1], classes)
     notes = []
     if head is None:
         notes.append("no classifier was found beside the layer: it begins with random weights")
     if others := sorted(set(arrays) - set(_KNOWN)):
         notes.append(f"arrays left out: {', '.join(others)}")
-    return DenseLayer(path.name, cell, None, head, tuple(notes))
+    return replace(found, head=head, notes=tuple(notes))
 
 
 def _head(

@@ -120,13 +120,8 @@ def compared_experiment(name: str, data_root: Path | None = None) -> Experiment:
     Raises:
         ConfigError: it is another, or its clips come from no folder and one is given.
     """
-    if name not in (*EXPERIMENTS, DENSE, *DIGITS):
-        raise ConfigError(
-            "is not among the formats that are compared",
-            field="format",
-            value=name,
-            remedy=f"use some of {', '.join((*EXPERIMENTS, DENSE, *DIGITS))}",
-        )
+    known = (*EXPERIMENTS, DENSE, *DIGITS)
+    require_known(name, known, "format", "is not among the formats that are compared")
     experiment = load_experiment(name)
     return experiment if data_root is None else experiment.with_data_root(data_root)
 

@@ -65,13 +65,7 @@ def check_start(experiment: Experiment, start: str, steps: int | None) -> int:
         ConfigError: there is no such start, or so many steps are not possible from there.
         ArtifactError: the checkpoint is damaged.
     """
-    if start not in _STARTS:
-        raise ConfigError(
-            "is not a start",
-            field="start",
-            value=start,
-            remedy="use scratch, checkpoint or decomposed",
-        )
+    require_known(start, _STARTS, "start", "is not a start")
     if start != "checkpoint":
         if steps is not None:
             raise ConfigError(

@@ -25,9 +25,9 @@ from fdht_models.records import read_record
 from fdht_models.training.checkpoint import read_arrays, write_arrays
 from fdht_models.training.display import Display, PhaseLog, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
-from fdht_models.training.division import divide
 from fdht_models.training.phase import (
     Phase,
+    divide,
     kept_units,
     losses_of,
     optimizer_of,

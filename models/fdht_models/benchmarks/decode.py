@@ -33,7 +33,7 @@ from fdht_models.console import pieces
 from fdht_models.errors import EqualityError, require_known
 from fdht_models.media import FrameClock, VideoFile
 from fdht_models.media.library import av
-from fdht_models.preprocessing.frames import Frames, read_frames, read_twice
+from fdht_models.preprocessing.frames import read_frames, read_twice
 from fdht_models.preprocessing.protocols import choose_frames
 from fdht_models.versions import package_versions
 
@@ -203,7 +203,10 @@ def _seconds(path: Path, reading: FrameReading, rounds: int) -> dict[str, float]
     """The fastest of some turns of each way; equality is checked first, which warms the caches."""
     choose = reading.choose(path)
     slow, fast = (read(path, choose, HEIGHT, WIDTH) for read in (read_twice, read_frames))
-    _check_equal(path, slow, fast)
+    if slow.chosen != fast.chosen or not np.array_equal(slow.pictures, fast.pictures):
+        raise EqualityError(
+            "is not the same when it is decoded twice", field=str(path), remedy="report it"
+        )
     with VideoFile(path) as video:
         table = video.packet_table()
         times = [table.times[table.shown[frame]] or 0 for frame in slow.chosen]
@@ -238,14 +241,6 @@ def _decode_alone(path: Path, times: Sequence[int], keys: Sequence[int]) -> int:
             place = next((frame.pts for frame in frames if frame.pts >= wanted), place)
             came += place == wanted
     return came
-
-
-def _check_equal(path: Path, slow: Frames, fast: Frames) -> None:
-    same = slow.chosen == fast.chosen and np.array_equal(slow.pictures, fast.pictures)
-    if not same:
-        raise EqualityError(
-            "is not the same when it is decoded twice", field=str(path), remedy="report it"
-        )
 
 
 def _row(reading: FrameReading, clips: str, seconds: Sequence[dict[str, float]]) -> dict[str, Any]:

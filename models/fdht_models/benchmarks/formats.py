@@ -173,10 +173,6 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [name, row["cell"], *accuracy, *counts]
 
 
-def _command(data: Mapping[str, Any]) -> str:
-    return "fdht bench formats" + ("" if data["set"] != "folders" else " --set digits")
-
-
 _AXES = (("parameters_lstm", "parameters of the layer"), ("macs_lstm", "MACs a frame"))
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "formats", "font.size": 9}
 _COLUMNS = ("format", "cell", "quantised", "float", "parameters", "MACs a frame", "partial sums")
@@ -186,11 +182,12 @@ def markdown(result: Mapping[str, Any]) -> str:
     """The result as a page that says how it came about."""
     data, training = result["setting"]["data"], result["setting"]["training"]
     clips = result["clips"]
+    chosen = " --set digits" if data["set"] == "folders" else ""
     unseen = ""
     if data["test_groups"]:
         unseen = f" (those of {', '.join(data['test_groups'])})"
     lines = [
-        f"<!-- Written by `{_command(data)}`; do not edit. -->",
+        f"<!-- Written by `fdht bench formats{chosen}`; do not edit. -->",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}",

@@ -230,9 +230,7 @@ class _Bench:
             found = None
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"widths": widths, "accuracy": found})
-        shown = "no result" if found is None else f"{found:.1%}"
-        named = ", ".join(f"{name} {width}" for name, width in widths.items()) or "float"
-        say(f"{named}: {shown}")
+        say(f"{_named(widths) or 'float'}: {_share(found)}")
         return found
 
 

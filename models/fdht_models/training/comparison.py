@@ -17,7 +17,6 @@ from fdht_models.data.baseline import (
     MEAN_FRAME,
     MEAN_PICTURE,
     SINGLE_FRAME,
-    Baseline,
     BaselineTable,
 )
 from fdht_models.data.significance import CONFIDENCE, compare_paired
@@ -67,6 +66,7 @@ def scores_of(
     # Of equally accurate ones that from which the network differs least surely.
     best = max(table.rows, key=lambda row: (row.accuracy, tests[row.name].p_value))
     found = tests[best.name]
+    names = [entry.name for entry in fields(BaselineRow)]
     earlier: dict[str, Any] = {}
     for row in table.rows:  # the mean feature comes after the mean picture, and stays
         if key := _EARLIER.get(row.name):
@@ -74,7 +74,7 @@ def scores_of(
     return {
         **earlier,
         "best_baseline": best.name,
-        "baselines": [_entry(row) for row in table.rows],
+        "baselines": [{name: getattr(row, name) for name in names} for row in table.rows],
         "left_out": dict(table.left_out),
         "comparison": {
             "baseline": best.name,
@@ -88,10 +88,6 @@ def scores_of(
             "clips": found.clips,
         },
     }
-
-
-def _entry(row: Baseline) -> dict[str, Any]:
-    return {entry.name: getattr(row, entry.name) for entry in fields(BaselineRow)}
 
 
 def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:

@@ -121,7 +121,9 @@ def decompose_stage(
             assign(model.get_layer(LSTM), found)
     _begin_head(model, dense, experiment.training.seed)
     result = _result(experiment, dense, rows)
-    with target.write(inputs, _tools()) as (temporary, _):
+    # Not every format needs tensorly.
+    tools = package_versions("tensorflow", "tf_keras", "numpy", "tensorly")
+    with target.write(inputs, tools) as (temporary, _):
         write_arrays(temporary / WEIGHTS, weights_of(model))
         write_json(temporary / EXPERIMENT, experiment.to_json())
         write_json(temporary / ERRORS, result)
@@ -196,11 +198,6 @@ def _model_inputs(experiment: Experiment) -> dict[str, Any]:
     """What decomposed weights depend on of an experiment; its recipe may change."""
     model = {key: value for key, value in asdict(experiment.model).items() if value is not None}
     return {"model": digest_of(model), "set": experiment.data.set}
-
-
-def _tools() -> dict[str, str]:
-    # Not every format needs tensorly.
-    return package_versions("tensorflow", "tf_keras", "numpy", "tensorly")
 
 
 def load_dense(path: Path, layer: str | None, classes: int) -> SavedLayer:

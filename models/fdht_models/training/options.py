@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdht_models.artifacts import DECOMPOSITION
+from fdht_models.artifacts import DECOMPOSITION, MANIFEST, check_place
 from fdht_models.directories import BuildDirectory, DecompositionDirectory
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, ConfigError, require_known
 from fdht_models.experiment import Experiment
-from fdht_models.files import existing_parent, require_regular_file
+from fdht_models.files import require_regular_file
 from fdht_models.records import read_record
 from fdht_models.stages import Stage
 from fdht_models.training.checkpoint import load_checkpoint
@@ -128,14 +128,7 @@ def check_data(experiment: Experiment) -> None:
 
 def check_output(directory: Path) -> None:
     """Raises an ArtifactError if a directory cannot be made or written."""
-    place = existing_parent(directory)
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        why = "is not a directory" if not place.is_dir() else "may not be written"
-        raise ArtifactError(
-            f"cannot be written ({place} {why})",
-            field=str(directory),
-            remedy="choose another directory with --build",
-        )
+    check_place(directory / MANIFEST)
 
 
 def check_distribution(distribute: str | None) -> None:

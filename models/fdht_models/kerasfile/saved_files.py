@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.documents import parse_json
-from fdht_models.errors import ArtifactError
+from fdht_models.errors import ArtifactError, first_line
 from fdht_models.tensor.decompose.api import MOST_VALUES
 
 #: Names inside a `.keras` file.
@@ -33,6 +33,7 @@ AS_NPZ = (
     "layer.get_weights())))"
 )
 AS_ARRAYS = f"or save its arrays: {AS_NPZ}"
+_AGAIN = f"save the model again, {AS_ARRAYS}"
 _REMEDY = f"save the model with model.save('dense.keras'), {AS_ARRAYS}"
 #: Groups in groups, and entries of a group: more is no model, or a circle of hard links.
 _DEEPEST, _MOST_ENTRIES = 24, 100_000
@@ -197,7 +198,7 @@ class Group:
         field = f"{self.file}: {place}"
         if elsewhere:
             raise ArtifactError(
-                "lies in another file, which is not opened", field=field, remedy=_again()
+                "lies in another file, which is not opened", field=field, remedy=_AGAIN
             )
         if kind != "f":
             raise ArtifactError(
@@ -234,13 +235,21 @@ class Group:
         with _damage(self.file, _joined(self.place, name)):
             return name in self.handle.attrs
 
-    def arrays(self) -> Iterator[str]:
-        """Paths of all arrays in this group and the groups in it.
+    def arrays(self, depth: int = 0) -> Iterator[str]:
+        """Paths of all arrays in this group and the groups in it, which is so deep in others.
 
         Raises:
             ArtifactError: the file is damaged, or holds a link.
         """
-        yield from _arrays(self, self, "", 0)
+        if depth > _DEEPEST:
+            field = f"{self.file}: {self.place}"
+            raise ArtifactError("has groups in groups without end", field=field, remedy=_AGAIN)
+        for name in self.names():
+            below = self.group(name)
+            if below is None:
+                yield name
+            else:
+                yield from (f"{name}/{path}" for path in below.arrays(depth + 1))
 
     def _entry(self, path: str) -> Any:
         """What a path leads to through hard links alone, or None."""
@@ -254,7 +263,7 @@ class Group:
                     raise ArtifactError(
                         "is a link to another place or file, which is not followed",
                         field=f"{self.file}: {_joined(self.place, path)}",
-                        remedy=_again(),
+                        remedy=_AGAIN,
                     )
                 if link is None:
                     return None
@@ -288,32 +297,11 @@ def _damage(file: str, place: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(
-            f"cannot be read ({_first_line(error)})",
+            f"cannot be read ({first_line(error)})",
             field=f"{file}: {place}" if place else file,
-            remedy=_again(),
+            remedy=_AGAIN,
         ) from error
-
-
-def _arrays(root: Group, group: Group, path: str, depth: int) -> Iterator[str]:
-    if depth > _DEEPEST:
-        raise ArtifactError(
-            "has groups in groups without end", field=f"{root.file}: {root.place}", remedy=_again()
-        )
-    for name in group.names():
-        below, whole = group.group(name), _joined(path, name)
-        if below is None:
-            yield whole
-        else:
-            yield from _arrays(root, below, whole, depth + 1)
 
 
 def _joined(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _again() -> str:
-    return f"save the model again, {AS_ARRAYS}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.console import Show, progress, say
-from fdht_models.errors import ArtifactError
+from fdht_models.errors import ArtifactError, first_line
 from fdht_models.kerasapi import tf
 
 #: Figures of an epoch's row that are shown, where it has them.
@@ -120,7 +120,7 @@ class PhaseLog:
             self._directory.mkdir(parents=True)
             self._writer = tf.summary.create_file_writer(str(self._directory))
         except (OSError, tf.errors.OpError) as error:
-            raise self._unwritable(str(error)) from error
+            raise self._unwritable(first_line(error)) from error
         for row, time in zip(history, seconds, strict=True):
             self.epoch(row, time)
         if self.failure is not None:
@@ -139,7 +139,7 @@ class PhaseLog:
                     tf.summary.scalar(name, value)
             self._writer.flush()
         except (OSError, tf.errors.OpError) as error:
-            self._writer, self.failure = None, _first_line(str(error))
+            self._writer, self.failure = None, first_line(error)
 
     def close(self) -> None:
         """Ends the file."""
@@ -147,15 +147,11 @@ class PhaseLog:
             if self._writer is not None:
                 self._writer.close()
         except (OSError, tf.errors.OpError) as error:
-            self.failure = _first_line(str(error))
+            self.failure = first_line(error)
 
     def _unwritable(self, reason: str) -> ArtifactError:
         return ArtifactError(
-            f"cannot be written ({_first_line(reason)})",
+            f"cannot be written ({reason})",
             field=str(self._directory),
             remedy="free space, choose another directory, or train without tensorboard",
         )
-
-
-def _first_line(text: str) -> str:
-    return (text.splitlines() or ["no message"])[0][:200]

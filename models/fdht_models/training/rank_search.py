@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from fdht_models.artifacts import digest_of, write_json
-from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ToolError, require_least
+from fdht_models.errors import (
+    ArtifactError,
+    ConfigError,
+    FdhtError,
+    ToolError,
+    first_line,
+    require_least,
+)
 from fdht_models.experiment import Experiment, with_seeds_moved
 from fdht_models.training.display import Display
 from fdht_models.training.model_stage import train_stage
@@ -253,7 +260,7 @@ def _database(optuna: Any, directory: Path, storage: str | None) -> Iterator[Any
         ) from error
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
         raise ToolError(
-            f"cannot be used ({str(error).splitlines()[0][:200]})",
+            f"cannot be used ({first_line(error)})",
             field="storage",
             value=shown,
             remedy="check the URL, and that the database's driver for Python is installed",

@@ -196,7 +196,7 @@ def _open_functional(
     made = _Made({}, {})
     waiting: list[tuple[Mapping[str, Any], Layer, int, InboundNode]] = []
     for entry, layer in model.entries():
-        own = layer.name.removeprefix(f"{model.name}/") if model.name else layer.name
+        own = layer.own
         if layer.kind == INPUT:
             made.outputs[own] = [[outer[own]] if own in outer else _called(LayerCall(layer), calls)]
             continue
@@ -216,8 +216,7 @@ def _open_functional(
             if len(tensors) < len(found):
                 later.append((entry, layer, number, node))
                 continue
-            own = layer.name.removeprefix(f"{model.name}/") if model.name else layer.name
-            made.outputs[own][number] = (
+            made.outputs[layer.own][number] = (
                 _open_model(model.inside(entry, layer), tensors, calls)
                 if layer.kind in MODELS
                 else _called(LayerCall(layer, tensors, node.arguments), calls)

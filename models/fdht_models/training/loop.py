@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def fit(
     display: Display,
     state: Path | None = None,
     key: str = "",
+    after_epoch: Callable[[Row], None] | None = None,
     *,
     devices: Devices = ALONE,
     logs: Path | None = None,
@@ -89,6 +90,7 @@ def fit(
         state: file that keeps the course after every epoch; if it holds one of the same `key`,
             training goes on from there.
         key: digest of everything that the course depends on, but not on the devices.
+        after_epoch: called after an epoch was kept, for tests.
         devices: what to train on.
         logs: directory of TensorBoard's events; a directory of the phase's name is made there.
 
@@ -135,6 +137,8 @@ def fit(
             if state is not None and devices.is_chief:
                 _save(state, key, variables, course)
             log.epoch(row, seconds)
+            if after_epoch is not None:
+                after_epoch(row)
         log.close()
     if log.failure is not None:
         display.say(f"TensorBoard's events are incomplete: {log.failure}")

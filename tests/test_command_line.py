@@ -107,7 +107,10 @@ def test_a_stage_out_of_order_says_which_comes_first(capsys, tmp_path):
         (["trian"], "No such command 'trian'"),
         (["train"], "EXPERIMENT"),
         (["zoo", "--jason"], "--jason"),
-        (["train", "motion", "--start", "nowhere"], "use scratch, checkpoint or decomposed"),
+        (
+            ["train", "motion", "--start", "nowhere"],
+            "choose one of checkpoint, decomposed, scratch",
+        ),
         (["run", "motion", "--clips", "0"], "--clips"),
     ],
 )

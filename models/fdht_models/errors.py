@@ -127,6 +127,11 @@ def printable(text: str) -> str:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of a library says, or else its type."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _line(subject: Sequence[str], rest: Sequence[str]) -> str:
     message = "; ".join(rest)
     return _folded(f"{' = '.join(subject)}: {message}" if subject else message)

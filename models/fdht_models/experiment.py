@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from fdht_models.data import ClipSource, source_of
 from fdht_models.data.clip_sources import FolderSource
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, require_known
-from fdht_models.records import first_difference
+from fdht_models.records import JsonRecord, first_difference, read_record
 from fdht_models.sections import (
     DataSettings,
     ModelSettings,
@@ -30,9 +30,9 @@ from fdht_models.sections import (
     QuantizationSettings,
     TrainingSettings,
 )
-from fdht_models.settings import read_section, text
+from fdht_models.settings import text
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.formats import check_product, check_ranks
+from fdht_models.tensor.formats.modes import check_product, check_ranks
 from fdht_models.tensor.recurrent import RecurrentShape
 
 #: Where the experiments that ship are kept.
@@ -40,11 +40,25 @@ ZOO = Path(__file__).parent / "zoo"
 #: Frames are streamed as bytes, and a byte's code is the value times 256: x lies in [0, 1).
 INPUT_FORMAT = FixedPoint(8, 8, signed=False)
 
+#: Sections that a model depends on.
+_SECTIONS = ("data", "model", "quantization", "training", "augmentation")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
+def _name(value: object, path: str) -> str:
+    name = text()(value, path)
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "must be a short name of lower-case letters, digits, - and _, and start with a letter",
+            field=path,
+            value=name,
+            remedy="rename the experiment",
+        )
+    return name
+
+
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(JsonRecord):
     """All that a training run depends on.
 
     Attributes:
@@ -58,8 +72,8 @@ class Experiment:
         published: a figure to compare with, or None.
     """
 
-    name: str
-    description: str
+    name: str = field(metadata={"check": _name})
+    description: str = field(metadata={"check": text()})
     data: DataSettings
     model: ModelSettings
     quantization: QuantizationSettings
@@ -101,10 +115,6 @@ class Experiment:
         value["data"] = without_roots(value["data"])
         return digest_of({key: value[key] for key in value if key in (*_SECTIONS, "name")})
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, all defaults written out, that `from_json` reads back."""
-        return asdict(self)
-
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Experiment:
         """An experiment from what a TOML file holds plus its `name`, or from `to_json`.
@@ -112,7 +122,12 @@ class Experiment:
         Raises:
             ConfigError: a key that does not exist, is missing, or has a value that cannot be used.
         """
-        return _parse(value)
+        if not isinstance(value, Mapping):
+            raise ConfigError("must be a table", field="experiment", value=value)
+        defaults = {"description": value.get("name"), **{key: {} for key in _SECTIONS}}
+        experiment = read_record(Experiment, {**defaults, **value})
+        _check(experiment)
+        return experiment
 
 
 def without_roots(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,15 +141,6 @@ def with_seeds_moved(data: Mapping[str, Any], keys: Sequence[str], by: int) -> d
     moved = {key: data[key] + by for key in keys if data.get("root") is None}
     mix = [with_seeds_moved(part, keys, by) for part in data.get("mix") or ()]
     return {**data, **moved, "mix": mix or None}
-
-
-_SECTIONS: dict[str, type] = {
-    "data": DataSettings,
-    "model": ModelSettings,
-    "quantization": QuantizationSettings,
-    "training": TrainingSettings,
-    "augmentation": AugmentationSettings,
-}
 
 
 def experiment_names() -> tuple[str, ...]:
@@ -161,7 +167,7 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
         require_known(given, experiment_names(), "experiment", missing, hint=hint)
         path = ZOO / f"{given}.toml"
     table = read_toml_file(path, field="experiment")
-    return _parse({"name": path.stem, **table})
+    return Experiment.from_json({"name": path.stem, **table})
 
 
 def read_experiment(path: Path, remedy: str = "run fdht train again") -> Experiment:
@@ -185,32 +191,6 @@ def read_experiment(path: Path, remedy: str = "run fdht train again") -> Experim
         field = f"{path}: {error.field}"
         raise error.moved(ArtifactError, field=field, remedy=remedy) from error
     return found
-
-
-def _parse(table: Mapping[str, Any]) -> Experiment:
-    if not isinstance(table, Mapping):
-        raise ConfigError("must be a table", field="experiment", value=table)
-    known = [entry.name for entry in fields(Experiment)]
-    for key in table:
-        require_known(key, known, str(key), "there is no such key", shown=False)
-    name = text()(table.get("name"), "name")
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            "must be a short name of lower-case letters, digits, - and _, and start with a letter",
-            field="name",
-            value=name,
-            remedy="rename the experiment",
-        )
-    sections: dict[str, Any] = {
-        key: read_section(section, table.get(key, {}), key) for key, section in _SECTIONS.items()
-    }
-    published = table.get("published")
-    if published is not None:
-        published = read_section(PublishedFigure, published, "published")
-    description = text()(table.get("description", name), "description")
-    experiment = Experiment(name, description, published=published, **sections)
-    _check(experiment)
-    return experiment
 
 
 def _check(experiment: Experiment) -> None:

@@ -181,7 +181,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Streams:
-    """Whether the network suits live streams; see `fdht_models.training.live_streams`."""
+    """Whether the network suits live streams; see `fdht_models.training.comparison`."""
 
     suits: bool
     protocol: str

@@ -116,6 +116,31 @@ def first_difference(given: object, kept: object) -> str | None:
     return next((path for path, _, _ in differences(given, kept)), None)
 
 
+class JsonRecord:
+    """A dataclass that is written as JSON as `read_record` reads it back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object of its fields."""
+        return _written_fields(self)
+
+
+def _written_fields(record: Any) -> dict[str, Any]:
+    entries = dataclasses.fields(record)
+    return {entry.name: _written(getattr(record, entry.name)) for entry in entries}
+
+
+def _written(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if dataclasses.is_dataclass(value):
+        return _written_fields(value)
+    if isinstance(value, Mapping):
+        return {key: _written(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value  # arrays and numbers of NumPy
+
+
 @dataclasses.dataclass(frozen=True)
 class _Place:
     """Where in a file a value stands, and how to refuse it."""

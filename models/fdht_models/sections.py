@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fdht_models.data.folders.request import FolderOptions
 from fdht_models.errors import ConfigError, FdhtError
 from fdht_models.settings import number, option, read_section, text, up_to, whole, whole_list
-from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, as_tree, format_from
+from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, format_from
+from fdht_models.tensor.formats.trees import as_tree
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
 
@@ -32,24 +34,22 @@ _RANK_KEYS = (
 def _cores(value: object, path: str) -> int | dict[str, int]:
     """Checks `cores = 8` or `cores = { default = 8, C1 = 10 }`; names are checked later."""
     if isinstance(value, Mapping):
-        widths = {str(key): whole(2, 24)(width, f"{path}.{key}") for key, width in value.items()}
+        widths = {str(key): _WIDTH(width, f"{path}.{key}") for key, width in value.items()}
         if "default" not in widths:
             raise ConfigError(
                 "is missing", field=f"{path}.default", remedy="add the width of all other cores"
             )
         return widths
-    return whole(2, 24)(value, path)
+    return _WIDTH(value, path)
 
 
-def _ranks(value: object, path: str) -> int | tuple[int, ...]:
-    check: Any = whole_list(1, 1024) if isinstance(value, list | tuple) else whole(1, 1024)
-    return check(value, path)
+def _ranks(value: object, path: str, least: int = 1) -> int | tuple[int, ...]:
+    check: Any = whole_list if isinstance(value, list | tuple) else whole
+    return check(least, 1024)(value, path)
 
 
-def _ranks_or_none(value: object, path: str) -> int | tuple[int, ...]:
-    """Ranks of Tucker, where 0 leaves a mode whole."""
-    check: Any = whole_list(0, 1024) if isinstance(value, list | tuple) else whole(0, 1024)
-    return check(value, path)
+#: Ranks of Tucker, where 0 leaves a mode whole.
+_ranks_or_none = partial(_ranks, least=0)
 
 
 def _tree(value: object, path: str) -> Any:

@@ -157,7 +157,11 @@ def new_directory(parent: Path, name: str) -> Iterator[Path]:
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        directory = next(filter(_made, _names(parent, name)))
+        for number in count(1):
+            directory = parent / (name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):  # atomic: of two processes one makes it
+                directory.mkdir()
+                break
     except OSError as error:
         raise ArtifactError(
             f"cannot be made ({error.strerror or error})",
@@ -169,20 +173,6 @@ def new_directory(parent: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it holds what it was made for
             directory.rmdir()
-
-
-def _names(parent: Path, name: str) -> Iterator[Path]:
-    yield parent / name
-    yield from (parent / f"{name}-{number}" for number in count(2))
-
-
-def _made(directory: Path) -> bool:
-    # Making a directory is atomic: of two processes one gets it.
-    try:
-        directory.mkdir()
-    except FileExistsError:
-        return False
-    return True
 
 
 def _digest(path: Path) -> str:

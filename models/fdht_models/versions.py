@@ -6,7 +6,9 @@ import importlib.metadata
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
+from fdht_models.errors import ToolError
 from fdht_models.process import run_tool
 
 #: Seconds in which a program must tell its version.
@@ -19,6 +21,22 @@ def package_version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def required_module(name: str, remedy: str) -> Any:
+    """A module of a package that not everybody installs.
+
+    Args:
+        name: of the module.
+        remedy: how it is installed.
+
+    Raises:
+        ToolError: it, or what it needs itself, is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ToolError(f"{error.name or name} is not installed", remedy=remedy) from error
 
 
 def package_versions(*names: str) -> dict[str, str]:

@@ -20,8 +20,7 @@ from fdht_hls.shapes import (
     stage_shape,
 )
 from fdht_models.errors import ConversionError
-from fdht_models.tensor.formats import Tree
-from fdht_models.tensor.formats.trees import balanced_tree
+from fdht_models.tensor.formats.trees import Tree, balanced_tree
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 from fdht_models.tensor.recurrent import fdht_shape

@@ -20,7 +20,8 @@ from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import CELLS, Cell
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
-from fdht_models.tensor.formats import HierarchicalTucker, Tree
+from fdht_models.tensor.formats import HierarchicalTucker
+from fdht_models.tensor.formats.trees import Tree
 from fdht_models.tensor.plan import ContractionPlan, Stage
 from fdht_models.tensor.quantized import (
     ContractionPath,

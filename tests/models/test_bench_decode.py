@@ -11,8 +11,15 @@ import pytest
 from rich.console import Console
 
 from fdht_models.benchmarks import decode
-from fdht_models.benchmarks.clips import ClipKind, make_clips
-from fdht_models.benchmarks.decode import ALL, FrameReading, bench_decode, report, workload_of
+from fdht_models.benchmarks.decode import (
+    ALL,
+    ClipKind,
+    FrameReading,
+    bench_decode,
+    make_clips,
+    report,
+    workload_of,
+)
 from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.media import VideoFile
 from fdht_models.preprocessing.frames import Frames, read_twice

@@ -63,7 +63,7 @@ def test_what_loses_too_much_together_is_widened_again(tmp_path, monkeypatch):
     """Alone, a bit less of `cores` costs 1 % and two of `hidden` nothing; together 5 %."""
     scores = {(8, 9): 0.90, (7, 9): 0.89, (8, 8): 0.90, (8, 7): 0.895, (7, 7): 0.85}
 
-    def score(_, widths, groups):
+    def score(_, widths):
         return scores[widths["cores"], widths["hidden"]]
 
     monkeypatch.setattr(widths._Bench, "score", score)

@@ -12,11 +12,16 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from fdht_models.benchmarks import processes, train
-from fdht_models.benchmarks.contestant_process import timed
-from fdht_models.benchmarks.contestants import CONTESTANTS, Contestant, TrainingWorkload
+from fdht_models.benchmarks import train
+from fdht_models.benchmarks.contestant_process import (
+    CONTESTANTS,
+    Contestant,
+    TrainingStep,
+    TrainingWorkload,
+    build_step,
+    timed,
+)
 from fdht_models.benchmarks.machine import ProcessorTime, cores, disturbance
-from fdht_models.benchmarks.training_steps import TrainingStep, build_step
 from fdht_models.errors import ConfigError, MeasurementError, ShapeError, ToolError
 from fdht_models.records import read_record
 from fdht_models.tensor.formats import format_from
@@ -68,7 +73,7 @@ def fakes(tmp_path, monkeypatch):
     (tmp_path / "fake.py").write_text(FAKE)
     log = tmp_path / "log"
     log.touch()
-    monkeypatch.setattr(processes, "COMMAND", (sys.executable, str(tmp_path / "fake.py")))
+    monkeypatch.setattr(train, "COMMAND", (sys.executable, str(tmp_path / "fake.py")))
     monkeypatch.setattr(train, "_SETTLE_SECONDS", 0.0)
     monkeypatch.setenv("FAKE_LOG", str(log))
 
@@ -257,8 +262,8 @@ def test_a_contestant_that_dies_is_named_with_its_last_words(fakes):
 
 @pytest.mark.parametrize("when", [0, 1])
 def test_a_contestant_that_hangs_is_named_and_ended(fakes, monkeypatch, when):
-    monkeypatch.setattr(processes, "_START_SECONDS", 1.0)
-    monkeypatch.setattr(processes, "_STEP_SECONDS", 0.3)
+    monkeypatch.setattr(train, "_START_SECONDS", 1.0)
+    monkeypatch.setattr(train, "_STEP_SECONDS", 0.3)
     log = fakes(ours=[READY, "sleep"] if when else ["sleep"])
     with pytest.raises(MeasurementError, match="ours: no answer for 1 s"):
         train.bench_train([OURS], SMALL, 1, 2)
@@ -281,7 +286,7 @@ def test_ctrl_c_ends_all_processes(fakes, monkeypatch):
 def test_processes_end_with_their_input(fakes):
     """As it closes when the parent is killed."""
     log = fakes(ours=turns(0.1, 0.1))
-    with processes.ContestantProcess(OURS, SMALL) as process:
+    with train.ContestantProcess(OURS, SMALL) as process:
         process.ready()
     assert "ours end" in log.read_text()
     assert_ended(log)
@@ -296,7 +301,7 @@ def assert_ended(log):
 
 
 def test_a_process_that_cannot_start(monkeypatch):
-    monkeypatch.setattr(processes, "COMMAND", ("/no/such/program",))
+    monkeypatch.setattr(train, "COMMAND", ("/no/such/program",))
     with pytest.raises(ToolError, match=r"a worker process = .*: cannot be started"):
         train.bench_train([OURS], SMALL, 1, 1)
 

@@ -22,10 +22,9 @@ from fdht_models.tensor.formats import (
     KroneckerCp,
     TensorRing,
     TensorTrain,
-    Tree,
     Tucker,
-    inner_nodes,
 )
+from fdht_models.tensor.formats.trees import Tree, inner_nodes
 from tests.models.inexact import UNIT_64, gamma
 from tests.models.strategies import SEEDS, Real, random_arrays, trees
 

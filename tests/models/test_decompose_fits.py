@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.decompose import Fitting, check_usable, decompose, limited, scaled
-from fdht_models.tensor.decompose.alternating import refine
-from fdht_models.tensor.decompose.named_axes import Operand, contract
+from fdht_models.tensor.decompose.alternating import Operand, contract, refine
 from fdht_models.tensor.decompose.unfolding import left_basis, mode_tensor
 from fdht_models.tensor.formats import (
     BlockTerm,

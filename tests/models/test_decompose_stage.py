@@ -233,10 +233,10 @@ def test_a_layer_is_chosen_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("dense.npz", None, "there is no such file; check the path"),
+        ("dense.npz", None, "cannot be read .No such file or directory.; check the path"),
         ("dense.npz", b"nonsense", "cannot be read .*; np.savez"),
         ("dense.h5", b"nonsense", "cannot be read .*; save the model again, or save its arrays"),
-        ("dense.pt", b"nonsense", "is neither a Keras model .*; np.savez"),
+        ("dense.pt", b"nonsense", "is neither a Keras model .*; see docs/decompose.md"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: Any, message: str) -> None:

@@ -9,7 +9,7 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from fdht_models.benchmarks.format_plot import accuracy_plot
+from fdht_models.benchmarks.formats import accuracy_plot
 from fdht_models.drawing import drawing, plain_logarithms
 
 NAMES = ("$x_{$", r"\$a$$\frac", "50 % & more")

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.formats import as_tree, inner_nodes
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
-from fdht_models.tensor.formats.trains import tensor_train
-from fdht_models.tensor.formats.trees import balanced_tree, leaves
+from fdht_models.tensor.formats import HierarchicalTucker, TensorTrain
+from fdht_models.tensor.formats.trees import as_tree, balanced_tree, inner_nodes, leaves
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.models.strategies import (
     SEEDS,
@@ -36,7 +34,7 @@ HOLLYWOOD2 = (10, 18, 13, 30)
 
 def test_ht_ucf11_has_the_published_1245_parameters():
     """Yin et al. 2020: 57,600 x 1,024 as HT with 1,245 numbers, 47,375x fewer."""
-    network = hierarchical_tucker((8, 10, 10, 9, 8), (16, 4, 2, 4, 2), 4, 5)
+    network = HierarchicalTucker(4, 5).network((8, 10, 10, 9, 8), (16, 4, 2, 4, 2))
     assert (network.input_size, network.output_size) == (57_600, 1_024)
     assert network.parameter_count == 1_245
     assert network.input_size * network.output_size // network.parameter_count == 47_375
@@ -44,7 +42,7 @@ def test_ht_ucf11_has_the_published_1245_parameters():
 
 def test_an_ht_network_of_the_published_3132_parameters():
     """3,132 is the smallest published FDHT-LSTM; shape and ranks are our inference (10,711x)."""
-    network = hierarchical_tucker((16, 16, 16), (32, 16, 16), 3, 5)
+    network = HierarchicalTucker(3, 5).network((16, 16, 16), (32, 16, 16))
     assert (network.input_size, network.output_size) == (4_096, 8_192)
     assert network.parameter_count == 3_132
     assert network.input_size * network.output_size // network.parameter_count == 10_713
@@ -73,7 +71,7 @@ def test_an_ht_network_of_the_published_3132_parameters():
     ],
 )
 def test_tt_has_the_published_parameters(inputs, gates, ranks, count):
-    network = tensor_train(inputs, (4 * gates, 4, 4, 4), ranks)
+    network = TensorTrain(ranks).network(inputs, (4 * gates, 4, 4, 4))
     assert network.output_size == 256 * gates
     assert network.parameter_count == count
 
@@ -119,7 +117,9 @@ def test_ht_equals_the_recursion_over_its_tree(data, modes, seed):
     largest = {2: 6, 3: 4, 4: 3, 5: 2, 6: 2}[modes]
     inputs, outputs = generator.integers(1, largest + 1, (2, modes)).tolist()
     ranks = generator.integers(1, 4, modes).tolist()
-    network = hierarchical_tucker(inputs, outputs, ranks, int(generator.integers(1, 4)), tree)
+    network = HierarchicalTucker(ranks, int(generator.integers(1, 4)), tree).network(
+        inputs, outputs
+    )
     arrays = random_arrays(network, seed)
     wanted = dense_ht(tree, arrays)
     assert wanted.shape == (math.prod(outputs), math.prod(inputs))
@@ -133,7 +133,7 @@ def test_tt_equals_its_recursion(modes, seed):
     generator = np.random.default_rng(seed)
     largest = {2: 6, 3: 4, 4: 3, 5: 2}[modes]
     inputs, outputs = generator.integers(1, largest + 1, (2, modes)).tolist()
-    network = tensor_train(inputs, outputs, generator.integers(1, 4, modes - 1).tolist())
+    network = TensorTrain(generator.integers(1, 4, modes - 1).tolist()).network(inputs, outputs)
     arrays = random_arrays(network, seed)
 
     def dense(values):
@@ -152,7 +152,7 @@ def test_tt_equals_tensorly():
         reason="TENSORLY IS MISSING: TT is checked against our own recursion only "
         "(pip install tensorly)",
     )
-    network = tensor_train((2, 3, 4), (3, 2, 2), (2, 3))
+    network = TensorTrain((2, 3)).network((2, 3, 4), (3, 2, 2))
     arrays = random_arrays(network, 7)
     # tensorly: cores [rank before, rows, columns, rank after], here rows = outputs.
     cores = [
@@ -242,13 +242,13 @@ def test_fdht_refuses_what_does_not_fit(change, message):
 
 def test_formats_refuse_what_does_not_fit():
     with pytest.raises(ShapeError, match="1 input modes and 1 output modes"):
-        tensor_train((4,), (4,), ())
+        TensorTrain(()).network((4,), (4,))
     with pytest.raises(ShapeError, match=r"ranks = \(2,\): need one rank for each of 2 bonds"):
-        tensor_train((4, 4, 4), (4, 4, 4), (2,))
+        TensorTrain((2,)).network((4, 4, 4), (4, 4, 4))
     with pytest.raises(ShapeError, match=r"input_modes = \[4, 0\]: must be positive"):
-        tensor_train((4, 0), (4, 4), (2,))
+        TensorTrain((2,)).network((4, 0), (4, 4))
     with pytest.raises(ShapeError, match="must be positive sizes"):
-        hierarchical_tucker((-2, -2), (4, 4), 2, 2)
+        HierarchicalTucker(2, 2).network((-2, -2), (4, 4))
 
 
 def test_trees_come_from_nested_lists():

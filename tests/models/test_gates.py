@@ -11,14 +11,17 @@ from hypothesis import given, settings
 
 from fdht_models.errors import ConfigError, FdhtError, NumericError
 from fdht_models.kerasapi import qkeras, tf
-from fdht_models.layers.gates import SIGMOIDS, TANHS, gate_function, truth_table
 from fdht_models.layers.quantizers import (
+    SIGMOIDS,
+    TANHS,
     QuantizerSet,
     as_quantizer,
     format_of,
+    gate_function,
     quantizer_for,
     required_names,
     round_to,
+    truth_table,
 )
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.recurrent import fdht_shape

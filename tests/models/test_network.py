@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.formats import inner_nodes
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
-from fdht_models.tensor.formats.trees import balanced_tree, merge_groups, transfer_owners
+from fdht_models.tensor.formats import HierarchicalTucker
+from fdht_models.tensor.formats.trees import (
+    balanced_tree,
+    inner_nodes,
+    merge_groups,
+    transfer_owners,
+)
 from fdht_models.tensor.network import Core, TensorNetwork, einsum_subscripts, merge_arrays
 from fdht_models.tensor.plan import plan_contraction
 from fdht_models.tensor.recurrent import fdht_shape
@@ -47,7 +51,7 @@ def test_dense_of_two_factors_is_their_product():
 
 def test_rows_and_columns_are_row_major_over_the_modes():
     """A rank-1 network is the outer product: each element is known without any einsum."""
-    network = hierarchical_tucker((2, 3), (4, 5), 1, 1)
+    network = HierarchicalTucker(1, 1).network((2, 3), (4, 5))
     arrays = random_arrays(network, 1)
     dense = network.dense(arrays)
     first, second = arrays["U1"], arrays["U2"]
@@ -68,13 +72,9 @@ def test_every_merge_of_a_tree_into_a_chain_keeps_the_matrix(data, modes, seed):
     generator = np.random.default_rng(seed)
     largest = {2: 5, 3: 4, 4: 3, 5: 2, 6: 2}[modes]
     inputs, outputs = generator.integers(1, largest + 1, (2, modes)).tolist()
-    network = hierarchical_tucker(
-        inputs,
-        outputs,
-        generator.integers(1, 4, modes).tolist(),
-        int(generator.integers(1, 4)),
-        tree,
-    )
+    network = HierarchicalTucker(
+        generator.integers(1, 4, modes).tolist(), int(generator.integers(1, 4)), tree
+    ).network(inputs, outputs)
     arrays = random_arrays(network, seed)
     dense = network.dense(arrays)
     bound = rounding_bound(network, arrays, network.dense)
@@ -95,7 +95,7 @@ def test_every_merge_of_a_tree_into_a_chain_keeps_the_matrix(data, modes, seed):
 def test_a_merged_core_meets_its_neighbours_only(modes):
     """What "chain" promises: a bond joins cores k and k + 1 if each transfer sits at its split."""
     for tree in (balanced_tree(modes), caterpillar(modes)):
-        network = hierarchical_tucker([2] * modes, [2] * modes, 2, 2, tree)
+        network = HierarchicalTucker(2, 2, tree).network([2] * modes, [2] * modes)
         for node in inner_nodes(tree):
             assert node.first <= node.split < node.last
         for owners in transfer_owners(tree):
@@ -117,7 +117,7 @@ def test_merging_all_cores_gives_the_matrix():
 @settings(max_examples=10)
 def test_a_part_of_a_mode_is_a_part_of_the_matrix(seed):
     """`resized` with leading parts of the arrays gives the leading columns of each mode."""
-    network = hierarchical_tucker((3, 4, 5), (2, 2, 3), 2, 2)
+    network = HierarchicalTucker(2, 2).network((3, 4, 5), (2, 2, 3))
     arrays = random_arrays(network, seed)
     whole = network.dense(arrays).reshape(-1, 3, 4, 5)
     part = network.resized({"i2": 2, "i3": 4})

@@ -13,9 +13,15 @@ import pytest
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.kinds import LAYER_OF
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
-from fdht_models.tensor.formats.sums import block_term, canonical_polyadic, kronecker_cp, tucker
-from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
+from fdht_models.tensor.formats import (
+    BlockTerm,
+    CanonicalPolyadic,
+    HierarchicalTucker,
+    KroneckerCp,
+    TensorRing,
+    TensorTrain,
+    Tucker,
+)
 from fdht_models.tensor.planner import best_plan
 from tests.models.format_cases import SHAPES
 from tests.models.inexact import FUNCTION_ERROR, forward_bound, matrices, recurrence, run_plan
@@ -70,7 +76,7 @@ def test_tt_is_tensorlys_matrix_and_tensor(tensorly):
     from tensorly.tt_matrix import tt_matrix_to_matrix, tt_matrix_to_tensor
     from tensorly.tt_tensor import tt_to_tensor
 
-    network = tensor_train(INPUTS, OUTPUTS, (2, 3))
+    network = TensorTrain((2, 3)).network(INPUTS, OUTPUTS)
     arrays = random_arrays(network, 0)
     cores = train_cores(arrays)
     assert_is_matrix(network, arrays, np.asarray(tt_matrix_to_matrix(cores)))
@@ -84,7 +90,7 @@ def test_tt_is_tensorlys_matrix_and_tensor(tensorly):
 def test_tr_is_tensorlys_ring(tensorly):
     from tensorly.tr_tensor import tr_to_tensor
 
-    network = tensor_ring(INPUTS, OUTPUTS, (2, 3, 2, 4, 1, 3))
+    network = TensorRing((2, 3, 2, 4, 1, 3)).network(INPUTS, OUTPUTS)
     arrays = random_arrays(network, 1)
     ring = np.asarray(tr_to_tensor([arrays[name] for name in network.core_names]))
     assert_is_matrix(network, arrays, ring.reshape(60, 24).T)
@@ -93,7 +99,7 @@ def test_tr_is_tensorlys_ring(tensorly):
 def test_cp_is_tensorlys(tensorly):
     from tensorly.cp_tensor import cp_to_tensor
 
-    network = canonical_polyadic(INPUTS, OUTPUTS, 4)
+    network = CanonicalPolyadic(4).network(INPUTS, OUTPUTS)
     arrays = random_arrays(network, 2)
     factors = [arrays[name] for name in network.core_names]
     tensor = np.asarray(cp_to_tensor((np.ones(4), factors)))
@@ -104,7 +110,7 @@ def test_cp_is_tensorlys(tensorly):
 def test_tucker_is_tensorlys(tensorly, ranks):
     from tensorly.tucker_tensor import tucker_to_tensor
 
-    network = tucker(INPUTS, OUTPUTS, *ranks)
+    network = Tucker(*ranks).network(INPUTS, OUTPUTS)
     arrays = random_arrays(network, 3)
     names = [f"{letter}{k}" for letter in "AB" for k in (1, 2, 3)]
     # A mode without a factor is whole in the core.
@@ -119,7 +125,7 @@ def test_tucker_is_tensorlys(tensorly, ranks):
 def test_bt_is_a_sum_of_tensorlys_tucker_tensors(tensorly):
     from tensorly.tucker_tensor import tucker_to_tensor
 
-    network = block_term(INPUTS, OUTPUTS, 3, 2)
+    network = BlockTerm(3, 2).network(INPUTS, OUTPUTS)
     arrays = random_arrays(network, 4)
     total = sum(
         tucker_to_tensor(
@@ -138,7 +144,7 @@ def test_kcp_is_a_sum_of_kronecker_products_of_tensorlys_cp_matrices(tensorly):
     from tensorly.cp_tensor import cp_to_tensor
     from tensorly.tenalg import kronecker
 
-    network = kronecker_cp(INPUTS, OUTPUTS, 2, 3)
+    network = KroneckerCp(2, 3).network(INPUTS, OUTPUTS)
     arrays = random_arrays(network, 5)
     total = sum(
         kronecker(
@@ -189,7 +195,7 @@ def leaves_of(tree):
     ],
 )
 def test_ht_is_its_definition_number_by_number(inputs, outputs, ranks, tree):
-    network = hierarchical_tucker(inputs, outputs, ranks, 3, tree)
+    network = HierarchicalTucker(ranks, 3, tree).network(inputs, outputs)
     arrays = random_arrays(network, 6)
     wanted = np.empty((*outputs, *inputs))
     for place in np.ndindex(*wanted.shape):

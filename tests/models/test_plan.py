@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ShapeError
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
-from fdht_models.tensor.formats.trains import tensor_train
+from fdht_models.tensor.formats import HierarchicalTucker, TensorTrain
 from fdht_models.tensor.network import merge_arrays
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 from fdht_models.tensor.planner import best_plan
@@ -82,14 +81,14 @@ def test_macs_by_total():
     ],
 )
 def test_macs_of_tensor_trains(inputs, gates, macs):
-    network = tensor_train(inputs, (4 * gates, 4, 4, 4), (4, 4, 4))
+    network = TensorTrain((4, 4, 4)).network(inputs, (4 * gates, 4, 4, 4))
     plan = best_plan(network)
     assert [stage.core for stage in plan.stages] == ["G4", "G3", "G2", "G1"]
     assert plan.macs == macs
 
 
 def test_macs_of_a_train_in_the_other_order():
-    network = tensor_train((8, 20, 20, 18), (16, 4, 4, 4), (4, 4, 4))
+    network = TensorTrain((4, 4, 4)).network((8, 20, 20, 18), (16, 4, 4, 4))
     assert plan_contraction(network, ("G1", "G2", "G3", "G4")).macs == 12_607_488
 
 
@@ -102,7 +101,7 @@ def test_macs_of_the_unmerged_tree():
 
 def test_macs_of_ht_ucf11_depend_on_the_order():
     """Yin et al.'s UCF11 shape: 3.47 M with the gates' mode last; many times that otherwise."""
-    network = hierarchical_tucker((8, 10, 10, 9, 8), (16, 4, 2, 4, 2), 4, 5)
+    network = HierarchicalTucker(4, 5).network((8, 10, 10, 9, 8), (16, 4, 2, 4, 2))
     last = ("U5", "U4", "B4_5", "U3", "B3_5", "U2", "U1", "B1_2", "B1_5")
     assert plan_contraction(network, last).macs == 3_471_360
     first = ("U1", "U2", "B1_2", "U3", "U4", "U5", "B4_5", "B3_5", "B1_5")
@@ -180,7 +179,7 @@ def test_both_plans_of_fdht_together_are_w(shape, seed):
 @given(st.permutations(["U1", "U2", "U3", "B1_3", "B2_3"]), SEEDS)
 @settings(max_examples=20)
 def test_any_order_computes_the_same(order, seed):
-    network = hierarchical_tucker((2, 3, 2), (3, 1, 2), 2, 3)
+    network = HierarchicalTucker(2, 3).network((2, 3, 2), (3, 1, 2))
     arrays = random_arrays(network, seed)
     vectors = np.random.default_rng(seed).normal(size=(3, 12))
     plan = plan_contraction(network, order)
@@ -210,6 +209,6 @@ def test_json_round_trip(shape):
 
 @pytest.mark.parametrize("order", [(), ("G1", "G2"), ("G1", "G2", "G2"), ("G1", "G2", "G4")])
 def test_an_order_that_does_not_name_each_core_once_is_refused(order):
-    network = tensor_train((2, 2, 2), (2, 2, 2), (2, 2))
+    network = TensorTrain((2, 2)).network((2, 2, 2), (2, 2, 2))
     with pytest.raises(ShapeError, match="must name each of"):
         plan_contraction(network, order)

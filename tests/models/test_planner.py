@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_models.errors import ConfigError, ShapeError
-from fdht_models.tensor.formats.hierarchical import hierarchical_tucker
-from fdht_models.tensor.formats.sums import (
-    block_term,
-    canonical_polyadic,
-    dense,
-    kronecker_cp,
-    tucker,
+from fdht_models.tensor.formats import (
+    BlockTerm,
+    CanonicalPolyadic,
+    Dense,
+    HierarchicalTucker,
+    KroneckerCp,
+    TensorRing,
+    TensorTrain,
+    Tucker,
 )
-from fdht_models.tensor.formats.trains import tensor_ring, tensor_train
 from fdht_models.tensor.formats.trees import balanced_tree, unbalanced_tree
 from fdht_models.tensor.network import TensorNetwork
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
@@ -39,15 +40,15 @@ def networks(draw: st.DrawFn) -> TensorNetwork:
     kind = draw(st.sampled_from(["ht", "tt", "tr", "bt", "tucker", "cp", "kcp", "dense"]))
     if kind == "ht":
         tree = draw(st.sampled_from([balanced_tree, unbalanced_tree]))(count)
-        return hierarchical_tucker(inputs, outputs, rank, other, tree)
+        return HierarchicalTucker(rank, other, tree).network(inputs, outputs)
     makers = {
-        "tt": lambda: tensor_train(inputs, outputs, rank),
-        "tr": lambda: tensor_ring(inputs, outputs[:2], rank),
-        "bt": lambda: block_term(inputs, outputs, other, rank),
-        "tucker": lambda: tucker(inputs, outputs[:2], rank, (0, other)),
-        "cp": lambda: canonical_polyadic(inputs, outputs[:2], rank),
-        "kcp": lambda: kronecker_cp(inputs, outputs, other, rank),
-        "dense": lambda: dense(inputs, outputs),
+        "tt": lambda: TensorTrain(rank).network(inputs, outputs),
+        "tr": lambda: TensorRing(rank).network(inputs, outputs[:2]),
+        "bt": lambda: BlockTerm(other, rank).network(inputs, outputs),
+        "tucker": lambda: Tucker(rank, (0, other)).network(inputs, outputs[:2]),
+        "cp": lambda: CanonicalPolyadic(rank).network(inputs, outputs[:2]),
+        "kcp": lambda: KroneckerCp(other, rank).network(inputs, outputs),
+        "dense": lambda: Dense().network(inputs, outputs),
     }
     return makers[kind]()
 
@@ -134,10 +135,10 @@ def test_bonds_that_a_stage_sums_come_last(network):
     ("network", "macs"),
     [
         # [S, C]: Yang et al. 2017, from their shapes; TIE's workloads have one gate.
-        (tensor_train(UCF11, (16, 4, 4, 4), 4), 1_937_408),
-        (tensor_train((4, 20, 20, 36), (16, 4, 4, 4), 4), 1_429_504),
-        (tensor_train(UCF11, (4, 4, 4, 4), 4), 1_912_832),
-        (tensor_train((4, 20, 20, 36), (4, 4, 4, 4), 4), 1_417_216),
+        (TensorTrain(4).network(UCF11, (16, 4, 4, 4)), 1_937_408),
+        (TensorTrain(4).network((4, 20, 20, 36), (16, 4, 4, 4)), 1_429_504),
+        (TensorTrain(4).network(UCF11, (4, 4, 4, 4)), 1_912_832),
+        (TensorTrain(4).network((4, 20, 20, 36), (4, 4, 4, 4)), 1_417_216),
     ],
 )
 def test_published_orders_are_found(network, macs):
@@ -146,7 +147,7 @@ def test_published_orders_are_found(network, macs):
 
 def test_hierarchical_tucker_is_better_than_the_order_of_the_study():
     """3,471,360 MACs: leaf by leaf, last mode first, the gate's mode last, nothing merged."""
-    network = hierarchical_tucker((8, 10, 10, 9, 8), (16, 4, 2, 4, 2), 4, 5)
+    network = HierarchicalTucker(4, 5).network((8, 10, 10, 9, 8), (16, 4, 2, 4, 2))
     study = ("U5", "U4", "B4_5", "U3", "B3_5", "U2", "U1", "B1_2", "B1_5")
     assert plan_contraction(network, study).macs == 3_471_360
     assert best_plan(network).macs == 2_486_528
@@ -154,7 +155,7 @@ def test_hierarchical_tucker_is_better_than_the_order_of_the_study():
 
 
 def test_objectives_differ():
-    network = block_term(UCF11, (16, 4, 4, 4), 2, 4)
+    network = BlockTerm(2, 4).network(UCF11, (16, 4, 4, 4))
     plans = {objective: best_plan(network, objective) for objective in OBJECTIVES}
     assert plans["macs"].macs <= min(plan.macs for plan in plans.values())
     assert plans["buffer"].peak_buffer <= min(plan.peak_buffer for plan in plans.values())
@@ -164,6 +165,6 @@ def test_objectives_differ():
 
 def test_what_cannot_be_planned_is_refused():
     with pytest.raises(ConfigError, match=r"objective = 'mac'.*did you mean 'macs'"):
-        best_plan(dense((2, 2), (2, 2)), "mac")
+        best_plan(Dense().network((2, 2), (2, 2)), "mac")
     with pytest.raises(ShapeError, match="at most 16 cores"):
-        best_plan(canonical_polyadic((2,) * 9, (2,) * 8, 2))
+        best_plan(CanonicalPolyadic(2).network((2,) * 9, (2,) * 8))

@@ -89,7 +89,7 @@ import numpy as np
 from fdht_models.kerasapi import keras, tf
 from fdht_models.training.distribution import ALONE, devices_for
 from fdht_models.training.loop import fit
-from fdht_models.training.step import training_step
+from fdht_models.training.phase import training_step
 from tests.models.test_training_loop import DISPLAY, PATIENT, clips, model, weights
 from tests.models.test_training_options import ALL_OPTIONS
 """

@@ -14,9 +14,8 @@ from fdht_models.errors import ArtifactError, ConfigError, NumericError
 from fdht_models.kerasapi import keras
 from fdht_models.training.checkpoint import recipe_digest
 from fdht_models.training.display import Display
-from fdht_models.training.division import divide
 from fdht_models.training.loop import Row, fit
-from fdht_models.training.phase import Phase
+from fdht_models.training.phase import Phase, divide
 from tests.models.training_samples import small_experiment
 
 PHASE = Phase("float", epochs=4, rate=0.05, batch=8, clip_norm=1.0, seed=3)

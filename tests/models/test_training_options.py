@@ -16,10 +16,18 @@ from fdht_models.errors import ConfigError
 from fdht_models.kerasapi import keras, tf
 from fdht_models.preprocessing import plain
 from fdht_models.training.checkpoint import recipe_digest
-from fdht_models.training.division import by_groups, divide, division_line
 from fdht_models.training.loop import fit
-from fdht_models.training.phase import Phase, optimizer_of, rate_of
-from fdht_models.training.step import class_weights, kept_units, losses_of
+from fdht_models.training.phase import (
+    Phase,
+    by_groups,
+    class_weights,
+    divide,
+    division_line,
+    kept_units,
+    losses_of,
+    optimizer_of,
+    rate_of,
+)
 from tests.models.test_training_loop import (
     DISPLAY,
     PHASE,

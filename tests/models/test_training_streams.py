@@ -20,7 +20,7 @@ from fdht_models.preprocessing import (
     Values,
     plain,
 )
-from fdht_models.training.live_streams import stream_statement
+from fdht_models.training.comparison import stream_statement
 from tests.models.folders_samples import SIZE, random_frames, write_video
 
 STRIDES = ["consecutive", "stride", "random_stride"]

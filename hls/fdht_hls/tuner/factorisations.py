@@ -12,7 +12,7 @@ from fdht_hls.shapes import divisors
 from fdht_models.errors import FdhtError
 from fdht_models.experiment import Experiment
 from fdht_models.sections import ModelSettings
-from fdht_models.tensor.formats import check_ranks
+from fdht_models.tensor.formats.modes import check_ranks
 from fdht_models.tensor.quantized import WORD_BYTES
 from fdht_models.tensor.recurrent import RecurrentShape
 

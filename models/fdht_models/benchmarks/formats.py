@@ -7,6 +7,7 @@ comparison goes on where it was.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,11 @@ from rich.table import Table
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.console import say
 from fdht_models.data import SPLITS
-from fdht_models.errors import ConfigError, NumericError, ToolError, require_known
+from fdht_models.drawing import drawing, plain_logarithms
+from fdht_models.errors import ConfigError, NumericError, require_known
 from fdht_models.experiment import Experiment, load_experiment, without_roots
 from fdht_models.training.model_stage import train_stage
+from fdht_models.versions import required_module
 from fdht_models.zoo import row as zoo_row
 
 #: Version of the result's layout.
@@ -117,13 +120,8 @@ def compared_experiment(name: str, data_root: Path | None = None) -> Experiment:
     Raises:
         ConfigError: it is another, or its clips come from no folder and one is given.
     """
-    if name not in (*EXPERIMENTS, DENSE, *DIGITS):
-        raise ConfigError(
-            "is not among the formats that are compared",
-            field="format",
-            value=name,
-            remedy=f"use some of {', '.join((*EXPERIMENTS, DENSE, *DIGITS))}",
-        )
+    known = (*EXPERIMENTS, DENSE, *DIGITS)
+    require_known(name, known, "format", "is not among the formats that are compared")
     experiment = load_experiment(name)
     return experiment if data_root is None else experiment.with_data_root(data_root)
 
@@ -161,7 +159,8 @@ def write_comparison(result: Mapping[str, Any], directory: Path, stem: str = "fo
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / f"{stem}.json", result)
     write_text(directory / f"{stem}.md", markdown(result))
-    write_text(directory / f"{stem}.svg", _plot(result))
+    trained = [row for row in result["rows"] if "reason" not in row]
+    write_text(directory / f"{stem}.svg", accuracy_plot(trained))
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -174,10 +173,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [name, row["cell"], *accuracy, *counts]
 
 
-def _command(data: Mapping[str, Any]) -> str:
-    return "fdht bench formats" + ("" if data["set"] != "folders" else " --set digits")
-
-
+_AXES = (("parameters_lstm", "parameters of the layer"), ("macs_lstm", "MACs a frame"))
+_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "formats", "font.size": 9}
 _COLUMNS = ("format", "cell", "quantised", "float", "parameters", "MACs a frame", "partial sums")
 
 
@@ -185,11 +182,12 @@ def markdown(result: Mapping[str, Any]) -> str:
     """The result as a page that says how it came about."""
     data, training = result["setting"]["data"], result["setting"]["training"]
     clips = result["clips"]
+    chosen = " --set digits" if data["set"] == "folders" else ""
     unseen = ""
     if data["test_groups"]:
         unseen = f" (those of {', '.join(data['test_groups'])})"
     lines = [
-        f"<!-- Written by `{_command(data)}`; do not edit. -->",
+        f"<!-- Written by `fdht bench formats{chosen}`; do not edit. -->",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}",
@@ -216,12 +214,36 @@ def table(result: Mapping[str, Any]) -> Table:
     return shown
 
 
-def _plot(result: Mapping[str, Any]) -> str:
-    """Accuracy over parameters and over MACs, quantised (filled) and float (hollow), as SVG."""
-    try:
-        from fdht_models.benchmarks.format_plot import accuracy_plot
-    except ImportError as error:
-        raise ToolError(
-            f"{error.name} is not installed", remedy="install it: pip install matplotlib"
-        ) from error
-    return accuracy_plot([row for row in result["rows"] if "reason" not in row])
+def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Accuracy over parameters and over MACs: quantised filled, float hollow; SVG text.
+
+    Raises:
+        ToolError: matplotlib is not installed.
+    """
+    figures = required_module("matplotlib.figure", "install it: pip install matplotlib")
+    with drawing(**_STYLE):
+        figure = figures.Figure(figsize=(10, 4.2), layout="constrained")
+        for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), _AXES, strict=True):
+            _draw(axes, rows, key)
+            axes.set_xlabel(f"{label} (exact)")
+        figure.axes[0].set_ylabel("accuracy on unseen clips in % (measured)")
+        figure.suptitle("filled: quantised; hollow: float")
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def _draw(axes: Any, rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    for number, row in enumerate(rows):
+        colour = f"C{number % 10}"
+        levels = [100 * row["quantized"], 100 * row["float"]]
+        axes.plot([row[key]] * 2, levels, color=colour, linewidth=0.8)
+        axes.plot(row[key], levels[0], "o", color=colour)
+        axes.plot(row[key], levels[1], "o", color=colour, fillstyle="none")
+        name = row["format"] if row["cell"] == "lstm" else f"{row['format']} {row['cell']}"
+        axes.annotate(name, (row[key], levels[0]), (5, -3), textcoords="offset points")
+    axes.set_xscale("log")
+    plain_logarithms(axes.xaxis)
+    axes.margins(x=0.12)  # room for the names
+    axes.tick_params(axis="x", which="minor", labelsize=6)
+    axes.grid(alpha=0.3)

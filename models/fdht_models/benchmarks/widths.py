@@ -24,8 +24,7 @@ from fdht_models.errors import NumericError, require_least
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.records import load_record
 from fdht_models.sections import QuantizationSettings
-from fdht_models.training.array_files import Weights
-from fdht_models.training.checkpoint import load_checkpoint
+from fdht_models.training.checkpoint import Weights, load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.evaluate import accuracy, logits_of
 from fdht_models.training.models import float_classifier, set_weights
@@ -34,7 +33,8 @@ from fdht_models.training.recipe import Surroundings, requantized
 #: Version of the result's layout.
 SCHEMA = 1
 #: Widths that go together, and those that are tried, the widest first.
-GROUPS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+Groups = Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
+GROUPS: Groups = {
     "cores": (("cores",), (12, 10, 8, 7, 6, 5)),
     "intermediates": (("intermediates",), (14, 12, 10, 8, 6)),
     "preactivation": (("preactivation",), (12, 10, 8, 6)),
@@ -80,7 +80,7 @@ def sweep_widths(
     directory: Path,
     sweep: Sweep | None = None,
     cache: Path | None = None,
-    groups: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]] = GROUPS,
+    groups: Groups = GROUPS,
 ) -> dict[str, Any]:
     """Measures every width, and chooses.
 
@@ -100,17 +100,17 @@ def sweep_widths(
         ConfigError: there is no checkpoint, or a setting cannot be used.
     """
     sweep = sweep or Sweep()
-    bench = _Bench(experiment, directory, sweep, cache or directory / "data")
+    bench = _Bench(experiment, directory, sweep, cache or directory / "data", groups)
     widest = {name: widths[0] for name, (_, widths) in groups.items()}
-    top = bench.score(widest, groups)
+    top = bench.score(widest)
     rows = []
     for name, (_, widths) in groups.items():
         for width in widths:
-            found = top if width == widths[0] else bench.score({**widest, name: width}, groups)
+            found = top if width == widths[0] else bench.score({**widest, name: width})
             rows.append(
                 {"group": name, "width": width, "accuracy": found, "loss": _loss(top, found)}
             )
-    chosen = _together(bench, rows, groups, top, sweep.tolerance)
+    chosen = _together(bench, rows, top, sweep.tolerance)
     own = {name: _own(experiment.quantization, keys[0]) for name, (keys, _) in groups.items()}
     return {
         "schema": SCHEMA,
@@ -121,8 +121,8 @@ def sweep_widths(
         "float": bench.float_score(),
         "widest": {"widths": widest, "accuracy": top},
         "rows": rows,
-        "chosen": {"widths": chosen, "accuracy": bench.score(chosen, groups)},
-        "own": {"widths": own, "accuracy": bench.score(own, groups)},
+        "chosen": {"widths": chosen, "accuracy": bench.score(chosen)},
+        "own": {"widths": own, "accuracy": bench.score(own)},
     }
 
 
@@ -141,17 +141,14 @@ def _narrowest(rows: list[dict[str, Any]], group: str, tolerance: float) -> int:
 
 
 def _together(
-    bench: _Bench,
-    rows: list[dict[str, Any]],
-    groups: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]],
-    top: float | None,
-    tolerance: float,
+    bench: _Bench, rows: list[dict[str, Any]], top: float | None, tolerance: float
 ) -> Widths:
     """Widths that lose no more than the tolerance alone, and all together neither."""
+    groups = bench.groups
     losses = {(row["group"], row["width"]): row["loss"] for row in rows}
     chosen = {name: _narrowest(rows, name, tolerance) for name in groups}
     while True:
-        loss = _loss(top, bench.score(chosen, groups))
+        loss = _loss(top, bench.score(chosen))
         narrowed = [name for name, (_, widths) in groups.items() if chosen[name] != widths[0]]
         if not narrowed or (loss is not None and loss <= tolerance):
             return chosen
@@ -168,8 +165,10 @@ def _own(settings: QuantizationSettings, key: str) -> int:
 class _Bench:
     """Scores quantised models, each of which is trained once."""
 
-    def __init__(self, experiment: Experiment, directory: Path, sweep: Sweep, cache: Path) -> None:
-        self._sweep, self._cache = sweep, cache
+    def __init__(
+        self, experiment: Experiment, directory: Path, sweep: Sweep, cache: Path, groups: Groups
+    ) -> None:
+        self._sweep, self._cache, self.groups = sweep, cache, groups
         self._directory = directory
         self._weights: Weights = load_checkpoint(experiment).float_weights
         self._checkpoint = digest_file(checkpoint_path(experiment.name))
@@ -182,13 +181,11 @@ class _Bench:
         self._experiment = Experiment.from_json(settings)
         self._clips: tuple[ClipSet, ClipSet] | None = None
 
-    def score(
-        self, widths: Widths, groups: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]]
-    ) -> float | None:
+    def score(self, widths: Widths) -> float | None:
         """Accuracy with these widths; None if training diverged or formats do not fit."""
         settings = self._experiment.to_json()
         for name, width in widths.items():
-            settings["quantization"] |= dict.fromkeys(groups[name][0], width)
+            settings["quantization"] |= dict.fromkeys(self.groups[name][0], width)
         experiment = Experiment.from_json(settings)
         return self._kept(experiment, lambda: self._measure(experiment), widths)
 
@@ -233,9 +230,7 @@ class _Bench:
             found = None
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"widths": widths, "accuracy": found})
-        shown = "no result" if found is None else f"{found:.1%}"
-        named = ", ".join(f"{name} {width}" for name, width in widths.items()) or "float"
-        say(f"{named}: {shown}")
+        say(f"{_named(widths) or 'float'}: {_share(found)}")
         return found
 
 

@@ -1,4 +1,7 @@
-"""A saved configuration as a graph: layers called on tensors, with the models inside opened."""
+"""A saved configuration as a graph: layers called on tensors, with the models inside opened.
+
+Keras 2 and Keras 3 write references between layers differently; both are read.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from fdht_models.errors import ConfigError
-from fdht_models.kerasfile.hdf5 import AS_ARRAYS
-from fdht_models.kerasfile.layers import MODELS, Layer, class_of, damaged, layer_of, snake_case
-from fdht_models.kerasfile.references import InboundNode, Reference, node_of, references
+from fdht_models.kerasfile.layer_weights import (
+    MODELS,
+    Layer,
+    class_of,
+    damaged,
+    layer_of,
+    snake_case,
+)
+from fdht_models.kerasfile.saved_files import AS_ARRAYS
 
 #: The class of a model's inputs.
 INPUT = "InputLayer"
 #: Models in models, and calls in all of them.
-_DEEPEST, _MOST_CALLS = 16, 10_000
+_MOST_MODELS, _MOST_CALLS = 16, 10_000
+#: Values of further arguments of a call that change nothing.
+_IDLE: tuple[Any, ...] = (None, False)
+#: In place of a layer's name, where Keras 2 gives a constant to an operation.
+_CONSTANT = "_CONSTANT_VALUE"
+#: Lists in lists of the arguments of a call.
+_DEEPEST = 32
 
 
 @dataclass(frozen=True)
@@ -139,7 +154,7 @@ def _open_model(
         inputs: what a model inside another is called on.
         calls: of all models.
     """
-    if model.depth > _DEEPEST:
+    if model.depth > _MOST_MODELS:
         raise damaged(model.field, "models in models without end")
     if class_of(model.entry, model.field) == "Sequential":
         return _open_sequence(model, inputs, calls)
@@ -181,7 +196,7 @@ def _open_functional(
     made = _Made({}, {})
     waiting: list[tuple[Mapping[str, Any], Layer, int, InboundNode]] = []
     for entry, layer in model.entries():
-        own = layer.name.removeprefix(f"{model.name}/") if model.name else layer.name
+        own = layer.own
         if layer.kind == INPUT:
             made.outputs[own] = [[outer[own]] if own in outer else _called(LayerCall(layer), calls)]
             continue
@@ -201,8 +216,7 @@ def _open_functional(
             if len(tensors) < len(found):
                 later.append((entry, layer, number, node))
                 continue
-            own = layer.name.removeprefix(f"{model.name}/") if model.name else layer.name
-            made.outputs[own][number] = (
+            made.outputs[layer.own][number] = (
                 _open_model(model.inside(entry, layer), tensors, calls)
                 if layer.kind in MODELS
                 else _called(LayerCall(layer, tensors, node.arguments), calls)
@@ -247,3 +261,113 @@ def _first_node(layer: Layer, major: int) -> int:
     if major > 2 or layer.kind not in MODELS or not isinstance(layers, list) or not layers:
         return 0
     return int(class_of(layers[0], layer.name) == INPUT)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a layer returns, in a configuration.
+
+    Attributes:
+        layer: its name.
+        node: which of its calls.
+        output: which of the call's outputs.
+    """
+
+    layer: str
+    node: int
+    output: int
+
+
+@dataclass(frozen=True)
+class InboundNode:
+    """One call of a layer in a configuration.
+
+    Attributes:
+        references: what it reads.
+        arguments: names of other arguments that may change what it does.
+    """
+
+    references: tuple[Reference, ...]
+    arguments: tuple[str, ...]
+
+
+def node_of(value: Any, field: str) -> InboundNode:
+    """Reads an entry of `inbound_nodes`.
+
+    Raises:
+        ArtifactError: it is none.
+    """
+    if isinstance(value, dict):
+        return _of_keras_3(value, field)
+    if not isinstance(value, list):
+        raise damaged(field, "a call of a layer is no list")
+    found: list[Reference] = []
+    arguments: set[str] = set()
+    # A single tensor stands in the list of tensors, or is the list.
+    for item in [value] if _is_reference(value[:3]) else value:
+        if not isinstance(item, list) or not _is_reference(item[:3]):
+            raise damaged(field, "a call of a layer names no layer")
+        if item[0] == _CONSTANT:
+            continue
+        found.append(Reference(*item[:3]))
+        further = item[3] if len(item) > 3 else {}
+        if not isinstance(further, dict):
+            raise damaged(field, "the arguments of a call are no object")
+        for name, one in further.items():
+            if any(one is idle for idle in _IDLE):
+                continue
+            arguments.add(name)
+            found.extend(references(one))
+    return InboundNode(tuple(found), tuple(sorted(arguments)))
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """All references in a value, in order: of `output_layers`, for example."""
+    waiting = [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        if depth > _DEEPEST:
+            continue
+        if isinstance(one, dict):
+            history = _history(one)
+            inner = [history] if history is not None else list(one.values())
+            waiting.extend((item, depth + 1) for item in reversed(inner))
+        elif isinstance(one, list) and _is_reference(one):
+            if one[0] != _CONSTANT:
+                yield Reference(*one)
+        elif isinstance(one, list):
+            waiting.extend((item, depth + 1) for item in reversed(one))
+
+
+def _of_keras_3(value: dict[str, Any], field: str) -> InboundNode:
+    further = value.get("kwargs", {})
+    if not isinstance(further, dict):
+        raise damaged(field, "the arguments of a call are no object")
+    found = list(references(value.get("args", [])))
+    arguments = []
+    for name, one in further.items():
+        if any(one is idle for idle in _IDLE):
+            continue
+        inner = list(references(one))
+        # The stream itself may be given by name.
+        if name not in ("inputs", "sequences", "sequence") or not inner or found:
+            arguments.append(name)
+        found.extend(inner)
+    return InboundNode(tuple(found), tuple(sorted(arguments)))
+
+
+def _history(value: dict[str, Any]) -> Any:
+    """Where a tensor of Keras 3 comes from, or None if the object is no tensor."""
+    config = value.get("config")
+    if value.get("class_name") != "__keras_tensor__" or not isinstance(config, dict):
+        return None
+    return config.get("keras_history")
+
+
+def _is_reference(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and all(isinstance(one, int) and not isinstance(one, bool) for one in value[1:])
+    )

@@ -1,9 +1,13 @@
-"""`read_model`: a dense LSTM or GRU out of a file of Keras, with all that can be folded into it."""
+"""`read_model`: a dense LSTM or GRU out of a file of Keras, with all that can be folded into it.
+
+Also which settings of a recurrent layer of Keras ours can stand for, and by what names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +16,32 @@ import numpy.typing as npt
 
 from fdht_models.errors import ConfigError, NumericError, ShapeError, near_matches
 from fdht_models.kerasfile import surroundings
-from fdht_models.kerasfile.bare import read_bare
 from fdht_models.kerasfile.configuration import Graph, LayerCall, graph_of
-from fdht_models.kerasfile.hdf5 import AS_ARRAYS
-from fdht_models.kerasfile.layer_weights import Arrays, check_once, weights_of
-from fdht_models.kerasfile.layers import Layer
-from fdht_models.kerasfile.recurrent_settings import gate_functions, setting_notes
-from fdht_models.kerasfile.saved_files import SavedModel, open_model
+from fdht_models.kerasfile.frame_maps import function_name
+from fdht_models.kerasfile.layer_weights import Arrays, Layer, check_once, read_bare, weights_of
+from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel, open_model
 from fdht_models.kerasfile.surroundings import Before, Way
+from fdht_models.tensor.decompose.recurrent_weights import DenseCell, cell_from_keras
 
 #: Columns of a kernel for each unit.
 _GATES = {"LSTM": 4, "GRU": 3}
 #: Functions behind the last layer that keep the order of its values: logits are what we compute.
 _FINAL = ("softmax", "log_softmax", "sigmoid")
+#: Keras' names of gate functions and ours. The `hard_sigmoid` of Keras 2 is clip(0.2 x + 0.5);
+#: that of Keras 3 is clip(x / 6 + 0.5), which we have not.
+_SIGMOIDS = {
+    2: {"sigmoid": "sigmoid", "hard_sigmoid": "keras_hard_sigmoid"},
+    3: {"sigmoid": "sigmoid"},
+}
+_TANHS = {"tanh": "tanh"}
 
 
 @dataclass(frozen=True)
 class SavedLayer:
-    """A dense recurrent layer of a file, as it stands for the model around it.
+    """A trained dense recurrent layer of a file, as it stands for the model around it.
 
     Attributes:
-        name: of the layer.
+        name: of the layer, or of its file.
         kernel: [inputs, gates x H], for frames of bytes divided by 256.
         recurrent_kernel: [H, gates x H].
         bias: as Keras has it, or None.
@@ -49,6 +58,11 @@ class SavedLayer:
     functions: tuple[str, str] | None
     head: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None
     notes: tuple[str, ...]
+
+    @cached_property
+    def cell(self) -> DenseCell:
+        """The weights in our order of gates; raises what `cell_from_keras` does."""
+        return cell_from_keras(self.kernel, self.recurrent_kernel, self.bias)
 
 
 def read_model(path: Path, name: str | None, classes: int) -> SavedLayer:
@@ -266,3 +280,80 @@ def _notes(graph: Graph, layer: Layer, before: Before, way: Way | None) -> list[
     rest = [one.label for one in graph.layers().values() if one.label not in named]
     note("left out: ", rest)
     return notes
+
+
+def gate_functions(kind: str, config: Mapping[str, Any], major: int) -> tuple[str, str]:
+    """Our names of a layer's gate functions, recurrent activation first.
+
+    Args:
+        kind: "LSTM" or "GRU".
+        config: the layer's settings, as Keras writes them.
+        major: of Keras.
+
+    Raises:
+        ConfigError: the layer has a setting that ours cannot stand for.
+    """
+    name = config.get("name")
+    for key, remedy in (
+        ("go_backwards", "train it on frames in their order"),
+        ("time_major", "train it with time_major=False, Keras' default"),
+    ):
+        if config.get(key):
+            raise ConfigError(
+                "tensorized layers do not do this", field=f"{name}.{key}", value=True, remedy=remedy
+            )
+    # GRUs of before there was a choice act like reset_after=False.
+    if kind == "GRU" and not config.get("reset_after", False):
+        raise ConfigError(
+            "the reset gate of this GRU acts before its matrix, but here it acts behind it",
+            field=f"{name}.reset_after",
+            value=False,
+            remedy="train it with reset_after=True, Keras' default",
+        )
+    found = []
+    sigmoids = _SIGMOIDS[3 if major >= 3 else 2]
+    for key, known in (("recurrent_activation", sigmoids), ("activation", _TANHS)):
+        function = function_name(config.get(key))
+        if function not in known:
+            raise ConfigError(
+                f"tensorized layers have no such function{_of_keras_3(function, major)}",
+                field=f"{name}.{key}",
+                value=function,
+                remedy=f"train the dense layer with {' or '.join(known)}",
+            )
+        found.append(known[function])
+    return found[0], found[1]
+
+
+def setting_notes(name: str, config: Mapping[str, Any]) -> list[str]:
+    """What of a layer's settings ours does otherwise, though its weights are the same."""
+    notes = []
+    if config.get("stateful"):
+        notes.append(
+            f"{name} is stateful: Keras keeps its state from call to call, but clips of the "
+            "experiment begin at zero"
+        )
+    if config.get("return_sequences"):
+        notes.append(
+            f"{name} returns sequences: the experiment is trained on what follows the last frame"
+        )
+    dropouts = [key for key in ("dropout", "recurrent_dropout") if config.get(key)]
+    if dropouts:
+        notes.append(f"{' and '.join(dropouts)} of {name} is for training only, and is left out")
+    policy = _policy(config.get("dtype"))
+    if policy not in (None, "float32", "float64"):
+        notes.append(f"{name} computes in {policy}, the experiment's float network in float32")
+    return notes
+
+
+def _of_keras_3(function: str, major: int) -> str:
+    if function == "hard_sigmoid" and major >= 3:
+        return " (Keras 3 has another slope, 1/6, than Keras 2 with 0.2)"
+    return ""
+
+
+def _policy(dtype: Any) -> str | None:
+    if isinstance(dtype, dict):
+        config = dtype.get("config")
+        dtype = config.get("name") if isinstance(config, dict) else None
+    return dtype if isinstance(dtype, str) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,9 @@ import numpy.typing as npt
 
 from fdht_models.errors import ConfigError
 from fdht_models.kerasfile.configuration import INPUT, Graph, Tensor
-from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, step_of
-from fdht_models.kerasfile.hdf5 import AS_ARRAYS
-from fdht_models.kerasfile.layers import Layer
-from fdht_models.kerasfile.saved_files import SavedModel
-from fdht_models.kerasfile.tensor_shapes import shapes_of
+from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, shapes_of, step_of
+from fdht_models.kerasfile.layer_weights import Layer
+from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel
 
 #: Bytes are from 0 to 255, and the experiment's network sees them divided by this.
 _BYTES = 256.0
@@ -207,10 +205,10 @@ def _fold_on(path: Way, layer: Layer, step: FrameMap | Stop) -> Way:
         return _ended(path, layer, step.reason)
     idle = not step.affine and step.function is None
     if idle:
-        return _with(path, idle=(*path.idle, layer.label))
+        return replace(path, idle=(*path.idle, layer.label))
     if path.function is not None:
         label, function = path.function
-        return _with(path, stop=(label, f"its function is {function}"))
+        return replace(path, stop=(label, f"its function is {function}"))
     kernel, bias = path.kernel, path.bias
     if step.matrix is not None:
         if step.matrix.shape[0] != kernel.shape[1]:
@@ -223,7 +221,7 @@ def _fold_on(path: Way, layer: Layer, step: FrameMap | Stop) -> Way:
         kernel, bias = kernel * step.scale, bias * step.scale
     if step.offset is not None:
         bias = bias + step.offset
-    return _with(
+    return replace(
         path,
         kernel=kernel,
         bias=bias,
@@ -234,11 +232,7 @@ def _fold_on(path: Way, layer: Layer, step: FrameMap | Stop) -> Way:
 
 
 def _ended(path: Way, layer: Layer, reason: str) -> Way:
-    return _with(path, stop=(layer.label, reason))
-
-
-def _with(path: Way, **changes: Any) -> Way:
-    return Way(**{**path.__dict__, **changes})
+    return replace(path, stop=(layer.label, reason))
 
 
 def _ancestors(graph: Graph, tensor: Tensor) -> tuple[Layer, ...]:

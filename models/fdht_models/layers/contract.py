@@ -32,13 +32,6 @@ def merge_cores(shape: RecurrentShape, weights: Mapping[str, tf.Tensor]) -> dict
     return cores
 
 
-def leading_part(core: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """The leading part of a stored core that a stage uses."""
-    if tuple(core.shape) == tuple(shape):
-        return core
-    return tf.slice(core, [0] * len(shape), list(shape))
-
-
 def run_plan(
     plan: ContractionPlan,
     values: tf.Tensor,
@@ -59,8 +52,9 @@ def run_plan(
     running = tf.reshape(values, (-1, *plan.input_shape))
     last = len(plan.stages) - 1
     for position, (stage, core) in enumerate(zip(plan.stages, cores, strict=True)):
-        part = leading_part(core, stage.core_shape)
-        running = tf.einsum(stage.subscripts, running, part)
+        if tuple(core.shape) != stage.core_shape:
+            core = tf.slice(core, [0] * len(stage.core_shape), list(stage.core_shape))
+        running = tf.einsum(stage.subscripts, running, core)
         if rounding is not None and position < last:
             running = rounding(position, running)
     running = tf.transpose(running, (0, *(axis + 1 for axis in plan.output_permutation)))

@@ -9,7 +9,8 @@ import numpy as np
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.recurrent import Recurrence, TensorRNN
-from fdht_models.tensor.formats import HierarchicalTucker, as_tree
+from fdht_models.tensor.formats import HierarchicalTucker
+from fdht_models.tensor.formats.trees import as_tree
 
 
 @keras.utils.register_keras_serializable("fdht")

@@ -11,9 +11,8 @@ from typing import Any, cast
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.contract import merge_cores
-from fdht_models.layers.gates import truth_table
 from fdht_models.layers.kinds import FLOAT_LAYERS, LAYER_OF
-from fdht_models.layers.quantizers import QuantizerSet, required_names, round_to
+from fdht_models.layers.quantizers import QuantizerSet, required_names, round_to, truth_table
 from fdht_models.layers.recurrent import Recurrence, TensorRNN
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint

@@ -23,7 +23,7 @@ from fdht_models.layers.contract import (
     merge_cores,
     run_plan,
 )
-from fdht_models.layers.gates import SIGMOIDS, TANHS, gate_function
+from fdht_models.layers.quantizers import SIGMOIDS, TANHS, gate_function
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.cells.operations import CellKind
 from fdht_models.tensor.formats import Format, format_from

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from fdht_models.errors import ShapeError
+from fdht_models.records import JsonRecord
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint, signed_bits
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedArray:
+class QuantizedArray(JsonRecord):
     """Integer codes and their format.
 
     Raises:
@@ -33,10 +33,6 @@ class QuantizedArray:
             codes = codes.copy()
             codes.setflags(write=False)
             object.__setattr__(self, "codes", codes)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `read_record` reads back."""
-        return {"format": self.format.to_json(), "codes": self.codes.tolist()}
 
 
 def read_codes(value: object) -> Codes:

@@ -7,14 +7,13 @@ Types") and what QKeras' `quantized_bits(alpha=1)` does to a float.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from fdht_models.errors import ArtifactError, NumericError
-from fdht_models.records import read_record
+from fdht_models.records import JsonRecord, read_record
 
 Codes = npt.NDArray[np.int64]
 #: Bits right (or, negative, left) of the binary point at most: 2**1022 is the largest power of two
@@ -23,7 +22,7 @@ MOST_FRACTION = 900
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPoint(JsonRecord):
     """Numbers `code * 2**-fraction` with codes of `width` bits (two's complement if signed).
 
     Raises:
@@ -135,10 +134,6 @@ class FixedPoint:
     def raw(self, codes: Codes) -> Codes:
         """The bits of codes, read as an unsigned number: the index into a truth table."""
         return codes & ((1 << self.width) - 1)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with `width`, `fraction` and `signed`."""
-        return asdict(self)
 
     @staticmethod
     def from_json(value: object) -> FixedPoint:

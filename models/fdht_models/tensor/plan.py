@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fdht_models.errors import ArtifactError, ShapeError
-from fdht_models.records import first_difference, read_record
+from fdht_models.records import JsonRecord, first_difference, read_record
 from fdht_models.tensor.network import Core, TensorNetwork, einsum_subscripts
 
 #: Name of the batch index that every stage carries in front.
@@ -25,7 +24,7 @@ _REMEDY = "run fdht train again"
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(JsonRecord):
     """One contraction: the running tensor with one core.
 
     Args:
@@ -98,7 +97,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class ContractionPlan:
+class ContractionPlan(JsonRecord):
     """Stages from the input modes to all output modes.
 
     Args:
@@ -181,23 +180,6 @@ class ContractionPlan:
     def peak_buffer(self) -> int:
         """The largest number of accumulators of a stage."""
         return max(self.accumulators(position) for position in range(len(self.stages)))
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {
-            "inputs": list(self.inputs),
-            "outputs": list(self.outputs),
-            "stages": [
-                {
-                    "core": stage.core,
-                    "input_indices": list(stage.input_indices),
-                    "core_indices": list(stage.core_indices),
-                    "output_indices": list(stage.output_indices),
-                    "sizes": dict(sorted(stage.sizes.items())),
-                }
-                for stage in self.stages
-            ],
-        }
 
     @staticmethod
     def from_json(value: object) -> ContractionPlan:

@@ -19,7 +19,7 @@ from typing import Any
 from fdht_models.artifacts import canonical_json, read_json, write_text
 from fdht_models.errors import ArtifactError, NumericError, ShapeError
 from fdht_models.preprocessing import Preprocessing
-from fdht_models.records import first_difference, read_record
+from fdht_models.records import JsonRecord, first_difference, read_record
 from fdht_models.tensor.arrays import (
     QuantizedArray,
     exact_product_format,
@@ -39,7 +39,7 @@ LOGIT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class ContractionPath:
+class ContractionPath(JsonRecord):
     """A plan with the formats of what its stages emit.
 
     Args:
@@ -52,17 +52,9 @@ class ContractionPath:
     cores: tuple[str, ...]
     formats: tuple[FixedPoint, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {
-            "plan": self.plan.to_json(),
-            "cores": list(self.cores),
-            "formats": [format.to_json() for format in self.formats],
-        }
-
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class Head(JsonRecord):
     """Dense layer from h to one logit a class; logits are exact.
 
     Args:
@@ -73,13 +65,9 @@ class Head:
     weights: QuantizedArray
     bias: QuantizedArray
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {"weights": self.weights.to_json(), "bias": self.bias.to_json()}
-
 
 @dataclass(frozen=True, eq=False)
-class QuantizedRecurrence:
+class QuantizedRecurrence(JsonRecord):
     """A quantised tensorized recurrent layer: both contractions and the cell.
 
     Args:
@@ -206,19 +194,9 @@ class QuantizedRecurrence:
         """Exact formats of what the cell rounds; see `CellProgram.sums`."""
         return self.cell_program.sums
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {
-            "input_format": self.input_format.to_json(),
-            "cores": {name: core.to_json() for name, core in sorted(self.cores.items())},
-            "input_path": self.input_path.to_json(),
-            "hidden_path": self.hidden_path.to_json(),
-            "cell": self.cell.to_json(),
-        }
-
 
 @dataclass(frozen=True, eq=False)
-class QuantizedNetwork:
+class QuantizedNetwork(JsonRecord):
     """A quantised tensorized recurrent layer with its head: what is converted, built and run.
 
     Args:
@@ -333,14 +311,7 @@ class QuantizedNetwork:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
-        return {
-            "schema": SCHEMA_VERSION,
-            "name": self.name,
-            "classes": list(self.classes),
-            "preprocessing": self.preprocessing.to_json(),
-            "recurrence": self.recurrence.to_json(),
-            "head": self.head.to_json(),
-        }
+        return {"schema": SCHEMA_VERSION, **super().to_json()}
 
     @staticmethod
     def from_json(value: object) -> QuantizedNetwork:

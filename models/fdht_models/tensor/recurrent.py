@@ -17,7 +17,8 @@ from functools import cached_property
 
 from fdht_models.errors import ShapeError, require_known
 from fdht_models.tensor.cells.kinds import KINDS
-from fdht_models.tensor.formats import Format, Groups, HierarchicalTucker, Tree
+from fdht_models.tensor.formats import Format, Groups, HierarchicalTucker
+from fdht_models.tensor.formats.trees import Tree
 from fdht_models.tensor.network import Core, TensorNetwork
 from fdht_models.tensor.plan import ContractionPlan, plan_contraction
 from fdht_models.tensor.planner import best_plan

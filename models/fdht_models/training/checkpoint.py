@@ -1,24 +1,31 @@
-"""Trained checkpoints: the weights of both models and the formats, in one small file."""
+"""Files of named arrays (.npz), and trained checkpoints: weights of both models and the formats.
+
+A file is written whole or not at all, and refused when it is damaged.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fdht_models.artifacts import digest_of
+from fdht_models.artifacts import digest_of, write_bytes
 from fdht_models.data import FOLDER_KEYS
 from fdht_models.directories import WEIGHTS, ModelDirectory, experiment_in, network_in
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
+from fdht_models.files import read_file
 from fdht_models.records import read_record
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.training.array_files import Weights, read_arrays, write_arrays
 
 #: Labels of the two models in a file of weights.
 FLOAT, QUANTIZED = "float", "quantized"
@@ -34,6 +41,22 @@ _LATER_KEYS: Mapping[str, Any] = {
     "warmup": 0.0,
     "class_weights": "none",
 }
+#: Weights of a model by their names.
+Weights = dict[str, npt.NDArray[np.float32]]
+
+Arrays = dict[str, npt.NDArray[Any]]
+#: What numpy and zipfile raise over a damaged file; an array of objects, which is a pickle, and so
+#: code, is a ValueError.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -186,3 +209,33 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
     arrays = read_arrays(stage.file(WEIGHTS))
     write_arrays(path, {"note": np.array(json.dumps(note)), **arrays})
     return path
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Reads an .npz file.
+
+    Raises:
+        ArtifactError: it is missing or damaged, or holds pickled objects, which are never loaded.
+    """
+    try:
+        # Read first: given a path, numpy leaves the file open when it is damaged.
+        with np.load(
+            io.BytesIO(read_file(path, error=ArtifactError, remedy="train the experiment again")),
+            allow_pickle=False,
+        ) as kept:
+            return {name: kept[name] for name in kept.files}
+    except _DAMAGE as error:
+        raise ArtifactError(
+            f"cannot be read ({error})", field=str(path), remedy="train the experiment again"
+        ) from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Writes an .npz file atomically.
+
+    Raises:
+        ArtifactError: it cannot be written; a file that was there before is untouched.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(arrays))
+    write_bytes(path, buffer.getvalue())

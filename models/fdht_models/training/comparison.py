@@ -1,6 +1,6 @@
-"""What a network has to beat, and whether it does: for `metrics.json`, the console and the report.
+"""What a network has to beat, and whether it does; and whether it suits live streams.
 
-Needs no TensorFlow.
+For `metrics.json`, the console and the report. Needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -17,17 +17,38 @@ from fdht_models.data.baseline import (
     MEAN_FRAME,
     MEAN_PICTURE,
     SINGLE_FRAME,
-    Baseline,
     BaselineTable,
 )
 from fdht_models.data.significance import CONFIDENCE, compare_paired
 from fdht_models.metrics import BaselineRow
+from fdht_models.preprocessing import Preprocessing, Sampling
+from fdht_models.preprocessing.protocols import (
+    CONSECUTIVE,
+    GENERATED,
+    RANDOM_STRIDE,
+    SIX,
+    STRIDE,
+    UNIFORM,
+    WINDOW,
+)
 
 #: Keys of metrics.json's `accuracy` for rows that it had before it had the whole table.
 _EARLIER = {SINGLE_FRAME: "single_frame"} | dict.fromkeys(
     (MEAN_PICTURE, MEAN_FRAME, MEAN_FEATURE), "mean_frame"
 )
 _WIDTH = 30
+#: Protocols that suit, by the kind of input.
+_SUITABLE = {
+    "picture": (CONSECUTIVE, STRIDE, RANDOM_STRIDE),
+    "values": (CONSECUTIVE, STRIDE, RANDOM_STRIDE),
+    "sound": (WINDOW,),
+    "spikes": (),
+}
+_WHY_NOT = {
+    UNIFORM: "spreads its frames over the whole clip, and a stream has no end",
+    SIX: "takes frames at random distances, and a stream has one distance",
+}
+_CUT = "takes clips that somebody has cut at labels, and a stream has none"
 
 
 def scores_of(
@@ -45,6 +66,7 @@ def scores_of(
     # Of equally accurate ones that from which the network differs least surely.
     best = max(table.rows, key=lambda row: (row.accuracy, tests[row.name].p_value))
     found = tests[best.name]
+    names = [entry.name for entry in fields(BaselineRow)]
     earlier: dict[str, Any] = {}
     for row in table.rows:  # the mean feature comes after the mean picture, and stays
         if key := _EARLIER.get(row.name):
@@ -52,7 +74,7 @@ def scores_of(
     return {
         **earlier,
         "best_baseline": best.name,
-        "baselines": [_entry(row) for row in table.rows],
+        "baselines": [{name: getattr(row, name) for name in names} for row in table.rows],
         "left_out": dict(table.left_out),
         "comparison": {
             "baseline": best.name,
@@ -66,10 +88,6 @@ def scores_of(
             "clips": found.clips,
         },
     }
-
-
-def _entry(row: Baseline) -> dict[str, Any]:
-    return {entry.name: getattr(row, entry.name) for entry in fields(BaselineRow)}
 
 
 def accuracy_lines(accuracy: Mapping[str, Any]) -> list[str]:
@@ -129,3 +147,38 @@ def _earlier_rows(accuracy: Mapping[str, Any]) -> list[dict[str, Any]]:
         for key, text in texts.items()
         if accuracy.get(key) is not None
     ]
+
+
+def stream_statement(preprocessing: Preprocessing) -> dict[str, Any] | None:
+    """What `metrics.json` says under `streams`; None for clips that belong to no files.
+
+    Args:
+        preprocessing: of the network, with the time step of its training clips.
+
+    Returns:
+        {"suits", "protocol", "time_step": seconds or None, "suitable": protocols that would suit,
+        "statement": all of it in a line for people}.
+    """
+    sampling = preprocessing.sampling
+    if sampling.protocol == GENERATED:
+        return None
+    suitable = _SUITABLE[preprocessing.kind]
+    return {
+        "suits": sampling.suits_streams,
+        "protocol": sampling.protocol,
+        "time_step": sampling.time_step,
+        "suitable": list(suitable),
+        "statement": _statement(sampling, suitable),
+    }
+
+
+def _statement(sampling: Sampling, suitable: tuple[str, ...]) -> str:
+    step = "of a length that the files do not state"
+    if sampling.time_step is not None:
+        step = f"of {sampling.time_step:.3g} s"
+    if sampling.suits_streams:
+        drawn = " on the average" if sampling.protocol == RANDOM_STRIDE else ""
+        return f"live streams: suited (protocol {sampling.protocol}, steps {step}{drawn})"
+    why = _WHY_NOT.get(sampling.protocol, _CUT)
+    remedy = f"; protocols that suit: {', '.join(suitable)}" if suitable else ""
+    return f"live streams: not suited (steps {step}): protocol {sampling.protocol} {why}{remedy}"

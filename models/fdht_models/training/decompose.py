@@ -4,22 +4,27 @@
     errors = decompose_stage(experiment, Path("build/motion"), Path("dense.keras"))
 
 Training goes on from its weights with `train_stage(..., start="decomposed")`. Needs TensorFlow.
+Nothing in a file of weights is run: models are read by `fdht_models.kerasfile`, arrays without
+pickles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fdht_models.artifacts import digest_file, digest_of, read_json, write_json
 from fdht_models.directories import EXPERIMENT, WEIGHTS, BuildDirectory
-from fdht_models.errors import ArtifactError, ConfigError, ShapeError
+from fdht_models.errors import ArtifactError, ConfigError, NumericError, ShapeError
 from fdht_models.experiment import Experiment
 from fdht_models.kerasapi import keras, tf
+from fdht_models.kerasfile import SavedLayer, read_model
+from fdht_models.kerasfile.saved_files import AS_NPZ
 from fdht_models.tensor.decompose import Fitting
 from fdht_models.tensor.decompose.error_table import rank_text, ranks_of, row
 from fdht_models.tensor.decompose.recurrent_weights import (
@@ -29,11 +34,10 @@ from fdht_models.tensor.decompose.recurrent_weights import (
     scaled_shape,
 )
 from fdht_models.tensor.recurrent import RecurrentShape
-from fdht_models.training.array_files import Weights, read_arrays, write_arrays
-from fdht_models.training.dense import DenseLayer, load_dense
+from fdht_models.training.checkpoint import Arrays, Weights, read_arrays, write_arrays
 from fdht_models.training.display import Display
 from fdht_models.training.models import HEAD, LSTM, float_classifier, weights_of
-from fdht_models.training.options import check_decomposed
+from fdht_models.training.options import ARRAYS, check_decomposed, check_dense_weights
 from fdht_models.training.tensorize import assign
 from fdht_models.versions import package_versions
 
@@ -41,6 +45,9 @@ from fdht_models.versions import package_versions
 ERRORS = "errors.json"
 #: Counts changes of this package that make former results stale.
 _VERSION = 2
+#: Arrays that a .npz file of dense weights must hold, and those that it may hold.
+_NEEDED = ("kernel", "recurrent_kernel")
+_KNOWN = (*_NEEDED, "bias", "head_kernel", "head_bias")
 
 
 def decompose_stage(
@@ -88,8 +95,7 @@ def decompose_stage(
             field=str(weights),
             remedy="save the model as .keras or .h5",
         )
-    if not weights.is_file():
-        raise ArtifactError("there is no such file", field=str(weights), remedy="check the path")
+    check_dense_weights(weights)
     multiples = sorted({1.0, *map(float, factors)})
     inputs = {
         "version": _VERSION,
@@ -115,7 +121,9 @@ def decompose_stage(
             assign(model.get_layer(LSTM), found)
     _begin_head(model, dense, experiment.training.seed)
     result = _result(experiment, dense, rows)
-    with target.write(inputs, _tools()) as (temporary, _):
+    # Not every format needs tensorly.
+    tools = package_versions("tensorflow", "tf_keras", "numpy", "tensorly")
+    with target.write(inputs, tools) as (temporary, _):
         write_arrays(temporary / WEIGHTS, weights_of(model))
         write_json(temporary / EXPERIMENT, experiment.to_json())
         write_json(temporary / ERRORS, result)
@@ -152,7 +160,7 @@ def _decomposed(cell: DenseCell, shape: RecurrentShape, fitting: Fitting) -> Cel
         raise error.moved(field=f"model.{error.field}") from None
 
 
-def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:
+def _begin_head(model: Any, dense: SavedLayer, seed: int) -> None:
     """The trained classifier, or a fresh one that is the same every time."""
     head = model.get_layer(HEAD)
     if dense.head is not None:
@@ -164,7 +172,7 @@ def _begin_head(model: Any, dense: DenseLayer, seed: int) -> None:
 
 
 def _result(
-    experiment: Experiment, dense: DenseLayer, rows: list[dict[str, Any]]
+    experiment: Experiment, dense: SavedLayer, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
     notes = []
     ours = (experiment.model.recurrent_activation, experiment.model.activation)
@@ -192,6 +200,76 @@ def _model_inputs(experiment: Experiment) -> dict[str, Any]:
     return {"model": digest_of(model), "set": experiment.data.set}
 
 
-def _tools() -> dict[str, str]:
-    # Not every format needs tensorly.
-    return package_versions("tensorflow", "tf_keras", "numpy", "tensorly")
+def load_dense(path: Path, layer: str | None, classes: int) -> SavedLayer:
+    """Reads a trained dense layer; see `decompose_stage` for the files.
+
+    Args:
+        path: the file.
+        layer: name of the layer in a Keras model.
+        classes: of the classifier to look for.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+        FdhtError: there is no such layer in it, or it cannot be used.
+    """
+    check_dense_weights(path)
+    if path.suffix.lower() == ARRAYS:
+        return _load_arrays(path, layer, classes)
+    return read_model(path, layer, classes)
+
+
+def _load_arrays(path: Path, layer: str | None, classes: int) -> SavedLayer:
+    if layer is not None:
+        raise ConfigError("a .npz file holds one layer only", field="layer", value=layer)
+    try:
+        arrays = read_arrays(path)
+    except ArtifactError as error:
+        raise ArtifactError(error.problem, field=error.field, remedy=AS_NPZ) from error
+    for name in _NEEDED:
+        if name not in arrays:
+            raise ArtifactError(
+                f"there is no array {name!r}",
+                field=str(path),
+                value=sorted(arrays),
+                remedy=AS_NPZ,
+            )
+    for name in set(_KNOWN) & set(arrays):
+        if arrays[name].dtype.kind not in "fiu":
+            raise ArtifactError(
+                "must be real numbers", field=f"{path}: {name}", value=str(arrays[name].dtype)
+            )
+    kernel, recurrent = (arrays[name] for name in _NEEDED)
+    found = SavedLayer(path.name, kernel, recurrent, arrays.get("bias"), None, None, ())
+    head = _head(arrays, found.cell.hidden.shape[1], classes)
+    notes = []
+    if head is None:
+        notes.append("no classifier was found beside the layer: it begins with random weights")
+    if others := sorted(set(arrays) - set(_KNOWN)):
+        notes.append(f"arrays left out: {', '.join(others)}")
+    return replace(found, head=head, notes=tuple(notes))
+
+
+def _head(
+    arrays: Arrays, units: int, classes: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+    """The classifier among arrays."""
+    if "head_kernel" not in arrays:
+        if "head_bias" in arrays:
+            raise ArtifactError("is there without head_kernel", field="head_bias", remedy="add it")
+        return None
+    kernel, wanted = arrays["head_kernel"], (units, classes)
+    bias = arrays.get("head_bias", np.zeros(classes))
+    if kernel.shape != wanted or bias.shape != wanted[1:]:
+        raise ShapeError(
+            f"must have shape {list(wanted)}, [hidden units, classes], and head_bias "
+            f"{list(wanted[1:])}",
+            field="head_kernel",
+            value=[list(kernel.shape), list(bias.shape)],
+        )
+    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        raise NumericError(
+            "is not finite everywhere",
+            field="head_kernel or head_bias",
+            remedy="look where the training diverged",
+        )
+    return kernel, bias

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_models.documents import parse_json
-from fdht_models.errors import ConfigError, ToolError
+from fdht_models.errors import ConfigError, ToolError, first_line
 from fdht_models.kerasapi import tf
-from fdht_models.training.cluster import LOCAL, addresses_of, check_distribution, read_cluster
+from fdht_models.training.options import LOCAL, addresses_of, check_distribution, read_cluster
 
 #: Seconds after which a worker that does not answer is given up. Others wait that long for the
 #: chief's evaluation, which takes minutes on large sets.
@@ -262,7 +262,7 @@ def _cluster(text: str) -> Devices:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (RuntimeError, tf.errors.OpError) as error:
         raise ToolError(
-            f"cannot be connected ({str(error).splitlines()[0][:200]})",
+            f"cannot be connected ({first_line(error)})",
             field="workers of TF_CONFIG",
             remedy="check the addresses; start every worker in a process of its own",
         ) from error

@@ -22,13 +22,19 @@ from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, NumericError
 from fdht_models.kerasapi import tf
 from fdht_models.records import read_record
-from fdht_models.training.array_files import read_arrays, write_arrays
-from fdht_models.training.display import Display, PhaseReport
+from fdht_models.training.checkpoint import read_arrays, write_arrays
+from fdht_models.training.display import Display, PhaseLog, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
-from fdht_models.training.division import divide
-from fdht_models.training.logs import PhaseLog
-from fdht_models.training.phase import Phase, optimizer_of, rate_of
-from fdht_models.training.step import kept_units, losses_of, scoring, training_step
+from fdht_models.training.phase import (
+    Phase,
+    divide,
+    kept_units,
+    losses_of,
+    optimizer_of,
+    rate_of,
+    scoring,
+    training_step,
+)
 
 Row = dict[str, Any]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import DECOMPOSITION, digest_file, digest_of, write_json
-from fdht_models.data import ClipSet
 from fdht_models.directories import (
     EXPERIMENT,
     HISTORY,
@@ -25,20 +24,20 @@ from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
 from fdht_models.metrics import load_metrics
-from fdht_models.preprocessing import Preprocessing
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.training.array_files import read_arrays, write_arrays
 from fdht_models.training.checkpoint import (
     QUANTIZED,
     pack_weights,
+    read_arrays,
     recipe_digest,
     unpack_weights,
+    write_arrays,
 )
+from fdht_models.training.comparison import stream_statement
 from fdht_models.training.decompose import decomposed_weights
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import Devices, devices_for
 from fdht_models.training.evaluate import evaluate
-from fdht_models.training.live_streams import stream_statement
 from fdht_models.training.models import (
     HEAD,
     LSTM,
@@ -128,7 +127,9 @@ def train_stage(
         train = experiment.source.load("train", cache, progress=devices.is_chief)
         # Before the training, which is of no use if they cannot be read.
         test = experiment.source.load("test", cache) if devices.is_chief else None
-        streams = stream_statement(_preprocessing(experiment, train))
+        # What is made of a clip, with the time step that is learnt.
+        preprocessing = experiment.source.preprocessing.with_time_step(train.time_step)
+        streams = stream_statement(preprocessing)
         if streams is not None:
             display.say(streams["statement"])
         if start == "checkpoint":
@@ -137,7 +138,13 @@ def train_stage(
             trained = from_scratch(experiment, train, around, initial)
 
         def finish() -> dict[str, Any]:
-            network = _export(experiment, trained.quantized_model, train)
+            layers = (trained.quantized_model.get_layer(name) for name in (LSTM, HEAD))
+            network = export_network(
+                *layers,
+                name=experiment.name,
+                classes=train.classes,
+                preprocessing=preprocessing,
+            )
             assert test is not None
             models = (trained.float_model, trained.quantized_model)
             metrics = evaluate(
@@ -146,7 +153,8 @@ def train_stage(
             metrics["start"] = {"from": start, "steps": count or None}
             if streams is not None:
                 metrics["streams"] = streams
-            with target.write(inputs, _tools()) as (temporary, extra):
+            tools = package_versions("tensorflow", "tf_keras", "qkeras", "numpy")
+            with target.write(inputs, tools) as (temporary, extra):
                 extra["design_id"] = f"{network.design_id:016x}"
                 if streams is not None:
                     extra["streams"] = streams["statement"]
@@ -203,21 +211,6 @@ def _shared(devices: Devices, work: Callable[[], dict[str, Any]]) -> dict[str, A
     return result
 
 
-def _export(experiment: Experiment, model: Any, train: ClipSet) -> QuantizedNetwork:
-    return export_network(
-        model.get_layer(LSTM),
-        model.get_layer(HEAD),
-        name=experiment.name,
-        classes=train.classes,
-        preprocessing=_preprocessing(experiment, train),
-    )
-
-
-def _preprocessing(experiment: Experiment, train: ClipSet) -> Preprocessing:
-    """What is made of a clip, with the time step that was learnt."""
-    return experiment.source.preprocessing.with_time_step(train.time_step)
-
-
 def _write(
     directory: Path,
     experiment: Experiment,
@@ -254,7 +247,3 @@ def _inputs(experiment: Experiment, start: str, steps: int, cache: Path) -> dict
         "steps": steps or None,
         "checkpoint": digest_file(checkpoint_path(experiment.name)) if checkpoint else None,
     }
-
-
-def _tools() -> dict[str, str]:
-    return package_versions("tensorflow", "tf_keras", "qkeras", "numpy")

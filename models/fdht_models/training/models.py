@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ArtifactError, ConfigError, require_known
 from fdht_models.experiment import INPUT_FORMAT, Experiment
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.kinds import LAYER_OF
@@ -17,7 +17,7 @@ from fdht_models.layers.quantizers import quantizer_for, required_names
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.training.array_files import Weights
+from fdht_models.training.checkpoint import Weights
 
 #: Names of the layers with weights.
 LSTM, HEAD = "lstm", "head"
@@ -128,13 +128,8 @@ def _assemble(
 def _layers(experiment: Experiment) -> tuple[Any, Any]:
     """The float layer and the quantised one."""
     cell = experiment.shape.cell
-    if cell not in LAYER_OF:
-        raise ConfigError(
-            "is a matrix for comparison of counts, and cannot be trained",
-            field="model.cell",
-            value=cell,
-            remedy=f"choose {' or '.join(LAYER_OF)}",
-        )
+    problem = "is a matrix for comparison of counts, and cannot be trained"
+    require_known(cell, LAYER_OF, "model.cell", problem)
     return LAYER_OF[cell], QUANTIZED_OF[cell]
 
 

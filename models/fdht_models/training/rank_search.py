@@ -19,11 +19,19 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from fdht_models.artifacts import digest_of, write_json
-from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ToolError, require_least
+from fdht_models.errors import (
+    ArtifactError,
+    ConfigError,
+    FdhtError,
+    ToolError,
+    first_line,
+    require_least,
+)
 from fdht_models.experiment import Experiment, with_seeds_moved
 from fdht_models.training.display import Display
 from fdht_models.training.model_stage import train_stage
 from fdht_models.training.space import DIRECTIONS, Space
+from fdht_models.versions import required_module
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -189,6 +197,7 @@ def _study(optuna: Any, common: _Search, backend: Any, seed: int | None) -> Stud
 
 def _result(common: _Search, study: Study) -> dict[str, Any]:
     rows = [_row(trial, common.space) for trial in study.get_trials(deepcopy=False)]
+    complete = any(row["state"] == "complete" for row in rows)
     return {
         "kind": "measured",
         "experiment": common.experiment.name,
@@ -196,7 +205,7 @@ def _result(common: _Search, study: Study) -> dict[str, Any]:
         "objectives": {name: DIRECTIONS[name] for name in common.space.objectives},
         "bounds": dict(common.space.most),
         "trials": rows,
-        "best": [trial.number for trial in study.best_trials] if _any_complete(rows) else [],
+        "best": [trial.number for trial in study.best_trials] if complete else [],
     }
 
 
@@ -212,10 +221,6 @@ def _row(trial: FrozenTrial, space: Space) -> dict[str, Any]:
         "reason": reason,
         "directory": trial.user_attrs.get("directory"),
     }
-
-
-def _any_complete(rows: list[dict[str, Any]]) -> bool:
-    return any(row["state"] == "complete" for row in rows)
 
 
 def _figure(name: str, value: Any) -> str:
@@ -255,7 +260,7 @@ def _database(optuna: Any, directory: Path, storage: str | None) -> Iterator[Any
         ) from error
     except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
         raise ToolError(
-            f"cannot be used ({str(error).splitlines()[0][:200]})",
+            f"cannot be used ({first_line(error)})",
             field="storage",
             value=shown,
             remedy="check the URL, and that the database's driver for Python is installed",
@@ -267,11 +272,6 @@ def _database(optuna: Any, directory: Path, storage: str | None) -> Iterator[Any
 
 
 def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise ToolError(
-            f"{error.name} is not installed", remedy="install the search: pip install fdht[search]"
-        ) from error
+    optuna = required_module("optuna", "install the search: pip install fdht[search]")
     optuna.logging.set_verbosity(logging.WARNING)  # ours says what a trial gave
     return optuna

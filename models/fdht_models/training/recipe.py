@@ -13,12 +13,10 @@ from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.kerasapi import keras
 from fdht_models.sections import Recipe
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.training.array_files import Weights
 from fdht_models.training.calibrate import balance, choose_formats
-from fdht_models.training.checkpoint import load_checkpoint
+from fdht_models.training.checkpoint import Weights, load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import ALONE, Devices
-from fdht_models.training.division import division_line
 from fdht_models.training.loop import Row, fit
 from fdht_models.training.models import (
     LSTM,
@@ -27,7 +25,7 @@ from fdht_models.training.models import (
     set_weights,
     weights_of,
 )
-from fdht_models.training.phase import Phase
+from fdht_models.training.phase import Phase, division_line
 
 #: A checkpoint's rate as a part of the recipe's quantized_rate: the weights are trained already,
 #: and a fresh optimiser's first steps are all of full length.

@@ -31,6 +31,7 @@ from fdht_models.augmentation import AugmentationSettings
 from fdht_models.documents import parse_json, read_toml_file
 from fdht_models.errors import ConfigError, require_known
 from fdht_models.experiment import Experiment
+from fdht_models.records import JsonRecord
 from fdht_models.sections import ModelSettings, QuantizationSettings, TrainingSettings
 from fdht_models.settings import option, read_section, whole
 
@@ -104,7 +105,7 @@ class Dimension:
 
 
 @dataclass(frozen=True)
-class Space:
+class Space(JsonRecord):
     """What a search varies, wants, and spends on a trial."""
 
     dimensions: Mapping[str, Dimension]
@@ -161,10 +162,6 @@ class Space:
             section, _, key = name.partition(".")
             value[section][key] = setting
         return value
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, equal for equal spaces."""
-        return asdict(self)
 
 
 def load_space(path: str | Path) -> Space:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.kerasapi import keras, tf
-from fdht_models.kerasfile.recurrent_settings import gate_functions
+from fdht_models.kerasfile.model_reader import gate_functions
 from fdht_models.layers.contract import initial_deviations
 from fdht_models.layers.kinds import LAYER_OF
 from fdht_models.layers.recurrent import TensorRNN

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fdht_models.artifacts import read_json
+from fdht_models.documents import read_json_file
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +29,7 @@ def rows() -> list[dict[str, Any]]:
     They are read where they were counted from the very files that are there, for counting plans
     each network in each grouping of its cores; otherwise they are counted.
     """
-    kept = read_json(_FIGURES) if _FIGURES.is_file() else {}
+    kept = read_json_file(_FIGURES, remedy="install fdht again") if _FIGURES.is_file() else {}
     if kept.get("digest") != _digest():
         return count_rows()
     return [{**row, "checkpoint": (_ZOO / f"{row['name']}.npz").is_file()} for row in kept["rows"]]

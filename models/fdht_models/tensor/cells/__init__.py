@@ -7,11 +7,11 @@ the raw bits of their argument.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any, ClassVar
 
 from fdht_models.errors import ArtifactError, ShapeError
-from fdht_models.records import read_record
+from fdht_models.records import JsonRecord, read_record
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.cells.operations import CellKind, Complement, Lookup
@@ -20,7 +20,7 @@ from fdht_models.tensor.fixedpoint import FixedPoint
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class Cell(JsonRecord):
     """A kind of cell with its numbers; the classes in `CELLS` add what their kinds have.
 
     Args:
@@ -107,8 +107,7 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `cell_from` reads back."""
-        values = {entry.name: getattr(self, entry.name).to_json() for entry in fields(self)}
-        return {"kind": self.kind, **values}
+        return {"kind": self.kind, **super().to_json()}
 
 
 def _cell_class(kind: CellKind) -> type[Cell]:

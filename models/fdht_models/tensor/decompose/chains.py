@@ -28,7 +28,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fdht_models.tensor.decompose.unfolding import Arrays, Real, left_basis, unfold
-from fdht_models.tensor.formats import Tree, inner_nodes
+from fdht_models.tensor.formats.trees import Tree, inner_nodes
 from fdht_models.tensor.network import TensorNetwork
 
 

@@ -21,9 +21,9 @@ from fdht_models.tensor.formats import (
     TensorRing,
     TensorTrain,
     Tucker,
-    inner_nodes,
 )
 from fdht_models.tensor.formats.modes import rank_list
+from fdht_models.tensor.formats.trees import inner_nodes
 
 #: What `scaled` multiplies, by format.
 _SCALED: dict[type[Format], tuple[str, ...]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.errors import ToolError
+from fdht_models.versions import required_module
 
 Real: TypeAlias = "npt.NDArray[np.float64]"
 Arrays: TypeAlias = "dict[str, Real]"
@@ -123,13 +122,9 @@ def tensorly_tools() -> Iterator[tuple[Any, Any]]:
     Raises:
         ToolError: it is not installed.
     """
-    try:
-        tensorly = importlib.import_module("tensorly")
-        decomposition = importlib.import_module("tensorly.decomposition")
-    except ImportError as error:
-        raise ToolError(
-            f"{error.name} is not installed",
-            remedy="install the training tools: pip install fdht[train]",
-        ) from error
+    tensorly, decomposition = (
+        required_module(name, "install the training tools: pip install fdht[train]")
+        for name in ("tensorly", "tensorly.decomposition")
+    )
     with tensorly.backend_context("numpy", local_threadsafe=True):
         yield tensorly, decomposition

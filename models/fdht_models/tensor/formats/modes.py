@@ -6,7 +6,7 @@ Modes are numbered from 1, as in the papers: input mode k is index `i{k}`, outpu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.network import TensorNetwork
@@ -35,21 +35,21 @@ def mode_sizes(input_modes: Sequence[int], output_modes: Sequence[int]) -> dict[
     return sizes | dict(zip(names("o", len(output_modes)), output_modes, strict=True))
 
 
-def check_paired(input_modes: Sequence[int], output_modes: Sequence[int]) -> int:
+def check_paired(inputs: Sequence[str], outputs: Sequence[str], sizes: Mapping[str, int]) -> int:
     """Number of modes of a format whose core k carries both input mode k and output mode k.
 
     Raises:
         ShapeError: the lists differ in length, or have less than two modes.
     """
-    if len(input_modes) != len(output_modes) or len(input_modes) < 2:
+    if len(inputs) != len(outputs) or len(inputs) < 2:
         raise ShapeError(
-            f"{len(input_modes)} input modes and {len(output_modes)} output modes: need the same "
-            "number of each, at least 2",
+            f"{len(inputs)} input modes and {len(outputs)} output modes: need the same number of "
+            "each, at least 2",
             field="modes",
-            value=[list(input_modes), list(output_modes)],
+            value=[[sizes[index] for index in modes] for modes in (inputs, outputs)],
             remedy="use modes of size 1 to fill the shorter list",
         )
-    return len(input_modes)
+    return len(inputs)
 
 
 def rank_list(

@@ -18,16 +18,6 @@ _DATAFLOW = "dataflow"
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A loop: its name, turns, initiation interval and clocks; None where the tool knows none."""
-
-    name: str
-    turns: int | None
-    interval: int | None
-    latency: int | None
-
-
-@dataclass(frozen=True)
 class Module:
     """A module of the design.
 
@@ -36,7 +26,6 @@ class Module:
         latency: clocks from start to end, at most.
         interval: clocks between two starts, at most.
         kind: "dataflow", "no", "yes" or "loop ..", as the tool puts it.
-        loops: its outer loops.
         resources: lut, ff, dsp, bram36.
         children: modules that it starts.
     """
@@ -45,7 +34,6 @@ class Module:
     latency: int | None
     interval: int | None
     kind: str
-    loops: tuple[Loop, ...]
     resources: Mapping[str, float]
     children: tuple[str, ...] = ()
 
@@ -119,8 +107,8 @@ def read_csynth(path: Path) -> CsynthReport:
     """
     report = Report(path, "UserAssignments", "a report of C synthesis", "csynth")
     root = report.root
-    given = _required(report, root, "UserAssignments")
-    timing = _required(report, root, "PerformanceEstimates/SummaryOfTimingAnalysis")
+    given = report.required(root, "UserAssignments")
+    timing = report.required(root, "PerformanceEstimates/SummaryOfTimingAnalysis")
     clock = Clock(
         report.number(given, "TargetClockPeriod"),
         report.number(given, "ClockUncertainty"),
@@ -137,47 +125,28 @@ def read_csynth(path: Path) -> CsynthReport:
     }
     _refuse_missing(report, modules, children, top_name)
     return CsynthReport(
-        version=report.text(_required(report, root, "ReportVersion"), "Version"),
+        version=report.text(report.required(root, "ReportVersion"), "Version"),
         part=report.text(given, "Part"),
         clock=clock,
         top=_module(report, root, top_name, children),
-        available=report.resources(_required(report, root, "AreaEstimates/AvailableResources")),
+        available=report.resources(report.required(root, "AreaEstimates/AvailableResources")),
         modules={name: module for name, module in modules.items() if name != top_name},
     )
-
-
-def _required(report: Report, element: Element, path: str) -> Element:
-    found = element.find(path)
-    if found is None:
-        raise report.error(f"has no {path}")
-    return found
 
 
 def _module(
     report: Report, element: Element, name: str, children: Mapping[str, tuple[str, ...]]
 ) -> Module:
-    estimates = _required(report, element, "PerformanceEstimates")
-    overall = _required(report, estimates, "SummaryOfOverallLatency")
-    loops = estimates.find("SummaryOfLoopLatency")
+    estimates = report.required(element, "PerformanceEstimates")
+    overall = report.required(estimates, "SummaryOfOverallLatency")
     kind = overall.findtext("PipelineType") or estimates.findtext("PipelineType") or ""
     return Module(
         name=name,
         latency=report.clocks(overall, "Worst-caseLatency"),
         interval=report.clocks(overall, "PipelineInitiationInterval", "Interval-max"),
         kind=kind.strip(),
-        loops=() if loops is None else tuple(_loop(report, loop) for loop in loops),
-        resources=report.resources(_required(report, element, "AreaEstimates/Resources")),
+        resources=report.resources(report.required(element, "AreaEstimates/Resources")),
         children=children.get(name, ()),
-    )
-
-
-def _loop(report: Report, element: Element) -> Loop:
-    return Loop(
-        element.tag,
-        report.clocks(element, "TripCount"),
-        # A loop with DATAFLOW has a throughput in place of an initiation interval.
-        report.clocks(element, "PipelineII", "DataflowPipelineThroughput"),
-        report.clocks(element, "Latency"),
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fdht_hls.vitis.xmlfile import Report
 
@@ -15,31 +14,11 @@ _RUNS = {
 }
 
 
-@dataclass(frozen=True)
-class ImplementationReport:
-    """Logic synthesis, or placing and routing, of the core by itself.
+def read_implementation(path: Path) -> dict[str, Any]:
+    """Reads export_syn.xml or export_impl.xml, in the layout of the estimate.
 
-    Args:
-        kind: how the figures came about.
-        version: of Vivado.
-        target: clock period asked for, in nanoseconds.
-        achieved: clock period reached, in nanoseconds.
-        met: is the first enough?
-        resources: lut, ff, dsp, bram36.
-        available: those of the device.
-    """
-
-    kind: str
-    version: str
-    target: float
-    achieved: float
-    met: bool
-    resources: Mapping[str, float]
-    available: Mapping[str, float]
-
-
-def read_implementation(path: Path) -> ImplementationReport:
-    """Reads export_syn.xml or export_impl.xml.
+    Logic synthesis, or placing and routing, of the core by itself: no cycles, but `resources` and
+    what is `available` (lut, ff, dsp, bram36), and the `clock` in nanoseconds.
 
     Raises:
         ArtifactError: it cannot be read, is damaged, or is another file.
@@ -57,12 +36,14 @@ def read_implementation(path: Path) -> ImplementationReport:
     met = report.text(timing, "TIMING_MET")
     if met not in {"TRUE", "FALSE"}:
         raise report.error(f"has {met!r} as TIMING_MET")
-    return ImplementationReport(
-        kind=_RUNS[kind],
-        version=report.text(run, "VIVADO_VERSION").removeprefix("v."),
-        target=report.number(timing, "TargetClockPeriod"),
-        achieved=report.number(timing, "AchievedClockPeriod"),
-        met=met == "TRUE",
-        resources=report.resources(used),
-        available=report.resources(available),
-    )
+    return {
+        "kind": _RUNS[kind],
+        "resources": report.resources(used),
+        "available": report.resources(available),
+        "clock": {
+            "target_ns": report.number(timing, "TargetClockPeriod"),
+            "achieved_ns": report.number(timing, "AchievedClockPeriod"),
+            "met": met == "TRUE",
+        },
+        "version": report.text(run, "VIVADO_VERSION").removeprefix("v."),
+    }

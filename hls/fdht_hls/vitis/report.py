@@ -13,7 +13,6 @@ from typing import Any
 from fdht_hls.engine import stage_designs
 from fdht_hls.vitis.cosim_report import CosimReport
 from fdht_hls.vitis.csynth import CsynthReport, Module
-from fdht_hls.vitis.implementation import ImplementationReport
 from fdht_hls.vitis.log import BenchRun
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
@@ -126,21 +125,6 @@ def cosim_json(report: CosimReport, runs: Sequence[BenchRun]) -> dict[str, Any]:
         "latency_cycles": [report.latency.least, report.latency.most],
         "frames_per_call": list(calls),
         **_compared(runs),
-    }
-
-
-def implementation_json(report: ImplementationReport) -> dict[str, Any]:
-    """Vivado's figures of the core alone: no cycles, but resources and the clock."""
-    return {
-        "kind": report.kind,
-        "resources": dict(report.resources),
-        "available": dict(report.available),
-        "clock": {
-            "target_ns": report.target,
-            "achieved_ns": report.achieved,
-            "met": report.met,
-        },
-        "version": report.version,
     }
 
 

@@ -51,6 +51,13 @@ class Report:
             problem, field=str(self.path), remedy=f"delete it and run the step {self.step} again"
         )
 
+    def required(self, element: Element, path: str) -> Element:
+        """An element that must be there."""
+        found = element.find(path)
+        if found is None:
+            raise self.error(f"has no {path}")
+        return found
+
     def text(self, element: Element, tag: str) -> str:
         """The text of a tag that must be there."""
         value = (element.findtext(tag) or "").strip()

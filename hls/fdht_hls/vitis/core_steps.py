@@ -18,7 +18,7 @@ from pathlib import Path
 from fdht_hls.flow.build_plan import STEPS as SCRIPTS
 from fdht_hls.flow.build_plan import BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.needs import Need
-from fdht_hls.vitis.log import end_marker
+from fdht_hls.vitis.log import VERDICTS, end_marker
 from fdht_hls.vitis.results import CORE, REPORTS, VERILOG, VITIS_HLS, judge_core
 from fdht_models.errors import ArtifactError, ConfigError, near_matches
 from fdht_models.records import load_record
@@ -236,6 +236,6 @@ def _step(name: str, files: Mapping[str, bytes]) -> Step:
         outputs=(*report, VERILOG) if name == "csynth" else report,
         returns=report,
         timeout=TIMEOUTS[name],
-        success=(end_marker(name),),
+        success=(end_marker(name), *VERDICTS.get(name, ())),
         phases=_PHASES.get(name, ()),
     )

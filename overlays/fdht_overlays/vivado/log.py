@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from fdht_hls.flow.failure import GENERAL, Cause
-from fdht_hls.vitis.log import LICENCE, LICENCE_REMEDY
+from fdht_hls.vitis.log import NO_LICENCE
 
 #: The tool as steps name it.
 VIVADO = "Vivado"
@@ -14,7 +14,7 @@ _VERSION = re.compile(r"^FDHT: vivado (\S+)$|\bVivado v(\d{4}\.\d+(?:\.\d+)?)", 
 
 #: What a sentence tells of the cause, first match first.
 CAUSES: Sequence[Cause] = (
-    Cause(LICENCE, "has no licence", LICENCE_REMEDY),
+    NO_LICENCE,
     Cause(
         r"timing not met",
         "does not meet its timing",

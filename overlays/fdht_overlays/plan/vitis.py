@@ -30,7 +30,7 @@ from fdht_models.directories import (
 from fdht_models.errors import ConfigError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
+from fdht_overlays.vivado.design import BlockDesign, block_design
 from fdht_overlays.vivado.log import CAUSES, VIVADO
 from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
 
@@ -129,8 +129,8 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
     """
     stage = conversion.open()
     network = network_in(stage)
-    masters = masters_of(stage.holds(LOADABLE))
-    design = block_design(board, core_names(options.core, masters), options.clock_mhz)
+    loadable = stage.holds(LOADABLE)
+    design = block_design(board, options.core, loadable=loadable, clock_mhz=options.clock_mhz)
     core = _core_files(stage, network, design, options)
     scripts = vivado_scripts(
         design, network.name, allow_timing_failure=options.allow_timing_failure
@@ -157,7 +157,7 @@ def _facts(
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
         "network": hls.files[NETWORK],
-        "weights": hls.files[LOADABLE] if design.core.loadable else None,
+        "weights": hls.files[LOADABLE] if design.loadable else None,
         "board": board.name,
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),

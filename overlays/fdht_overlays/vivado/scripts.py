@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.registers import REGISTERS, Register, present
+from fdht_hls.registers import REGISTERS, VLNV, Register, present
 from fdht_hls.vitis.results import IP
 from fdht_models.rendering import templates
+from fdht_overlays.design import CLOCK, CONTROL, INTERRUPT, RESET
 from fdht_overlays.vivado.design import CONTROL_CELL, CORE_CELL, RESET_CELL, BlockDesign
 
 #: Steps that Vivado does, each a call of its own; `package` only for the core in RTL.
@@ -32,9 +33,16 @@ def vivado_scripts(
         name: of the experiment.
         allow_timing_failure: go on to the bitstream where the clock is missed.
     """
-    vendor, library, ip_name, version = design.core.vlnv.split(":")
+    vendor, library, ip_name, version = VLNV.split(":")
     values = {
         "design": design,
+        "core": {
+            "vlnv": VLNV,
+            "control": CONTROL,
+            "clock": CLOCK,
+            "reset": RESET,
+            "interrupt": INTERRUPT,
+        },
         "name": name,
         "allow_timing_failure": allow_timing_failure,
         "least_version": LEAST_VERSION,
@@ -44,11 +52,9 @@ def vivado_scripts(
         "ip_name": ip_name,
         "ip_version": version,
         "registers": [
-            word
-            for register in present(REGISTERS, design.core.loadable)
-            for word in _words(register)
+            word for register in present(REGISTERS, design.loadable) for word in _words(register)
         ],
-        "repository": REPOSITORIES[design.core.kind],
+        "repository": REPOSITORIES[design.core],
         "preset": int(design.board.processing_system.preset == "board_part"),
         "cells": {"core": CORE_CELL, "reset": RESET_CELL, "control": CONTROL_CELL},
     }
@@ -57,7 +63,7 @@ def vivado_scripts(
 
 def steps_of(design: BlockDesign) -> tuple[str, ...]:
     """Vivado's steps for a design."""
-    return VIVADO_STEPS if design.core.kind == "rtl" else VIVADO_STEPS[1:]
+    return VIVADO_STEPS if design.core == "rtl" else VIVADO_STEPS[1:]
 
 
 def render(name: str, values: Mapping[str, Any]) -> str:

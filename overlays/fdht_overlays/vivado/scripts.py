@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.registers import REGISTERS, VLNV, Register, present
+from fdht_hls.registers import REGISTERS, VLNV, present
 from fdht_hls.vitis.results import IP
 from fdht_models.rendering import templates
 from fdht_overlays.design import CLOCK, CONTROL, INTERRUPT, RESET
+from fdht_overlays.hwh import words_of
 from fdht_overlays.vivado.design import CONTROL_CELL, CORE_CELL, RESET_CELL, BlockDesign
 
 #: Steps that Vivado does, each a call of its own; `package` only for the core in RTL.
@@ -52,7 +53,7 @@ def vivado_scripts(
         "ip_name": ip_name,
         "ip_version": version,
         "registers": [
-            word for register in present(REGISTERS, design.loadable) for word in _words(register)
+            word for register in present(REGISTERS, design.loadable) for word in words_of(register)
         ],
         "repository": REPOSITORIES[design.core],
         "preset": int(design.board.processing_system.preset == "board_part"),
@@ -69,19 +70,3 @@ def steps_of(design: BlockDesign) -> tuple[str, ...]:
 def render(name: str, values: Mapping[str, Any]) -> str:
     """A template of `fdht_overlays/tcl`, filled in."""
     return templates(_TEMPLATES).get_template(f"{name}.tcl.j2").render(values)
-
-
-def _words(register: Register) -> list[Register]:
-    """A register of 64 bits as two, with the names that Vitis gives them."""
-    if register.width == 32:
-        return [register]
-    return [
-        Register(
-            f"{register.name}_{word + 1}",
-            register.offset + 4 * word,
-            register.access,
-            32,
-            register.description,
-        )
-        for word in range(2)
-    ]

@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdht_hls.lint import code, dataflow, directives, loops, ports
-from fdht_hls.lint.program import Program
-from fdht_hls.lint.rules import RULES, Finding, Rule
+from fdht_hls.lint.program import RULES, Finding, Program
 from fdht_models.errors import ArtifactError, ConversionError
 
-__all__ = ["RULES", "Finding", "Rule", "check_synthesizable", "lint_project"]
+__all__ = ["RULES", "Finding", "check_synthesizable", "lint_project"]
 
 #: The core of a project that `fdht convert` writes.
 TOP, SOURCE = "fdht_lstm", "firmware/fdht_lstm.cpp"

@@ -18,8 +18,7 @@ from fdht_hls.lint.frontend import (
 )
 from fdht_hls.lint.loops import counting_of
 from fdht_hls.lint.pragmas import PREFIX
-from fdht_hls.lint.program import Call, Function, Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Call, Finding, Function, Placed, Program
 
 _ADDRESSES = {"POINTER", "CONSTANTARRAY", "INCOMPLETEARRAY"}
 _CONTROL = {*LOOPS, "IF_STMT", "SWITCH_STMT", "RETURN_STMT", "BREAK_STMT", "CONTINUE_STMT"}

@@ -7,8 +7,7 @@ from typing import Any
 
 from fdht_hls.lint.frontend import canonical, is_stream
 from fdht_hls.lint.pragmas import FUNCTION, Pragma
-from fdht_hls.lint.program import Function, Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Finding, Function, Placed, Program
 
 #: The parts of an array that hls4ml's projects ask the tool to allow.
 MAXIMUM_PARTS = 4096

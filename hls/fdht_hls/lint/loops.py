@@ -15,8 +15,7 @@ from fdht_hls.lint.frontend import (
     operator_of,
     value_of,
 )
-from fdht_hls.lint.program import Function, Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Finding, Function, Placed, Program
 
 _COMPARISONS = {"<", "<=", ">", ">=", "!="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}

@@ -8,8 +8,7 @@ from typing import Any
 from fdht_hls.lint.access import READ, WRITE, Accesses
 from fdht_hls.lint.frontend import is_stream
 from fdht_hls.lint.pragmas import INTERFACE_MODES, Pragma
-from fdht_hls.lint.program import Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Finding, Placed, Program
 
 #: Words in a burst that the AXI3 ports of a Zynq-7000 take.
 MAXIMUM_BURST = 16

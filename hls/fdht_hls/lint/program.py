@@ -3,20 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fdht_hls.lint.frontend import LOOPS, Node, errors, parse, value_of
 from fdht_hls.lint.pragmas import BLOCK, FUNCTION, LOOP, PREFIX, Pragma, declared_by, lift
-from fdht_hls.lint.rules import Finding
 from fdht_models.errors import ConversionError
 
 #: Headers that stand for those of Vitis HLS: types of its own, not code to synthesise.
 PRIMITIVES = ("ap_fixed.h", "ap_int.h", "hls_stream.h")
 #: C simulation includes them first and whole; what follows is what a synthesis tool sees.
 _WRAPPER = "".join(f'#include "{name}"\n' for name in PRIMITIVES) + "#define __SYNTHESIS__ 1\n"
+#: What findings are about; what each rule demands, why, and where that is written down is in
+#: `docs/synthesizability.md`.
+RULES = {
+    *("compile", "heap", "recursion", "loop-bound", "floating-point", "virtual-call"),
+    *("system-call", "pointer", "construct", "stream-reference", "stream-depth"),
+    *("pragma-name", "pragma-place", "pragma-variable", "pragma-factor", "partition"),
+    *("port", "port-direction", "dataflow-form", "dataflow-channel", "dataflow-bypass"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """What a synthesis tool would refuse, ignore or build differently.
+
+    Args:
+        rule: id of the rule that is broken.
+        file: path of the source, relative to the project where it lies within.
+        line: line number, from 1.
+        message: what is wrong.
+        remedy: what to do about it.
+    """
+
+    rule: str
+    file: str
+    line: int
+    message: str
+    remedy: str
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ValueError(f"no such rule: {self.rule}")
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.rule}: {self.message}; {self.remedy}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
 
 
 @dataclass(eq=False)

@@ -28,7 +28,7 @@ from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.figures import figures_of
-from fdht_overlays.manifest import BuildFacts, CycleCount, PowerFacts, TimingFacts
+from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
 from fdht_overlays.plan.package import (
     WEIGHTS_LICENCE,
     Finished,
@@ -116,9 +116,9 @@ def _read(plan: BuildPlan, work: Path, board: Board) -> _Results:
     timing = read_timing(folder / "timing_summary.rpt")
     utilisation = read_utilisation(folder / "utilization.rpt")
     for report in (timing, utilisation):
-        if not board.part.matches(report.head.device):
+        if not board.part.matches(report.device):
             raise ArtifactError(
-                f"is of {report.head.device}, and the board has {board.part.name}",
+                f"is of {report.device}, and the board has {board.part.name}",
                 field=str(folder),
                 remedy="build again",
             )
@@ -217,7 +217,7 @@ def _build_facts(
     results: _Results,
     checked: tuple[str, ...],
 ) -> BuildFacts:
-    timing, power = results.timing, read_power(work / "results" / "power.rpt")
+    timing = results.timing
     core = plan.facts["core"]
     return BuildFacts(
         core,
@@ -232,7 +232,7 @@ def _build_facts(
         ),
         dict(results.utilisation.used),
         dict(results.utilisation.available),
-        PowerFacts(power.total, power.dynamic, power.static, power.confidence),
+        read_power(work / "results" / "power.rpt"),
         array_facts(network),
         checked,
         (_LICENCES[core], _LICENCES["vivado"], WEIGHTS_LICENCE),

@@ -60,20 +60,20 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
     "bitstream": ("results/fdht.bit", "results/fdht.hwh"),
 }
 #: Words of Vivado's logs (as public logs of 2020 to 2024 have them) and what they mean.
-_PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
+_PHASES: Mapping[str, tuple[Phase, ...]] = {
     "synthesis": (
-        ("Starting RTL Elaboration", "elaborating"),
-        ("Start Cross Boundary and Area Optimization", "optimising"),
-        ("Start Technology Mapping", "mapping"),
-        ("Writing Synthesis Report", "reporting"),
+        Phase("Starting RTL Elaboration", "elaborating"),
+        Phase("Start Cross Boundary and Area Optimization", "optimising"),
+        Phase("Start Technology Mapping", "mapping"),
+        Phase("Writing Synthesis Report", "reporting"),
     ),
     "implementation": (
-        ("Starting Logic Optimization Task", "optimising"),
-        ("Starting Placer Task", "placing"),
-        ("Starting Routing Task", "routing"),
-        ("Running report commands", "reporting"),
+        Phase("Starting Logic Optimization Task", "optimising"),
+        Phase("Starting Placer Task", "placing"),
+        Phase("Starting Routing Task", "routing"),
+        Phase("Running report commands", "reporting"),
     ),
-    "bitstream": (("Creating bitmap", "writing the bitstream"),),
+    "bitstream": (Phase("Creating bitmap", "writing the bitstream"),),
 }
 
 
@@ -207,28 +207,23 @@ def _judge(step: Step, directory: Path, text: str, exit_code: int, log: str, *, 
 
 
 def _step(name: str, core: list[str], options: Options) -> Step:
-    inputs = ("vivado/common.tcl", f"vivado/{name}.tcl")
-    if name == "package":
-        return _made(name, (*inputs, *core), (), ("core/ip/component.xml",))
+    made = ("core/ip/component.xml",) if name == "package" else ("project/fdht.xpr",)
     before = {
-        "design": "package" if options.core == "rtl" else "export",
-        "synthesis": "design",
-        "implementation": "synthesis",
-        "bitstream": "implementation",
-    }[name]
-    outputs = RESULTS.get(name, ("project/fdht.xpr",))
-    return _made(name, inputs, (before,), outputs, RESULTS.get(name, ()))
-
-
-def _made(
-    name: str,
-    inputs: tuple[str, ...],
-    after: tuple[str, ...],
-    outputs: tuple[str, ...],
-    returns: tuple[str, ...] = (),
-) -> Step:
-    phases = tuple(Phase(text, label) for text, label in _PHASES.get(name, ()))
-    success = (end_marker(name),)
+        "package": (),
+        "design": ("package" if options.core == "rtl" else "export",),
+        "synthesis": ("design",),
+        "implementation": ("synthesis",),
+        "bitstream": ("implementation",),
+    }
     return Step(
-        name, VIVADO, (_VIVADO,), inputs, after, outputs, returns, _TIMEOUTS[name], success, phases
+        name,
+        VIVADO,
+        (_VIVADO,),
+        _TIMEOUTS[name],
+        inputs=("vivado/common.tcl", f"vivado/{name}.tcl", *(core if name == "package" else ())),
+        after=before[name],
+        outputs=RESULTS.get(name, made),
+        returns=RESULTS.get(name, ()),
+        success=(end_marker(name),),
+        phases=_PHASES.get(name, ()),
     )

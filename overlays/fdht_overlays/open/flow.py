@@ -34,9 +34,8 @@ from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.hwh import fabric_clock
 from fdht_overlays.open import tools
-from fdht_overlays.open.log import CAUSES
 from fdht_overlays.open.shell import TOP, Shell
-from fdht_overlays.open.tools import FLOW
+from fdht_overlays.open.tools import CAUSES, FLOW
 
 #: The clock of the flow: the tools do not time what they cannot, see docs/open-flow.md.
 CLOCK_MHZ = 50.0

@@ -36,7 +36,6 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
     Timing,
     Utilisation,
@@ -44,6 +43,7 @@ from fdht_overlays.vivado.reports import (
     read_timing,
     read_utilisation,
 )
+from fdht_overlays.vivado.scripts import version_of
 
 #: What is in a bitstream, and under whose terms.
 _LICENCES = {

@@ -31,8 +31,7 @@ from fdht_models.errors import ConfigError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.vivado.design import BlockDesign, block_design
-from fdht_overlays.vivado.log import CAUSES, VIVADO
-from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
+from fdht_overlays.vivado.scripts import CAUSES, VIVADO, steps_of, vivado_scripts
 
 FLOW = "vitis"
 CORES = ("hls", "rtl")

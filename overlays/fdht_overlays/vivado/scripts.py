@@ -1,12 +1,15 @@
-"""The Tcl of a build, rendered from `fdht_overlays/tcl`."""
+"""Vivado: the Tcl of a build, rendered from `fdht_overlays/tcl`, and what its logs say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fdht_hls.flow.failure import GENERAL, Cause
 from fdht_hls.registers import REGISTERS, VLNV, present
+from fdht_hls.vitis.log import NO_LICENCE
 from fdht_hls.vitis.results import IP
 from fdht_models.rendering import templates
 from fdht_overlays.design import CLOCK, CONTROL, INTERRUPT, RESET
@@ -22,6 +25,37 @@ REPOSITORIES: Mapping[str, str] = {"hls": IP, "rtl": "core/ip"}
 _TEMPLATES = Path(__file__).parent.parent / "tcl"
 #: Most processes that Vivado starts at once in a run.
 _JOBS = 4
+#: The tool as steps name it.
+VIVADO = "Vivado"
+_VERSION = re.compile(r"^FDHT: vivado (\S+)$|\bVivado v(\d{4}\.\d+(?:\.\d+)?)", re.MULTILINE)
+
+#: What a sentence tells of the cause, first match first.
+CAUSES: Sequence[Cause] = (
+    NO_LICENCE,
+    Cause(
+        r"timing not met",
+        "does not meet its timing",
+        "use a slower --clock or a schedule with less in parallel; see timing_summary.rpt, "
+        "or --allow-timing-failure",
+    ),
+    Cause(
+        r"Place 30-640|Place 30-487|DRC UTLZ-1|DRC UTLZ|more \S+ cells than are available"
+        r"|over-?utili[sz]ed",
+        "needs more than the device has",
+        "use a schedule that takes less (fdht tune), or a larger board",
+    ),
+    Cause(
+        r"is too old",
+        "is too old",
+        "install Vivado 2022.2 or later and source its settings64.sh",
+    ),
+    Cause(
+        r"has no board file",
+        "lacks a board file",
+        'install it, or set preset = "properties" in a board file of your own',
+    ),
+    *GENERAL,
+)
 
 
 def vivado_scripts(
@@ -70,3 +104,9 @@ def steps_of(design: BlockDesign) -> tuple[str, ...]:
 def render(name: str, values: Mapping[str, Any]) -> str:
     """A template of `fdht_overlays/tcl`, filled in."""
     return templates(_TEMPLATES).get_template(f"{name}.tcl.j2").render(values)
+
+
+def version_of(text: str) -> str | None:
+    """The version of Vivado that a log names."""
+    found = _VERSION.search(text)
+    return None if found is None else found[1] or found[2]

@@ -8,8 +8,8 @@ import pytest
 
 from fdht_hls.flow.failure import decisive_line, failure
 from fdht_models.errors import ArtifactError
-from fdht_overlays.vivado.log import CAUSES, version_of
 from fdht_overlays.vivado.reports import read_power, read_timing, read_utilisation
+from fdht_overlays.vivado.scripts import CAUSES, version_of
 
 SAMPLES = Path(__file__).parent / "samples"
 

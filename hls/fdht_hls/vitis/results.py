@@ -9,8 +9,7 @@ from typing import Any
 from fdht_hls.flow.build_plan import Step
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim_report import read_cosim
-from fdht_hls.vitis.csynth import read_csynth
-from fdht_hls.vitis.implementation import read_implementation
+from fdht_hls.vitis.csynth import read_csynth, read_implementation
 from fdht_hls.vitis.log import bench_runs, check_log
 from fdht_hls.vitis.report import cosim_json, csim_json, csynth_json
 from fdht_models.artifacts import digest_file, digest_of

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fdht_hls.vitis.implementation import read_implementation
+from fdht_hls.vitis.csynth import read_implementation
 from fdht_models.errors import ArtifactError
 from tests.hls.vitis.standin import SAMPLES
 

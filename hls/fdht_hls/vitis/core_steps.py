@@ -21,6 +21,7 @@ from fdht_hls.flow.needs import Need
 from fdht_hls.vitis.log import VERDICTS, end_marker
 from fdht_hls.vitis.results import CORE, REPORTS, VERILOG, VITIS_HLS, judge_core
 from fdht_models.errors import ArtifactError, ConfigError, near_matches
+from fdht_models.files import read_file
 from fdht_models.records import load_record
 from fdht_models.rendering import templates
 
@@ -158,7 +159,10 @@ def core_files(project: Path, target: Target, steps: Sequence[str]) -> dict[str,
         texts[f"{SCRIPTS}/{step}.sh"] = _command(step)
     sources = {f"{CORE}/{path.relative_to(project)}": path for path in source_files(project)}
     return {
-        **{name: _contents(path) for name, path in sources.items()},
+        **{
+            name: read_file(path, error=ArtifactError, remedy="run fdht convert again")
+            for name, path in sources.items()
+        },
         **{name: text.encode() for name, text in texts.items()},
     }
 
@@ -202,15 +206,6 @@ def core_directory(synthesis: Path, part: str) -> Path:
         part: device.
     """
     return synthesis / part / "work"
-
-
-def _contents(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            "cannot be read", field=str(path), value=error.strerror, remedy="run fdht convert again"
-        ) from error
 
 
 def _command(name: str) -> str:

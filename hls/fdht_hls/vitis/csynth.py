@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.errors import ArtifactError
+from fdht_models.files import read_file
 
 Element = ElementTree.Element
 #: What the tools write where they do not know a number.
@@ -44,13 +45,9 @@ class Report:
     """
 
     def __init__(self, path: Path, wanted: str, kind: str, step: str) -> None:
-        self.path, self.step = path, step
-        try:
-            if path.stat().st_size > _LARGEST:
-                raise self.error("is too large for a report")
-            data = path.read_bytes()
-        except OSError as error:
-            raise self.error(f"cannot be read ({error.strerror})") from error
+        self.path = path
+        self.remedy = f"delete it and run the step {step} again"
+        data = read_file(path, error=ArtifactError, remedy=self.remedy, most=_LARGEST)
         # Reports have no document type; one that has could expand without end.
         if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
             raise self.error(f"is not {kind}: it has a document type")
@@ -63,9 +60,7 @@ class Report:
 
     def error(self, problem: str) -> ArtifactError:
         """An error about this file."""
-        return ArtifactError(
-            problem, field=str(self.path), remedy=f"delete it and run the step {self.step} again"
-        )
+        return ArtifactError(problem, field=str(self.path), remedy=self.remedy)
 
     def required(self, element: Element, path: str) -> Element:
         """An element that must be there."""

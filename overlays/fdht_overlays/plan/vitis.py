@@ -179,11 +179,8 @@ def _core_files(
         return {f"core/{TOP}.v": emit_verilog(lower(network, schedule)).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
     hls.check(PROJECT)
-    return core_files(hls.directory / PROJECT, _target(design), options.core_steps)
-
-
-def _target(design: BlockDesign) -> Target:
-    return Target(design.board.part.name, 1000 / design.clock_mhz)
+    target = Target(design.board.part.name, 1000 / design.clock_mhz)
+    return core_files(hls.directory / PROJECT, target, options.core_steps)
 
 
 def shared_core(plan: BuildPlan, synthesis: Path, board: Board) -> Shared:

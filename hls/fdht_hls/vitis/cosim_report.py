@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_models.errors import ArtifactError, ToolError
-from fdht_models.files import read_file
 
-_REMEDY = "delete it and run the step cosim again"
 _HEAD = "Total Execution Time"
 #: | Verilog | Pass | min | avg | max | min | avg | max | total |; Vivado HLS had no total.
 _ROW = re.compile(r"^\|\s*(VHDL|Verilog)\s*\|(.*)\|\s*$", re.MULTILINE | re.IGNORECASE)
@@ -66,7 +64,10 @@ def read_cosim(path: Path) -> CosimReport:
         ArtifactError: it cannot be read, is cut off, or is no such report.
         ToolError: the co-simulation failed, or none was run.
     """
-    text = read_file(path, error=ArtifactError, remedy=_REMEDY).decode(errors="replace")
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise _error(path, f"cannot be read ({error.strerror})") from error
     if _HEAD not in text:
         raise _error(path, f"is not a report of co-simulation: it has no {_HEAD!r}")
     borders = _BORDER.findall(text)
@@ -104,4 +105,4 @@ def _number(path: Path, text: str) -> int | None:
 
 
 def _error(path: Path, problem: str) -> ArtifactError:
-    return ArtifactError(problem, field=str(path), remedy=_REMEDY)
+    return ArtifactError(problem, field=str(path), remedy="delete it and run the step cosim again")

@@ -21,7 +21,6 @@ from fdht_hls.weights import LoadableWeights
 from fdht_models.artifacts import canonical_json
 from fdht_models.directories import EXPERIMENT, LOADABLE, REPORT, SCHEDULE, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
-from fdht_models.files import read_file
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
@@ -223,5 +222,9 @@ def _examination(
 
 
 def _read(path: Path) -> str:
-    data = read_file(path, error=ArtifactError, remedy="build again")
-    return data.decode(errors="replace")
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise ArtifactError(
+            "cannot be read", field=str(path), value=error.strerror, remedy="build again"
+        ) from error

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_models.errors import ArtifactError
-from fdht_models.files import read_file
 from fdht_overlays.manifest import PowerFacts
 
 #: Rows of the report of utilisation; the first word differs between the families.
@@ -24,7 +23,6 @@ _ROWS: Mapping[str, tuple[str, ...]] = {
 }
 _MET = "All user specified timing constraints are met."
 _MISSED = "Timing constraints are not met."
-_REMEDY = "delete it and run the step implementation again"
 #: A report is a few megabytes at most.
 _LARGEST = 64 << 20
 
@@ -133,8 +131,12 @@ def read_power(path: Path) -> PowerFacts:
 
 def _read(path: Path, title: str) -> tuple[str, str]:
     """A report and the device that it names."""
-    data = read_file(path, error=ArtifactError, remedy=_REMEDY, most=_LARGEST)
-    text = data.decode(errors="replace")
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise _error(path, "is too large for a report")
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise _error(path, f"cannot be read ({error.strerror})") from error
     if title not in text:
         raise _error(path, f"is not the report that is due: it has no {title!r}")
     version = re.search(r"^\| Tool Version\s*: Vivado v\.?\d{4}\.\d+", text, re.MULTILINE)
@@ -162,4 +164,6 @@ def _number(path: Path, text: str) -> float:
 
 
 def _error(path: Path, problem: str) -> ArtifactError:
-    return ArtifactError(problem, field=str(path), remedy=_REMEDY)
+    return ArtifactError(
+        problem, field=str(path), remedy="delete it and run the step implementation again"
+    )

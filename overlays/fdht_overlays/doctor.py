@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -167,7 +167,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 #: What can be wrong with a package that is there: (problem as a clause, remedy), or None.
-_PROBLEMS = {
+_PROBLEMS: Mapping[str, Callable[[], tuple[str, str] | None]] = {
     "qkeras": partial(foreign_package, "qkeras", "QKeras"),
     "pynq": _metadata_beside_pynq,
 }

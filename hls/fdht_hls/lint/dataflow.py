@@ -8,6 +8,7 @@ from typing import Any
 
 from fdht_hls.lint.access import READ, WRITE, Accesses, position_of, uses
 from fdht_hls.lint.frontend import (
+    ADDRESSES,
     LOOPS,
     Node,
     bare,
@@ -20,7 +21,6 @@ from fdht_hls.lint.loops import counting_of
 from fdht_hls.lint.pragmas import PREFIX
 from fdht_hls.lint.program import Call, Finding, Function, Placed, Program
 
-_ADDRESSES = {"POINTER", "CONSTANTARRAY", "INCOMPLETEARRAY"}
 _CONTROL = {*LOOPS, "IF_STMT", "SWITCH_STMT", "RETURN_STMT", "BREAK_STMT", "CONTINUE_STMT"}
 _LITERALS = {"INTEGER_LITERAL", "CXX_BOOL_LITERAL_EXPR", "CHARACTER_LITERAL"}
 
@@ -316,7 +316,7 @@ def _shared(
             if outer is None or outer in inside or outer.kind.name != "PARM_DECL":
                 continue
             kind = outer.type.get_canonical().kind.name
-            if kind in _ADDRESSES or is_stream(outer.type):
+            if kind in ADDRESSES or is_stream(outer.type):
                 assert position_of(call, argument) is not None
                 users.setdefault(outer.spelling, []).append((outer, place))
     for name, found in users.items():

@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fdht_hls.boards import Board, Port
-from fdht_hls.registers import WINDOW
 from fdht_models.errors import ConfigError
 from fdht_overlays.design import (
     CONTROL_MASTER,
@@ -229,11 +228,6 @@ class BlockDesign:
     def system(self) -> SystemNames:
         """The processing system's names."""
         return SYSTEMS[self.board.family]
-
-    @property
-    def control_range(self) -> int:
-        """Bytes that the core's registers take in the address map."""
-        return WINDOW
 
     @property
     def masters(self) -> tuple[str, ...]:

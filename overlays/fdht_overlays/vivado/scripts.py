@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fdht_hls.flow.failure import GENERAL, Cause
-from fdht_hls.registers import REGISTERS, VLNV, present
+from fdht_hls.registers import REGISTERS, VLNV, WINDOW, present
 from fdht_hls.vitis.log import NO_LICENCE
 from fdht_hls.vitis.results import IP
 from fdht_models.rendering import templates
@@ -80,6 +80,7 @@ def vivado_scripts(
         },
         "name": name,
         "allow_timing_failure": allow_timing_failure,
+        "control_range": WINDOW,
         "least_version": LEAST_VERSION,
         "jobs": _JOBS,
         "vendor": vendor,

@@ -38,6 +38,8 @@ CORES = ("hls", "rtl")
 _VIVADO = Need(
     "vivado", "vivado", ("vivado",), "source the settings64.sh of Vivado 2022.2 or later"
 )
+#: The shell script of a step of Vivado's.
+_COMMAND = "exec vivado -mode batch -nojournal -nolog -notrace -source vivado/{}.tcl\n"
 #: Steps of Vitis HLS.
 CORE_STEPS = DEFAULT_STEPS
 #: Seconds that Vivado's steps may take.
@@ -136,17 +138,12 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
     )
     files = {**core, **{f"vivado/{name}": text.encode() for name, text in scripts.items()}}
     names = steps_of(design)
-    files |= {f"{STEPS}/{name}.sh": _command(name).encode() for name in names}
+    files |= {f"{STEPS}/{name}.sh": _COMMAND.format(name).encode() for name in names}
     steps = tuple(_step(name, sorted(core), options) for name in names)
     name = plan_name(network.name, board.name, options.variant)
     facts = _facts(stage, network, board, design, options)
     judge = partial(_judge, part=board.part.name)
     return BuildPlan(name, facts, files, (*core_steps(files, options.core_steps), *steps), judge)
-
-
-def _command(name: str) -> str:
-    """The shell script of a step of Vivado's."""
-    return f"exec vivado -mode batch -nojournal -nolog -notrace -source vivado/{name}.tcl\n"
 
 
 def _facts(

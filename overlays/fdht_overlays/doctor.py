@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,6 @@ class Need:
     name: str
     kind: str
     remedy: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A need, and what was found: a version, a path, or None.
-
-    Args:
-        name: see `Need`.
-        kind: see `Need`.
-        found: see above.
-        remedy: what to do where it is not found, or has a problem.
-        problem: why what was found does not work; None if it does, as far as can be seen.
-    """
-
-    name: str
-    kind: str
-    found: str | None
-    remedy: str
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,13 +103,13 @@ def examine() -> list[dict[str, Any]]:
     parts = []
     for part in PARTS:
         findings = [_look(need) for need in part.needs]
-        present = [one.found is not None and one.problem is None for one in findings]
+        present = [one["found"] is not None and one["problem"] is None for one in findings]
         parts.append(
             {
                 "name": part.name,
                 "purpose": part.purpose,
                 "ready": any(present) if part.any_of else all(present),
-                "findings": [asdict(finding) for finding in findings],
+                "findings": findings,
             }
         )
     return parts
@@ -137,33 +119,25 @@ def lines(parts: Sequence[dict[str, Any]]) -> list[str]:
     """The same for people: a line a part, and one for each thing that it lacks."""
     text = []
     for part in parts:
-        text.append(
-            f"{'ready  ' if part['ready'] else 'lacking'} {part['name']}: {part['purpose']}"
-        )
-        for finding in part["findings"]:
-            if finding["found"] is None:
-                text.append(f"          {finding['name']} is missing: {finding['remedy']}")
-            elif finding["problem"] is not None:
-                text.append(
-                    f"          {finding['name']} {finding['found']} {finding['problem']}: "
-                    f"{finding['remedy']}"
-                )
-            else:
-                text.append(f"          {finding['name']} {finding['found']}")
+        ready = "ready  " if part["ready"] else "lacking"
+        text.append(f"{ready} {part['name']}: {part['purpose']}")
+        for one in part["findings"]:
+            said = f"{one['name']} {one['found'] or 'is missing'}"
+            if one["problem"] is not None:
+                said += f" {one['problem']}"
+            if one["problem"] is not None or one["found"] is None:
+                said += f": {one['remedy']}"
+            text.append(f"          {said}")
     return text
 
 
-def _look(need: Need) -> Finding:
+def _look(need: Need) -> dict[str, Any]:
+    """A need with what was `found` (a version, a path, or None), and why that does not work."""
     look = {"package": package_version, "program": _program, "file": _file, "open tool": _open_tool}
     found = look[need.kind](need.name)
     wrong = _PROBLEMS[need.name]() if found is not None and need.name in _PROBLEMS else None
-    if wrong is not None:
-        return Finding(need.name, need.kind, found, wrong[1], wrong[0])
-    return Finding(need.name, need.kind, found, need.remedy)
-
-
-def _qkeras_of_another() -> tuple[str, str] | None:
-    return foreign_package("qkeras", "QKeras")
+    problem, remedy = wrong or (None, need.remedy)
+    return {**asdict(need), "found": found, "remedy": remedy, "problem": problem}
 
 
 def _metadata_beside_pynq() -> tuple[str, str] | None:
@@ -193,7 +167,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 #: What can be wrong with a package that is there: (problem as a clause, remedy), or None.
-_PROBLEMS = {"qkeras": _qkeras_of_another, "pynq": _metadata_beside_pynq}
+_PROBLEMS: Mapping[str, Callable[[], tuple[str, str] | None]] = {
+    "qkeras": partial(foreign_package, "qkeras", "QKeras"),
+    "pynq": _metadata_beside_pynq,
+}
 
 
 def _file(name: str) -> str | None:

@@ -16,6 +16,7 @@ from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL
 from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
 
 #: 2 has clips, figures, and a digest of the whole directory.
@@ -24,25 +25,6 @@ SCHEMA_VERSION = 2
 REPORTED = "reported by Vivado after placing and routing"
 #: Name of the flow that makes overlays for a simulated board from the C simulation.
 SIMULATION_FLOW = "csim"
-
-
-@dataclass(frozen=True)
-class Format:
-    """A fixed-point format: values are `code * 2**-fraction`."""
-
-    width: int
-    fraction: int
-    signed: bool
-
-    @property
-    def minimum(self) -> int:
-        """The smallest code."""
-        return -(1 << (self.width - 1)) if self.signed else 0
-
-    @property
-    def maximum(self) -> int:
-        """The largest code."""
-        return (1 << (self.width - int(self.signed))) - 1
 
 
 @dataclass(frozen=True)
@@ -58,7 +40,7 @@ class InputLayout:
     """
 
     size: int
-    format: Format
+    format: FixedPoint
     frame_bytes: int
     feature: str | None
     frame_shape: tuple[int, ...]
@@ -94,7 +76,7 @@ class ResultLayout:
     """
 
     classes: tuple[str, ...]
-    format: Format
+    format: FixedPoint
     result_bytes: int
 
     def __post_init__(self) -> None:
@@ -185,7 +167,7 @@ class ArrayFacts:
     """An array of constants in the core: its shape and the format of its values."""
 
     shape: tuple[int, ...]
-    format: Format
+    format: FixedPoint
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ from fdht_overlays.hwh import fabric_clock, hwh_text
 from fdht_overlays.manifest import (
     SIMULATION_FLOW,
     CycleCount,
-    Format,
     InputLayout,
     OverlayManifest,
     ResultLayout,
@@ -139,14 +138,14 @@ def design_of_network(
     """The overlay's contents for a quantised network; runs the reference for golden vectors."""
     layout = InputLayout(
         network.inputs,
-        Format(**network.input_format.to_json()),
+        network.input_format,
         network.frame_bytes,
         network.feature,
         tuple(network.frame_shape),
     )
     results = ResultLayout(
         tuple(str(label) for label in network.classes),
-        Format(**network.logit_format.to_json()),
+        network.logit_format,
         network.result_bytes,
     )
     frames = golden_frames(layout)

@@ -123,6 +123,7 @@ def _row(source: str, found: BoardPlan, network: QuantizedNetwork, board: Board)
     used = found.budget.used(resources)
     limiting = found.estimate.limited_by
     rate = found.frames_per_second if found.fits else None
+    moved = network.frame_bytes + network.result_bytes
     return Row(
         network.name,
         board.name,
@@ -133,14 +134,9 @@ def _row(source: str, found: BoardPlan, network: QuantizedNetwork, board: Board)
         found.estimate.cycles_per_frame if found.fits else None,
         limiting if found.fits else found.lacking[0],
         {name: used.get(name) for name in found.budget.shares},
-        None if rate is None else _memory_share(network, rate, board),
+        None if rate is None else moved * rate / (board.ddr.peak_gigabytes_per_second * 1e9),
         model=found.model,
     )
-
-
-def _memory_share(network: QuantizedNetwork, rate: float, board: Board) -> float:
-    moved = (network.frame_bytes + network.result_bytes) * rate
-    return moved / (board.ddr.peak_gigabytes_per_second * 1e9)
 
 
 def table(rows: Sequence[Row]) -> Table:

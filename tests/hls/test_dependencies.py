@@ -68,7 +68,7 @@ def test_what_a_conversion_depends_on():
     modules = (
         *("conversion", "writer", "cpp_text", "nodes", "parsing", "plugin", "backend", "streaming"),
         *("shapes", "schedule", "weights", "adders", "loaded_arrays", "registers"),
-        *("conversion_model", "solver", "csimulation", "equality", "estimate/hls", "lint/rules"),
+        *("conversion_model", "solver", "csimulation", "equality", "estimate/hls", "lint/program"),
         *("engine/lower", "engine/contractions", "tuner/board_plan"),
     )
     assert found >= {f"{name}.py" for name in modules}

@@ -156,7 +156,7 @@ def test_meters(timeout, tmp_path):
 
 
 def step(timeout: float) -> Step:
-    return Step("one", "sh", (), (), (), (), (), timeout, ())
+    return Step("one", "sh", (), timeout)
 
 
 @pytest.mark.parametrize("timeout", NO_TIMES)

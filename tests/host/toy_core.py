@@ -18,8 +18,9 @@ from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import OverlayDirectory
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_overlays.golden import GoldenVectors, golden_frames
-from fdht_overlays.manifest import CycleCount, Format, InputLayout, ResultLayout
+from fdht_overlays.manifest import CycleCount, InputLayout, ResultLayout
 from fdht_overlays.simulated_overlay import SimulatedDesign, write_simulated_overlay
 
 DESIGN_ID = 0x0123_4567_89AB_CDEF
@@ -124,13 +125,13 @@ def random_frames(count: int, seed: int = 0) -> np.ndarray:
 
 
 def toy_design(name: str = "toy-core", library: Path | None = None, **changes: Any):
-    layout = InputLayout(INPUTS, Format(8, 8, False), FRAME_BYTES, None, (INPUTS,))
+    layout = InputLayout(INPUTS, FixedPoint(8, 8, False), FRAME_BYTES, None, (INPUTS,))
     frames = golden_frames(layout)
     fields: dict[str, Any] = {
         "experiment": name,
         "design_id": DESIGN_ID,
         "input": layout,
-        "results": ResultLayout(("a", "b", "c"), Format(24, 8, True), RESULT_BYTES),
+        "results": ResultLayout(("a", "b", "c"), FixedPoint(24, 8, True), RESULT_BYTES),
         "cycles_per_frame": CycleCount(CYCLES, "estimated"),
         "golden": GoldenVectors(frames, expected_logits(frames)),
         "files": {"csim.so": library or compile_toy("-fno-gnu-unique")},

@@ -11,7 +11,8 @@ from fdht_hls.boards import get_board
 from fdht_hls.registers import BY_NAME, REGISTERS, VLNV, WINDOW
 from fdht_models.errors import ConfigError
 from fdht_overlays import design
-from fdht_overlays.hwh import CORE, CORE_ADDRESS, fabric_clock, hwh_text
+from fdht_overlays.design import CORE, CORE_ADDRESS
+from fdht_overlays.hwh import fabric_clock, hwh_text
 
 # The one place that imports pynq knows how to keep it quiet.
 from fdht_host._pynq import Metadata, RuntimeMetadataParser  # isort: skip

@@ -9,12 +9,12 @@ import pytest
 from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, new_stage
 from fdht_models.errors import ArtifactError
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_overlays.figures import NO_FIGURES
 from fdht_overlays.manifest import (
     ArrayFacts,
     BuildFacts,
     CycleCount,
-    Format,
     InputLayout,
     OverlayManifest,
     PowerFacts,
@@ -32,8 +32,8 @@ WHOLE = OverlayManifest(
     flow="csim",
     vlnv=VLNV,
     clock_mhz=100.0,
-    input=InputLayout(57600, Format(8, 8, False), 57600, "motion_energy", (120, 160, 3)),
-    results=ResultLayout(("left", "right"), Format(20, 9, True), 8),
+    input=InputLayout(57600, FixedPoint(8, 8, False), 57600, "motion_energy", (120, 160, 3)),
+    results=ResultLayout(("left", "right"), FixedPoint(20, 9, True), 8),
     cycles_per_frame=CycleCount(7232, "estimated"),
     bitstream="a-b.bit",
     handoff="a-b.hwh",
@@ -67,9 +67,9 @@ def test_derived_values():
     assert WHOLE.design_number == 255
     assert WHOLE.seconds_per_frame == pytest.approx(72.32e-6)
     assert (WHOLE.input.dtype, WHOLE.input.shape) == ("uint8", (57600,))
-    assert InputLayout(4, Format(8, 7, True), 8, None, (4,)).dtype == "int8"
-    assert (Format(8, 7, True).minimum, Format(8, 7, True).maximum) == (-128, 127)
-    assert (Format(8, 8, False).minimum, Format(8, 8, False).maximum) == (0, 255)
+    assert InputLayout(4, FixedPoint(8, 7, True), 8, None, (4,)).dtype == "int8"
+    assert (FixedPoint(8, 7, True).minimum, FixedPoint(8, 7, True).maximum) == (-128, 127)
+    assert (FixedPoint(8, 8, False).minimum, FixedPoint(8, 8, False).maximum) == (0, 255)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ FACTS = BuildFacts(
     {"lut": 20_000, "ff": 30_000.0, "dsp": 100, "bram36": 10.5},
     {"lut": 53_200, "ff": 106_400, "dsp": 220, "bram36": 140},
     PowerFacts(1.9, 1.7, 0.2, "Medium"),
-    {"C1": ArrayFacts((4, 8, 2), Format(6, 5, True))},
+    {"C1": ArrayFacts((4, 8, 2), FixedPoint(6, 5, True))},
     ("csim", "cosim"),
     ("a note",),
 )

@@ -12,10 +12,11 @@ from fdht_hls.boards import get_board
 from fdht_models.artifacts import MANIFEST
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.golden import GoldenVectors, golden_frames, load_golden, save_golden
-from fdht_overlays.manifest import Format, InputLayout, load_manifest
+from fdht_overlays.manifest import InputLayout, load_manifest
 from fdht_overlays.simulated_overlay import build_simulated_overlay
 from tests.overlays.sample_network import sample_network, write_hls_stage
 
@@ -157,7 +158,7 @@ def test_no_conversion_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("signed", "low", "high"), [(False, 0, 255), (True, -128, 127)])
 def test_golden_frames_reach_the_corners(signed, low, high):
-    layout = InputLayout(300, Format(8, 7, signed), 304, None, (300,))
+    layout = InputLayout(300, FixedPoint(8, 7, signed), 304, None, (300,))
     frames = golden_frames(layout)
     assert frames.dtype == layout.dtype and frames.shape[1] == 300
     means = frames.astype(int)
@@ -170,7 +171,7 @@ def test_golden_frames_reach_the_corners(signed, low, high):
 
 
 def test_golden_frames_keep_to_a_narrow_format():
-    frames = golden_frames(InputLayout(40, Format(5, 5, False), 40, None, (40,)))
+    frames = golden_frames(InputLayout(40, FixedPoint(5, 5, False), 40, None, (40,)))
     assert (frames.min(), frames.max()) == (0, 31)
 
 

@@ -47,11 +47,11 @@ class Step:
         name: of the step.
         tool: that it runs, as people call it.
         needs: what must be there on the machine that runs it.
+        timeout: seconds.
         inputs: files of the plan that it reads.
         after: steps whose results it reads.
         outputs: patterns of files that must be there afterwards, and not be empty.
         returns: patterns of files that belong to the result.
-        timeout: seconds.
         success: texts that its log must have.
         phases: of its log, in their order.
 
@@ -62,12 +62,12 @@ class Step:
     name: str
     tool: str
     needs: tuple[Need, ...]
-    inputs: tuple[str, ...]
-    after: tuple[str, ...]
-    outputs: tuple[str, ...]
-    returns: tuple[str, ...]
     timeout: float
-    success: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    returns: tuple[str, ...] = ()
+    success: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
 
     def __post_init__(self) -> None:

@@ -14,8 +14,11 @@ from fdht_models.errors import ToolError
 if TYPE_CHECKING:
     from fdht_hls.flow.build_plan import Step
 
-#: Lines that are errors, whatever the exit code; ours begin with `ERROR: [FDHT]`.
-_ERROR = re.compile(r"^\s*(?:ERROR|FATAL_ERROR): .*$", re.MULTILINE)
+#: Lines that are errors, whatever the exit code; ours begin with `ERROR: [FDHT]`. Logs of Vitis
+#: HLS's C simulation have "ERR: [SIM 100]" and "@E", too.
+_ERROR = re.compile(
+    r"^\s*(?:(?:ERROR|ERR|FATAL_ERROR):?\s|CRITICAL ERROR).*$|^@E\s.*$", re.MULTILINE
+)
 #: Lines of a program that fell: of Python, of C++.
 _FALL = re.compile(
     r"^(?:[\w.]*(?:Error|Exception)\b.*|terminate called .*|.*Assertion failure.*)$", re.MULTILINE
@@ -85,13 +88,13 @@ def check_step(
             raise failure(step.name, said, exit_code, log, step.tool, causes)
 
 
-def decisive_line(text: str, exit_code: int = 0) -> str | None:
-    """The line of a log that says why a step failed: our own, or else the first error.
+def decisive_line(text: str) -> str | None:
+    """The line of a log that says why a step failed: our own, or else the first error."""
+    return next(iter(_error_lines(text)), None)
 
-    Args:
-        text: the log.
-        exit_code: of the program; if it is not 0, the words of a fall count as an error, too.
-    """
+
+def _error_lines(text: str, exit_code: int = 0) -> list[str]:
+    """Lines that are errors; if the exit code is not 0, the words of a fall count, too."""
     lines: list[str] = [found.group().strip() for found in _ERROR.finditer(text)]
     # Some failures of the disk and of memory come without the word ERROR.
     for cause in (NO_ROOM, NO_MEMORY):
@@ -102,8 +105,7 @@ def decisive_line(text: str, exit_code: int = 0) -> str | None:
         # Of Python's traceback, the last line says what it was.
         lines += [found.group().strip() for found in _FALL.finditer(text)][-1:]
     # Our own line quotes the tool's where there is one, and says in which step.
-    ours = [line for line in lines if line.startswith("ERROR: [FDHT]")]
-    return next(iter(ours or lines), None)
+    return sorted(lines, key=lambda line: not line.startswith("ERROR: [FDHT]"))
 
 
 def failure(
@@ -117,19 +119,22 @@ def failure(
         exit_code: of the program; negative or above 128: it was killed by a signal.
         log: where the log lies.
         tool: that ran.
-        causes: that are known of it, first match first.
+        causes: that are known of it, first match first; it may stand behind other errors.
     """
-    line = decisive_line(text, exit_code)
+    lines = _error_lines(text, exit_code)
     field = f"{tool} {step}"
-    if line is None:
+    if not lines:
         return _without_error(field, text, exit_code, log)
-    sentence = line.removeprefix("ERROR: [FDHT] ").removeprefix(f"{step}: ")
     for cause in causes:
-        if re.search(cause.pattern, line):
-            return ToolError(
-                f"{cause.title}: {sentence}", field=field, remedy=f"{cause.remedy}; see {log}"
-            )
-    return ToolError(f"failed: {sentence}", field=field, remedy=f"see {log}")
+        for line in lines:
+            if re.search(cause.pattern, line):
+                said = f"{cause.title}: {_sentence(line, step)}"
+                return ToolError(said, field=field, remedy=f"{cause.remedy}; see {log}")
+    return ToolError(f"failed: {_sentence(lines[0], step)}", field=field, remedy=f"see {log}")
+
+
+def _sentence(line: str, step: str) -> str:
+    return line.removeprefix("ERROR: [FDHT] ").removeprefix(f"{step}: ")
 
 
 def _without_error(field: str, text: str, exit_code: int, log: str) -> ToolError:

@@ -118,9 +118,5 @@ def resolved(needs: Iterable[Need], environment: Mapping[str, str]) -> dict[str,
 
 def shell_places(need: Need) -> list[tuple[str | None, str]]:
     """For the template: (variable or None, a word of the shell)."""
-    words = []
-    for place in need.places:
-        form = _PLACE.fullmatch(place)
-        variable = form["variable"] if form else None
-        words.append((variable, f'"{place}"'))
-    return words
+    forms = ((_PLACE.fullmatch(place), place) for place in need.places)
+    return [(form["variable"] if form else None, f'"{place}"') for form, place in forms]

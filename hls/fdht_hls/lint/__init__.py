@@ -9,15 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdht_hls.lint import code, dataflow, directives, loops, ports
-from fdht_hls.lint.program import Program
-from fdht_hls.lint.rules import RULES, Finding, Rule
+from fdht_hls.lint.program import RULES, SOURCE, Finding, Program
 from fdht_models.errors import ArtifactError, ConversionError
 
-__all__ = ["RULES", "Finding", "Rule", "check_synthesizable", "lint_project"]
+__all__ = ["RULES", "Finding", "check_synthesizable", "lint_project"]
 
-#: The core of a project that `fdht convert` writes.
-TOP, SOURCE = "fdht_lstm", "firmware/fdht_lstm.cpp"
-INCLUDES, PRIMITIVES = ("firmware/ap_types", "firmware", "."), "firmware/ap_types"
 _CHECKS = (directives.check, code.check, loops.check, ports.check, dataflow.check)
 
 
@@ -39,7 +35,7 @@ def lint_project(project: Path) -> list[Finding]:
         raise ArtifactError(
             f"has no {SOURCE}", field=str(project), remedy="name the directory of an HLS project"
         )
-    program = Program(project, SOURCE, TOP, INCLUDES, PRIMITIVES)
+    program = Program(project)
     found = {finding for check in _CHECKS for finding in check(program)}
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding))
 

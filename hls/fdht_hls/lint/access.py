@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fdht_hls.lint.frontend import Node, is_stream, operator_of
+from fdht_hls.lint.frontend import ADDRESSES, Node, is_stream, operator_of
 from fdht_hls.lint.program import Call, Function, source_nodes
 
 READ, WRITE = "read", "write"
@@ -92,7 +92,7 @@ class Accesses:
             return frozenset({READ})
         parameter = known.function.parameters[position]
         by_value = "&" not in parameter.type.get_canonical().spelling
-        if by_value and parameter.type.get_canonical().kind.name not in _ADDRESSES:
+        if by_value and parameter.type.get_canonical().kind.name not in ADDRESSES:
             return frozenset({READ})
         return self.of(known.function, parameter)
 
@@ -110,19 +110,12 @@ class Accesses:
         return frozenset({READ})
 
 
-_ADDRESSES = {"POINTER", "CONSTANTARRAY", "INCOMPLETEARRAY"}
-
-
 def uses(tree: Node, variable: Any) -> Iterator[Node]:
     """Where a variable is named."""
     for node in source_nodes(tree):
-        if node.kind == "DECL_REF_EXPR" and _refers(node, variable):
+        referenced = node.cursor.referenced if node.kind == "DECL_REF_EXPR" else None
+        if referenced is not None and referenced == variable:
             yield node
-
-
-def _refers(node: Node, variable: Any) -> bool:
-    referenced = node.cursor.referenced
-    return referenced is not None and bool(referenced == variable)
 
 
 def position_of(call: Call, argument: Node) -> int | None:
@@ -159,7 +152,7 @@ def _stays_address(use: Node, declaration: Node) -> bool:
 
 
 def _is_address(node: Node) -> bool:
-    return node.cursor.type.get_canonical().kind.name in _ADDRESSES
+    return node.cursor.type.get_canonical().kind.name in ADDRESSES
 
 
 def _is_reference(node: Node) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdht_hls.lint.frontend import Node, canonical, is_stream
-from fdht_hls.lint.program import Call, Function, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Call, Finding, Function, Program
 
 _HEAP = {
     *("malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "posix_memalign"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from fdht_hls.lint.access import READ, WRITE, Accesses, position_of, uses
+from fdht_hls.lint.access import READ, WRITE, Accesses, uses
 from fdht_hls.lint.frontend import (
+    ADDRESSES,
     LOOPS,
     Node,
     bare,
@@ -18,10 +18,8 @@ from fdht_hls.lint.frontend import (
 )
 from fdht_hls.lint.loops import counting_of
 from fdht_hls.lint.pragmas import PREFIX
-from fdht_hls.lint.program import Call, Function, Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Call, Finding, Function, Placed, Program
 
-_ADDRESSES = {"POINTER", "CONSTANTARRAY", "INCOMPLETEARRAY"}
 _CONTROL = {*LOOPS, "IF_STMT", "SWITCH_STMT", "RETURN_STMT", "BREAK_STMT", "CONTINUE_STMT"}
 _LITERALS = {"INTEGER_LITERAL", "CXX_BOOL_LITERAL_EXPR", "CHARACTER_LITERAL"}
 
@@ -64,17 +62,14 @@ def _depths(program: Program, function: Function, regions: list[Node | None]) ->
         if node.kind != "VAR_DECL" or not is_stream(node.cursor.type):
             continue
         inside = node.parent is not None and node.parent.parent in regions
-        if not inside and _is_value(node) and node.cursor not in stated:
+        value = node.cursor.type.get_canonical().kind.name != "LVALUEREFERENCE"
+        if not inside and value and node.cursor not in stated:
             yield program.finding(
                 "stream-depth",
                 node,
                 f"stream {node.cursor.spelling} has the default depth of 2",
                 "state #pragma HLS STREAM depth=.. for all that is written before it is read",
             )
-
-
-def _is_value(node: Node) -> bool:
-    return node.cursor.type.get_canonical().kind.name != "LVALUEREFERENCE"
 
 
 def _region(
@@ -310,18 +305,17 @@ def _shared(
 ) -> Iterator[Finding]:
     """Arrays and ports from outside of the region that two processes use."""
     inside = [channel.node.cursor for channel in channels]
-    users: dict[str, list[tuple[Any, int]]] = {}
+    users: dict[str, set[int]] = {}
     for place, call in enumerate(processes):
         for argument in _arguments(call):
             outer = declaration_of(argument)
             if outer is None or outer in inside or outer.kind.name != "PARM_DECL":
                 continue
             kind = outer.type.get_canonical().kind.name
-            if kind in _ADDRESSES or is_stream(outer.type):
-                assert position_of(call, argument) is not None
-                users.setdefault(outer.spelling, []).append((outer, place))
+            if kind in ADDRESSES or is_stream(outer.type):
+                users.setdefault(outer.spelling, set()).add(place)
     for name, found in users.items():
-        places = sorted({place for _, place in found})
+        places = sorted(found)
         if len(places) > 1:
             names = " and ".join(processes[place].node.cursor.spelling for place in places)
             yield program.finding(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from fdht_hls.lint.frontend import canonical, is_stream
 from fdht_hls.lint.pragmas import FUNCTION, Pragma
-from fdht_hls.lint.program import Function, Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Finding, Function, Placed, Program
 
 #: The parts of an array that hls4ml's projects ask the tool to allow.
 MAXIMUM_PARTS = 4096
@@ -204,7 +204,7 @@ def _partition(program: Program, placed: Placed, name: str, kind: Any) -> Iterat
         yield program.at_pragma(
             "partition",
             pragma,
-            f"{name} has no dimension {dim}, for it is {_shown(sizes)}",
+            f"{name} has no dimension {dim}, for it is {' x '.join(map(str, sizes))}",
             f"use dim=1 to {len(sizes)}, or 0 for all",
         )
         return
@@ -217,9 +217,7 @@ def _parts(program: Program, placed: Placed, name: str, chosen: list[int]) -> It
     pragma, factor = placed.pragma, placed.values.get("factor")
     cut = pragma.has("cyclic") or pragma.has("block")
     if not cut:
-        parts = 1
-        for size in chosen:
-            parts *= size
+        parts = math.prod(chosen)
         if pragma.name == "ARRAY_PARTITION" and parts > MAXIMUM_PARTS:
             yield program.at_pragma(
                 "partition",
@@ -245,7 +243,3 @@ def _parts(program: Program, placed: Placed, name: str, chosen: list[int]) -> It
         yield program.at_pragma(
             "partition", pragma, f"{name} falls into {factor} parts", f"{MAXIMUM_PARTS} at most"
         )
-
-
-def _shown(sizes: list[int]) -> str:
-    return " x ".join(map(str, sizes))

@@ -233,6 +233,10 @@ def canonical(kind: Any) -> str:
     return spelling.removesuffix("&").strip().removeprefix("const ").strip()
 
 
+#: Kinds of types whose values are addresses.
+ADDRESSES = {"POINTER", "CONSTANTARRAY", "INCOMPLETEARRAY"}
+
+
 def is_stream(kind: Any) -> bool:
     """Is it a stream, or a reference to one?"""
     return canonical(kind).startswith("hls::stream<")

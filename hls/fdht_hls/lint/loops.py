@@ -15,8 +15,7 @@ from fdht_hls.lint.frontend import (
     operator_of,
     value_of,
 )
-from fdht_hls.lint.program import Function, Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Finding, Function, Placed, Program
 
 _COMPARISONS = {"<", "<=", ">", ">=", "!="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}
@@ -69,7 +68,8 @@ def check(program: Program) -> Iterator[Finding]:
 
 def _loop(program: Program, function: Function, loop: Node) -> Iterator[Finding]:
     if loop.kind in {"WHILE_STMT", "DO_STMT"}:
-        if not _runs_once(loop):
+        # do { .. } while (0) turns once.
+        if loop.kind == "WHILE_STMT" or value_of(loop.children[-1].cursor) != 0:
             yield program.finding(
                 _RULE, loop, "nobody can tell how often it turns", "use a for loop and a condition"
             )
@@ -118,7 +118,7 @@ def _counted(
             f"{region.pragma.line} unrolls it",
             "use a constant bound and an if",
         )
-    elif not _trip_count(function, loop):
+    elif not any(placed.owner is loop for placed in function.pragmas("LOOP_TRIPCOUNT")):
         yield program.finding(
             _RULE,
             loop,
@@ -205,11 +205,6 @@ def _changed(loop: Node, counter: Any) -> Node | None:
     return None
 
 
-def _runs_once(loop: Node) -> bool:
-    """Is it do { .. } while (0)?"""
-    return loop.kind == "DO_STMT" and value_of(loop.children[-1].cursor) == 0
-
-
 def _unrolled_by(function: Function, loop: Node) -> Placed | None:
     """The pragma that unrolls a loop: its own, or PIPELINE around it."""
     for placed in function.pragmas("UNROLL"):
@@ -220,7 +215,3 @@ def _unrolled_by(function: Function, loop: Node) -> Placed | None:
         if placed.owner in around and not placed.pragma.has("off"):
             return placed
     return None
-
-
-def _trip_count(function: Function, loop: Node) -> bool:
-    return any(placed.owner is loop for placed in function.pragmas("LOOP_TRIPCOUNT"))

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdht_hls.lint.access import READ, WRITE, Accesses
-from fdht_hls.lint.frontend import is_stream
+from fdht_hls.lint.frontend import ADDRESSES, is_stream
 from fdht_hls.lint.pragmas import INTERFACE_MODES, Pragma
-from fdht_hls.lint.program import Placed, Program
-from fdht_hls.lint.rules import Finding
+from fdht_hls.lint.program import Finding, Placed, Program
 
 #: Words in a burst that the AXI3 ports of a Zynq-7000 take.
 MAXIMUM_BURST = 16
 #: Where a control bundle's own registers end, and the bytes between two registers.
 _FIRST_OFFSET, _WORD = 0x10, 4
-_ADDRESSES = {"POINTER", "CONSTANTARRAY", "INCOMPLETEARRAY"}
 
 
 def check(program: Program) -> Iterator[Finding]:
@@ -52,7 +50,7 @@ def _argument(program: Program, parameter: Any, placed: list[Placed]) -> Iterato
         )
     elif is_stream(parameter.type) and modes != ["axis"]:
         yield _at(program, own[0], f"{name} is a stream", "use the mode axis")
-    elif "m_axi" in modes and kind not in _ADDRESSES:
+    elif "m_axi" in modes and kind not in ADDRESSES:
         yield _at(program, own[0], f"{name} is not a pointer", "use the mode s_axilite")
     for pragma, mode in zip(own, modes, strict=True):
         slave = mode == "m_axi" and pragma.options.get("offset", "slave") == "slave"
@@ -69,7 +67,7 @@ def _argument(program: Program, parameter: Any, placed: list[Placed]) -> Iterato
 
 def _direction(program: Program, parameter: Any) -> Iterator[Finding]:
     kind = parameter.type.get_canonical()
-    if kind.kind.name not in {*_ADDRESSES, "LVALUEREFERENCE"}:
+    if kind.kind.name not in {*ADDRESSES, "LVALUEREFERENCE"}:
         return
     found = Accesses().of(program.top, parameter)
     if found == {READ, WRITE}:
@@ -163,7 +161,7 @@ def _bytes(parameter: Any, memory: bool) -> int:
     if memory:
         return 2 * _WORD
     kind = parameter.type.get_canonical()
-    if kind.kind.name in {*_ADDRESSES, "LVALUEREFERENCE"}:
+    if kind.kind.name in {*ADDRESSES, "LVALUEREFERENCE"}:
         inner = kind.get_pointee()
         size = max(int(inner.get_size()), 1)
         return -(-size // _WORD) * _WORD + _WORD

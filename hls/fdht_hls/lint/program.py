@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fdht_hls.lint.frontend import LOOPS, Node, errors, parse, value_of
 from fdht_hls.lint.pragmas import BLOCK, FUNCTION, LOOP, PREFIX, Pragma, declared_by, lift
-from fdht_hls.lint.rules import Finding
 from fdht_models.errors import ConversionError
 
-#: Headers that stand for those of Vitis HLS: types of its own, not code to synthesise.
-PRIMITIVES = ("ap_fixed.h", "ap_int.h", "hls_stream.h")
+#: The core of a project that `fdht convert` writes; where its headers lie, and which of them stand
+#: for those of Vitis HLS: types of its own, not code to synthesise.
+TOP, SOURCE = "fdht_lstm", "firmware/fdht_lstm.cpp"
+_INCLUDES, _PRIMITIVES = ("firmware/ap_types", "firmware", "."), "firmware/ap_types"
+_OWN_TYPES = ("ap_fixed.h", "ap_int.h", "hls_stream.h")
 #: C simulation includes them first and whole; what follows is what a synthesis tool sees.
-_WRAPPER = "".join(f'#include "{name}"\n' for name in PRIMITIVES) + "#define __SYNTHESIS__ 1\n"
+_WRAPPER = "".join(f'#include "{name}"\n' for name in _OWN_TYPES) + "#define __SYNTHESIS__ 1\n"
+#: What findings are about; what each rule demands, why, and where that is written down is in
+#: `docs/synthesizability.md`.
+RULES = {
+    *("compile", "heap", "recursion", "loop-bound", "floating-point", "virtual-call"),
+    *("system-call", "pointer", "construct", "stream-reference", "stream-depth"),
+    *("pragma-name", "pragma-place", "pragma-variable", "pragma-factor", "partition"),
+    *("port", "port-direction", "dataflow-form", "dataflow-channel", "dataflow-bypass"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """What a synthesis tool would refuse, ignore or build differently.
+
+    Args:
+        rule: id of the rule that is broken.
+        file: path of the source, relative to the project where it lies within.
+        line: line number, from 1.
+        message: what is wrong.
+        remedy: what to do about it.
+    """
+
+    rule: str
+    file: str
+    line: int
+    message: str
+    remedy: str
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ValueError(f"no such rule: {self.rule}")
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.rule}: {self.message}; {self.remedy}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
 
 
 @dataclass(eq=False)
@@ -93,13 +133,9 @@ class Function:
         """Declarations of its parameters."""
         return [child.cursor for child in self.tree.children if child.kind == "PARM_DECL"]
 
-    def pragmas(self, name: str, scope: Node | None = None) -> list[Placed]:
-        """Its pragmas of a name, in certain braces only if they are given."""
-        return [
-            placed
-            for placed in self.placed
-            if placed.pragma.name == name and (scope is None or placed.scope is scope)
-        ]
+    def pragmas(self, name: str) -> list[Placed]:
+        """Its pragmas of a name."""
+        return [placed for placed in self.placed if placed.pragma.name == name]
 
     def nodes(self) -> Iterator[Node]:
         """All below it that the source says, in the order of the text."""
@@ -119,34 +155,28 @@ class Program:
 
     Args:
         project: directory of the core; files below it are the code in question.
-        source: the file with the top function, relative to it.
-        top: name of the top function.
-        includes: directories of headers, relative to it.
-        primitives: the directory among them whose headers are the tool's own.
 
     Raises:
-        ConversionError: there is no such function.
+        ConversionError: there is no top function.
         ToolError: libclang or g++ is missing.
     """
 
-    def __init__(
-        self, project: Path, source: str, top: str, includes: Sequence[str], primitives: str
-    ) -> None:
+    def __init__(self, project: Path) -> None:
         self.project = project.resolve()
-        self._primitives = self.project / primitives
+        self._primitives = self.project / _PRIMITIVES
         self._kinds: dict[str, str] = {}
         self.pragmas: dict[int, Pragma] = {}
-        options = ["-std=c++14", *(f"-I{self.project / path}" for path in includes)]
+        options = ["-std=c++14", *(f"-I{self.project / path}" for path in _INCLUDES)]
         main = self.project / "fdht_lint.cpp"
-        overlay = {main: f'{_WRAPPER}#include "{source}"\n', **self._lifted()}
+        overlay = {main: f'{_WRAPPER}#include "{SOURCE}"\n', **self._lifted()}
         self._unit = parse(main, options, overlay)
         self.functions: dict[str, Function] = {}
         self._declarations = list(self._declared())
-        found = [cursor for cursor in self._declarations if _defines(cursor, top)]
+        found = [cursor for cursor in self._declarations if _defines(cursor, TOP)]
         if not found:
             first = next(errors(self._unit), None)
             raise ConversionError(
-                f"has no function {top}" + (f": {first.spelling}" if first else ""), field=source
+                f"has no function {TOP}" + (f": {first.spelling}" if first else ""), field=SOURCE
             )
         self.top = self._reach(found[0])
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from fdht_hls.flow.build_plan import STEPS as SCRIPTS
 from fdht_hls.flow.build_plan import BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.needs import Need
-from fdht_hls.vitis.log import end_marker
+from fdht_hls.vitis.log import VERDICTS, end_marker
 from fdht_hls.vitis.step_results import CORE, REPORTS, VERILOG, VITIS_HLS, judge_core
 from fdht_models.errors import ArtifactError, ConfigError, near_matches
+from fdht_models.files import read_file
 from fdht_models.records import load_record
 from fdht_models.rendering import templates
 
@@ -158,7 +159,10 @@ def core_files(project: Path, target: Target, steps: Sequence[str]) -> dict[str,
         texts[f"{SCRIPTS}/{step}.sh"] = _command(step)
     sources = {f"{CORE}/{path.relative_to(project)}": path for path in source_files(project)}
     return {
-        **{name: _contents(path) for name, path in sources.items()},
+        **{
+            name: read_file(path, error=ArtifactError, remedy="run fdht convert again")
+            for name, path in sources.items()
+        },
         **{name: text.encode() for name, text in texts.items()},
     }
 
@@ -204,15 +208,6 @@ def core_directory(synthesis: Path, part: str) -> Path:
     return synthesis / part / "work"
 
 
-def _contents(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            "cannot be read", field=str(path), value=error.strerror, remedy="run fdht convert again"
-        ) from error
-
-
 def _command(name: str) -> str:
     """The shell script of a step."""
     lines = [f"cd {CORE} || exit 1"]
@@ -236,6 +231,6 @@ def _step(name: str, files: Mapping[str, bytes]) -> Step:
         outputs=(*report, VERILOG) if name == "csynth" else report,
         returns=report,
         timeout=TIMEOUTS[name],
-        success=(end_marker(name),),
+        success=(end_marker(name), *VERDICTS.get(name, ())),
         phases=_PHASES.get(name, ()),
     )

@@ -21,28 +21,19 @@ _BORDER = re.compile(r"^\+-[-+]*-\+$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Clocks:
-    """Least, average and most clocks; None where fewer than two calls leave it unknown."""
-
-    least: int | None
-    average: int | None
-    most: int | None
-
-
-@dataclass(frozen=True)
 class CosimReport:
     """A co-simulation that passed.
 
     Args:
         language: of the simulated RTL.
-        latency: clocks of a call.
-        interval: clocks between the starts of two calls.
+        least: clocks of the shortest call; None where it is unknown.
+        most: clocks of the longest.
         total: clocks of the whole simulation.
     """
 
     language: str
-    latency: Clocks
-    interval: Clocks
+    least: int | None
+    most: int | None
     total: int | None
 
     def clocks_per_frame(self, calls: tuple[int, int]) -> float | None:
@@ -54,16 +45,16 @@ class CosimReport:
         Returns:
             What one frame more takes; None if the calls were equally long.
         """
-        if calls[0] == calls[1] or self.latency.most is None or self.latency.least is None:
+        if calls[0] == calls[1] or self.most is None or self.least is None:
             return None
-        return (self.latency.most - self.latency.least) / abs(calls[1] - calls[0])
+        return (self.most - self.least) / abs(calls[1] - calls[0])
 
     def fill(self, calls: tuple[int, int]) -> float | None:
         """Clocks of a call beyond those of its frames."""
         pace = self.clocks_per_frame(calls)
-        if pace is None or self.latency.least is None:
+        if pace is None or self.least is None:
             return None
-        return self.latency.least - pace * min(calls)
+        return self.least - pace * min(calls)
 
 
 def read_cosim(path: Path) -> CosimReport:
@@ -101,7 +92,8 @@ def read_cosim(path: Path) -> CosimReport:
     if len(cells) != 8:
         raise _error(path, f"has {len(cells)} columns in its table where 8 are due")
     numbers = [_number(path, cell) for cell in cells[1:]]
-    return CosimReport(language, Clocks(*numbers[:3]), Clocks(*numbers[3:6]), numbers[6])
+    # Least, average and most of the latency, the same of the interval, and the total.
+    return CosimReport(language, numbers[0], numbers[2], numbers[6])
 
 
 def _number(path: Path, text: str) -> int | None:

@@ -8,21 +8,22 @@ error, and the tool (or the test bench) says in its own words that the compariso
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from fdht_hls.flow.build_plan import Step
+from fdht_hls.flow.failure import GENERAL, Cause, check_step
 from fdht_models.errors import EqualityError, ToolError
 
-#: Lines of errors: "ERROR: [HLS 200-..]", in logs of csim "ERR: [SIM 100]" and "@E".
-_ERROR = re.compile(r"^\s*(?:ERROR|ERR|FATAL_ERROR):?\s|^@E\s|^\s*CRITICAL ERROR", re.MULTILINE)
 #: What a tool of AMD's says when it has no licence: "ERROR: [Common 17-345] A valid license was not
 #: found for feature 'Synthesis' and/or device 'xcvu11p'." (Vitis HLS, as a user of 2023 reported:
 #: ultrazohm/ultrazohm_sw, issue 291).
-LICENCE = (
+NO_LICENCE = Cause(
     r"license was not found|[Ll]icen[cs]e (?:checkout|check|error|feature)|[Nn]o valid license"
-    r"|Common 17-345|[Ff]ailed to (?:get|obtain|check ?out) (?:a |the )?license"
+    r"|Common 17-345|[Ff]ailed to (?:get|obtain|check ?out) (?:a |the )?license",
+    "has no licence",
+    "see the Vivado License Manager; the free edition serves only some devices (UG973)",
 )
-LICENCE_REMEDY = "see the Vivado License Manager; the free edition serves only some devices (UG973)"
 _VERSION = re.compile(
     r"(?:C\+\+ and OpenCL|HLS Build|vitis-run|Vitis HLS)\s+v(\d{4}\.\d+(?:\.\d+)?)"
 )
@@ -31,9 +32,9 @@ _BENCH = re.compile(
     r"^\s*(\d+) frames in calls of (\d+) and (\d+), (\d+) words differ of (\d+)\s*$", re.MULTILINE
 )
 #: What the tool says when a simulation succeeded (UG1399, "C Simulation", "C/RTL Co-Simulation").
-_VERDICTS = {
-    "csim": "CSim done with 0 errors",
-    "cosim": "C/RTL co-simulation finished: PASS",
+VERDICTS = {
+    "csim": ("CSim done with 0 errors",),
+    "cosim": ("C/RTL co-simulation finished: PASS",),
 }
 #: Times that the test bench runs in a step: co-simulation runs it before and after the RTL.
 _BENCH_RUNS = {"csim": 1, "cosim": 2}
@@ -67,14 +68,6 @@ def end_marker(step: str) -> str:
     return f"FDHT: {step} ended"
 
 
-def first_error(text: str) -> str | None:
-    """The first line of a log that is an error."""
-    found = _ERROR.search(text)
-    if found is None:
-        return None
-    return text[found.start() :].lstrip("\n").split("\n", 1)[0].strip()
-
-
 def bench_runs(text: str) -> list[BenchRun]:
     """Each time that the test bench came to its end."""
     return [
@@ -85,14 +78,14 @@ def bench_runs(text: str) -> list[BenchRun]:
     ]
 
 
-def check_log(step: str, text: str, exit_code: int, tool: str, log: str) -> list[BenchRun]:
-    """Refuses a step that did not do its work.
+def check_log(step: Step, directory: Path, text: str, exit_code: int, log: str) -> list[BenchRun]:
+    """Refuses a step that did not do its work, by its log.
 
     Args:
-        step: its name.
+        step: the step.
+        directory: of the plan.
         text: its log.
         exit_code: of the program.
-        tool: the program's name.
         log: where the log lies, for messages.
 
     Returns:
@@ -100,48 +93,24 @@ def check_log(step: str, text: str, exit_code: int, tool: str, log: str) -> list
 
     Raises:
         EqualityError: the test bench compared, and results differ.
-        ToolError: it failed otherwise; the first error of the log is quoted.
+        ToolError: it failed otherwise; the log's decisive sentence is quoted.
     """
+    field = f"{step.tool} {step.name}"
     runs = bench_runs(text)
+    # Results that differ are an error of the tool, too, and the lesser news.
     for run in runs:
         if run.mismatches:
             raise EqualityError(
                 f"{run.mismatches} of {run.compared} words of results differ from the reference",
-                field=f"{tool} {step}",
+                field=field,
                 remedy=f"see {log}; this is a defect of fdht or of the tool: please report it",
             )
-    problem = _problem(step, text, exit_code, runs)
-    if problem is not None:
-        raise ToolError(problem, field=f"{tool} {step}", remedy=f"{_remedy(text)}see {log}")
+    check_step(step, directory, text, exit_code, log, (NO_LICENCE, *GENERAL))
+    due = _BENCH_RUNS.get(step.name, 0)
+    if len(runs) < due:
+        raise ToolError(
+            f"ended with {len(runs)} results of the test bench where {due} are due",
+            field=field,
+            remedy=f"see {log}",
+        )
     return runs
-
-
-def _problem(step: str, text: str, exit_code: int, runs: Sequence[BenchRun]) -> str | None:
-    if licence := licence_line(text):
-        return f"has no licence: {licence}"
-    error = first_error(text)
-    if error is not None:
-        return f"failed: {error}"
-    if exit_code:
-        return f"ended with exit code {exit_code} and no error line"
-    if end_marker(step) not in text:
-        return "did not come to its end, although its exit code is 0"
-    verdict = _VERDICTS.get(step)
-    if verdict is not None and verdict not in text:
-        return f"ended without saying {verdict!r}"
-    wanted = _BENCH_RUNS.get(step, 0)
-    if len(runs) < wanted:
-        return f"ended with {len(runs)} results of the test bench where {wanted} are due"
-    return None
-
-
-def licence_line(text: str) -> str | None:
-    """The line that tells of a licence, if the step failed: the tool may print others before it."""
-    if first_error(text) is None:
-        return None
-    lines = (line.strip() for line in text.splitlines() if re.search(LICENCE, line))
-    return next((line for line in lines if first_error(line) is not None), None)
-
-
-def _remedy(text: str) -> str:
-    return f"{LICENCE_REMEDY}; " if licence_line(text) else ""

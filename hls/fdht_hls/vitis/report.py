@@ -13,7 +13,6 @@ from typing import Any
 from fdht_hls.engine import stage_designs
 from fdht_hls.vitis.cosim_report import CosimReport
 from fdht_hls.vitis.csynth import CsynthReport, Module
-from fdht_hls.vitis.implementation import ImplementationReport
 from fdht_hls.vitis.log import BenchRun
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
@@ -41,8 +40,8 @@ def stage_names(modules: Sequence[str], recurrence: QuantizedRecurrence) -> dict
         Stage by module. A module that is not recognised keeps its own name, and so do all
         contractions if there are not as many as the network has cores.
     """
-    found = {name: _contraction_number(name) for name in modules}
-    contractions = sorted((number, name) for name, number in found.items() if number is not None)
+    matches = ((_CONTRACTION.match(name), name) for name in modules)
+    contractions = sorted((int(found[1]), name) for found, name in matches if found is not None)
     stages = stage_designs(recurrence, "input")
     names = {name: _single(name) or name for name in modules}
     if len(contractions) == len(stages):
@@ -50,16 +49,8 @@ def stage_names(modules: Sequence[str], recurrence: QuantizedRecurrence) -> dict
     return names
 
 
-def _contraction_number(module: str) -> int | None:
-    found = _CONTRACTION.match(module)
-    return None if found is None else int(found[1])
-
-
 def _single(module: str) -> str | None:
-    for pattern, stage in _SINGLE:
-        if pattern.match(module):
-            return stage
-    return None
+    return next((stage for pattern, stage in _SINGLE if pattern.match(module)), None)
 
 
 def csim_json(run: BenchRun) -> dict[str, Any]:
@@ -123,24 +114,9 @@ def cosim_json(report: CosimReport, runs: Sequence[BenchRun]) -> dict[str, Any]:
         "kind": COSIM_KIND,
         "language": report.language,
         "total_cycles": report.total,
-        "latency_cycles": [report.latency.least, report.latency.most],
+        "latency_cycles": [report.least, report.most],
         "frames_per_call": list(calls),
         **_compared(runs),
-    }
-
-
-def implementation_json(report: ImplementationReport) -> dict[str, Any]:
-    """Vivado's figures of the core alone: no cycles, but resources and the clock."""
-    return {
-        "kind": report.kind,
-        "resources": dict(report.resources),
-        "available": dict(report.available),
-        "clock": {
-            "target_ns": report.target,
-            "achieved_ns": report.achieved,
-            "met": report.met,
-        },
-        "version": report.version,
     }
 
 

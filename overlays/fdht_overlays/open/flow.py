@@ -23,7 +23,6 @@ from fdht_hls.boards import Board
 from fdht_hls.engine import lower
 from fdht_hls.flow.build_plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.failure import check_step
-from fdht_hls.flow.needs import Need
 from fdht_hls.rtl.core import Core
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.simulation.compiling import render_bench
@@ -35,9 +34,8 @@ from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.hwh import fabric_clock
 from fdht_overlays.open import tools
-from fdht_overlays.open.log import CAUSES
 from fdht_overlays.open.shell import TOP, Shell
-from fdht_overlays.open.tools import FLOW
+from fdht_overlays.open.tools import CAUSES, FLOW
 
 #: The clock of the flow: the tools do not time what they cannot, see docs/open-flow.md.
 CLOCK_MHZ = 50.0
@@ -52,18 +50,18 @@ _VERILOG, _CONSTRAINTS = f"{TOP}.v", f"{TOP}.xdc"
 _SCRIPT, _LUTRAM = "fdht_synthesis.ys", "fdht_lutram.v"
 _TEMPLATES = Path(__file__).with_name("templates")
 #: Words of the tools' logs and what they mean: yosys 0.64, nextpnr-xilinx e22bcf69.
-_PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
+_PHASES: Mapping[str, tuple[Phase, ...]] = {
     "synthesis": (
-        ("Executing SYNTH_XILINX pass", "elaborating"),
-        ("Executing MEMORY_LIBMAP pass", "mapping memories"),
-        ("Executing ABC pass", "mapping logic"),
-        ("Executing JSON backend", "writing the netlist"),
+        Phase("Executing SYNTH_XILINX pass", "elaborating"),
+        Phase("Executing MEMORY_LIBMAP pass", "mapping memories"),
+        Phase("Executing ABC pass", "mapping logic"),
+        Phase("Executing JSON backend", "writing the netlist"),
     ),
     PLACE_AND_ROUTE: (
-        ("Packing ", "packing"),
-        ("Creating initial analytic placement", "placing"),
-        ("Running router2", "routing"),
-        ("Running router1", "checking the routes"),
+        Phase("Packing ", "packing"),
+        Phase("Creating initial analytic placement", "placing"),
+        Phase("Running router2", "routing"),
+        Phase("Running router1", "checking the routes"),
     ),
 }
 
@@ -160,59 +158,48 @@ def _files(verilog: str, part: str, clock_mhz: float, dsp: bool) -> dict[str, st
 def _steps() -> tuple[Step, ...]:
     """Time-outs in seconds; a design of 11,000 LUTs took 5 to 6 minutes in all."""
     return (
-        _step(
+        Step(
             "synthesis",
+            tools.YOSYS.name,
             (tools.YOSYS,),
-            (_VERILOG, _SCRIPT, _LUTRAM),
-            None,
-            (STATISTICS, NETLIST),
-            (STATISTICS,),
             7200.0,
+            inputs=(_VERILOG, _SCRIPT, _LUTRAM),
+            outputs=(STATISTICS, NETLIST),
+            returns=(STATISTICS,),
             # Its exit code is 0 even where it stops half-way.
-            ("End of script",),
+            success=("End of script",),
+            phases=_PHASES["synthesis"],
         ),
-        _step(
+        Step(
             PLACE_AND_ROUTE,
+            tools.NEXTPNR.name,
             (tools.NEXTPNR, tools.CHIP),
-            (_CONSTRAINTS,),
-            "synthesis",
-            (FEATURES,),
-            (FEATURES,),
             14400.0,
-            ("Device utilisation:", "Routing complete.", "Running post-routing legalisation"),
+            inputs=(_CONSTRAINTS,),
+            after=("synthesis",),
+            outputs=(FEATURES,),
+            returns=(FEATURES,),
+            success=(
+                *("Device utilisation:", "Routing complete."),
+                "Running post-routing legalisation",
+            ),
+            phases=_PHASES[PLACE_AND_ROUTE],
         ),
-        _step(
+        Step(
             "frames",
+            tools.FASM2FRAMES.name,
             (tools.FASM2FRAMES, tools.PART),
-            (),
-            PLACE_AND_ROUTE,
-            (FRAMES,),
-            (),
             1800.0,
+            after=(PLACE_AND_ROUTE,),
+            outputs=(FRAMES,),
         ),
-        _step(
+        Step(
             "bitstream",
+            tools.XC7FRAMES2BIT.name,
             (tools.XC7FRAMES2BIT, tools.PART),
-            (),
-            "frames",
-            (BITSTREAM,),
-            (BITSTREAM,),
             600.0,
+            after=("frames",),
+            outputs=(BITSTREAM,),
+            returns=(BITSTREAM,),
         ),
     )
-
-
-def _step(
-    name: str,
-    needs: tuple[Need, ...],
-    inputs: tuple[str, ...],
-    after: str | None,
-    outputs: tuple[str, ...],
-    returns: tuple[str, ...],
-    timeout: float,
-    success: tuple[str, ...] = (),
-) -> Step:
-    before = () if after is None else (after,)
-    phases = tuple(Phase(text, label) for text, label in _PHASES.get(name, ()))
-    tool = needs[0].name
-    return Step(name, tool, needs, inputs, before, outputs, returns, timeout, success, phases)

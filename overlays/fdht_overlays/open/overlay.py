@@ -35,8 +35,8 @@ from fdht_overlays.open.flow import (
     PLACE_AND_ROUTE,
     STATISTICS,
 )
-from fdht_overlays.open.log import versions_in
 from fdht_overlays.open.placed import PROGRAM, Placed, read_placed
+from fdht_overlays.open.tools import versions_in
 from fdht_overlays.plan.package import (
     WEIGHTS_LICENCE,
     Finished,

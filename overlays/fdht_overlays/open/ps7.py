@@ -63,12 +63,11 @@ def _expand(text: str) -> dict[str, int]:
     return ports
 
 
-#: Every input of the primitive, and the outputs that the shell uses.
+#: Every input of the primitive.
 INPUTS: Mapping[str, int] = _expand(_INPUTS)
-OUTPUTS: Mapping[str, int] = _expand(_OUTPUTS)
 #: What the shell reads and drives, by the primitive's names. The other inputs are tied to 0, as
 #: Vivado's wrapper of the primitive ties those that a design leaves out.
-USED_OUTPUTS: Mapping[str, int] = OUTPUTS
+USED_OUTPUTS: Mapping[str, int] = _expand(_OUTPUTS)
 USED_INPUTS: Mapping[str, int] = {
     name: width
     for name, width in INPUTS.items()

@@ -1,4 +1,4 @@
-"""The programs and databases of the open flow: where they are looked for, and how to get them.
+"""The open flow's programs and databases: where they are, how to get them, what their logs say.
 
 yosys comes with `pip install 'fdht[rtl]'`. The others are no Python packages: users take the
 openXC7 toolchain (its installer or its Nix flake), which brings the programs, the database of
@@ -16,8 +16,10 @@ Project X-Ray and a chip database for each device. Importing this needs none of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
+from fdht_hls.flow.failure import GENERAL, Cause
 from fdht_hls.flow.needs import Need, find, step_environment
 
 #: The flow's name in paths and manifests.
@@ -57,6 +59,26 @@ PART = Need(
 )
 #: What is no Python package.
 _OTHERS = (NEXTPNR, FASM2FRAMES, XC7FRAMES2BIT, CHIP, PART)
+_VERSION = re.compile(r"^FDHT: ([a-z][\w-]*) (\S+)$", re.MULTILINE)
+#: What a sentence tells of the cause, first match first.
+CAUSES: Sequence[Cause] = (
+    Cause(
+        r"no Bels remaining of type|at utilisation limit|check constraints and utilisation",
+        "needs more than the device has",
+        "use a schedule that takes less (fdht tune --budget lut=0.25,dsp=0.13)",
+    ),
+    Cause(
+        r"Cannot pack unsupported primitive|[Uu]nsupported (?:cell|primitive)",
+        "does not know a primitive of the netlist",
+        "this is a limit of this nextpnr-xilinx: please report it with the log",
+    ),
+    Cause(
+        r"is needed, and .* is ",
+        "is of another version",
+        "yosys 0.64 is the version that was tried; later ones stop half-way without an error",
+    ),
+    *GENERAL,
+)
 
 
 def needs() -> dict[str, str]:
@@ -68,3 +90,8 @@ def found_tool(name: str, environment: Mapping[str, str]) -> str | None:
     """Where one of `needs` is, or None."""
     (need,) = (need for need in _OTHERS if need.name == name)
     return find(need, step_environment(environment)).path
+
+
+def versions_in(text: str) -> dict[str, str]:
+    """Versions of tools that a step's log names, by tool."""
+    return dict(_VERSION.findall(text))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_hls.boards import Board
@@ -28,7 +26,7 @@ from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.figures import figures_of
-from fdht_overlays.manifest import BuildFacts, CycleCount, PowerFacts, TimingFacts
+from fdht_overlays.manifest import BuildFacts, CycleCount, TimingFacts
 from fdht_overlays.plan.package import (
     WEIGHTS_LICENCE,
     Finished,
@@ -36,14 +34,13 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
-from fdht_overlays.vivado.log import version_of
 from fdht_overlays.vivado.reports import (
-    Timing,
     Utilisation,
     read_power,
     read_timing,
     read_utilisation,
 )
+from fdht_overlays.vivado.scripts import version_of
 
 #: What is in a bitstream, and under whose terms.
 _LICENCES = {
@@ -53,17 +50,6 @@ _LICENCES = {
     "vivado": "Processing system, SmartConnect and reset are AMD's IP, included with Vivado; its "
     "end user licence allows use on AMD's devices only.",
 }
-
-
-@dataclass(frozen=True)
-class _Results:
-    """What the tools left, read and checked."""
-
-    timing: Timing
-    utilisation: Utilisation
-    bitstream: Path
-    handoff: Path
-    reports: Mapping[str, Path]
 
 
 def collect(
@@ -91,34 +77,52 @@ def collect(
         ToolError: timing is not met, or the design does not fit.
         ArtifactError: a result is missing, damaged, or of something else.
     """
-    results = _read(plan, work, board)
+    for step in plan.steps:
+        recorded_outputs(step, work)
+    folder = work / "results"
     stage = conversion.open()
     network = network_in(stage)
     cycles, checked = _cycles(plan, work, conversion, cosim)
+    build = _build_facts(plan, folder, board, network, checked)
+    bitstream, handoff = folder / "fdht.bit", folder / "fdht.hwh"
+    _check_bitstream(bitstream, board)
+    _check_handoff(handoff)
     carried = [EXPERIMENT, SCHEDULE, *([LOADABLE] if plan.facts["weights"] else [])]
     finished = Finished(
-        results.bitstream.read_bytes(),
-        results.handoff.read_bytes(),
-        _build_facts(plan, work, network, results, checked),
+        bitstream.read_bytes(),
+        handoff.read_bytes(),
+        build,
         cycles,
         _tools(work, plan.facts["core"]),
-        {name: path.read_bytes() for name, path in results.reports.items()},
+        {path.name: path.read_bytes() for path in _reports(plan, work)},
         {name: stage.file(name).read_bytes() for name in carried if stage.holds(name)},
         figures_of(stage),
     )
     return write_overlay(plan, network, finished, overlay)
 
 
-def _read(plan: BuildPlan, work: Path, board: Board) -> _Results:
-    for step in plan.steps:
-        recorded_outputs(step, work)
-    folder = work / "results"
+def _reports(plan: BuildPlan, work: Path) -> list[Path]:
+    patterns = ["results/*.rpt", *(pattern for step in plan.steps for pattern in step.returns)]
+    found = [path for pattern in patterns for path in sorted(work.glob(pattern))]
+    return [
+        path for path in found if path.suffix in (".rpt", ".xml") and path.name != "component.xml"
+    ]
+
+
+def _build_facts(
+    plan: BuildPlan,
+    folder: Path,
+    board: Board,
+    network: QuantizedNetwork,
+    checked: tuple[str, ...],
+) -> BuildFacts:
+    """What Vivado says of the design, if it fits the board and meets its timing."""
     timing = read_timing(folder / "timing_summary.rpt")
     utilisation = read_utilisation(folder / "utilization.rpt")
     for report in (timing, utilisation):
-        if not board.part.matches(report.head.device):
+        if not board.part.matches(report.device):
             raise ArtifactError(
-                f"is of {report.head.device}, and the board has {board.part.name}",
+                f"is of {report.device}, and the board has {board.part.name}",
                 field=str(folder),
                 remedy="build again",
             )
@@ -131,18 +135,19 @@ def _read(plan: BuildPlan, work: Path, board: Board) -> _Results:
             remedy="use a slower --clock or a schedule with less in parallel, or "
             "--allow-timing-failure",
         )
-    bitstream, handoff = folder / "fdht.bit", folder / "fdht.hwh"
-    _check_bitstream(bitstream, board)
-    _check_handoff(handoff)
-    reports = {path.name: path for path in sorted(folder.glob("*.rpt"))}
-    for step in plan.steps:
-        for pattern in step.returns:
-            reports |= {
-                path.name: path
-                for path in work.glob(pattern)
-                if path.suffix in (".rpt", ".xml") and path.name != "component.xml"
-            }
-    return _Results(timing, utilisation, bitstream, handoff, reports)
+    slacks = (timing.setup, timing.hold, timing.pulse, timing.failing)
+    core = plan.facts["core"]
+    return BuildFacts(
+        core,
+        plan.digest,
+        TimingFacts(*slacks, timing.met, allowed_failure=not timing.met),
+        dict(utilisation.used),
+        dict(utilisation.available),
+        read_power(folder / "power.rpt"),
+        array_facts(network),
+        checked,
+        (_LICENCES[core], _LICENCES["vivado"], WEIGHTS_LICENCE),
+    )
 
 
 def _refuse_overflow(utilisation: Utilisation, board: Board) -> None:
@@ -208,35 +213,6 @@ def _cosim_cycles(work: Path) -> CycleCount | None:
         if pace:
             return CycleCount(round(pace), "simulated")
     return None
-
-
-def _build_facts(
-    plan: BuildPlan,
-    work: Path,
-    network: QuantizedNetwork,
-    results: _Results,
-    checked: tuple[str, ...],
-) -> BuildFacts:
-    timing, power = results.timing, read_power(work / "results" / "power.rpt")
-    core = plan.facts["core"]
-    return BuildFacts(
-        core,
-        plan.digest,
-        TimingFacts(
-            timing.setup,
-            timing.hold,
-            timing.pulse,
-            timing.failing,
-            timing.met,
-            not timing.met and bool(plan.facts["allow_timing_failure"]),
-        ),
-        dict(results.utilisation.used),
-        dict(results.utilisation.available),
-        PowerFacts(power.total, power.dynamic, power.static, power.confidence),
-        array_facts(network),
-        checked,
-        (_LICENCES[core], _LICENCES["vivado"], WEIGHTS_LICENCE),
-    )
 
 
 def _tools(work: Path, core: str) -> dict[str, str]:

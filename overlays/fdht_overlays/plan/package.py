@@ -19,12 +19,7 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
 from fdht_overlays.figures import Figures
 from fdht_overlays.golden import save_golden
-from fdht_overlays.manifest import (
-    ArrayFacts,
-    BuildFacts,
-    CycleCount,
-    Format,
-)
+from fdht_overlays.manifest import ArrayFacts, BuildFacts, CycleCount
 from fdht_overlays.simulated_overlay import design_of_network
 
 #: Below the overlay: what the tools reported.
@@ -103,7 +98,7 @@ def write_overlay(
 def array_facts(network: QuantizedNetwork) -> dict[str, ArrayFacts]:
     """Shapes and formats of the cores of a network."""
     return {
-        name: ArrayFacts(tuple(array.codes.shape), Format(**array.format.to_json()))
+        name: ArrayFacts(tuple(array.codes.shape), array.format)
         for name, array in network.recurrence.cores.items()
     }
 

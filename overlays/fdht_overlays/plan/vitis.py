@@ -30,15 +30,16 @@ from fdht_models.directories import (
 from fdht_models.errors import ConfigError
 from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_overlays.vivado.design import BlockDesign, block_design, core_names, masters_of
-from fdht_overlays.vivado.log import CAUSES, VIVADO
-from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
+from fdht_overlays.vivado.design import BlockDesign, block_design
+from fdht_overlays.vivado.scripts import CAUSES, VIVADO, steps_of, vivado_scripts
 
 FLOW = "vitis"
 CORES = ("hls", "rtl")
 _VIVADO = Need(
     "vivado", "vivado", ("vivado",), "source the settings64.sh of Vivado 2022.2 or later"
 )
+#: The shell script of a step of Vivado's.
+_COMMAND = "exec vivado -mode batch -nojournal -nolog -notrace -source vivado/{}.tcl\n"
 #: Steps of Vitis HLS.
 CORE_STEPS = DEFAULT_STEPS
 #: Seconds that Vivado's steps may take.
@@ -60,20 +61,20 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
     "bitstream": ("results/fdht.bit", "results/fdht.hwh"),
 }
 #: Words of Vivado's logs (as public logs of 2020 to 2024 have them) and what they mean.
-_PHASES: Mapping[str, tuple[tuple[str, str], ...]] = {
+_PHASES: Mapping[str, tuple[Phase, ...]] = {
     "synthesis": (
-        ("Starting RTL Elaboration", "elaborating"),
-        ("Start Cross Boundary and Area Optimization", "optimising"),
-        ("Start Technology Mapping", "mapping"),
-        ("Writing Synthesis Report", "reporting"),
+        Phase("Starting RTL Elaboration", "elaborating"),
+        Phase("Start Cross Boundary and Area Optimization", "optimising"),
+        Phase("Start Technology Mapping", "mapping"),
+        Phase("Writing Synthesis Report", "reporting"),
     ),
     "implementation": (
-        ("Starting Logic Optimization Task", "optimising"),
-        ("Starting Placer Task", "placing"),
-        ("Starting Routing Task", "routing"),
-        ("Running report commands", "reporting"),
+        Phase("Starting Logic Optimization Task", "optimising"),
+        Phase("Starting Placer Task", "placing"),
+        Phase("Starting Routing Task", "routing"),
+        Phase("Running report commands", "reporting"),
     ),
-    "bitstream": (("Creating bitmap", "writing the bitstream"),),
+    "bitstream": (Phase("Creating bitmap", "writing the bitstream"),),
 }
 
 
@@ -129,25 +130,20 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
     """
     stage = conversion.open()
     network = network_in(stage)
-    masters = masters_of(stage.holds(LOADABLE))
-    design = block_design(board, core_names(options.core, masters), options.clock_mhz)
+    loadable = stage.holds(LOADABLE)
+    design = block_design(board, options.core, loadable=loadable, clock_mhz=options.clock_mhz)
     core = _core_files(stage, network, design, options)
     scripts = vivado_scripts(
         design, network.name, allow_timing_failure=options.allow_timing_failure
     )
     files = {**core, **{f"vivado/{name}": text.encode() for name, text in scripts.items()}}
     names = steps_of(design)
-    files |= {f"{STEPS}/{name}.sh": _command(name).encode() for name in names}
+    files |= {f"{STEPS}/{name}.sh": _COMMAND.format(name).encode() for name in names}
     steps = tuple(_step(name, sorted(core), options) for name in names)
     name = plan_name(network.name, board.name, options.variant)
     facts = _facts(stage, network, board, design, options)
     judge = partial(_judge, part=board.part.name)
     return BuildPlan(name, facts, files, (*core_steps(files, options.core_steps), *steps), judge)
-
-
-def _command(name: str) -> str:
-    """The shell script of a step of Vivado's."""
-    return f"exec vivado -mode batch -nojournal -nolog -notrace -source vivado/{name}.tcl\n"
 
 
 def _facts(
@@ -157,7 +153,7 @@ def _facts(
         "experiment": network.name,
         "design_id": f"{network.design_id:016x}",
         "network": hls.files[NETWORK],
-        "weights": hls.files[LOADABLE] if design.core.loadable else None,
+        "weights": hls.files[LOADABLE] if design.loadable else None,
         "board": board.name,
         # Of its data, so that a board that was corrected makes older results stale.
         "board_digest": digest_of(asdict(board)),
@@ -180,11 +176,8 @@ def _core_files(
         return {f"core/{TOP}.v": emit_verilog(lower(network, schedule)).encode()}
     # What is built is what was proven equal: all of the project that the tools read.
     hls.check(PROJECT)
-    return core_files(hls.directory / PROJECT, _target(design), options.core_steps)
-
-
-def _target(design: BlockDesign) -> Target:
-    return Target(design.board.part.name, 1000 / design.clock_mhz)
+    target = Target(design.board.part.name, 1000 / design.clock_mhz)
+    return core_files(hls.directory / PROJECT, target, options.core_steps)
 
 
 def shared_core(plan: BuildPlan, synthesis: Path, board: Board) -> Shared:
@@ -207,28 +200,23 @@ def _judge(step: Step, directory: Path, text: str, exit_code: int, log: str, *, 
 
 
 def _step(name: str, core: list[str], options: Options) -> Step:
-    inputs = ("vivado/common.tcl", f"vivado/{name}.tcl")
-    if name == "package":
-        return _made(name, (*inputs, *core), (), ("core/ip/component.xml",))
+    made = ("core/ip/component.xml",) if name == "package" else ("project/fdht.xpr",)
     before = {
-        "design": "package" if options.core == "rtl" else "export",
-        "synthesis": "design",
-        "implementation": "synthesis",
-        "bitstream": "implementation",
-    }[name]
-    outputs = RESULTS.get(name, ("project/fdht.xpr",))
-    return _made(name, inputs, (before,), outputs, RESULTS.get(name, ()))
-
-
-def _made(
-    name: str,
-    inputs: tuple[str, ...],
-    after: tuple[str, ...],
-    outputs: tuple[str, ...],
-    returns: tuple[str, ...] = (),
-) -> Step:
-    phases = tuple(Phase(text, label) for text, label in _PHASES.get(name, ()))
-    success = (end_marker(name),)
+        "package": (),
+        "design": ("package" if options.core == "rtl" else "export",),
+        "synthesis": ("design",),
+        "implementation": ("synthesis",),
+        "bitstream": ("implementation",),
+    }
     return Step(
-        name, VIVADO, (_VIVADO,), inputs, after, outputs, returns, _TIMEOUTS[name], success, phases
+        name,
+        VIVADO,
+        (_VIVADO,),
+        _TIMEOUTS[name],
+        inputs=("vivado/common.tcl", f"vivado/{name}.tcl", *(core if name == "package" else ())),
+        after=before[name],
+        outputs=RESULTS.get(name, made),
+        returns=RESULTS.get(name, ()),
+        success=(end_marker(name),),
+        phases=_PHASES.get(name, ()),
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fdht_models.errors import ArtifactError
+from fdht_overlays.manifest import PowerFacts
 
 #: Rows of the report of utilisation; the first word differs between the families.
 _ROWS: Mapping[str, tuple[str, ...]] = {
@@ -28,19 +28,10 @@ _LARGEST = 64 << 20
 
 
 @dataclass(frozen=True)
-class Head:
-    """What a report says of itself: Vivado's version, the device, the design's state."""
-
-    version: str
-    device: str
-    state: str | None
-
-
-@dataclass(frozen=True)
 class Utilisation:
-    """Resources: used and available, each lut, ff, dsp, bram36."""
+    """Resources of a device: used and available, each lut, ff, dsp, bram36."""
 
-    head: Head
+    device: str
     used: Mapping[str, float]
     available: Mapping[str, float]
 
@@ -54,20 +45,18 @@ class Timing:
     """The design's timing, in nanoseconds.
 
     Args:
-        head: of the report.
+        device: that the report names.
         setup: worst slack against setup (WNS).
         hold: worst slack against hold (WHS).
         pulse: worst slack of pulse widths (WPWS).
         failing: endpoints that fail any of the three.
-        endpoints: of setup.
     """
 
-    head: Head
+    device: str
     setup: float
     hold: float
     pulse: float
     failing: int
-    endpoints: int
 
     @property
     def met(self) -> bool:
@@ -79,29 +68,6 @@ class Timing:
         """The least slack of the three."""
         return min(self.setup, self.hold, self.pulse)
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {key: value for key, value in asdict(self).items() if key != "head"}
-
-
-@dataclass(frozen=True)
-class Power:
-    """Vivado's estimate of power, in watts; without activity of a simulation unless it says so.
-
-    Args:
-        head: of the report.
-        total: on chip.
-        dynamic: of what switches.
-        static: of the device.
-        confidence: Low, Medium or High, as Vivado judges it.
-    """
-
-    head: Head
-    total: float
-    dynamic: float
-    static: float
-    confidence: str
-
 
 def read_utilisation(path: Path) -> Utilisation:
     """Reads a report of utilisation.
@@ -109,7 +75,7 @@ def read_utilisation(path: Path) -> Utilisation:
     Raises:
         ArtifactError: it cannot be read, is cut off, or is no such report.
     """
-    text = _read(path, "Utilization Design Information")
+    text, device = _read(path, "Utilization Design Information")
     used: dict[str, float] = {}
     available: dict[str, float] = {}
     for name, titles in _ROWS.items():
@@ -121,7 +87,7 @@ def read_utilisation(path: Path) -> Utilisation:
         available[name] = _number(path, cells[-2])
         if not available[name]:
             raise _error(path, f"says that the device has no {titles[0]}")
-    return Utilisation(_head(path, text), used, available)
+    return Utilisation(device, used, available)
 
 
 def read_timing(path: Path) -> Timing:
@@ -130,7 +96,7 @@ def read_timing(path: Path) -> Timing:
     Raises:
         ArtifactError: it cannot be read, is cut off, contradicts itself, or is no such report.
     """
-    text = _read(path, "Design Timing Summary")
+    text, device = _read(path, "Design Timing Summary")
     found = re.search(r"^\s*WNS\(ns\)[^\n]*\n[\s-]+\n(?P<row>[^\n]+)\n", text, re.MULTILINE)
     if found is None:
         raise _error(path, "has no row of slacks")
@@ -140,36 +106,31 @@ def read_timing(path: Path) -> Timing:
     if "NA" in (cells[0], cells[4], cells[8]):
         raise _error(path, "knows no slack: is the clock constrained?")
     numbers = [_number(path, cell) for cell in cells]
-    timing = Timing(
-        _head(path, text),
-        numbers[0],
-        numbers[4],
-        numbers[8],
-        int(numbers[2] + numbers[6] + numbers[10]),
-        int(numbers[3]),
-    )
+    failing = int(numbers[2] + numbers[6] + numbers[10])
+    timing = Timing(device, numbers[0], numbers[4], numbers[8], failing)
     verdict = {True: _MET in text, False: _MISSED in text}
     if not verdict[timing.met] or verdict[not timing.met]:
         raise _error(path, "contradicts itself: its slacks say one thing and its verdict another")
     return timing
 
 
-def read_power(path: Path) -> Power:
-    """Reads a report of power.
+def read_power(path: Path) -> PowerFacts:
+    """Reads a report of power: an estimate without activity of a simulation unless it says so.
 
     Raises:
         ArtifactError: it cannot be read, is cut off, or is no such report.
     """
-    text = _read(path, "Power Report")
+    text, _ = _read(path, "Power Report")
     total, dynamic, static = (
         _number(path, _row(path, text, (title,))[0])
         for title in ("Total On-Chip Power (W)", "Dynamic (W)", "Device Static (W)")
     )
     confidence = _row(path, text, ("Confidence Level",))[0]
-    return Power(_head(path, text), total, dynamic, static, confidence)
+    return PowerFacts(total, dynamic, static, confidence)
 
 
-def _read(path: Path, title: str) -> str:
+def _read(path: Path, title: str) -> tuple[str, str]:
+    """A report and the device that it names."""
     try:
         if path.stat().st_size > _LARGEST:
             raise _error(path, "is too large for a report")
@@ -178,18 +139,11 @@ def _read(path: Path, title: str) -> str:
         raise _error(path, f"cannot be read ({error.strerror})") from error
     if title not in text:
         raise _error(path, f"is not the report that is due: it has no {title!r}")
-    return text
-
-
-def _head(path: Path, text: str) -> Head:
-    found = {
-        key: value.strip()
-        for key, value in re.findall(r"^\| ([A-Z][\w ]*?)\s*: (.*?)\s*\|?$", text, re.MULTILINE)
-    }
-    version = re.match(r"Vivado v\.?(\d{4}\.\d+(?:\.\d+)?)", found.get("Tool Version", ""))
-    if version is None or "Device" not in found:
+    version = re.search(r"^\| Tool Version\s*: Vivado v\.?\d{4}\.\d+", text, re.MULTILINE)
+    device = re.search(r"^\| Device\s*: (.*?)\s*\|?$", text, re.MULTILINE)
+    if version is None or device is None:
         raise _error(path, "does not say of which Vivado and device it is")
-    return Head(version[1], found["Device"], found.get("Design State"))
+    return text, device[1]
 
 
 def _row(path: Path, text: str, titles: tuple[str, ...]) -> list[str]:

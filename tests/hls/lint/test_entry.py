@@ -120,7 +120,5 @@ def test_every_rule_is_tested_and_explained():
     )
     tested |= {rule for rule in ("compile", "port", "port-direction") if f'"{rule}"' in texts}
     assert tested == set(RULES)
-    page = Path(fdht.__file__).parents[1] / "docs" / "synthesizability.md"
+    page = Path(__file__).parents[3] / "docs" / "synthesizability.md"
     assert set(re.findall(r"^\| `([a-z-]+)` \|", page.read_text(), re.MULTILINE)) == set(RULES)
-    for rule in RULES.values():
-        assert rule.demands.endswith(".") and rule.source

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from fdht_hls.vitis.log import (
-    BenchRun,
-    bench_runs,
-    check_log,
-    end_marker,
-    first_error,
-    version_in,
-)
+from fdht_hls.flow.failure import decisive_line
+from fdht_hls.vitis.core_steps import STEPS, core_steps
+from fdht_hls.vitis.log import BenchRun, bench_runs, check_log, end_marker, version_in
 from fdht_models.errors import EqualityError, ToolError
 from tests.hls.vitis.rendered import TEMPLATES
 from tests.hls.vitis.standin import BENCH, LOGS
 
+PLANNED = {step.name: step for step in core_steps({}, STEPS)}
 GOOD = {step: f"FDHT: {step} begins\n{log}{end_marker(step)}\n" for step, log in LOGS.items()}
 
 
 def check(step: str, text: str, exit_code: int = 0) -> list[BenchRun]:
-    return check_log(step, text, exit_code, "vitis_hls", "x.log")
+    return check_log(PLANNED[step], Path(), text, exit_code, "x.log")
 
 
 @pytest.mark.parametrize(("step", "runs"), [("csim", 1), ("csynth", 0), ("cosim", 2), ("impl", 0)])
@@ -62,8 +59,10 @@ def test_the_script_prints_the_end():
 @pytest.mark.parametrize("exit_code", [0, 1])
 def test_an_error_of_the_tool_is_quoted_whatever_the_exit_code(line, exit_code):
     text = f"INFO: one\n{line}\nERROR: a later one\n{GOOD['csim']}"
-    assert first_error(text) == line
-    message = f"^vitis_hls csim: failed: {re.escape(line)}; see x.log$"
+    assert decisive_line(text) == line
+    message = (
+        f"^Vitis HLS csim: failed: {re.escape(line.removeprefix('ERROR: [FDHT] '))}; see x.log$"
+    )
     with pytest.raises(ToolError, match=message):
         check("csim", text, exit_code)
 
@@ -81,7 +80,7 @@ def test_a_missing_licence_is_told_with_its_remedy(before, exit_code):
     with pytest.raises(ToolError) as caught:
         check("csynth", f"INFO: one\n{before}{LICENCE}\n{GOOD['csynth']}", exit_code)
     assert str(caught.value) == (
-        f"vitis_hls csynth: has no licence: {LICENCE}; see the Vivado License Manager; the free "
+        f"Vitis HLS csynth: has no licence: {LICENCE}; see the Vivado License Manager; the free "
         "edition serves only some devices (UG973); see x.log"
     )
 
@@ -105,20 +104,20 @@ def test_a_licence_that_was_found_is_no_failure():
     ],
 )
 def test_other_lines_are_no_errors(line):
-    assert first_error(f"{line}\n") is None
+    assert decisive_line(f"{line}\n") is None
 
 
 @pytest.mark.parametrize("step", GOOD)
 def test_exit_code_0_without_the_end_is_a_failure(step):
     text = GOOD[step].replace(end_marker(step), "")
-    with pytest.raises(ToolError, match="did not come to its end, although its exit code is 0"):
+    with pytest.raises(ToolError, match=f"ended without saying '{end_marker(step)}'"):
         check(step, text)
 
 
 @pytest.mark.parametrize("step", GOOD)
 def test_an_exit_code_alone_is_a_failure(step):
-    with pytest.raises(ToolError, match="ended with exit code 139 and no error line"):
-        check(step, GOOD[step], 139)
+    with pytest.raises(ToolError, match="ended with exit code 3 and no error line"):
+        check(step, GOOD[step], 3)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_a_test_bench_that_did_not_compare_is_a_failure(step, found, due):
 @pytest.mark.parametrize("step", ["csim", "cosim"])
 def test_words_that_differ_are_told_before_all_else(step):
     text = GOOD[step].replace("0 words differ", "3 words differ", 1) + "ERROR: [SIM 211-100] x\n"
-    message = f"^vitis_hls {step}: 3 of 20 words of results differ from the reference; see x.log"
+    message = f"^Vitis HLS {step}: 3 of 20 words of results differ from the reference; see x.log"
     with pytest.raises(EqualityError, match=message):
         check(step, text, 1)
 

@@ -295,7 +295,7 @@ def test_a_crash(tool):
 
 def test_an_early_end_with_exit_code_0(tool):
     tool.effect("csynth", "exit", "0")
-    refuse(tool, "csynth", ToolError, "did not come to its end, although its exit code is 0")
+    refuse(tool, "csynth", ToolError, "ended without saying 'FDHT: csynth ended'")
 
 
 def test_a_failed_co_simulation_in_the_report_alone(tool):

@@ -24,9 +24,9 @@ from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory, ConversionDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_overlays.bitfile import read_bitfile
+from fdht_overlays.design import CORE
 from fdht_overlays.figures import origin_of
 from fdht_overlays.golden import load_golden
-from fdht_overlays.hwh import CORE
 from fdht_overlays.manifest import OverlayManifest, load_manifest
 from fdht_overlays.open.flow import open_plan
 from fdht_overlays.open.overlay import collect_open

@@ -23,8 +23,7 @@ from fdht_overlays import doctor
 from fdht_overlays.open import flow
 from fdht_overlays.open.check import IDCODES, check_bitstream, count_features
 from fdht_overlays.open.flow import STATISTICS, open_plan
-from fdht_overlays.open.log import versions_in
-from fdht_overlays.open.tools import found_tool, needs
+from fdht_overlays.open.tools import found_tool, needs, versions_in
 from tests.overlays.open.tools import (
     FASM,
     VARIABLES,

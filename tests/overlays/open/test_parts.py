@@ -45,7 +45,7 @@ def test_every_input_of_the_primitive_is_known(primitive: dict[str, dict[str, in
 
 
 def test_the_outputs_that_are_used_exist(primitive: dict[str, dict[str, int]]):
-    assert ps7.OUTPUTS.items() <= primitive["output"].items()
+    assert ps7.USED_OUTPUTS.items() <= primitive["output"].items()
 
 
 def test_the_shell_connects_the_primitive_and_has_no_port_of_its_own():
@@ -56,7 +56,7 @@ def test_the_shell_connects_the_primitive_and_has_no_port_of_its_own():
     instance = re.search(r"PS7 processing_system \((.*?)\);", top, re.S)
     assert instance
     connected = dict(re.findall(r"\.(\w+)\((.*?)\)", instance[1]))
-    assert connected.keys() == {*ps7.INPUTS, *ps7.OUTPUTS}
+    assert connected.keys() == {*ps7.INPUTS, *ps7.USED_OUTPUTS}
     for name, width in ps7.INPUTS.items():
         zero = re.fullmatch(rf"{width}'[hd]0+", connected[name])
         # No lock, protection or quality of service is asked for.

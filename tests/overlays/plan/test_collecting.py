@@ -17,6 +17,7 @@ from fdht_models.directories import LOADABLE, BuildDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_overlays.design import MASTERS
 from fdht_overlays.figures import Figure
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
@@ -25,7 +26,7 @@ from fdht_overlays.plan.summary import summary_json
 from tests.hls.vitis.standin import csynth_xml
 from tests.overlays.plan.tools import STEPS, bitstream, plan_of
 from tests.overlays.vivado.packager import component_xml
-from tests.overlays.vivado.running import MASTERS, needs_tcl, rtl_core
+from tests.overlays.vivado.running import needs_tcl, rtl_core
 
 pytestmark = needs_tcl
 
@@ -205,7 +206,7 @@ def test_an_ultrascale_board_goes_the_same_way(tmp_path, tools, experiment):
 def test_clocks_of_our_verilog_are_those_of_its_simulation(
     tmp_path, tools, experiment, monkeypatch, known, cycles
 ):
-    verilog = rtl_core([master.name for master in MASTERS])
+    verilog = rtl_core(list(MASTERS))
     monkeypatch.setattr("fdht_hls.rtl.emit.emit_verilog", lambda *given: verilog)
     digest = hashlib.sha256(verilog.encode()).hexdigest() if known else "0" * 64
     report = {"verilog": digest, "mismatches": 0, "cycles_per_frame": 4321.4}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fdht_hls.boards import get_board
-from fdht_overlays.vivado.design import MASTERS, BlockDesign, Master, block_design, core_names
+from fdht_hls.registers import VLNV
+from fdht_overlays.vivado.design import BlockDesign, block_design
 from fdht_overlays.vivado.scripts import steps_of, vivado_scripts
 from tests.overlays.vivado.model import Effects, Vivado
 from tests.overlays.vivado.packager import component_xml
@@ -29,8 +30,8 @@ BOARD_PARTS = (
 _SIGNALS = ("AWVALID", "AWADDR", "WDATA", "ARVALID", "RDATA")
 
 
-def design_of(board: str, core: str, masters: tuple[Master, ...] = MASTERS) -> BlockDesign:
-    return block_design(get_board(board), core_names(core, masters))
+def design_of(board: str, core: str, loadable: bool = False) -> BlockDesign:
+    return block_design(get_board(board), core, loadable=loadable)
 
 
 def rtl_core(masters: list[str]) -> str:
@@ -46,17 +47,15 @@ def write_plan(directory: Path, design: BlockDesign, **options: bool) -> Path:
         path = directory / "vivado" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    masters = [master.name for master in design.core.masters]
+    masters = list(design.masters)
     core = directory / "core"
     core.mkdir()
-    if design.core.kind == "rtl":
+    if design.core == "rtl":
         (core / "fdht_lstm.v").write_text(rtl_core(masters))
     else:
         path = core / "fdht_core" / "solution" / "impl" / "ip" / "component.xml"
         path.parent.mkdir(parents=True)
-        parts = zip(
-            ("vendor", "library", "name", "version"), design.core.vlnv.split(":"), strict=True
-        )
+        parts = zip(("vendor", "library", "name", "version"), VLNV.split(":"), strict=True)
         path.write_text(component_xml(dict(parts), "hls", masters))
     return directory
 

@@ -8,8 +8,8 @@ import pytest
 
 from fdht_hls.flow.failure import decisive_line, failure
 from fdht_models.errors import ArtifactError
-from fdht_overlays.vivado.log import CAUSES, version_of
 from fdht_overlays.vivado.reports import read_power, read_timing, read_utilisation
+from fdht_overlays.vivado.scripts import CAUSES, version_of
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -25,7 +25,7 @@ SAMPLES = Path(__file__).parent / "samples"
 def test_utilisation(version, device, used, available):
     found = read_utilisation(SAMPLES / f"{version}_utilization.rpt")
     names = ("lut", "ff", "dsp", "bram36")
-    assert (found.head.version, found.head.device, found.head.state) == (version, device, "Routed")
+    assert found.device == device
     assert found.used == dict(zip(names, used, strict=True))
     assert found.available == dict(zip(names, available, strict=True))
     assert found.share("lut") == pytest.approx(used[0] / available[0])
@@ -39,16 +39,13 @@ def test_half_a_block_of_memory_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("version", "setup", "hold", "pulse", "endpoints"),
-    [("2020.1", 2.458, 0.013, 6.750, 81988), ("2024.2", 7.037, 0.238, 4.500, 1280)],
+    ("version", "setup", "hold", "pulse"),
+    [("2020.1", 2.458, 0.013, 6.750), ("2024.2", 7.037, 0.238, 4.500)],
 )
-def test_timing(version, setup, hold, pulse, endpoints):
+def test_timing(version, setup, hold, pulse):
     found = read_timing(SAMPLES / f"{version}_timing_summary.rpt")
-    assert found.head.version == version
     assert (found.setup, found.hold, found.pulse) == (setup, hold, pulse)
-    assert (found.failing, found.endpoints) == (0, endpoints)
-    assert found.met and found.worst == min(setup, hold, pulse)
-    assert found.to_json()["setup"] == setup and "head" not in found.to_json()
+    assert found.failing == 0 and found.met and found.worst == min(setup, hold, pulse)
 
 
 def missed(tmp_path, verdict="Timing constraints are not met.", wns="-0.241", failing="31"):
@@ -83,7 +80,7 @@ def test_an_unconstrained_design_is_refused(tmp_path):
 def test_power():
     found = read_power(SAMPLES / "2024.2_power.rpt")
     assert (found.total, found.dynamic, found.static) == (0.085, 0.017, 0.068)
-    assert (found.confidence, found.head.device) == ("Medium", "xc7a35tcpg236-1")
+    assert (found.confidence, found.kind) == ("Medium", "estimated")
 
 
 READERS = {

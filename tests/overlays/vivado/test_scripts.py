@@ -10,7 +10,8 @@ from fdht_hls.boards import board_names, get_board
 from fdht_hls.engine import lower
 from fdht_hls.registers import REGISTERS, VLNV, present
 from fdht_models.errors import ConfigError
-from fdht_overlays.vivado.design import MASTERS, Master, block_design, core_names, masters_of
+from fdht_overlays.design import masters
+from fdht_overlays.vivado.design import block_design
 from fdht_overlays.vivado.scripts import steps_of
 from tests.overlays.vivado.model import Effects
 from tests.overlays.vivado.running import (
@@ -25,7 +26,6 @@ from tests.overlays.vivado.session import BACKENDS
 
 pytestmark = needs_tcl
 BOARDS = [name for name in board_names() if not get_board(name).simulated]
-THREE = masters_of(True)
 
 
 def effects(**changes) -> Effects:
@@ -34,18 +34,18 @@ def effects(**changes) -> Effects:
 
 def diagram(directory, design):
     """The block design as it was when the step `design` saved it."""
-    if design.core.kind == "rtl":
+    if design.core == "rtl":
         assert run_step(directory, "package", effects())[0] == 0
     code, output, vivado = run_step(directory, "design", effects())
     assert code == 0, output
     return vivado
 
 
-@pytest.mark.parametrize("masters", [MASTERS, THREE], ids=["two", "three"])
+@pytest.mark.parametrize("loadable", [False, True], ids=["two", "three"])
 @pytest.mark.parametrize("core", ["hls", "rtl"])
 @pytest.mark.parametrize("board", BOARDS)
-def test_every_board_and_core_gets_its_files(tmp_path, board, core, masters):
-    design = design_of(board, core, masters)
+def test_every_board_and_core_gets_its_files(tmp_path, board, core, loadable):
+    design = design_of(board, core, loadable)
     output = run_all(write_plan(tmp_path, design), design, effects())
     done = re.findall(r"^FDHT: (\w+) ended$", "\n".join(output), re.MULTILINE)
     assert done == list(steps_of(design)), output[-3:]
@@ -69,17 +69,18 @@ def test_each_interpreter_runs_them(tmp_path, backend):
 
 
 def test_the_zynq_7000_gets_one_port_through_a_smartconnect():
-    design = design_of("pynq-z2", "hls", THREE)
+    design = design_of("pynq-z2", "hls", True)
     (path,) = design.paths
-    assert path.port.interface == "S_AXI_HP0" and path.bits == 64
-    assert path.masters == THREE and path.switch == "memory_0"
+    assert path.port.interface == "S_AXI_HP0"
+    assert path.names.properties["PCW_S_AXI_HP0_DATA_WIDTH"] == "64"
+    assert path.masters == masters(loadable=True) and path.switch == "memory_0"
     assert design.switches == {"control_0": 1, "memory_0": 3}
     assert design.properties["PCW_S_AXI_HP0_DATA_WIDTH"] == "64"
     assert design.properties["PCW_UIPARAM_DDR_FREQ_MHZ"] == "525"
 
 
 def test_the_ultrascale_gets_a_port_each_with_nothing_between():
-    design = design_of("zcu104", "hls", THREE)
+    design = design_of("zcu104", "hls", True)
     ports = [path.port.interface for path in design.paths]
     assert ports == ["S_AXI_HP0_FPD", "S_AXI_HP1_FPD", "S_AXI_HP2_FPD"]
     assert [path.switch for path in design.paths] == [None] * 3
@@ -88,25 +89,9 @@ def test_the_ultrascale_gets_a_port_each_with_nothing_between():
     assert design.properties["PSU__SAXIGP4__DATA_WIDTH"] == "64"
 
 
-def test_more_masters_than_ports_share_one():
-    masters = tuple(Master(f"m_axi_{index}") for index in range(7))
-    (path,) = design_of("kv260", "hls", masters).paths
-    assert path.switch == "memory_0" and path.bits == 64 and len(path.masters) == 7
-
-
-def test_a_width_that_no_port_has_goes_through_a_smartconnect():
-    (path,) = design_of("kv260", "hls", (Master("m_axi_wide", 256),)).paths
-    assert path.switch == "memory_0" and path.bits == 128
-
-
 def test_what_cannot_be_placed_is_refused():
     with pytest.raises(ConfigError, match=r"board = 'sim': is simulated; Vivado has nothing"):
         design_of("sim", "hls")
-    with pytest.raises(ConfigError, match="core = 'vhdl': must be hls or rtl"):
-        design_of("kv260", "vhdl")
-    for masters in ((), (Master("m"), Master("m"))):
-        with pytest.raises(ConfigError, match=r"masters = .*: need names of their own"):
-            block_design(get_board("kv260"), core_names("hls", masters))
 
 
 @pytest.mark.parametrize("core", ["hls", "rtl"])
@@ -138,7 +123,7 @@ def test_memory_above_two_gigabytes_is_mapped_where_there_is_some(tmp_path):
 
 def test_the_clock_is_the_boards_or_what_is_asked(tmp_path):
     assert design_of("kv260", "hls").properties["PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ"] == "200"
-    slower = block_design(get_board("pynq-z2"), core_names("hls"), 62.5)
+    slower = block_design(get_board("pynq-z2"), "hls", clock_mhz=62.5)
     assert slower.properties["PCW_FPGA0_PERIPHERAL_FREQMHZ"] == "62.5"
 
 
@@ -218,7 +203,7 @@ def test_a_failed_run_without_a_log_says_its_status(tmp_path):
 
 @pytest.mark.parametrize("loadable", [False, True])
 def test_the_packaged_core_has_the_drivers_name_and_its_registers(tmp_path, loadable):
-    design = design_of("zcu102", "rtl", masters_of(loadable))
+    design = design_of("zcu102", "rtl", loadable)
     code, output, vivado = run_step(write_plan(tmp_path, design), "package", effects())
     assert code == 0, output
     component = (tmp_path / "core" / "ip" / "component.xml").read_text()

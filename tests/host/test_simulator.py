@@ -71,7 +71,7 @@ def test_starting_again_while_running_changes_nothing(overlay, mmio, device):
     overlay.fdht_lstm_0.write_register("frame_count", 1)
     mmio.write(CTRL, AP_START)
     finish(overlay)
-    assert overlay.fdht_lstm_0.frames_done() == 4
+    assert overlay.fdht_lstm_0.read_register("frames_done") == 4
     results.invalidate()
     np.testing.assert_array_equal(np.asarray(results)[:, :3], expected)
 

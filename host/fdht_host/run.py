@@ -18,16 +18,17 @@ from typing import Any
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
-from fdht_host.energy.board_and_cpu import board_energy, cpu_energy
+from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streamer import Progress, SourceRun, Streamer
+from fdht_host.streamer import SourceRun, Streamer
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
+from fdht_models.console import Show
 from fdht_models.directories import REPORT, OverlayDirectory, network_in
 from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.interruption import interrupts_held_back
@@ -68,7 +69,7 @@ class RunSettings:
 
 
 def run_stage(
-    overlay: OverlayDirectory, runs: Path, settings: RunSettings, progress: Progress
+    overlay: OverlayDirectory, runs: Path, settings: RunSettings, progress: Show
 ) -> tuple[Path, dict[str, Any]]:
     """Runs an overlay on its board; nothing else of a build is needed.
 

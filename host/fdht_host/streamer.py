@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -19,14 +19,12 @@ from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
 from fdht_host.run_sources import FILE, Source
 from fdht_host.video import VideoTimes
+from fdht_models.console import Show
 from fdht_models.data import ClipSet
 from fdht_models.data.folders import Problem
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-
-#: Told what is being done, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(eq=False)
@@ -132,7 +130,7 @@ class Streamer:
     accelerator: Accelerator
     network: QuantizedNetwork
     reader: Reader
-    progress: Progress
+    progress: Show
 
     def stream(self, run: SourceRun) -> SourceRun:
         """Runs a source: the clips of the test set, or files, each of which is read and dropped.

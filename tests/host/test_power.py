@@ -15,7 +15,7 @@ import pytest
 
 from fdht_hls.boards import Board, get_board
 from fdht_host.power import sampling
-from fdht_host.power.finding import search_meter
+from fdht_host.power.finding import find_meter
 from fdht_host.power.hwmon import hwmon_meter
 from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_host.power.modelled import SimulatedMeter
@@ -461,36 +461,31 @@ def board(name: str) -> Board:
 
 
 def test_a_board_without_a_sensor_is_unmeasured() -> None:
-    search = search_meter(board("pynq-z2"))
-    assert search.meter is None
-    assert "has no power sensor" in search.reason
+    with pytest.raises(MeasurementError, match="has no power sensor"):
+        find_meter(board("pynq-z2"))
 
 
 def test_a_missing_sensor_is_unmeasured_with_its_reason(tmp_path: Path) -> None:
-    search = search_meter(board("kv260"), hwmon_root=tmp_path)
-    assert search.meter is None
-    assert "ina260_u14" in search.reason
+    with pytest.raises(MeasurementError, match="ina260_u14"):
+        find_meter(board("kv260"), hwmon_root=tmp_path)
 
 
 def test_the_kv260_is_found(tmp_path: Path) -> None:
-    search = search_meter(board("kv260"), hwmon_root=hwmon_tree(tmp_path, "ina260_u14", 1))
-    assert search.meter is not None
-    assert search.meter.sensor.update_interval_seconds == 0.15
-    assert search.meter.sensor.kind == "measured"
+    meter = find_meter(board("kv260"), hwmon_root=hwmon_tree(tmp_path, "ina260_u14", 1))
+    assert meter.sensor.update_interval_seconds == 0.15
+    assert meter.sensor.kind == "measured"
 
 
 def test_the_simulated_board_is_modelled() -> None:
     clock = VirtualClock()
     device = SimpleNamespace(clock=clock, activity=((0, 1, False),))
-    meter = search_meter(board("sim"), device).meter
-    assert meter is not None
+    meter = find_meter(board("sim"), device)
     assert meter.sensor.kind == "modelled"
     meter.start()
     clock.sleep(1)
     assert meter.stop().watts.mean() == pytest.approx(board("sim").power_model.idle_watts, rel=0.05)
-    search = search_meter(board("sim"))
-    assert search.meter is None
-    assert "simulated board only" in search.reason
+    with pytest.raises(MeasurementError, match="simulated board only"):
+        find_meter(board("sim"))
 
 
 # Readings that fail -------------------------------------------------------------------------------

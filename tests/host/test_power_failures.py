@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fdht_hls.boards import get_board
-from fdht_host.power.finding import search_meter
+from fdht_host.power.finding import find_meter
 from fdht_host.power.hwmon import find_power_file, hwmon_meter, number_in
 from fdht_host.power.pmbus import pmbus_meter, pynq_rails
 from fdht_host.power.rapl import find_domains
@@ -144,8 +144,8 @@ def test_rails_that_pynq_cannot_list_are_one_line(
     with pytest.raises(MeasurementError, match=r"power rails: pynq cannot list them \(.*; check"):
         pynq_rails()
     # And no more than the reason why the energy of a run is not measured.
-    search = search_meter(get_board("zcu104"), hwmon_root=Path("/nowhere"))
-    assert search.meter is None and "pynq cannot list them" in search.reason
+    with pytest.raises(MeasurementError, match="pynq cannot list them"):
+        find_meter(get_board("zcu104"), hwmon_root=Path("/nowhere"))
 
 
 @pytest.mark.parametrize("wrap", ["0\n", "-5\n", "", "many\n"])

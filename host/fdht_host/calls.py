@@ -60,11 +60,6 @@ class PhaseTimes:
     frames: int = 0
     calls: int = 0
 
-    @property
-    def total(self) -> float:
-        """Sum of the phases."""
-        return self.pack + self.transfer + self.compute + self.unpack
-
 
 @dataclass(frozen=True, eq=False)
 class _Pair:

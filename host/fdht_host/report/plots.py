@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fdht_host.report.contents import PHASES
-from fdht_host.report.text import MOST
 from fdht_models.drawing import drawing
 
 _INK = "#010203"  # becomes currentColor
@@ -42,6 +41,8 @@ _STYLE = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
 }
+#: Labelled sources whose confusion is drawn.
+LABELLED = 3
 #: More classes than this: no counts in the cells, they would not be legible.
 _LEGIBLE_CLASSES = 25
 _UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
@@ -89,7 +90,7 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
         for source in report["sources"]
         if source["kind"] != "test" and source["accuracy"] is not None
     ]
-    for place, found in enumerate(others[: MOST["labelled"]]):
+    for place, found in enumerate(others[:LABELLED]):
         name = f"confusion-{place}"
         yield name, partial(confusion_plot, found["confusion"], found["classes"], name)
     throughput = report["throughput"]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from fdht_host.answers import PREDICTIONS, ClipAnswer
-from fdht_host.readers import EVERY, STREAM, TRAINED, Reader
+from fdht_host.readers import EVERY, STREAM, TRAINED, Reader, scored
 from fdht_models.data.folders import Problem
 from fdht_models.data.folders.sentences import name_some
 from fdht_models.preprocessing import Preprocessing, Sampling
@@ -40,8 +40,8 @@ def notes_of(
     elif reader.protocol == STREAM:
         notes += _stream_notes(answers, sampling)
     elif reader.clipwise:
-        notes += _pace_notes(answers, reader.scored.sampling)
-        notes += _stretch_notes(answers, reader.scored.sampling)
+        trained = scored(reader.preprocessing).sampling
+        notes += [*_pace_notes(answers, trained), *_stretch_notes(answers, trained)]
         notes += _short_notes(answers, reader.preprocessing)
     total = len({answer.clip for answer in answers}) + len(problems)
     if problems:

@@ -132,7 +132,7 @@ class Streamer:
     reader: Reader
     progress: Show
 
-    def stream(self, run: SourceRun) -> SourceRun:
+    def stream(self, run: SourceRun) -> None:
         """Runs a source: the clips of the test set, or files, each of which is read and dropped.
 
         Of a folder, files that cannot be read are counted and named; what came before damage is
@@ -141,9 +141,6 @@ class Streamer:
         Args:
             run: filled clip by clip, so that something is left where one fails.
 
-        Returns:
-            `run`.
-
         Raises:
             DataError, ConfigError: a file that was named itself cannot be read to its end.
         """
@@ -151,7 +148,6 @@ class Streamer:
             self._files(run)
         else:
             self._clips(run, run.source.clips)
-        return run
 
     def _clips(self, run: SourceRun, clips: ClipSet) -> None:
         """Runs the clips of a set, each from a zero state."""

@@ -138,20 +138,18 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
             timeout = seconds(timeout, "timeout")
         deadline = self._clock.monotonic() + timeout
         self._clock.sleep(min(expected, timeout))
-        self._poll(deadline, f"within {timeout:g} s")
+        self.wait_until(deadline, f"within {timeout:g} s")
 
-    def wait_until(self, deadline: float) -> None:
+    def wait_until(self, deadline: float, allowed: str = "in the time that its call had") -> None:
         """Waits until the core is idle, with at least one look at it.
 
         Args:
             deadline: when to give up, by the device's clock.
+            allowed: which time that is, for the message.
 
         Raises:
             DeviceTimeoutError: the core did not end in time.
         """
-        self._poll(deadline, "in the time that its call had")
-
-    def _poll(self, deadline: float, allowed: str) -> None:
         while True:
             # The time is taken before the look: a late look at an idle core is no failure.
             late = self._clock.monotonic() >= deadline

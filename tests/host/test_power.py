@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fdht_hls.boards import Board, get_board
+from fdht_hls.boards import Board, PowerSensor, get_board
 from fdht_host.power import sampling
 from fdht_host.power.finding import find_meter
 from fdht_host.power.hwmon import hwmon_meter
@@ -419,18 +419,16 @@ def hwmon_tree(root: Path, name: str, microwatts: int) -> Path:
 
 def test_hwmon_reads_microwatts(tmp_path: Path) -> None:
     root = hwmon_tree(tmp_path, "ina260_u14", 4_810_000)
-    meter = hwmon_meter(
-        "ina260_u14", ("module",), update_interval_seconds=0.01, resolution_watts=0.01, root=root
-    )
+    meter = hwmon_meter(PowerSensor("ina260_u14", "hwmon", ("module",), 0.01, 0.01), root)
     np.testing.assert_allclose(record(meter).watts, 4.81)
 
 
 def test_hwmon_without_the_sensor(tmp_path: Path) -> None:
     hwmon_tree(tmp_path, "coretemp", 1)
     with pytest.raises(MeasurementError, match=r"power sensor = 'ina260_u14'.*there are coretemp"):
-        hwmon_meter("ina260_u14", ("module",), root=tmp_path)
+        hwmon_meter(PowerSensor("ina260_u14", "hwmon", ("module",)), tmp_path)
     with pytest.raises(MeasurementError, match="there are none"):
-        hwmon_meter("ina260_u14", ("module",), root=tmp_path / "missing")
+        hwmon_meter(PowerSensor("ina260_u14", "hwmon", ("module",)), tmp_path / "missing")
 
 
 def rails() -> dict[str, SimpleNamespace]:
@@ -442,18 +440,16 @@ def rails() -> dict[str, SimpleNamespace]:
 
 
 def test_pmbus_sums_its_rails() -> None:
-    meter = pmbus_meter(
-        ("12V", "INT"), update_interval_seconds=0.01, resolution_watts=0.001, available=rails()
-    )
+    meter = pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("12V", "INT"), 0.01, 0.001), rails())
     np.testing.assert_allclose(record(meter).watts, 14.0)
     assert meter.sensor.name == "pmbus 12V+INT"
 
 
 def test_pmbus_without_the_rail() -> None:
     with pytest.raises(MeasurementError, match=r"rail = 'VCC'.*there are 12V, INT"):
-        pmbus_meter(("VCC",), available=rails())
+        pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("VCC",)), rails())
     with pytest.raises(MeasurementError, match="install libsensors-dev"):
-        pmbus_meter(("12V",), available={})
+        pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("12V",)), {})
 
 
 def board(name: str) -> Board:

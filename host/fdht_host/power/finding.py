@@ -52,19 +52,9 @@ def _meter(
     board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int, root: Path
 ) -> PowerMeter:
     if sensor.access == "hwmon":
-        return hwmon_meter(
-            sensor.name,
-            sensor.rails,
-            update_interval_seconds=sensor.update_interval_seconds,
-            resolution_watts=sensor.resolution_watts,
-            root=root,
-        )
+        return hwmon_meter(sensor, root)
     if sensor.access == "pynq.pmbus":
-        return pmbus_meter(
-            sensor.rails,
-            update_interval_seconds=sensor.update_interval_seconds,
-            resolution_watts=sensor.resolution_watts,
-        )
+        return pmbus_meter(sensor)
     model = board.power_model
     if device is None or model is None:
         raise MeasurementError(

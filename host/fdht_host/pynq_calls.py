@@ -131,9 +131,6 @@ def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike, device: Any) -> Any:
     Raises:
         DeviceError: there is too little of it.
     """
-    with PynqErrors(f"buffer of {_size(shape, dtype)} bytes", "cannot be allocated", _BUFFERS):
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    with PynqErrors(f"buffer of {size} bytes", "cannot be allocated", _BUFFERS):
         return _pynq.allocate(shape, dtype, target=device)
-
-
-def _size(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
-    return math.prod(shape) * np.dtype(dtype).itemsize

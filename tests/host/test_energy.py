@@ -12,6 +12,7 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
+from fdht_host.clocks import ActivityLog, VirtualClock
 from fdht_host.energy import windows
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
 from fdht_host.energy.results import EnergyResult, EnergySettings, Window
@@ -20,7 +21,6 @@ from fdht_host.outcome import Outcome
 from fdht_host.power.finding import find_meter
 from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_host.power.modelled import SimulatedMeter
-from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
 from tests.host import toy_core
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import Board, PowerSensor, get_board
+from fdht_host.clocks import ActivityLog, VirtualClock
 from fdht_host.power import sampling
 from fdht_host.power.finding import find_meter
 from fdht_host.power.hwmon import hwmon_meter
@@ -22,7 +23,6 @@ from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.power.pmbus import pmbus_meter
 from fdht_host.power.rapl import Domain, EnergyCounter, rapl_meter
 from fdht_host.power.sampling import SamplingMeter, characterise
-from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
 
 SECOND = 1_000_000_000

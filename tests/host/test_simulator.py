@@ -10,7 +10,7 @@ import pytest
 
 from fdht_hls.registers import ABI_VERSION, AP_DONE, AP_IDLE, AP_READY, AP_START, BY_NAME
 from fdht_host._pynq import Clocks, Overlay, allocate, pynq
-from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
+from fdht_host.clocks import ActivityLog, Segment, VirtualClock
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import DeviceError
 from tests.host import toy_core

@@ -30,7 +30,7 @@ from fdht_host._pynq import (
     RuntimeMetadataParser,
     pynq,
 )
-from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
+from fdht_host.clocks import ActivityLog, Segment, VirtualClock
 from fdht_host.simulator.logic import (
     Block,
     ClockRegisters,

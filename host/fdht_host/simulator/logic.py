@@ -32,8 +32,7 @@ from fdht_hls.registers import (
     WINDOW,
     present,
 )
-from fdht_host.clocks import NANOSECONDS
-from fdht_host.simulator.clock import ActivityLog, VirtualClock
+from fdht_host.clocks import NANOSECONDS, ActivityLog, VirtualClock
 from fdht_models.errors import DeviceError
 from fdht_models.interruption import interrupts_held_back
 

@@ -110,11 +110,6 @@ class Accelerator:
         return accelerator
 
     @property
-    def simulated(self) -> bool:
-        """True on a simulated board: its times are not those of hardware."""
-        return self.manifest.flow == SIMULATION_FLOW
-
-    @property
     def times(self) -> PhaseTimes:
         """Where the host's time went since the overlay was opened and tested."""
         return self._calls.times

@@ -186,24 +186,21 @@ def _best_baseline(accuracy: Mapping[str, Any]) -> str:
 
 
 def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
+    """With training's table, and its verdict; models trained before it was there have less."""
+    networks = [
         ("Quantised network", percent(accuracy["quantized"])),
         ("The same network in floating point", percent(accuracy["float"])),
-        *_baseline_rows(accuracy),
     ]
-
-
-def _baseline_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The table of training, and its verdict; models trained before it was there have less."""
     table = accuracy.get("baselines")
     if not table:
         mean = accuracy.get("mean_frame")
         return [
+            *networks,
             ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
             *([] if mean is None else [("Baseline that sees the mean over a clip", percent(mean))]),
             ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
         ]
-    rows = [
+    rows = networks + [
         (f"Baseline, {row['name']}: {row['classifier']}", percent(row["accuracy"]))
         for row in sorted(table, key=lambda row: -row["accuracy"])
     ]

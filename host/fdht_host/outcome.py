@@ -60,9 +60,7 @@ def tell(error: BaseException, directory: Path) -> NoReturn:
     """Raises what ended the run, with where the results are."""
     kept = f"what was run is in {directory / 'report.html'}"
     if isinstance(error, FdhtError):
-        raise type(error)(
-            error.problem, field=error.field, value=error.value, remedy=kept
-        ) from error
+        raise error.moved(remedy=kept) from error
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt(kept) from error
     raise error

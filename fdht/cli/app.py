@@ -17,7 +17,6 @@ import typer
 import typer.core
 import typer.main
 
-from fdht_models.console import output
 from fdht_models.errors import ConfigError, FdhtError, shortened
 from fdht_models.interruption import termination_as_interrupt
 
@@ -25,8 +24,6 @@ from fdht_models.interruption import termination_as_interrupt
 USER_ERROR, INTERRUPTED = 2, 130
 #: The largest number that can be asked for.
 _MOST = 2**31 - 1
-#: Columns of the list of commands; wider, eyes lose the line.
-_WIDEST = 100
 #: In the order of the work: a panel's name -> its commands -> where each is, and what it does.
 PANELS = {
     "Prepare": {
@@ -74,36 +71,20 @@ class _Commands(typer.core.TyperGroup):
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed and _load(str(name)), rest
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Looks like typer's own, which imports Markdown and Pygments and takes twice as long."""
-        from rich.padding import Padding
-        from rich.panel import Panel
-        from rich.table import Table
-
-        options: list[Any] = self.get_params(ctx)
-        panels = {"Options": [(", ".join(option.opts), option.help) for option in options]}
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """See click; in panels."""
         for title, commands in PANELS.items():
-            panels[title] = [(name, text) for name, (_, text) in commands.items()]
-        console = output()
-        console.width = min(console.width, _WIDEST)
-        for text in (self.get_usage(ctx), self.help):
-            console.print(Padding(str(text), (1, 1, 0, 1)))
-        console.print()
-        for title, rows in panels.items():
-            table = Table.grid(padding=(0, 2), expand=True)
-            table.add_column(style="bold cyan", no_wrap=True, width=20)
-            table.add_column(ratio=1)
-            for row in rows:
-                table.add_row(*row)
-            console.print(
-                Panel(table, title=title, title_align="left", border_style="dim", padding=(0, 1))
-            )
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
 
 
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Rich, with Markdown and Pygments, takes longer to import than all else of the list.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
     help="Train quantised tensor LSTMs, convert them to hardware, run them and measure.",
 )
 
@@ -124,7 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        if message():  # without a command, help has been shown
+        if message().startswith("Usage:"):  # without a command it says which there are
+            print(message())
+        elif message():
             command = getattr(getattr(error, "ctx", None), "command_path", "fdht")
             print(f"fdht: {shortened(message(), 380)}; see {command} --help", file=sys.stderr)
         return USER_ERROR

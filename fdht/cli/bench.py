@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name, Only, board_option
-from fdht.cli.output import emit
-from fdht_models.console import output as console
+from fdht.cli.output import tell
 
 if TYPE_CHECKING:
     from fdht_hls.schedule import Schedule
@@ -31,10 +30,7 @@ def bench_train(
     from fdht_models.benchmarks.train import report
 
     result = run(rounds=rounds, steps=steps)
-    if as_json:
-        emit(result)
-    else:
-        console().print(report(result))
+    tell(result, as_json, report)
 
 
 @bench.command(name="formats")
@@ -59,10 +55,7 @@ def bench_formats(
     experiments = [formats.compared_experiment(name, data_root) for name in names]
     _check_output(output, f"{stem}.json")
     result = formats.compare_formats(build / "formats", experiments, build / "data")
-    if as_json:
-        emit(result)
-    else:
-        console().print(formats.table(result))
+    tell(result, as_json, formats.table)
     if output is not None:
         formats.write_comparison(result, output, stem)
 
@@ -90,10 +83,7 @@ def bench_widths(
     result = widths.sweep_widths(
         load_experiment(experiment), build / "widths", sweep, build / "data"
     )
-    if as_json:
-        emit(result)
-    else:
-        console().print(widths.table(result))
+    tell(result, as_json, widths.table)
     if output is not None:
         widths.write_sweep(result, output)
 
@@ -117,10 +107,7 @@ def bench_decode(
 
     workload = decode.workload_of(size or (), protocol or (), clips)
     result = decode.bench_decode(build / "clips", *workload, rounds=rounds)
-    if as_json:
-        emit(result)
-    else:
-        console().print(decode.report(result))
+    tell(result, as_json, decode.report)
 
 
 @bench.command(name="emulation")
@@ -134,10 +121,7 @@ def bench_emulation(
     from fdht_hls.benchmarks.emulation import bench_emulation as run
 
     result = run(Workload(rounds=rounds, clips=clips))
-    if as_json:
-        emit(result)
-    else:
-        console().print(report(result))
+    tell(result, as_json, report)
 
 
 @bench.command(name="engine")
@@ -164,10 +148,7 @@ def bench_engine(
         resources=not cycles,
         quick=quick,
     )
-    if as_json:
-        emit(rows)
-    else:
-        console().print(engine.engine_table(rows))
+    tell(rows, as_json, engine.engine_table)
 
 
 @bench.command(name="estimate")
@@ -191,10 +172,7 @@ def bench_estimate(
         lambda name: named_network(name, build),
         lambda network, port_bytes: _tuned(network, board, port_bytes),
     )
-    if as_json:
-        emit(result)
-    else:
-        console().print(estimates.estimate_table(result))
+    tell(result, as_json, estimates.estimate_table)
     if output is not None:
         estimates.write_estimates(result, output)
 

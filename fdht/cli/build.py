@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdht.cli.flows import check_flow, core_of
+from fdht.cli.estimate import check_flow, core_of, print_estimate
 from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
-from fdht.cli.output import emit
+from fdht.cli.output import emit, tell
 from fdht_models.artifacts import recover
 from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 #: Panels of options in the command's help.
 _REAL, _CLOCK = "Real boards", "Clock of a real board"
 _ELSEWHERE, _ESTIMATE = "On another machine", "Estimates"
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Where a real board's overlay is built, and how long that may take."""
-
-    archive: Path | None
-    results: Path | None
-    host: str | None
-    timeout: float | None
 
 
 def build(
@@ -123,36 +113,42 @@ def build(
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import Options
 
+    places = {"archive": archive, "import": results, "host": host}
+    given = [name for name, value in places.items() if value is not None]
     if estimate or all_boards:
-        from fdht.cli.estimate import print_estimate
-
         if not estimate:
             raise ConfigError(
                 "builds nothing", field="all-boards", remedy="add --estimate, or name one --board"
             )
-        for name, value in {"archive": archive, "import": results, "host": host}.items():
-            if value is not None:
-                raise ConfigError(
-                    "builds something", field=name, value=str(value), remedy="leave out --estimate"
-                )
+        if given:
+            raise ConfigError(
+                "builds something",
+                field=given[0],
+                value=str(places[given[0]]),
+                remedy="leave out --estimate",
+            )
         chosen = None if all_boards else board
-        print_estimate(experiments or [], chosen, (flow, core, clock), plot, build, as_json)
+        print_estimate(experiments or [], chosen, flow, core, clock, plot, build, as_json)
         return
     if plot is not None:
         raise ConfigError("belongs to --estimate", field="plot", value=str(plot))
-    if len(experiments or []) != 1:
+    if experiments is None or len(experiments) != 1:
         raise ConfigError(
             "must be one", field="EXPERIMENT", value=experiments or None, remedy="or use --estimate"
         )
-    asked = _Asked(archive, results, host, timeout)
     found = get_board(board)
     check_flow(found, flow)
-    _check_place(found, asked)
-    name = (experiments or [""])[0]
-    if found.simulated:
-        _simulated(name, build, board, as_json)
-        return
+    if found.simulated and given:
+        raise ConfigError("has no effect for a simulated board", field=given[0])
+    if len(given) > 1:
+        raise ConfigError(f"cannot go with --{given[1]}", field=given[0])
+    name = experiments[0]
     directory = pipeline.experiment_directory(name, build)
+    if found.simulated:
+        overlay, fresh = pipeline.build_into(directory, board)
+        told = {"directory": str(overlay.path), "fresh": fresh}
+        tell(told, as_json, lambda _: [_place_line(overlay, fresh)])
+        return
     if flow == OPEN:
         core_of(flow, core)
         work = _open_work(directory, found, clock, allow_timing_failure)
@@ -160,26 +156,12 @@ def build(
         work = _vitis_work(
             directory, found, Options(core or "hls", clock, cosim, allow_timing_failure)
         )
-    _real(work, asked, _again(name, found, work, core, clock, cosim), as_json)
-
-
-def _check_place(board: Board, asked: _Asked) -> None:
-    given = {"archive": asked.archive, "import": asked.results, "host": asked.host}
-    chosen = [name for name, value in given.items() if value is not None]
-    if board.simulated and chosen:
-        raise ConfigError("has no effect for a simulated board", field=chosen[0])
-    if len(chosen) > 1:
-        raise ConfigError(f"cannot go with --{chosen[1]}", field=chosen[0])
-
-
-def _simulated(name: str, build: Path, board: str, as_json: bool) -> None:
-    from fdht import pipeline
-
-    directory, fresh = pipeline.build_into(pipeline.experiment_directory(name, build), board)
-    if as_json:
-        emit({"directory": str(directory.path), "fresh": fresh})
-    else:
-        print(f"{directory.path} ({'built' if fresh else 'nothing had changed'})")
+    if archive is not None:
+        _write_archive(work.plan, archive, _again(name, found, work, core, clock, cosim), as_json)
+        return
+    place = directory.work(found.name, work.variant)
+    _bring_up_to_date(work, place, results, host, timeout)
+    _package(work, place, as_json)
 
 
 @dataclass(frozen=True)
@@ -295,49 +277,43 @@ def _refuse_without(
         )
 
 
-def _real(work: _Work, asked: _Asked, again: str, as_json: bool) -> None:
-    from fdht_hls.flow.archive import write_archive
+def _bring_up_to_date(
+    work: _Work, place: Path, results: Path | None, host: str | None, timeout: float | None
+) -> None:
+    """Takes the results of a build elsewhere, or runs what of the plan has not been run."""
+    from fdht_hls.flow.archive import import_results
+    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.running import run_plan
+
+    if results is not None:
+        import_results(work.plan, results, place)
+        return
+    with progress() as shown:
+        if host is not None:
+            run_remotely(work.plan, place, parse_host(host), shown, timeout)
+        else:
+            run_plan(work.plan, place, shown, timeout, work.shared)
+
+
+def _package(work: _Work, place: Path, as_json: bool) -> None:
     from fdht_overlays.manifest import load_manifest
     from fdht_overlays.plan.summary import summary_json, summary_table
 
-    plan = work.plan
-    if asked.archive is not None:
-        write_archive(plan, asked.archive)
-        told = {"archive": str(asked.archive), "plan": plan.digest, "files": len(plan.files)}
-        if as_json:
-            emit(told)
-        else:
-            print("\n".join(_archive_lines(plan, asked.archive, again)))
-        return
-    place = work.directory.work(work.board.name, work.variant)
-    _bring_up_to_date(work, place, asked)
     overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
     manifest = load_manifest(overlay.path)
     if as_json:
-        told = {"directory": str(overlay.path), "fresh": fresh}
-        emit({**told, **summary_json(manifest)})
+        emit({"directory": str(overlay.path), "fresh": fresh, **summary_json(manifest)})
         return
     output().print(summary_table(manifest))
-    print(f"{overlay.path} ({'built' if fresh else 'nothing had changed'})")
+    print(_place_line(overlay, fresh))
     if work.schedule is not None:
         print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
 
 
-def _bring_up_to_date(work: _Work, place: Path, asked: _Asked) -> None:
-    from fdht_hls.flow.archive import import_results
-    from fdht_hls.flow.remote import parse_host, run_remotely
-    from fdht_hls.flow.running import run_plan
-
-    if asked.results is not None:
-        import_results(work.plan, asked.results, place)
-        return
-    with progress() as shown:
-        if asked.host is not None:
-            run_remotely(work.plan, place, parse_host(asked.host), shown, asked.timeout)
-        else:
-            run_plan(work.plan, place, shown, asked.timeout, work.shared)
+def _place_line(overlay: OverlayDirectory, fresh: bool) -> str:
+    return f"{overlay.path} ({'built' if fresh else 'nothing had changed'})"
 
 
 def _again(
@@ -352,10 +328,15 @@ def _again(
     return " ".join([*words, "--import results.tar.gz"])
 
 
-def _archive_lines(plan: BuildPlan, path: Path, again: str) -> list[str]:
+def _write_archive(plan: BuildPlan, path: Path, again: str, as_json: bool) -> None:
+    from fdht_hls.flow.archive import write_archive
+
+    write_archive(plan, path)
     tools = ", ".join(need.name for need in plan.needs)
-    return [
+    lines = [
         f"{path}: {len(plan.files)} files, {len(plan.steps)} steps, needs {tools}",
         f"there:      tar xzf {path.name} && sh {plan.name}/build.sh",
         f"then here:  {again}",
     ]
+    told = {"archive": str(path), "plan": plan.digest, "files": len(plan.files)}
+    tell(told, as_json, lambda _: lines)

@@ -15,7 +15,7 @@ from fdht.cli.options import (
     TargetBoard,
     schedule_option,
 )
-from fdht.cli.output import emit
+from fdht.cli.output import tell
 
 if TYPE_CHECKING:
     from fdht_hls.conversion import Conversion
@@ -38,11 +38,7 @@ def convert(
 
     directory = pipeline.experiment_directory(experiment, build)
     conversion = pipeline.convert_into(directory, schedule, board, part, clock_period)
-    if as_json:
-        emit(conversion.to_json())
-    else:
-        for line in conversion_lines(conversion):
-            print(line)
+    tell(conversion.to_json(), as_json, lambda _: conversion_lines(conversion))
 
 
 def conversion_lines(conversion: Conversion) -> list[str]:

@@ -16,8 +16,6 @@ from fdht_models.console import counters, output
 from fdht_models.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from fdht_models.data.folders import FolderRequest, Problem
     from fdht_models.data.folders.reporting.overview import Overview, Spread
 
@@ -86,7 +84,10 @@ def data(
             rows = choose_clips(overview, clips)
             draw_sheet(overview, rows, sheet, bar("drawing", sum(map(len, rows))))
     if as_json:
-        emit({**overview.to_json(), **_damage_to_json(damaged)})
+        told = overview.to_json()
+        if damaged is not None:
+            told["damaged"] = [{"path": one.path, "reason": one.reason} for one in damaged]
+        emit(told)
     else:
         _print(overview, damaged, len(clips), sheet)
     if overview.error is not None:
@@ -147,25 +148,23 @@ def _of_experiment(name: str, build: Path, root: Path | None) -> FolderRequest:
 def _print(
     overview: Overview, damaged: Sequence[Problem] | None, clips: int, sheet: Path | None
 ) -> None:
-    console = output()
     request = overview.request
     made = request.preprocessing("test").sampling
-    console.print(
+    print(
         f"{printable(str(request.root))}: {request.folder_set.title}, {request.folder_set.kind}, "
-        f"{made.protocol} of {made.steps} steps, {_division(request)}",
-        soft_wrap=True,  # a line is a line, for whoever searches them
+        f"{made.protocol} of {made.steps} steps, {_division(request)}"
     )
-    console.print(_table(overview))
+    output().print(_table(overview))
     for text, count in overview.formats[:_SHOWN]:
-        console.print(f"{count:,} files: {printable(text)}", soft_wrap=True)
-    _print_problems(console, overview, "will be left out", overview.skipped)
+        print(f"{count:,} files: {printable(text)}")
+    _print_problems(overview, "will be left out", overview.skipped)
     for note in overview.notes:
-        console.print(f"note: {printable(note)}", soft_wrap=True)
+        print(f"note: {printable(note)}")
     if damaged is not None:
-        console.print(f"decoded {clips:,} clips: {len(damaged):,} damaged", soft_wrap=True)
-        _print_problems(console, overview, "is damaged", damaged)
+        print(f"decoded {clips:,} clips: {len(damaged):,} damaged")
+        _print_problems(overview, "is damaged", damaged)
     if sheet is not None:
-        console.print(str(sheet), soft_wrap=True)
+        print(printable(str(sheet)))
 
 
 def _division(request: FolderRequest) -> str:
@@ -198,18 +197,10 @@ def _spread(spread: Spread | None, form: str) -> str:
     return " / ".join(map(form.format, (spread.least, spread.median, spread.most)))
 
 
-def _print_problems(
-    console: Console, overview: Overview, what: str, problems: Sequence[Problem]
-) -> None:
+def _print_problems(overview: Overview, what: str, problems: Sequence[Problem]) -> None:
     from fdht_models.data.folders.reporting.split_report import named_problems
 
     for problem in named_problems(overview.request, overview.listing, problems[:_SHOWN]):
-        console.print(printable(f"{what}: {problem.path} {problem.reason}"), soft_wrap=True)
+        print(printable(f"{what}: {problem.path} {problem.reason}"))
     if len(problems) > _SHOWN:
-        console.print(f"{what}: {len(problems) - _SHOWN:,} more (--json lists them)")
-
-
-def _damage_to_json(damaged: Sequence[Problem] | None) -> dict[str, Any]:
-    if damaged is None:
-        return {}
-    return {"damaged": [{"path": problem.path, "reason": problem.reason} for problem in damaged]}
+        print(f"{what}: {len(problems) - _SHOWN:,} more (--json lists them)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,16 +30,12 @@ def demo(
     clips: Annotated[int | None, typer.Option(min=1, max=MOST_CLIPS, help="Test clips.")] = None,
 ) -> None:
     """The main job on the default experiment: train, convert, prove equal, run, measure."""
-    run_demo(build, steps, clips)
-
-
-def run_demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, Any]:
-    """The main job from a shipped checkpoint; every figure shown is made here and now."""
+    # From a shipped checkpoint; every figure shown is made here and now.
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
     from fdht_models.training.comparison import accuracy_lines
 
-    directory = BuildDirectory(build_directory / DEMO_NAME)
+    directory = BuildDirectory(build / DEMO_NAME)
     experiment = load_experiment(DEMO_EXPERIMENT)
     _title("1. Train", f"{experiment.name}: {steps} steps from the shipped checkpoint, evaluation")
     metrics = pipeline.train(experiment, directory.path, start="checkpoint", steps=steps)
@@ -51,11 +47,10 @@ def run_demo(build_directory: Path, steps: int, clips: int | None) -> dict[str, 
     overlay, _ = pipeline.build_into(directory, "sim")
     _print([str(overlay.path)])
     _title("4. Run and measure", "test set and a video file through the real pynq package")
-    video = encode_demo_video(experiment, build_directory)
+    video = encode_demo_video(experiment, build)
     settings = RunSettings([TEST_SET, str(video)], clips, cache=directory.data)
     run_directory, report = run_in(overlay, directory.runs, settings)
     _print(report_lines(run_directory, report))
-    return report
 
 
 def encode_demo_video(experiment: Experiment, build_directory: Path) -> Path:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fdht.cli.flows import check_flow, core_of
-from fdht.cli.output import emit
-from fdht_models.console import output, progress
+from fdht.cli.output import tell
+from fdht_models.console import progress
+from fdht_models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fdht_hls.boards import Board
+    from fdht_hls.tuner.cores import CoreKind
 
 
 def print_estimate(
     experiments: list[str],
     board: str | None,
-    asked: tuple[str | None, str | None, float | None],
+    flow: str | None,
+    core: str | None,
+    clock: float | None,
     plot: Path | None,
     build: Path,
     as_json: bool,
@@ -22,7 +29,9 @@ def print_estimate(
     Args:
         experiments: their names; none: all that ship.
         board: its name; None: all.
-        asked: flow, core and clock (MHz), each None for the usual one.
+        flow: None: the usual one.
+        core: likewise.
+        clock: in MHz; None: the board's.
         plot: file of a picture.
         build: directory of what was trained.
         as_json: for programs.
@@ -35,7 +44,6 @@ def print_estimate(
     from fdht_overlays.plan.vitis import Options
     from fdht_overlays.whatif import check_picture, draw, table, what_if, zoo_names
 
-    flow, core, clock = asked
     kind = core_of(flow, core)
     if plot is not None:
         check_picture(plot)
@@ -61,11 +69,44 @@ def print_estimate(
             clock,
             lambda text: show("estimates", 0, 0, text),
         )
-    if as_json:
-        emit([row.to_json() for row in rows])
-    else:
-        output().print(table(rows))
+    tell([row.to_json() for row in rows], as_json, lambda _: table(rows))
     if plot is not None:
         draw(rows, plot)
         if not as_json:
             print(plot)
+
+
+def core_of(flow: str | None, core: str | None) -> CoreKind:
+    """The core that a flow builds.
+
+    Raises:
+        ConfigError: the core is not known, or not for that flow.
+    """
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_overlays.open.tools import FLOW as OPEN
+
+    if flow == OPEN:
+        if core not in (None, "rtl"):
+            raise ConfigError("is not for --flow open", field="core", value=core, remedy="use rtl")
+        return "rtl"
+    return checked_core(core or "hls")
+
+
+def check_flow(board: Board, flow: str | None) -> None:
+    """Refuses a flow that is not for a board.
+
+    Raises:
+        ConfigError: names those that are.
+    """
+    from fdht_overlays.manifest import SIMULATION_FLOW
+    from fdht_overlays.open.tools import FLOW as OPEN
+    from fdht_overlays.plan.vitis import FLOW
+
+    flows = (SIMULATION_FLOW,) if board.simulated else (FLOW, OPEN)
+    if flow not in (None, *flows):
+        raise ConfigError(
+            f"is not for {board.title}",
+            field="flow",
+            value=flow,
+            remedy=f"use {' or '.join(flows)}",
+        )

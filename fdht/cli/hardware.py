@@ -18,7 +18,7 @@ from fdht.cli.options import (
     Schedule,
     board_option,
 )
-from fdht.cli.output import emit
+from fdht.cli.output import emit, tell
 from fdht_models.console import progress
 from fdht_models.errors import ConfigError
 
@@ -147,10 +147,8 @@ def resources(
         )
     directory = experiment_directory(experiment, build)
     value = count_experiment(directory, schedule, timeout, port_bits // 8).to_json()
-    if as_json:
-        emit({"experiment": directory.name, **value})
-    else:
-        print(_resource_line(value, found))
+    told = {"experiment": directory.name, **value}
+    tell(told, as_json, lambda _: [_resource_line(value, found)])
 
 
 def _resource_line(value: dict[str, Any], board: Board | None) -> str:

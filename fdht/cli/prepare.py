@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from fdht.cli.options import AsJson
-from fdht.cli.output import emit
-from fdht_models.console import output
+from fdht.cli.output import tell
 
 
 def doctor(as_json: AsJson = False) -> None:
     """What is installed, what each flow lacks, and how to get it."""
     from fdht_overlays.doctor import examine, lines
 
-    parts = examine()
-    if as_json:
-        emit(parts)
-    else:
-        print("\n".join(lines(parts)))
+    tell(examine(), as_json, lines)
 
 
 def zoo(as_json: AsJson = False) -> None:
     """Every experiment: format, shapes, parameters, ratios, MACs, the published figure."""
     from fdht_models.zoo import rows, table
 
-    if as_json:
-        emit(rows())
-    else:
-        output().print(table(rows()))
+    tell(rows(), as_json, table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
-from fdht.cli.output import emit
+from fdht.cli.output import tell
 from fdht_models.console import progress
 from fdht_models.errors import ArtifactError
 
@@ -116,10 +116,7 @@ def run(
         protocol=protocol,
     )
     written, report = run_in(*_place(experiment, build, board, overlay), settings)
-    if as_json:
-        emit(report)
-    else:
-        print("\n".join(report_lines(written, report)))
+    tell(report, as_json, lambda told: report_lines(written, told))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
 

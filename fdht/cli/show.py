@@ -60,10 +60,8 @@ def _print(plan: EnginePlan, origin: str) -> None:
     table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0))
     for row in plan_rows(plan):
         table.add_row(*row)
-    console = output()
-    console.print(table)
-    for line in (*plan_lines(plan), f"schedule: {origin}"):
-        console.print(line, soft_wrap=True)
+    output().print(table)
+    print("\n".join((*plan_lines(plan), f"schedule: {origin}")))
 
 
 def _saved(path: Path) -> Mapping[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, DataRoot, Name
-from fdht.cli.output import emit
+from fdht.cli.output import emit, tell
 from fdht_models.console import output
 from fdht_models.errors import ConfigError
 
@@ -49,33 +49,37 @@ def train(
 ) -> None:
     """Trains, quantises, evaluates and exports; goes on where it was interrupted."""
     from fdht import pipeline
+    from fdht_models.training.comparison import accuracy_lines
 
     recipe = _recipe(experiment, build, data_root)
-    options: dict[str, Any] = {
-        "start": start,
-        "steps": steps,
-        "tensorboard": tensorboard,
-        "distribute": distribute,
-    }
-    if folds is not None:
-        _folds(_cross_validate(recipe, build / recipe.name, folds, **options), as_json)
+    directory = build / recipe.name
+    if folds is None:
+        metrics = pipeline.train(
+            recipe,
+            directory,
+            start=start,
+            steps=steps,
+            tensorboard=tensorboard,
+            distribute=distribute,
+        )
+        tell(metrics, as_json, lambda found: accuracy_lines(found["accuracy"]))
         return
-    metrics = pipeline.train(recipe, build / recipe.name, **options)
-    if as_json:
-        emit(metrics)
-    else:
-        from fdht_models.training.comparison import accuracy_lines
+    if start != "scratch" or steps is not None:
+        raise ConfigError(
+            "has no effect on folds, which are trained from nothing",
+            field="start",
+            value=start,
+            remedy="leave out --start and --steps",
+        )
+    from fdht_models.training.options import check_training
 
-        print("\n".join(accuracy_lines(metrics["accuracy"])))
+    check_training(recipe, directory, start=start, steps=steps, distribute=distribute)
+    from fdht_models.training.folds import cross_validate, table  # imports TensorFlow
 
-
-def _folds(result: dict[str, Any], as_json: bool) -> None:
-    from fdht_models.training.folds import table
-
-    if as_json:
-        emit(result)
-    else:
-        output().print(table(result))
+    result = cross_validate(
+        recipe, directory, folds, tensorboard=tensorboard, distribute=distribute
+    )
+    tell(result, as_json, table)
 
 
 def search(
@@ -88,14 +92,18 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Searches ranks and widths; goes on where it was interrupted."""
-    recipe = _recipe(experiment, build, data_root)
-    result = _search(recipe, build / recipe.name, space, trials, storage)
-    if as_json:
-        emit(result)
-    else:
-        from fdht_models.training.rank_search import table
+    from fdht_models.training.options import check_data, check_output
+    from fdht_models.training.space import load_space
 
-        output().print(table(result))
+    recipe = _recipe(experiment, build, data_root)
+    directory, found = build / recipe.name, load_space(space)
+    found.check(recipe)
+    check_data(recipe)
+    check_output(directory)
+    from fdht_models.training import rank_search  # imports TensorFlow
+
+    result = rank_search.search(recipe, directory, found, trials, storage=storage)
+    tell(result, as_json, rank_search.table)
 
 
 def decompose(
@@ -130,45 +138,3 @@ def decompose(
         print(f"note: {note}")
     written = directory.decomposition
     print(f"{written.path}; go on with: fdht train {experiment} --start {written.stage}")
-
-
-def _cross_validate(
-    experiment: Experiment,
-    directory: Path,
-    folds: int,
-    *,
-    start: str,
-    steps: int | None,
-    tensorboard: bool,
-    distribute: str | None,
-) -> dict[str, Any]:
-    """Trains once a fold into `directory`/folds; returns what `folds.json` holds."""
-    from fdht_models.training.options import check_training
-
-    if start != "scratch" or steps is not None:
-        raise ConfigError(
-            "has no effect on folds, which are trained from nothing",
-            field="start",
-            value=start,
-            remedy="leave out --start and --steps",
-        )
-    check_training(experiment, directory, start=start, steps=steps, distribute=distribute)
-    from fdht_models.training.folds import cross_validate as run_folds  # imports TensorFlow
-
-    return run_folds(experiment, directory, folds, tensorboard=tensorboard, distribute=distribute)
-
-
-def _search(
-    experiment: Experiment, directory: Path, space: Path, trials: int, storage: str | None
-) -> dict[str, Any]:
-    """Searches ranks and widths; returns the study's result."""
-    from fdht_models.training.options import check_data, check_output
-    from fdht_models.training.space import load_space
-
-    found = load_space(space)
-    found.check(experiment)
-    check_data(experiment)
-    check_output(directory)
-    from fdht_models.training.rank_search import search as run_search  # imports TensorFlow
-
-    return run_search(experiment, directory, found, trials, storage=storage)

@@ -110,11 +110,6 @@ class Accelerator:
         return accelerator
 
     @property
-    def simulated(self) -> bool:
-        """True on a simulated board: its times are not those of hardware."""
-        return self.manifest.flow == SIMULATION_FLOW
-
-    @property
     def times(self) -> PhaseTimes:
         """Where the host's time went since the overlay was opened and tested."""
         return self._calls.times
@@ -153,14 +148,7 @@ class Accelerator:
                 DeviceTimeoutError: it does not end.
         """
         reset = flag(reset, "reset")
-        frames = _array(frames, "frames")
-        if frames.ndim != 2:
-            raise ShapeError(
-                f"expected {self._expected('n, ')}",
-                field="frames",
-                value=f"{frames.dtype}{list(frames.shape)}",
-            )
-        self._check(frames)
+        frames = self._checked(frames, "frames", 2)
         batch = self._calls.batch
         pieces = (frames[start : start + batch] for start in range(0, len(frames), batch))
         logits = list(self._calls.run(pieces, reset))
@@ -266,34 +254,30 @@ class Accelerator:
 
     def _batches(self, frames: Iterable[Frames]) -> Iterator[Frames]:
         waiting: list[Frames] = []
-        for given in frames:
-            frame = _array(given, "frame")
-            if frame.ndim != 1:
-                raise ShapeError(
-                    f"expected {self._expected('')}",
-                    field="frame",
-                    value=f"{frame.dtype}{list(frame.shape)}",
-                )
-            self._check(frame[None])
+        for frame in frames:
             # Copied: a source may use one array for all its frames.
-            waiting.append(frame.copy())
+            waiting.append(self._checked(frame, "frame", 1).copy())
             if len(waiting) == self._calls.batch:
                 yield np.stack(waiting)
                 waiting = []
         if waiting:
             yield np.stack(waiting)
 
-    def _expected(self, first: str) -> str:
-        return f"{self.manifest.input.dtype}[{first}{self.manifest.input.size}]"
-
-    def _check(self, frames: Frames) -> None:
-        """Refuses frames [n, size] that the core cannot take."""
-        layout = self.manifest.input
-        if frames.dtype != np.dtype(layout.dtype) or frames.shape[1] != layout.size:
+    def _checked(self, given: object, field: str, dimensions: int) -> Frames:
+        """Frames that the core can take, [n, size], or one of them, [size]."""
+        try:
+            frames = np.asarray(given)
+        except (ValueError, TypeError) as error:  # lists of unequal lengths, and the like
+            raise ShapeError(f"is no array ({error})", field=field) from error
+        layout, found = self.manifest.input, f"{frames.dtype}{list(frames.shape)}"
+        if frames.ndim != dimensions:
+            wanted = f"{layout.dtype}[{'n, ' if dimensions == 2 else ''}{layout.size}]"
+            raise ShapeError(f"expected {wanted}", field=field, value=found)
+        if frames.dtype != np.dtype(layout.dtype) or frames.shape[-1] != layout.size:
             raise ShapeError(
-                f"expected frames of {self._expected('')}",
-                field="frames",
-                value=f"{frames.dtype}{list(frames.shape)}",
+                f"expected frames of {layout.dtype}[{layout.size}]",
+                field=field,
+                value=found,
                 remedy="compute the model's feature from frames of its size",
             )
         low, high = layout.format.minimum, layout.format.maximum
@@ -304,9 +288,10 @@ class Accelerator:
         ):
             raise ShapeError(
                 f"codes must lie between {low} and {high}",
-                field="frames",
+                field=field,
                 value=[int(frames.min()), int(frames.max())],
             )
+        return frames
 
 
 def _loadable_weights(
@@ -329,10 +314,3 @@ def _loadable_weights(
             remedy="build the overlay again",
         )
     return found
-
-
-def _array(frames: object, field: str) -> Frames:
-    try:
-        return np.asarray(frames)
-    except (ValueError, TypeError) as error:  # lists of unequal lengths, and the like
-        raise ShapeError(f"is no array ({error})", field=field) from error

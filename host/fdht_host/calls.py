@@ -60,11 +60,6 @@ class PhaseTimes:
     frames: int = 0
     calls: int = 0
 
-    @property
-    def total(self) -> float:
-        """Sum of the phases."""
-        return self.pack + self.transfer + self.compute + self.unpack
-
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
@@ -160,7 +155,8 @@ class CallPipeline:
             if any(self._buffers[-1] is buffer for buffer in kept):
                 self._loaded.use.orphans.append(self._buffers[-1])
             else:
-                pynq_calls.free(self._buffers[-1])
+                with pynq_calls.FREED:
+                    self._buffers[-1].freebuffer()
             self._buffers.pop()
         self._pairs = ()
 
@@ -302,7 +298,7 @@ class CallPipeline:
             self._frames_done = self._driver.identity(self._timeout).frames_done
             self._loaded.use.call = None
         check_shown(self._driver, self._manifest.design_number, weights_id)
-        shown = self._driver.frames_done()
+        shown = self._driver.read_register("frames_done")
         if shown != self._frames_done and not reset:
             raise DeviceError(
                 f"the core has processed {shown} frames, {self._frames_done} of them for this "
@@ -347,7 +343,8 @@ class CallPipeline:
     def _free_beside_pairs(self) -> None:
         """Frees buffers of weights."""
         while len(self._buffers) > 2 * len(self._pairs):
-            pynq_calls.free(self._buffers[-1])
+            with pynq_calls.FREED:
+                self._buffers[-1].freebuffer()
             self._buffers.pop()
 
     def _note_call(self, *buffers: Any) -> None:
@@ -362,7 +359,8 @@ class CallPipeline:
 
     def _start(self, pair: _Pair, count: int, reset: bool) -> _Running:
         started = time.perf_counter()
-        pynq_calls.flush(pair.frames[:count])
+        with pynq_calls.SYNCHRONISED:
+            pair.frames[:count].flush()
         self.times.transfer += time.perf_counter() - started
         self._loaded.check()
         self._note_call(pair.frames, pair.results)
@@ -379,7 +377,8 @@ class CallPipeline:
         check_shown(self._driver, self._manifest.design_number, self._weights_id)
         self._frames_done = self._driver.check_progress(self._frames_done, call.count)
         waited = time.perf_counter()
-        pynq_calls.invalidate(call.pair.results[: call.count])
+        with pynq_calls.SYNCHRONISED:
+            call.pair.results[: call.count].invalidate()
         self.times.compute += waited - started
         self.times.transfer += time.perf_counter() - waited
         self.times.frames += call.count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from fdht_hls.boards import Board
@@ -28,16 +27,10 @@ def find_overlay(
     Raises:
         ArtifactError: none has been built, or not the one that is wanted.
     """
-    root = build.overlays(board.name)
-    found = _chosen(overlays_in(root), root, wanted)
-    if found is None:
-        raise ArtifactError(
-            "holds no overlay",
-            field=str(root),
-            remedy=f"run fdht build {build.name} --board {board.name}"
-            + ("" if board.simulated else ", or copy one for this board there"),
-        )
-    return found
+    remedy = f"run fdht build {build.name} --board {board.name}"
+    if not board.simulated:
+        remedy += ", or copy one for this board there"
+    return _chosen(build.overlays(board.name), wanted, remedy)
 
 
 def overlay_at(path: Path, board: str | None = None, wanted: str | None = None) -> OverlayDirectory:
@@ -52,13 +45,8 @@ def overlay_at(path: Path, board: str | None = None, wanted: str | None = None) 
         ArtifactError: there is none, not the one that is wanted, or it is damaged.
         ConfigError: it is for another board.
     """
-    found = _chosen(overlays_in(path), path, wanted)
-    if found is None:
-        raise ArtifactError(
-            "holds no overlay",
-            field=str(path),
-            remedy="name a copy of build/<name>/overlay/<board>, or of a directory in it",
-        )
+    remedy = "name a copy of build/<name>/overlay/<board>, or of a directory in it"
+    found = _chosen(path, wanted, remedy)
     built_for = load_manifest(found.path).board
     if board not in (None, built_for):
         raise ConfigError(
@@ -68,13 +56,13 @@ def overlay_at(path: Path, board: str | None = None, wanted: str | None = None) 
     return found
 
 
-def _chosen(
-    found: Sequence[OverlayDirectory], root: Path, wanted: str | None
-) -> OverlayDirectory | None:
-    built = sorted(found, key=lambda one: (one.path.name in _LAST_CHOICE, one.path.name))
-    names = [one.path.name for one in built]
-    if wanted is not None and built and wanted not in names:
+def _chosen(root: Path, wanted: str | None, remedy: str) -> OverlayDirectory:
+    found = {one.path.name: one for one in overlays_in(root)}
+    names = sorted(found, key=lambda name: (name in _LAST_CHOICE, name))
+    if not names:
+        raise ArtifactError("holds no overlay", field=str(root), remedy=remedy)
+    if wanted is not None and wanted not in found:
         raise ArtifactError(
             "was not built", field=str(root / wanted), remedy=f"use one of {', '.join(names)}"
         )
-    return next((one for one in built if wanted in (None, one.path.name)), None)
+    return found[wanted or names[0]]

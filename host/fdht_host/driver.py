@@ -6,18 +6,11 @@ Importing this module needs pynq; importing `fdht_host` does not.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.registers import (
-    ABI_VERSION,
-    AP_IDLE,
-    AP_START,
-    BY_NAME,
-    IDENTITY_REGISTERS,
-    VLNV,
-)
+from fdht_hls.registers import ABI_VERSION, AP_IDLE, AP_START, BY_NAME, VLNV
 from fdht_host import pynq_calls
 from fdht_host._pynq import DefaultIP, Device
 from fdht_host.clocks import clock_of
@@ -71,18 +64,21 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         self._clock = clock_of(self.device)
 
     def read_register(self, name: str) -> int:
-        """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits."""
-        words = (pynq_calls.read_word(self.mmio, offset) for offset in BY_NAME[name].words)
+        """Value of a register by its name in `fdht_hls.registers`, 32 or 64 bits.
+
+        One of the identity with 64 bits is two there: `name`_low and `name`_high.
+        """
+        halves = (name,) if name in BY_NAME else (f"{name}_low", f"{name}_high")
+        offsets = [offset for half in halves for offset in BY_NAME[half].words]
+        with pynq_calls.REGISTERS:
+            words = [int(self.mmio.read(offset)) for offset in offsets]
         return sum(word << (32 * place) for place, word in enumerate(words))
 
     def write_register(self, name: str, value: int) -> None:
         """Writes a register by its name, 32 or 64 bits."""
-        for place, offset in enumerate(BY_NAME[name].words):
-            pynq_calls.write_word(self.mmio, offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
-
-    def read_pair(self, name: str) -> int:
-        """Value of an identity register of 64 bits, which is two: `name`_low and `name`_high."""
-        return self.read_register(f"{name}_high") << 32 | self.read_register(f"{name}_low")
+        with pynq_calls.REGISTERS:
+            for place, offset in enumerate(BY_NAME[name].words):
+                self.mmio.write(offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
 
     def start(
         self, frames: int, results: int, count: int, reset: bool, weights: int | None = None
@@ -142,20 +138,18 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
             timeout = seconds(timeout, "timeout")
         deadline = self._clock.monotonic() + timeout
         self._clock.sleep(min(expected, timeout))
-        self._poll(deadline, f"within {timeout:g} s")
+        self.wait_until(deadline, f"within {timeout:g} s")
 
-    def wait_until(self, deadline: float) -> None:
+    def wait_until(self, deadline: float, allowed: str = "in the time that its call had") -> None:
         """Waits until the core is idle, with at least one look at it.
 
         Args:
             deadline: when to give up, by the device's clock.
+            allowed: which time that is, for the message.
 
         Raises:
             DeviceTimeoutError: the core did not end in time.
         """
-        self._poll(deadline, "in the time that its call had")
-
-    def _poll(self, deadline: float, allowed: str) -> None:
         while True:
             # The time is taken before the look: a late look at an idle core is no failure.
             late = self._clock.monotonic() >= deadline
@@ -171,14 +165,10 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
             self._clock.sleep(POLL_SECONDS)
 
     def _summary(self, control: int) -> str:
-        values = {name: self.read_register(name) for name in ("frames", "results")}
-        shown = {
-            "CTRL": f"{control:#04x}",
-            **{name: hex(value) for name, value in values.items()},
-            "frame_count": str(self.read_register("frame_count")),
-            "frames_done": str(self.read_register("frames_done")),
-        }
-        return ", ".join(f"{name} = {value}" for name, value in shown.items())
+        shown = [f"CTRL = {control:#04x}"]
+        shown += [f"{name} = {self.read_register(name):#x}" for name in ("frames", "results")]
+        shown += [f"{name} = {self.read_register(name)}" for name in ("frame_count", "frames_done")]
+        return ", ".join(shown)
 
     def identity(self, timeout: float = 1.0) -> CoreIdentity:
         """Asks the core who it is, by a call of no frames; LSTM state is kept.
@@ -193,14 +183,8 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
 
     def shown_identity(self) -> CoreIdentity:
         """The identity registers as the last call left them; all 0 before the first one."""
-        values = {
-            register.name: self.read_register(register.name) for register in IDENTITY_REGISTERS
-        }
-        joined = {
-            name: values.pop(f"{name}_high") << 32 | values.pop(f"{name}_low")
-            for name in ("design_id", "weights_id")
-        }
-        return CoreIdentity(**joined, **values)
+        names = (field.name for field in fields(CoreIdentity))
+        return CoreIdentity(**{name: self.read_register(name) for name in names})
 
     def load_weights(self, weights: Any, timeout: float = 10.0) -> None:
         """Loads weights and checks that the core holds them; the next frame starts from zero.
@@ -219,7 +203,8 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 field="core",
                 remedy="build it with loadable weights: fdht tune --loadable",
             )
-        pynq_calls.flush(weights)
+        with pynq_calls.SYNCHRONISED:
+            weights.flush()
         self.start(0, 0, 0, reset=False, weights=weights.device_address)
         self.wait(timeout)
         found, wanted = self.shown_identity().weights_id, int(weights[0])
@@ -229,10 +214,6 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 field="weights_id",
                 remedy="check the buffer, and load them again",
             )
-
-    def frames_done(self) -> int:
-        """Frames processed since the bitstream was loaded, modulo 2**32, as of the last call."""
-        return self.read_register("frames_done")
 
     def check_progress(self, before: int, count: int) -> int:
         """Checks that a call processed all its frames.
@@ -247,7 +228,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         Raises:
             DeviceError: it did not.
         """
-        now = self.frames_done()
+        now = self.read_register("frames_done")
         done = (now - before) & 0xFFFF_FFFF
         if done != count:
             raise DeviceError(

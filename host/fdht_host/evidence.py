@@ -92,14 +92,17 @@ def gather(manifest: OverlayManifest, running: str) -> Evidence:
     # Of shapes, which networks that can be loaded into one core share.
     parameters = taken("parameters", "training", _parameters, of_weights=False)
     equality = taken("equality", "equality", _equality, of_weights=True)
-    clock = manifest.clock_mhz
     estimate = taken(
         "latency",
         "estimate",
-        lambda figure: latency_section(check_estimate(figure.value, figure.source), clock),
+        lambda figure: check_estimate(figure.value, figure.source),
         of_weights=False,
     )
-    return Evidence(accuracy, parameters, equality, _latency(manifest) | dict(estimate), left_out)
+    # Without an estimate, what the overlay itself says of its pace.
+    cycles = manifest.cycles_per_frame
+    known = estimate or {"kind": cycles.kind, "cycles_per_frame": cycles.cycles}
+    latency = latency_section(known, manifest.clock_mhz)
+    return Evidence(accuracy, parameters, equality, latency, left_out)
 
 
 def recipe_of(overlay: Stage) -> Recipe:
@@ -140,15 +143,3 @@ def _parameters(figure: Figure) -> Mapping[str, Any]:
 def _equality(figure: Figure) -> dict[str, Any]:
     proof = check_proof(figure.value, figure.source)
     return {pair: proof[name] for pair, name in _PAIRS.items()}
-
-
-def _latency(manifest: OverlayManifest) -> dict[str, Any]:
-    """What the overlay itself says of its pace."""
-    cycles, clock = manifest.cycles_per_frame, manifest.clock_mhz
-    return {
-        "kind": cycles.kind,
-        "cycles_per_frame": cycles.cycles,
-        "clock_mhz": clock,
-        "frames_per_second": clock * 1e6 / cycles.cycles,
-        "frame_microseconds": cycles.cycles / clock,
-    }

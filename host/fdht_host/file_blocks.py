@@ -25,6 +25,7 @@ from fdht_host.readers import (
     InputBlock,
     Reader,
     Span,
+    scored,
 )
 from fdht_host.video import VideoLabels, decode, features, probe, read_labels
 from fdht_models.errors import ConfigError, DataError, FdhtError
@@ -97,7 +98,7 @@ def _clip(
             remedy=f"use --protocol {STREAM} or {EVERY}, or take the labels away",
         )
     started = time.perf_counter()
-    clip = read_clip(path, key, reader.scored, span)
+    clip = read_clip(path, key, scored(reader.preprocessing), span)
     account.times.read_seconds += time.perf_counter() - started
     account.times.read_inputs += len(clip.values)
     account.used, account.there = clip.used, clip.frames

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fdht_host.answers import PREDICTIONS, ClipAnswer
-from fdht_host.readers import EVERY, STREAM, TRAINED, Reader
+from fdht_host.readers import EVERY, STREAM, TRAINED, Reader, scored
 from fdht_models.data.folders import Problem
 from fdht_models.data.folders.sentences import name_some
 from fdht_models.preprocessing import Preprocessing, Sampling
@@ -34,14 +34,14 @@ def notes_of(
         problems: clips that could not be read.
         sampling: of the network.
     """
-    notes = []
+    notes: list[str] = []
     if reader.protocol == EVERY:
         notes += _every_notes(answers, sampling)
     elif reader.protocol == STREAM:
         notes += _stream_notes(answers, sampling)
     elif reader.clipwise:
-        notes += _pace_notes(answers, reader.scored.sampling)
-        notes += _stretch_notes(answers, reader.scored.sampling)
+        trained = scored(reader.preprocessing).sampling
+        notes += [*_pace_notes(answers, trained), *_stretch_notes(answers, trained)]
         notes += _short_notes(answers, reader.preprocessing)
     total = len({answer.clip for answer in answers}) + len(problems)
     if problems:
@@ -55,18 +55,16 @@ def notes_of(
     return notes
 
 
-def _every_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
-    if sampling.protocol == GENERATED:
-        return []
+def _every_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> Iterator[str]:
     others = [one for one in answers if _differs(one.time_step, sampling)]
-    if not others:
-        return []
-    first = others[0].time_step
-    found = "one frame apart" if first is None else f"{_milliseconds(first)} apart"
-    return [
-        f"every frame is taken: network inputs are {found}, trained on {trained_distance(sampling)}"
-        f"{_among(others, answers)}; --protocol {STREAM} or {TRAINED} keeps what was learned"
-    ]
+    if others and sampling.protocol != GENERATED:
+        first = others[0].time_step
+        found = "one frame apart" if first is None else f"{_milliseconds(first)} apart"
+        yield (
+            f"every frame is taken: network inputs are {found}, trained on "
+            f"{trained_distance(sampling)}{_among(others, answers)}; "
+            f"--protocol {STREAM} or {TRAINED} keeps what was learned"
+        )
 
 
 def _differs(step: float | None, sampling: Sampling) -> bool:
@@ -82,18 +80,17 @@ def trained_distance(sampling: Sampling) -> str:
         return f"{spread}{'a median of ' if spread else ''}{_milliseconds(sampling.time_step)}"
     if spread:
         return "frames spread over each clip"
-    return "every frame" if sampling.stride == 1 else f"every {_ordinal(sampling.stride)} frame"
+    return _every(sampling.stride)
 
 
-def _stream_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
-    notes = []
+def _stream_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> Iterator[str]:
     alike: dict[tuple[int, float | None], list[ClipAnswer]] = defaultdict(list)
     for one in answers:
         if one.stride is not None:
             alike[one.stride, one.time_step].append(one)
     ordered = sorted(alike.items(), key=lambda item: (item[0][0], item[0][1] or 0.0))
     for (stride, step), some in ordered[:_NAMED]:
-        which = "every frame" if stride == 1 else f"every {_ordinal(stride)} frame"
+        which = _every(stride)
         apart = (
             "the file states no frame rate, so the stride is the trained one"
             if step is None
@@ -101,68 +98,59 @@ def _stream_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str
         )
         files = list(dict.fromkeys(one.clip for one in some))
         of = "" if len(alike) == 1 else f"of {name_some(files, 1)} "
-        notes.append(f"{of}{which} is taken, {apart}; trained on {trained_distance(sampling)}")
+        yield f"{of}{which} is taken, {apart}; trained on {trained_distance(sampling)}"
     if len(ordered) > _NAMED:
         files = list(dict.fromkeys(one.clip for _, some in ordered[_NAMED:] for one in some))
-        notes.append(f"other distances are taken of {name_some(files, 1)}; see {PREDICTIONS}")
-    return notes
+        yield f"other distances are taken of {name_some(files, 1)}; see {PREDICTIONS}"
 
 
-def _pace_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
+def _pace_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> Iterator[str]:
     """Frames are counted: a file of another rate shows motion of another size."""
     if sampling.protocol not in _STRETCHES or sampling.time_step is None:
-        return []
+        return
     others = [
-        one
+        (one, one.time_step)
         for one in answers
         if one.time_step is not None
         and not 1 / _PACE <= one.time_step / sampling.time_step <= _PACE
     ]
-    if not others:
-        return []
-    first = others[0]
-    assert first.time_step is not None
-    return [
-        f"network inputs of {first.clip} are {_milliseconds(first.time_step)} apart, trained on "
-        f"{trained_distance(sampling)}{_among(others, answers)}: motion has another size; "
-        f"--protocol {STREAM} keeps the distance"
-    ]
+    for first, step in others[:1]:
+        yield (
+            f"network inputs of {first.clip} are {_milliseconds(step)} apart, trained on "
+            f"{trained_distance(sampling)}{_among(others, answers)}: motion has another size; "
+            f"--protocol {STREAM} keeps the distance"
+        )
 
 
-def _stretch_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> list[str]:
-    if sampling.protocol not in _STRETCHES:
-        return []
+def _stretch_notes(answers: Sequence[ClipAnswer], sampling: Sampling) -> Iterator[str]:
     long = [
         one
         for one in answers
-        if one.frames_there is not None
+        if sampling.protocol in _STRETCHES
+        and one.frames_there is not None
         and one.frames_used is not None
         and one.frames_there > _MUCH_LONGER * one.frames_used * sampling.stride
     ]
-    if not long:
-        return []
-    first = long[0]
-    return [
-        f"{first.frames_used} of {first.frames_there} frames of {first.clip} were looked at, one "
-        f"stretch as in training{_among(long, answers)}; --protocol {STREAM} looks at all"
-    ]
+    for first in long[:1]:
+        yield (
+            f"{first.frames_used} of {first.frames_there} frames of {first.clip} were looked at, "
+            f"one stretch as in training{_among(long, answers)}; --protocol {STREAM} looks at all"
+        )
 
 
-def _short_notes(answers: Sequence[ClipAnswer], preprocessing: Preprocessing) -> list[str]:
+def _short_notes(answers: Sequence[ClipAnswer], preprocessing: Preprocessing) -> Iterator[str]:
     before = 0 if preprocessing.picture is None else preprocessing.picture.frames_before
     stack = 1 if preprocessing.sound is None else preprocessing.sound.stack
     wanted = preprocessing.sampling.steps * stack + before
     short = [one for one in answers if one.frames_used is not None and one.frames_used < wanted]
-    if not short:
-        return []
-    first = short[0]
-    return [
-        f"{first.clip} has {first.frames_used} of {wanted} frames{_among(short, answers)}; zeros "
-        "stand in front, as in training"
-    ]
+    for first in short[:1]:
+        yield (
+            f"{first.clip} has {first.frames_used} of {wanted} frames{_among(short, answers)}; "
+            "zeros stand in front, as in training"
+        )
 
 
-def _among(some: Sequence[ClipAnswer], answers: Sequence[ClipAnswer]) -> str:
+def _among(some: Sequence[object], answers: Sequence[ClipAnswer]) -> str:
     return "" if len(answers) == 1 else f" ({len(some)} of {len(answers)} clips)"
 
 
@@ -170,8 +158,9 @@ def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms"
 
 
-def _ordinal(count: int) -> str:
-    ending = (
-        "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
-    )
-    return f"{count}{ending}"
+def _every(count: int) -> str:
+    """Which frames: "every frame", "every 2nd frame"."""
+    if count == 1:
+        return "every frame"
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
+    return f"every {count}{'th' if count % 100 in (11, 12, 13) else ending} frame"

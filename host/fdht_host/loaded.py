@@ -67,7 +67,8 @@ class DeviceUse:
         """Notes that an overlay has been loaded: whatever was running is over."""
         self.call = None
         while self.orphans:
-            pynq_calls.free(self.orphans[-1])
+            with pynq_calls.FREED:
+                self.orphans[-1].freebuffer()
             self.orphans.pop()
 
 
@@ -141,7 +142,7 @@ def check_shown(driver: FdhtLstm, design_id: int, weights_id: int) -> None:
     if weights_id:
         expected.append(("weights_id", weights_id, f"load the weights again, or {open_again}"))
     for name, wanted, remedy in expected:
-        shown = driver.read_pair(name)
+        shown = driver.read_register(name)
         if shown != wanted:
             raise DeviceError(
                 f"the core shows {shown:016x}, and not {wanted:016x} as before",

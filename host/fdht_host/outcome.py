@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from fdht_host.calls import PhaseTimes
 from fdht_host.energy.results import EnergyResult
-from fdht_host.energy.windows import unmeasured
 from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
 from fdht_host.streamer import SourceRun
@@ -51,20 +50,17 @@ class Outcome:
             return None
         try:
             return work()
-        except KeyboardInterrupt as error:
-            self.failed(part, error)
-            return unmeasured(reason(error))
-        except Exception as error:
-            return unmeasured(reason(error))
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):
+                self.failed(part, error)
+            return EnergyResult("unmeasured", reason(error))
 
 
 def tell(error: BaseException, directory: Path) -> NoReturn:
     """Raises what ended the run, with where the results are."""
     kept = f"what was run is in {directory / 'report.html'}"
     if isinstance(error, FdhtError):
-        raise type(error)(
-            error.problem, field=error.field, value=error.value, remedy=kept
-        ) from error
+        raise error.moved(remedy=kept) from error
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt(kept) from error
     raise error

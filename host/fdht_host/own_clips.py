@@ -143,6 +143,8 @@ def _by_folders(
     kind = _KINDS[network.preprocessing.kind]
     matches = _matches(root, [stem_of(path, found, kind) for path in found.clips], recipe)
     clips, differing = [], []
+    trained = _training_root(recipe)
+    outside = trained is None or not absolute_path(root).is_relative_to(trained)
     for path, match in zip(found.clips, matches, strict=True):
         folder = next((part for part in path.parts[:-1] if part in network.classes), None)
         told = None if match is None else match.get("class")
@@ -152,7 +154,7 @@ def _by_folders(
             differing.append(path)
         label = told or folder
         key = key_of(root / path, network.classes, recipe)
-        if match is not None and label and _outside(root, recipe):
+        if match is not None and label and outside:
             key = str(path)  # laid out as in training, also above the classes
         clips.append(ClipFile(root / path, str(path), key, label))
     if not differing:
@@ -185,11 +187,6 @@ def _training_root(recipe: Recipe | None) -> Path | None:
         return None
     root = recipe.data.get("root")
     return None if root in (None, UNKNOWN_ROOT) else absolute_path(root)
-
-
-def _outside(root: Path, recipe: Recipe | None) -> bool:
-    trained = _training_root(recipe)
-    return trained is None or not absolute_path(root).is_relative_to(trained)
 
 
 def _by_table(

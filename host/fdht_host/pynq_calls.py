@@ -51,9 +51,10 @@ def _words(error: Exception) -> str:
     return said if plain else f"{type(error).__name__}: {said}".rstrip(": ")
 
 
-_REGISTERS = PynqErrors("registers", "cannot be reached", _OPEN_AGAIN)
-_SYNCHRONISED = PynqErrors("buffer", "cannot be synchronised", _OPEN_AGAIN)
-_FREED = PynqErrors("buffer", "cannot be freed", "end this program")
+#: Around what is asked of registers and buffers.
+REGISTERS = PynqErrors("registers", "cannot be reached", _OPEN_AGAIN)
+SYNCHRONISED = PynqErrors("buffer", "cannot be synchronised", _OPEN_AGAIN)
+FREED = PynqErrors("buffer", "cannot be freed", "end this program")
 
 
 def active_device() -> Any:
@@ -130,59 +131,6 @@ def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike, device: Any) -> Any:
     Raises:
         DeviceError: there is too little of it.
     """
-    with PynqErrors(f"buffer of {_size(shape, dtype)} bytes", "cannot be allocated", _BUFFERS):
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    with PynqErrors(f"buffer of {size} bytes", "cannot be allocated", _BUFFERS):
         return _pynq.allocate(shape, dtype, target=device)
-
-
-def flush(buffer: Any) -> None:
-    """Lets the device see what the host wrote.
-
-    Raises:
-        DeviceError: pynq fails.
-    """
-    with _SYNCHRONISED:
-        buffer.flush()
-
-
-def invalidate(buffer: Any) -> None:
-    """Lets the host see what the device wrote.
-
-    Raises:
-        DeviceError: pynq fails.
-    """
-    with _SYNCHRONISED:
-        buffer.invalidate()
-
-
-def free(buffer: Any) -> None:
-    """Gives a buffer back; a second time does nothing.
-
-    Raises:
-        DeviceError: pynq fails.
-    """
-    with _FREED:
-        buffer.freebuffer()
-
-
-def read_word(mmio: Any, offset: int) -> int:
-    """A register of 32 bits.
-
-    Raises:
-        DeviceError: pynq fails.
-    """
-    with _REGISTERS:
-        return int(mmio.read(offset))
-
-
-def write_word(mmio: Any, offset: int, value: int) -> None:
-    """Writes a register of 32 bits.
-
-    Raises:
-        DeviceError: pynq fails.
-    """
-    with _REGISTERS:
-        mmio.write(offset, value)
-
-
-def _size(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
-    return math.prod(shape) * np.dtype(dtype).itemsize

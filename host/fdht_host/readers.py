@@ -53,11 +53,6 @@ class Reader:
         """True if a file is one clip, chosen as in training; False if it is a stream."""
         return self.protocol == TRAINED and self.preprocessing.sampling.protocol != GENERATED
 
-    @property
-    def scored(self) -> Preprocessing:
-        """See `scored`."""
-        return scored(self.preprocessing)
-
 
 def scored(preprocessing: Preprocessing) -> Preprocessing:
     """As clips are scored and classified: nothing is drawn that is drawn in training alone."""

@@ -18,16 +18,17 @@ from typing import Any
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
-from fdht_host.energy.board_and_cpu import board_energy, cpu_energy
+from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, tell, throughput
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streamer import Progress, SourceRun, Streamer
+from fdht_host.streamer import SourceRun, Streamer
 from fdht_host.testset import load_test_set
 from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
+from fdht_models.console import Show
 from fdht_models.directories import REPORT, OverlayDirectory, network_in
 from fdht_models.errors import ArtifactError, ConfigError, DataError
 from fdht_models.interruption import interrupts_held_back
@@ -68,7 +69,7 @@ class RunSettings:
 
 
 def run_stage(
-    overlay: OverlayDirectory, runs: Path, settings: RunSettings, progress: Progress
+    overlay: OverlayDirectory, runs: Path, settings: RunSettings, progress: Show
 ) -> tuple[Path, dict[str, Any]]:
     """Runs an overlay on its board; nothing else of a build is needed.
 
@@ -97,6 +98,7 @@ def run_stage(
         for source in look_at(settings.sources, network, reader, recipe)
     ]
     evidence = gather(manifest, f"{network.design_id:016x}")
+    unread = {"test clips": recipe.note} if recipe is not None and recipe.note else {}
     check_place(runs / REPORT)
     started, done = datetime.now(timezone.utc), Outcome()
     with Accelerator.open(overlay.path) as accelerator:
@@ -114,29 +116,25 @@ def run_stage(
             done.cpu_energy = done.optional("cpu_energy", lambda: cpu_energy(network, progress))
         provenance = {
             "started": started.isoformat(timespec="seconds"),
-            "design_id": manifest.design_id,
             "frames": frames,
-            "overlay": _source_of_figures(manifest),
-            **_provenance(settings, network),
+            **_provenance(manifest, settings, network),
         }
         # Within: that closing the board fails is no reason to lose the report.
-        report = _report(
-            manifest.experiment,
-            {
+        report = build_report(
+            experiment=manifest.experiment,
+            board={
                 "name": board.name,
                 "title": board.title,
                 "simulated": board.simulated,
                 "clock_mhz": manifest.clock_mhz,
             },
-            {
-                **_sections(evidence, network, done),
-                "throughput": rates,
-                "provenance": provenance,
-            },
-            _left_out(evidence, recipe),
-            network,
-            reader,
-            done,
+            sources=[run.to_json(network, reader) for run in done.runs],
+            clips=[answer.to_json() for run in done.runs for answer in run.answers],
+            left_out={**evidence.left_out, **unread},
+            failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
+            throughput=rates,
+            provenance=provenance,
+            **_sections(evidence, network, done),
         )
         directory = _write(runs, started, manifest.design_id, report)
     if done.failures:
@@ -181,9 +179,18 @@ def _built(overlay: Stage, manifest: OverlayManifest) -> QuantizedNetwork:
 def _sections(
     evidence: Evidence, network: QuantizedNetwork, done: Outcome
 ) -> dict[str, Mapping[str, Any] | None]:
+    accuracy, equality = dict(evidence.accuracy), dict(evidence.equality)
+    found = None if done.tests is None else accuracy_of(done.tests.answers, network.classes)
+    if found is not None:
+        accuracy |= {"quantized": found.pop("accuracy"), **found}
+    if any(run.compared for run in done.runs):
+        equality["reference_board"] = {
+            "compared": sum(run.compared for run in done.runs),
+            "mismatches": sum(run.mismatches for run in done.runs),
+        }
     return {
-        "accuracy": _accuracy(evidence, network, done.tests),
-        "equality": _equality(evidence, done),
+        "accuracy": accuracy,
+        "equality": equality,
         "parameters": evidence.parameters,
         "latency": evidence.latency,
         "energy": None if done.energy is None else done.energy.to_json(),
@@ -192,9 +199,20 @@ def _sections(
     }
 
 
-def _provenance(settings: RunSettings, network: QuantizedNetwork) -> dict[str, Any]:
+def _provenance(
+    manifest: OverlayManifest, settings: RunSettings, network: QuantizedNetwork
+) -> dict[str, Any]:
     file = None if settings.weights is None else str(settings.weights)
+    figures = {
+        name: getattr(manifest.figures, name) for name in ("training", "equality", "estimate")
+    }
     return {
+        "design_id": manifest.design_id,
+        # What made the overlay, and whose figures it carries.
+        "overlay": {
+            "tools": dict(manifest.tools),
+            "figures": {name: f"{one.source}, {one.kind}" for name, one in figures.items() if one},
+        },
         "weights": {"id": f"{network.design_id:016x}", "file": file},
         "machine": platform.machine(),
         "python": platform.python_version(),
@@ -203,40 +221,6 @@ def _provenance(settings: RunSettings, network: QuantizedNetwork) -> dict[str, A
         "protocol": settings.protocol or TRAINED,
         "preprocessing": network.preprocessing.to_json(),
     }
-
-
-def _source_of_figures(manifest: OverlayManifest) -> dict[str, Any]:
-    """What made the overlay, and whose figures it carries."""
-    found = {name: getattr(manifest.figures, name) for name in ("training", "equality", "estimate")}
-    return {
-        "tools": dict(manifest.tools),
-        "figures": {name: f"{one.source}, {one.kind}" for name, one in found.items() if one},
-    }
-
-
-def _left_out(evidence: Evidence, recipe: Recipe | None) -> dict[str, str]:
-    notes = {"test clips": recipe.note} if recipe is not None and recipe.note else {}
-    return {**evidence.left_out, **notes}
-
-
-def _report(
-    experiment: str,
-    board: Mapping[str, Any],
-    sections: Mapping[str, Mapping[str, Any] | None],
-    left_out: Mapping[str, str],
-    network: QuantizedNetwork,
-    reader: Reader,
-    done: Outcome,
-) -> dict[str, Any]:
-    return build_report(
-        experiment=experiment,
-        board=board,
-        **sections,
-        sources=[run.to_json(network, reader) for run in done.runs],
-        clips=[answer.to_json() for run in done.runs for answer in run.answers],
-        left_out=left_out,
-        failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
-    )
 
 
 def _write(runs: Path, started: datetime, identity: str, report: Mapping[str, Any]) -> Path:
@@ -324,23 +308,3 @@ def _stream(streamer: Streamer, sources: Sequence[Source], done: Outcome) -> Non
             done.failed(source.name, error)
         if run.answers or run.problems:
             done.runs.append(run)
-
-
-def _accuracy(
-    evidence: Evidence, network: QuantizedNetwork, tests: SourceRun | None
-) -> dict[str, Any]:
-    section = dict(evidence.accuracy)
-    found = None if tests is None else accuracy_of(tests.answers, network.classes)
-    if found is not None:
-        section |= {"quantized": found.pop("accuracy"), **found}
-    return section
-
-
-def _equality(evidence: Evidence, done: Outcome) -> dict[str, Any]:
-    if not any(run.compared for run in done.runs):
-        return dict(evidence.equality)
-    counts = {
-        "compared": sum(run.compared for run in done.runs),
-        "mismatches": sum(run.mismatches for run in done.runs),
-    }
-    return {**evidence.equality, "reference_board": counts}

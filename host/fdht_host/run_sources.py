@@ -196,8 +196,12 @@ def _published(root: Path, recipe: Recipe | None) -> Listing | None:
     Raises:
         ConfigError: a set whose clips are no files.
     """
-    source = _source_in(root, recipe)
-    if source is None or (root / TABLE).is_file():
+    if recipe is None or recipe.data.get("mix") or recipe.data.get("root") is None:
+        return None
+    if recipe.data["set"] == OWN or (root / TABLE).is_file():
+        return None
+    source = source_of({**recipe.data, "root": str(root), "classes": None})
+    if not isinstance(source, FolderSource):
         return None
     if source.request.folder_set.kind in (SPEECH, SPIKES):
         raise ConfigError(
@@ -210,16 +214,6 @@ def _published(root: Path, recipe: Recipe | None) -> Listing | None:
         return list_folder(source.request)
     except DataError:  # not laid out as published; its folders may be called as classes
         return None
-
-
-def _source_in(root: Path, recipe: Recipe | None) -> FolderSource | None:
-    """The experiment's set, if it is a published one of folders, with its clips in this folder."""
-    if recipe is None or recipe.data.get("mix") or recipe.data.get("root") is None:
-        return None
-    if recipe.data["set"] == OWN:
-        return None
-    source = source_of({**recipe.data, "root": str(root), "classes": None})
-    return source if isinstance(source, FolderSource) else None
 
 
 def _of_listing(root: Path, listing: Listing, network: QuantizedNetwork) -> FoundClips:

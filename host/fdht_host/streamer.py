@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -19,14 +19,12 @@ from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
 from fdht_host.run_sources import FILE, Source
 from fdht_host.video import VideoTimes
+from fdht_models.console import Show
 from fdht_models.data import ClipSet
 from fdht_models.data.folders import Problem
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-
-#: Told what is being done, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(eq=False)
@@ -132,9 +130,9 @@ class Streamer:
     accelerator: Accelerator
     network: QuantizedNetwork
     reader: Reader
-    progress: Progress
+    progress: Show
 
-    def stream(self, run: SourceRun) -> SourceRun:
+    def stream(self, run: SourceRun) -> None:
         """Runs a source: the clips of the test set, or files, each of which is read and dropped.
 
         Of a folder, files that cannot be read are counted and named; what came before damage is
@@ -143,9 +141,6 @@ class Streamer:
         Args:
             run: filled clip by clip, so that something is left where one fails.
 
-        Returns:
-            `run`.
-
         Raises:
             DataError, ConfigError: a file that was named itself cannot be read to its end.
         """
@@ -153,7 +148,6 @@ class Streamer:
             self._files(run)
         else:
             self._clips(run, run.source.clips)
-        return run
 
     def _clips(self, run: SourceRun, clips: ClipSet) -> None:
         """Runs the clips of a set, each from a zero state."""

@@ -12,7 +12,7 @@ from fdht_models.data import ClipSet, source_of
 from fdht_models.data.clip_sources import FolderSource
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.preprocessing import Preprocessing
-from fdht_models.records import first_difference
+from fdht_models.records import differences
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 
@@ -77,18 +77,11 @@ def _check_folders(data: Mapping[str, Any]) -> None:
 def _check_preprocessing(tests: Preprocessing, network: Preprocessing) -> None:
     """Refuses test clips that are made in another way than the network was trained on."""
     found, wanted = (scored(one).with_time_step(None).to_json() for one in (tests, network))
-    place = first_difference(found, wanted)
-    if place is not None:
+    for place, given, kept in differences(found, wanted):
         raise ConfigError(
-            f"differs from that of the network that runs: {_at(wanted, place)!r}",
+            f"differs from that of the network that runs: {kept!r}",
             field=f"test set: preprocessing.{place}",
-            value=_at(found, place),
+            value=given,
             remedy="name the folder of the test clips as --source, which is read as the network "
             "wants, or run the experiment of these weights",
         )
-
-
-def _at(value: Any, place: str) -> Any:
-    for key in place.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

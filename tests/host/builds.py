@@ -11,10 +11,11 @@ import pytest
 import fdht_host.accelerator
 from fdht_hls.boards import get_board
 from fdht_host import video
-from fdht_host.run import Progress, RunSettings, run_stage
+from fdht_host.run import RunSettings, run_stage
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file, new_stage, write_json
+from fdht_models.console import Show
 from fdht_models.directories import BuildDirectory, ConversionDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -70,7 +71,7 @@ def write_build(build: Path, network: QuantizedNetwork = NETWORK, *, carried: bo
 
 
 def run_built(
-    directory: Path, settings: RunSettings, progress: Progress = lambda *_: None
+    directory: Path, settings: RunSettings, progress: Show = lambda *_: None
 ) -> dict[str, Any]:
     """The report of a run of that overlay."""
     build = BuildDirectory(directory)

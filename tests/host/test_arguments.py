@@ -109,10 +109,7 @@ def test_the_driver_waits_for_no_time_that_is_none(accelerator, timeout):
         ("minimum_seconds", math.inf),
         ("settle_updates", True),
         ("calibration_frames", 0),
-        ("frame_budget", "many"),
-        ("frame_budget", -1),
         ("seed", None),
-        ("counter_bits", 0),
     ],
 )
 def test_settings_of_energy(field, value):

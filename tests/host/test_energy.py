@@ -12,14 +12,15 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
+from fdht_host.clocks import ActivityLog, VirtualClock
 from fdht_host.energy import windows
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
 from fdht_host.energy.results import EnergyResult, EnergySettings, Window
-from fdht_host.energy.windows import measure, measure_cpu
-from fdht_host.power.finding import search_meter
+from fdht_host.energy.windows import board_energy, measure, measure_cpu
+from fdht_host.outcome import Outcome
+from fdht_host.power.finding import find_meter
 from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_host.power.modelled import SimulatedMeter
-from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
 from tests.host import toy_core
 
@@ -373,24 +374,14 @@ def test_a_small_difference_needs_longer_windows() -> None:
     assert result.net_mj_per_frame == pytest.approx(0.004, abs=result.net_uncertainty_mj)
 
 
-def test_over_budget_is_refused_before_it_costs() -> None:
-    bench = Bench()
-    result = bench.measure(frame_budget=900)
-    assert result.kind == "refused"
-    assert no_values(result)
-    assert "frame_budget = 900" in result.explanation
-    assert bench.asked <= 900
-
-
 def test_no_meter_is_unmeasured() -> None:
-    bench = Bench()
-    result = measure(
-        bench.run_frames, lambda: bench.count, None, bench.clock, reason="PYNQ-Z2 has no sensor"
-    )
-    assert result.kind == "unmeasured"
+    """Before a frame is run: this accelerator cannot."""
+    nothing, board, said = SimpleNamespace(device=None), get_board("pynq-z2"), []
+    result = Outcome().optional("energy", lambda: board_energy(nothing, board, None, said.append))
+    assert result is not None and result.kind == "unmeasured"
     assert no_values(result)
-    assert result.explanation == "PYNQ-Z2 has no sensor"
-    assert bench.asked == 0
+    assert result.explanation == "TUL PYNQ-Z2 has no power sensor; connect an external meter"
+    assert not said
 
 
 @pytest.mark.parametrize("name", ["repeats", "minimum_updates", "settle_updates"])
@@ -403,8 +394,8 @@ def test_settings_that_would_not_be_sound(name: str) -> None:
 
 
 def test_cpu_without_rapl_is_unmeasured(tmp_path: Path) -> None:
-    result = measure_cpu(lambda frames: None, root=tmp_path)
-    assert result.kind == "unmeasured"
+    result = Outcome().optional("cpu", lambda: measure_cpu(lambda frames: None, root=tmp_path))
+    assert result is not None and result.kind == "unmeasured"
     assert no_values(result)
     assert "holds no RAPL domain" in result.explanation
 
@@ -500,13 +491,11 @@ def test_the_simulated_board_end_to_end(tmp_path: Path) -> None:
             for start in range(0, count, len(frames)):
                 board.infer(frames[: count - start], reset=False)
 
-        search = search_meter(get_board("sim"), board.device)
         result = measure(
             run_frames,
             lambda: board.driver.identity(1.0).frames_done,
-            search.meter,
+            find_meter(get_board("sim"), board.device),
             board.device.clock,
-            reason=search.reason,
         )
     model = get_board("sim").power_model
     assert model is not None

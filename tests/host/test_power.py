@@ -13,16 +13,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fdht_hls.boards import Board, get_board
+from fdht_hls.boards import Board, PowerSensor, get_board
+from fdht_host.clocks import ActivityLog, VirtualClock
 from fdht_host.power import sampling
-from fdht_host.power.finding import search_meter
+from fdht_host.power.finding import find_meter
 from fdht_host.power.hwmon import hwmon_meter
 from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.power.pmbus import pmbus_meter
 from fdht_host.power.rapl import Domain, EnergyCounter, rapl_meter
 from fdht_host.power.sampling import SamplingMeter, characterise
-from fdht_host.simulator.clock import ActivityLog, VirtualClock
 from fdht_models.errors import ConfigError, MeasurementError
 
 SECOND = 1_000_000_000
@@ -419,18 +419,16 @@ def hwmon_tree(root: Path, name: str, microwatts: int) -> Path:
 
 def test_hwmon_reads_microwatts(tmp_path: Path) -> None:
     root = hwmon_tree(tmp_path, "ina260_u14", 4_810_000)
-    meter = hwmon_meter(
-        "ina260_u14", ("module",), update_interval_seconds=0.01, resolution_watts=0.01, root=root
-    )
+    meter = hwmon_meter(PowerSensor("ina260_u14", "hwmon", ("module",), 0.01, 0.01), root)
     np.testing.assert_allclose(record(meter).watts, 4.81)
 
 
 def test_hwmon_without_the_sensor(tmp_path: Path) -> None:
     hwmon_tree(tmp_path, "coretemp", 1)
     with pytest.raises(MeasurementError, match=r"power sensor = 'ina260_u14'.*there are coretemp"):
-        hwmon_meter("ina260_u14", ("module",), root=tmp_path)
+        hwmon_meter(PowerSensor("ina260_u14", "hwmon", ("module",)), tmp_path)
     with pytest.raises(MeasurementError, match="there are none"):
-        hwmon_meter("ina260_u14", ("module",), root=tmp_path / "missing")
+        hwmon_meter(PowerSensor("ina260_u14", "hwmon", ("module",)), tmp_path / "missing")
 
 
 def rails() -> dict[str, SimpleNamespace]:
@@ -442,18 +440,16 @@ def rails() -> dict[str, SimpleNamespace]:
 
 
 def test_pmbus_sums_its_rails() -> None:
-    meter = pmbus_meter(
-        ("12V", "INT"), update_interval_seconds=0.01, resolution_watts=0.001, available=rails()
-    )
+    meter = pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("12V", "INT"), 0.01, 0.001), rails())
     np.testing.assert_allclose(record(meter).watts, 14.0)
     assert meter.sensor.name == "pmbus 12V+INT"
 
 
 def test_pmbus_without_the_rail() -> None:
     with pytest.raises(MeasurementError, match=r"rail = 'VCC'.*there are 12V, INT"):
-        pmbus_meter(("VCC",), available=rails())
+        pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("VCC",)), rails())
     with pytest.raises(MeasurementError, match="install libsensors-dev"):
-        pmbus_meter(("12V",), available={})
+        pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("12V",)), {})
 
 
 def board(name: str) -> Board:
@@ -461,36 +457,31 @@ def board(name: str) -> Board:
 
 
 def test_a_board_without_a_sensor_is_unmeasured() -> None:
-    search = search_meter(board("pynq-z2"))
-    assert search.meter is None
-    assert "has no power sensor" in search.reason
+    with pytest.raises(MeasurementError, match="has no power sensor"):
+        find_meter(board("pynq-z2"))
 
 
 def test_a_missing_sensor_is_unmeasured_with_its_reason(tmp_path: Path) -> None:
-    search = search_meter(board("kv260"), hwmon_root=tmp_path)
-    assert search.meter is None
-    assert "ina260_u14" in search.reason
+    with pytest.raises(MeasurementError, match="ina260_u14"):
+        find_meter(board("kv260"), hwmon_root=tmp_path)
 
 
 def test_the_kv260_is_found(tmp_path: Path) -> None:
-    search = search_meter(board("kv260"), hwmon_root=hwmon_tree(tmp_path, "ina260_u14", 1))
-    assert search.meter is not None
-    assert search.meter.sensor.update_interval_seconds == 0.15
-    assert search.meter.sensor.kind == "measured"
+    meter = find_meter(board("kv260"), hwmon_root=hwmon_tree(tmp_path, "ina260_u14", 1))
+    assert meter.sensor.update_interval_seconds == 0.15
+    assert meter.sensor.kind == "measured"
 
 
 def test_the_simulated_board_is_modelled() -> None:
     clock = VirtualClock()
     device = SimpleNamespace(clock=clock, activity=((0, 1, False),))
-    meter = search_meter(board("sim"), device).meter
-    assert meter is not None
+    meter = find_meter(board("sim"), device)
     assert meter.sensor.kind == "modelled"
     meter.start()
     clock.sleep(1)
     assert meter.stop().watts.mean() == pytest.approx(board("sim").power_model.idle_watts, rel=0.05)
-    search = search_meter(board("sim"))
-    assert search.meter is None
-    assert "simulated board only" in search.reason
+    with pytest.raises(MeasurementError, match="simulated board only"):
+        find_meter(board("sim"))
 
 
 # Readings that fail -------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fdht_hls.boards import get_board
-from fdht_host.power.finding import search_meter
+from fdht_hls.boards import PowerSensor, get_board
+from fdht_host.power.finding import find_meter
 from fdht_host.power.hwmon import find_power_file, hwmon_meter, number_in
 from fdht_host.power.pmbus import pmbus_meter, pynq_rails
 from fdht_host.power.rapl import find_domains
@@ -37,7 +37,7 @@ def test_a_file_that_holds_no_number_is_refused(tmp_path: Path, contents: str | 
     with pytest.raises(ValueError, match=r"power1_input holds|can't decode"):
         number_in(path)
     with pytest.raises(MeasurementError, match=r"sensor = 'ina260': cannot be read \(.*; check it"):
-        hwmon_meter("ina260", ("all",), root=tmp_path, **STATED)
+        hwmon_meter(PowerSensor("ina260", "hwmon", ("all",), **STATED), tmp_path)
 
 
 def test_a_sensor_that_gives_an_error_is_one_line(
@@ -53,7 +53,7 @@ def test_a_sensor_that_gives_an_error_is_one_line(
 
     monkeypatch.setattr(Path, "read_text", failing)
     with pytest.raises(MeasurementError, match=r"cannot be read \(OSError: \[Errno 5\] Input/outp"):
-        hwmon_meter("ina260", ("all",), root=tmp_path, **STATED)
+        hwmon_meter(PowerSensor("ina260", "hwmon", ("all",), **STATED), tmp_path)
 
 
 def test_names_that_cannot_be_read_hide_no_other_sensor(
@@ -110,7 +110,9 @@ def rail(give: Callable[[], float | None]) -> dict[str, Any]:
 
 def test_a_reading_that_libsensors_refuses_is_not_the_one_before() -> None:
     readings = iter([5.0, 5.0, None])
-    meter = pmbus_meter(("12V",), available=rail(lambda: next(readings)), **STATED)
+    meter = pmbus_meter(
+        PowerSensor("pmbus", "pynq.pmbus", ("12V",), **STATED), rail(lambda: next(readings))
+    )
     assert meter._read() == 5.0
     with pytest.raises(ValueError, match="12V_power gave no value"):
         meter._read()
@@ -119,14 +121,14 @@ def test_a_reading_that_libsensors_refuses_is_not_the_one_before() -> None:
 @pytest.mark.parametrize("give", [lambda: None, lambda: float("nan"), lambda: float("inf")])
 def test_a_rail_that_gives_nothing_is_refused(give: Callable[[], float | None]) -> None:
     with pytest.raises(MeasurementError, match=r"'pmbus 12V': cannot be read .*gave no value"):
-        pmbus_meter(("12V",), available=rail(give), **STATED)
+        pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("12V",), **STATED), rail(give))
 
 
 @pytest.mark.parametrize("found", [None, SimpleNamespace(power=None), SimpleNamespace()])
 def test_a_rail_without_power_is_refused(found: object) -> None:
     available = {"5V": found, **rail(lambda: 1.0)}
     with pytest.raises(MeasurementError, match=r"'5V': is not among .* sensor; there are 12V"):
-        pmbus_meter(("5V",), available=available, **STATED)
+        pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("5V",), **STATED), available)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,8 @@ def test_rails_that_pynq_cannot_list_are_one_line(
     with pytest.raises(MeasurementError, match=r"power rails: pynq cannot list them \(.*; check"):
         pynq_rails()
     # And no more than the reason why the energy of a run is not measured.
-    search = search_meter(get_board("zcu104"), hwmon_root=Path("/nowhere"))
-    assert search.meter is None and "pynq cannot list them" in search.reason
+    with pytest.raises(MeasurementError, match="pynq cannot list them"):
+        find_meter(get_board("zcu104"), hwmon_root=Path("/nowhere"))
 
 
 @pytest.mark.parametrize("wrap", ["0\n", "-5\n", "", "many\n"])

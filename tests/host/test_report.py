@@ -23,8 +23,7 @@ from fdht_host.report.contents import (
     throughput_section,
     validate,
 )
-from fdht_host.report.html import render, write_report
-from fdht_host.report.text import duration, number, percent, with_uncertainty
+from fdht_host.report.html import duration, number, percent, render, with_uncertainty, write_report
 from fdht_models.errors import ArtifactError
 from tests import stage_files
 from tests.host.sample_answers import answer, source_of

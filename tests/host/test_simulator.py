@@ -10,7 +10,7 @@ import pytest
 
 from fdht_hls.registers import ABI_VERSION, AP_DONE, AP_IDLE, AP_READY, AP_START, BY_NAME
 from fdht_host._pynq import Clocks, Overlay, allocate, pynq
-from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
+from fdht_host.clocks import ActivityLog, Segment, VirtualClock
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.errors import DeviceError
 from tests.host import toy_core
@@ -71,7 +71,7 @@ def test_starting_again_while_running_changes_nothing(overlay, mmio, device):
     overlay.fdht_lstm_0.write_register("frame_count", 1)
     mmio.write(CTRL, AP_START)
     finish(overlay)
-    assert overlay.fdht_lstm_0.frames_done() == 4
+    assert overlay.fdht_lstm_0.read_register("frames_done") == 4
     results.invalidate()
     np.testing.assert_array_equal(np.asarray(results)[:, :3], expected)
 

@@ -58,7 +58,9 @@ def _run(accelerator: Accelerator, path: Path, clip_frames: int = 8) -> SourceRu
     reader = reader_of(NETWORK.preprocessing, TRAINED, clip_frames, True)
     source = Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),))
     streamer = Streamer(accelerator, NETWORK, reader, lambda *_: None)
-    return streamer.stream(SourceRun(source))
+    run = SourceRun(source)
+    streamer.stream(run)
+    return run
 
 
 def _last(features: np.ndarray) -> tuple[int, ...]:

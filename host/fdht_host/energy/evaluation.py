@@ -72,13 +72,17 @@ def evaluate(windows: Sequence[Window], sensor: Sensor) -> Evaluation:
     joules = np.array([window.joules for window in active])
     origin = windows[0].start_ns
     middle = _middles(active, origin)
-    baseline = _IdleLine.fit(_middles(idle, origin), np.array([window.watts for window in idle]))
+    # The idle windows' line about their mean time, and its covariance at R - 2 degrees of freedom.
+    times, watts = _middles(idle, origin), np.array([window.watts for window in idle])
+    line, covariance = np.polyfit(times - times.mean(), watts, 1, cov=True)
+    offsets = middle - times.mean()
+    at_mean = np.array([offsets.mean(), 1.0])
 
     totals = joules / frames
-    nets = (joules - baseline.at(middle) * seconds) / frames
+    nets = (joules - np.polyval(line, offsets) * seconds) / frames
     total, net = float(totals.mean()), float(nets.mean())
     per_frame = float(seconds.sum() / frames.sum())
-    idle_watts = float(np.mean([window.watts for window in idle]))
+    idle_watts = float(watts.mean())
     active_watts = float(joules.sum() / seconds.sum())
 
     step = sensor.resolution_watts * per_frame
@@ -86,7 +90,7 @@ def evaluate(windows: Sequence[Window], sensor: Sensor) -> Evaluation:
     edge = edge / math.sqrt(6) / float(frames.mean())
     components = {
         "repeat": _standard_error(nets),
-        "idle": baseline.uncertainty(float(middle.mean())) * per_frame,
+        "idle": math.sqrt(at_mean @ covariance @ at_mean) * per_frame,
         "gain": sensor.gain_error / math.sqrt(3) * abs(net),
         "step": step / math.sqrt(6),
         "edge": edge,
@@ -117,35 +121,6 @@ def evaluate(windows: Sequence[Window], sensor: Sensor) -> Evaluation:
             remedy="measure with longer windows or more repeats, or with a finer sensor",
         )
     return result
-
-
-@dataclass(frozen=True)
-class _IdleLine:
-    """The straight line through the idle windows' powers."""
-
-    mean_time: float
-    mean_watts: float
-    slope: float
-    scatter: float
-    count: int
-    spread: float
-
-    @staticmethod
-    def fit(times: _Values, watts: _Values) -> _IdleLine:
-        offsets = times - times.mean()
-        spread = float(np.sum(offsets**2))
-        slope = float(np.sum(offsets * watts)) / spread
-        residuals = watts - watts.mean() - slope * offsets
-        scatter = math.sqrt(float(np.sum(residuals**2)) / (len(watts) - 2))
-        return _IdleLine(
-            float(times.mean()), float(watts.mean()), slope, scatter, len(watts), spread
-        )
-
-    def at(self, times: _Values) -> _Values:
-        return self.mean_watts + self.slope * (times - self.mean_time)
-
-    def uncertainty(self, time: float) -> float:
-        return self.scatter * math.sqrt(1 / self.count + (time - self.mean_time) ** 2 / self.spread)
 
 
 def _middles(windows: Sequence[Window], origin: int) -> _Values:

@@ -27,8 +27,6 @@ class EnergySettings:
             a sensor reports what was, not what is.
         seed: of the order of the windows.
         calibration_frames: frames of the first trial run.
-        frame_budget: refuse rather than run more frames than this altogether; None: no limit.
-        counter_bits: width of the core's counter of frames, which wraps round.
 
     Raises:
         ConfigError: an impossible value; names the field.
@@ -40,8 +38,6 @@ class EnergySettings:
     settle_updates: int = 3
     seed: int = 0
     calibration_frames: int = 8
-    frame_budget: int | None = None
-    counter_bits: int = 32
 
     def __post_init__(self) -> None:
         least = {
@@ -50,12 +46,9 @@ class EnergySettings:
             "settle_updates": 1,
             "calibration_frames": 1,
             "seed": 0,
-            "counter_bits": 1,
         }
         for name, bound in least.items():
             count(getattr(self, name), f"energy.{name}", bound)
-        if self.frame_budget is not None:
-            count(self.frame_budget, "energy.frame_budget", most=2**63 - 1)
         if self.minimum_seconds != 0:
             seconds(self.minimum_seconds, "energy.minimum_seconds")
 
@@ -90,8 +83,8 @@ class EnergyResult:
 
     Args:
         kind: "measured", "modelled", "unmeasured" (there is no sensor, or it failed for good) or
-            "refused" (the difference between active and idle is within the noise, the measurement
-            would need too many frames, or the sensor left gaps).
+            "refused" (the difference between active and idle is within the noise, or the sensor
+            left gaps).
         explanation: a sentence for people.
         value_mj_per_frame: total, in millijoules.
         net_mj_per_frame: net, in millijoules.

@@ -1,4 +1,7 @@
-"""Runs idle and active windows in random order while a meter records."""
+"""Runs idle and active windows in random order while a meter records.
+
+A run measures the board and, beside it, this host's CPU.
+"""
 
 from __future__ import annotations
 
@@ -9,66 +12,104 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fdht_host.clocks import NANOSECONDS, Clock
+import numpy as np
+
+from fdht_host.clocks import NANOSECONDS, Clock, clock_of
 from fdht_host.energy.evaluation import WithinNoiseError, evaluate
 from fdht_host.energy.results import EnergyResult, EnergySettings, Kind, Window
+from fdht_host.power.finding import find_meter
 from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
 from fdht_host.power.rapl import POWERCAP, rapl_meter
+from fdht_models.console import Show
 from fdht_models.errors import MeasurementError
+from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.reference import ReferenceModel
+
+if TYPE_CHECKING:
+    from fdht_hls.boards import Board
+    from fdht_host.accelerator import Accelerator
 
 # A trial run counts once it is so long that the clock's and the call's own grain do not matter.
 _TRIAL_SHARE = 0.1
 _TRIAL_RUNS = 24
-
-
-class OverBudgetError(MeasurementError):
-    """The measurement would need more frames than allowed."""
+#: Frames that a window of a board runs again and again; bounded by its memory.
+_ENERGY_BLOCK = 32
+#: At which the core's counter of frames wraps round.
+_COUNTER = 2**32
 
 
 class StalledError(MeasurementError):
     """The sensor left out so much of a window that its energy is not known."""
 
 
-def unmeasured(reason: str) -> EnergyResult:
-    """The result where there is no meter: no value, and why."""
-    return EnergyResult("unmeasured", reason)
+def board_energy(
+    accelerator: Accelerator, board: Board, network: QuantizedNetwork, progress: Show
+) -> EnergyResult:
+    """Energy per frame of a board, which runs a block of frames that stays in memory.
+
+    Raises:
+        MeasurementError: no sensor can be read, or the core did not run what it was asked to.
+    """
+    meter = find_meter(board, accelerator.device)
+    generator = np.random.default_rng(0)
+    dtype = np.dtype(accelerator.manifest.input.dtype)
+    block = generator.integers(0, 64, (_ENERGY_BLOCK, network.inputs)).astype(dtype)
+    run = 0
+
+    def run_frames(count: int) -> None:
+        nonlocal run
+        for start in range(0, count, _ENERGY_BLOCK):
+            accelerator.infer(block[: min(_ENERGY_BLOCK, count - start)], reset=False)
+        run += count
+        progress("energy windows", run, 0)
+
+    def frames_done() -> int:
+        return accelerator.driver.identity().frames_done
+
+    return measure(run_frames, frames_done, meter, clock_of(accelerator.device))
+
+
+def cpu_energy(network: QuantizedNetwork, progress: Show) -> EnergyResult:
+    """Energy per frame of this host's CPU, which runs the reference; see `measure_cpu`."""
+    model = ReferenceModel(network)
+    frame = np.random.default_rng(0).integers(0, 64, (1, network.inputs)).astype(np.uint8)
+    codes = frame.view(np.int8) if network.input_format.signed else frame
+
+    def run_frames(count: int) -> None:
+        for _ in range(count):
+            model.run(codes)
+
+    progress("CPU energy", 0, 0)
+    return measure_cpu(run_frames)
 
 
 def measure(
     run_frames: Callable[[int], None],
     frames_done: Callable[[], int],
-    meter: PowerMeter | None,
+    meter: PowerMeter,
     clock: Clock,
     settings: EnergySettings | None = None,
-    *,
-    reason: str = "no power sensor was found",
 ) -> EnergyResult:
     """Measures energy per frame; see `fdht_host.energy.evaluation` for the formulas.
 
     Args:
         run_frames: runs that many frames on the accelerator and returns when they are done.
         frames_done: the core's own counter of frames.
-        meter: None if there is none: the result is "unmeasured".
+        meter: of the power.
         clock: the meter's clock - `time`, or the simulated board's.
         settings: how to measure.
-        reason: why there is no meter.
 
     Returns:
-        The result; "refused" where active and idle power differ by no more than the noise, where
-        it would take more frames than the budget, or where the sensor left gaps; "unmeasured"
-        where the sensor failed for good.
+        The result; "refused" where active and idle power differ by no more than the noise, or
+        where the sensor left gaps; "unmeasured" where the sensor failed for good.
 
     Raises:
         MeasurementError: the core did not run the frames it was asked to run.
     """
-    if meter is None:
-        return unmeasured(reason)
     run = _Run(run_frames, frames_done, clock, meter.sensor, settings or EnergySettings())
-    try:
-        plan = run.calibrate()
-    except OverBudgetError as error:
-        return _without_value("refused", error, meter.sensor)
+    plan = run.calibrate()
     try:
         meter.start()
     except MeasurementError as error:
@@ -106,13 +147,10 @@ def measure_cpu(
         settings: how to measure; by default windows of at least 1 second.
         root: the kernel's powercap tree.
 
-    Returns:
-        The result; "unmeasured", with no value, where there is no RAPL or it may not be read.
+    Raises:
+        MeasurementError: there is no RAPL, or it may not be read.
     """
-    try:
-        meter = rapl_meter(root)
-    except MeasurementError as error:
-        return unmeasured(str(error))
+    meter = rapl_meter(root)
     done = 0
 
     def counted(frames: int) -> None:
@@ -153,14 +191,11 @@ class _Run:
         per_frame = self._seconds_per_frame(seconds)
         frames = max(1, math.ceil(seconds / per_frame))
         settle_frames = max(1, math.ceil(settle / per_frame))
-        needed = settings.repeats * (frames + settle_frames)
-        self._check_budget(needed)
         return _Plan(seconds, settle, frames, settle_frames)
 
     def _seconds_per_frame(self, window_seconds: float) -> float:
         frames = self.settings.calibration_frames
         for _ in range(_TRIAL_RUNS):
-            self._check_budget(frames)
             start, end = self._active(frames)
             elapsed = (end - start) / NANOSECONDS
             if elapsed >= _TRIAL_SHARE * window_seconds:
@@ -172,16 +207,6 @@ class _Run:
             value=f"{frames // 2} frames",
             remedy="check that the meter and the accelerator share one clock",
         )
-
-    def _check_budget(self, frames: int) -> None:
-        budget = self.settings.frame_budget
-        if budget is not None and frames > budget:
-            raise OverBudgetError(
-                f"the windows that this sensor needs take {frames} frames",
-                field="energy.frame_budget",
-                value=budget,
-                remedy="allow more frames, or use a sensor with a shorter update interval",
-            )
 
     def windows(self, plan: _Plan) -> list[_Marker]:
         """Runs all windows in random order; returns (start_ns, end_ns, frames) of each."""
@@ -210,7 +235,7 @@ class _Run:
         start = self.clock.monotonic_ns()
         self.run_frames(frames)
         end = self.clock.monotonic_ns()
-        counted = (self.frames_done() - before) % (1 << self.settings.counter_bits)
+        counted = (self.frames_done() - before) % _COUNTER
         if counted != frames:
             raise MeasurementError(
                 f"the core counted {counted} frames",

@@ -1,8 +1,6 @@
 """Power meters: real sensors, the CPU's counters, and the modelled meter of a simulated board.
 
-from fdht_host.power.finding import search_meter
+from fdht_host.power.finding import find_meter
 
-search = search_meter(board, device)
-search.meter   # None where nothing can be read: the energy is "unmeasured"
-search.reason  # why
+meter = find_meter(board, device)  # refuses, with the reason, where nothing can be read
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,68 +19,42 @@ if TYPE_CHECKING:
 _MODELLED_GAIN_ERROR = 0.005
 
 
-@dataclass(frozen=True)
-class MeterSearch:
-    """A meter, or None and the reason why there is none: the energy is then "unmeasured"."""
-
-    meter: PowerMeter | None
-    reason: str = ""
-
-
-def search_meter(
+def find_meter(
     board: Board,
     device: SimulatedDevice | None = None,
     *,
     seed: int = 0,
     hwmon_root: Path = HWMON,
-) -> MeterSearch:
-    """Looks for a power meter: the first of the board's sensors that can be read.
+) -> PowerMeter:
+    """The meter of the first of a board's sensors that can be read.
 
     Args:
         board: from `fdht_hls.boards`.
         device: the simulated device, where the board is simulated.
         seed: of the modelled sensor's errors.
         hwmon_root: the kernel's sensor tree.
+
+    Raises:
+        MeasurementError: there is none, and why: the energy is then "unmeasured".
     """
     if not board.power_sensors:
-        return MeterSearch(None, f"{board.title} has no power sensor; connect an external meter")
-    searches = [_try(board, sensor, device, seed, hwmon_root) for sensor in board.power_sensors]
-    found = [search for search in searches if search.meter is not None]
-    return found[0] if found else MeterSearch(None, "; ".join(one.reason for one in searches))
-
-
-def _try(
-    board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int, root: Path
-) -> MeterSearch:
-    try:
-        return MeterSearch(_meter(board, sensor, device, seed, root))
-    except (MeasurementError, ConfigError) as error:  # unreadable, or described wrongly
-        return MeterSearch(None, str(error))
+        raise MeasurementError(f"{board.title} has no power sensor; connect an external meter")
+    reasons = []
+    for sensor in board.power_sensors:
+        try:
+            return _meter(board, sensor, device, seed, hwmon_root)
+        except (MeasurementError, ConfigError) as error:  # noqa: PERF203 - one after another
+            reasons.append(str(error))
+    raise MeasurementError("; ".join(reasons))
 
 
 def _meter(
     board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int, root: Path
 ) -> PowerMeter:
     if sensor.access == "hwmon":
-        return hwmon_meter(
-            sensor.name,
-            sensor.rails,
-            update_interval_seconds=sensor.update_interval_seconds,
-            resolution_watts=sensor.resolution_watts,
-            root=root,
-        )
+        return hwmon_meter(sensor, root)
     if sensor.access == "pynq.pmbus":
-        return pmbus_meter(
-            sensor.rails,
-            update_interval_seconds=sensor.update_interval_seconds,
-            resolution_watts=sensor.resolution_watts,
-        )
-    return _modelled(board, sensor, device, seed)
-
-
-def _modelled(
-    board: Board, sensor: PowerSensor, device: SimulatedDevice | None, seed: int
-) -> SimulatedMeter:
+        return pmbus_meter(sensor)
     model = board.power_model
     if device is None or model is None:
         raise MeasurementError(

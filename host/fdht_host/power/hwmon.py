@@ -6,10 +6,14 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fdht_host.power.meter import Sensor
 from fdht_host.power.sampling import SamplingMeter, characterise
 from fdht_models.errors import FdhtError, MeasurementError
+
+if TYPE_CHECKING:
+    from fdht_hls.boards import PowerSensor
 
 HWMON = Path("/sys/class/hwmon")
 # An assumption: twice what the INA260's data sheet bounds for current and voltage gain over
@@ -41,25 +45,14 @@ def find_power_file(name: str, root: Path = HWMON) -> Path:
     )
 
 
-def hwmon_meter(
-    name: str,
-    rails: tuple[str, ...],
-    *,
-    update_interval_seconds: float | None = None,
-    resolution_watts: float | None = None,
-    root: Path = HWMON,
-) -> SamplingMeter:
+def hwmon_meter(sensor: PowerSensor, root: Path = HWMON) -> SamplingMeter:
     """Returns the meter of a hwmon sensor; what is not known of it is found out by polling.
 
     Raises:
         MeasurementError: there is no such sensor, or it cannot be read.
     """
-    path = find_power_file(name, root)
-
-    def read() -> float:
-        return number_in(path) * 1e-6
-
-    return metered(name, rails, read, update_interval_seconds, resolution_watts, _GAIN_ERROR)
+    path = find_power_file(sensor.name, root)
+    return metered(sensor, sensor.name, lambda: number_in(path) * 1e-6, _GAIN_ERROR)
 
 
 def folders_in(root: Path, pattern: str) -> list[Path]:
@@ -88,12 +81,7 @@ def number_in(path: Path) -> int:
 
 
 def metered(
-    name: str,
-    rails: tuple[str, ...],
-    read: Callable[[], float],
-    update_interval_seconds: float | None,
-    resolution_watts: float | None,
-    gain_error: float,
+    board_sensor: PowerSensor, name: str, read: Callable[[], float], gain_error: float
 ) -> SamplingMeter:
     """Makes a meter of a function that returns watts; unknown properties are found by polling.
 
@@ -107,12 +95,12 @@ def metered(
             raise ValueError(f"reading is {watts}")
         return watts
 
+    interval, step = board_sensor.update_interval_seconds, board_sensor.resolution_watts
     try:
         finite()
-        if update_interval_seconds is None or resolution_watts is None:
-            interval, step = characterise(finite)
-            update_interval_seconds = update_interval_seconds or interval
-            resolution_watts = resolution_watts or step
+        if interval is None or step is None:
+            found_interval, found_step = characterise(finite)
+            interval, step = interval or found_interval, step or found_step
     except FdhtError:
         raise
     except Exception as error:  # a library may raise anything, as pynq's sensors do
@@ -122,5 +110,5 @@ def metered(
             value=name,
             remedy="check it with a program of the system's, such as sensors",
         ) from error
-    sensor = Sensor(name, "measured", rails, resolution_watts, gain_error, update_interval_seconds)
+    sensor = Sensor(name, "measured", board_sensor.rails, step, gain_error, interval)
     return SamplingMeter(sensor, read)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fdht_host.power.hwmon import metered
 from fdht_host.power.sampling import SamplingMeter
 from fdht_models.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from fdht_hls.boards import PowerSensor
 
 # An assumption: shunt tolerance of 1 %, beside which the INA226's own 0.1 % does not count.
 _GAIN_ERROR = 0.01
@@ -60,23 +63,19 @@ def _fresh(sensor: Any) -> float:
 
 
 def pmbus_meter(
-    rails: tuple[str, ...],
-    *,
-    update_interval_seconds: float | None = None,
-    resolution_watts: float | None = None,
-    available: Mapping[str, Any] | None = None,
+    board_sensor: PowerSensor, available: Mapping[str, Any] | None = None
 ) -> SamplingMeter:
-    """Returns the meter of the sum of these rails.
+    """Returns the meter of the sum of a sensor's rails.
 
     Args:
-        rails: names of rails; none may feed another, or energy would count twice.
-        update_interval_seconds: found out by polling if None.
-        resolution_watts: likewise.
+        board_sensor: none of its rails may feed another, or energy would count twice; what is not
+            known of it is found out by polling.
         available: rails by name; pynq's by default.
 
     Raises:
         MeasurementError: a rail is missing or has no power sensor.
     """
+    rails = board_sensor.rails
     available = pynq_rails() if available is None else available
     for name in rails:
         if _power_sensor(available.get(name)) is None:
@@ -92,5 +91,4 @@ def pmbus_meter(
     def read() -> float:
         return math.fsum(_fresh(sensor) for sensor in sensors)
 
-    name = "pmbus " + "+".join(rails)
-    return metered(name, rails, read, update_interval_seconds, resolution_watts, _GAIN_ERROR)
+    return metered(board_sensor, "pmbus " + "+".join(rails), read, _GAIN_ERROR)

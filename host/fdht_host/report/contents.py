@@ -88,17 +88,17 @@ def latency_section(estimate: Mapping[str, Any], clock_mhz: float) -> dict[str, 
     """Latency and frame rate of the core, from the estimate that `fdht convert` wrote.
 
     Args:
-        estimate: content of `estimate.json`.
+        estimate: content of `estimate.json`, `cycles_per_frame` at least.
         clock_mhz: the clock to hold it against.
     """
-    cycles = estimate["cycles_per_frame"]
+    cycles, fill = estimate["cycles_per_frame"], estimate.get("fill_latency_cycles")
     return {
         **estimate,
         "kind": estimate.get("kind", "estimated"),
         "clock_mhz": clock_mhz,
         "frames_per_second": clock_mhz * 1e6 / cycles,
         "frame_microseconds": cycles / clock_mhz,
-        "result_microseconds": estimate["fill_latency_cycles"] / clock_mhz,
+        "result_microseconds": None if fill is None else fill / clock_mhz,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,16 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fdht_host.report.contents import PAIRS, PHASES, validate
-from fdht_host.report.plots import drawn_plots
-from fdht_host.report.text import (
-    MOST,
-    NOT_RUN,
-    clip_name,
-    duration,
-    number,
-    percent,
-    with_uncertainty,
-)
+from fdht_host.report.plots import LABELLED, drawn_plots
 from fdht_models.artifacts import write_json, write_text
 from fdht_models.directories import REPORT
 from fdht_models.rendering import templates
@@ -30,8 +22,18 @@ _PAIR_TITLES = {
     "reference_csim": "integer reference = C simulation",
     "reference_board": "integer reference = board",
 }
-
-
+#: What stands for a value that there is none of.
+NOT_RUN = "not run"
+#: Rows of the page at most, which says where the others are: of clips, blocks of a clip, clips
+#: whose blocks are shown, classes of a source, labelled sources, and files that cannot be used.
+MOST = {
+    "clips": 200,
+    "blocks": 40,
+    "several": 5,
+    "classes": 101,
+    "labelled": LABELLED,
+    "problems": 20,
+}
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 #: In place of a page.
 _UNMADE = Markup(
@@ -184,24 +186,21 @@ def _best_baseline(accuracy: Mapping[str, Any]) -> str:
 
 
 def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
+    """With training's table, and its verdict; models trained before it was there have less."""
+    networks = [
         ("Quantised network", percent(accuracy["quantized"])),
         ("The same network in floating point", percent(accuracy["float"])),
-        *_baseline_rows(accuracy),
     ]
-
-
-def _baseline_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The table of training, and its verdict; models trained before it was there have less."""
     table = accuracy.get("baselines")
     if not table:
         mean = accuracy.get("mean_frame")
         return [
+            *networks,
             ("Best baseline that sees single frames", percent(accuracy["single_frame"])),
             *([] if mean is None else [("Baseline that sees the mean over a clip", percent(mean))]),
             ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
         ]
-    rows = [
+    rows = networks + [
         (f"Baseline, {row['name']}: {row['classifier']}", percent(row["accuracy"]))
         for row in sorted(table, key=lambda row: -row["accuracy"])
     ]
@@ -330,3 +329,47 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, ", ".join(str(item) for item in value)
     else:
         yield path, str(value)
+
+
+# Figures as text ----------------------------------------------------------------------------------
+
+
+def clip_name(clip: Mapping[str, Any]) -> str:
+    """What people call a clip: its file, and the frame at which it begins if that holds several."""
+    return clip["clip"] if clip["start"] is None else f"{clip['clip']} from frame {clip['start']}"
+
+
+def percent(share: float | None) -> str:
+    """0.9123 -> 91.2 %."""
+    return NOT_RUN if share is None else f"{100 * share:.1f} %"
+
+
+def number(value: float | None, unit: str = "", digits: int = 3) -> str:
+    """Three significant digits, thousands apart; integers as they are."""
+    if value is None:
+        return NOT_RUN
+    if isinstance(value, int):
+        text = f"{value:,}"
+    elif value == 0 or 1e-3 <= abs(value) < 1e6:
+        decimals = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{decimals}f}"
+    else:
+        text = f"{value:.{digits}g}"
+    return f"{text} {unit}".strip()
+
+
+def with_uncertainty(value: float | None, uncertainty: float | None, unit: str) -> str:
+    """Two significant digits of the uncertainty, and the value to the same place."""
+    if value is None:
+        return NOT_RUN
+    if not uncertainty:
+        return number(value, unit)
+    decimals = max(0, 1 - math.floor(math.log10(uncertainty)))
+    return f"{value:,.{decimals}f} ± {uncertainty:,.{decimals}f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """In milliseconds, or microseconds below 0.1 ms."""
+    if seconds is None:
+        return NOT_RUN
+    return number(1e3 * seconds, "ms") if seconds >= 1e-4 else number(1e6 * seconds, "µs")

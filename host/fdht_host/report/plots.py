@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fdht_host.report.contents import PHASES
-from fdht_host.report.text import MOST
 from fdht_models.drawing import drawing
 
 _INK = "#010203"  # becomes currentColor
@@ -42,6 +41,8 @@ _STYLE = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
 }
+#: Labelled sources whose confusion is drawn.
+LABELLED = 3
 #: More classes than this: no counts in the cells, they would not be legible.
 _LEGIBLE_CLASSES = 25
 _UNDRAWN = Markup('<p class="quiet">The figure {} could not be drawn ({}).</p>')
@@ -83,21 +84,15 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
     if known:
         yield "accuracy", lambda: accuracy_plot(known)
     if accuracy.get("confusion"):
-        yield (
-            "confusion",
-            lambda: confusion_plot(accuracy["confusion"], accuracy["classes"]),
-        )
+        yield "confusion", partial(confusion_plot, accuracy["confusion"], accuracy["classes"])
     others = [
         source["accuracy"]
         for source in report["sources"]
         if source["kind"] != "test" and source["accuracy"] is not None
     ]
-    for place, found in enumerate(others[: MOST["labelled"]]):
+    for place, found in enumerate(others[:LABELLED]):
         name = f"confusion-{place}"
-        yield (
-            name,
-            partial(confusion_plot, found["confusion"], found["classes"], name),
-        )
+        yield name, partial(confusion_plot, found["confusion"], found["classes"], name)
     throughput = report["throughput"]
     phases = [
         (name, throughput[name]["seconds_per_frame"], throughput[name]["kind"]) for name in PHASES
@@ -109,22 +104,16 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
         energy = report[name]
         if energy.get("trace"):
             kind = (energy.get("sensor_details") or {}).get("kind", energy["kind"])
-            yield (
-                name,
-                partial(power_plot, energy["trace"], energy["windows"], kind, name),
-            )
+            yield name, partial(power_plot, energy["trace"], energy["windows"], kind, name)
 
 
 def accuracy_plot(bars: Sequence[tuple[str, float, bool]]) -> str:
     """Bars of (label, share of 1, ours)."""
 
     def draw(axes: Axes) -> None:
-        names = [name for name, _, _ in bars]
-        shares = [100 * share for _, share, _ in bars]
-        colors = [_ACCENT if ours else _QUIET for _, _, ours in bars]
-        drawn = axes.barh(range(len(bars)), shares, color=colors, height=0.62)
-        axes.bar_label(drawn, [f"{share:.1f} %" for share in shares], padding=4)
-        _rows(axes, names)
+        names, shares, ours = zip(*bars, strict=True)
+        percent = [100 * share for share in shares]
+        _bars(axes, names, percent, [f"{share:.1f} %" for share in percent], ours)
         axes.set_xlim(0, 118)
         axes.set_xticks(range(0, 101, 20))
         axes.set_xlabel("clips classified correctly, %")
@@ -176,12 +165,10 @@ def throughput_plot(phases: Sequence[tuple[str, float, str]]) -> str:
     """Bars of (phase, seconds per frame, kind)."""
 
     def draw(axes: Axes) -> None:
-        milliseconds = [1e3 * seconds for _, seconds, _ in phases]
-        colors = [_ACCENT if kind == "measured" else _QUIET for _, _, kind in phases]
-        drawn = axes.barh(range(len(phases)), milliseconds, color=colors, height=0.62)
+        names, seconds, kinds = zip(*phases, strict=True)
+        milliseconds = [1e3 * each for each in seconds]
         labels = [f"{value:.3g} ms  ({1e3 / value:,.0f} frames/s)" for value in milliseconds]
-        axes.bar_label(drawn, labels, padding=4)
-        _rows(axes, [name for name, _, _ in phases])
+        _bars(axes, names, milliseconds, labels, [kind == "measured" for kind in kinds])
         axes.set_xlim(0, 1.75 * max(milliseconds))
         axes.set_xlabel("milliseconds a frame")
 
@@ -219,7 +206,16 @@ def power_plot(
     return _svg(name, (8.6, 2.9), draw, f"Power over time, {kind}, with its windows")
 
 
-def _rows(axes: Axes, names: Sequence[str]) -> None:
+def _bars(
+    axes: Axes,
+    names: Sequence[str],
+    lengths: Sequence[float],
+    labels: Sequence[str],
+    accents: Sequence[bool],
+) -> None:
+    colors = [_ACCENT if accent else _QUIET for accent in accents]
+    drawn = axes.barh(range(len(names)), lengths, color=colors, height=0.62)
+    axes.bar_label(drawn, labels, padding=4)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -30,9 +30,15 @@ from fdht_host._pynq import (
     RuntimeMetadataParser,
     pynq,
 )
-from fdht_host.simulator.clock import ActivityLog, Segment, VirtualClock
-from fdht_host.simulator.ddr import Memory
-from fdht_host.simulator.logic import Block, ClockRegisters, CoreComputation, Faults, SimulatedCore
+from fdht_host.clocks import ActivityLog, Segment, VirtualClock
+from fdht_host.simulator.logic import (
+    Block,
+    ClockRegisters,
+    CoreComputation,
+    Faults,
+    Memory,
+    SimulatedCore,
+)
 from fdht_models.directories import LIBRARY
 from fdht_models.errors import ArtifactError, ConfigError, DeviceError
 from fdht_models.interruption import interrupts_held_back

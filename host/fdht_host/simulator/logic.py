@@ -1,4 +1,4 @@
-"""The programmable logic's blocks: the core `fdht_lstm` and the clock registers.
+"""The blocks of the chip: DDR memory, the core `fdht_lstm` and the clock registers.
 
 The control register follows `ap_ctrl_hs` as Vitis HLS implements it (UG1399, "S_AXILITE Control
 Register Map"): AP_DONE and AP_READY clear on read, interrupt status toggles on write, arguments
@@ -32,9 +32,7 @@ from fdht_hls.registers import (
     WINDOW,
     present,
 )
-from fdht_host.clocks import NANOSECONDS
-from fdht_host.simulator.clock import ActivityLog, VirtualClock
-from fdht_host.simulator.ddr import Memory
+from fdht_host.clocks import NANOSECONDS, ActivityLog, VirtualClock
 from fdht_models.errors import DeviceError
 from fdht_models.interruption import interrupts_held_back
 
@@ -45,6 +43,12 @@ _CONTROL, _GLOBAL_ENABLE = BY_NAME["CTRL"].offset, BY_NAME["GIER"].offset
 _INTERRUPT_ENABLE, _INTERRUPT_STATUS = BY_NAME["IP_IER"].offset, BY_NAME["IP_ISR"].offset
 #: Time of a word of weights: modelled, a word a clock at 100 MHz.
 _WEIGHT_WORD_NS = 10
+#: Physical address of the first byte that buffers are taken from.
+BASE = 0x1000_0000
+#: Contiguous memory comes in pages.
+PAGE = 4096
+#: Fresh memory holds this, not zero: who reads what nobody wrote should notice.
+_POISON = 0xA5
 
 
 class CoreComputation(Protocol):
@@ -71,6 +75,53 @@ class CoreComputation(Protocol):
 
     def close(self) -> None:
         """Releases what it holds; it cannot run any more."""
+
+
+class Memory:
+    """Memory with the buffers allocated in it.
+
+    Args:
+        size: bytes, at most 2**30.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._bytes = np.zeros(size, np.uint8)
+        self._buffers: dict[int, int] = {}
+
+    def allocate(self, size: int) -> int:
+        """Takes `size` bytes; returns their physical address, a multiple of the page size.
+
+        Raises:
+            MemoryError: no gap is large enough.
+        """
+        pages = max(PAGE, -(-size // PAGE) * PAGE)
+        start = BASE
+        for taken, length in sorted(self._buffers.items()):
+            if taken - start >= pages:
+                break
+            start = taken + length
+        if start + pages > BASE + len(self._bytes):
+            raise MemoryError(
+                f"no {pages} bytes are left of the simulated board's {len(self._bytes)}"
+            )
+        self._buffers[start] = pages
+        self.view(start, pages)[:] = _POISON
+        return start
+
+    def free(self, address: int) -> None:
+        """Gives a buffer back; one that is not allocated is ignored."""
+        self._buffers.pop(address, None)
+
+    def contains(self, address: int, size: int) -> bool:
+        """True if the range lies within one allocated buffer."""
+        return any(
+            start <= address and address + size <= start + length
+            for start, length in self._buffers.items()
+        )
+
+    def view(self, address: int, size: int) -> npt.NDArray[np.uint8]:
+        """The bytes of a range, shared with the memory; the range has been checked."""
+        return self._bytes[address - BASE : address - BASE + size]
 
 
 @dataclass

@@ -7,7 +7,6 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -49,21 +48,33 @@ def encode(
         ShapeError: a frame that is not uint8[H, W, 3] of the first frame's size.
         ArtifactError: the file cannot be written; one that was there before is untouched.
     """
-    temporary = _encode_temporary(path, frames, rate)
+    temporary: Path | None = None
+    sink: _Sink | None = None
     try:
-        count = temporary.count
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary, sink = Path(name), _Sink(handle)
+        count = _encode_into(sink, path, frames, rate)
+        sink.finish()
+        temporary.chmod(0o644)
         check_clips(path, clips, classes, count)
-        digest = digest_file(temporary.path)
-        temporary.path.replace(path)
+        digest = digest_file(temporary)
+        temporary.replace(path)
         # The video first, the labels last: labels of an earlier video fail on its digest.
         if clips:
             write_labels(path, clips, classes, count, digest)
         else:
             labels_path(path).unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    except BaseException as error:
+        cause = sink.error if sink is not None and sink.error is not None else error
+        if isinstance(cause, OSError | av().error.FFmpegError):
+            raise unwritable(path, cause) from error
+        raise
     finally:
-        temporary.path.unlink(missing_ok=True)
+        if sink is not None:
+            sink.discard()
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     return count
 
 
@@ -97,12 +108,6 @@ def encode_clips(
 
     count = encode(path, frames(), rate, clips=table, classes=classes)
     return VideoLabels(tuple(classes), tuple(table), count)
-
-
-@dataclass(frozen=True)
-class _Written:
-    path: Path
-    count: int
 
 
 class _Sink(io.RawIOBase):
@@ -146,29 +151,6 @@ class _Sink(io.RawIOBase):
         """Closes a file whose bytes do not matter any more."""
         with contextlib.suppress(OSError):
             self._file.close()
-
-
-def _encode_temporary(path: Path, frames: Iterable[Frame], rate: Fraction | int) -> _Written:
-    temporary: Path | None = None
-    sink: _Sink | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        sink = _Sink(handle)
-        count = _encode_into(sink, path, frames, rate)
-        sink.finish()
-        temporary.chmod(0o644)
-        return _Written(temporary, count)
-    except BaseException as error:
-        if sink is not None:
-            sink.discard()
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        cause = sink.error if sink is not None and sink.error is not None else error
-        if isinstance(cause, OSError | av().error.FFmpegError):
-            raise unwritable(path, cause) from error
-        raise
 
 
 def _encode_into(sink: _Sink, path: Path, frames: Iterable[Frame], rate: Fraction | int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fdht_models.artifacts import digest_file, write_json
@@ -53,7 +53,7 @@ class _SideFile:
     video_sha256: str
     frames: int
     classes: tuple[str, ...]
-    clips: tuple[tuple[int, int, int], ...]
+    clips: tuple[tuple[int, int, int | None], ...]
 
     def __post_init__(self) -> None:
         if self.schema != _SCHEMA:
@@ -84,14 +84,9 @@ def write_labels(
     video: Path, clips: Sequence[Clip], classes: Sequence[str], frames: int, digest: str
 ) -> None:
     """Writes the side file of a video with that SHA-256, atomically."""
-    value = {
-        "schema": _SCHEMA,
-        "video_sha256": digest,
-        "frames": frames,
-        "classes": list(classes),
-        "clips": [[clip.start, clip.frames, clip.label] for clip in clips],
-    }
-    write_json(labels_path(video), value)
+    rows = tuple((clip.start, clip.frames, clip.label) for clip in clips)
+    side = _SideFile(_SCHEMA, digest, frames, tuple(classes), rows)
+    write_json(labels_path(video), asdict(side))
 
 
 def read_labels(path: Path) -> VideoLabels | None:

@@ -19,8 +19,8 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.collected import CollectedFront
 from fdht_hls.rtl.direct import DirectFront
+from fdht_hls.rtl.fronts import CollectedFront
 from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.state import HiddenState
 from fdht_hls.rtl.update import UnitUpdate

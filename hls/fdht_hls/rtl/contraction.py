@@ -31,8 +31,8 @@ from fdht_hls.rtl.arithmetic import (
     round_saturate,
     tree_clocks,
 )
-from fdht_hls.rtl.queue import Split, WordQueue
 from fdht_hls.rtl.walk import Loops, Walk
+from fdht_hls.rtl.words import Split, WordQueue
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape
 

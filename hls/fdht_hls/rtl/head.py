@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.engine.engine_plan import HEAD_BIAS, HEAD_WEIGHTS, HeadPlan
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, packed, registered
 from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.queue import WordQueue
 from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
+from fdht_hls.rtl.words import WordQueue
 from fdht_models.tensor.quantized import LOGIT_BYTES
 
 #: Results that the head holds: one that is being read, and one that a frame may complete.

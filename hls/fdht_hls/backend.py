@@ -18,8 +18,7 @@ from fdht_hls.cpp_text import (
     HeadConfig,
 )
 from fdht_hls.exact import check_exact, state_types
-from fdht_hls.parsing import PLAN, ExpandFdhtLstm
-from fdht_hls.streaming import StreamUnits
+from fdht_hls.parsing import PLAN, ExpandFdhtLstm, StreamUnits
 from fdht_models.errors import ConversionError
 
 #: Header files of the kernels.

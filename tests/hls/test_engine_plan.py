@@ -13,7 +13,7 @@ import pytest
 import fdht_hls
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.engine.listing import COLUMNS, plan_differences, plan_lines, plan_rows
-from fdht_hls.engine.verify import verify
+from fdht_hls.engine.lower import verify
 from fdht_hls.estimate import estimate
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.schedule import default_schedule
@@ -139,7 +139,7 @@ def test_rows_hold_every_weight_once():
 #: What looks into a network's contractions, which is the plan's work alone.
 LOWERING = {"stage_shape", "shapes_of", "emission_order", "group_positions", "update_order"}
 #: Emitters and estimators.
-READERS = ("rtl", "estimate", "code.py", "nodes.py", "loading.py", "writer.py", "streaming.py")
+READERS = ("rtl", "estimate", "cpp_text.py", "nodes.py", "writer.py", "parsing.py")
 
 
 def test_emitters_and_estimators_read_the_plan_and_nothing_else():

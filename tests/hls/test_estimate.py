@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.benchmarks.random_networks import STUDY as CONFIGURATIONS
 from fdht_hls.benchmarks.random_networks import random_network
-from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
 from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import FAMILIES, Assumptions, CoreModel, ResourceModel, estimate
 from fdht_hls.estimate.hls_stage import multipliers, stage_resources

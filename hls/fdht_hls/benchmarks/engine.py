@@ -18,8 +18,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_hls.benchmarks.random_networks import random_frames, random_network
-from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED

@@ -15,11 +15,10 @@ from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.cell import RecurrentCell
 from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.fibre import Gearbox
+from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.head import DenseHead, logits_layout
-from fdht_hls.rtl.path import PathEngine
 from fdht_hls.rtl.weight_loader import load_port
-from fdht_hls.rtl.words import WordQueue
+from fdht_hls.rtl.words import Gearbox, WordQueue
 
 #: Words of fibres between gearbox and first stage; frames whose start waits for the cell to see it.
 _FIBRES, _FRAMES = 4, 16

@@ -15,8 +15,7 @@ from typing import Literal, get_args
 from fdht_hls.engine import StageDesign, StagePlan, design_engine, schedule_engine
 from fdht_hls.engine.contractions import queue_words
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate, Resources, StageEstimate
-from fdht_hls.estimate.rtl import estimate_rtl, recurrent_clocks
-from fdht_hls.estimate.rtl_fixed import fixed_parts
+from fdht_hls.estimate.rtl import estimate_rtl, fixed_parts, recurrent_clocks
 from fdht_hls.estimate.rtl_memory import RtlModel
 from fdht_hls.estimate.rtl_stage import stage_parts
 from fdht_hls.estimate.timing import Times

@@ -18,13 +18,13 @@ from fdht_hls.tuner.alternatives import (
     FF,
     LUT,
     Alternatives,
+    Points,
     StageOptions,
     cost,
     resources_of,
     stage_options,
 )
 from fdht_hls.tuner.budget import Budget
-from fdht_hls.tuner.pareto import Points
 from fdht_hls.tuner.search import Design, Limits, spread
 
 #: How much more than its share of the device a DSP slice counts; and how much the clocks of W_h h

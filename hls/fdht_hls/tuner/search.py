@@ -30,13 +30,15 @@ from fdht_hls.tuner.alternatives import (
     DSP,
     LUT,
     Alternatives,
+    Places,
+    Points,
     StageOptions,
     cost,
+    nondominated,
     resources_of,
     stage_options,
 )
 from fdht_hls.tuner.effort import Effort
-from fdht_hls.tuner.pareto import Places, Points, nondominated
 
 #: Latency, DSP and LUT.
 _OBJECTIVES = 3

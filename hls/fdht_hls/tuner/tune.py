@@ -12,9 +12,9 @@ import numpy as np
 from fdht_hls.estimate import CoreModel, Estimate
 from fdht_hls.estimate.hls_stage import why_no_adders
 from fdht_hls.schedule import Schedule, choices
+from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
-from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.quick import hopeless, quick_design, smallest
 from fdht_hls.tuner.search import Design, Limits, search
 from fdht_models.errors import ConfigError

@@ -20,8 +20,7 @@ from fdht_hls.benchmarks.estimates import (
     Plan,
     bench_estimate,
 )
-from fdht_hls.benchmarks.random_networks import random_network
-from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.benchmarks.random_networks import STUDY, random_network
 from fdht_hls.engine import lower
 from fdht_hls.estimate.resources import Resources
 from fdht_hls.estimate.rtl import estimate_rtl

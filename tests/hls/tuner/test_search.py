@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Resources
 from fdht_hls.schedule import Schedule, choices
-from fdht_hls.tuner.alternatives import kinds
-from fdht_hls.tuner.pareto import nondominated
+from fdht_hls.tuner.alternatives import kinds, nondominated
 from fdht_hls.tuner.search import Limits, search
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.models.format_cases import SHAPES

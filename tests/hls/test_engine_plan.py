@@ -40,7 +40,7 @@ def test_a_stage_has_one_name(label: str):
     assert names == [name for name in dict.fromkeys(seen) if "." in name]
     assert plan.names == (*names, "cell", "head")
     assert [row.name for row in estimate(plan).stages if "." in row.name] == names
-    assert [name for name in estimate_rtl(plan).parts if "." in name] == names
+    assert [row.name for row in estimate_rtl(plan).stages if "." in row.name] == names
     assert plan.layout is not None
     assert [table.name for table in plan.layout.tables[: len(names)]] == names
 

@@ -17,7 +17,8 @@ from rich.table import Table
 from fdht_hls.benchmarks.engine import DEFAULT, Design, Scheduler, Workload, simulate_once
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.engine import lower
-from fdht_hls.estimate.rtl import RtlEstimate, estimate_rtl
+from fdht_hls.estimate import Estimate
+from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.experiments import count_once
 from fdht_hls.rtl.yosys_count import KIND as COUNTED
@@ -199,7 +200,7 @@ def bench_estimate(
 def _row(
     plan: Plan,
     design: Design,
-    found: RtlEstimate,
+    found: Estimate,
     simulated: Mapping[str, Any],
     counted: Resources,
 ) -> dict[str, Any]:

@@ -95,6 +95,15 @@ class Estimate:
         }
 
 
+def fixed_work(design: EngineDesign) -> dict[str, tuple[int, int]]:
+    """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
+    head, cell = design.head, design.cell
+    return {
+        "cell": (0, len(cell.program.products)),
+        "head": (head.units * head.classes, head.classes),
+    }
+
+
 def estimate(
     plan: EnginePlan, model: ResourceModel | None = None, engine: Assumptions | None = None
 ) -> Estimate:
@@ -216,15 +225,6 @@ class CoreModel:
         }
 
     @cached_property
-    def fixed_work(self) -> dict[str, tuple[int, int]]:
-        """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
-        head, cell = self.design.head, self.design.cell
-        return {
-            "cell": (0, len(cell.program.products)),
-            "head": (head.units * head.classes, head.classes),
-        }
-
-    @cached_property
     def fixed(self) -> Resources:
         """All of `fixed_parts`."""
         return total(part for found in self.fixed_parts.values() for part in found.values())
@@ -281,8 +281,9 @@ class CoreModel:
     def _fixed_rows(
         self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
     ) -> tuple[StageEstimate, ...]:
+        work = fixed_work(self.design)
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *self.fixed_work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

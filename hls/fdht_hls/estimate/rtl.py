@@ -11,15 +11,15 @@ is in docs/estimate.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from fdht_hls.engine.engine_plan import CellPlan, EnginePlan
 from fdht_hls.estimate.coefficients import ResourceModel
+from fdht_hls.estimate.hls import Estimate, StageEstimate, fixed_work
 from fdht_hls.estimate.primitives import dsps_of_product
-from fdht_hls.estimate.resources import Resources, luts, total
+from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.estimate.rtl_memory import (
     RtlModel,
     bits_of,
@@ -41,43 +41,33 @@ _STAGE_CLOCKS, _WEIGHT_CLOCKS = 4, 2
 _STATE_CLOCKS = 2
 
 
-@dataclass(frozen=True)
-class RtlEstimate:
-    """Pace and size of the core in RTL.
-
-    Args:
-        cycles_per_frame: clocks between results in steady state.
-        limited_by: "memory port", a stage, or "recurrence".
-        recurrent_latency: clocks from a complete h to the next.
-        parts: what each part takes.
-        kind: always "estimated".
-    """
-
-    cycles_per_frame: int
-    limited_by: str
-    recurrent_latency: int
-    parts: Mapping[str, Resources]
-    kind: str = "estimated"
-
-    @property
-    def resources(self) -> Resources:
-        """What the whole core takes; LUTs include those used as memory."""
-        return total(self.parts.values())
+def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> Estimate:
+    """The estimate of the core that `fdht_hls.rtl` emits; what the model does not know is None."""
+    model, clocks = model or RtlModel(), rtl_clocks(plan)
+    slowest = max(clocks, key=lambda name: clocks[name])
+    known = clocks | {"reader": clocks["memory port"], "cell": clocks["recurrence"]}
+    work = {stage.name: (stage.design.macs, stage.schedule.parallel) for stage in plan.stages}
+    work |= fixed_work(plan.design)
+    # The model counts no flip-flops.
+    parts = {
+        name: replace(part, ff=None)
+        for name, part in (
+            *((stage.name, stage_parts(stage, model)) for stage in plan.stages),
+            *fixed_parts(plan, model).items(),
+        )
+    }
+    rows = tuple(
+        StageEstimate(name, known.get(name), *work.get(name, (0, 0)), {"all": part})
+        for name, part in parts.items()
+    )
+    return Estimate(clocks[slowest], slowest, None, clocks["recurrence"], {}, rows)
 
 
-def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> RtlEstimate:
-    """The estimate of the core that `fdht_hls.rtl` emits."""
-    model = model or RtlModel()
+def rtl_clocks(plan: EnginePlan) -> dict[str, int]:
+    """Clocks a frame of what may set the pace: "memory port", the stages and "recurrence"."""
     clocks = {"memory port": plan.port.frame_words}
     clocks |= {stage.name: stage.cycles for stage in plan.stages}
-    clocks["recurrence"] = recurrent_clocks(plan)
-    slowest = max(clocks, key=lambda name: clocks[name])
-    # The model counts no flip-flops.
-    parts = {stage.name: stage_parts(stage, model) for stage in plan.stages}
-    parts = {
-        name: replace(part, ff=None) for name, part in (parts | fixed_parts(plan, model)).items()
-    }
-    return RtlEstimate(clocks[slowest], slowest, clocks["recurrence"], parts)
+    return clocks | {"recurrence": recurrent_clocks(plan)}
 
 
 def recurrent_clocks(plan: EnginePlan) -> int:

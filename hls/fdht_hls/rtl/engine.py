@@ -14,7 +14,6 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.cell import RecurrentCell
-from fdht_hls.rtl.cell_ports import CellParameters
 from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.head import DenseHead, logits_layout
 from fdht_hls.rtl.weight_loader import load_port
@@ -66,8 +65,7 @@ class Engine(wiring.Component):
         gearbox = Gearbox(fibre, count, self._byte, port.word_bytes)
         fibres = WordQueue(gearbox.result.payload.shape(), _FIBRES)
         path = PathEngine(plan.input, plan.layout)
-        own = CellParameters(plan.cell, plan.layout)
-        cell, head = RecurrentCell(own, plan.hidden), DenseHead(plan.head, own)
+        cell, head = RecurrentCell(plan), DenseHead(plan)
         module.submodules.gearbox, module.submodules.fibres = gearbox, fibres
         module.submodules.path, module.submodules.cell = path, cell
         module.submodules.head = head

@@ -276,17 +276,6 @@ def emission_order(path: ContractionPath) -> Codes:
     return rows.transpose(axes).reshape(-1, stage_shape(path, len(plan.stages) - 1).word_out)
 
 
-def gates_arrive_together(recurrence: QuantizedRecurrence) -> bool:
-    """Does each word of sums hold all gates of some units, on both paths alike?
-
-    Then a unit can be updated as soon as its word arrives. Otherwise a cell collects a frame's
-    sums first.
-    """
-    order = emission_order(recurrence.input_path)
-    other = emission_order(recurrence.hidden_path)
-    return order.shape == other.shape and np.array_equal(order, _by_unit(recurrence, order))
-
-
 def _by_unit(recurrence: QuantizedRecurrence, order: Codes) -> Codes:
     """Rows if a word's lane k of gate g is unit k x words + (what the first lane says)."""
     gates = len(recurrence.cell.gates)
@@ -316,5 +305,11 @@ def update_order(recurrence: QuantizedRecurrence) -> Codes:
 
 
 def collects(recurrence: QuantizedRecurrence) -> bool:
-    """Does the cell collect a frame's sums before it updates units?"""
-    return not gates_arrive_together(recurrence)
+    """Does the cell collect a frame's sums before it updates units?
+
+    Not where each word of sums holds all gates of some units, on both paths alike: then a unit is
+    updated as soon as its word arrives.
+    """
+    order = emission_order(recurrence.input_path)
+    other = emission_order(recurrence.hidden_path)
+    return order.shape != other.shape or not np.array_equal(order, _by_unit(recurrence, order))

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
+from fdht_hls.csimulation import copies_of, pack_frames, unpack_results
 from fdht_hls.engine import stage_designs
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
@@ -108,14 +108,8 @@ class SimulationRun:
         self, network: QuantizedNetwork, library: Path, streams: int, threads: int
     ) -> None:
         self._network, self._sizes = network, values_inside(network)
-        self._copies: list[CSimulation] = []
+        self._copies = copies_of(library, streams)
         self._pool = ThreadPoolExecutor(threads)
-        try:
-            for _ in range(streams):
-                self._copies.append(CSimulation(library))
-        except BaseException:
-            self.close()
-            raise
 
     def run(self, frames: Frames, reset: bool) -> Observed:
         """See `Implementation.run`."""

@@ -244,7 +244,9 @@ def _refusal(
     if limits.latency is not None:
         free = search(core, replace(limits, latency=None), effort)
         if free:
-            return _latency_refusal(core, limits.latency, free[0])
+            least_late = core.estimate(free[0].schedule)
+            whose, other = "a design within the budget", "a larger --budget"
+            return _latency_refusal(least_late, whose, limits.latency, other)
     least = smallest(core, budget, limits.cycles)
     if least is None or (limits.latency or least.latency) < least.latency:
         return _beyond(core, budget, limits, asked, value)
@@ -268,15 +270,14 @@ def _remedy(core: CoreModel, name: str) -> str:
     return "more or wider memory ports"
 
 
-def _latency_refusal(core: CoreModel, latency: int, least: Design) -> ConfigError:
-    added = core.estimate(least.schedule).latency
+def _latency_refusal(found: Estimate, whose: str, latency: int | None, other: str) -> ConfigError:
+    added, least = found.latency, found.fill_latency_cycles
     most = max(added, key=lambda name: added[name])
     return ConfigError(
-        f"the least that a design within the budget has is {least.latency:,} clocks, of which "
-        f"{most} takes {added[most]:,}",
+        f"the least that {whose} has is {least:,} clocks, of which {most} takes {added[most]:,}",
         field="latency",
         value=latency,
-        remedy=f"allow {least.latency:,} clocks, or a larger --budget",
+        remedy=f"allow {least:,} clocks, or {other}",
     )
 
 
@@ -297,15 +298,8 @@ def _beyond(
             value=value,
             remedy=f"{budget.rate_at(found.cycles_per_frame):,.0f} frames/s would fit",
         )
-    added = found.latency
-    most = max(added, key=lambda name: added[name])
-    return ConfigError(
-        f"the least that any design has is {found.fill_latency_cycles:,} clocks, of which {most} "
-        f"takes {added[most]:,}",
-        field="latency",
-        value=limits.latency,
-        remedy=f"allow {found.fill_latency_cycles:,} clocks, or choose other modes (--explore)",
-    )
+    other = "choose other modes (--explore)"
+    return _latency_refusal(found, "any design", limits.latency, other)
 
 
 def _resource_refusal(

@@ -12,8 +12,8 @@ import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph
-from fdht_hls.cpp_text import CellCall, constant_type, extent, render
-from fdht_hls.engine.contractions import QUEUE_WORDS
+from fdht_hls.cpp_text import cell_call, constant_type, extent, render
+from fdht_hls.engine.contractions import QUEUE_WORDS, StagePlan
 from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_hls.parsing import PLAN
@@ -106,7 +106,9 @@ class FdhtWriter(VitisWriter):
         core = plan is not None or one_frame_a_call(model)
         tables = loaded_tables(model, plan.layout if plan else None) if core else []
         self._loadable = frozenset(table.variable for table in tables)
-        self._adders = dict(_adders(model))
+        self._adders = {
+            weights.name: stage.adders for stage, weights in _stages(model) if stage.adders
+        }
         self._own = frozenset(
             weights.name
             for layer in model.get_layers()
@@ -188,18 +190,14 @@ def core_values(
     }
 
 
-def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
-    """Graphs of adders, by the names of the weight arrays whose place they take."""
+def _stages(model: ModelGraph) -> Iterator[tuple[StagePlan, Any]]:
+    """All stages of a graph, each with the array of its weights."""
     for layer in model.get_layers():
         if isinstance(layer, FdhtContraction):
-            stages = {"core": layer.get_attr("plan")}
+            yield layer.get_attr("plan"), layer.get_weights("core")
         elif isinstance(layer, FdhtCell):
-            stages = {stage.identifier: stage for stage in layer.get_attr("hidden")}
-        else:
-            continue
-        for name, stage in stages.items():
-            if stage.adders:
-                yield layer.get_weights(name).name, stage.adders
+            for stage in layer.get_attr("hidden"):
+                yield stage, layer.get_weights(stage.identifier)
 
 
 def _streams(model: ModelGraph) -> Iterator[Stream]:
@@ -220,7 +218,7 @@ def _streams(model: ModelGraph) -> Iterator[Stream]:
 def _calls(model: ModelGraph) -> Iterator[Call]:
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
-            yield Call(CellCall().call(layer, "reset_state", "frame"))
+            yield Call(cell_call(layer, "reset_state", "frame"))
             continue
         text = layer.get_attr("function_cpp")
         ours = isinstance(layer, FdhtContraction)
@@ -256,7 +254,7 @@ def loaded_tables(model: ModelGraph, layout: WeightLayout | None) -> list[Loaded
         ConversionError: stages are to be loadable, and nothing says where their weights lie; or
             the head is not as the layout says.
     """
-    arrays = _stage_arrays(model)
+    arrays = {stage.name: weights for stage, weights in _stages(model) if stage.loadable}
     if layout is None:
         if arrays:
             raise ConversionError(
@@ -278,19 +276,6 @@ def _loaded(table: WeightTable, weights: Any) -> LoadedTable:
             value=f"{' x '.join(map(str, weights.data.shape))} of {width} bits",
         )
     return LoadedTable(weights.name, constant_type(weights), extent(weights), table)
-
-
-def _stage_arrays(model: ModelGraph) -> dict[str, Any]:
-    """Arrays of loadable stages by the names of their tables."""
-    found = {}
-    for layer in model.get_layers():
-        if isinstance(layer, FdhtContraction) and layer.get_attr("plan").loadable:
-            found[layer.get_attr("plan").name] = layer.get_weights("core")
-        if isinstance(layer, FdhtCell):
-            for stage in layer.get_attr("hidden"):
-                if stage.loadable:
-                    found[stage.name] = layer.get_weights(stage.identifier)
-    return found
 
 
 def _other_arrays(model: ModelGraph) -> dict[str, Any]:

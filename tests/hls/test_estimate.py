@@ -16,7 +16,7 @@ from fdht_hls.benchmarks.random_networks import STUDY as CONFIGURATIONS
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import FAMILIES, Assumptions, CoreModel, ResourceModel, estimate
-from fdht_hls.estimate.hls_stage import multipliers, stage_resources
+from fdht_hls.estimate.hls_parts import multipliers, stage_resources
 from fdht_hls.estimate.primitives import (
     bram18,
     dsps_of_product,

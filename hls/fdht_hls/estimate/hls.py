@@ -13,7 +13,7 @@ from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.engine.engine_plan import EngineDesign, EnginePlan
 from fdht_hls.estimate import hls_fixed as parts
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
-from fdht_hls.estimate.hls_stage import stage_resources
+from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule

@@ -8,7 +8,7 @@ import numpy as np
 
 from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
-from fdht_hls.estimate.hls_stage import multipliers
+from fdht_hls.estimate.hls_parts import multipliers
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.estimate.rtl_memory import (

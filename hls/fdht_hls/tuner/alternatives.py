@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import CoreModel, Resources
-from fdht_hls.estimate.hls_stage import why_no_adders
+from fdht_hls.estimate.hls_parts import why_no_adders
 from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices, weight_rows
 
 Points = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.estimate import CoreModel, Estimate
-from fdht_hls.estimate.hls_stage import why_no_adders
+from fdht_hls.estimate.hls_parts import why_no_adders
 from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget

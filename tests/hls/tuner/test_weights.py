@@ -11,7 +11,7 @@ from fdht_hls import adders
 from fdht_hls.adders import adder_graph
 from fdht_hls.engine import StageDesign, design_engine, lower
 from fdht_hls.estimate import CoreModel, estimate
-from fdht_hls.estimate.hls_stage import multipliers, weights
+from fdht_hls.estimate.hls_parts import multipliers, weights
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,

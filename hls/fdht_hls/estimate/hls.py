@@ -11,7 +11,7 @@ import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.engine.engine_plan import EngineDesign, EnginePlan
-from fdht_hls.estimate import hls_fixed as parts
+from fdht_hls.estimate import hls_parts as parts
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.resources import Resources, total
@@ -136,16 +136,6 @@ class CoreModel:
     loadable: bool = False
 
     @property
-    def input(self) -> tuple[StageDesign, ...]:
-        """Stages of W_x x."""
-        return self.design.input
-
-    @property
-    def hidden(self) -> tuple[StageDesign, ...]:
-        """Stages of W_h h."""
-        return self.design.hidden
-
-    @property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least."""
         port = self.design.port
@@ -181,7 +171,7 @@ class CoreModel:
 
     def recurrent_cycles(self, hidden: Iterable[StageSchedule]) -> int:
         """Clocks from one hidden state to W_h h: its stages run one after the other in the cell."""
-        stages = zip(self.hidden, hidden, strict=True)
+        stages = zip(self.design.hidden, hidden, strict=True)
         return self.recurrent_overhead + sum(self.stage_cycles(*stage) for stage in stages)
 
     def behind(self, sums: Times) -> dict[str, int]:
@@ -231,9 +221,9 @@ class CoreModel:
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
-        shapes = [design.shape for design in self.input]
+        shapes = [design.shape for design in self.design.input]
         times = chain_times(self.arrivals, zip(shapes, schedule.input, strict=True), self.model)
-        stages = zip((*self.input, *self.hidden), (*schedule.input, *schedule.hidden), strict=True)
+        stages = zip(self.design.stages, (*schedule.input, *schedule.hidden), strict=True)
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
         return slowest, self.behind(times)["write result"] - self.last_word
@@ -242,7 +232,7 @@ class CoreModel:
         """The estimate with a schedule."""
         times, finished = self.arrivals, {"read frame": self.last_word}
         rows = []
-        for design, chosen in zip(self.input, schedule.input, strict=True):
+        for design, chosen in zip(self.design.input, schedule.input, strict=True):
             times = stage_times(
                 times, design.shape, chosen.beats(design.shape), self.model, chosen.vectors
             )
@@ -250,7 +240,7 @@ class CoreModel:
             rows.append(self._row(design, chosen))
         rows += [
             self._row(design, chosen)
-            for design, chosen in zip(self.hidden, schedule.hidden, strict=True)
+            for design, chosen in zip(self.design.hidden, schedule.hidden, strict=True)
         ]
         finished |= self.behind(times)
         recurrent = self.recurrent_cycles(schedule.hidden)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import CoreModel, Resources
 from fdht_hls.estimate.hls_parts import why_no_adders
-from fdht_hls.schedule import MULTIPLIERS, StageSchedule, choices, weight_rows
+from fdht_hls.schedule import MULTIPLIERS, Schedule, StageSchedule, choices, weight_rows
 
 Points = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
@@ -80,6 +80,18 @@ def stage_options(core: CoreModel, design: StageDesign, cycles: int) -> StageOpt
         made[design.name] = _all_options(core, design)
     every = made[design.name]
     return every.only(np.flatnonzero(every.costs[:, CYCLES] <= cycles))
+
+
+def options_within(core: CoreModel, cycles: int) -> list[StageOptions]:
+    """`stage_options` of all stages."""
+    return [stage_options(core, design, cycles) for design in core.design.stages]
+
+
+def schedule_of(core: CoreModel, every: Sequence[StageOptions], picks: Iterable[int]) -> Schedule:
+    """The schedule that takes an option of each stage."""
+    chosen = [options.schedules[pick] for options, pick in zip(every, picks, strict=True)]
+    stages = len(core.design.input)
+    return Schedule(tuple(chosen[:stages]), tuple(chosen[stages:]))
 
 
 def _all_options(core: CoreModel, design: StageDesign) -> StageOptions:

@@ -15,9 +15,8 @@ from typing import Literal, get_args
 from fdht_hls.engine import StageDesign, StagePlan, design_engine, schedule_engine
 from fdht_hls.engine.contractions import queue_words
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate, Resources
-from fdht_hls.estimate.rtl import estimate_rtl, fixed_parts, rtl_clocks
+from fdht_hls.estimate.rtl import estimate_rtl, fixed_parts, rtl_clocks, stage_parts
 from fdht_hls.estimate.rtl_memory import RtlModel
-from fdht_hls.estimate.rtl_stage import stage_parts
 from fdht_hls.estimate.timing import Times
 from fdht_hls.schedule import (
     Schedule,
@@ -100,7 +99,9 @@ class RtlCoreModel(CoreModel):
 
     def stage_parts(self, design: StageDesign, schedule: StageSchedule) -> dict[str, Resources]:
         """What a stage takes; see `estimate_rtl`."""
-        plan = StagePlan(design, schedule, queue_words(design, last=design is self.hidden[-1]))
+        plan = StagePlan(
+            design, schedule, queue_words(design, last=design is self.design.hidden[-1])
+        )
         return {"stage": replace(stage_parts(plan, RtlModel()), ff=None)}
 
     @cached_property
@@ -125,9 +126,9 @@ class RtlCoreModel(CoreModel):
         """
         depth = sum(
             _STAGE_CLOCKS + math.ceil(math.log2(vector_length(design.shape)))
-            for design in self.hidden
+            for design in self.design.hidden
         )
-        words = self.design.cell.units // self.hidden[0].word_in
+        words = self.design.cell.units // self.design.hidden[0].word_in
         return super().recurrent_overhead + words + depth + _UPDATE_CLOCKS
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:

@@ -139,11 +139,8 @@ def explore(
     """
     effort = effort or Effort()
     most = parameters or experiment.shape.parameter_count
-    own = CoreModel(
-        design_engine(network_of("own", experiment.shape, experiment.quantization, ("a",)))
-    )
     port = -(-experiment.shape.input_size // budget.bytes_per_clock)
-    pace = port + own.model.memory_latency
+    pace = port + budget.model.memory_latency
     # Pipelines fill in every frame: a little more than the port's own pace is the same pace.
     cycles = budget.cycles_at(frames_per_second) if frames_per_second else pace + pace // 64
     shapes = list(islice(_shapes(experiment, most), count))

@@ -66,7 +66,7 @@ def design_table(tuning: Tuning) -> Table:
     for column in ("clocks", "MACs", "vector x\noutputs", "of", "LUT", "FF", "DSP", "BRAM36"):
         table.add_column(column, justify="right")
     table.add_column("adds to\nlatency", justify="right")
-    names = [design.name for design in (*tuning.core.input, *tuning.core.hidden)]
+    names = [design.name for design in tuning.core.design.stages]
     schedules = (*tuning.chosen.schedule.input, *tuning.chosen.schedule.hidden)
     chosen = dict(zip(names, schedules, strict=True))
     for row in found.stages:

@@ -142,7 +142,7 @@ def designs_within(
 
 def _try_adders(core: CoreModel, effort: Effort) -> None:
     """Notes the stages that could be made of adders but for something; finds the others' graphs."""
-    for design in () if core.loadable else (*core.input, *core.hidden):
+    for design in () if core.loadable else core.design.stages:
         effort.show(f"adders for {design.name}")
         reason = why_no_adders(design)
         if reason is not None:
@@ -184,7 +184,7 @@ def possible_paces(core: CoreModel) -> list[int]:
     """
     least = max(core.fixed_cycles().values())
     paces = {least}
-    for design in (*core.input, *core.hidden):
+    for design in core.design.stages:
         cycles = {core.stage_cycles(design, one) for one in choices(design.shape)}
         least = max(least, min(cycles))
         paces |= cycles
@@ -256,7 +256,7 @@ def _refusal(
 def _too_slow(core: CoreModel, cycles: int) -> tuple[str, int] | None:
     least = core.fixed_cycles() | {
         design.name: min(core.stage_cycles(design, one) for one in choices(design.shape))
-        for design in (*core.input, *core.hidden)
+        for design in core.design.stages
     }
     name = max(least, key=lambda key: least[key])
     return (name, least[name]) if least[name] > cycles else None
@@ -286,8 +286,8 @@ def _beyond(
 ) -> ConfigError:
     """No design, however large, keeps pace and latency: with all multipliers the cell is late."""
     quick = Schedule(
-        tuple(choices(design.shape)[-1] for design in core.input),
-        tuple(choices(design.shape)[-1] for design in core.hidden),
+        tuple(choices(design.shape)[-1] for design in core.design.input),
+        tuple(choices(design.shape)[-1] for design in core.design.hidden),
     )
     found = core.estimate(quick)
     if found.cycles_per_frame > limits.cycles:

@@ -153,7 +153,9 @@ def test_the_recurrence_of_the_rtl_is_never_longer_than_a_search_takes_it_for(la
     core = core_to_tune(network, ZYNQ, "rtl")
     assert isinstance(core, RtlCoreModel)
     for ends in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        hidden = tuple(choices(design.shape)[ends[at % 2]] for at, design in enumerate(core.hidden))
+        hidden = tuple(
+            choices(design.shape)[ends[at % 2]] for at, design in enumerate(core.design.hidden)
+        )
         assert recurrent_clocks(network, hidden) <= core.recurrent_cycles(hidden)
 
 

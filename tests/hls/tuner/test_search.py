@@ -50,9 +50,9 @@ def every_schedule(core: CoreModel) -> list[Schedule]:
     """All there are."""
     stages = [
         [kind for one in choices(design.shape) for kind in kinds(core, design, one)]
-        for design in (*core.input, *core.hidden)
+        for design in core.design.stages
     ]
-    count = len(core.input)
+    count = len(core.design.input)
     return [Schedule(chosen[:count], chosen[count:]) for chosen in product(*stages)]
 
 

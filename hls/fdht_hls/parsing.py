@@ -21,6 +21,7 @@ from fdht_hls.nodes import (
 )
 from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.shapes import rounded_formats
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedRecurrence
@@ -89,11 +90,7 @@ def parse_layer(
 
 def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
     """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
-    formats = lstm.cell.formats
-    for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
-        stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
-        formats |= {f"{label}.{stage.core}": format for stage, format in stages}
-    for quantizer, format in formats.items():
+    for quantizer, format in rounded_formats(lstm).items():
         if not format.signed:
             raise ConversionError(
                 "must be signed in hardware",

@@ -13,7 +13,7 @@ import numpy as np
 
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.fixedpoint import Codes
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 
@@ -265,6 +265,15 @@ def loop_order(
     axes = [stage.core_indices.index(index) for index in (*own.modes, *terms, *inside)]
     found = QuantizedArray(core.format, core.codes.transpose(axes))
     return found, math.prod(stage.sizes[index] for index in inside)
+
+
+def rounded_formats(recurrence: QuantizedRecurrence) -> dict[str, FixedPoint]:
+    """Formats that a frame's numbers are rounded to, by the names of `fdht_hls.observation`."""
+    formats = dict(recurrence.cell.formats)
+    for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path)):
+        named = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
+        formats |= {f"{label}.{stage.core}": format for stage, format in named}
+    return formats
 
 
 def emission_order(path: ContractionPath) -> Codes:

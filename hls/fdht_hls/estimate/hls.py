@@ -223,7 +223,7 @@ class CoreModel:
         """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
         shapes = [design.shape for design in self.design.input]
         times = chain_times(self.arrivals, zip(shapes, schedule.input, strict=True), self.model)
-        stages = zip(self.design.stages, (*schedule.input, *schedule.hidden), strict=True)
+        stages = zip(self.design.stages, schedule.stages, strict=True)
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
         return slowest, self.behind(times)["write result"] - self.last_word

@@ -19,7 +19,6 @@ from fdht_hls.engine.engine_plan import (
 )
 from fdht_hls.schedule import Schedule, StageSchedule, check_schedule, default_schedule, weight_rows
 from fdht_hls.shapes import loop_order, stage_shape
-from fdht_hls.weight_tables import HEADER_WORDS
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import (
@@ -159,9 +158,7 @@ def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:
     second = _scheduled(design.hidden, schedule.hidden, "hidden")
     layout = None
     if schedule.loadable:
-        layout = layout_of(
-            loadable_tables((*first, *second), design.cell, design.head), HEADER_WORDS
-        )
+        layout = layout_of(loadable_tables((*first, *second), design.cell, design.head))
         first, second = (
             tuple(replace(stage, table=layout.table(stage.name)) for stage in stages)
             for stages in (first, second)

@@ -181,20 +181,15 @@ def _head(plan: EnginePlan, model: RtlModel) -> Resources:
 def stage_parts(stage: StagePlan, model: RtlModel) -> Resources:
     """A contraction stage and the queue behind it."""
     design, schedule = stage.design, stage.schedule
-    shape, vector = design.shape, schedule.vector
     # Vectors of a beat share its weights, but nothing else.
     outputs = schedule.vectors * schedule.outputs
-    slots = max(1, shape.lanes // schedule.vectors) * stage.output_pieces
-    taken = vector * schedule.vectors
+    slots, kept = stage.loops.slots, stage.loops.sum_rows
+    taken = schedule.vector * schedule.vectors
     logic = select(design.word_in // taken, taken * design.source.width)
     if weights_from_memory(stage) and schedule.multipliers == "lut":
         # Operands wait for the weights in shift registers, a LUT a bit; a DSP slice has its own.
         logic += taken * design.source.width
     logic += _products(stage, model)
-    if not shape.fibre and shape.mode > 1:
-        kept = shape.groups * shape.inner // stage.words_at_once * slots
-    else:
-        kept = stage.output_pieces if stage.vector_pieces > 1 else 0
     if kept:
         logic += outputs * design.total.width
     if not design.exact:

@@ -32,7 +32,7 @@ from fdht_hls.rtl.arithmetic import (
     round_saturate,
     tree_clocks,
 )
-from fdht_hls.rtl.walk import Loops, Walk
+from fdht_hls.rtl.walk import Walk
 from fdht_hls.rtl.weight_loader import load_port, row_of
 from fdht_hls.rtl.words import Split, WordQueue
 from fdht_hls.schedule import StageSchedule
@@ -68,7 +68,7 @@ class ContractionStage(wiring.Component):
 
     def __init__(self, own: StagePlan) -> None:
         self.own, self.loadable = own, own.table is not None
-        self.loops = Loops(own.shape, own.schedule)
+        self.loops = own.loops
         ports = {
             "words": In(stream.Signature(word_in(own))),
             "result": Out(stream.Signature(word_out(own))),

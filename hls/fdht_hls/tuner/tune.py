@@ -63,14 +63,10 @@ class Tuning:
             "frames_per_second": self.budget.rate_at(design.cycles),
             "fill_latency_cycles": design.latency if self.latency_known else None,
             "resources": design.resources.to_json(),
-            "used": self._used(design),
+            "used": self.budget.used_json(design.resources),
             "chosen": design == self.chosen,
             "schedule": design.schedule.to_json(),
         }
-
-    def _used(self, design: Design) -> dict[str, float | None]:
-        used = self.budget.used(design.resources)
-        return {name: round(used[name], 4) if name in used else None for name in self.budget.shares}
 
 
 def tune(

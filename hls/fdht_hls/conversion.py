@@ -139,7 +139,8 @@ def convert_stage(
         # The libraries are compiled for it.
         "machine": f"{platform.machine()}, {machine_facts()['processor']}",
     }
-    if not directory.is_current(inputs):
+    fresh = not directory.is_current(inputs)
+    if fresh:
         compiler()
         from fdht_models.kerasapi import tf  # not before: it takes seconds
 
@@ -163,9 +164,6 @@ def convert_stage(
                 done.remove()  # a core that is wrong is not what to go on from
                 raise
         done.remove()
-        fresh = True
-    else:
-        fresh = False
     return Conversion(
         directory,
         fresh,

@@ -24,6 +24,7 @@ from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.fronts import CollectedFront, DirectFront
 from fdht_hls.rtl.update import UnitUpdate
 from fdht_hls.rtl.weight_loader import load_port
+from fdht_hls.rtl.words import activity
 
 
 class RecurrentCell(wiring.Component):
@@ -44,7 +45,6 @@ class RecurrentCell(wiring.Component):
 
     def __init__(self, own: EnginePlan) -> None:
         self.own = own
-        flags = {name: Out(len(own.hidden) + 1) for name in ("busy", "starved", "blocked")}
         projected = sum_words(own.cell)["projected"]
         super().__init__(
             {
@@ -52,7 +52,7 @@ class RecurrentCell(wiring.Component):
                 "frame": In(stream.Signature(unsigned(1))),
                 "space": In(1),
                 "unit": Out(unit_code(own.cell)),
-                **flags,
+                **activity(len(own.hidden) + 1),
                 **load_port(own.layout),
             }
         )

@@ -34,7 +34,7 @@ from fdht_hls.rtl.arithmetic import (
 )
 from fdht_hls.rtl.walk import Walk
 from fdht_hls.rtl.weight_loader import load_port, row_of
-from fdht_hls.rtl.words import Split, WordQueue
+from fdht_hls.rtl.words import ACTIVITY, Split, WordQueue, activity
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape
 from fdht_hls.weight_tables import WeightLayout
@@ -72,9 +72,7 @@ class ContractionStage(wiring.Component):
         ports = {
             "words": In(stream.Signature(word_in(own))),
             "result": Out(stream.Signature(word_out(own))),
-            "busy": Out(1),
-            "starved": Out(1),
-            "blocked": Out(1),
+            **activity(1),
         }
         if self.loadable:
             width = own.rows.format.width * own.schedule.weights_in_beat
@@ -323,12 +321,11 @@ class PathEngine(wiring.Component):
         layout: WeightLayout | None = None,
     ) -> None:
         self.stages, self.layout = tuple(stages), layout
-        flags = {name: Out(len(stages)) for name in ("busy", "starved", "blocked")}
         super().__init__(
             {
                 "words": In(stream.Signature(word_in(stages[0]))),
                 "result": Out(stream.Signature(word_out(stages[-1]))),
-                **flags,
+                **activity(len(stages)),
                 **load_port(layout),
             }
         )
@@ -341,15 +338,15 @@ class PathEngine(wiring.Component):
         for position, own in enumerate(self.stages):
             part = ContractionStage(own)
             module.submodules[f"stage_{position}"] = part
-            if self.layout and own.table:
+            row = row_of(self, self.layout, own.name)
+            if row is not None:
                 ports = (part.load_enable, part.load_row, part.load_weights)
-                row = row_of(self.load, self.layout, own.table)
                 module.d.comb += [port.eq(value) for port, value in zip(ports, row, strict=True)]
             wiring.connect(module, running, part.words)
             running = part.result
             parts.append(part)
         wiring.connect(module, running, wiring.flipped(self.result))
-        for name in ("busy", "starved", "blocked"):
+        for name in ACTIVITY:
             flags = Cat(*(getattr(part, name) for part in parts))
             module.d.comb += getattr(self, name).eq(flags)
         return module

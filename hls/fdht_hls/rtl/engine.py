@@ -17,7 +17,7 @@ from fdht_hls.rtl.cell import RecurrentCell
 from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.head import DenseHead, logits_layout
 from fdht_hls.rtl.weight_loader import load_port
-from fdht_hls.rtl.words import Gearbox, WordQueue
+from fdht_hls.rtl.words import ACTIVITY, Gearbox, WordQueue, activity
 
 #: Words of fibres between gearbox and first stage; frames whose start waits for the cell to see it.
 _FIBRES, _FRAMES = 4, 16
@@ -50,9 +50,7 @@ class Engine(wiring.Component):
                 "words": In(stream.Signature(words)),
                 "reset_state": In(1),
                 "logits": Out(stream.Signature(logits_layout(plan.head))),
-                "busy": Out(len(self.names)),
-                "starved": Out(len(self.names)),
-                "blocked": Out(len(self.names)),
+                **activity(len(self.names)),
                 **load_port(plan.layout),
             }
         )
@@ -81,7 +79,7 @@ class Engine(wiring.Component):
             cell.space.eq(head.space),
             head.taken.eq(cell.frame.valid & cell.frame.ready),
         ]
-        for name in ("busy", "starved", "blocked"):
+        for name in ACTIVITY:
             flags = Cat(*(getattr(part, name) for part in (path, cell, head)))
             module.d.comb += getattr(self, name).eq(flags)
         return module

@@ -12,7 +12,7 @@ from fdht_hls.engine.engine_plan import HEAD_BIAS, HEAD_WEIGHTS, EnginePlan, Hea
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, packed, registered
 from fdht_hls.rtl.cell_ports import unit_code
 from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
-from fdht_hls.rtl.words import WordQueue
+from fdht_hls.rtl.words import WordQueue, activity
 from fdht_models.tensor.quantized import LOGIT_BYTES
 
 #: Results that the head holds: one that is being read, and one that a frame may complete.
@@ -50,9 +50,7 @@ class DenseHead(wiring.Component):
                 "space": Out(1),
                 "taken": In(1),
                 "logits": Out(stream.Signature(logits_layout(own.head))),
-                "busy": Out(1),
-                "starved": Out(1),
-                "blocked": Out(1),
+                **activity(1),
                 **load_port(own.layout),
             }
         )
@@ -83,7 +81,7 @@ class DenseHead(wiring.Component):
         layout = data.ArrayLayout(code_shape(head.weights.format), head.classes)
         rows = packed(head.weights.codes[self.own.cell.order], head.weights.format.width)
         order = self.own.cell.order.tolist()
-        load = self._row(HEAD_WEIGHTS)
+        load = row_of(self, self.own.layout, HEAD_WEIGHTS)
         weights = unit_rows(module, "weights", rows, layout, self.unit.number, order, load)
         # They may come from a memory block, and nothing but a register is to follow that.
         weights = layout(registered(module, Value.cast(weights), "weights"))
@@ -103,7 +101,7 @@ class DenseHead(wiring.Component):
         """The bias of each class: a constant, or a register."""
         bias = self.head.bias
         shape, codes = code_shape(bias.format), [int(code) for code in bias.codes[0]]
-        load = self._row(HEAD_BIAS)
+        load = row_of(self, self.own.layout, HEAD_BIAS)
         if load is None:
             return [Const(code, shape) for code in codes]
         enable, _, row = load
@@ -112,9 +110,3 @@ class DenseHead(wiring.Component):
         with module.If(enable):
             module.d.sync += Cat(*held).eq(row)
         return held
-
-    def _row(self, name: str) -> Any:
-        """What stores a row of a table; None if it is constant."""
-        layout = self.own.layout
-        table = layout.table(name) if layout else None
-        return row_of(self.load, layout, table) if layout and table else None

@@ -204,8 +204,7 @@ def bias_of(module: Module, update: UnitUpdate) -> Any:
     """The bias of all gates of a unit, `PARTS` clocks after its sums."""
     own = update.own
     shape = data.ArrayLayout(code_shape(own.cell.bias.format), own.cell.gates)
-    table = own.layout.table(BIAS) if own.layout else None
-    load = row_of(update.load, own.layout, table) if own.layout and table else None
+    load = row_of(update, own.layout, BIAS)
     order = own.cell.order
     rows = packed(own.cell.bias.codes[order], own.cell.bias.format.width)
     found = unit_rows(module, "bias", rows, shape, update.sums.number, order.tolist(), load)

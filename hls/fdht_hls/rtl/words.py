@@ -12,6 +12,14 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_models.tensor.quantized import WORD_BYTES
 
+#: What a stage says of itself in a clock: it works, waits for a word, or waits for room behind it.
+ACTIVITY = ("busy", "starved", "blocked")
+
+
+def activity(stages: int) -> dict[str, wiring.Member]:
+    """Ports that say so, a bit a stage."""
+    return {name: Out(stages) for name in ACTIVITY}
+
 
 class WordQueue(wiring.Component):
     """A small FIFO of words between two processes that need not run in step.

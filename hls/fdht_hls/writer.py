@@ -43,22 +43,6 @@ _FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Stream:
-    """A stream between two processes of the core: its C++ declaration and pragma."""
-
-    definition: str
-    pragma: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """A process of the core: its C++ call, and the stream of its results if proofs look at it."""
-
-    text: str
-    observed: str | None = None
-
-
 class FdhtWriter(VitisWriter):
     """Writes the project. The core holds its weights and reads frames from memory."""
 
@@ -200,7 +184,8 @@ def _stages(model: ModelGraph) -> Iterator[tuple[StagePlan, Any]]:
                 yield stage, layer.get_weights(stage.identifier)
 
 
-def _streams(model: ModelGraph) -> Iterator[Stream]:
+def _streams(model: ModelGraph) -> Iterator[dict[str, str]]:
+    """Streams between two processes of the core: C++ declarations and pragmas."""
     for layer in model.get_layers():
         # Between processes of ours; hls4ml's own take its own types only.
         ours = layer.class_name == "Input" or isinstance(layer, FdhtContraction)
@@ -209,21 +194,23 @@ def _streams(model: ModelGraph) -> Iterator[Stream]:
             _, depth = variable.pragma
             type = variable.type.name
             carried = f"fdht::carried<{type}>::type" if ours else type
-            yield Stream(
-                f'hls::stream<{carried}> {variable.name}("{variable.name}")',
-                f"#pragma HLS STREAM variable={variable.name} depth={min(depth, QUEUE_WORDS)}",
-            )
+            size = min(depth, QUEUE_WORDS)
+            yield {
+                "definition": f'hls::stream<{carried}> {variable.name}("{variable.name}")',
+                "pragma": f"#pragma HLS STREAM variable={variable.name} depth={size}",
+            }
 
 
-def _calls(model: ModelGraph) -> Iterator[Call]:
+def _calls(model: ModelGraph) -> Iterator[dict[str, str | None]]:
+    """Processes of the core: C++ calls, and the streams of results that proofs look at."""
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
-            yield Call(cell_call(layer, "reset_state", "frame"))
+            yield {"text": cell_call(layer, "reset_state", "frame"), "observed": None}
             continue
         text = layer.get_attr("function_cpp")
         ours = isinstance(layer, FdhtContraction)
         for one in [text] if isinstance(text, str) else text or ():
-            yield Call(one, layer.get_output_variable().name if ours else None)
+            yield {"text": one, "observed": layer.get_output_variable().name if ours else None}
 
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported

@@ -16,7 +16,7 @@ from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
-from fdht_hls.schedule import Schedule, StageSchedule
+from fdht_hls.schedule import Schedule, StageSchedule, frame_cycles
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,8 @@ class CoreModel:
     @property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least."""
-        port = self.design.port
-        words = -(-port.fibres * port.fibre // port.word_bytes)
-        return max(port.fibres // self.design.fibres[0], words)
+        design = self.design
+        return frame_cycles(design.cell.recurrence, design.port.word_bytes, design.fibres[0])
 
     @cached_property
     def arrivals(self) -> Times:

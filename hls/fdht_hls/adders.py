@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -300,15 +300,7 @@ class _Builder:
             return term and Term(number[term.node], term.shift)
 
         nodes = tuple(
-            Node(
-                node.low,
-                node.high,
-                node.level,
-                node.input,
-                moved(node.first),
-                moved(node.second),
-                node.subtract,
-            )
+            replace(node, first=moved(node.first), second=moved(node.second))
             for node in (self._nodes[place] for place in places)
         )
         return AdderGraph(

@@ -9,17 +9,9 @@ from hls4ml.backends import VitisBackend, VivadoBackend
 from hls4ml.model.flow import get_flow, register_flow
 from hls4ml.model.optimizer import ModelOptimizerPass
 
-from fdht_hls.cpp_text import (
-    CellCall,
-    CellConfig,
-    ContractionCall,
-    ContractionConfig,
-    HeadCall,
-    HeadConfig,
-)
+from fdht_hls.cpp_text import TEMPLATES
 from fdht_hls.exact import check_exact, state_types
-from fdht_hls.parsing import PLAN, ExpandFdhtLstm
-from fdht_hls.streaming import StreamUnits
+from fdht_hls.parsing import PLAN, ExpandFdhtLstm, StreamUnits
 from fdht_models.errors import ConversionError
 
 #: Header files of the kernels.
@@ -32,8 +24,7 @@ class FdhtBackend(VitisBackend):
     def __init__(self) -> None:
         # VitisBackend's own constructor would take its name, so the one above it is called.
         super(VivadoBackend, self).__init__(name="FDHT")
-        configurations = (ContractionConfig, CellConfig, HeadConfig)
-        for template in (*configurations, ContractionCall, CellCall, HeadCall):
+        for template in TEMPLATES:
             self.register_template(template)
         for header in sorted(INCLUDE.glob("*.h")):
             self.register_source(header)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
+from fdht_hls.csimulation import CSimulation, copies_of, pack_frames, unpack_results
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -44,13 +43,7 @@ class BatchSimulation:
         if count < 1:
             raise ConfigError("must be at least 1", field="threads", value=count)
         self._network = network
-        self._copies: list[CSimulation] = []
-        try:
-            for _ in range(count):
-                self._copies.append(CSimulation(library))
-        except BaseException:
-            self.close()
-            raise
+        self._copies = copies_of(library, count)
         self._pool = ThreadPoolExecutor(count)
 
     def run(self, clips: npt.NDArray[Any]) -> Codes:
@@ -101,18 +94,12 @@ class BatchSimulation:
 
     def close(self) -> None:
         """Unloads all copies."""
-        if hasattr(self, "_pool"):
-            self._pool.shutdown()
+        self._pool.shutdown()
         for simulation in self._copies:
             simulation.close()
 
     def __enter__(self) -> BatchSimulation:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -6,11 +6,8 @@ estimates the core's pace.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import platform
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +56,7 @@ from fdht_models.directories import (
     experiment_in,
     network_in,
 )
-from fdht_models.errors import ConversionError, EqualityError, FdhtError
+from fdht_models.errors import EqualityError
 from fdht_models.stages import Stage
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
@@ -142,7 +139,8 @@ def convert_stage(
         # The libraries are compiled for it.
         "machine": f"{platform.machine()}, {machine_facts()['processor']}",
     }
-    if not directory.is_current(inputs):
+    fresh = not directory.is_current(inputs)
+    if fresh:
         compiler()
         from fdht_models.kerasapi import tf  # not before: it takes seconds
 
@@ -166,9 +164,6 @@ def convert_stage(
                 done.remove()  # a core that is wrong is not what to go on from
                 raise
         done.remove()
-        fresh = True
-    else:
-        fresh = False
     return Conversion(
         directory,
         fresh,
@@ -291,22 +286,10 @@ def convert_project(
     Raises:
         ConversionError: hls4ml refuses it; hls4ml's message is kept.
     """
-    from fdht_hls.conversion_model import conversion_model, convert
+    from fdht_hls.conversion_model import conversion_model, convert, quietly
 
     plan = plan or lower(network)
-    chatter = io.StringIO()
-    try:
-        # hls4ml prints, and QKeras warns of its own constraints; neither concerns a user.
-        with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            convert(conversion_model(model, plan), str(directory), settings)
-    except FdhtError:
-        raise
-    except Exception as error:
-        last = (chatter.getvalue().strip().splitlines() or [""])[-1]
-        raise ConversionError(
-            f"hls4ml failed: {type(error).__name__}: {error} {last}", field=network.name
-        ) from error
+    quietly(lambda: convert(conversion_model(model, plan), str(directory), settings), network.name)
     write_golden(network, directory / "tb_data")
     if plan.layout:
         write_words(directory / "tb_data" / "weights.hex", pack_weights(plan))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fdht_hls.engine import EnginePlan
 from fdht_hls.plugin import LAYERS
-from fdht_models.errors import ConversionError
+from fdht_models.errors import ConversionError, FdhtError
 from fdht_models.kerasapi import keras, legacy_keras
 
 #: Names of the layers in a conversion model.
@@ -94,3 +97,27 @@ def convert(model: Any, directory: str, settings: Mapping[str, Any] | None = Non
         )
         graph.write()
     return graph
+
+
+def quietly(call: Callable[[], Any], name: str) -> Any:
+    """Calls hls4ml, which prints much, and QKeras, which warns of its own constraints.
+
+    Args:
+        call: what is called.
+        name: of the network.
+
+    Raises:
+        ConversionError: hls4ml fails; its message is kept.
+    """
+    chatter = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return call()
+    except FdhtError:
+        raise
+    except Exception as error:
+        last = (chatter.getvalue().strip().splitlines() or [""])[-1]
+        raise ConversionError(
+            f"hls4ml failed: {type(error).__name__}: {error} {last}", field=name
+        ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,113 +103,107 @@ def constant_type(weights: Any) -> str:
     return f"fdht::constant<{precision.width}, {str(bool(precision.signed)).lower()}>::type"
 
 
-class ContractionConfig(LayerConfigTemplate):
-    """`struct configN` of a contraction stage."""
+class NodeConfig(LayerConfigTemplate):
+    """`struct configN` of a kind of our nodes, by a function that gives its C++ text."""
 
-    def __init__(self) -> None:
-        super().__init__(FdhtContraction)
-
-    def format(self, node: FdhtContraction) -> str:
-        """The C++ text."""
-        return render(
-            "contraction_config.h.j2",
-            name=f"config{node.index}",
-            frames=node.get_attr("steps"),
-            stage=node.get_attr("plan"),
-            weights=node.get_weights("core"),
-        )
+    def __init__(self, kind: type, text: Callable[[Any], str]) -> None:
+        super().__init__(kind)
+        self.format = text
 
 
-class ContractionCall(FunctionCallTemplate):
+class NodeCall(FunctionCallTemplate):
+    """The call of a kind of our nodes, whose function is in a header of ours."""
+
+    def __init__(self, kind: type, header: str, text: Callable[[Any], str]) -> None:
+        super().__init__(kind, include_header=[f"nnet_utils/{header}"])
+        self.format = text
+
+
+def contraction_config(node: FdhtContraction) -> str:
+    """The configuration of a contraction stage."""
+    return render(
+        "contraction_config.h.j2",
+        name=f"config{node.index}",
+        frames=node.get_attr("steps"),
+        stage=node.get_attr("plan"),
+        weights=node.get_weights("core"),
+    )
+
+
+def contraction_call(node: FdhtContraction) -> str:
     """The call of a contraction stage."""
-
-    def __init__(self) -> None:
-        super().__init__(FdhtContraction, include_header=["nnet_utils/fdht_contraction.h"])
-
-    def format(self, node: FdhtContraction) -> str:
-        """The C++ text."""
-        values = self._default_function_params(node)
-        return (
-            f"fdht::{node.get_attr('plan').kernel}<{values['config']}>"
-            f"({values['input']}, {values['output']}, {node.get_weights('core').name});"
-        )
+    function = node.get_attr("plan").kernel
+    return f"fdht::{function}<config{node.index}>({_streams(node)}, {_names(node, ['core'])});"
 
 
-class CellConfig(LayerConfigTemplate):
-    """`struct configN` of a cell, with the contraction of W_h h."""
-
-    def __init__(self) -> None:
-        super().__init__(FdhtCell)
-
-    def format(self, node: FdhtCell) -> str:
-        """The C++ text."""
-        plan: CellPlan = node.get_attr("plan")
-        hidden: tuple[StagePlan, ...] = node.get_attr("hidden")
-        return render(
-            "cell_config.h.j2",
-            name=f"config{node.index}",
-            frames=node.get_attr("steps"),
-            stateful=node.get_attr("stateful"),
-            every_step=node.get_attr("return_sequences"),
-            streamed=node.get_attr("streamed"),
-            plan=plan,
-            types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
-            stages=[(stage, node.get_weights(stage.identifier)) for stage in hidden],
-            values=cell_values(plan, hidden[0].design.word_in),
-            update=update_lines(node),
-        )
+def cell_config(node: FdhtCell) -> str:
+    """The configuration of a cell, with the contraction of W_h h."""
+    plan: CellPlan = node.get_attr("plan")
+    hidden: tuple[StagePlan, ...] = node.get_attr("hidden")
+    return render(
+        "cell_config.h.j2",
+        name=f"config{node.index}",
+        frames=node.get_attr("steps"),
+        stateful=node.get_attr("stateful"),
+        every_step=node.get_attr("return_sequences"),
+        streamed=node.get_attr("streamed"),
+        plan=plan,
+        types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
+        stages=[(stage, node.get_weights(stage.identifier)) for stage in hidden],
+        values=cell_values(plan, hidden[0].design.word_in),
+        update=update_lines(node),
+    )
 
 
-class HeadConfig(LayerConfigTemplate):
-    """`struct configN` of a head."""
+def cell_call(node: FdhtCell, reset_state: str = "false", frame: str = "0") -> str:
+    """The call of a cell; in hls4ml's own top function nothing resets the state.
 
-    def __init__(self) -> None:
-        super().__init__(FdhtHead)
+    Weights of W_h h that can be loaded are arguments, too.
 
-    def format(self, node: FdhtHead) -> str:
-        """The C++ text."""
-        return render(
-            "head_config.h.j2",
-            name=f"config{node.index}",
-            head=node.get_attr("plan"),
-            types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
-        )
+    Args:
+        node: the cell.
+        reset_state: its argument of this name.
+        frame: the number of the frame in the call.
+    """
+    plan: CellPlan = node.get_attr("plan")
+    collected = "_collected" if plan.collects else ""
+    loadable = [stage.identifier for stage in node.get_attr("hidden") if stage.loadable]
+    arrays = _names(node, [*node.ARRAYS, *loadable])
+    return (
+        f"fdht::cell{collected}<config{node.index}>"
+        f"({_streams(node)}, {reset_state}, {frame}, {arrays});"
+    )
 
 
-class HeadCall(FunctionCallTemplate):
+def head_config(node: FdhtHead) -> str:
+    """The configuration of a head."""
+    return render(
+        "head_config.h.j2",
+        name=f"config{node.index}",
+        head=node.get_attr("plan"),
+        types={name: constant_type(node.get_weights(name)) for name in node.ARRAYS},
+    )
+
+
+def head_call(node: FdhtHead) -> str:
     """The call of a head."""
-
-    def __init__(self) -> None:
-        super().__init__(FdhtHead, include_header=["nnet_utils/fdht_head.h"])
-
-    def format(self, node: FdhtHead) -> str:
-        """The C++ text."""
-        values = self._default_function_params(node)
-        arrays = ", ".join(node.get_weights(name).name for name in node.ARRAYS)
-        return f"fdht::head<{values['config']}>({values['input']}, {values['output']}, {arrays});"
+    return f"fdht::head<config{node.index}>({_streams(node)}, {_names(node, node.ARRAYS)});"
 
 
-class CellCall(FunctionCallTemplate):
-    """The call of a cell; in hls4ml's own top function nothing resets the state."""
+def _streams(node: Any) -> str:
+    return f"{node.get_input_variable().name}, {node.get_output_variable().name}"
 
-    def __init__(self) -> None:
-        super().__init__(FdhtCell, include_header=["nnet_utils/fdht_cell.h"])
 
-    def format(self, node: FdhtCell) -> str:
-        """The C++ text."""
-        return self.call(node, "false", "0")
+def _names(node: Any, arrays: Iterable[str]) -> str:
+    return ", ".join(node.get_weights(name).name for name in arrays)
 
-    def call(self, node: FdhtCell, reset_state: str, frame: str) -> str:
-        """The call with arguments for `reset_state` and the number of the frame in it.
 
-        Weights of W_h h that can be loaded are arguments, too.
-        """
-        values = self._default_function_params(node)
-        plan: CellPlan = node.get_attr("plan")
-        collected = "_collected" if plan.collects else ""
-        loadable = [stage.identifier for stage in node.get_attr("hidden") if stage.loadable]
-        arrays = ", ".join(node.get_weights(name).name for name in (*node.ARRAYS, *loadable))
-        return (
-            f"fdht::cell{collected}<{values['config']}>"
-            f"({values['input']}, {values['output']}, {reset_state}, {frame}, {arrays});"
-        )
+#: What makes hls4ml's templates of our nodes.
+TEMPLATES = (
+    partial(NodeConfig, FdhtContraction, contraction_config),
+    partial(NodeConfig, FdhtCell, cell_config),
+    partial(NodeConfig, FdhtHead, head_config),
+    partial(NodeCall, FdhtContraction, "fdht_contraction.h", contraction_call),
+    partial(NodeCall, FdhtCell, "fdht_cell.h", cell_call),
+    partial(NodeCall, FdhtHead, "fdht_head.h", head_call),
+)

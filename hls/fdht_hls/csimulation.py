@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -316,6 +316,18 @@ class CSimulation:
             _ctypes.dlclose(library._handle)
 
 
+def copies_of(library: Path, count: int) -> list[CSimulation]:
+    """So many simulations of one library; where one cannot be loaded, none is left.
+
+    Raises:
+        As `CSimulation`.
+    """
+    with ExitStack() as loaded:
+        copies = [loaded.enter_context(closing(CSimulation(library))) for _ in range(count)]
+        loaded.pop_all()
+    return copies
+
+
 def _refuse_truncated(library: Path) -> None:
     """Raises OSError for an ELF file that ends before its section table, which linkers write last.
 
@@ -345,12 +357,3 @@ def unpack_results(network: QuantizedNetwork, results: Bytes) -> Codes:
     """Logit codes from memory: int64[frames, classes]."""
     words = results.view(np.int32).reshape(-1, network.result_bytes // LOGIT_BYTES)
     return words[:, : len(network.classes)].astype(np.int64)
-
-
-def simulate(
-    simulation: CSimulation, network: QuantizedNetwork, frames: npt.NDArray[Any], reset: bool
-) -> Codes:
-    """Runs consecutive frames: codes [frames, inputs] -> logit codes int64[frames, classes]."""
-    results = np.zeros(len(frames) * network.result_bytes, np.uint8)
-    simulation.run(pack_frames(network, frames), results, len(frames), reset)
-    return unpack_results(network, results)

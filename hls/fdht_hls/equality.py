@@ -210,15 +210,10 @@ def against_reference(
         part, reset = streams[:, window], window.start == 0
         wanted, shown = expected.of(window), implementation.run(part, reset)
         check_complete(name, network, shown)
-        found += _compare_all(wanted, shown, window.start)
+        # In the order in which values flow, logits last: what differs first is next to the cause.
+        found += [compare(wanted[name], codes, name, window.start) for name, codes in shown.items()]
         progress(label, count * window.stop, count * length)
     return together(found)
-
-
-def _compare_all(expected: Observed, shown: Observed, start: int) -> Iterator[Comparison]:
-    # In the order in which values flow, logits last: what differs first is nearest to the cause.
-    for name, codes in shown.items():
-        yield compare(expected[name], codes, name, start)
 
 
 def _windows(network: QuantizedNetwork, streams: int, frames: int) -> Iterator[slice]:

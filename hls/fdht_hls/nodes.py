@@ -136,7 +136,7 @@ class FdhtCell(Layer):
 
 
 class FdhtHead(Layer):
-    """A dense layer that adds up while its cell updates units; see `fdht_hls.streaming`."""
+    """A dense layer that adds up while its cell updates units; see `fdht_hls.parsing`."""
 
     #: Its arrays, in the order of its C++ function.
     ARRAYS: ClassVar[tuple[str, ...]] = ("head_number", "head_weight", "head_bias")

@@ -19,10 +19,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
+from fdht_hls.csimulation import copies_of, pack_frames, unpack_results
 from fdht_hls.engine import stage_designs
+from fdht_hls.shapes import rounded_formats
 from fdht_models.errors import EqualityError
-from fdht_models.tensor.fixedpoint import Codes, FixedPoint
+from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import ContractionPath, QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 
@@ -108,14 +109,8 @@ class SimulationRun:
         self, network: QuantizedNetwork, library: Path, streams: int, threads: int
     ) -> None:
         self._network, self._sizes = network, values_inside(network)
-        self._copies: list[CSimulation] = []
+        self._copies = copies_of(library, streams)
         self._pool = ThreadPoolExecutor(threads)
-        try:
-            for _ in range(streams):
-                self._copies.append(CSimulation(library))
-        except BaseException:
-            self.close()
-            raise
 
     def run(self, frames: Frames, reset: bool) -> Observed:
         """See `Implementation.run`."""
@@ -167,7 +162,7 @@ class KerasRun:
 
         self._network, self._model, self._at_once = network, model, UNROLL
         self._layer = model.layers[-2]
-        self._formats = _rounded_formats(network)
+        self._formats = rounded_formats(network.recurrence)
         self._seen: dict[str, list[npt.NDArray[np.float64]]] = {}
 
     def run(self, frames: Frames, reset: bool) -> Observed:
@@ -232,15 +227,6 @@ def check_complete(name: str, network: QuantizedNetwork, found: Observed) -> Non
 def _paths(network: QuantizedNetwork) -> Sequence[tuple[str, ContractionPath]]:
     recurrence = network.recurrence
     return (("input", recurrence.input_path), ("hidden", recurrence.hidden_path))
-
-
-def _rounded_formats(network: QuantizedNetwork) -> dict[str, FixedPoint]:
-    """Formats of what Keras rounds in a frame, by name."""
-    formats = network.recurrence.cell.formats
-    for label, path in _paths(network):
-        named = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
-        formats |= {f"{label}.{stage.core}": format for stage, format in named}
-    return formats
 
 
 def _by_frame(

@@ -1,4 +1,4 @@
-"""From a Keras model to hls4ml's graph: the layer handler and the pass that expands it."""
+"""From a Keras model to hls4ml's graph: the layer handler and the passes that expand it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 from hls4ml.model.optimizer import OptimizerPass
 
 from fdht_hls.accepted import is_free_name
-from fdht_hls.engine import CellPlan, EnginePlan, StagePlan, stage_plans
+from fdht_hls.engine import CellPlan, EnginePlan, HeadPlan, StagePlan, stage_plans
+from fdht_hls.exact import array_of, format_of
 from fdht_hls.nodes import (
     FdhtCell,
     FdhtContraction,
+    FdhtHead,
     FdhtLstm,
     fixed_type,
 )
 from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
+from fdht_hls.shapes import rounded_formats
 from fdht_models.errors import ConversionError
+from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
@@ -86,11 +90,7 @@ def parse_layer(
 
 def _refuse_unsigned(lstm: QuantizedRecurrence, name: str) -> None:
     """Raises ConversionError for an unsigned state or intermediate: the kernels round to signed."""
-    formats = lstm.cell.formats
-    for label, path in (("input", lstm.input_path), ("hidden", lstm.hidden_path)):
-        stages = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
-        formats |= {f"{label}.{stage.core}": format for stage, format in stages}
-    for quantizer, format in formats.items():
+    for quantizer, format in rounded_formats(lstm).items():
         if not format.signed:
             raise ConversionError(
                 "must be signed in hardware",
@@ -176,4 +176,46 @@ class ExpandFdhtLstm(OptimizerPass):
         attributes |= {"plan": cell_plan, "hidden": hidden}
         cell = model.make_node(FdhtCell, f"{node.name}_cell", attributes, [previous])
         model.replace_node(node, cell)
+        return True
+
+
+if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
+    from hls4ml.model.graph import ModelGraph
+
+
+class StreamUnits(OptimizerPass):
+    """Replaces a dense layer behind a cell by an FdhtHead; the cell then gives on single units.
+
+    hls4ml's dense layer takes all of h as one word. The cell would hold every unit back until it
+    has updated the last, and the dense layer would then go through all of them again. Our own head
+    adds up meanwhile. It replaces a dense layer that stands directly behind a cell and takes h of
+    the last step; any other stays hls4ml's.
+    """
+
+    def match(self, node: Any) -> bool:
+        """Is this a dense layer behind a cell that serves nothing else?"""
+        if node.class_name != "Dense" or len(node.inputs) != 1:
+            return False
+        cell = node.get_input_node()
+        return (
+            isinstance(cell, FdhtCell)
+            and not cell.get_attr("return_sequences")
+            and len(cell.get_output_nodes()) == 1
+            and cell.name not in node.model.outputs
+        )
+
+    def transform(self, model: ModelGraph, node: Any) -> bool:
+        """Replaces one head; the graph has changed, so passes start again."""
+        cell = node.get_input_node()
+        cell.stream_units()
+        weights, bias = array_of(node, "weight"), array_of(node, "bias")
+        own: CellPlan = cell.get_attr("plan")
+        plan = HeadPlan(
+            weights,
+            QuantizedArray(bias.format, bias.codes[None]),
+            own.hidden,
+            format_of(node.get_output_variable().type.precision),
+        )
+        attributes = {"plan": plan, "order": own.order}
+        model.replace_node(node, model.make_node(FdhtHead, node.name, attributes, [*node.inputs]))
         return True

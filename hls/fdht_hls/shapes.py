@@ -13,7 +13,7 @@ import numpy as np
 
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
-from fdht_models.tensor.fixedpoint import Codes
+from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import ContractionPath, QuantizedRecurrence
 
 
@@ -267,6 +267,15 @@ def loop_order(
     return found, math.prod(stage.sizes[index] for index in inside)
 
 
+def rounded_formats(recurrence: QuantizedRecurrence) -> dict[str, FixedPoint]:
+    """Formats that a frame's numbers are rounded to, by the names of `fdht_hls.observation`."""
+    formats = dict(recurrence.cell.formats)
+    for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path)):
+        named = zip(path.plan.stages, path.formats, strict=False)  # the last stage stays exact
+        formats |= {f"{label}.{stage.core}": format for stage, format in named}
+    return formats
+
+
 def emission_order(path: ContractionPath) -> Codes:
     """Row of W of each sum in the order in which the last stage emits them: [words, word]."""
     plan = path.plan
@@ -274,17 +283,6 @@ def emission_order(path: ContractionPath) -> Codes:
     rows = np.arange(plan.output_size, dtype=np.int64).reshape(plan.output_shape)
     axes = [plan.outputs.index(index) for index in last.output_indices]
     return rows.transpose(axes).reshape(-1, stage_shape(path, len(plan.stages) - 1).word_out)
-
-
-def gates_arrive_together(recurrence: QuantizedRecurrence) -> bool:
-    """Does each word of sums hold all gates of some units, on both paths alike?
-
-    Then a unit can be updated as soon as its word arrives. Otherwise a cell collects a frame's
-    sums first.
-    """
-    order = emission_order(recurrence.input_path)
-    other = emission_order(recurrence.hidden_path)
-    return order.shape == other.shape and np.array_equal(order, _by_unit(recurrence, order))
 
 
 def _by_unit(recurrence: QuantizedRecurrence, order: Codes) -> Codes:
@@ -316,5 +314,11 @@ def update_order(recurrence: QuantizedRecurrence) -> Codes:
 
 
 def collects(recurrence: QuantizedRecurrence) -> bool:
-    """Does the cell collect a frame's sums before it updates units?"""
-    return not gates_arrive_together(recurrence)
+    """Does the cell collect a frame's sums before it updates units?
+
+    Not where each word of sums holds all gates of some units, on both paths alike: then a unit is
+    updated as soon as its word arrives.
+    """
+    order = emission_order(recurrence.input_path)
+    other = emission_order(recurrence.hidden_path)
+    return order.shape != other.shape or not np.array_equal(order, _by_unit(recurrence, order))

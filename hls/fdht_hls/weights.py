@@ -23,14 +23,13 @@ from fdht_hls.schedule import Schedule
 from fdht_hls.shapes import loop_order
 from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.artifacts import digest_of, read_json, write_json
-from fdht_models.errors import ArtifactError, ConfigError, ShapeError
+from fdht_models.errors import ArtifactError, ConfigError, ShapeError, shortened
 from fdht_models.records import differences, first_difference, read_record
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
 
 Words = npt.NDArray[np.uint64]
-#: File of a converted experiment and of an overlay with weights that can be loaded.
 #: Characters of a value that an error shows.
 _SHOWN = 60
 #: Wide enough for a number of each code of a network.
@@ -170,9 +169,9 @@ class LoadableWeights:
         others = sorted(differences(own, found, "network"), key=lambda one: one[0])
         for path, wanted, value in others:
             raise ConfigError(
-                f"the core was built for {_short(wanted)}",
+                f"the core was built for {shortened(str(wanted), _SHOWN)}",
                 field=path,
-                value=_short(value),
+                value=value,
                 remedy=_REMEDY,
             )
         for path, _, _ in differences(self.structure["constant"], constant, "network"):
@@ -286,8 +285,3 @@ def _without_codes(entry: dict[str, Any]) -> Any:
     codes = entry.pop("codes")
     entry["shape"] = list(np.shape(codes))
     return codes
-
-
-def _short(value: Any) -> Any:
-    """A value; of one that is long only the beginning."""
-    return value if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]}.."

@@ -12,10 +12,9 @@ import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph
-from fdht_hls.cpp_text import CellCall, constant_type, render
-from fdht_hls.engine.contractions import QUEUE_WORDS
-from fdht_hls.engine.engine_plan import EnginePlan
-from fdht_hls.loaded_arrays import LoadedTable, loaded_tables
+from fdht_hls.cpp_text import cell_call, constant_type, extent, render
+from fdht_hls.engine.contractions import QUEUE_WORDS, StagePlan
+from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
 from fdht_hls.parsing import PLAN
 from fdht_hls.registers import (
@@ -25,6 +24,7 @@ from fdht_hls.registers import (
     IDENTITY_REGISTERS,
     present,
 )
+from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
@@ -41,22 +41,6 @@ _FILES = {
     "build_core.tcl.j2": "build_core.tcl",
     "target.json.j2": "target.json",
 }
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A stream between two processes of the core: its C++ declaration and pragma."""
-
-    definition: str
-    pragma: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """A process of the core: its C++ call, and the stream of its results if proofs look at it."""
-
-    text: str
-    observed: str | None = None
 
 
 class FdhtWriter(VitisWriter):
@@ -106,7 +90,9 @@ class FdhtWriter(VitisWriter):
         core = plan is not None or one_frame_a_call(model)
         tables = loaded_tables(model, plan.layout if plan else None) if core else []
         self._loadable = frozenset(table.variable for table in tables)
-        self._adders = dict(_adders(model))
+        self._adders = {
+            weights.name: stage.adders for stage, weights in _stages(model) if stage.adders
+        }
         self._own = frozenset(
             weights.name
             for layer in model.get_layers()
@@ -188,21 +174,18 @@ def core_values(
     }
 
 
-def _adders(model: ModelGraph) -> Iterator[tuple[str, AdderGraph]]:
-    """Graphs of adders, by the names of the weight arrays whose place they take."""
+def _stages(model: ModelGraph) -> Iterator[tuple[StagePlan, Any]]:
+    """All stages of a graph, each with the array of its weights."""
     for layer in model.get_layers():
         if isinstance(layer, FdhtContraction):
-            stages = {"core": layer.get_attr("plan")}
+            yield layer.get_attr("plan"), layer.get_weights("core")
         elif isinstance(layer, FdhtCell):
-            stages = {stage.identifier: stage for stage in layer.get_attr("hidden")}
-        else:
-            continue
-        for name, stage in stages.items():
-            if stage.adders:
-                yield layer.get_weights(name).name, stage.adders
+            for stage in layer.get_attr("hidden"):
+                yield stage, layer.get_weights(stage.identifier)
 
 
-def _streams(model: ModelGraph) -> Iterator[Stream]:
+def _streams(model: ModelGraph) -> Iterator[dict[str, str]]:
+    """Streams between two processes of the core: C++ declarations and pragmas."""
     for layer in model.get_layers():
         # Between processes of ours; hls4ml's own take its own types only.
         ours = layer.class_name == "Input" or isinstance(layer, FdhtContraction)
@@ -211,18 +194,94 @@ def _streams(model: ModelGraph) -> Iterator[Stream]:
             _, depth = variable.pragma
             type = variable.type.name
             carried = f"fdht::carried<{type}>::type" if ours else type
-            yield Stream(
-                f'hls::stream<{carried}> {variable.name}("{variable.name}")',
-                f"#pragma HLS STREAM variable={variable.name} depth={min(depth, QUEUE_WORDS)}",
-            )
+            size = min(depth, QUEUE_WORDS)
+            yield {
+                "definition": f'hls::stream<{carried}> {variable.name}("{variable.name}")',
+                "pragma": f"#pragma HLS STREAM variable={variable.name} depth={size}",
+            }
 
 
-def _calls(model: ModelGraph) -> Iterator[Call]:
+def _calls(model: ModelGraph) -> Iterator[dict[str, str | None]]:
+    """Processes of the core: C++ calls, and the streams of results that proofs look at."""
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
-            yield Call(CellCall().call(layer, "reset_state", "frame"))
+            yield {"text": cell_call(layer, "reset_state", "frame"), "observed": None}
             continue
         text = layer.get_attr("function_cpp")
         ours = isinstance(layer, FdhtContraction)
         for one in [text] if isinstance(text, str) else text or ():
-            yield Call(one, layer.get_output_variable().name if ours else None)
+            yield {"text": one, "observed": layer.get_output_variable().name if ours else None}
+
+
+if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
+    from hls4ml.model.graph import ModelGraph
+
+
+@dataclass(frozen=True)
+class LoadedTable:
+    """A C++ array that the core's top function fills.
+
+    Args:
+        variable: its name.
+        type: of an entry.
+        extent: its sizes, as `[4][8]`.
+        table: of the buffer.
+    """
+
+    variable: str
+    type: str
+    extent: str
+    table: WeightTable
+
+
+def loaded_tables(model: ModelGraph, layout: WeightLayout | None) -> list[LoadedTable]:
+    """The arrays of a graph that a layout fills, in its order.
+
+    Raises:
+        ConversionError: stages are to be loadable, and nothing says where their weights lie; or
+            the head is not as the layout says.
+    """
+    arrays = {stage.name: weights for stage, weights in _stages(model) if stage.loadable}
+    if layout is None:
+        if arrays:
+            raise ConversionError(
+                "loadable weights need a layout",
+                field="schedule",
+                remedy="convert with fdht_hls.conversion_model.convert",
+            )
+        return []
+    arrays |= _other_arrays(model)
+    return [_loaded(table, arrays[table.name]) for table in layout.tables]
+
+
+def _loaded(table: WeightTable, weights: Any) -> LoadedTable:
+    width = weights.type.precision.width
+    if (width, weights.data.shape) != (table.width, (table.rows, table.columns)):
+        raise ConversionError(
+            f"needs {table.rows} x {table.columns} codes of {table.width} bits to be loadable",
+            field=weights.name,
+            value=f"{' x '.join(map(str, weights.data.shape))} of {width} bits",
+        )
+    return LoadedTable(weights.name, constant_type(weights), extent(weights), table)
+
+
+def _other_arrays(model: ModelGraph) -> dict[str, Any]:
+    """Arrays of bias and head.
+
+    Raises:
+        ConversionError: a dense layer is hls4ml's own.
+    """
+    found = {}
+    for layer in model.get_layers():
+        if isinstance(layer, FdhtCell):
+            found[BIAS] = layer.get_weights("bias")
+        elif isinstance(layer, FdhtHead):
+            found[HEAD_WEIGHTS] = layer.get_weights("head_weight")
+            found[HEAD_BIAS] = layer.get_weights("head_bias")
+        elif layer.class_name == "Dense":
+            raise ConversionError(
+                "only the weights of a dense layer directly behind the cell can be loaded",
+                field=layer.name,
+                remedy="end the model with that layer, or use no loadable stage",
+            )
+    return found

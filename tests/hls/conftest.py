@@ -6,14 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import hls4ml
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from fdht_hls.conversion import convert_project
-from fdht_hls.csimulation import Build, compile_library
+from fdht_hls.csimulation import (
+    Build,
+    CSimulation,
+    compile_library,
+    pack_frames,
+    unpack_results,
+)
 from fdht_hls.equality import corner_frames, reference_logits
+from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.networks import CLASSIFIERS, Classifier, streams_of
 
@@ -80,3 +89,12 @@ def small(converted: Callable[[str], Converted]) -> Converted:
 def ap_types() -> Path:
     """The arbitrary-precision types that hls4ml ships."""
     return Path(hls4ml.__file__).parent / "templates" / "vivado" / "ap_types"
+
+
+def simulate(
+    simulation: CSimulation, network: QuantizedNetwork, frames: npt.NDArray[Any], reset: bool
+) -> Codes:
+    """Runs consecutive frames: codes [frames, inputs] -> logit codes int64[frames, classes]."""
+    results = np.zeros(len(frames) * network.result_bytes, np.uint8)
+    simulation.run(pack_frames(network, frames), results, len(frames), reset)
+    return unpack_results(network, results)

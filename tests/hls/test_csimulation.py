@@ -20,13 +20,12 @@ from fdht_hls.csimulation import (
     compiler,
     compiling,
     pack_frames,
-    simulate,
     unpack_results,
 )
 from fdht_hls.equality import corner_frames
 from fdht_hls.registers import ABI_VERSION, IDENTITY_REGISTERS
 from fdht_models.errors import ArtifactError, ConversionError, DeviceError, ToolError
-from tests.hls.conftest import Converted
+from tests.hls.conftest import Converted, simulate
 from tests.hls.networks import streams_of
 from tests.models.strategies import build_network
 from tests.programs import process_ended

@@ -13,7 +13,7 @@ import pytest
 import fdht_hls
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.engine.listing import COLUMNS, plan_differences, plan_lines, plan_rows
-from fdht_hls.engine.verify import verify
+from fdht_hls.engine.lower import verify
 from fdht_hls.estimate import estimate
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.schedule import default_schedule
@@ -40,7 +40,7 @@ def test_a_stage_has_one_name(label: str):
     assert names == [name for name in dict.fromkeys(seen) if "." in name]
     assert plan.names == (*names, "cell", "head")
     assert [row.name for row in estimate(plan).stages if "." in row.name] == names
-    assert [name for name in estimate_rtl(plan).parts if "." in name] == names
+    assert [row.name for row in estimate_rtl(plan).stages if "." in row.name] == names
     assert plan.layout is not None
     assert [table.name for table in plan.layout.tables[: len(names)]] == names
 
@@ -139,15 +139,7 @@ def test_rows_hold_every_weight_once():
 #: What looks into a network's contractions, which is the plan's work alone.
 LOWERING = {"stage_shape", "shapes_of", "emission_order", "group_positions", "update_order"}
 #: Emitters and estimators.
-READERS = (
-    "rtl",
-    "estimate",
-    "cpp_text.py",
-    "nodes.py",
-    "loaded_arrays.py",
-    "writer.py",
-    "streaming.py",
-)
+READERS = ("rtl", "estimate", "cpp_text.py", "nodes.py", "writer.py", "parsing.py")
 
 
 def test_emitters_and_estimators_read_the_plan_and_nothing_else():

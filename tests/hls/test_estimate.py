@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdht_hls.benchmarks.random_networks import STUDY as CONFIGURATIONS
 from fdht_hls.benchmarks.random_networks import random_network
-from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
 from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import FAMILIES, Assumptions, CoreModel, ResourceModel, estimate
-from fdht_hls.estimate.hls_stage import multipliers, stage_resources
+from fdht_hls.estimate.hls_parts import multipliers, stage_resources
 from fdht_hls.estimate.primitives import (
     bram18,
     dsps_of_product,
@@ -82,8 +82,10 @@ CYCLE_MODEL = {
 def latency_with_a_last_slab(core: CoreModel, schedule: Schedule) -> int:
     """Clocks from the last pixel to the last sum if W_h h took the same stages behind W_x x."""
     times = core.arrivals
-    slab = core.last_word + np.arange(1, core.hidden[0].shape.outer + 1)
-    for own, hidden, chosen in zip(core.input, core.hidden, schedule.input, strict=True):
+    slab = core.last_word + np.arange(1, core.design.hidden[0].shape.outer + 1)
+    for own, hidden, chosen in zip(
+        core.design.input, core.design.hidden, schedule.input, strict=True
+    ):
         after = stage_times(times, own.shape, chosen.beats(own.shape), BARE)
         beats = -(-hidden.shape.macs_per_turn // chosen.parallel)
         slab = stage_times(np.maximum(slab, after[-1]), hidden.shape, beats, BARE)
@@ -343,7 +345,7 @@ def test_shapes_of_lut_memory():
 
 def test_weights_of_one_slice_are_constants():
     core = CoreModel(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8))))
-    first = core.input[0]
+    first = core.design.input[0]
     whole, half = StageSchedule(24, 8, "lut"), StageSchedule(24, 4, "lut")
     constant, variable = (
         stage_resources(first, one, core.model, core.engine) for one in (whole, half)
@@ -357,14 +359,14 @@ def test_int8_pairs_are_off_unless_they_are_assumed():
     core = CoreModel(design_engine(build_network(STUDY["B"][0], widths=Widths(core=8, stage=12))))
     schedule = StageSchedule(8, 8)
     taken = [
-        multipliers(core.input[0], schedule, core.model, Assumptions(int8_pairs=pairs))
+        multipliers(core.design.input[0], schedule, core.model, Assumptions(int8_pairs=pairs))
         for pairs in (False, True)
     ]
     assert [found.dsp for found in taken] == [64, 32]
     # 12-bit values cannot be packed.
     assert multipliers(
-        core.input[1], StageSchedule(4, 16), core.model, Assumptions(int8_pairs=True)
-    ) == (multipliers(core.input[1], StageSchedule(4, 16), core.model, Assumptions()))
+        core.design.input[1], StageSchedule(4, 16), core.model, Assumptions(int8_pairs=True)
+    ) == (multipliers(core.design.input[1], StageSchedule(4, 16), core.model, Assumptions()))
 
 
 def test_truth_tables_of_configuration_b_are_block_ram():

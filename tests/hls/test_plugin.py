@@ -57,7 +57,7 @@ print(json.dumps({
         "import fdht_hls.conversion, fdht_hls.estimate, fdht_hls.csimulation",
         "import fdht_hls.backend",
         "from fdht_hls.nodes import FdhtLstm",
-        "from fdht_hls.streaming import StreamUnits",
+        "from fdht_hls.parsing import StreamUnits",
         pytest.param("import fdht_hls.cpp_text", marks=pytest.mark.slow),
         pytest.param("import fdht_hls.parsing", marks=pytest.mark.slow),
         pytest.param("import fdht_hls.writer", marks=pytest.mark.slow),

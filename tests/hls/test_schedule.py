@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
+from fdht_hls.benchmarks.random_networks import STUDY as CONFIGURATIONS
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,

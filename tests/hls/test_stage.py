@@ -25,7 +25,7 @@ from fdht_hls.conversion import (
     write_golden,
 )
 from fdht_hls.conversion_model import conversion_model
-from fdht_hls.csimulation import CSimulation, simulate
+from fdht_hls.csimulation import CSimulation
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.estimate import estimate
@@ -47,6 +47,7 @@ from fdht_models.errors import (
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training import evaluate, train_stage
+from tests.hls.conftest import simulate
 from tests.hls.networks import CLASSIFIERS
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network

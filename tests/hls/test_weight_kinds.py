@@ -13,7 +13,7 @@ import pytest
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.conversion import convert_project
-from fdht_hls.csimulation import Build, CSimulation, simulate
+from fdht_hls.csimulation import Build, CSimulation
 from fdht_hls.engine import lower
 from fdht_hls.equality import reference_logits
 from fdht_hls.lint import lint_project
@@ -28,7 +28,7 @@ from fdht_hls.weights import LoadableWeights, Words, pack_weights
 from fdht_models.errors import ConversionError, DeviceError
 from fdht_models.kerasapi import legacy_keras
 from fdht_models.tensor.quantized import QuantizedNetwork, QuantizedRecurrence
-from tests.hls.conftest import Converted
+from tests.hls.conftest import Converted, simulate
 from tests.hls.networks import CLASSIFIERS, Classifier, fibre_model
 from tests.models.format_cases import SHAPES
 

@@ -16,7 +16,7 @@ import pytest
 import fdht_hls
 from fdht_hls.accepted import accepted_steps
 from fdht_hls.conversion_model import convert
-from fdht_hls.csimulation import CSimulation, compile_library, simulate
+from fdht_hls.csimulation import CSimulation, compile_library
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.parsing import TAKEN_NAMES, parse_layer
@@ -32,7 +32,7 @@ from fdht_models.errors import ConversionError
 from fdht_models.kerasapi import keras, legacy_keras
 from fdht_models.tensor.fixedpoint import FixedPoint
 from tests.hls import many
-from tests.hls.conftest import Converted
+from tests.hls.conftest import Converted, simulate
 from tests.hls.networks import CLASSIFIERS, Classifier, fibre_model
 
 SMALL = CLASSIFIERS["bytes"]

@@ -8,11 +8,8 @@ slows down all, and ratios are taken round by round.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -31,7 +28,7 @@ from fdht_hls.csimulation import compile_library
 from fdht_hls.engine import lower
 from fdht_models.benchmarks.machine import ProcessorTime, disturbance, machine_facts
 from fdht_models.console import pieces
-from fdht_models.errors import ConfigError, ConversionError, EqualityError
+from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
 
@@ -160,17 +157,19 @@ def _prepare(
 ) -> tuple[QuantizedNetwork, dict[str, _Run]]:
     """Builds and compiles everything once, and proves that all give the same logits."""
     from fdht_hls.benchmarks.network import noise_clips, random_classifier
+    from fdht_hls.conversion_model import conversion_model, convert, quietly
 
     begin("building the model")
     model, network = random_classifier(workload.configuration, workload.weights_seed)
     clips = noise_clips(workload.clips, workload.frames, network.inputs, workload.clips_seed)
     begin("converting it")
-    graph = _converted(model, network, directory / "project")
+    converted = conversion_model(model, lower(network))
+    graph = quietly(lambda: convert(converted, str(directory / "project")), network.name)
     for build in (NATIVE, EXACT):
         begin(f"compiling it, {build}")
         compile_library(directory / "project", directory / f"{build}.so", build)  # type: ignore[arg-type]
     begin("compiling it, hls4ml")
-    _quietly(graph.compile, network.name)
+    quietly(graph.compile, network.name)
     runs = {}
     exact = clips[: workload.exact_clips, : workload.exact_frames]
     for name, piece in ((NATIVE, clips), (EXACT, exact)):
@@ -231,25 +230,6 @@ def _interleave(
             }
         found.append(speeds)
     return found
-
-
-def _converted(model: Any, network: QuantizedNetwork, directory: Path) -> Any:
-    from fdht_hls.conversion_model import conversion_model, convert
-
-    converted = conversion_model(model, lower(network))
-    return _quietly(lambda: convert(converted, str(directory)), network.name)
-
-
-def _quietly(call: Callable[[], Any], name: str) -> Any:
-    """Calls hls4ml, which prints much; its failure becomes one of ours."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return call()
-    except Exception as error:
-        raise ConversionError(
-            f"hls4ml failed: {type(error).__name__}: {error}", field=name
-        ) from error
 
 
 def _quartiles(values: list[float]) -> list[float]:

@@ -18,9 +18,9 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_hls.benchmarks.random_networks import random_frames, random_network
-from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
 from fdht_hls.engine import EnginePlan, lower
+from fdht_hls.estimate import Resources
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
@@ -28,7 +28,7 @@ from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.experiments import count_once
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.yosys_count import KIND as COUNTED
-from fdht_hls.rtl.yosys_count import Resources
+from fdht_hls.rtl.yosys_count import Resources as Counted
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.artifacts import read_json, write_json
@@ -229,12 +229,14 @@ def bench_engine(
         for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
             begin(f"synthesises {case.label}")
             if resources and case.tuned:
-                found = _counted(count_once(design.verilog, BuildDirectory(directory).resources))
+                counted = count_once(design.verilog, BuildDirectory(directory).resources)
+                taken, kind = totals(counted), COUNTED
             else:
-                found = _estimated(design)
+                found = estimate_rtl(design.plan)
+                taken, kind = totals(found.resources), found.kind
             for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
-                row.update(_resource_row(found, board))
-                row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
+                row.update(_resource_row(taken, board))
+                row["kind"] = {"cycles": SIMULATED, "resources": kind}
     return rows
 
 
@@ -255,28 +257,13 @@ def _row(case: Case, weights: str, latency: int, report: Mapping[str, Any]) -> d
     }
 
 
-@dataclass(frozen=True)
-class _Taken:
-    """What a design takes, and how that is known."""
-
-    lut: int
-    dsp: int
-    bram36: float
-    kind: str
+def totals(found: Resources | Counted) -> dict[str, Any]:
+    """What a design takes; LUTs that are used as memory count, too."""
+    memory = found.lutram if isinstance(found, Counted) else 0
+    return {"lut": found.lut + memory, "dsp": found.dsp, "bram36": found.bram36}
 
 
-def _counted(found: Resources) -> _Taken:
-    return _Taken(found.lut + found.lutram, found.dsp, found.bram36, COUNTED)
-
-
-def _estimated(design: Design) -> _Taken:
-    found = estimate_rtl(design.plan)
-    own = found.resources
-    return _Taken(own.lut, own.dsp, own.bram36, found.kind)
-
-
-def _resource_row(found: _Taken, board: Budget) -> dict[str, Any]:
-    taken: dict[str, Any] = {name: getattr(found, name) for name in ("lut", "dsp", "bram36")}
+def _resource_row(taken: Mapping[str, Any], board: Budget) -> dict[str, Any]:
     used = {name: amount / getattr(board, name) for name, amount in taken.items()}
     return {
         **taken,

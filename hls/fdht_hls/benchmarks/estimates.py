@@ -14,10 +14,11 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_hls.benchmarks.engine import DEFAULT, Design, Scheduler, Workload, simulate_once
+from fdht_hls.benchmarks.engine import DEFAULT, Design, Scheduler, Workload, simulate_once, totals
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.engine import lower
-from fdht_hls.estimate.rtl import RtlEstimate, estimate_rtl
+from fdht_hls.estimate import Estimate
+from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.experiments import count_once
 from fdht_hls.rtl.yosys_count import KIND as COUNTED
@@ -199,22 +200,12 @@ def bench_estimate(
 def _row(
     plan: Plan,
     design: Design,
-    found: RtlEstimate,
+    found: Estimate,
     simulated: Mapping[str, Any],
     counted: Resources,
 ) -> dict[str, Any]:
-    estimated = {
-        "cycles": found.cycles_per_frame,
-        "lut": found.resources.lut,
-        "dsp": found.resources.dsp,
-        "bram36": found.resources.bram36,
-    }
-    measured = {
-        "cycles": simulated["cycles_per_frame"],
-        "lut": counted.lut + counted.lutram,
-        "dsp": counted.dsp,
-        "bram36": counted.bram36,
-    }
+    estimated = {"cycles": found.cycles_per_frame, **totals(found.resources)}
+    measured = {"cycles": simulated["cycles_per_frame"], **totals(counted)}
     return {
         "plan": plan.name,
         "inputs": design.network.inputs,

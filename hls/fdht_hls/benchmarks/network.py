@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.benchmarks.study import CLASSES, MODES, RANK
+from fdht_hls.benchmarks.random_networks import CLASSES, MODES, RANK
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import export_network
 from fdht_models.layers.lstm import FDHTLSTM

@@ -117,6 +117,57 @@ class StageDesign:
         return codes if codes.any() else None
 
 
+class Loops:
+    """Sizes of a stage's loops, the outermost first. A fibre is a vector of its own.
+
+    Attributes:
+        mode: values of the mode that is summed word by word.
+        groups: words of input for each of them.
+        inner: turns, or series of turns, that each complete words of output.
+        lanes: turns of each.
+        banks: terms of a sum, each with weights of its own.
+        bank_stride: turns between one term and the next.
+        pieces: beats' worth of values in a vector.
+        parts: beats' worth of outputs.
+    """
+
+    def __init__(self, shape: StageShape, schedule: StageSchedule) -> None:
+        self.mode = 1 if shape.fibre else shape.mode
+        self.groups, self.inner = shape.groups, shape.inner // schedule.words_at_once(shape)
+        self.lanes = max(1, shape.lanes // schedule.vectors)
+        self.banks = shape.banks
+        self.bank_stride = shape.bank_stride // schedule.vectors if shape.banks > 1 else 1
+        self.pieces = vector_length(shape) // schedule.vector
+        self.parts = shape.outputs // schedule.outputs
+
+    @property
+    def beats(self) -> int:
+        """Beats of a turn: of the vectors that are worked on at once."""
+        return self.pieces * self.parts
+
+    @property
+    def slices(self) -> int:
+        """Parts of a word of input, each of which is a beat's operand."""
+        return self.inner * self.lanes * self.pieces
+
+    @property
+    def slots(self) -> int:
+        """Beats in which a word of output, or several at once, is filled."""
+        return self.lanes * self.parts
+
+    @property
+    def weight_rows(self) -> int:
+        """Rows of weights, one a beat."""
+        return self.mode * self.banks * self.beats
+
+    @property
+    def sum_rows(self) -> int:
+        """Rows of sums that are taken up again; 0 if each is complete at once."""
+        if self.mode > 1:
+            return self.groups * self.inner * self.slots
+        return self.parts if self.pieces > 1 else 0
+
+
 def queue_words(design: StageDesign, *, last: bool) -> int:
     """Words that wait behind a stage.
 
@@ -163,6 +214,11 @@ class StagePlan:
         return self.design.shape
 
     @cached_property
+    def loops(self) -> Loops:
+        """Its loops, beat by beat."""
+        return Loops(self.shape, self.schedule)
+
+    @cached_property
     def rows(self) -> QuantizedArray:
         """The weights, a row a beat; see `StageDesign.rows`."""
         return self.design.rows(self.schedule)
@@ -185,12 +241,12 @@ class StagePlan:
     @property
     def vector_pieces(self) -> int:
         """Beats' worth of values in a vector."""
-        return vector_length(self.shape) // self.schedule.vector
+        return self.loops.pieces
 
     @property
     def output_pieces(self) -> int:
         """Beats' worth of outputs."""
-        return self.shape.outputs // self.schedule.outputs
+        return self.loops.parts
 
     @cached_property
     def adders(self) -> AdderGraph | None:

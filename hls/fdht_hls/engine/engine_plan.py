@@ -19,7 +19,7 @@ from fdht_hls.registers import (
 )
 from fdht_hls.schedule import Schedule
 from fdht_hls.shapes import collects, emission_order, group_positions, update_order
-from fdht_hls.weight_tables import WeightLayout, WeightTable
+from fdht_hls.weight_tables import HEADER_WORDS, WeightLayout, WeightTable
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells import Cell
@@ -324,9 +324,9 @@ def loadable_tables(
     }
 
 
-def layout_of(tables: Mapping[str, QuantizedArray], first: int) -> WeightLayout:
-    """Where tables lie in the buffer behind its `first` words."""
-    found = []
+def layout_of(tables: Mapping[str, QuantizedArray]) -> WeightLayout:
+    """Where tables lie in the buffer, behind its header."""
+    found, first = [], HEADER_WORDS
     for name, array in tables.items():
         form, (rows, columns) = array.format, array.codes.shape
         table = WeightTable(name, rows, columns, form.width, form.signed, first)

@@ -11,12 +11,12 @@ import numpy as np
 
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.engine.engine_plan import EngineDesign, EnginePlan
-from fdht_hls.estimate import hls_fixed as parts
+from fdht_hls.estimate import hls_parts as parts
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
-from fdht_hls.estimate.hls_stage import stage_resources
+from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
-from fdht_hls.schedule import Schedule, StageSchedule
+from fdht_hls.schedule import Schedule, StageSchedule, frame_cycles
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,15 @@ class Estimate:
         }
 
 
+def fixed_work(design: EngineDesign) -> dict[str, tuple[int, int]]:
+    """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
+    head, cell = design.head, design.cell
+    return {
+        "cell": (0, len(cell.program.products)),
+        "head": (head.units * head.classes, head.classes),
+    }
+
+
 def estimate(
     plan: EnginePlan, model: ResourceModel | None = None, engine: Assumptions | None = None
 ) -> Estimate:
@@ -127,21 +136,10 @@ class CoreModel:
     loadable: bool = False
 
     @property
-    def input(self) -> tuple[StageDesign, ...]:
-        """Stages of W_x x."""
-        return self.design.input
-
-    @property
-    def hidden(self) -> tuple[StageDesign, ...]:
-        """Stages of W_h h."""
-        return self.design.hidden
-
-    @property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least."""
-        port = self.design.port
-        words = -(-port.fibres * port.fibre // port.word_bytes)
-        return max(port.fibres // self.design.fibres[0], words)
+        design = self.design
+        return frame_cycles(design.cell.recurrence, design.port.word_bytes, design.fibres[0])
 
     @cached_property
     def arrivals(self) -> Times:
@@ -172,7 +170,7 @@ class CoreModel:
 
     def recurrent_cycles(self, hidden: Iterable[StageSchedule]) -> int:
         """Clocks from one hidden state to W_h h: its stages run one after the other in the cell."""
-        stages = zip(self.hidden, hidden, strict=True)
+        stages = zip(self.design.hidden, hidden, strict=True)
         return self.recurrent_overhead + sum(self.stage_cycles(*stage) for stage in stages)
 
     def behind(self, sums: Times) -> dict[str, int]:
@@ -216,24 +214,15 @@ class CoreModel:
         }
 
     @cached_property
-    def fixed_work(self) -> dict[str, tuple[int, int]]:
-        """Multiply-accumulates a frame, and multipliers, of the cell and the head."""
-        head, cell = self.design.head, self.design.cell
-        return {
-            "cell": (0, len(cell.program.products)),
-            "head": (head.units * head.classes, head.classes),
-        }
-
-    @cached_property
     def fixed(self) -> Resources:
         """All of `fixed_parts`."""
         return total(part for found in self.fixed_parts.values() for part in found.values())
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
-        shapes = [design.shape for design in self.input]
+        shapes = [design.shape for design in self.design.input]
         times = chain_times(self.arrivals, zip(shapes, schedule.input, strict=True), self.model)
-        stages = zip((*self.input, *self.hidden), (*schedule.input, *schedule.hidden), strict=True)
+        stages = zip(self.design.stages, schedule.stages, strict=True)
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
         return slowest, self.behind(times)["write result"] - self.last_word
@@ -242,7 +231,7 @@ class CoreModel:
         """The estimate with a schedule."""
         times, finished = self.arrivals, {"read frame": self.last_word}
         rows = []
-        for design, chosen in zip(self.input, schedule.input, strict=True):
+        for design, chosen in zip(self.design.input, schedule.input, strict=True):
             times = stage_times(
                 times, design.shape, chosen.beats(design.shape), self.model, chosen.vectors
             )
@@ -250,7 +239,7 @@ class CoreModel:
             rows.append(self._row(design, chosen))
         rows += [
             self._row(design, chosen)
-            for design, chosen in zip(self.hidden, schedule.hidden, strict=True)
+            for design, chosen in zip(self.design.hidden, schedule.hidden, strict=True)
         ]
         finished |= self.behind(times)
         recurrent = self.recurrent_cycles(schedule.hidden)
@@ -281,8 +270,9 @@ class CoreModel:
     def _fixed_rows(
         self, cycles: Mapping[str, int], stages: Iterable[StageEstimate]
     ) -> tuple[StageEstimate, ...]:
+        work = fixed_work(self.design)
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *self.fixed_work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

@@ -22,52 +22,44 @@ _INCR = Const(1, 2)
 _CACHE = Const(0b0011, 4)
 
 
+#: Signals of an address channel of AXI4 beside VALID and READY, and their widths.
+_ADDRESS = {
+    "ADDR": ADDRESS_BITS,
+    "ID": 1,
+    "LEN": 8,
+    "SIZE": 3,
+    "BURST": 2,
+    "LOCK": 2,
+    "CACHE": 4,
+    "PROT": 3,
+    "QOS": 4,
+    "REGION": 4,
+    "USER": 1,
+}
+
+
+def _channel(name: str, flow: wiring.Flow, **widths: int) -> dict[str, wiring.Member]:
+    """A channel that the master sends (Out) or receives (In): what READY answers, and READY."""
+    return {
+        f"{name}VALID": flow(1),
+        f"{name}READY": flow.flip()(1),
+        **{f"{name}{signal}": flow(width) for signal, width in widths.items()},
+    }
+
+
 class Lite(wiring.Signature):
     """AXI4-Lite with 32 bits of data."""
 
     def __init__(self, address_bits: int) -> None:
         super().__init__(
             {
-                "AWVALID": Out(1),
-                "AWREADY": In(1),
-                "AWADDR": Out(address_bits),
-                "WVALID": Out(1),
-                "WREADY": In(1),
-                "WDATA": Out(32),
-                "WSTRB": Out(4),
-                "BVALID": In(1),
-                "BREADY": Out(1),
-                "BRESP": In(2),
-                "ARVALID": Out(1),
-                "ARREADY": In(1),
-                "ARADDR": Out(address_bits),
-                "RVALID": In(1),
-                "RREADY": Out(1),
-                "RDATA": In(32),
-                "RRESP": In(2),
+                **_channel("AW", Out, ADDR=address_bits),
+                **_channel("W", Out, DATA=32, STRB=4),
+                **_channel("B", In, RESP=2),
+                **_channel("AR", Out, ADDR=address_bits),
+                **_channel("R", In, DATA=32, RESP=2),
             }
         )
-
-
-def _address_channel(prefix: str) -> dict[str, wiring.Member]:
-    widths = {
-        "ADDR": ADDRESS_BITS,
-        "ID": 1,
-        "LEN": 8,
-        "SIZE": 3,
-        "BURST": 2,
-        "LOCK": 2,
-        "CACHE": 4,
-        "PROT": 3,
-        "QOS": 4,
-        "REGION": 4,
-        "USER": 1,
-    }
-    return {
-        f"{prefix}VALID": Out(1),
-        f"{prefix}READY": In(1),
-        **{f"{prefix}{name}": Out(width) for name, width in widths.items()},
-    }
 
 
 class Full(wiring.Signature):
@@ -78,29 +70,14 @@ class Full(wiring.Signature):
     """
 
     def __init__(self, word_bytes: int = WORD_BYTES) -> None:
+        bits = 8 * word_bytes
         super().__init__(
             {
-                **_address_channel("AW"),
-                "WVALID": Out(1),
-                "WREADY": In(1),
-                "WDATA": Out(8 * word_bytes),
-                "WSTRB": Out(word_bytes),
-                "WLAST": Out(1),
-                "WID": Out(1),
-                "WUSER": Out(1),
-                **_address_channel("AR"),
-                "RVALID": In(1),
-                "RREADY": Out(1),
-                "RDATA": In(8 * word_bytes),
-                "RLAST": In(1),
-                "RID": In(1),
-                "RUSER": In(1),
-                "RRESP": In(2),
-                "BVALID": In(1),
-                "BREADY": Out(1),
-                "BRESP": In(2),
-                "BID": In(1),
-                "BUSER": In(1),
+                **_channel("AW", Out, **_ADDRESS),
+                **_channel("W", Out, DATA=bits, STRB=word_bytes, LAST=1, ID=1, USER=1),
+                **_channel("AR", Out, **_ADDRESS),
+                **_channel("R", In, DATA=bits, LAST=1, ID=1, USER=1, RESP=2),
+                **_channel("B", In, RESP=2, ID=1, USER=1),
             }
         )
 

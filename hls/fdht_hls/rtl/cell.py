@@ -10,29 +10,28 @@ its sums wait in the queue of its last stage: the recurrence is off the critical
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.contractions import StagePlan
-from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.collected import CollectedFront
-from fdht_hls.rtl.direct import DirectFront
-from fdht_hls.rtl.path import PathEngine
-from fdht_hls.rtl.state import HiddenState
+from fdht_hls.engine import CellPlan, EnginePlan
+from fdht_hls.rtl.arithmetic import code_shape, delay, packed
+from fdht_hls.rtl.cell_ports import rom, sum_words, unit_code
+from fdht_hls.rtl.contraction import PathEngine
+from fdht_hls.rtl.fronts import CollectedFront, DirectFront
 from fdht_hls.rtl.update import UnitUpdate
 from fdht_hls.rtl.weight_loader import load_port
+from fdht_hls.rtl.words import activity
 
 
 class RecurrentCell(wiring.Component):
     """A cell.
 
     Args:
-        own: what it is made of.
-        hidden: what the stages of W_h h are made of.
+        own: the plan that it is part of.
 
     Attributes:
         projected: stream of words of sums of W_x x.
@@ -44,17 +43,16 @@ class RecurrentCell(wiring.Component):
         blocked: likewise.
     """
 
-    def __init__(self, own: CellParameters, hidden: Sequence[StagePlan]) -> None:
-        self.own, self.hidden = own, tuple(hidden)
-        flags = {name: Out(len(self.hidden) + 1) for name in ("busy", "starved", "blocked")}
-        projected = own.sum_words["projected"]
+    def __init__(self, own: EnginePlan) -> None:
+        self.own = own
+        projected = sum_words(own.cell)["projected"]
         super().__init__(
             {
                 "projected": In(stream.Signature(projected)),
                 "frame": In(stream.Signature(unsigned(1))),
                 "space": In(1),
-                "unit": Out(own.unit),
-                **flags,
+                "unit": Out(unit_code(own.cell)),
+                **activity(len(own.hidden) + 1),
                 **load_port(own.layout),
             }
         )
@@ -62,9 +60,9 @@ class RecurrentCell(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        front = CollectedFront(own) if own.plan.collects else DirectFront(own)
-        update, state = UnitUpdate(own), HiddenState(own, self.hidden[0].design.word_in)
-        path = PathEngine(self.hidden, own.layout)
+        front = CollectedFront(own.cell) if own.cell.collects else DirectFront(own.cell)
+        update, state = UnitUpdate(own), HiddenState(own.cell, own.hidden[0].design.word_in)
+        path = PathEngine(own.hidden, own.layout)
         module.submodules.front, module.submodules.update = front, update
         module.submodules.state, module.submodules.path = state, path
         wiring.connect(module, wiring.flipped(self.projected), front.projected)
@@ -74,7 +72,7 @@ class RecurrentCell(wiring.Component):
         wiring.connect(module, path.result, front.recurrent)
         for part in (update, path) if own.layout else ():
             wiring.connect(module, wiring.flipped(self.load), part.load)
-        for member in own.unit.members:
+        for member in unit_code(own.cell).members:
             source = getattr(update.unit, member)
             module.d.comb += [
                 getattr(self.unit, member).eq(source),
@@ -89,3 +87,67 @@ class RecurrentCell(wiring.Component):
             flags = getattr(self, name)
             module.d.comb += [flags[:-1].eq(getattr(path, name)), flags[-1].eq(flag)]
         return module
+
+
+class HiddenState(wiring.Component):
+    """Keeps h and sends it through W_h as soon as it is complete.
+
+    The next frame's update waits for W_h h, which waits for all of h, so that one copy is enough.
+
+    Args:
+        own: the cell.
+        fibre: hidden units in a word of what the first stage of W_h h reads.
+
+    Attributes:
+        unit: units with their new hidden code.
+        words: stream of what the first stage of W_h h reads.
+    """
+
+    def __init__(self, own: CellPlan, fibre: int) -> None:
+        self.own, self.fibre = own, fibre
+        hidden = code_shape(own.hidden)
+        self.layout = data.ArrayLayout(hidden, self.fibre)
+        super().__init__({"unit": In(unit_code(own)), "words": Out(stream.Signature(self.layout))})
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        module = Module()
+        rows = self.own.units // self.fibre
+        row, place = self._position(module, rows)
+        hidden = delay(module, self.unit.hidden, 1)
+        valid = delay(module, self.unit.valid, 1, init=0)
+        complete = delay(module, self.unit.valid & self.unit.last, 1, init=0)
+        memory = Memory(shape=self._bits(), depth=max(2, rows), init=[])
+        module.submodules.memory = memory
+        write = memory.write_port(granularity=1)
+        read = memory.read_port(domain="comb")
+        next_row = Signal(range(rows))
+        module.d.comb += [
+            write.addr.eq(row),
+            write.en.eq(Mux(valid, 1 << place, 0)),
+            read.addr.eq(next_row),
+            Value.cast(self.words.payload).eq(Value.cast(read.data)),
+        ]
+        module.d.comb += [entry.eq(hidden) for entry in write.data]
+        sent = self.words.valid & self.words.ready
+        with module.If(sent):
+            last = next_row == rows - 1
+            module.d.sync += next_row.eq(Mux(last, 0, next_row + 1))
+            with module.If(last):
+                module.d.sync += self.words.valid.eq(0)
+        with module.If(complete):
+            module.d.sync += self.words.valid.eq(1)
+        return module
+
+    def _bits(self) -> data.ArrayLayout:
+        width = self.own.hidden.width
+        return data.ArrayLayout(unsigned(width), self.fibre)
+
+    def _position(self, module: Module, rows: int) -> tuple[Any, Any]:
+        """(row, place in it) of a unit, a clock after it came."""
+        width = max(1, (max(rows, self.fibre) - 1).bit_length())
+        units = self.own.order
+        table = packed(list(zip(units // self.fibre, units % self.fibre, strict=True)), width)
+        layout = data.ArrayLayout(unsigned(width), 2)
+        found = rom(module, "position", table, layout, self.unit.number)
+        return found[0], found[1]

@@ -9,7 +9,6 @@ stopped: a front issues a unit only when all behind it has room.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Module, Shape, unsigned
@@ -18,86 +17,50 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.engine_plan import CellPlan
-from fdht_hls.rtl.arithmetic import code_shape, packed
-from fdht_hls.weight_tables import WeightLayout
+from fdht_hls.rtl.arithmetic import code_shape
 
 
-@dataclass(frozen=True, eq=False)
-class CellParameters:
-    """What all parts of a cell are made of.
+def unit_number(cell: CellPlan) -> Shape:
+    """A unit's place in the order of updates."""
+    return unsigned(max(1, (cell.units - 1).bit_length()))
 
-    Args:
-        plan: the cell.
-        layout: of weights that can be loaded, the bias among them.
-    """
 
-    plan: CellPlan
-    layout: WeightLayout | None = None
-
-    @property
-    def gates(self) -> int:
-        """Sums of a unit."""
-        return self.plan.gates
-
-    @property
-    def units(self) -> int:
-        """Hidden units H."""
-        return self.plan.units
-
-    @property
-    def number(self) -> Shape:
-        """A unit's place in the order of updates."""
-        return unsigned(max(1, (self.units - 1).bit_length()))
-
-    @property
-    def sums(self) -> wiring.Signature:
-        """The sums of one unit; with `zero`, its former state and its W_h h count as zero."""
-        layouts = {
-            name: Out(data.ArrayLayout(code_shape(form), self.gates))
-            for name, form in (
-                ("projected", self.plan.projected),
-                ("recurrent", self.plan.recurrent),
-            )
+def unit_sums(cell: CellPlan) -> wiring.Signature:
+    """The sums of one unit; with `zero`, its former state and its W_h h count as zero."""
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            "number": Out(unit_number(cell)),
+            "last": Out(1),
+            "zero": Out(1),
+            "projected": Out(data.ArrayLayout(code_shape(cell.projected), cell.gates)),
+            "recurrent": Out(data.ArrayLayout(code_shape(cell.recurrent), cell.gates)),
         }
-        return wiring.Signature(
-            {
-                "valid": Out(1),
-                "number": Out(self.number),
-                "last": Out(1),
-                "zero": Out(1),
-                **layouts,
-            }
-        )
+    )
 
-    @property
-    def unit(self) -> wiring.Signature:
-        """One unit's new hidden code."""
-        return wiring.Signature(
-            {
-                "valid": Out(1),
-                "number": Out(self.number),
-                "last": Out(1),
-                "hidden": Out(code_shape(self.plan.hidden)),
-            }
-        )
 
-    @property
-    def sum_words(self) -> dict[str, data.ArrayLayout]:
-        """Words of sums of both paths."""
-        plan = self.plan
-        lengths = {"projected": plan.arrival.shape[1], "recurrent": plan.recurrent_word}
-        return {
-            name: data.ArrayLayout(code_shape(getattr(plan, name)), int(length))
-            for name, length in lengths.items()
+def unit_code(cell: CellPlan) -> wiring.Signature:
+    """One unit's new hidden code."""
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            "number": Out(unit_number(cell)),
+            "last": Out(1),
+            "hidden": Out(code_shape(cell.hidden)),
         }
-
-    def bias_rows(self) -> list[int]:
-        """The bias of all gates of each unit, in the order of updates, as words."""
-        rows = self.plan.bias
-        return packed(rows.codes[self.plan.order], rows.format.width)
+    )
 
 
-def front_ports(own: CellParameters) -> dict[str, Any]:
+def sum_words(cell: CellPlan) -> dict[str, data.ArrayLayout]:
+    """Words of sums of both paths."""
+    lengths = {"projected": int(cell.arrival.shape[1]), "recurrent": cell.recurrent_word}
+    return {
+        name: data.ArrayLayout(code_shape(getattr(cell, name)), length)
+        for name, length in lengths.items()
+    }
+
+
+def front_ports(cell: CellPlan) -> dict[str, Any]:
     """Ports of a front.
 
     projected, recurrent: streams of words of sums of both paths. frame: a stream with a bit for
@@ -105,11 +68,11 @@ def front_ports(own: CellParameters) -> dict[str, Any]:
     space: the head has room for a result. sums: what is issued. starved, blocked: why not.
     """
     return {
-        **{name: In(stream.Signature(words)) for name, words in own.sum_words.items()},
+        **{name: In(stream.Signature(words)) for name, words in sum_words(cell).items()},
         "frame": In(stream.Signature(unsigned(1))),
         "fresh": In(1),
         "space": In(1),
-        "sums": Out(own.sums),
+        "sums": Out(unit_sums(cell)),
         "starved": Out(1),
         "blocked": Out(1),
     }

@@ -1,4 +1,4 @@
-"""A contraction stage: one core of a path, at the parallelism of its schedule.
+"""A contraction stage, one core of a path at the parallelism of its schedule; and a whole path.
 
 The model is fdht_contraction.h: sums accumulate in the order in which data arrive and are rounded
 once, when the mode has passed. A beat is issued every clock in which a word waits and there is
@@ -12,16 +12,17 @@ read, added to and written in the same clock, so that a beat may take up what th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.contractions import StagePlan
-from fdht_hls.rtl.adder_logic import add_constants
 from fdht_hls.rtl.arithmetic import (
+    add_constants,
     bounded,
     code_shape,
     delay,
@@ -31,10 +32,12 @@ from fdht_hls.rtl.arithmetic import (
     round_saturate,
     tree_clocks,
 )
-from fdht_hls.rtl.queue import Split, WordQueue
-from fdht_hls.rtl.walk import Loops, Walk
+from fdht_hls.rtl.walk import Walk
+from fdht_hls.rtl.weight_loader import load_port, row_of
+from fdht_hls.rtl.words import ACTIVITY, Split, WordQueue, activity
 from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape
+from fdht_hls.weight_tables import WeightLayout
 
 
 def word_in(stage: StagePlan) -> data.ArrayLayout:
@@ -65,13 +68,11 @@ class ContractionStage(wiring.Component):
 
     def __init__(self, own: StagePlan) -> None:
         self.own, self.loadable = own, own.table is not None
-        self.loops = Loops(own.shape, own.schedule)
+        self.loops = own.loops
         ports = {
             "words": In(stream.Signature(word_in(own))),
             "result": Out(stream.Signature(word_out(own))),
-            "busy": Out(1),
-            "starved": Out(1),
-            "blocked": Out(1),
+            **activity(1),
         }
         if self.loadable:
             width = own.rows.format.width * own.schedule.weights_in_beat
@@ -297,3 +298,55 @@ def placement(shape: StageShape, schedule: StageSchedule) -> list[tuple[int, int
             place = word * shape.word_out + bond * shape.low + lane % shape.low
             found[place] = (turn * parts + part, number * schedule.outputs + within)
     return [found[place] for place in range(words * shape.word_out)]
+
+
+class PathEngine(wiring.Component):
+    """All stages of W_x x or of W_h h, one behind the other.
+
+    Args:
+        stages: what they are made of.
+        layout: of weights that can be loaded; then there is a port `load`.
+
+    Attributes:
+        words: stream of vectors of the last mode, as many in a word as the first stage takes.
+        result: stream of words of exact sums.
+        busy: a bit a stage; see `ContractionStage`.
+        starved: likewise.
+        blocked: likewise.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[StagePlan],
+        layout: WeightLayout | None = None,
+    ) -> None:
+        self.stages, self.layout = tuple(stages), layout
+        super().__init__(
+            {
+                "words": In(stream.Signature(word_in(stages[0]))),
+                "result": Out(stream.Signature(word_out(stages[-1]))),
+                **activity(len(stages)),
+                **load_port(layout),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        module = Module()
+        parts = []
+        running = wiring.flipped(self.words)
+        for position, own in enumerate(self.stages):
+            part = ContractionStage(own)
+            module.submodules[f"stage_{position}"] = part
+            row = row_of(self, self.layout, own.name)
+            if row is not None:
+                ports = (part.load_enable, part.load_row, part.load_weights)
+                module.d.comb += [port.eq(value) for port, value in zip(ports, row, strict=True)]
+            wiring.connect(module, running, part.words)
+            running = part.result
+            parts.append(part)
+        wiring.connect(module, running, wiring.flipped(self.result))
+        for name in ACTIVITY:
+            flags = Cat(*(getattr(part, name) for part in parts))
+            module.d.comb += getattr(self, name).eq(flags)
+        return module

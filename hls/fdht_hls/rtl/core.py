@@ -29,6 +29,7 @@ from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.weight_loader import WeightLoader
+from fdht_hls.rtl.words import ACTIVITY
 from fdht_models.errors import ConfigError
 
 TOP = "fdht_lstm"
@@ -38,8 +39,6 @@ PORT_BYTES = (8, 16, 32)
 CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_results"
 #: Only where weights can be loaded.
 WEIGHTS = "m_axi_gmem_weights"
-#: What a probe says of each stage in a clock; see `EnginePorts`.
-PROBES = ("busy", "starved", "blocked")
 
 
 class EnginePorts(Protocol):
@@ -81,7 +80,7 @@ class Core(wiring.Component):
         check_port(plan.port)
         engine = engine or Engine(plan)
         self._plan, self._engine = plan, engine
-        self._probes = PROBES if probes else ()
+        self._probes = ACTIVITY if probes else ()
         super().__init__(
             {
                 "ap_clk": In(1),

@@ -14,12 +14,10 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.cell import RecurrentCell
-from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.fibre import Gearbox
+from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.head import DenseHead, logits_layout
-from fdht_hls.rtl.path import PathEngine
-from fdht_hls.rtl.queue import WordQueue
 from fdht_hls.rtl.weight_loader import load_port
+from fdht_hls.rtl.words import ACTIVITY, Gearbox, WordQueue, activity
 
 #: Words of fibres between gearbox and first stage; frames whose start waits for the cell to see it.
 _FIBRES, _FRAMES = 4, 16
@@ -52,9 +50,7 @@ class Engine(wiring.Component):
                 "words": In(stream.Signature(words)),
                 "reset_state": In(1),
                 "logits": Out(stream.Signature(logits_layout(plan.head))),
-                "busy": Out(len(self.names)),
-                "starved": Out(len(self.names)),
-                "blocked": Out(len(self.names)),
+                **activity(len(self.names)),
                 **load_port(plan.layout),
             }
         )
@@ -67,8 +63,7 @@ class Engine(wiring.Component):
         gearbox = Gearbox(fibre, count, self._byte, port.word_bytes)
         fibres = WordQueue(gearbox.result.payload.shape(), _FIBRES)
         path = PathEngine(plan.input, plan.layout)
-        own = CellParameters(plan.cell, plan.layout)
-        cell, head = RecurrentCell(own, plan.hidden), DenseHead(plan.head, own)
+        cell, head = RecurrentCell(plan), DenseHead(plan)
         module.submodules.gearbox, module.submodules.fibres = gearbox, fibres
         module.submodules.path, module.submodules.cell = path, cell
         module.submodules.head = head
@@ -84,7 +79,7 @@ class Engine(wiring.Component):
             cell.space.eq(head.space),
             head.taken.eq(cell.frame.valid & cell.frame.ready),
         ]
-        for name in ("busy", "starved", "blocked"):
+        for name in ACTIVITY:
             flags = Cat(*(getattr(part, name) for part in (path, cell, head)))
             module.d.comb += getattr(self, name).eq(flags)
         return module

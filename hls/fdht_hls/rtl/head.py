@@ -8,11 +8,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.engine_plan import HEAD_BIAS, HEAD_WEIGHTS, HeadPlan
+from fdht_hls.engine.engine_plan import HEAD_BIAS, HEAD_WEIGHTS, EnginePlan, HeadPlan
 from fdht_hls.rtl.arithmetic import align, code_shape, delay, packed, registered
-from fdht_hls.rtl.cell_ports import CellParameters
-from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.rtl.cell_ports import unit_code
 from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
+from fdht_hls.rtl.words import WordQueue, activity
 from fdht_models.tensor.quantized import LOGIT_BYTES
 
 #: Results that the head holds: one that is being read, and one that a frame may complete.
@@ -30,8 +30,7 @@ class DenseHead(wiring.Component):
     """Hidden codes to logits.
 
     Args:
-        head: what it is made of.
-        own: what the cell before it is made of.
+        own: the plan that it is part of.
 
     Attributes:
         unit: units with their new hidden codes, all of a frame.
@@ -43,17 +42,15 @@ class DenseHead(wiring.Component):
         blocked: there is no room for another result.
     """
 
-    def __init__(self, head: HeadPlan, own: CellParameters) -> None:
-        self.head, self.own = head, own
+    def __init__(self, own: EnginePlan) -> None:
+        self.head, self.own = own.head, own
         super().__init__(
             {
-                "unit": In(own.unit),
+                "unit": In(unit_code(own.cell)),
                 "space": Out(1),
                 "taken": In(1),
-                "logits": Out(stream.Signature(logits_layout(head))),
-                "busy": Out(1),
-                "starved": Out(1),
-                "blocked": Out(1),
+                "logits": Out(stream.Signature(logits_layout(own.head))),
+                **activity(1),
                 **load_port(own.layout),
             }
         )
@@ -82,9 +79,9 @@ class DenseHead(wiring.Component):
         """The logits, `_CLOCKS` after the last unit."""
         head, total = self.head, self.head.logits
         layout = data.ArrayLayout(code_shape(head.weights.format), head.classes)
-        rows = packed(head.weights.codes[self.own.plan.order], head.weights.format.width)
-        order = self.own.plan.order.tolist()
-        load = self._row(HEAD_WEIGHTS)
+        rows = packed(head.weights.codes[self.own.cell.order], head.weights.format.width)
+        order = self.own.cell.order.tolist()
+        load = row_of(self, self.own.layout, HEAD_WEIGHTS)
         weights = unit_rows(module, "weights", rows, layout, self.unit.number, order, load)
         # They may come from a memory block, and nothing but a register is to follow that.
         weights = layout(registered(module, Value.cast(weights), "weights"))
@@ -104,7 +101,7 @@ class DenseHead(wiring.Component):
         """The bias of each class: a constant, or a register."""
         bias = self.head.bias
         shape, codes = code_shape(bias.format), [int(code) for code in bias.codes[0]]
-        load = self._row(HEAD_BIAS)
+        load = row_of(self, self.own.layout, HEAD_BIAS)
         if load is None:
             return [Const(code, shape) for code in codes]
         enable, _, row = load
@@ -113,9 +110,3 @@ class DenseHead(wiring.Component):
         with module.If(enable):
             module.d.sync += Cat(*held).eq(row)
         return held
-
-    def _row(self, name: str) -> Any:
-        """What stores a row of a table; None if it is constant."""
-        layout = self.own.layout
-        table = layout.table(name) if layout else None
-        return row_of(self.load, layout, table) if layout and table else None

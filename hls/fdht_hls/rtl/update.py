@@ -13,10 +13,18 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.engine_plan import BIAS
+from fdht_hls.engine.engine_plan import BIAS, EnginePlan
 from fdht_hls.engine.pipeline import PARTS, STATE_CLOCKS, TABLE_CLOCKS, UpdatePipeline
-from fdht_hls.rtl.arithmetic import align, code_shape, delay, raw, registered, round_saturate
-from fdht_hls.rtl.cell_ports import CellParameters, seen_as
+from fdht_hls.rtl.arithmetic import (
+    align,
+    code_shape,
+    delay,
+    packed,
+    raw,
+    registered,
+    round_saturate,
+)
+from fdht_hls.rtl.cell_ports import seen_as, unit_code, unit_sums
 from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells.operations import (
@@ -38,21 +46,27 @@ class UnitUpdate(wiring.Component):
     """The update of one unit a clock.
 
     Args:
-        own: what the cell is made of.
+        own: the plan that it is part of.
 
     Attributes:
         sums: what arrives.
         unit: what leaves, a fixed number of clocks later.
     """
 
-    def __init__(self, own: CellParameters) -> None:
+    def __init__(self, own: EnginePlan) -> None:
         self.own = own
-        super().__init__({"sums": In(own.sums), "unit": Out(own.unit), **load_port(own.layout)})
+        super().__init__(
+            {
+                "sums": In(unit_sums(own.cell)),
+                "unit": Out(unit_code(own.cell)),
+                **load_port(own.layout),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
-        module, program = Module(), self.own.plan.program
-        pipeline = self.own.plan.pipeline
+        module, program = Module(), self.own.cell.program
+        pipeline = self.own.cell.pipeline
         builder = Values(module, self, pipeline)
         for step in program.steps:
             builder.add(step)
@@ -135,7 +149,7 @@ class Values:
         raise ConversionError("has no hardware", field="operation", value=step.name)
 
     def _gate(self, gate: str) -> int:
-        return self.own.plan.cell.gates.index(gate)
+        return self.own.cell.cell.gates.index(gate)
 
     def _unless_zero(self, value: Any, time: int, name: str) -> Signal:
         """A value, a clock later; 0 in a frame that starts from a zero state."""
@@ -165,13 +179,13 @@ class Values:
     def _former(self, state: str, step: Step) -> Signal:
         """A state before this frame; its memory is written by `keep`."""
         time = self.times[step.name]
-        read = self._memory(state, step.format, self.own.units, []).read_port()
+        read = self._memory(state, step.format, self.own.cell.units, []).read_port()
         address = delay(self.module, self.sums.number, time - STATE_CLOCKS)
         self.module.d.comb += read.addr.eq(address)
         return self._unless_zero(seen_as(code_shape(step.format), read.data), time, step.name)
 
     def _looked_up(self, name: str, address: Any, step: Step) -> Any:
-        codes = self.own.plan.cell.tables[name].codes
+        codes = self.own.cell.cell.tables[name].codes
         init = raw(codes, step.format.width)
         read = self._memory(name, step.format, codes.size, init).read_port()
         self.module.d.comb += read.addr.eq(address)
@@ -189,9 +203,9 @@ class Values:
 def bias_of(module: Module, update: UnitUpdate) -> Any:
     """The bias of all gates of a unit, `PARTS` clocks after its sums."""
     own = update.own
-    shape = data.ArrayLayout(code_shape(own.plan.bias.format), own.gates)
-    table = own.layout.table(BIAS) if own.layout else None
-    load = row_of(update.load, own.layout, table) if own.layout and table else None
-    rows, order = own.bias_rows(), own.plan.order.tolist()
-    found = unit_rows(module, "bias", rows, shape, update.sums.number, order, load)
+    shape = data.ArrayLayout(code_shape(own.cell.bias.format), own.cell.gates)
+    load = row_of(update, own.layout, BIAS)
+    order = own.cell.order
+    rows = packed(own.cell.bias.codes[order], own.cell.bias.format.width)
+    found = unit_rows(module, "bias", rows, shape, update.sums.number, order.tolist(), load)
     return shape(delay(module, Value.cast(found), PARTS - 1))

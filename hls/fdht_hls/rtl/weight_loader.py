@@ -18,7 +18,7 @@ from fdht_hls.rtl.arithmetic import delay
 from fdht_hls.rtl.axi import FrameReader
 from fdht_hls.rtl.bus import ADDRESS_BITS, Full
 from fdht_hls.rtl.cell_ports import rom
-from fdht_hls.weight_tables import WeightLayout, WeightTable
+from fdht_hls.weight_tables import WeightLayout
 from fdht_models.tensor.quantized import WORD_BYTES
 
 _WORD_BITS = 8 * WORD_BYTES
@@ -49,8 +49,18 @@ def load_port(layout: WeightLayout | None) -> dict[str, Any]:
     return {"load": In(LoadBus(layout))} if layout else {}
 
 
-def row_of(bus: Any, layout: WeightLayout, table: WeightTable) -> tuple[Value, Value, Value]:
-    """(store a row, its number, its codes with the first in the lowest bits)."""
+def row_of(part: Any, layout: WeightLayout | None, name: str) -> tuple[Value, Value, Value] | None:
+    """(store a row, its number, its codes with the first in the lowest bits); None if constant.
+
+    Args:
+        part: with a port `load`, if there is a layout.
+        layout: of weights that can be loaded.
+        name: of a table.
+    """
+    table = layout.table(name) if layout else None
+    if layout is None or table is None:
+        return None
+    bus = part.load
     start = len(bus.words) - _WORD_BITS * table.row_words
     used = table.codes_a_word * table.width
     places = range(start, len(bus.words), _WORD_BITS)

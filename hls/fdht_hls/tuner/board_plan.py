@@ -69,7 +69,6 @@ class BoardPlan:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; what is not known is null."""
-        used = self.budget.used(self.estimate.resources)
         return {
             "kind": "estimated",
             "core": self.core,
@@ -82,9 +81,7 @@ class BoardPlan:
             "fill_latency_cycles": self.estimate.fill_latency_cycles,
             "limited_by": self.estimate.limited_by,
             "resources": self.estimate.resources.to_json(),
-            "used": {
-                name: round(used[name], 4) if name in used else None for name in self.budget.shares
-            },
+            "used": self.budget.used_json(self.estimate.resources),
             "left_out": list(self.left_out),
         }
 

@@ -88,21 +88,27 @@ class Budget:
             if taken is not None
         }
 
+    def used_json(self, resources: Resources) -> dict[str, float | None]:
+        """The same as JSON; what is unknown is null."""
+        used = self.used(resources)
+        return {name: round(used[name], 4) if name in used else None for name in self.shares}
+
+    def of_allowance(self, resources: Resources) -> dict[str, float]:
+        """Part of its allowance that a design takes, by resource; above 1: too much."""
+        return {name: part / self.shares[name] for name, part in self.used(resources).items()}
+
     def strain(self, resources: Resources) -> float:
         """Largest part of its allowance that a design takes of any resource; above 1: too much."""
-        return max(part / self.shares[name] for name, part in self.used(resources).items())
+        return max(self.of_allowance(resources).values())
 
     def lacking(self, resources: Resources) -> tuple[str, ...]:
         """What a design takes more of than it may, for people; the scarcest first."""
         taken, may = resources.to_json(), self.limits.to_json()
-        beyond = {
-            name: part / self.shares[name]
-            for name, part in self.used(resources).items()
-            if part > self.shares[name]
-        }
+        parts = self.of_allowance(resources)
         return tuple(
             f"{taken[name]:,.10g} of {may[name]:,.10g} {name.upper()}"
-            for name in sorted(beyond, key=lambda name: -beyond[name])
+            for name in sorted(parts, key=lambda name: -parts[name])
+            if parts[name] > 1
         )
 
     def demand(self, resources: Resources) -> float:
@@ -110,7 +116,7 @@ class Budget:
 
         Squares, so that a resource counts for more the scarcer it becomes.
         """
-        return sum((part / self.shares[name]) ** 2 for name, part in self.used(resources).items())
+        return sum(part**2 for part in self.of_allowance(resources).values())
 
     def cycles_at(self, frames_per_second: float) -> int:
         """Clocks that a frame may take at a frame rate.

@@ -14,11 +14,9 @@ from typing import Literal, get_args
 
 from fdht_hls.engine import StageDesign, StagePlan, design_engine, schedule_engine
 from fdht_hls.engine.contractions import queue_words
-from fdht_hls.estimate import Assumptions, CoreModel, Estimate, Resources, StageEstimate
-from fdht_hls.estimate.rtl import estimate_rtl, recurrent_clocks
-from fdht_hls.estimate.rtl_fixed import fixed_parts
+from fdht_hls.estimate import Assumptions, CoreModel, Estimate, Resources
+from fdht_hls.estimate.rtl import estimate_rtl, fixed_parts, rtl_clocks, stage_parts
 from fdht_hls.estimate.rtl_memory import RtlModel
-from fdht_hls.estimate.rtl_stage import stage_parts
 from fdht_hls.estimate.timing import Times
 from fdht_hls.schedule import (
     Schedule,
@@ -101,7 +99,9 @@ class RtlCoreModel(CoreModel):
 
     def stage_parts(self, design: StageDesign, schedule: StageSchedule) -> dict[str, Resources]:
         """What a stage takes; see `estimate_rtl`."""
-        plan = StagePlan(design, schedule, queue_words(design, last=design is self.hidden[-1]))
+        plan = StagePlan(
+            design, schedule, queue_words(design, last=design is self.design.hidden[-1])
+        )
         return {"stage": replace(stage_parts(plan, RtlModel()), ff=None)}
 
     @cached_property
@@ -126,9 +126,9 @@ class RtlCoreModel(CoreModel):
         """
         depth = sum(
             _STAGE_CLOCKS + math.ceil(math.log2(vector_length(design.shape)))
-            for design in self.hidden
+            for design in self.design.hidden
         )
-        words = self.design.cell.units // self.hidden[0].word_in
+        words = self.design.cell.units // self.design.hidden[0].word_in
         return super().recurrent_overhead + words + depth + _UPDATE_CLOCKS
 
     def cell_cycles(self, recurrent: int, sums: Times) -> int:
@@ -137,22 +137,9 @@ class RtlCoreModel(CoreModel):
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame by `estimate_rtl`; and `CoreModel`'s latency, to compare designs by."""
-        plan = schedule_engine(self.design, schedule)
-        clocks = (stage.cycles for stage in plan.stages)
-        slowest = max(plan.port.frame_words, recurrent_clocks(plan), *clocks)
-        return slowest, super().pace(schedule)[1]
+        clocks = rtl_clocks(schedule_engine(self.design, schedule))
+        return max(clocks.values()), super().pace(schedule)[1]
 
     def estimate(self, schedule: Schedule) -> Estimate:
-        """The estimate with a schedule; what the model does not know is None."""
-        plan = schedule_engine(self.design, schedule)
-        found = estimate_rtl(plan)
-        clocks = {stage.name: stage.cycles for stage in plan.stages}
-        clocks |= {"reader": plan.port.frame_words, "cell": found.recurrent_latency}
-        work = {stage.name: (stage.design.macs, stage.schedule.parallel) for stage in plan.stages}
-        work |= self.fixed_work
-        rows = tuple(
-            StageEstimate(name, clocks.get(name), *work.get(name, (0, 0)), {"all": part})
-            for name, part in found.parts.items()
-        )
-        cycles, limit = found.cycles_per_frame, found.limited_by
-        return Estimate(cycles, limit, None, found.recurrent_latency, {}, rows)
+        """The estimate with a schedule; see `estimate_rtl`."""
+        return estimate_rtl(schedule_engine(self.design, schedule))

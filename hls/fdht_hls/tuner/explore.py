@@ -16,10 +16,10 @@ from rich.table import Table
 
 from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Assumptions, CoreModel
+from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.factorisations import input_factorisations, output_factorisations, with_modes
-from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.search import Design, Limits, search
 from fdht_hls.tuner.tune import choose
 from fdht_hls.tuner.untrained import network_of
@@ -139,11 +139,8 @@ def explore(
     """
     effort = effort or Effort()
     most = parameters or experiment.shape.parameter_count
-    own = CoreModel(
-        design_engine(network_of("own", experiment.shape, experiment.quantization, ("a",)))
-    )
     port = -(-experiment.shape.input_size // budget.bytes_per_clock)
-    pace = port + own.model.memory_latency
+    pace = port + budget.model.memory_latency
     # Pipelines fill in every frame: a little more than the port's own pace is the same pace.
     cycles = budget.cycles_at(frames_per_second) if frames_per_second else pace + pace // 64
     shapes = list(islice(_shapes(experiment, most), count))

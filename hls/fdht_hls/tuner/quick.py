@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial, reduce
 from itertools import product
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.estimate import CoreModel, Resources
-from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import (
     ALL_RESOURCES,
     CYCLES,
@@ -18,13 +17,14 @@ from fdht_hls.tuner.alternatives import (
     FF,
     LUT,
     Alternatives,
+    Points,
     StageOptions,
     cost,
+    options_within,
     resources_of,
-    stage_options,
+    schedule_of,
 )
 from fdht_hls.tuner.budget import Budget
-from fdht_hls.tuner.pareto import Points
 from fdht_hls.tuner.search import Design, Limits, spread
 
 #: How much more than its share of the device a DSP slice counts; and how much the clocks of W_h h
@@ -41,7 +41,7 @@ _ANYTHING = 1 << 40
 
 def hopeless(core: CoreModel, limits: Limits) -> bool:
     """Is there no design, whatever the choice? Each stage's least of each resource is too much."""
-    every = _options(core, limits.cycles)
+    every = options_within(core, limits.cycles)
     if any(not len(options.schedules) for options in every):
         return True
     if max(core.fixed_cycles().values()) > limits.cycles:
@@ -60,7 +60,7 @@ def quick_design(core: CoreModel, budget: Budget, limits: Limits) -> Design | No
     beat another: a search without its times.
     """
     room = cost(limits.resources or Resources(_ANYTHING, _ANYTHING, _ANYTHING, _ANYTHING))
-    every, stages = _options(core, limits.cycles), len(core.input)
+    every, stages = options_within(core, limits.cycles), len(core.design.input)
     if any(not len(options.schedules) for options in every):
         return None
     room = room - cost(core.fixed)
@@ -99,16 +99,11 @@ def _least_demanding(
     taken = [resources_of(core, row + cost(core.fixed)) for row in designs.costs]
     order = sorted(range(len(taken)), key=lambda at: budget.demand(taken[at]))
     for at in order[:_TIMED]:
-        schedule = _schedule(core, every, designs.picks[at])
+        schedule = schedule_of(core, every, designs.picks[at])
         cycles, latency = core.pace(schedule)
         if cycles <= limits.cycles and (limits.latency is None or latency <= limits.latency):
             return Design(schedule, cycles, latency, taken[at])
     return None
-
-
-def _schedule(core: CoreModel, every: Sequence[StageOptions], picks: Iterable[int]) -> Schedule:
-    chosen = [options.schedules[pick] for options, pick in zip(every, picks, strict=True)]
-    return Schedule(tuple(chosen[: len(core.input)]), tuple(chosen[len(core.input) :]))
 
 
 def smallest(core: CoreModel, budget: Budget, cycles: int) -> Design | None:
@@ -124,16 +119,12 @@ def smallest(core: CoreModel, budget: Budget, cycles: int) -> Design | None:
     return None
 
 
-def _options(core: CoreModel, cycles: int) -> list[StageOptions]:
-    return [stage_options(core, design, cycles) for design in (*core.input, *core.hidden)]
-
-
 def _rim(core: CoreModel, budget: Budget, cycles: int) -> Iterator[Design]:
     """For one weighting of resources after the other, the cheapest option of each stage.
 
     Their pace is not known yet.
     """
-    every, stages = _options(core, cycles), len(core.input)
+    every, stages = options_within(core, cycles), len(core.design.input)
     if any(not len(options.schedules) for options in every):
         return
     most = cost(budget.limits).astype(float)
@@ -151,7 +142,7 @@ def _rim(core: CoreModel, budget: Budget, cycles: int) -> Iterator[Design]:
         if picks in seen:
             continue
         seen.add(picks)
-        schedule = _schedule(core, every, picks)
+        schedule = schedule_of(core, every, picks)
         taken = cost(core.fixed) + sum(
             options.costs[pick] for options, pick in zip(every, picks, strict=True)
         )

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from fdht_hls.schedule import StageSchedule
 from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.search import Design
 from fdht_hls.tuner.tune import Tuning
@@ -37,23 +36,18 @@ def front_table(tuning: Tuning) -> Table:
         table.add_column(f"{name.upper()}\n<= {share:.0%}", justify="right")
     table.add_column("")
     for design in shown:
-        used = tuning.budget.used(design.resources)
+        used, taken = tuning.budget.used(design.resources), design.resources.to_json()
         table.add_row(
             f"{design.cycles:,}",
             f"{tuning.budget.rate_at(design.cycles):,.0f}",
             f"{design.latency:,}" if tuning.latency_known else "?",
             *(
-                f"{tuning_value(design, name)} {used[name]:4.0%}" if name in used else "?"
+                f"{taken[name]:,g} {used[name]:4.0%}" if name in used else "?"
                 for name in tuning.budget.shares
             ),
             "<- chosen" if design == tuning.chosen else "",
         )
     return table
-
-
-def tuning_value(design: Design, name: str) -> str:
-    """A resource of a design, as people write it."""
-    return f"{design.resources.to_json()[name]:,g}"
 
 
 def design_table(tuning: Tuning) -> Table:
@@ -66,17 +60,19 @@ def design_table(tuning: Tuning) -> Table:
     for column in ("clocks", "MACs", "vector x\noutputs", "of", "LUT", "FF", "DSP", "BRAM36"):
         table.add_column(column, justify="right")
     table.add_column("adds to\nlatency", justify="right")
-    names = [design.name for design in (*tuning.core.input, *tuning.core.hidden)]
-    schedules = (*tuning.chosen.schedule.input, *tuning.chosen.schedule.hidden)
+    names = [design.name for design in tuning.core.design.stages]
+    schedules = tuning.chosen.schedule.stages
     chosen = dict(zip(names, schedules, strict=True))
     for row in found.stages:
-        own, taken = chosen.get(row.name), row.resources
+        own, taken, made_of = chosen.get(row.name), row.resources, ""
+        if own:
+            made_of = "adders" if own.weights == "adders" else own.multipliers.upper()
         table.add_row(
             row.name,
             "?" if row.cycles is None else f"{row.cycles:,}",
             f"{row.macs:,}" if row.macs else "",
             f"{own.vector} x {own.outputs}" if own else "",
-            _made_of(own) if own else "",
+            made_of,
             f"{taken.lut:,}",
             "?" if taken.ff is None else f"{taken.ff:,}",
             f"{taken.dsp:,}",
@@ -84,10 +80,6 @@ def design_table(tuning: Tuning) -> Table:
             f"{found.latency[row.name]:,}" if row.name in found.latency else "",
         )
     return table
-
-
-def _made_of(stage: StageSchedule) -> str:
-    return "adders" if stage.weights == "adders" else stage.multipliers.upper()
 
 
 def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[str]:
@@ -98,12 +90,9 @@ def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[
         f"{budget.bytes_per_clock} bytes a clock from memory"
     )
     yield f"estimates {model_of(core_kind, budget.family)}"
-    assumed = {
-        "int8_pairs": "two 8-bit products in a DSP slice",
-    }
-    for name, text in assumed.items():
-        if getattr(core.engine, name):
-            yield f"assumed, and not what today's kernels do: {text}"
+    if core.engine.int8_pairs:
+        text = "two 8-bit products in a DSP slice"
+        yield f"assumed, and not what today's kernels do: {text}"
     if budget.bytes_per_clock != 8:
         yield "assumed, and not what today's kernels do: they read one port of 8 bytes a clock"
     for text in tuning.left_out:

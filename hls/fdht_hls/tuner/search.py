@@ -20,7 +20,6 @@ from functools import reduce
 
 import numpy as np
 
-from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import CoreModel, Resources
 from fdht_hls.estimate.timing import Times, stage_times
 from fdht_hls.schedule import Schedule
@@ -30,13 +29,16 @@ from fdht_hls.tuner.alternatives import (
     DSP,
     LUT,
     Alternatives,
+    Places,
+    Points,
     StageOptions,
     cost,
+    nondominated,
+    options_within,
     resources_of,
-    stage_options,
+    schedule_of,
 )
 from fdht_hls.tuner.effort import Effort
-from fdht_hls.tuner.pareto import Places, Points, nondominated
 
 #: Latency, DSP and LUT.
 _OBJECTIVES = 3
@@ -119,11 +121,8 @@ class _Search:
     ) -> None:
         self.core, self.limits, self.columns, self.effort = core, limits, columns, effort
         self.fixed = cost(core.fixed)
-        self.input = self._thinned(self._options(core.input))
-        self.hidden = self._options(core.hidden)
-
-    def _options(self, designs: Sequence[StageDesign]) -> list[StageOptions]:
-        return [stage_options(self.core, design, self.limits.cycles) for design in designs]
+        every, stages = options_within(core, limits.cycles), len(core.design.input)
+        self.input, self.hidden = self._thinned(every[:stages]), every[stages:]
 
     def _thinned(self, every: list[StageOptions]) -> list[StageOptions]:
         """Options of W_x x with so few paces that all combinations of them can be timed."""
@@ -132,7 +131,9 @@ class _Search:
         while math.prod(counts) > MOST_COMBINATIONS:
             counts[counts.index(max(counts))] -= 1
         found = []
-        for design, options, own, count in zip(self.core.input, every, paces, counts, strict=True):
+        for design, options, own, count in zip(
+            self.core.design.input, every, paces, counts, strict=True
+        ):
             if count < len(own):
                 self.effort.leave_out(
                     f"some paces of {design.name}: all together have more than "
@@ -236,7 +237,7 @@ class _Search:
             assert before is not None
             yield times, before
             return
-        shape, options = self.core.input[stage].shape, self.input[stage]
+        shape, options = self.core.design.input[stage].shape, self.input[stage]
         for pace in np.unique(options.paces, axis=0):
             own = options.with_pace(pace)
             kept = (
@@ -250,11 +251,7 @@ class _Search:
                 yield from self._walk(stage + 1, after, kept)
 
     def _design(self, picks: Points, costs: Points) -> Design:
-        chosen = [
-            options.schedules[int(pick)]
-            for options, pick in zip((*self.input, *self.hidden), picks, strict=True)
-        ]
-        schedule = Schedule(tuple(chosen[: len(self.input)]), tuple(chosen[len(self.input) :]))
+        schedule = schedule_of(self.core, (*self.input, *self.hidden), picks)
         return Design(schedule, *self.core.pace(schedule), resources_of(self.core, costs))
 
 

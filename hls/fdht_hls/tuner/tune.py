@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from fdht_hls.estimate import CoreModel, Estimate
-from fdht_hls.estimate.hls_stage import why_no_adders
+from fdht_hls.estimate.hls_parts import why_no_adders
 from fdht_hls.schedule import Schedule, choices
+from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.effort import Effort
-from fdht_hls.tuner.pareto import nondominated
 from fdht_hls.tuner.quick import hopeless, quick_design, smallest
 from fdht_hls.tuner.search import Design, Limits, search
 from fdht_models.errors import ConfigError
@@ -63,14 +63,10 @@ class Tuning:
             "frames_per_second": self.budget.rate_at(design.cycles),
             "fill_latency_cycles": design.latency if self.latency_known else None,
             "resources": design.resources.to_json(),
-            "used": self._used(design),
+            "used": self.budget.used_json(design.resources),
             "chosen": design == self.chosen,
             "schedule": design.schedule.to_json(),
         }
-
-    def _used(self, design: Design) -> dict[str, float | None]:
-        used = self.budget.used(design.resources)
-        return {name: round(used[name], 4) if name in used else None for name in self.budget.shares}
 
 
 def tune(
@@ -142,7 +138,7 @@ def designs_within(
 
 def _try_adders(core: CoreModel, effort: Effort) -> None:
     """Notes the stages that could be made of adders but for something; finds the others' graphs."""
-    for design in () if core.loadable else (*core.input, *core.hidden):
+    for design in () if core.loadable else core.design.stages:
         effort.show(f"adders for {design.name}")
         reason = why_no_adders(design)
         if reason is not None:
@@ -184,7 +180,7 @@ def possible_paces(core: CoreModel) -> list[int]:
     """
     least = max(core.fixed_cycles().values())
     paces = {least}
-    for design in (*core.input, *core.hidden):
+    for design in core.design.stages:
         cycles = {core.stage_cycles(design, one) for one in choices(design.shape)}
         least = max(least, min(cycles))
         paces |= cycles
@@ -245,7 +241,9 @@ def _refusal(
     if limits.latency is not None:
         free = search(core, replace(limits, latency=None), effort)
         if free:
-            return _latency_refusal(core, limits.latency, free[0])
+            least_late = core.estimate(free[0].schedule)
+            whose, other = "a design within the budget", "a larger --budget"
+            return _latency_refusal(least_late, whose, limits.latency, other)
     least = smallest(core, budget, limits.cycles)
     if least is None or (limits.latency or least.latency) < least.latency:
         return _beyond(core, budget, limits, asked, value)
@@ -255,7 +253,7 @@ def _refusal(
 def _too_slow(core: CoreModel, cycles: int) -> tuple[str, int] | None:
     least = core.fixed_cycles() | {
         design.name: min(core.stage_cycles(design, one) for one in choices(design.shape))
-        for design in (*core.input, *core.hidden)
+        for design in core.design.stages
     }
     name = max(least, key=lambda key: least[key])
     return (name, least[name]) if least[name] > cycles else None
@@ -269,15 +267,14 @@ def _remedy(core: CoreModel, name: str) -> str:
     return "more or wider memory ports"
 
 
-def _latency_refusal(core: CoreModel, latency: int, least: Design) -> ConfigError:
-    added = core.estimate(least.schedule).latency
+def _latency_refusal(found: Estimate, whose: str, latency: int | None, other: str) -> ConfigError:
+    added, least = found.latency, found.fill_latency_cycles
     most = max(added, key=lambda name: added[name])
     return ConfigError(
-        f"the least that a design within the budget has is {least.latency:,} clocks, of which "
-        f"{most} takes {added[most]:,}",
+        f"the least that {whose} has is {least:,} clocks, of which {most} takes {added[most]:,}",
         field="latency",
         value=latency,
-        remedy=f"allow {least.latency:,} clocks, or a larger --budget",
+        remedy=f"allow {least:,} clocks, or {other}",
     )
 
 
@@ -286,8 +283,8 @@ def _beyond(
 ) -> ConfigError:
     """No design, however large, keeps pace and latency: with all multipliers the cell is late."""
     quick = Schedule(
-        tuple(choices(design.shape)[-1] for design in core.input),
-        tuple(choices(design.shape)[-1] for design in core.hidden),
+        tuple(choices(design.shape)[-1] for design in core.design.input),
+        tuple(choices(design.shape)[-1] for design in core.design.hidden),
     )
     found = core.estimate(quick)
     if found.cycles_per_frame > limits.cycles:
@@ -298,15 +295,8 @@ def _beyond(
             value=value,
             remedy=f"{budget.rate_at(found.cycles_per_frame):,.0f} frames/s would fit",
         )
-    added = found.latency
-    most = max(added, key=lambda name: added[name])
-    return ConfigError(
-        f"the least that any design has is {found.fill_latency_cycles:,} clocks, of which {most} "
-        f"takes {added[most]:,}",
-        field="latency",
-        value=limits.latency,
-        remedy=f"allow {found.fill_latency_cycles:,} clocks, or choose other modes (--explore)",
-    )
+    other = "choose other modes (--explore)"
+    return _latency_refusal(found, "any design", limits.latency, other)
 
 
 def _resource_refusal(

@@ -15,8 +15,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from fdht_hls.adders import AdderGraph, adder_graph
-from fdht_hls.rtl.adder_logic import add_constants
-from fdht_hls.rtl.arithmetic import registered
+from fdht_hls.rtl.arithmetic import add_constants, registered
 from fdht_hls.rtl.emit import verilog_of
 from fdht_hls.rtl.yosys_count import count_resources
 from fdht_hls.schedule import (

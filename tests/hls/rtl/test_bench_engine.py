@@ -13,8 +13,7 @@ import pytest
 import fdht
 from fdht_hls.benchmarks import engine
 from fdht_hls.benchmarks.engine import CASES, QUICK, QUICK_CASES, Case, named_network
-from fdht_hls.benchmarks.random_networks import random_frames, random_network
-from fdht_hls.benchmarks.study import STUDY
+from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
 from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.yosys_count import Resources

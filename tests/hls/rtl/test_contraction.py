@@ -10,8 +10,7 @@ import pytest
 
 from fdht_hls.engine import StagePlan, stage_designs
 from fdht_hls.engine.contractions import QUEUE_WORDS
-from fdht_hls.rtl.contraction import ContractionStage, word_in, word_out
-from fdht_hls.rtl.path import PathEngine
+from fdht_hls.rtl.contraction import ContractionStage, PathEngine, word_in, word_out
 from fdht_hls.schedule import (
     StageSchedule,
     choices,

@@ -8,7 +8,7 @@ import pytest
 
 from fdht_hls.rtl import contraction, engine, update, walk
 from fdht_hls.rtl.arithmetic import code_shape
-from fdht_hls.rtl.queue import WordQueue
+from fdht_hls.rtl.words import WordQueue
 from fdht_hls.schedule import choices, default_schedule, shapes_of
 from fdht_hls.shapes import StageShape, stage_shape
 from tests.hls.rtl import simulation

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import unsigned
 
-from fdht_hls.rtl.fibre import Gearbox
+from fdht_hls.rtl.words import Gearbox
 from tests.hls.rtl.simulation import run_stream, values_of, words_of
 
 FRAMES = 3

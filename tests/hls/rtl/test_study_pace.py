@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fdht_hls.benchmarks.random_networks import STUDY as CONFIGURATIONS
 from fdht_hls.benchmarks.random_networks import random_frames as noise
 from fdht_hls.benchmarks.random_networks import random_network
-from fdht_hls.benchmarks.study import STUDY as CONFIGURATIONS
 from fdht_hls.engine import lower
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation import RunSettings

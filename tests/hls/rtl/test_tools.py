@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fdht_hls.rtl
-from fdht_hls.rtl.simulation.tool import find_verilator
+from fdht_hls.rtl.simulation.compiling import find_verilator
 from fdht_hls.rtl.yosys_count import (
     Resources,
     check_log,

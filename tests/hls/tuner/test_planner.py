@@ -154,8 +154,10 @@ def test_the_recurrence_of_the_rtl_is_never_longer_than_a_search_takes_it_for(la
     core = core_to_tune(network, ZYNQ, "rtl")
     assert isinstance(core, RtlCoreModel)
     for ends in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        hidden = tuple(choices(design.shape)[ends[at % 2]] for at, design in enumerate(core.hidden))
-        first = tuple(choices(design.shape)[0] for design in core.input)
+        hidden = tuple(
+            choices(design.shape)[ends[at % 2]] for at, design in enumerate(core.design.hidden)
+        )
+        first = tuple(choices(design.shape)[0] for design in core.design.input)
         built = schedule_engine(core.design, Schedule(first, hidden))
         assert recurrent_clocks(built) <= core.recurrent_cycles(hidden)
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Resources
 from fdht_hls.schedule import Schedule, choices
-from fdht_hls.tuner.alternatives import kinds
-from fdht_hls.tuner.pareto import nondominated
+from fdht_hls.tuner.alternatives import kinds, nondominated
 from fdht_hls.tuner.search import Limits, search
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.models.format_cases import SHAPES
@@ -51,9 +50,9 @@ def every_schedule(core: CoreModel) -> list[Schedule]:
     """All there are."""
     stages = [
         [kind for one in choices(design.shape) for kind in kinds(core, design, one)]
-        for design in (*core.input, *core.hidden)
+        for design in core.design.stages
     ]
-    count = len(core.input)
+    count = len(core.design.input)
     return [Schedule(chosen[:count], chosen[count:]) for chosen in product(*stages)]
 
 

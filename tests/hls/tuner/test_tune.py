@@ -12,11 +12,17 @@ from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import Assumptions, CoreModel, estimate
 from fdht_hls.schedule import Schedule, check_schedule
 from fdht_hls.tuner.budget import SHARES, Budget, parse_shares
-from fdht_hls.tuner.plot import plot_front
 from fdht_hls.tuner.report import design_table, front_table, lines, some_of
 from fdht_hls.tuner.tune import Tuning, possible_paces, tune
 from fdht_hls.tuner.untrained import network_of, untrained_network
-from fdht_hls.tuner.written import DECLARED, TRAINED, network_to_tune, result_json, write_tuning
+from fdht_hls.tuner.written import (
+    DECLARED,
+    TRAINED,
+    network_to_tune,
+    plot_front,
+    result_json,
+    write_tuning,
+)
 from fdht_models.artifacts import read_json
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError, NumericError

@@ -11,7 +11,7 @@ from fdht_hls import adders
 from fdht_hls.adders import adder_graph
 from fdht_hls.engine import StageDesign, design_engine, lower
 from fdht_hls.estimate import CoreModel, estimate
-from fdht_hls.estimate.hls_stage import multipliers, weights
+from fdht_hls.estimate.hls_parts import multipliers, weights
 from fdht_hls.schedule import (
     Schedule,
     StageSchedule,
@@ -95,8 +95,8 @@ def test_the_tuner_takes_adders_where_slices_are_scarce():
         design_engine(random_network(1, fdht_shape((16, 16, 8), (8, 2, 2), (2, 2, 2), 2, 2)))
     )
     most = Schedule(
-        tuple(choices(design.shape)[-1] for design in core.input),
-        tuple(choices(design.shape)[-1] for design in core.hidden),
+        tuple(choices(design.shape)[-1] for design in core.design.input),
+        tuple(choices(design.shape)[-1] for design in core.design.hidden),
     )
     designs = search(core, Limits(core.pace(most)[0]))
     few = min(designs, key=lambda one: (one.resources.dsp, one.resources.lut))

@@ -1,8 +1,4 @@
-"""CollectedFront: for sums that come in any order; a frame's sums are collected by row of W first.
-
-Both paths emit their sums in the same order, whatever the words that carry them. One sum a clock
-is put away for each path; then units are issued in their natural order.
-"""
+"""Fronts of a cell: what brings the sums of a unit together, one unit a clock."""
 
 from __future__ import annotations
 
@@ -13,8 +9,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from fdht_hls.engine import CellPlan
 from fdht_hls.rtl.arithmetic import code_shape, delay, packed, registered
-from fdht_hls.rtl.cell_ports import CellParameters, front_ports, rom
+from fdht_hls.rtl.cell_ports import front_ports, rom, sum_words, unit_number
 from fdht_models.tensor.fixedpoint import FixedPoint
 
 #: Clocks from a sum that is taken to its write.
@@ -25,7 +22,7 @@ class Collector(wiring.Component):
     """Puts the sums of a path away.
 
     Args:
-        own: what the cell is made of.
+        own: the cell.
         name: of the sums, "projected" or "recurrent".
 
     Attributes:
@@ -36,15 +33,15 @@ class Collector(wiring.Component):
         sums: output: its sums, a clock later.
     """
 
-    def __init__(self, own: CellParameters, name: str) -> None:
+    def __init__(self, own: CellPlan, name: str) -> None:
         self.own = own
-        self.form: FixedPoint = getattr(own.plan, name)
+        self.form: FixedPoint = getattr(own, name)
         super().__init__(
             {
-                "words": In(stream.Signature(own.sum_words[name])),
+                "words": In(stream.Signature(sum_words(own)[name])),
                 "complete": Out(1),
                 "clear": In(1),
-                "number": In(own.number),
+                "number": In(unit_number(own)),
                 "sums": Out(data.ArrayLayout(code_shape(self.form), own.gates)),
             }
         )
@@ -52,7 +49,7 @@ class Collector(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        rows, length = own.plan.arrival.size, self.words.payload.shape().length
+        rows, length = own.arrival.size, self.words.payload.shape().length
         place, count = Signal(range(length)), Signal(range(rows))
         take, last = Signal(), count == rows - 1
         # All sums are on their way when `full` is set, and lie in their places two clocks later.
@@ -81,8 +78,8 @@ class Collector(wiring.Component):
     def _store(self, module: Module, valid: Any, count: Signal, entry: Signal) -> None:
         """A memory a gate, each with a row a unit."""
         own = self.own
-        order = own.plan.arrival.ravel()
-        width = max(own.number.width, (own.gates - 1).bit_length())
+        order = own.arrival.ravel()
+        width = max(unit_number(own).width, (own.gates - 1).bit_length())
         table = packed(list(zip(order % own.units, order // own.units, strict=True)), width)
         layout = data.ArrayLayout(unsigned(width), 2)
         # Memory blocks may be at both sides of it.
@@ -105,18 +102,22 @@ class Collector(wiring.Component):
 class CollectedFront(wiring.Component):
     """Collects the sums of both paths, then issues a frame's units; see `front_ports`.
 
+    For sums that come in any order. Both paths emit theirs in the same one, whatever the words that
+    carry them: one sum a clock is put away for each path, by row of W; then units are issued in
+    their natural order.
+
     Args:
-        own: what the cell is made of.
+        own: the cell.
     """
 
-    def __init__(self, own: CellParameters) -> None:
+    def __init__(self, own: CellPlan) -> None:
         self.own = own
         super().__init__(front_ports(own))
 
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         own, module = self.own, Module()
-        number = Signal(own.number)
+        number = Signal(unit_number(own))
         last = number == own.units - 1
         parts = {name: Collector(own, name) for name in ("projected", "recurrent")}
         there = parts["projected"].complete & (parts["recurrent"].complete | self.fresh)
@@ -142,4 +143,56 @@ class CollectedFront(wiring.Component):
                 part.clear.eq(issue & last),
                 getattr(self.sums, name).eq(part.sums),
             ]
+        return module
+
+
+class DirectFront(wiring.Component):
+    """Joins the words of both paths and issues their units one by one; see `front_ports`.
+
+    For words of sums that hold all gates of some units: nothing is collected.
+
+    Args:
+        own: the cell.
+    """
+
+    def __init__(self, own: CellPlan) -> None:
+        self.own = own
+        super().__init__(front_ports(own))
+
+    def elaborate(self, platform: Any) -> Module:
+        """Builds the logic."""
+        own, module = self.own, Module()
+        lanes = own.units_in_word
+        lane, number = Signal(range(lanes)), Signal(unit_number(own))
+        last_lane, last = lane == lanes - 1, number == own.units - 1
+        # A frame that starts from zero still takes the words of W_h h that the former one left.
+        word = self.projected.valid & self.frame.valid & (self.recurrent.valid | self.fresh)
+        room = ~last | self.space
+        issue = Signal()
+        module.d.comb += [
+            issue.eq(word & room),
+            self.projected.ready.eq(issue & last_lane),
+            self.recurrent.ready.eq(issue & last_lane & ~self.fresh),
+            self.frame.ready.eq(issue & last),
+            self.sums.valid.eq(issue),
+            self.sums.number.eq(number),
+            self.sums.last.eq(last),
+            self.sums.zero.eq(self.frame.payload | self.fresh),
+            self.starved.eq(~word),
+            self.blocked.eq(word & ~room),
+        ]
+        with module.If(issue):
+            module.d.sync += [
+                lane.eq(Mux(last_lane, 0, lane + 1)),
+                number.eq(Mux(last, 0, number + 1)),
+            ]
+        with module.Switch(lane):
+            for at in range(lanes):
+                with module.Case(at):
+                    for gate in range(own.gates):
+                        place = gate * lanes + at
+                        module.d.comb += [
+                            self.sums.projected[gate].eq(self.projected.payload[place]),
+                            self.sums.recurrent[gate].eq(self.recurrent.payload[place]),
+                        ]
         return module

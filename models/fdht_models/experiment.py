@@ -124,7 +124,8 @@ class Experiment(JsonRecord):
         """
         if not isinstance(value, Mapping):
             raise ConfigError("must be a table", field="experiment", value=value)
-        defaults = {"description": value.get("name"), **{key: {} for key in _SECTIONS}}
+        defaults: dict[str, Any] = {key: {} for key in _SECTIONS}
+        defaults["description"] = value.get("name")
         experiment = read_record(Experiment, {**defaults, **value})
         _check(experiment)
         return experiment

@@ -68,14 +68,20 @@ def options_of(name: str) -> Iterator[tuple[str, str, str]]:
 
 def test_the_list_of_commands_is_short_and_in_the_order_of_the_work() -> None:
     said, modules = loaded_by("--help")
-    places = [said.index(f"─ {panel} ─") for panel in ("Options", *front.PANELS)]
+    places = [said.index(f"\n{panel}:\n") for panel in ("Options", *front.PANELS)]
     assert places == sorted(places)
     for name in COMMANDS:
-        lines = [line for line in said.splitlines() if line.startswith(f"│ {name} ")]
+        lines = [line for line in said.splitlines() if line.startswith(f"  {name} ")]
         assert len(lines) == 1, name
     assert list(front.PANELS)[:5] == ["Prepare", "Train", "Convert", "Build", "Run"]
     assert not modules.intersection(SLOW)
     assert {name for name in modules if name.startswith("fdht.cli.")} == {"fdht.cli.app"}
+
+
+def test_without_a_command_the_list_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fdht.main([]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("Usage: fdht") and "\nPrepare:\n" in said.out and not said.err
 
 
 @pytest.mark.parametrize("command", ["zoo", "doctor"])

@@ -72,7 +72,7 @@ class _Commands(typer.core.TyperGroup):
         return name, listed and _load(str(name)), rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """See click; in panels."""
+        """See click; in sections, in the order of the work."""
         for title, commands in PANELS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in commands.items()])

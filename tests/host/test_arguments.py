@@ -14,7 +14,7 @@ from fdht_hls.flow.remote import parse_host, run_remotely
 from fdht_hls.flow.running import run_plan
 from fdht_hls.vitis.synthesis import synthesize
 from fdht_host.accelerator import Accelerator
-from fdht_host.energy.results import EnergySettings
+from fdht_host.energy.evaluation import EnergySettings
 from fdht_host.power.meter import Sensor
 from fdht_host.power.rapl import rapl_meter
 from fdht_host.power.sampling import SamplingMeter, characterise

@@ -14,8 +14,14 @@ from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.clocks import ActivityLog, VirtualClock
 from fdht_host.energy import windows
-from fdht_host.energy.evaluation import WithinNoiseError, evaluate, student_quantile
-from fdht_host.energy.results import EnergyResult, EnergySettings, Window
+from fdht_host.energy.evaluation import (
+    EnergyResult,
+    EnergySettings,
+    Window,
+    WithinNoiseError,
+    evaluate,
+    student_quantile,
+)
 from fdht_host.energy.windows import board_energy, measure, measure_cpu
 from fdht_host.outcome import Outcome
 from fdht_host.power.finding import find_meter

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fdht_host.clocks import NANOSECONDS, Clock, clock_of
-from fdht_host.energy.evaluation import WithinNoiseError, evaluate
-from fdht_host.energy.results import EnergyResult, EnergySettings, Kind, Window
+from fdht_host.energy.evaluation import (
+    EnergyResult,
+    EnergySettings,
+    Kind,
+    Window,
+    WithinNoiseError,
+    evaluate,
+)
 from fdht_host.power.finding import find_meter
 from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
 from fdht_host.power.rapl import POWERCAP, rapl_meter

@@ -16,13 +16,13 @@ import pytest
 
 import fdht
 from fdht_hls.schedule import default_schedule
-from fdht_models.artifacts import read_json, write_json
+from fdht_models.artifacts import digest_file, read_json, write_json
 from tests.overlays.open.tools import make_open_tools, place_log
 from tests.overlays.plan.tools import make_tools, write_conversion
 from tests.overlays.sample_network import sample_network
 from tests.overlays.vivado.running import needs_tcl
 from tests.programs import process_ended, process_lives
-from tests.stage_files import estimate
+from tests.stage_files import estimate, reseal
 
 
 @pytest.fixture
@@ -142,10 +142,13 @@ def test_the_open_flow_keeps_the_schedule_that_was_converted(capsys, tmp_path, b
     make_open_tools(tmp_path / "tools", monkeypatch)
     schedule = default_schedule(sample_network().recurrence).to_json()
     schedule["input"][0]["multipliers"] = "lut"
-    write_json(build / "tiny-net" / "hls" / "schedule.json", schedule)
+    hls = build / "tiny-net" / "hls"
+    write_json(hls / "schedule.json", schedule)
+    digest = digest_file(hls / "schedule.json")
+    reseal(hls, lambda told: told["files"].update({"schedule.json": digest}))
     given = ("tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
-    code, out, _ = run(capsys, *given)
-    assert code == 0
+    code, out, error = run(capsys, *given)
+    assert code == 0, error
     told = next(line for line in out.splitlines() if line.startswith("schedule: "))
     start, _, place = told.partition("; ")
     assert start == "schedule: that of the conversion"

@@ -52,8 +52,8 @@ def converted(
     classifier: Classifier, directory: Path, kind: Callable[[QuantizedRecurrence], Schedule]
 ) -> Converted:
     project = Converted(classifier, directory)
-    schedule = kind(project.network.recurrence)
-    convert_project(classifier.keras(), project.network, project.project, {}, schedule)
+    plan = lower(project.network, kind(project.network.recurrence))
+    convert_project(classifier.keras(), project.network, project.project, {}, plan)
     return project
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -277,7 +278,7 @@ def test_ctrl_c_ends_all_processes(fakes, monkeypatch):
         if "ours turn" in log.read_text():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "time", SimpleNamespace(sleep=interrupt))
+    monkeypatch.setattr(train, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
     with pytest.raises(KeyboardInterrupt):
         train.bench_train([OURS, KERAS], SMALL, 3, 3)
     assert_ended(log)

@@ -42,7 +42,7 @@ def whole(design: StageDesign, kind: str) -> StageSchedule:
 
 
 def test_adders_take_what_da4ml_says_of_trained_weights():
-    design = CORE.input[0]
+    design = CORE.design.input[0]
     found = multipliers(design, whole(design, "adders"), CORE.model, CORE.engine)
     assert design.kernel is not None
     graph = adder_graph(design.kernel, design.source)
@@ -51,7 +51,7 @@ def test_adders_take_what_da4ml_says_of_trained_weights():
 
 
 def test_adders_of_unknown_weights_take_what_the_study_says():
-    design = replace(CORE.input[0], core=zeros_like(CORE.input[0].core))
+    design = replace(CORE.design.input[0], core=zeros_like(CORE.design.input[0].core))
     found = multipliers(design, whole(design, "adders"), CORE.model, CORE.engine)
     bits = design.core.format.width * design.source.width
     assert found.lut == pytest.approx(0.21 * bits * design.shape.macs_per_turn, abs=1)
@@ -63,11 +63,11 @@ def test_no_kernel_is_known_of_an_untrained_network():
 
     shape = fdht_shape((2, 3, 8), (8, 2, 2), (2, 2, 2), 2, 2)
     untrained = network_of("x", shape, QuantizationSettings(), ("a",))
-    assert CoreModel(design_engine(untrained)).input[0].kernel is None
+    assert design_engine(untrained).input[0].kernel is None
 
 
 def test_only_a_whole_turn_of_one_set_of_weights_can_be_adders():
-    first, second = CORE.input[:2]
+    first, second = CORE.design.input[:2]
     assert {one.weights for one in kinds(CORE, first, whole(first, "constant"))} == {
         "constant",
         "adders",
@@ -82,7 +82,7 @@ def test_only_a_whole_turn_of_one_set_of_weights_can_be_adders():
 
 def test_without_da4ml_there_are_no_adders(monkeypatch):
     monkeypatch.setattr(adders.importlib.util, "find_spec", lambda name: None)
-    first = CORE.input[0]
+    first = CORE.design.input[0]
     assert [one.multipliers for one in kinds(CORE, first, whole(first, "constant"))] == [
         "dsp",
         "lut",
@@ -118,7 +118,7 @@ def test_loadable_designs_have_multipliers_and_a_loader():
 
 def test_loadable_weights_are_not_constants():
     """A multiplier of LUT that sees one weight only is cheap only if that stays."""
-    design = CORE.input[0]
+    design = CORE.design.input[0]
     constant, loadable = (
         multipliers(
             design, replace(whole(design, kind), multipliers="lut"), CORE.model, CORE.engine

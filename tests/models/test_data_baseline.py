@@ -7,12 +7,12 @@ from sklearn.linear_model import LogisticRegression
 from fdht_models.data import ClipSet, baseline, baseline_table, load_clips, logistic
 from fdht_models.data.baseline import (
     BaselineTable,
-    _means,
     _place,
     _small,
     clips_of_all_frames,
     logistic_clips,
 )
+from fdht_models.data.clip_sets import mean_frames
 from fdht_models.data.logistic import (
     STRENGTHS,
     logistic_predictions,
@@ -153,7 +153,7 @@ def test_frames_that_are_not_video_are_seen_whole() -> None:
         _small(ClipSet(frames, np.zeros(2, np.int64), CLASSES, (6,)), "last"), frames[:, 1]
     )
     np.testing.assert_array_equal(_place(frames, "first"), frames[:, 0])
-    np.testing.assert_array_equal(_means(frames), frames.mean(axis=1))
+    np.testing.assert_array_equal(mean_frames(frames), frames.mean(axis=1))
 
 
 def test_blocks_are_as_small_as_the_limit_allows() -> None:

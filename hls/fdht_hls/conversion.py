@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from fdht_hls import solver
+from fdht_hls.adders import adders_available
 from fdht_hls.boards import DEFAULT_BOARD, get_board
-from fdht_hls.csimulation import compiler, compiling, pack_frames
+from fdht_hls.csimulation import Build, compiler, compiling, pack_frames
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
@@ -142,6 +145,8 @@ def convert_stage(
     fresh = not directory.is_current(inputs)
     if fresh:
         compiler()
+        if schedule is None and adders_available():
+            solver.begin()  # the planner's; it loads while TensorFlow does
         from fdht_models.kerasapi import tf  # not before: it takes seconds
 
         # No branch of ours depends on a tensor's value, and reading our sources anew takes longer
@@ -255,15 +260,21 @@ def _make_core(
     meanwhile: Callable[[], object],
     directory: Path,
 ) -> None:
-    """Writes project and libraries; `meanwhile` is called while these are compiled."""
+    """Writes project and libraries; `meanwhile` is called while these are compiled and read."""
     convert_project(keras, network, directory / PROJECT, settings, plan)
     progress("compile", 0, 1)
     project = directory / PROJECT
-    with compiling(project, {directory / EXACT_LIBRARY: "exact", directory / LIBRARY: "native"}):
+    libraries: dict[Path, Build] = {
+        directory / EXACT_LIBRARY: "exact",
+        directory / LIBRARY: "native",
+    }
+    # Neither clang nor g++ needs the interpreter.
+    with compiling(project, libraries), ThreadPoolExecutor(1) as pool:
+        lint = pool.submit(check_synthesizable, project)
         progress("lint", 0, 1)
-        check_synthesizable(project)
-        progress("lint", 1, 1)
         meanwhile()
+        lint.result()
+        progress("lint", 1, 1)
     progress("compile", 1, 1)
 
 

@@ -93,6 +93,18 @@ def solve(kernel: Codes, source: FixedPoint) -> Solution:
     raise _error(message)
 
 
+def begin() -> None:
+    """Starts the process, which loads da4ml at once; does nothing if there is one.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+    if _Running.worker is None:
+        # An interruption between the start and the assignment would leave it to itself.
+        with interrupts_held_back():
+            _Running.worker = WorkerProcess(module_command(__name__), ONE_THREAD, own_session=True)
+
+
 def end() -> None:
     """Ends the process, if there is one, whatever it does."""
     worker, _Running.worker = _Running.worker, None
@@ -117,11 +129,9 @@ def _asked(order: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ToolError: none came in time, or the process has ended.
     """
-    if _Running.worker is None:
-        # An interruption between the start and the assignment would leave it to itself.
-        with interrupts_held_back():
-            _Running.worker = WorkerProcess(module_command(__name__), ONE_THREAD, own_session=True)
+    begin()
     worker, until = _Running.worker, time.monotonic() + MOST_SECONDS
+    assert worker is not None
     try:
         worker.send({**order, "seconds": MOST_SECONDS, "bytes": MOST_BYTES})
         while worker.answers_within(until - time.monotonic()):
@@ -168,6 +178,8 @@ def _solution(message: Mapping[str, Any]) -> Solution:
 def main() -> None:
     """Serves orders until there are no more."""
     with answer_pipe() as pipe:
+        with suppress(Exception):  # an order will be told of it
+            import da4ml.cmvm  # noqa: F401
         for order in orders():
             _limit(order["seconds"], order["bytes"])
             with suppress(BrokenPipeError):  # the parent has gone

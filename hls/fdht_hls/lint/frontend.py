@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -151,11 +151,17 @@ class Node:
         """From 1."""
         return int(self.cursor.location.line)
 
-    def walk(self) -> Iterator[Node]:
-        """This node and all below, in the order of the text."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+    def walk(self, enter: Callable[[Node], bool] | None = None) -> Iterator[Node]:
+        """This node and all below, in the order of the text.
+
+        Args:
+            enter: says of a child whether it and what is below it are walked; None: all are.
+        """
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting += (child for child in node.children[::-1] if enter is None or enter(child))
 
     def ancestors(self) -> Iterator[Node]:
         """Its parent, its parent's parent, and so on."""

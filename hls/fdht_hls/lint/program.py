@@ -144,10 +144,7 @@ class Function:
 
 def source_nodes(node: Node) -> Iterator[Node]:
     """A node and all below that the source says, without what stands for pragmas."""
-    yield node
-    for child in node.children:
-        if not child.cursor.spelling.startswith(PREFIX):
-            yield from source_nodes(child)
+    return node.walk(lambda child: not child.cursor.spelling.startswith(PREFIX))
 
 
 class Program:

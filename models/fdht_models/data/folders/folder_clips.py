@@ -15,6 +15,7 @@ from fdht_models.data.folders.decoding.split_files import make_split, read_split
 from fdht_models.data.folders.decoding.split_plan import SplitPlan
 from fdht_models.data.folders.listing import Clip, FolderReport, Listing, Problem
 from fdht_models.data.folders.own.clip_files import Bar, files_of_clip
+from fdht_models.data.folders.own.own_listing import list_own
 from fdht_models.data.folders.reporting.file_facts import (
     count_short,
     describe_files,
@@ -24,7 +25,7 @@ from fdht_models.data.folders.reporting.file_facts import (
 from fdht_models.data.folders.reporting.split_report import check_share, refusal, write_report
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import class_notes
-from fdht_models.data.folders.sets import OWN
+from fdht_models.data.folders.sets import LISTERS, OWN
 from fdht_models.data.folders.splits import assign_splits
 from fdht_models.errors import require_known
 
@@ -137,8 +138,8 @@ def list_folder(
     """
     request = request.complete()
     if request.name == OWN:
-        return request.folder_set.find(request.root, bar=bar)
-    return request.folder_set.find(request.root)
+        return list_own(request, bar)
+    return LISTERS[request.name](request.root, request.folder_set)
 
 
 def list_classes(

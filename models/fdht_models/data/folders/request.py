@@ -18,7 +18,6 @@ from fdht_models.data.folders.listing import (
     VIDEO,
     FolderSet,
 )
-from fdht_models.data.folders.own.own_listing import OwnLayout
 from fdht_models.data.folders.published.ucf11_ucf50_ytc import FULL_SCALE, LENGTH
 from fdht_models.data.folders.sets import OWN, get_folder_set, own_set
 from fdht_models.errors import ConfigError, near_matches
@@ -128,12 +127,9 @@ class FolderRequest(FolderOptions):
 
     @property
     def folder_set(self) -> FolderSet:
-        """The published set, or the set of own clips of this kind, pattern and classes."""
+        """The published set, or the set of own clips of this kind and classes."""
         if self.name == OWN:
-            kind = self.kind or own_settings.KINDS[0]
-            return own_set(
-                OwnLayout(kind, self.pattern, self.classes, self.inputs, self.full_scale)
-            )
+            return own_set(self.kind or own_settings.KINDS[0], self.classes or ())
         return get_folder_set(self.name)
 
     def complete(self) -> FolderRequest:

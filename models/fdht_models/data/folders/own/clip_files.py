@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.listing import ARRAYS, VIDEO, Problem
-from fdht_models.data.folders.published.class_names import words
-from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, is_archive
+from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, is_archive, words
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.files import Stamp, stamp_of
 from fdht_models.media.library import Failure, attempt, av
@@ -36,15 +35,13 @@ ARRAY_SUFFIX = ".npy"
 
 #: What lies beside clips and is none: texts, tables, programs and subtitles. FFmpeg would show some
 #: of the texts as pictures of a terminal.
-_NO_CLIPS = frozenset(
-    words(
-        """
-        .txt .md .rst .log .nfo .ini .cfg .csv .tsv .json .jsonl .xml .yaml .yml .toml .html .htm
-        .pdf .doc .docx .xls .xlsx .py .ipynb .m .mat .r .sh .npy .npz .h5 .hdf5 .pkl .pickle
-        .parquet .db .sqlite .srt .vtt .ass .ssa .sub .idx .sup .smi .lrc .xgtf .eaf .textgrid
-        .md5 .sha256 .torrent .part .crdownload .lnk .url
-        """
-    )
+_NO_CLIPS = words(
+    """
+    .txt .md .rst .log .nfo .ini .cfg .csv .tsv .json .jsonl .xml .yaml .yml .toml .html .htm
+    .pdf .doc .docx .xls .xlsx .py .ipynb .m .mat .r .sh .npy .npz .h5 .hdf5 .pkl .pickle
+    .parquet .db .sqlite .srt .vtt .ass .ssa .sub .idx .sup .smi .lrc .xgtf .eaf .textgrid
+    .md5 .sha256 .torrent .part .crdownload .lnk .url
+    """
 )
 #: Folders of small pictures that programs make of videos.
 _THUMBNAILS = ("thumbs", "thumbnails", "thumbnail", "previews", "preview", "@eadir")
@@ -285,4 +282,4 @@ def _media_suffixes() -> frozenset[str]:
             )  # fmt: skip
             if not isinstance(described, Failure):
                 found.update(f".{suffix.lower()}" for suffix in described)
-    return (frozenset(found) | set(VIDEO_SUFFIXES)) - _NO_CLIPS
+    return (frozenset(found) | set(VIDEO_SUFFIXES)) - set(_NO_CLIPS)

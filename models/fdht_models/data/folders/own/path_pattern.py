@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from fdht_models.data.folders.published.class_names import words
-from fdht_models.data.folders.tree import Tree
+from fdht_models.data.folders.tree import Tree, words
 from fdht_models.errors import ConfigError, DataError, near_matches
 from fdht_models.workers import WorkerProcess
 

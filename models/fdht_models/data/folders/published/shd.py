@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.folders.joins import join
-from fdht_models.data.folders.listing import Clip, Listing, Problem
+from fdht_models.data.folders.listing import Clip, FolderSet, Listing, Problem
 from fdht_models.data.folders.sentences import archive_notes, copy_notes, left_out_notes
 from fdht_models.data.folders.tree import nothing_found, sort_files, walk
 from fdht_models.data.packages import import_package
@@ -20,18 +20,17 @@ from fdht_models.errors import DataError
 from fdht_models.files import require_regular_file
 
 CHANNELS = 700
-LAYOUT = "shd_train.h5 and shd_test.h5"
 _FILES = {"shd_train.h5": "train", "shd_test.h5": "test"}
 _LARGEST = 255  # spikes of one channel in one frame; more are counted as so many
 
 
-def list_shd(root: Path) -> Listing:
+def list_shd(root: Path, known: FolderSet) -> Listing:
     """Lists the digits of `shd_train.h5` and `shd_test.h5`; a clip's group is its speaker.
 
     Raises:
         DataError: neither file is there, one is not as published, or h5py is not installed.
     """
-    tree = walk(root, "Spiking Heidelberg Digits")
+    tree = walk(root, known.title)
     joined = join(
         {name: (name, split) for name, split in _FILES.items()},
         ((path.name.lower(), path) for path in tree.of_type((".h5", ".hdf5"))),
@@ -39,7 +38,7 @@ def list_shd(root: Path) -> Listing:
     split_of = {path: split for (_, split), path in joined.pairs}
     files, copies, _ = sort_files(split_of, split_of.__getitem__)
     if not files:
-        raise nothing_found(tree, "Spiking Heidelberg Digits", LAYOUT)
+        raise nothing_found(tree, known)
     clips: list[Clip] = []
     names: tuple[str, ...] = ()
     for split, path in sorted(files.items()):

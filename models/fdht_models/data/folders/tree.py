@@ -149,6 +149,13 @@ def read_lines(file: Path) -> list[str]:
     return [line for line in map(str.strip, text.splitlines()) if line]
 
 
+def damaged_line(file: Path, number: int, line: str, why: str) -> DataError:
+    """The error of a line of a published list or label file, numbered from 1."""
+    return DataError(
+        why, field=f"{file}: line {number}", value=line[:60], remedy="unpack the set again"
+    )
+
+
 def _contents(tree: Tree) -> str:
     kinds = Counter(path.suffix.lower() or "without suffix" for path in tree.files)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS))

@@ -20,12 +20,12 @@ from fdht_models.data.folders.sentences import (
 from fdht_models.data.folders.tree import (
     VIDEO_SUFFIXES,
     Tree,
+    damaged_line,
     nothing_found,
     read_lines,
     sort_files,
     walk,
 )
-from fdht_models.errors import DataError
 
 _SPLIT_FOLDER = "testTrainMulti_7030_splits"
 _SPLIT_FILE = re.compile(r"(?P<class>.+)_test_split(?P<fold>[123])\.txt", re.IGNORECASE)
@@ -121,9 +121,9 @@ def _hmdb51_lists(tree: Tree) -> _Lists:
             name, _, code = line.rpartition(" ")
             name = name.strip()
             if code not in _SPLITS or not name:
-                raise _damaged(file, number, line, "is not '<name of a video> <0, 1 or 2>'")
+                raise damaged_line(file, number, line, "is not '<name of a video> <0, 1 or 2>'")
             if entries.setdefault(name, _SPLITS[code]) != _SPLITS[code]:
-                raise _damaged(file, number, line, "contradicts a line before it")
+                raise damaged_line(file, number, line, "contradicts a line before it")
     return lists
 
 
@@ -227,11 +227,11 @@ def _clip_sets(tree: Tree, classes: tuple[str, ...]) -> tuple[dict[str, _Labelle
         for number, line in enumerate(read_lines(file), 1):
             words = line.split()
             if len(words) != 2 or words[1] not in ("1", "-1"):
-                raise _damaged(file, number, line, "is not '<clip> <1 or -1>'")
+                raise damaged_line(file, number, line, "is not '<clip> <1 or -1>'")
             key = name_key(words[0], VIDEO_SUFFIXES)
             entry = entries.setdefault(key, _Labelled(key, split, set()))
             if entry.split != split or codes.setdefault(key, words[1]) != words[1]:
-                raise _damaged(file, number, line, "contradicts a line before it")
+                raise damaged_line(file, number, line, "contradicts a line before it")
             if words[1] == "1":
                 entry.labels.add(places[match["label"].lower()])
     return entries, lists
@@ -256,9 +256,3 @@ def _hollywood2_leftovers(
         *left_out_notes(absent, "listed in ClipSets but not there"),
         *left_out_notes(unlabelled, "with none of the labels whose lists are there"),
     ]
-
-
-def _damaged(file: Path, number: int, line: str, why: str) -> DataError:
-    return DataError(
-        why, field=f"{file}: line {number}", value=line, remedy="unpack the published lists again"
-    )

@@ -44,9 +44,7 @@ def list_shd(root: Path, known: FolderSet) -> Listing:
     for split, path in sorted(files.items()):
         labels, speakers, keys = _read_labels(root / path)
         if names and keys != names:
-            raise DataError(
-                "has other classes than the other file", field=str(root / path), remedy=_AGAIN
-            )
+            raise _damaged(root / path, "has other classes than the other file")
         names = keys
         clips += [
             Clip(
@@ -159,17 +157,15 @@ def bin_spikes(
     """
     bad = times.shape != units.shape or times.ndim != 1
     if bad or (units.size and not 0 <= units.min() <= units.max() < CHANNELS):
-        raise DataError(
-            f"holds spikes of other channels than 0 to {CHANNELS - 1}", field=where, remedy=_AGAIN
-        )
+        raise _damaged(where, f"holds spikes of other channels than 0 to {CHANNELS - 1}")
     if not np.all(np.isfinite(times)) or np.any(times < 0):
-        raise DataError("holds impossible times", field=where, remedy=_AGAIN)
+        raise _damaged(where, "holds impossible times")
     edges = bin_edges(steps, frame)
     bins = np.searchsorted(edges, times, side="right") - 1
     kept = bins < steps
     if not kept.any():
         remedy = "choose more steps or longer frames" if times.size else _AGAIN
-        raise DataError(f"holds no spike before {edges[-1]:g} s", field=where, remedy=remedy)
+        raise _damaged(where, f"holds no spike before {edges[-1]:g} s", remedy)
     places = bins[kept] * CHANNELS + units[kept]
     counts = np.bincount(places, minlength=steps * CHANNELS)
     return np.minimum(counts, _LARGEST).astype(np.uint8).reshape(steps, CHANNELS)
@@ -192,11 +188,7 @@ def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], tupl
     names = names or tuple(str(number) for number in range(20))
     alike = {len(labels), len(speakers), *trains} == {len(labels)}
     if not alike or not (len(labels) and 0 <= labels.min() <= labels.max() < len(names)):
-        raise DataError(
-            "holds labels, speakers and spikes of different lengths or classes",
-            field=str(path),
-            remedy=_AGAIN,
-        )
+        raise _damaged(path, "holds labels, speakers and spikes of different lengths or classes")
     return labels, speakers, names
 
 
@@ -213,8 +205,9 @@ def _opened(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: BaseException) -> DataError:
-    return DataError(
-        f"is not an HDF5 file of spikes/times, spikes/units, labels and extra/speaker ({error})",
-        field=str(path),
-        remedy=_AGAIN,
-    )
+    held = "spikes/times, spikes/units, labels and extra/speaker"
+    return _damaged(path, f"is not an HDF5 file of {held} ({error})")
+
+
+def _damaged(where: Path | str, why: str, remedy: str = _AGAIN) -> DataError:
+    return DataError(why, field=str(where), remedy=remedy)

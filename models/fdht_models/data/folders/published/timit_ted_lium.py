@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fdht_models.data.folders.joins import Join, join
 from fdht_models.data.folders.listing import Clip, FolderSet, Listing, Problem
 from fdht_models.data.folders.sentences import archive_notes, copy_notes, left_out_notes
-from fdht_models.data.folders.tree import Tree, nothing_found, read_lines, walk, words
+from fdht_models.data.folders.tree import Tree, damaged_line, nothing_found, read_lines, walk, words
 from fdht_models.errors import DataError
 from fdht_models.preprocessing.log_mel import (
     HOP,
@@ -259,12 +259,8 @@ def _phones(file: Path) -> tuple[list[tuple[int, int, str]], int]:
             if first >= last or (phone != "q" and phone not in TIMIT_FOLDING):
                 raise ValueError
         except (IndexError, ValueError):
-            raise DataError(
-                "is not '<first sample> <last sample> <phone>'",
-                field=f"{file}: line {number}",
-                value=line,
-                remedy="copy the file again",
-            ) from None
+            why = "is not '<first sample> <last sample> <phone>'"
+            raise damaged_line(file, number, line, why) from None
         extent = max(extent, last)
         if phone != "q":
             phones.append((first, last, TIMIT_FOLDING[phone]))
@@ -296,12 +292,8 @@ def _utterances(file: Path) -> list[tuple[int, int, str | None]]:
             if not 0 <= start < stop:
                 raise ValueError
         except (IndexError, ValueError):
-            raise DataError(
-                "is not '<talk> <channel> <speaker> <start> <end> <label> <words>'",
-                field=f"{file}: line {number}",
-                value=line[:60],
-                remedy="unpack the transcripts again",
-            ) from None
+            why = "is not '<talk> <channel> <speaker> <start> <end> <label> <words>'"
+            raise damaged_line(file, number, line, why) from None
         text = words[6].strip().lower() if len(words) > 6 else ""
         if text == _IGNORED or words[2] == "inter_segment_gap":
             continue

@@ -29,6 +29,12 @@ from fdht_models.threads import map_in_threads
 #: Called with what begins and of how many steps; gives what is called with steps done.
 Bar = Callable[[str, int], Callable[[int], None]]
 
+
+def no_bar(name: str, total: int) -> Callable[[int], None]:
+    """A `Bar` that shows nothing."""
+    return lambda steps: None
+
+
 #: A table of the clips, in the folder itself.
 TABLE = "clips.csv"
 ARRAY_SUFFIX = ".npy"
@@ -69,11 +75,7 @@ class ClipFiles:
 
 
 def find_clips(
-    tree: Tree,
-    kind: str,
-    inputs: int | None = None,
-    full_scale: float | None = None,
-    bar: Bar = lambda name, total: lambda steps: None,
+    tree: Tree, kind: str, inputs: int | None, full_scale: float | None, bar: Bar = no_bar
 ) -> ClipFiles:
     """Sorts the files of a folder; decodes nothing.
 

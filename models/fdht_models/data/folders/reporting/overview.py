@@ -15,7 +15,7 @@ from typing import Any
 from fdht_models.data.folders.decoding.shards import clip_reader, span_in_seconds
 from fdht_models.data.folders.folder_clips import list_classes
 from fdht_models.data.folders.listing import SPIKES, VIDEO, Clip, Listing, Problem
-from fdht_models.data.folders.own.clip_files import Bar
+from fdht_models.data.folders.own.clip_files import Bar, no_bar
 from fdht_models.data.folders.reporting.file_facts import (
     Facts,
     Length,
@@ -132,10 +132,7 @@ class Overview:
         return [clip for clip, found in pairs if split in (None, found) and clip.key not in lost]
 
 
-def overview_of(
-    request: FolderRequest,
-    bar: Bar = lambda name, total: lambda steps: None,
-) -> Overview:
+def overview_of(request: FolderRequest, bar: Bar = no_bar) -> Overview:
     """Looks at a folder; decodes nothing but the first picture of each video.
 
     Args:

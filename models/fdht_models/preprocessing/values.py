@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.errors import ConfigError, DataError
+from fdht_models.errors import ConfigError, DataError, first_line
 from fdht_models.files import open_regular_file
 from fdht_models.preprocessing.definition import ClipInputs, Sampling, Values
 from fdht_models.preprocessing.protocols import choose_frames, pad_front
@@ -97,7 +97,7 @@ def check_header(path: Path, length: int) -> tuple[int, bool]:
             shape, _, dtype = read(stream)
             start, end = stream.tell(), stream.seek(0, os.SEEK_END)
     except _DAMAGE as error:
-        raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
+        raise _unusable(path, f"cannot be read ({first_line(error)})", length) from error
     _check_kind(path, shape, dtype, length)
     if end - start != shape[0] * length * dtype.itemsize:
         raise _unusable(path, "has more or fewer bytes than it states", length)
@@ -128,7 +128,7 @@ def _load(path: Path, length: int) -> NDArray[Any]:
             values: NDArray[Any] = np.load(stream, allow_pickle=False)
             more = stream.read(1)
     except _DAMAGE as error:
-        raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
+        raise _unusable(path, f"cannot be read ({first_line(error)})", length) from error
     if more:
         raise _unusable(path, "holds more than one array", length)
     _check_kind(path, values.shape, values.dtype, length)
@@ -158,10 +158,6 @@ def _check_values(values: NDArray[Any], path: Path, length: int) -> None:
         )
     if not values.any():
         raise _unusable(path, "holds only zeros, as an array does that nobody filled", length)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _unusable(path: Path, why: str, length: int) -> DataError:

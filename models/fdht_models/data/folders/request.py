@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import fdht_models.data.folders.own.own_settings as own_settings
 from fdht_models.data.folders.listing import (
@@ -252,10 +252,6 @@ class FolderRequest(FolderOptions):
         floor = own_settings.FLOOR if self.floor is None else self.floor
         trim = own_settings.TRIM if self.trim is None else self.trim
         return Sound(self.bands, self.stack, "energy", level, floor, trim)
-
-    def decoding(self, split: str) -> dict[str, Any]:
-        """All that the bytes of a decoded clip depend on besides its file; JSON-serialisable."""
-        return self.preprocessing(split).to_json()
 
 
 def _choose(value: str | None, choices: tuple[str, ...], field: str, known: FolderSet) -> str:

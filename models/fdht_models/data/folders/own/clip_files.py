@@ -207,7 +207,8 @@ def _look(path: Path, kind: str) -> tuple[str, str]:
     try:
         with open_media(path, kind) as container:
             name = attempt(lambda: str(container.format.name))
-            if not isinstance(name, Failure) and _is_picture_format(name):
+            pictures = not isinstance(name, Failure) and name.endswith(("image2", "_pipe"))
+            if pictures and name != "gif_pipe":
                 return _OTHER, ""
             streams = attempt(lambda: len(getattr(container.streams, _STREAMS[kind])))
             if streams == 0:
@@ -261,10 +262,6 @@ def _why_unusable(folder: Path) -> str:
     except DataError as error:
         return error.problem
     return ""
-
-
-def _is_picture_format(name: str) -> bool:
-    return name == "image2" or (name.endswith("_pipe") and name != "gif_pipe")
 
 
 def _told(path: PurePosixPath) -> str:

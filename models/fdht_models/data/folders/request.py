@@ -18,6 +18,7 @@ from fdht_models.data.folders.listing import (
     VIDEO,
     FolderSet,
 )
+from fdht_models.data.folders.own.path_pattern import check_pattern
 from fdht_models.data.folders.published.ucf11_ucf50_ytc import FULL_SCALE, LENGTH
 from fdht_models.data.folders.sets import OWN, get_folder_set, own_set
 from fdht_models.errors import ConfigError, near_matches
@@ -151,7 +152,11 @@ class FolderRequest(FolderOptions):
         rule = _choose(self.fold_rule, known.rules, "fold_rule", known)
         if self.name == OWN:
             given["kind"] = known.kind
-            own_settings.check_own(known.kind, self.pattern, self.inputs)
+            if self.pattern is not None:
+                check_pattern(self.pattern)
+            if known.kind == ARRAYS and self.inputs is None:
+                why = "is missing: how many values a frame of the arrays has"
+                raise ConfigError(why, field="inputs", remedy="add it")
         else:
             own_settings.refuse_of_others(self.name, list(given))
         if self.test_groups is not None:

@@ -53,8 +53,6 @@ _NO_CLIPS = words(
 _THUMBNAILS = ("thumbs", "thumbnails", "thumbnail", "previews", "preview", "@eadir")
 
 _CLIP, _PICTURE, _OTHER, _UNREADABLE = "clip", "picture", "other", "unreadable"
-#: What is known of a file holds as long as its stamp stays.
-_seen: dict[tuple[str, str], tuple[Stamp, tuple[str, str]]] = {}
 
 
 @dataclass(frozen=True)
@@ -192,18 +190,15 @@ def _by_name(path: PurePosixPath) -> tuple[str, str] | None:
 
 
 def _remembered(path: Path, kind: str) -> tuple[str, str]:
-    key = (str(path.absolute()), kind)
     try:
-        stamp = stamp_of(path)
+        return _look(path.absolute(), "video" if kind == VIDEO else "sound", stamp_of(path))
     except OSError as error:
         return _UNREADABLE, f"cannot be read ({error.strerror})"
-    known = _seen.get(key)
-    if known is None or known[0] != stamp:
-        known = _seen[key] = stamp, _look(path, "video" if kind == VIDEO else "sound")
-    return known[1]
 
 
-def _look(path: Path, kind: str) -> tuple[str, str]:
+@functools.cache
+def _look(path: Path, kind: str, _: Stamp) -> tuple[str, str]:
+    """What is in a file, which is known as long as its stamp stays."""
     try:
         with open_media(path, kind) as container:
             name = attempt(lambda: str(container.format.name))

@@ -102,4 +102,4 @@ def test_clips_without_room_are_refused_before_the_first_is_made(tmp_path):
     with pytest.raises(ArtifactError, match=r"free on the disk of"):
         load_clips("motion", "test", 10**12, 0, tmp_path / "not yet")
     assert not list(tmp_path.iterdir())
-    check_room("clips", 3, 4, 5, None)
+    check_room(3, 4, 5, None)

@@ -7,7 +7,6 @@ without a class are clips all the same.
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from fdht_host.evidence import Recipe
 from fdht_models.data.clip_sources import UNKNOWN_ROOT
 from fdht_models.data.folders import Problem
 from fdht_models.data.folders.decoding.shards import span_in_seconds
-from fdht_models.data.folders.joins import join
+from fdht_models.data.folders.joins import composed, join
 from fdht_models.data.folders.listing import ARRAYS, SOUND, VIDEO, Clip
 from fdht_models.data.folders.own.clip_files import TABLE, ClipFiles, find_clips, stem_of
 from fdht_models.data.folders.own.clip_table import ClipRow, key_of_part, read_table
@@ -197,9 +196,9 @@ def _by_table(
     network: QuantizedNetwork,
 ) -> FoundClips:
     """Clips, and parts of files, that a table names."""
-    listed = {_comparable(path): rows for path, rows in read_table(root / TABLE).by_path.items()}
-    there = [(_comparable(path), clip) for path, clip in zip(paths, clips, strict=True)]
-    joined = join(listed, there, {_comparable(one.path) for one in unreadable})
+    listed = {composed(path): rows for path, rows in read_table(root / TABLE).by_path.items()}
+    there = [(composed(path), clip) for path, clip in zip(paths, clips, strict=True)]
+    joined = join(listed, there, {composed(one.path) for one in unreadable})
     problems = [
         *unreadable,
         *(Problem(rows[0].path, f"is in {TABLE} and is no clip that is there")
@@ -263,7 +262,3 @@ def unknown_notes(
 def absolute_path(path: Path | str) -> Path:
     """Links keep their names, which are what training saw."""
     return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def _comparable(path: object) -> str:
-    return unicodedata.normalize("NFC", str(path))

@@ -220,7 +220,7 @@ def test_missing_unreadable_and_soundless_files(tmp_path: Path) -> None:
         (tmp_path / "missing.mkv", "No such file"),
         (rubbish, "cannot be read"),
         (nothing, "cannot be read"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "is a directory"),
         (sound, "holds no video stream"),
     ]
     for path, expected in cases:

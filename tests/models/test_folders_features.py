@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fdht_models.data.folders import FolderRequest, list_folder, load_folder
+from fdht_models.data.folders import FOLDER_SETS, FolderRequest, list_folder, load_folder
 from fdht_models.data.folders.decoding import shards
-from fdht_models.data.folders.published.class_names import UCF11
 from fdht_models.data.folders.published.ucf11_ucf50_ytc import FULL_SCALE
 from fdht_models.data.folders.splits import assign_splits
 from fdht_models.data.selection import source_of
@@ -24,6 +23,7 @@ from fdht_models.preprocessing import ClipInputs, Preprocessing, Sampling, Value
 from fdht_models.preprocessing.values import quantise, read_values
 
 LENGTH = 2048
+UCF11 = FOLDER_SETS["ucf11"].classes
 
 Array = NDArray[Any]
 

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+import fdht_models
 from fdht_models.data import get_dataset
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest, get_folder_set, load_folder
+from fdht_models.data.folders.sets import LISTERS
+from fdht_models.documents import read_toml_file
 from fdht_models.errors import ConfigError, DataError
+from fdht_models.preprocessing.protocols import PROTOCOLS
 
 
 @pytest.mark.parametrize(
@@ -71,8 +75,17 @@ def test_the_catalogue_holds_what_was_published() -> None:
     for known in FOLDER_SETS.values():
         assert not known.classes or len(known.classes) == known.class_count
         assert len(set(known.classes)) == len(known.classes)
-        assert set(known.steps) == set(known.protocols)
+        assert set(known.protocols) <= set(PROTOCOLS)
         assert known.layout
+
+
+def test_tables_that_modules_read_are_installed_with_them() -> None:
+    package = Path(fdht_models.__file__).parent
+    settings = read_toml_file(package.parents[1] / "pyproject.toml")["tool"]["setuptools"]
+    patterns = settings["package-data"]["fdht_models"]
+    installed = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {path.name for path in set(package.rglob("*.toml")) - installed} == set()
+    assert len(set(FOLDER_SETS) - set(LISTERS)) == 1, "a published set that nothing reads"
 
 
 def test_unknown_sets_and_splits(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fdht_models.artifacts import digest_file, write_json
 from fdht_models.errors import DataError
+from fdht_models.media.library import reason
 from fdht_models.media.messages import unreadable
 from fdht_models.records import load_record
 
@@ -104,7 +105,7 @@ def read_labels(path: Path) -> VideoLabels | None:
     try:
         found = digest_file(path)
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(path, reason(error)) from error
     if found != kept.video_sha256:
         raise DataError(
             "belongs to another version of this video", field=str(side), remedy="delete it"

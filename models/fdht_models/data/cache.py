@@ -103,17 +103,15 @@ def kept_clips(
 def keep_clips(
     directory: Path, blocks: Iterable[NDArray[np.uint8]], labels: NDArray[np.int64]
 ) -> None:
-    """Writes clips, given in blocks, and their labels into a directory that is there."""
-    write_frames(directory / FRAMES, blocks)
-    np.save(directory / LABELS, labels)
+    """Writes clips, given in blocks, and their labels into a directory that is there.
 
-
-def write_frames(path: Path, blocks: Iterable[NDArray[np.uint8]]) -> None:
-    """Writes clips, given in blocks, one behind the other; returns when they are on the disk."""
+    Returns when the clips are on the disk.
+    """
     # By write(), not through a memory map: on a full disk write() fails with an error that can be
     # reported, where touching a page of a map kills the process.
-    with path.open("wb") as stream:
+    with (directory / FRAMES).open("wb") as stream:
         for block in blocks:
             stream.write(block.data)
         stream.flush()
         os.fsync(stream.fileno())
+    np.save(directory / LABELS, labels)

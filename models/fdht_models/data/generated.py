@@ -83,12 +83,12 @@ def load_clips(
     """
     request = _request(name, split, clips, seed, steps, workers)
     if cache is None:
-        check_room("clips", clips, request.steps, request.data_set.inputs, None)
+        check_room(clips, request.steps, request.data_set.inputs, None)
         return _load_in_memory(request, workers, progress)
     directory = cache_directory(cache, request)
     found = read_clips(directory, request)
     if found is None:
-        check_room("clips", clips, request.steps, request.data_set.inputs, cache)
+        check_room(clips, request.steps, request.data_set.inputs, cache)
         write_clips(directory, request, _blocks(request, workers, progress))
         found = read_clips(directory, request)
     if found is None:
@@ -128,7 +128,7 @@ def render_clips(
             value=name,
             remedy="use load_clips",
         )
-    check_room("clips", clips, request.steps + 1, math.prod(data_set.frame_shape), None)
+    check_room(clips, request.steps + 1, math.prod(data_set.frame_shape), None)
     frames = np.empty((clips, request.steps + 1, *data_set.frame_shape), np.uint8)
     for index in range(clips):
         frames[index], _ = data_set.generate_raw(split, seed, index, request.steps)
@@ -180,11 +180,10 @@ def _blocks(
             advance(len(block))
 
 
-def check_room(field: str, clips: int, steps: int, inputs: int, place: Path | None) -> None:
+def check_room(clips: int, steps: int, inputs: int, place: Path | None) -> None:
     """Refuses clips for which there is no room, before the first byte of them is made.
 
     Args:
-        field: the option that says how many.
         clips: how many.
         steps: frames of a clip.
         inputs: bytes of a frame.
@@ -204,7 +203,7 @@ def check_room(field: str, clips: int, steps: int, inputs: int, place: Path | No
         raise (ConfigError if place is None else ArtifactError)(
             f"need {need:,} bytes ({steps} frames of {inputs:,} bytes each), and {free:,} are free "
             + where,
-            field=field,
+            field="clips",
             value=clips,
             remedy="choose fewer clips",
         )

@@ -49,11 +49,6 @@ def draw_noise(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArra
     return table.take(picks).reshape(shape)
 
 
-def to_pixels(values: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """Returns int16 values, saturated in place to 0..255, as uint8 pixels."""
-    return np.clip(values, 0, 255, out=values).astype(np.uint8)
-
-
 HEIGHT, WIDTH = 120, 160
 CLASSES = (
     "left",
@@ -204,7 +199,7 @@ def render(split: str, label: int, steps: int, generator: np.random.Generator) -
     frames += background
     for frame, x, y, size in zip(frames, track.x, track.y, track.size, strict=True):
         draw_digit(frame, background, digit, colour, (x, y), size)
-    return to_pixels(frames)
+    return np.clip(frames, 0, 255, out=frames).astype(np.uint8)
 
 
 def _sources(split: str) -> dict[str, str]:

@@ -1,19 +1,23 @@
 """The photographs that clips are made from: where they ship, whose they are, who may use them.
 
-Only pictures whose licence is stated by the package that ships them, and permits this use, are
-listed. docs/pictures.md says the same in prose, and which pictures were left out and why.
+`photographs.toml` lists only pictures whose licence is stated by the package that ships them, and
+permits this use. docs/pictures.md says the same in prose, and which were left out and why.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.packages import REMEDY, digest_array, import_package, package_file
+from fdht_models.documents import read_toml_file
 from fdht_models.errors import DataError
+from fdht_models.records import read_value
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 320, 240
 """Every picture is resized to this, twice the frame, so that a frame is a crop of it."""
@@ -34,7 +38,7 @@ class Photograph:
 
     package: str
     file: str
-    split: str
+    split: Literal["train", "test"]
     author: str
     licence: str
     source: str
@@ -45,87 +49,9 @@ class Photograph:
         return self.file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
-_CC0 = "CC0 1.0"
-_PUBLIC_DOMAIN = "public domain"
-_CC_BY = "CC BY 2.0"
-
-
-def _skimage(file: str, split: str, author: str, licence: str, source: str) -> Photograph:
-    return Photograph("skimage", f"data/{file}", split, author, licence, source)
-
-
-def _sklearn(file: str, split: str, author: str, source: str) -> Photograph:
-    return Photograph("sklearn", f"datasets/images/{file}", split, author, _CC_BY, source)
-
-
-PICTURES: tuple[Photograph, ...] = (
-    _skimage("astronaut.png", "train", "NASA", _PUBLIC_DOMAIN, "https://flic.kr/p/r9qvLn"),
-    _skimage(
-        "brick.png", "train", "CC0Textures", _CC0, "https://cc0textures.com/view.php?tex=Bricks25"
-    ),
-    _skimage(
-        "camera.png",
-        "train",
-        "Lav Varshney",
-        _CC0,
-        "https://github.com/scikit-image/scikit-image/issues/3927",
-    ),
-    _skimage(
-        "cell.png", "train", "Paul Müller et al.", _CC0, "https://doi.org/10.1364/OE.26.010729"
-    ),
-    _skimage("chelsea.png", "train", "Stefan van der Walt", _CC0, "scikit-image"),
-    _skimage("clock_motion.png", "train", "Stefan van der Walt", _PUBLIC_DOMAIN, "scikit-image"),
-    _skimage(
-        "grass.png",
-        "train",
-        "linolafett",
-        _CC0,
-        "https://www.deviantart.com/linolafett/art/Grass-01-434853879",
-    ),
-    _skimage(
-        "hubble_deep_field.jpg",
-        "train",
-        "NASA",
-        _PUBLIC_DOMAIN,
-        "http://hubblesite.org/newscenter/archive/releases/2012/37/image/a/",
-    ),
-    _skimage(
-        "text.png",
-        "train",
-        "Wikipedia contributor",
-        _PUBLIC_DOMAIN,
-        "https://en.wikipedia.org/wiki/File:Corner.png",
-    ),
-    _sklearn(
-        "flower.jpg",
-        "train",
-        "Flickr user vultilion",
-        "https://www.flickr.com/photos/vultilion/6056698931/sizes/z/in/photostream/",
-    ),
-    _skimage("coffee.png", "test", "Rachel Michetti, Pikolo Espresso Bar", _CC0, "scikit-image"),
-    _skimage(
-        "gravel.png", "test", "CC0Textures", _CC0, "https://cc0textures.com/view.php?tex=Gravel04"
-    ),
-    _skimage(
-        "retina.jpg",
-        "test",
-        "Mikael Häggström",
-        _CC0,
-        "https://commons.wikimedia.org/wiki/File:Fundus_photograph_of_normal_left_eye.jpg",
-    ),
-    _skimage(
-        "rocket.jpg",
-        "test",
-        "SpaceX",
-        _PUBLIC_DOMAIN,
-        "https://www.flickr.com/photos/spacexphotos/16511594820/in/photostream/",
-    ),
-    _sklearn(
-        "china.jpg",
-        "test",
-        "Flickr user danielbuechele",
-        "https://www.flickr.com/photos/danielbuechele/6061409035/sizes/z/in/photostream/",
-    ),
+_TABLE = read_toml_file(Path(__file__).with_suffix(".toml"))
+PICTURES: tuple[Photograph, ...] = read_value(
+    tuple[Photograph, ...], _TABLE["photographs"], path="photographs"
 )
 
 

@@ -97,14 +97,6 @@ def _read() -> dict[str, Any]:
     return dict(data)
 
 
-def _eligible(split: str, label: int, samples: int) -> list[Recording]:
-    return [
-        recording
-        for recording in recordings(split)
-        if recording.label == label and len(recording.samples) >= samples
-    ]
-
-
 def maximum_steps(split: str) -> int:
     """Returns the longest clip, in frames, that every exercise of a split has a recording for."""
     longest = min(
@@ -131,8 +123,9 @@ def render(split: str, label: int, steps: int, generator: np.random.Generator) -
     length = steps * SAMPLES
     pace = 1.0 if split == "test" else float(np.exp(generator.uniform(*_PACE)))
     covered = length if split == "test" else int(np.ceil(length * pace))
-    eligible = _eligible(split, label, covered)
-    samples = eligible[generator.integers(len(eligible))].samples
+    found = [one.samples for one in recordings(split) if one.label == label]
+    eligible = [samples for samples in found if len(samples) >= covered]
+    samples = eligible[generator.integers(len(eligible))]
     start = generator.integers(len(samples) - covered + 1)
     samples = samples[start : start + covered]
     if split != "test":

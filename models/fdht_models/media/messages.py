@@ -13,12 +13,14 @@ _ADDRESS = "addresses are not opened: copy the file to this machine and give its
 _LIKE_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
-def unreadable(path: Path, error: BaseException | str, kind: str = "video") -> DataError:
-    """The file cannot be opened; `kind` is video or sound."""
-    why = error if isinstance(error, str) else reason(error)
-    like_address = isinstance(error, FileNotFoundError) and _LIKE_ADDRESS.match(str(path))
-    remedy = _ADDRESS if like_address else _OTHER_FILE.format(kind)
-    return DataError(f"cannot be read ({why})", field=str(path), remedy=remedy)
+def other_file(path: Path, kind: str) -> str:
+    """The remedy for a path that cannot be opened; `kind` is video or sound."""
+    return _ADDRESS if _LIKE_ADDRESS.match(str(path)) else _OTHER_FILE.format(kind)
+
+
+def unreadable(path: Path, why: str, kind: str = "video") -> DataError:
+    """The file cannot be read; `kind` is video or sound."""
+    return DataError(f"cannot be read ({why})", field=str(path), remedy=_OTHER_FILE.format(kind))
 
 
 class MissingStreamError(DataError):

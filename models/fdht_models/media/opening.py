@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
+from fdht_models.files import open_regular_file
 from fdht_models.media.library import Failure, attempt, av
-from fdht_models.media.messages import undecodable, unreadable, without_stream
+from fdht_models.media.messages import other_file, undecodable, unreadable, without_stream
 
 #: Streams that go with a film and are none: a cover, and pictures for a bar of positions.
 _ATTACHED_PICTURE, _TIMED_THUMBNAILS, _DEFAULT = 1 << 10, 1 << 11, 1 << 0
@@ -30,19 +28,14 @@ def open_media(path: Path, kind: str) -> Any:
         DataError: PyAV is missing, or the file is missing, no regular file, or unreadable.
     """
     library = av()
-    try:
-        descriptor = _open_file(path)
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error, kind) from error
-    try:
-        options = {"fd": str(descriptor), "protocol_whitelist": "fd"}
+    with open_regular_file(path, remedy=other_file(path, kind)) as stream:
+        # FFmpeg makes a duplicate.
+        options = {"fd": str(stream.fileno()), "protocol_whitelist": "fd"}
         container = attempt(
             lambda: library.open(
                 "fd:", mode="r", container_options=options, metadata_errors="replace"
             )
         )
-    finally:
-        os.close(descriptor)  # FFmpeg has made a duplicate
     if isinstance(container, Failure):
         raise unreadable(path, container.why, kind) from container.error
     return container
@@ -70,18 +63,6 @@ def best_stream(path: Path, container: Any, kind: str) -> Any:
     if stream.codec_context is None:
         raise undecodable(path, _codec_name(container, stream), kind)
     return stream
-
-
-def _open_file(path: Path) -> int:
-    # Not blocking: a pipe that nobody writes to would be waited for for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    raise OSError(errno.EINVAL, "It is not a regular file")
 
 
 def _choose(container: Any, kind: str) -> Any:

@@ -93,7 +93,7 @@ def read_matrix(data: bytes) -> Orientation:
     raise OrientationError("it is turned by another angle than a multiple of 90 degrees")
 
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _SHORT = 0x0112, 3
 #: By the tag's value; 1 is upright. Turns as in `Orientation.apply`.
 _TURNS = {
     2: Orientation(False, True, False),
@@ -110,9 +110,9 @@ _TIFF = (b"II*\0", b"MM\0*")
 def turn_of_picture(data: bytes) -> Orientation:
     """How the picture in a file's bytes is turned before it is shown; upright by default."""
     for block in _blocks(data):
-        value = _tag(block, _ORIENTATION)
-        if value is not None:
-            return _TURNS.get(value, UPRIGHT)
+        for tag, kind, value in _directory(block)[0]:
+            if tag == _ORIENTATION and kind == _SHORT:
+                return _TURNS.get(value, UPRIGHT)
     return UPRIGHT
 
 
@@ -152,12 +152,6 @@ def _chunks(data: bytes, place: int, header: str, after: int) -> Iterator[tuple[
         name, length = fields if header.endswith("I") else fields[::-1]
         yield name, data[place + 8 : place + 8 + length]
         place += 8 + length + after + (0 if after else length % 2)
-
-
-def _tag(block: bytes, wanted: int) -> int | None:
-    """A tag of type SHORT in the first directory; None if it is not there, or damaged."""
-    found = (value for tag, kind, value in _directory(block)[0] if tag == wanted and kind == 3)
-    return next(found, None)
 
 
 def _directory(block: bytes) -> tuple[list[tuple[int, int, int]], int]:

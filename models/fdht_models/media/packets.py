@@ -57,7 +57,9 @@ class PacketReader:
             yield last
 
     def _read(self) -> Iterator[Any]:
-        checksums = SliceChecksums() if _has_checksums(self._stream) else None
+        codec = self._stream.codec_context
+        # FFV1 has slices with a footer from version 2 on, which is told outside the packets.
+        checksums = SliceChecksums() if codec.name == "ffv1" and codec.extradata else None
         packets = self._container.demux(self._stream)
         while True:
             packet = attempt(lambda: next(packets, None))
@@ -86,12 +88,6 @@ class PacketReader:
         self._first = time if self._first is None else min(self._first, time)
         end = time + (packet.duration or 0)
         self.seconds = max(self.seconds, float((end - self._first) * packet.time_base))
-
-
-def _has_checksums(stream: Any) -> bool:
-    codec = stream.codec_context
-    # FFV1 has slices with a footer from version 2 on, which is told outside the packets.
-    return bool(codec.name == "ffv1" and codec.extradata)
 
 
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))

@@ -93,7 +93,7 @@ def shown_size(path: Path, frame: Any, number: int) -> tuple[int, int]:
 def _colours(frame: Any) -> tuple[int, str, str]:
     """The colour space as FFmpeg numbers it, and the filter's names of matrix and range."""
     name, space = frame.format.name, int(frame.colorspace)
-    if _is_rgb(frame):
+    if frame.format.is_rgb or frame.format.has_palette:
         return _UNSPECIFIED, "bt601", "full"
     full = int(frame.color_range) == _FULL or name.startswith("yuvj")
     if name.startswith(("gray", "ya", "mono")):
@@ -101,16 +101,8 @@ def _colours(frame: Any) -> tuple[int, str, str]:
         full = int(frame.color_range) != 1
         space = _UNSPECIFIED
     if space not in _MATRICES:
-        raise ColourError(f"its colours are of FFmpeg's kind {space}, which is not converted")
+        raise ValueError(f"its colours are of FFmpeg's kind {space}, which is not converted")
     return space, _MATRICES[space], "full" if full else "limited"
-
-
-def _is_rgb(frame: Any) -> bool:
-    return bool(frame.format.is_rgb or frame.format.has_palette)
-
-
-class ColourError(ValueError):
-    """Colours that cannot be converted."""
 
 
 def _scaler(

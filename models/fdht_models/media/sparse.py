@@ -7,14 +7,12 @@ and the caller decodes everything.
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from fdht_models.media.library import Failure, attempt
+from fdht_models.media.library import Failure
 from fdht_models.media.table import PacketTable
 from fdht_models.media.video import VideoFile
 
@@ -117,17 +115,14 @@ def _decode_share(
 
 
 def _decode_stretch(video: VideoFile, stretch: Stretch, convert: Callable[[Any], None]) -> bool:
-    codec = video.decoder()
     due = iter(stretch.shown)
-    for packet in itertools.chain(video.packets(stretch.packets), (None,)):
-        frames = attempt(functools.partial(codec.decode, packet))
-        if isinstance(frames, Failure):
+    for frame in video.decoded(video.packets(stretch.packets)):
+        if isinstance(frame, Failure) or frame.is_corrupt:
             return False
-        for frame in frames:
-            if frame.is_corrupt or frame.pts is None or frame.pts != next(due, None):
-                return False
-            convert(frame)
-    codec.flush_buffers()
+        if frame.pts is None or frame.pts != next(due, None):
+            return False
+        convert(frame)
+    video.decoder().flush_buffers()
     return next(due, None) is None
 
 
@@ -136,11 +131,9 @@ def _warm_up(video: VideoFile) -> bool:
 
     Encoders name themselves there, once, and FFmpeg decodes what some of them made in another way.
     """
-    codec = video.decoder()
-    for packet in itertools.chain(video.packets((0,)), (None,)):
-        if isinstance(attempt(functools.partial(codec.decode, packet)), Failure):
-            return False
-    codec.flush_buffers()
+    if any(isinstance(frame, Failure) for frame in video.decoded(video.packets((0,)))):
+        return False
+    video.decoder().flush_buffers()
     return True
 
 

@@ -178,12 +178,9 @@ class VideoFile:
 
         It ends the use of the file: call neither `frames()` nor `decoder()` afterwards.
         """
-        codec = self.decoder()
-        # The None brings out what the decoder would hold back until it has seen what follows.
-        for packet in itertools.chain(self.packets((0,)), (None,)):
-            frames = attempt(functools.partial(codec.decode, packet))
-            if not isinstance(frames, Failure) and frames and not frames[0].is_corrupt:
-                return frames[0]
+        frame = next(self.decoded(self.packets((0,))), None)
+        if frame is not None and not isinstance(frame, Failure) and not frame.is_corrupt:
+            return frame
         self.rewind()
         return next(self.frames(), None)
 
@@ -245,21 +242,28 @@ class VideoFile:
         """
         packets = self._source()
         self.damage = None
-        codec = self.decoder()
         count = 0
+        for frame in self.decoded(packets):
+            if isinstance(frame, Failure):
+                self.damage = Damage(count, frame.why)
+                return
+            if frame.is_corrupt:
+                self.damage = Damage(count, "the decoder could not restore it")
+                return
+            yield frame
+            count += 1
+        self._set_damage(count)
+
+    def decoded(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """The decoder's frames of some packets; a `Failure` is the last."""
+        codec = self.decoder()
         # After the last packet, None brings out the frames that the decoder holds back.
         for packet in itertools.chain(packets, (None,)):
             frames = attempt(functools.partial(codec.decode, packet))
             if isinstance(frames, Failure):
-                self.damage = Damage(count, frames.why)
+                yield frames
                 return
-            for frame in frames:
-                if frame.is_corrupt:
-                    self.damage = Damage(count, "the decoder could not restore it")
-                    return
-                yield frame
-                count += 1
-        self._set_damage(count)
+            yield from frames
 
     def decoder(self) -> Any:
         """The stream's decoder, set up; it decodes the packets in order, once."""

@@ -144,24 +144,21 @@ def read_twice(path: Path, choose: Choice, height: int, width: int, threads: int
     return Frames(pictures, chosen, clock, _note(damage))
 
 
-def read_pictures(
-    folder: Path, choose: Choice, height: int, width: int, rate: float | None = None
-) -> Frames:
+def read_pictures(folder: Path, choose: Choice, height: int, width: int) -> Frames:
     """Reads the chosen pictures of a folder.
 
     Args:
         folder: holds the pictures.
-        choose: called with their clock.
+        choose: called with their clock, which tells no seconds.
         height: rows of the pictures that are returned.
         width: columns.
-        rate: pictures a second; None if that is not known.
 
     Raises:
         DataError: `list_pictures` or the choice refuses the folder, or a chosen picture cannot be
             read.
     """
     paths = list_pictures(folder).paths
-    clock = FrameClock(None, None if rate is None else Fraction(str(rate)), len(paths))
+    clock = FrameClock(None, None, len(paths))
     chosen = choose(clock)
     pictures = [read_picture(paths[number], height, width) for number in chosen]
     return Frames(pictures, chosen, clock)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tokenize
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.errors import ConfigError, DataError
+from fdht_models.errors import ConfigError, DataError, first_line
 from fdht_models.files import open_regular_file
 from fdht_models.preprocessing.definition import ClipInputs, Sampling, Values
 from fdht_models.preprocessing.protocols import choose_frames, pad_front
@@ -83,21 +85,11 @@ def check_header(path: Path, length: int) -> tuple[int, bool]:
         DataError: the file is not one array [frames, length] of float32, float16 or uint8, or has
             other bytes than it states.
     """
-    try:
-        with open_regular_file(path) as stream:
-            if stream.read(len(_MAGIC)) != _MAGIC:
-                raise _unusable(path, "is not a .npy file", length)
-            stream.seek(0)
-            version = _format.read_magic(stream)
-            read = (
-                _format.read_array_header_1_0
-                if version == (1, 0)
-                else _format.read_array_header_2_0
-            )
-            shape, _, dtype = read(stream)
-            start, end = stream.tell(), stream.seek(0, os.SEEK_END)
-    except _DAMAGE as error:
-        raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
+    with _opened(path, length) as stream:
+        first = _format.read_magic(stream) == (1, 0)
+        read = _format.read_array_header_1_0 if first else _format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        start, end = stream.tell(), stream.seek(0, os.SEEK_END)
     _check_kind(path, shape, dtype, length)
     if end - start != shape[0] * length * dtype.itemsize:
         raise _unusable(path, "has more or fewer bytes than it states", length)
@@ -119,16 +111,23 @@ def _codes(frames: NDArray[Any], path: Path, values: Values) -> NDArray[np.uint8
     return quantise(frames, values.full_scale)
 
 
-def _load(path: Path, length: int) -> NDArray[Any]:
+@contextmanager
+def _opened(path: Path, length: int) -> Iterator[BinaryIO]:
+    """A .npy file; what cannot be read of it is refused."""
     try:
         with open_regular_file(path) as stream:
             if stream.read(len(_MAGIC)) != _MAGIC:
                 raise _unusable(path, "is not a .npy file", length)
             stream.seek(0)
-            values: NDArray[Any] = np.load(stream, allow_pickle=False)
-            more = stream.read(1)
+            yield stream
     except _DAMAGE as error:
-        raise _unusable(path, f"cannot be read ({_first_line(error)})", length) from error
+        raise _unusable(path, f"cannot be read ({first_line(error)})", length) from error
+
+
+def _load(path: Path, length: int) -> NDArray[Any]:
+    with _opened(path, length) as stream:
+        values: NDArray[Any] = np.load(stream, allow_pickle=False)
+        more = stream.read(1)
     if more:
         raise _unusable(path, "holds more than one array", length)
     _check_kind(path, values.shape, values.dtype, length)
@@ -158,10 +157,6 @@ def _check_values(values: NDArray[Any], path: Path, length: int) -> None:
         )
     if not values.any():
         raise _unusable(path, "holds only zeros, as an array does that nobody filled", length)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _unusable(path: Path, why: str, length: int) -> DataError:

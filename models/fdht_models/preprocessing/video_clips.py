@@ -26,7 +26,6 @@ def read_video(
     picture: Picture,
     span: Span | None = None,
     *,
-    rate: float | None = None,
     threads: int = 1,
     check_all: bool = False,
 ) -> ClipInputs:
@@ -46,7 +45,6 @@ def read_video(
         sampling: which frames.
         picture: what is made of them.
         span: [first, last) in seconds; None for the whole file.
-        rate: pictures a second of a folder of pictures; of videos it is not used.
         threads: of the decoder; 0 takes one a processor. The integers are the same.
         check_all: decode all frames, so that all damage is seen.
 
@@ -57,7 +55,7 @@ def read_video(
     wanted = sampling.steps + picture.frames_before
     choose = functools.partial(_choose, path, key, sampling, wanted, span)
     if path.is_dir():
-        found = read_pictures(path, choose, picture.height, picture.width, rate)
+        found = read_pictures(path, choose, picture.height, picture.width)
     else:
         found = read_frames(
             path, choose, picture.height, picture.width, threads=threads, check_all=check_all
@@ -114,7 +112,7 @@ def _part(path: Path, clock: FrameClock, span: Span | None) -> range:
         raise DataError(
             "has no time stamps and no rate, and so no seconds",
             field=str(path),
-            remedy="give a rate, or the whole of it as a clip",
+            remedy="take the whole of it as a clip",
         )
     if last is None:
         last = seconds + clock.step

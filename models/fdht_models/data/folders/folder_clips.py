@@ -14,7 +14,8 @@ from fdht_models.data.folders.decoding.file_digests import FileIndex
 from fdht_models.data.folders.decoding.split_files import make_split, read_split
 from fdht_models.data.folders.decoding.split_plan import SplitPlan
 from fdht_models.data.folders.listing import Clip, FolderReport, Listing, Problem
-from fdht_models.data.folders.own.clip_files import Bar, files_of_clip
+from fdht_models.data.folders.own.clip_files import Bar, files_of_clip, no_bar
+from fdht_models.data.folders.own.own_listing import list_own
 from fdht_models.data.folders.reporting.file_facts import (
     count_short,
     describe_files,
@@ -24,7 +25,7 @@ from fdht_models.data.folders.reporting.file_facts import (
 from fdht_models.data.folders.reporting.split_report import check_share, refusal, write_report
 from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import class_notes
-from fdht_models.data.folders.sets import OWN
+from fdht_models.data.folders.sets import LISTERS, OWN
 from fdht_models.data.folders.splits import assign_splits
 from fdht_models.errors import require_known
 
@@ -107,7 +108,7 @@ def _foresee(plan: SplitPlan, clips: Sequence[Clip], bar: Bar) -> list[str]:
     return notes
 
 
-def folder_digest(request: FolderRequest, split: str, cache: Path, progress: bool = False) -> str:
+def folder_digest(request: FolderRequest, split: str, cache: Path) -> str:
     """Returns a digest of all that the clips of `load_folder` depend on; decodes nothing.
 
     It stays the same when the folder moves, and changes with any file's contents.
@@ -117,14 +118,11 @@ def folder_digest(request: FolderRequest, split: str, cache: Path, progress: boo
         DataError: the folder holds no clips, or none that can be read.
         ArtifactError: the cache cannot be written.
     """
-    with counters(progress) as bar:
-        index = FileIndex(Path(cache) / "files.json")
-        return digest_of(_split_plan(request, split, Path(cache), index, bar).inputs)
+    index = FileIndex(Path(cache) / "files.json")
+    return digest_of(_split_plan(request, split, Path(cache), index, no_bar).inputs)
 
 
-def list_folder(
-    request: FolderRequest, bar: Bar = lambda name, total: lambda steps: None
-) -> Listing:
+def list_folder(request: FolderRequest, bar: Bar = no_bar) -> Listing:
     """Returns what a folder holds, by its files' names, and what own files are; decodes nothing.
 
     Args:
@@ -137,13 +135,11 @@ def list_folder(
     """
     request = request.complete()
     if request.name == OWN:
-        return request.folder_set.find(request.root, bar=bar)
-    return request.folder_set.find(request.root)
+        return list_own(request, bar)
+    return LISTERS[request.name](request.root, request.folder_set)
 
 
-def list_classes(
-    request: FolderRequest, bar: Bar = lambda name, total: lambda steps: None
-) -> Listing:
+def list_classes(request: FolderRequest, bar: Bar = no_bar) -> Listing:
     """As `list_folder`; classes of which no clip is there are left out, with a note."""
     listing = list_folder(request, bar)
     there = sorted({label for clip in listing.clips for label in clip.labels})

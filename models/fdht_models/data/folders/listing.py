@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,15 +85,14 @@ class FolderSet:
         kind: "video", "spikes", "speech" or "features"; of a user's own clips "video", "sound" or
             "arrays".
         layout: what is looked for in the folder, for people.
-        find: lists a folder, of which it is called with the path.
-        class_count: classes as published; None where the folder alone tells.
+        class_count: classes as published; None where the folder, or the user, tells.
         classes: their names, or () where the names are in the files' names only.
         expected: published number of files (of clips if `kind` is "spikes"), by split or in "all".
         rules: rules of division that the set's names allow; the first is the default.
         folds: folds by default, for `group-disjoint` and `leaky-per-clip`.
         published_folds: published divisions into training and test.
-        protocols: what can be made of a clip's frames; the first is the default.
-        steps: frames a clip by default, for each protocol.
+        steps: frames a clip by default, for each protocol that can be made of a clip's frames; the
+            first is the default.
         stride: of the protocol `tt_rnn`, which takes every `stride`-th frame.
     """
 
@@ -101,16 +100,19 @@ class FolderSet:
     title: str
     kind: str
     layout: str
-    find: Callable[..., Listing]
-    class_count: int | None
-    classes: tuple[str, ...]
-    expected: Mapping[str, int]
-    protocols: tuple[str, ...]
     steps: Mapping[str, int]
+    class_count: int | None = None
+    classes: tuple[str, ...] = ()
+    expected: Mapping[str, int] = field(default_factory=dict)
     rules: tuple[str, ...] = (PUBLISHED, GROUP_DISJOINT, LEAKY)
     folds: int = 5
     published_folds: int = 1
     stride: int = 1
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What can be made of a clip's frames; the first is the default."""
+        return tuple(self.steps)
 
 
 @dataclass(frozen=True)

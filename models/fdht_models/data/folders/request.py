@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import fdht_models.data.folders.own.own_settings as own_settings
 from fdht_models.data.folders.listing import (
@@ -18,7 +18,7 @@ from fdht_models.data.folders.listing import (
     VIDEO,
     FolderSet,
 )
-from fdht_models.data.folders.own.own_listing import OwnLayout
+from fdht_models.data.folders.own.path_pattern import check_pattern
 from fdht_models.data.folders.published.ucf11_ucf50_ytc import FULL_SCALE, LENGTH
 from fdht_models.data.folders.sets import OWN, get_folder_set, own_set
 from fdht_models.errors import ConfigError, near_matches
@@ -128,12 +128,9 @@ class FolderRequest(FolderOptions):
 
     @property
     def folder_set(self) -> FolderSet:
-        """The published set, or the set of own clips of this kind, pattern and classes."""
+        """The published set, or the set of own clips of this kind and classes."""
         if self.name == OWN:
-            kind = self.kind or own_settings.KINDS[0]
-            return own_set(
-                OwnLayout(kind, self.pattern, self.classes, self.inputs, self.full_scale)
-            )
+            return own_set(self.kind or own_settings.KINDS[0], self.classes or ())
         return get_folder_set(self.name)
 
     def complete(self) -> FolderRequest:
@@ -155,7 +152,11 @@ class FolderRequest(FolderOptions):
         rule = _choose(self.fold_rule, known.rules, "fold_rule", known)
         if self.name == OWN:
             given["kind"] = known.kind
-            own_settings.check_own(known.kind, self.pattern, self.inputs)
+            if self.pattern is not None:
+                check_pattern(self.pattern)
+            if known.kind == ARRAYS and self.inputs is None:
+                why = "is missing: how many values a frame of the arrays has"
+                raise ConfigError(why, field="inputs", remedy="add it")
         else:
             own_settings.refuse_of_others(self.name, list(given))
         if self.test_groups is not None:
@@ -256,10 +257,6 @@ class FolderRequest(FolderOptions):
         floor = own_settings.FLOOR if self.floor is None else self.floor
         trim = own_settings.TRIM if self.trim is None else self.trim
         return Sound(self.bands, self.stack, "energy", level, floor, trim)
-
-    def decoding(self, split: str) -> dict[str, Any]:
-        """All that the bytes of a decoded clip depend on besides its file; JSON-serialisable."""
-        return self.preprocessing(split).to_json()
 
 
 def _choose(value: str | None, choices: tuple[str, ...], field: str, known: FolderSet) -> str:

@@ -85,13 +85,7 @@ def group_folds(clips: Sequence[Clip], folds: int, seed: int) -> list[int]:
             value=next(iter(members)),
             remedy="tell their sources apart, or set fold_rule to leaky-per-clip",
         )
-    if len(members) < folds:
-        raise ConfigError(
-            f"the folder holds only {len(members)} groups",
-            field="folds",
-            value=folds,
-            remedy=f"choose {len(members)} or fewer",
-        )
+    _refuse_more_folds(folds, len(members), "groups")
     names = sorted(members)
     order = np.random.default_rng([seed, folds]).permutation(len(names))
     names = sorted((names[place] for place in order), key=lambda name: -len(members[name]))
@@ -117,13 +111,7 @@ def leaky_folds(clips: int, folds: int, seed: int) -> list[int]:
     Raises:
         ConfigError: there are fewer clips than folds.
     """
-    if clips < folds:
-        raise ConfigError(
-            f"the folder holds only {clips} clips",
-            field="folds",
-            value=folds,
-            remedy=f"choose {clips} or fewer",
-        )
+    _refuse_more_folds(folds, clips, "clips")
     order = np.random.default_rng([seed, folds]).permutation(clips)
     found = [0] * clips
     for fold, places in enumerate(np.array_split(order, folds)):
@@ -160,6 +148,16 @@ def labels_of(listing: Listing, splits: Sequence[str], split: str) -> set[int]:
     """The labels that the clips of a split have."""
     pairs = zip(listing.clips, splits, strict=True)
     return {label for clip, found in pairs if found == split for label in clip.labels}
+
+
+def _refuse_more_folds(folds: int, most: int, what: str) -> None:
+    if most < folds:
+        raise ConfigError(
+            f"the folder holds only {most} {what}",
+            field="folds",
+            value=folds,
+            remedy=f"choose {most} or fewer",
+        )
 
 
 def _split(folds: Sequence[int], test: int) -> tuple[str, ...]:

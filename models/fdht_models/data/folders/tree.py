@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from fdht_models.data.folders.listing import Problem
+from fdht_models.data.folders.listing import FolderSet, Problem
 from fdht_models.data.folders.sentences import name_some
 from fdht_models.errors import DataError
 from fdht_models.files import read_text_file
@@ -114,21 +114,26 @@ def sort_files(
     return found, copies, nameless
 
 
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
 def is_archive(name: str) -> bool:
     """True if a file of this name is probably an archive."""
     return name.lower().endswith(_ARCHIVES)
 
 
-def nothing_found(tree: Tree, title: str, layout: str) -> DataError:
+def nothing_found(tree: Tree, known: FolderSet) -> DataError:
     """The error of a folder without clips: what was looked for, where, and what is there."""
     found = _contents(tree)
     if tree.archives:
         remedy = f"unpack {name_some(tree.archives)} there"
     else:
-        remedy = f"give the folder that {title} was unpacked to"
+        remedy = f"give the folder that {known.title} was unpacked to"
     return DataError(
-        f"holds no clip of {title}; looked there and in all folders below for {layout}; "
-        f"found {found}",
+        f"holds no clip of {known.title}; looked there and in all folders below for "
+        f"{known.layout}; found {found}",
         field=str(tree.root),
         remedy=remedy,
     )
@@ -142,6 +147,13 @@ def read_lines(file: Path) -> list[str]:
     """
     text = read_text_file(file, remedy="check its permissions")
     return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+def damaged_line(file: Path, number: int, line: str, why: str) -> DataError:
+    """The error of a line of a published list or label file, numbered from 1."""
+    return DataError(
+        why, field=f"{file}: line {number}", value=line[:60], remedy="unpack the set again"
+    )
 
 
 def _contents(tree: Tree) -> str:

@@ -116,7 +116,9 @@ def plan_shards(
     """
     kind = request.folder_set.kind
     length = max(1, min(_CLIPS[kind], _BYTES // clip_bytes(request)))
-    about = {"version": _VERSION, "decoding": request.decoding(split), "tools": _tools(kind)}
+    # All that the bytes of a decoded clip depend on besides its file.
+    decoding = request.preprocessing(split).to_json()
+    about = {"version": _VERSION, "decoding": decoding, "tools": _tools(kind)}
     shards = []
     for first in range(0, len(clips), length):
         part = tuple(clips[first : first + length])

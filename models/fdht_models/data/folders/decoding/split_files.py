@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +36,6 @@ _GROUPS, _KEPT = "groups.npy", "kept.json"
 _BATCH = 64 << 20  # bytes of clips copied at once
 
 
-def split_directory(plan: SplitPlan, inputs: Mapping[str, Any]) -> Path:
-    """Where the clips of a split are, or would be, kept."""
-    return plan.cache / f"{plan.request.name}-{plan.split}-{digest_of(dict(inputs))[:20]}"
-
-
 def make_split(
     plan: SplitPlan,
     index: FileIndex,
@@ -62,8 +56,8 @@ def make_split(
         DataError: too many clips cannot be read, or none of the split.
         ArtifactError: the cache cannot be written.
     """
-    inputs = plan.inputs
-    directory = split_directory(plan, inputs)
+    name, inputs = plan.request.name, plan.inputs
+    directory = plan.cache / f"{name}-{plan.split}-{digest_of(inputs)[:20]}"
     if index.is_current(directory, _STAGE, inputs):
         return directory
     shards = plan.shards
@@ -71,7 +65,6 @@ def make_split(
     _check_space(plan, missing)
     if missing:
         foresee([clip for shard in missing for clip in shard.clips])
-    name = plan.request.name
     tick = bar(f"{name}: decoding", sum(len(shard.clips) for shard in missing))
     decode_shards(plan.request, missing, workers, tick)
     places, steps, short, undecodable, damaged = _outcome(shards)

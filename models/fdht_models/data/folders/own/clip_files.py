@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.listing import ARRAYS, VIDEO, Problem
-from fdht_models.data.folders.published.class_names import words
-from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, is_archive
+from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, is_archive, words
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.files import Stamp, stamp_of
 from fdht_models.media.library import Failure, attempt, av
@@ -30,28 +29,30 @@ from fdht_models.threads import map_in_threads
 #: Called with what begins and of how many steps; gives what is called with steps done.
 Bar = Callable[[str, int], Callable[[int], None]]
 
+
+def no_bar(name: str, total: int) -> Callable[[int], None]:
+    """A `Bar` that shows nothing."""
+    return lambda steps: None
+
+
 #: A table of the clips, in the folder itself.
 TABLE = "clips.csv"
 ARRAY_SUFFIX = ".npy"
 
 #: What lies beside clips and is none: texts, tables, programs and subtitles. FFmpeg would show some
 #: of the texts as pictures of a terminal.
-_NO_CLIPS = frozenset(
-    words(
-        """
-        .txt .md .rst .log .nfo .ini .cfg .csv .tsv .json .jsonl .xml .yaml .yml .toml .html .htm
-        .pdf .doc .docx .xls .xlsx .py .ipynb .m .mat .r .sh .npy .npz .h5 .hdf5 .pkl .pickle
-        .parquet .db .sqlite .srt .vtt .ass .ssa .sub .idx .sup .smi .lrc .xgtf .eaf .textgrid
-        .md5 .sha256 .torrent .part .crdownload .lnk .url
-        """
-    )
+_NO_CLIPS = words(
+    """
+    .txt .md .rst .log .nfo .ini .cfg .csv .tsv .json .jsonl .xml .yaml .yml .toml .html .htm
+    .pdf .doc .docx .xls .xlsx .py .ipynb .m .mat .r .sh .npy .npz .h5 .hdf5 .pkl .pickle
+    .parquet .db .sqlite .srt .vtt .ass .ssa .sub .idx .sup .smi .lrc .xgtf .eaf .textgrid
+    .md5 .sha256 .torrent .part .crdownload .lnk .url
+    """
 )
 #: Folders of small pictures that programs make of videos.
 _THUMBNAILS = ("thumbs", "thumbnails", "thumbnail", "previews", "preview", "@eadir")
 
 _CLIP, _PICTURE, _OTHER, _UNREADABLE = "clip", "picture", "other", "unreadable"
-#: What is known of a file holds as long as its stamp stays.
-_seen: dict[tuple[str, str], tuple[Stamp, tuple[str, str]]] = {}
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,7 @@ class ClipFiles:
 
 
 def find_clips(
-    tree: Tree,
-    kind: str,
-    inputs: int | None = None,
-    full_scale: float | None = None,
-    bar: Bar = lambda name, total: lambda steps: None,
+    tree: Tree, kind: str, inputs: int | None, full_scale: float | None, bar: Bar = no_bar
 ) -> ClipFiles:
     """Sorts the files of a folder; decodes nothing.
 
@@ -193,22 +190,20 @@ def _by_name(path: PurePosixPath) -> tuple[str, str] | None:
 
 
 def _remembered(path: Path, kind: str) -> tuple[str, str]:
-    key = (str(path.absolute()), kind)
     try:
-        stamp = stamp_of(path)
+        return _look(path.absolute(), "video" if kind == VIDEO else "sound", stamp_of(path))
     except OSError as error:
         return _UNREADABLE, f"cannot be read ({error.strerror})"
-    known = _seen.get(key)
-    if known is None or known[0] != stamp:
-        known = _seen[key] = stamp, _look(path, "video" if kind == VIDEO else "sound")
-    return known[1]
 
 
-def _look(path: Path, kind: str) -> tuple[str, str]:
+@functools.cache
+def _look(path: Path, kind: str, _: Stamp) -> tuple[str, str]:
+    """What is in a file, which is known as long as its stamp stays."""
     try:
         with open_media(path, kind) as container:
             name = attempt(lambda: str(container.format.name))
-            if not isinstance(name, Failure) and _is_picture_format(name):
+            pictures = not isinstance(name, Failure) and name.endswith(("image2", "_pipe"))
+            if pictures and name != "gif_pipe":
                 return _OTHER, ""
             streams = attempt(lambda: len(getattr(container.streams, _STREAMS[kind])))
             if streams == 0:
@@ -264,10 +259,6 @@ def _why_unusable(folder: Path) -> str:
     return ""
 
 
-def _is_picture_format(name: str) -> bool:
-    return name == "image2" or (name.endswith("_pipe") and name != "gif_pipe")
-
-
 def _told(path: PurePosixPath) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
@@ -285,4 +276,4 @@ def _media_suffixes() -> frozenset[str]:
             )  # fmt: skip
             if not isinstance(described, Failure):
                 found.update(f".{suffix.lower()}" for suffix in described)
-    return (frozenset(found) | set(VIDEO_SUFFIXES)) - _NO_CLIPS
+    return (frozenset(found) | set(VIDEO_SUFFIXES)) - set(_NO_CLIPS)

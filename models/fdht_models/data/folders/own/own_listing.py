@@ -14,6 +14,7 @@ from fdht_models.data.folders.listing import ARRAYS, Clip, Listing, Problem, Spa
 from fdht_models.data.folders.own.clip_files import TABLE, Bar, ClipFiles, find_clips, stem_of
 from fdht_models.data.folders.own.clip_table import ClipRow, ClipTable, key_of_part, read_table
 from fdht_models.data.folders.own.path_pattern import class_root, search_paths
+from fdht_models.data.folders.request import FolderRequest
 from fdht_models.data.folders.sentences import (
     alike_notes,
     archive_notes,
@@ -24,20 +25,7 @@ from fdht_models.data.folders.sentences import (
 from fdht_models.data.folders.tree import Tree, walk
 from fdht_models.errors import DataError
 
-TITLE = "your own clips"
-LAYOUT = f"<class>/<clip>, <class>/<group>/<clip>, or a table {TABLE}"
 _REMEDY = "give the folder that holds a folder of clips for each class"
-
-
-@dataclass(frozen=True)
-class OwnLayout:
-    """How a user's folder is to be read; see `FolderRequest`."""
-
-    kind: str
-    pattern: str | None = None
-    classes: tuple[str, ...] | None = None
-    inputs: int | None = None
-    full_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,39 +51,37 @@ class _Found:
         return self.group or f"file {self.stem}"
 
 
-def list_own(
-    root: Path, layout: OwnLayout, bar: Bar = lambda name, total: lambda steps: None
-) -> Listing:
+def list_own(request: FolderRequest, bar: Bar) -> Listing:
     """Lists a user's folder; files are opened, and nothing is decoded.
 
     Args:
-        root: the folder.
-        layout: how to read it.
+        request: a completed request.
         bar: see `Bar`.
 
     Raises:
         DataError: it holds no clips of two classes, or what a pattern or the table says of them
             cannot be.
     """
-    tree = walk(root, TITLE, _REMEDY)
-    files = find_clips(tree, layout.kind, layout.inputs, layout.full_scale, bar)
+    root, known = request.root, request.folder_set
+    tree = walk(root, known.title, _REMEDY)
+    files = find_clips(tree, known.kind, request.inputs, request.full_scale, bar)
     _refuse_other_case(tree)
     table = read_table(root / TABLE) if PurePosixPath(TABLE) in (*tree.files, *tree.empty) else None
-    if table is not None and layout.kind == ARRAYS:
+    if table is not None and known.kind == ARRAYS:
         _refuse_spans(root, table)
     notes: list[str] = []
     skipped = list(files.unreadable)
-    found = [_Found(path, stem_of(path, files, layout.kind)) for path in files.clips]
+    found = [_Found(path, stem_of(path, files, known.kind)) for path in files.clips]
     if not found and not skipped:
-        raise _nothing(tree, files, layout.kind)
-    if layout.pattern is not None:
-        found = _apply_pattern(layout.pattern, found, notes)
-    found = _apply_folders(tree, layout, found, files, table, notes)
+        raise _nothing(tree, files, known.kind)
+    if request.pattern is not None:
+        found = _apply_pattern(request.pattern, found, notes)
+    found = _apply_folders(tree, request.classes, found, files, table, notes)
     if table is not None:
         found = _apply_table(root, table, found, files.pictured, skipped, notes)
-    found = _of_a_class(root, found, notes)
-    found = _of_named_classes(root, layout, found, notes)
-    classes = layout.classes or tuple(sorted({one.name for one in found}))
+    found = _of_a_class(root, known.layout, found, notes)
+    found = _of_named_classes(root, request.classes, found, notes)
+    classes = request.classes or tuple(sorted({one.name for one in found}))
     _refuse_too_few(root, classes, skipped)
     splits_known = any(one.split is not None for one in found)
     if splits_known:
@@ -144,7 +130,7 @@ def _apply_pattern(pattern: str, found: Sequence[_Found], notes: list[str]) -> l
 
 def _apply_folders(
     tree: Tree,
-    layout: OwnLayout,
+    classes: tuple[str, ...] | None,
     found: Sequence[_Found],
     files: ClipFiles,
     table: ClipTable | None,
@@ -155,14 +141,14 @@ def _apply_folders(
     open_ = [one.path for one in found if not one.name and composed(one.path) not in tabled]
     if not open_:
         return list(found)
-    top = class_root(tree, open_, layout.classes)
+    top = class_root(tree, open_, classes)
     if top.parts:
         notes.append(f"the classes are the folders in {top}")
     result = []
     for one in found:
         below = one.path.relative_to(top).parts if one.path.is_relative_to(top) else ()
         if one.path in files.pictured and len(below) == 1 and not one.name:
-            if layout.classes is None or below[0] in layout.classes:
+            if classes is None or below[0] in classes:
                 raise DataError(
                     "holds pictures, and a clip is a folder of pictures",
                     field=str(tree.root / one.path),
@@ -173,7 +159,7 @@ def _apply_folders(
         name = one.name or (below[0] if len(below) > 1 else "")
         group = one.group or (below[1] if len(below) > 2 and below[0] == name else "")
         result.append(replace(one, name=name, group=group))
-    notes += _empty_class_notes(tree, top, [one.path for one in found], layout.classes)
+    notes += _empty_class_notes(tree, top, [one.path for one in found], classes)
     return result
 
 
@@ -223,26 +209,26 @@ def _told(one: _Found, row: ClipRow, has_split: bool) -> _Found:
     )
 
 
-def _of_a_class(root: Path, found: Sequence[_Found], notes: list[str]) -> list[_Found]:
+def _of_a_class(root: Path, layout: str, found: Sequence[_Found], notes: list[str]) -> list[_Found]:
     without = [one.path for one in found if not one.name]
     kept = [one for one in found if one.name]
     if without and not kept:
         raise DataError(
             f"holds {len(without)} clips in no class's folder, such as {without[0]}",
             field=str(root),
-            remedy=f"lay them out as {LAYOUT}",
+            remedy=f"lay them out as {layout}",
         )
     notes += left_out_notes(without, "in no class's folder")
     return kept
 
 
 def _of_named_classes(
-    root: Path, layout: OwnLayout, found: Sequence[_Found], notes: list[str]
+    root: Path, classes: tuple[str, ...] | None, found: Sequence[_Found], notes: list[str]
 ) -> list[_Found]:
-    if layout.classes is None:
+    if classes is None:
         return list(found)
     there = Counter(one.name for one in found)
-    for name in layout.classes:
+    for name in classes:
         if not there[name]:
             raise DataError(
                 "has no clip",
@@ -250,9 +236,9 @@ def _of_named_classes(
                 remedy=f"put clips of it into {root}, or take it out of data.classes; "
                 f"there are {name_some(sorted(there), 10)}",
             )
-    others = {name: count for name, count in there.items() if name not in layout.classes}
+    others = {name: count for name, count in there.items() if name not in classes}
     notes += left_out_notes(sorted(others), "classes that data.classes does not name")
-    return [one for one in found if one.name in layout.classes]
+    return [one for one in found if one.name in classes]
 
 
 def _refuse_too_few(root: Path, classes: Sequence[str], skipped: Sequence[Problem]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fdht_models.data.folders.listing import ARRAYS, GROUP_DISJOINT, SOUND, VIDEO
-from fdht_models.data.folders.own.path_pattern import check_pattern
 from fdht_models.errors import ConfigError, require_known
 from fdht_models.settings import text
 
@@ -88,20 +87,6 @@ def refuse_of_other_kinds(kind: str, given: Sequence[str]) -> None:
             raise ConfigError(
                 f"has no effect on clips of the kind '{kind}'", field=key, remedy="leave it out"
             )
-
-
-def check_own(kind: str, pattern: str | None, inputs: int | None) -> None:
-    """Checks what concerns a user's own clips alone.
-
-    Raises:
-        ConfigError: the pattern cannot be used, or arrays have no length.
-    """
-    if pattern is not None:
-        check_pattern(pattern)
-    if kind == ARRAYS and inputs is None:
-        raise ConfigError(
-            "is missing: how many values a frame of the arrays has", field="inputs", remedy="add it"
-        )
 
 
 def check_test_groups(rule: str, folds: int | None, fold: int) -> None:

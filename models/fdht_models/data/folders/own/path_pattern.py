@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from fdht_models.data.folders.published.class_names import words
-from fdht_models.data.folders.tree import Tree
+from fdht_models.data.folders.tree import Tree, words
 from fdht_models.errors import ConfigError, DataError, near_matches
 from fdht_models.workers import WorkerProcess
 
@@ -25,6 +24,7 @@ from fdht_models.workers import WorkerProcess
 GROUPS = ("class", "group", "split")
 
 _LONGEST = 1000  # characters of an expression
+_EXAMPLE = "write one such as '(?P<class>[^/]+)/(?P<group>[a-z0-9]+)_' (docs/datasets.md)"
 _SECONDS, _SECONDS_A_PATH = 10.0, 1e-3
 _SEARCH = """
 import json, re, sys, warnings
@@ -40,34 +40,30 @@ _SEARCHER = (sys.executable, "-I", "-S", "-c", _SEARCH)
 _ENDING_SECONDS = 2.0
 
 
-def check_pattern(value: str, field: str = "pattern") -> tuple[str, ...]:
-    """Returns which of `GROUPS` an expression names.
+def check_pattern(pattern: str) -> None:
+    """Checks an expression.
 
     Raises:
-        ConfigError: it is no expression, or names none of them, or another group.
+        ConfigError: it is too long or no expression, or names none of `GROUPS`, or another group.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
-        raise ConfigError(
-            f"must be a text of 1 to {_LONGEST} characters",
-            field=field,
-            value=value,
-            remedy=_example(),
-        )
+
+    def refusal(why: str, remedy: str = _EXAMPLE) -> ConfigError:
+        return ConfigError(why, field="pattern", value=pattern, remedy=remedy)
+
+    if len(pattern) > _LONGEST:
+        raise refusal(f"must be a text of 1 to {_LONGEST} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            names = tuple(re.compile(value).groupindex)
+            names = tuple(re.compile(pattern).groupindex)
     except (re.error, OverflowError, RecursionError, MemoryError) as error:
-        raise ConfigError(
-            f"is no regular expression ({error})", field=field, value=value, remedy=_example()
-        ) from error
+        raise refusal(f"is no regular expression ({error})") from error
     for name in names:
         if name not in GROUPS:
             why = f"names a group '{name}', which means nothing here"
-            raise ConfigError(why, field=field, value=value, remedy=near_matches(name, GROUPS))
+            raise refusal(why, near_matches(name, GROUPS))
     if not names:
-        raise ConfigError("names no group", field=field, value=value, remedy=_example())
-    return names
+        raise refusal("names no group")
 
 
 def search_paths(pattern: str, paths: Sequence[str]) -> list[Mapping[str, str] | None]:
@@ -105,10 +101,6 @@ def _refusal(pattern: str, why: str) -> DataError:
         value=pattern,
         remedy="write it without a repetition inside a repetition, such as (a+)+",
     )
-
-
-def _example() -> str:
-    return "write one such as '(?P<class>[^/]+)/(?P<group>[a-z0-9]+)_' (docs/datasets.md)"
 
 
 _TOP = PurePosixPath()

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fdht_models.data.folders.joins import Join, join, name_key
-from fdht_models.data.folders.listing import Clip, Listing
-from fdht_models.data.folders.published.class_names import HMDB51, HOLLYWOOD2
+from fdht_models.data.folders.listing import Clip, FolderSet, Listing
 from fdht_models.data.folders.sentences import (
     archive_notes,
     class_notes,
@@ -21,15 +20,12 @@ from fdht_models.data.folders.sentences import (
 from fdht_models.data.folders.tree import (
     VIDEO_SUFFIXES,
     Tree,
+    damaged_line,
     nothing_found,
     read_lines,
     sort_files,
     walk,
 )
-from fdht_models.errors import DataError
-
-HMDB51_LAYOUT = "<class>/<name>.avi, and testTrainMulti_7030_splits/<class>_test_split<1-3>.txt"
-HOLLYWOOD2_LAYOUT = "AVIClips/actionclip<train|test><number>.avi and ClipSets/<Label>_<split>.txt"
 
 _SPLIT_FOLDER = "testTrainMulti_7030_splits"
 _SPLIT_FILE = re.compile(r"(?P<class>.+)_test_split(?P<fold>[123])\.txt", re.IGNORECASE)
@@ -43,7 +39,7 @@ _OTHER_CLIP = re.compile(r"actionclipauto|sceneclip", re.IGNORECASE)
 _CLIP_SET = re.compile(r"(?P<label>[A-Za-z]+)_(?P<split>train|test)\.txt", re.IGNORECASE)
 
 
-def list_hmdb51(root: Path) -> Listing:
+def list_hmdb51(root: Path, known: FolderSet) -> Listing:
     """Lists `<class>/<name>.avi` with the three published divisions.
 
     The lists name a clip by its class and its name; suffixes are not compared, so that converted
@@ -53,14 +49,14 @@ def list_hmdb51(root: Path) -> Listing:
     Raises:
         DataError: no clip is there, or a list is not as published.
     """
-    tree = walk(root, "HMDB51")
+    tree = walk(root, known.title)
     skipped = tree.empty_of_type(VIDEO_SUFFIXES)
     found, copies, foreign = sort_files(
         tree.of_type(VIDEO_SUFFIXES),
         lambda path: f"{path.parent.name}/{path.stem}" if len(path.parts) > 1 else None,
     )
     if not found:
-        raise nothing_found(tree, "HMDB51", HMDB51_LAYOUT)
+        raise nothing_found(tree, known)
     classes = tuple(sorted({path.parent.name for path in found.values()}))
     lists = _hmdb51_lists(tree)
     joined = join(
@@ -80,7 +76,7 @@ def list_hmdb51(root: Path) -> Listing:
         *(_hmdb51_leftovers(joined, lists, classes) if lists else ()),
         *copy_notes(copies),
         *left_out_notes(foreign, "in no class's folder"),
-        *class_notes(classes, HMDB51),
+        *class_notes(classes, known.classes),
     ]
     unpublished = "" if lists else f"no {_SPLIT_FOLDER}/<class>_test_split<1-3>.txt is there"
     remedy = (
@@ -125,9 +121,9 @@ def _hmdb51_lists(tree: Tree) -> _Lists:
             name, _, code = line.rpartition(" ")
             name = name.strip()
             if code not in _SPLITS or not name:
-                raise _damaged(file, number, line, "is not '<name of a video> <0, 1 or 2>'")
+                raise damaged_line(file, number, line, "is not '<name of a video> <0, 1 or 2>'")
             if entries.setdefault(name, _SPLITS[code]) != _SPLITS[code]:
-                raise _damaged(file, number, line, "contradicts a line before it")
+                raise damaged_line(file, number, line, "contradicts a line before it")
     return lists
 
 
@@ -173,14 +169,14 @@ def _hmdb51_leftovers(
     ]
 
 
-def list_hollywood2(root: Path) -> Listing:
+def list_hollywood2(root: Path, known: FolderSet) -> Listing:
     """Lists the clips of `ClipSets/<Label>_<train|test>.txt` with all labels of each.
 
     Raises:
         DataError: no listed clip is there, or a list is not as published.
     """
-    tree = walk(root, "Hollywood2")
-    entries, lists = _clip_sets(tree)
+    tree = walk(root, known.title)
+    entries, lists = _clip_sets(tree, known.classes)
     skipped = tree.empty_of_type(VIDEO_SUFFIXES)
     videos, copies, _ = sort_files(
         tree.of_type(VIDEO_SUFFIXES), lambda path: name_key(path.name, VIDEO_SUFFIXES)
@@ -190,21 +186,21 @@ def list_hollywood2(root: Path) -> Listing:
     )
     used = sorted((pair for pair in joined.pairs if pair[0].labels), key=lambda pair: pair[0].name)
     if not used:
-        raise nothing_found(tree, "Hollywood2", HOLLYWOOD2_LAYOUT)
+        raise nothing_found(tree, known)
     clips = tuple(
         Clip(entry.name, str(path), tuple(sorted(entry.labels)), published=(entry.split,))
         for entry, path in used
     )
     notes = [
         *archive_notes(tree.archives),
-        *_hollywood2_leftovers(joined, lists),
+        *_hollywood2_leftovers(joined, lists, known.classes),
         *copy_notes(copies),
     ]
     several = sum(len(clip.labels) > 1 for clip in clips)
     if several:
         notes.append(f"clips with several labels, one sample for each label: {several}")
     remedy = "name the clips as the lists do, or put the lists of both splits there"
-    return Listing(root, HOLLYWOOD2, clips, tuple(skipped), tuple(notes), remedy=remedy)
+    return Listing(root, known.classes, clips, tuple(skipped), tuple(notes), remedy=remedy)
 
 
 @dataclass
@@ -216,9 +212,9 @@ class _Labelled:
     labels: set[int]
 
 
-def _clip_sets(tree: Tree) -> tuple[dict[str, _Labelled], set[str]]:
+def _clip_sets(tree: Tree, classes: tuple[str, ...]) -> tuple[dict[str, _Labelled], set[str]]:
     """The listed clips by their keys, and the names of the lists in lower case."""
-    places = {name.lower(): place for place, name in enumerate(HOLLYWOOD2)}
+    places = {name.lower(): place for place, name in enumerate(classes)}
     entries: dict[str, _Labelled] = {}
     lists: set[str] = set()
     for path in tree.files:
@@ -231,20 +227,22 @@ def _clip_sets(tree: Tree) -> tuple[dict[str, _Labelled], set[str]]:
         for number, line in enumerate(read_lines(file), 1):
             words = line.split()
             if len(words) != 2 or words[1] not in ("1", "-1"):
-                raise _damaged(file, number, line, "is not '<clip> <1 or -1>'")
+                raise damaged_line(file, number, line, "is not '<clip> <1 or -1>'")
             key = name_key(words[0], VIDEO_SUFFIXES)
             entry = entries.setdefault(key, _Labelled(key, split, set()))
             if entry.split != split or codes.setdefault(key, words[1]) != words[1]:
-                raise _damaged(file, number, line, "contradicts a line before it")
+                raise damaged_line(file, number, line, "contradicts a line before it")
             if words[1] == "1":
                 entry.labels.add(places[match["label"].lower()])
     return entries, lists
 
 
-def _hollywood2_leftovers(joined: Join[_Labelled, PurePosixPath], lists: set[str]) -> list[str]:
+def _hollywood2_leftovers(
+    joined: Join[_Labelled, PurePosixPath], lists: set[str], classes: tuple[str, ...]
+) -> list[str]:
     missing = [
         f"{label}_{split}.txt"
-        for label in HOLLYWOOD2
+        for label in classes
         for split in ("train", "test")
         if f"{label}_{split}.txt".lower() not in lists
     ]
@@ -258,9 +256,3 @@ def _hollywood2_leftovers(joined: Join[_Labelled, PurePosixPath], lists: set[str
         *left_out_notes(absent, "listed in ClipSets but not there"),
         *left_out_notes(unlabelled, "with none of the labels whose lists are there"),
     ]
-
-
-def _damaged(file: Path, number: int, line: str, why: str) -> DataError:
-    return DataError(
-        why, field=f"{file}: line {number}", value=line, remedy="unpack the published lists again"
-    )

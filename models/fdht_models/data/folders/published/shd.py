@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.folders.joins import join
-from fdht_models.data.folders.listing import Clip, Listing, Problem
+from fdht_models.data.folders.listing import Clip, FolderSet, Listing, Problem
 from fdht_models.data.folders.sentences import archive_notes, copy_notes, left_out_notes
 from fdht_models.data.folders.tree import nothing_found, sort_files, walk
 from fdht_models.data.packages import import_package
@@ -20,18 +20,17 @@ from fdht_models.errors import DataError
 from fdht_models.files import require_regular_file
 
 CHANNELS = 700
-LAYOUT = "shd_train.h5 and shd_test.h5"
 _FILES = {"shd_train.h5": "train", "shd_test.h5": "test"}
 _LARGEST = 255  # spikes of one channel in one frame; more are counted as so many
 
 
-def list_shd(root: Path) -> Listing:
+def list_shd(root: Path, known: FolderSet) -> Listing:
     """Lists the digits of `shd_train.h5` and `shd_test.h5`; a clip's group is its speaker.
 
     Raises:
         DataError: neither file is there, one is not as published, or h5py is not installed.
     """
-    tree = walk(root, "Spiking Heidelberg Digits")
+    tree = walk(root, known.title)
     joined = join(
         {name: (name, split) for name, split in _FILES.items()},
         ((path.name.lower(), path) for path in tree.of_type((".h5", ".hdf5"))),
@@ -39,15 +38,13 @@ def list_shd(root: Path) -> Listing:
     split_of = {path: split for (_, split), path in joined.pairs}
     files, copies, _ = sort_files(split_of, split_of.__getitem__)
     if not files:
-        raise nothing_found(tree, "Spiking Heidelberg Digits", LAYOUT)
+        raise nothing_found(tree, known)
     clips: list[Clip] = []
     names: tuple[str, ...] = ()
     for split, path in sorted(files.items()):
         labels, speakers, keys = _read_labels(root / path)
         if names and keys != names:
-            raise DataError(
-                "has other classes than the other file", field=str(root / path), remedy=_AGAIN
-            )
+            raise _damaged(root / path, "has other classes than the other file")
         names = keys
         clips += [
             Clip(
@@ -160,17 +157,15 @@ def bin_spikes(
     """
     bad = times.shape != units.shape or times.ndim != 1
     if bad or (units.size and not 0 <= units.min() <= units.max() < CHANNELS):
-        raise DataError(
-            f"holds spikes of other channels than 0 to {CHANNELS - 1}", field=where, remedy=_AGAIN
-        )
+        raise _damaged(where, f"holds spikes of other channels than 0 to {CHANNELS - 1}")
     if not np.all(np.isfinite(times)) or np.any(times < 0):
-        raise DataError("holds impossible times", field=where, remedy=_AGAIN)
+        raise _damaged(where, "holds impossible times")
     edges = bin_edges(steps, frame)
     bins = np.searchsorted(edges, times, side="right") - 1
     kept = bins < steps
     if not kept.any():
         remedy = "choose more steps or longer frames" if times.size else _AGAIN
-        raise DataError(f"holds no spike before {edges[-1]:g} s", field=where, remedy=remedy)
+        raise _damaged(where, f"holds no spike before {edges[-1]:g} s", remedy)
     places = bins[kept] * CHANNELS + units[kept]
     counts = np.bincount(places, minlength=steps * CHANNELS)
     return np.minimum(counts, _LARGEST).astype(np.uint8).reshape(steps, CHANNELS)
@@ -193,11 +188,7 @@ def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], tupl
     names = names or tuple(str(number) for number in range(20))
     alike = {len(labels), len(speakers), *trains} == {len(labels)}
     if not alike or not (len(labels) and 0 <= labels.min() <= labels.max() < len(names)):
-        raise DataError(
-            "holds labels, speakers and spikes of different lengths or classes",
-            field=str(path),
-            remedy=_AGAIN,
-        )
+        raise _damaged(path, "holds labels, speakers and spikes of different lengths or classes")
     return labels, speakers, names
 
 
@@ -214,8 +205,9 @@ def _opened(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: BaseException) -> DataError:
-    return DataError(
-        f"is not an HDF5 file of spikes/times, spikes/units, labels and extra/speaker ({error})",
-        field=str(path),
-        remedy=_AGAIN,
-    )
+    held = "spikes/times, spikes/units, labels and extra/speaker"
+    return _damaged(path, f"is not an HDF5 file of {held} ({error})")
+
+
+def _damaged(where: Path | str, why: str, remedy: str = _AGAIN) -> DataError:
+    return DataError(why, field=str(where), remedy=remedy)

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.data.folders.joins import Join, join
-from fdht_models.data.folders.listing import Clip, Listing, Problem
-from fdht_models.data.folders.published.class_names import TED_LIUM, TIMIT, TIMIT_FOLDING
+from fdht_models.data.folders.listing import Clip, FolderSet, Listing, Problem
 from fdht_models.data.folders.sentences import archive_notes, copy_notes, left_out_notes
-from fdht_models.data.folders.tree import Tree, nothing_found, read_lines, walk
+from fdht_models.data.folders.tree import Tree, damaged_line, nothing_found, read_lines, walk, words
 from fdht_models.errors import DataError
 from fdht_models.preprocessing.log_mel import (
     HOP,
@@ -25,15 +24,27 @@ from fdht_models.preprocessing.log_mel import (
 )
 from fdht_models.preprocessing.protocols import pad_front
 
-TIMIT_LAYOUT = "<TRAIN|TEST>/DR<1-8>/<speaker>/<sentence>.PHN and .WAV"
-TED_LIUM_LAYOUT = "<train|test>/stm/<talk>.stm and <train|test>/sph/<talk>.sph"
+#: TIMIT's 61 phones folded to the 39 of Lee and Hon (1989). The glottal stop q is left out.
+_KEPT = words(
+    """
+    aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w
+    y z
+    """
+)
+_FOLDED = words(
+    """
+    ao:aa ax:ah ax-h:ah axr:er hv:hh ix:ih el:l em:m en:n nx:n eng:ng zh:sh ux:uw
+    bcl:sil dcl:sil gcl:sil kcl:sil pcl:sil tcl:sil epi:sil pau:sil h#:sil
+    """
+)
+TIMIT_FOLDING = {phone: phone for phone in _KEPT} | dict(pair.split(":") for pair in _FOLDED)
 _SOUNDS = (".wav", ".sph", ".flac")
 _SPEAKER = re.compile(r"[FM]\w{3}\d", re.IGNORECASE)
 _IGNORED = "ignore_time_segment_in_scoring"
 _GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male"}
 
 
-def list_timit(root: Path) -> Listing:
+def list_timit(root: Path, known: FolderSet) -> Listing:
     """Lists the phones of all sentences but SA1 and SA2, which every speaker reads.
 
     A clip is one phone of the `.PHN` file, folded to 39 classes; glottal stops are left out. Its
@@ -42,7 +53,7 @@ def list_timit(root: Path) -> Listing:
     Raises:
         DataError: no phones are there, or a label file is not as published.
     """
-    tree = walk(root, "TIMIT")
+    tree = walk(root, known.title)
     labels: dict[str, PurePosixPath] = {}
     misplaced: list[PurePosixPath] = []
     for path in tree.of_type((".phn",)):
@@ -66,10 +77,10 @@ def list_timit(root: Path) -> Listing:
         sentences.add(sentence)
         phones, extent = _phones(root / path)
         for number, (first, last, phone) in enumerate(phones):
-            key, label = f"{sentence}/{number:03d}", (TIMIT.index(phone),)
+            key, label = f"{sentence}/{number:03d}", (known.classes.index(phone),)
             clips[key] = Clip(key, str(sound), label, speaker, (split,), (first, last), extent)
     if not clips:
-        raise nothing_found(tree, "TIMIT", TIMIT_LAYOUT)
+        raise nothing_found(tree, known)
     notes = (
         *archive_notes(tree.archives),
         *_lone_notes(joined, ".PHN"),
@@ -77,10 +88,10 @@ def list_timit(root: Path) -> Listing:
         *copy_notes(copies),
     )
     listed = tuple(clips[key] for key in sorted(clips))
-    return Listing(root, TIMIT, listed, tuple(_empty(tree)), notes)
+    return Listing(root, known.classes, listed, tuple(_empty(tree)), notes)
 
 
-def list_ted_lium(root: Path) -> Listing:
+def list_ted_lium(root: Path, known: FolderSet) -> Listing:
     """Lists the utterances of `<split>/stm/*.stm`; the label is the speaker's gender.
 
     It is the one label a clip that the corpus itself carries. Utterances without it (release 3
@@ -89,7 +100,7 @@ def list_ted_lium(root: Path) -> Listing:
     Raises:
         DataError: no talk is there, or a transcript is not as published.
     """
-    tree = walk(root, "TED-LIUM")
+    tree = walk(root, known.title)
     labels: dict[str, PurePosixPath] = {}
     misplaced: list[PurePosixPath] = []
     for path in tree.of_type((".stm",)):
@@ -112,10 +123,10 @@ def list_ted_lium(root: Path) -> Listing:
             key = f"{talk}/{number:04d}"
             if gender is None or key in clips:
                 continue
-            label = TED_LIUM.index(gender)
+            label = known.classes.index(gender)
             clips[key] = Clip(key, str(sound), (label,), talk, (split,), (first, last))
     if not clips:
-        raise nothing_found(tree, "TED-LIUM", TED_LIUM_LAYOUT)
+        raise nothing_found(tree, known)
     notes = [
         *archive_notes(tree.archives),
         *_lone_notes(joined, ".stm"),
@@ -126,7 +137,7 @@ def list_ted_lium(root: Path) -> Listing:
         notes.append(f"left out, without a gender: {unlabelled} utterances of {talks} talks")
         remedy = "take release 1 or 2, whose training talks carry the speaker's gender"
     listed = tuple(clips[key] for key in sorted(clips))
-    return Listing(root, TED_LIUM, listed, tuple(_empty(tree)), tuple(notes), remedy=remedy)
+    return Listing(root, known.classes, listed, tuple(_empty(tree)), tuple(notes), remedy=remedy)
 
 
 class SpeechReader:
@@ -248,12 +259,8 @@ def _phones(file: Path) -> tuple[list[tuple[int, int, str]], int]:
             if first >= last or (phone != "q" and phone not in TIMIT_FOLDING):
                 raise ValueError
         except (IndexError, ValueError):
-            raise DataError(
-                "is not '<first sample> <last sample> <phone>'",
-                field=f"{file}: line {number}",
-                value=line,
-                remedy="copy the file again",
-            ) from None
+            why = "is not '<first sample> <last sample> <phone>'"
+            raise damaged_line(file, number, line, why) from None
         extent = max(extent, last)
         if phone != "q":
             phones.append((first, last, TIMIT_FOLDING[phone]))
@@ -285,12 +292,8 @@ def _utterances(file: Path) -> list[tuple[int, int, str | None]]:
             if not 0 <= start < stop:
                 raise ValueError
         except (IndexError, ValueError):
-            raise DataError(
-                "is not '<talk> <channel> <speaker> <start> <end> <label> <words>'",
-                field=f"{file}: line {number}",
-                value=line[:60],
-                remedy="unpack the transcripts again",
-            ) from None
+            why = "is not '<talk> <channel> <speaker> <start> <end> <label> <words>'"
+            raise damaged_line(file, number, line, why) from None
         text = words[6].strip().lower() if len(words) > 6 else ""
         if text == _IGNORED or words[2] == "inter_segment_gap":
             continue

@@ -10,13 +10,13 @@ a frame, the pooled output of a CNN, instead of pixels.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fdht_models.data.folders.listing import Clip, Listing
-from fdht_models.data.folders.published.class_names import UCF11, UCF50
+from fdht_models.data.folders.listing import Clip, FolderSet, Listing
 from fdht_models.data.folders.sentences import (
     archive_notes,
     class_notes,
@@ -25,13 +25,6 @@ from fdht_models.data.folders.sentences import (
 )
 from fdht_models.data.folders.tree import VIDEO_SUFFIXES, Tree, nothing_found, sort_files, walk
 
-UCF11_LAYOUT = "<class>/v_<action>_<group>/v_<action>_<group>_<clip>.mpg (or .avi)"
-UCF50_LAYOUT = "<Class>/v_<Class>_g<group>_c<clip>.avi"
-YTC_LAYOUT = "<number>_<video>_<clip>_<first name>_<last name>.avi"
-FEATURES_LAYOUT = (
-    "<class>/<group>/<clip>.npy or <class>/v_<class>_<group>_<clip>.npy, the classes being UCF11's"
-)
-FEATURES_TITLE = "UCF11 as CNN features"
 LENGTH = 2048
 """Values of a frame of CNN features."""
 FULL_SCALE = 4.0
@@ -66,30 +59,28 @@ class _Named:
 Parser = Callable[[PurePosixPath], "_Named | None"]
 
 
-def list_ucf11(root: Path) -> Listing:
+def list_ucf11(root: Path, known: FolderSet) -> Listing:
     """Lists `<class>/v_<action>_<group>/v_<action>_<group>_<clip>.mpg`.
 
     A group is one of 25 numbers; groups of one number are kept together across classes, as the
     set's leave-one-group-out protocol does.
     """
-    tree = walk(root, "UCF11")
-    return _list_classes(tree, "UCF11", UCF11_LAYOUT, _parse_ucf11, UCF11, aside=("annotation",))
+    return _list_classes(root, known, _parse_ucf11, aside=("annotation",))
 
 
-def list_ucf50(root: Path) -> Listing:
+def list_ucf50(root: Path, known: FolderSet) -> Listing:
     """Lists `<Class>/v_<Class>_gXX_cYY.avi`; `Billiards` holds `v_Billards_...`, so the folder
     counts and not the name.
     """
-    return _list_classes(walk(root, "UCF50"), "UCF50", UCF50_LAYOUT, _parse_ucf50, UCF50)
+    return _list_classes(root, known, _parse_ucf50)
 
 
-def list_ytc(root: Path) -> Listing:
+def list_ytc(root: Path, known: FolderSet) -> Listing:
     """Lists `NNNN_VV_CCC_first_last.avi`: clip CCC of video VV of a person."""
-    title = "YouTube Celebrities Face"
-    return _list_classes(walk(root, title), title, YTC_LAYOUT, _parse_ytc, ())
+    return _list_classes(root, known, _parse_ytc)
 
 
-def list_features(root: Path) -> Listing:
+def list_features(root: Path, known: FolderSet) -> Listing:
     """Lists `<class>/<group>/<clip>.npy` and `<class>/v_<class>_<group>_<clip>.npy`.
 
     The class is the nearest folder above that is called as a class of UCF11. A UCF11 name tells the
@@ -99,11 +90,9 @@ def list_features(root: Path) -> Listing:
     Raises:
         DataError: there is no such folder, or no clip in it.
     """
-    tree = walk(root, FEATURES_TITLE)
+    parse = functools.partial(_parse_features, known.classes)
     why = "in no class of UCF11, or without a group"
-    return _list_classes(
-        tree, FEATURES_TITLE, FEATURES_LAYOUT, _parse_features, UCF11, (".npy",), why, None
-    )
+    return _list_classes(root, known, parse, (".npy",), why, None)
 
 
 def _ucf11_numbers(stem: str) -> tuple[str, str] | None:
@@ -143,9 +132,9 @@ def _parse_ytc(path: PurePosixPath) -> _Named | None:
     return None
 
 
-def _parse_features(path: PurePosixPath) -> _Named | None:
+def _parse_features(classes: Collection[str], path: PurePosixPath) -> _Named | None:
     folders = [folder.lower() for folder in path.parts[:-1]]
-    places = [place for place, folder in enumerate(folders) if folder in UCF11]
+    places = [place for place, folder in enumerate(folders) if folder in classes]
     if not places:
         return None
     name = folders[places[-1]]
@@ -166,11 +155,9 @@ def _number(text: str) -> str:
 
 
 def _list_classes(
-    tree: Tree,
-    title: str,
-    layout: str,
+    root: Path,
+    known: FolderSet,
     parse: Parser,
-    published: Collection[str],
     suffixes: Collection[str] = VIDEO_SUFFIXES,
     foreign: str = "not named as published",
     aside: Collection[str] | None = (),
@@ -178,15 +165,14 @@ def _list_classes(
     """Lists what is named as published.
 
     Args:
-        tree: the folder.
-        title: of the set.
-        layout: of the set, for people.
+        root: the folder.
+        known: the set.
         parse: reads a path.
-        published: the classes, or ().
         suffixes: of clips.
         foreign: why files are left out that `parse` does not know.
         aside: folders beside those of the classes that are none; None: no folder need be a class.
     """
+    tree = walk(root, known.title)
     paths = [
         path
         for path in tree.of_type(suffixes)
@@ -196,19 +182,19 @@ def _list_classes(
     found, copies, unknown = sort_files(paths, lambda path: (one := parsed[path]) and one.same)
     named = [(path, one) for path in found.values() if (one := parsed[path]) is not None]
     if not named:
-        raise nothing_found(tree, title, layout)
+        raise nothing_found(tree, known)
     classes = tuple(sorted({one.name for _, one in named}))
     clips = [Clip(one.key, str(path), (classes.index(one.name),), one.group) for path, one in named]
     notes = [
         *archive_notes(tree.archives),
         *copy_notes(copies),
         *left_out_notes(unknown, foreign),
-        *class_notes(classes, published),
+        *class_notes(classes, known.classes),
         *(() if aside is None else _empty_class_notes(tree, named, aside)),
     ]
     skipped = tuple(tree.empty_of_type(suffixes))
     clips.sort(key=lambda clip: clip.key)
-    return Listing(tree.root, classes, tuple(clips), skipped, tuple(notes))
+    return Listing(root, classes, tuple(clips), skipped, tuple(notes))
 
 
 def _empty_class_notes(

@@ -15,7 +15,7 @@ from typing import Any
 from fdht_models.data.folders.decoding.shards import clip_reader, span_in_seconds
 from fdht_models.data.folders.folder_clips import list_classes
 from fdht_models.data.folders.listing import SPIKES, VIDEO, Clip, Listing, Problem
-from fdht_models.data.folders.own.clip_files import Bar
+from fdht_models.data.folders.own.clip_files import Bar, no_bar
 from fdht_models.data.folders.reporting.file_facts import (
     Facts,
     Length,
@@ -32,6 +32,7 @@ from fdht_models.data.folders.reporting.split_report import (
     test_notes,
 )
 from fdht_models.data.folders.request import FolderRequest
+from fdht_models.data.folders.sentences import counted_notes
 from fdht_models.data.folders.splits import assign_splits, class_warnings, groups_of, labels_of
 from fdht_models.errors import DataError, FdhtError
 from fdht_models.preprocessing import ClipInputs
@@ -132,10 +133,7 @@ class Overview:
         return [clip for clip, found in pairs if split in (None, found) and clip.key not in lost]
 
 
-def overview_of(
-    request: FolderRequest,
-    bar: Bar = lambda name, total: lambda steps: None,
-) -> Overview:
+def overview_of(request: FolderRequest, bar: Bar = no_bar) -> Overview:
     """Looks at a folder; decodes nothing but the first picture of each video.
 
     Args:
@@ -231,12 +229,8 @@ def _formats(clips: Sequence[Clip], facts: Mapping[str, Facts]) -> tuple[tuple[s
 
 
 def _file_notes(facts: Mapping[str, Facts]) -> list[str]:
-    odd = sorted((path, fact.note) for path, fact in facts.items() if fact.note)
-    if not odd:
-        return []
-    first = "; ".join(f"{path} {note}" for path, note in odd[:_NAMED])
-    more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
-    return [f"files with something odd in them: {len(odd)} ({first}{more})"]
+    odd = [f"{path} {fact.note}" for path, fact in sorted(facts.items()) if fact.note]
+    return counted_notes("files with something odd in them", odd, _NAMED)
 
 
 def check_clips(

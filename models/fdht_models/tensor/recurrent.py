@@ -302,12 +302,12 @@ def fdht_shape(
     hidden_box: tuple[int, ...],
     leaf_rank: int | tuple[int, ...],
     inner_rank: int,
-    tree: Tree | str | None = None,
+    tree: Tree | str = "balanced",
 ) -> RecurrentShape:
     """An FDHT-LSTM: hierarchical Tucker, integrated; see `RecurrentShape`.
 
     Raises:
         ShapeError: modes, ranks and tree do not fit together.
     """
-    form = HierarchicalTucker(leaf_rank, inner_rank, "balanced" if tree is None else tree)
+    form = HierarchicalTucker(leaf_rank, inner_rank, tree)
     return RecurrentShape(form, input_modes, output_modes, hidden_box)

@@ -237,13 +237,13 @@ CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
 @pytest.mark.parametrize(
     ("cluster", "kind", "index", "expected"),
     [
-        (CLUSTER, "chief", 0, (0, 3)),
-        (CLUSTER, "worker", 1, (2, 3)),
-        ({"worker": ["b:1", "c:1"]}, "worker", 0, (0, 2)),
+        (CLUSTER, "chief", 0, (0, ["a:1", "b:1", "c:1"])),
+        (CLUSTER, "worker", 1, (2, ["a:1", "b:1", "c:1"])),
+        ({"worker": ["b:1", "c:1"]}, "worker", 0, (0, ["b:1", "c:1"])),
     ],
 )
 def test_the_chief_is_number_0(
-    cluster: dict[str, Any], kind: str, index: int, expected: tuple[int, int]
+    cluster: dict[str, Any], kind: str, index: int, expected: tuple[int, list[str]]
 ) -> None:
     text = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
     assert read_cluster(text) == expected

@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from fdht_models.errors import ShapeError
 from fdht_models.kerasfile.configuration import INPUT, Graph, LayerCall, Tensor
-from fdht_models.kerasfile.layer_weights import BATCH_NORMALIZATION, IDLE, KERAS, Layer, weights_of
+from fdht_models.kerasfile.layer_weights import (
+    BATCH_NORMALIZATION,
+    IDLE,
+    KERAS,
+    Layer,
+    numbered,
+    weights_of,
+)
 from fdht_models.kerasfile.saved_files import SavedModel
 
 Real = npt.NDArray[np.float64]
@@ -221,14 +228,12 @@ def _normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap |
 
 def weights_of_normalization(model: SavedModel, layer: Layer) -> dict[str, npt.NDArray[Any]]:
     """Mean and variance; the number of samples behind them is a whole number, and is not read."""
+    names = ("mean", "variance")
     if not model.stored:
-        return weights_of(model, layer, ["mean", "variance"])
+        return weights_of(model, layer, names)
     group = model.root.group(f"{layer.group}/vars")
-    found = {} if group is None else {
-        name: group.array(str(number)) for number, name in enumerate(("mean", "variance"))
-    }  # fmt: skip
-    arrays = {name: array for name, array in found.items() if array is not None}
-    return arrays if len(arrays) == 2 else weights_of(model, layer, ["mean", "variance"])
+    arrays = {} if group is None else numbered(group, names)
+    return arrays if len(arrays) == 2 else weights_of(model, layer, names)
 
 
 def _rescaling(config: Mapping[str, Any]) -> FrameMap | Stop:

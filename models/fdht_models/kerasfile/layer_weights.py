@@ -84,7 +84,7 @@ def check_once(model: SavedModel, layer: Layer, labels: Sequence[str]) -> None:
 def _by_place(model: SavedModel, layer: Layer, names: Sequence[str], cell: bool) -> Arrays:
     place = f"{layer.group}/cell/vars" if cell else f"{layer.group}/vars"
     group = model.root.group(place)
-    found = {} if group is None else _numbered(group, names)
+    found = {} if group is None else numbered(group, names)
     if group is None or len(found) < len(names):
         raise _missing(model, layer, names)
     saved = model.root.group(f"{layer.group}/vars")
@@ -104,7 +104,8 @@ def _by_place(model: SavedModel, layer: Layer, names: Sequence[str], cell: bool)
     return found
 
 
-def _numbered(group: Group, names: Sequence[str]) -> Arrays:
+def numbered(group: Group, names: Sequence[str]) -> Arrays:
+    """Those of a layer's arrays that are there, which Keras numbers in the order of `names`."""
     found = {name: group.array(str(number)) for number, name in enumerate(names)}
     return {name: array for name, array in found.items() if array is not None}
 

@@ -134,18 +134,14 @@ def unpack_weights(packed: Weights, label: str) -> Weights:
     }
 
 
-def load_checkpoint(experiment: Experiment, path: Path | None = None) -> Checkpoint:
+def load_checkpoint(experiment: Experiment) -> Checkpoint:
     """Reads the checkpoint that ships for an experiment.
-
-    Args:
-        experiment: whose.
-        path: another file than the one that ships.
 
     Raises:
         ConfigError: there is none, or it was made by another recipe than `experiment`'s.
         ArtifactError: it is damaged.
     """
-    path = path or checkpoint_path(experiment.name)
+    path = checkpoint_path(experiment.name)
     if not path.is_file():
         shipped = [name for name in experiment_names() if checkpoint_path(name).is_file()]
         raise ConfigError(

@@ -26,7 +26,7 @@ from typing import Any
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError
 from fdht_models.files import read_text_file, require_regular_file
-from fdht_models.records import read_record, read_value
+from fdht_models.records import read_record
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -212,7 +212,7 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any], own: Mapping[str, A
     read_record(_Manifest, common, **how)
     for key, hint in own.items():
         if key in manifest:
-            read_value(hint, manifest[key], path=key, **how)
+            read_record(hint, manifest[key], path=key, **how)
 
 
 def is_current(directory: Path, stage: str, inputs: Mapping[str, Any]) -> bool:

@@ -143,23 +143,12 @@ def _missing(model: SavedModel, layer: Layer, names: Sequence[str]) -> ArtifactE
     )
 
 
-@dataclass(frozen=True)
-class BareCell:
-    """Weights of a recurrent layer of which nothing else is known.
-
-    Attributes:
-        name: of the layer, as far as the file has one.
-        arrays: `kernel`, `recurrent_kernel` and perhaps `bias`.
-        others: what else in the file has weights.
-    """
-
-    name: str
-    arrays: Arrays
-    others: tuple[str, ...]
-
-
-def read_bare(model: SavedModel, name: str | None) -> BareCell:
+def read_bare(model: SavedModel, name: str | None) -> tuple[str, Arrays, list[str]]:
     """The recurrent layer in a file of weights, or the one of that name.
+
+    Returns:
+        Its name, as far as the file has one; `kernel`, `recurrent_kernel` and perhaps `bias`; and
+        what else in the file has weights.
 
     Raises:
         ArtifactError: the file is damaged.
@@ -198,7 +187,7 @@ def read_bare(model: SavedModel, name: str | None) -> BareCell:
     if len(arrays) < 2:
         raise damaged(label, f"its weights are not all there, {AS_ARRAYS}")
     others = {_label(model, one) for one in places if one not in (group, f"{group}/vars")}
-    return BareCell(label, arrays, tuple(sorted(others - {label})))
+    return label, arrays, sorted(others - {label})
 
 
 def _is_cell(model: SavedModel, variables: dict[str, str], group: str) -> bool:

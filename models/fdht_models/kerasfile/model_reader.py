@@ -89,19 +89,17 @@ def read_model(path: Path, name: str | None, classes: int) -> SavedLayer:
 
 
 def _without_configuration(model: SavedModel, name: str | None) -> SavedLayer:
-    found = read_bare(model, name)
+    layer, arrays, others = read_bare(model, name)
     notes = [
-        f"the file holds weights only: that {found.name} is a plain layer with the experiment's "
+        f"the file holds weights only: that {layer} is a plain layer with the experiment's "
         "gates, which reads frames and nothing else, is taken for granted",
         "classifier: not taken, for the file does not say what is connected with "
-        f"{found.name}; it begins with random weights",
+        f"{layer}; it begins with random weights",
     ]
-    if found.others:
-        notes.append(f"left out: {', '.join(found.others)}")
-    kernel, recurrent = (found.arrays[one] for one in ("kernel", "recurrent_kernel"))
-    return SavedLayer(
-        found.name, kernel, recurrent, found.arrays.get("bias"), None, None, tuple(notes)
-    )
+    if others:
+        notes.append(f"left out: {', '.join(others)}")
+    kernel, recurrent = (arrays[one] for one in ("kernel", "recurrent_kernel"))
+    return SavedLayer(layer, kernel, recurrent, arrays.get("bias"), None, None, tuple(notes))
 
 
 def _chosen(graph: Graph, name: str | None) -> int:

@@ -73,7 +73,7 @@ def _path(
     layer: QuantizedRNN, label: str, plan: ContractionPlan, cores: tuple[str, ...]
 ) -> ContractionPath:
     names = (f"{label}.{stage.core}" for stage in plan.stages[:-1])
-    return ContractionPath(plan, cores, layer.quantizers.formats(names))
+    return ContractionPath(plan, cores, tuple(map(layer.quantizer_format, names)))
 
 
 def _cell(layer: QuantizedRNN) -> Cell:

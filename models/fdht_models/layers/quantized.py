@@ -13,7 +13,13 @@ from typing import Any, cast
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.contract import merge_cores
 from fdht_models.layers.kinds import FLOAT_LAYERS, LAYER_OF
-from fdht_models.layers.quantizers import QuantizerSet, required_names, round_to, truth_table
+from fdht_models.layers.quantizers import (
+    format_of,
+    quantizers_from,
+    required_names,
+    round_to,
+    truth_table,
+)
 from fdht_models.layers.recurrent import ForwardPass, TensorRNN
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -38,7 +44,7 @@ class QuantizedRNN(TensorRNN):
 
     def __init__(self, *args: Any, quantizers: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.quantizers = QuantizerSet.build(quantizers, required_names(self.shape))
+        self.quantizers = quantizers_from(quantizers, required_names(self.shape))
         self.tables: dict[str, QuantizedArray] = {
             name: truth_table(
                 self.function(name),
@@ -50,7 +56,7 @@ class QuantizedRNN(TensorRNN):
 
     def quantizer_format(self, name: str) -> FixedPoint:
         """Fixed-point format of a quantizer."""
-        return self.quantizers.format(name)
+        return format_of(self.quantizers[name], name)
 
     def stored_cores(self, training: bool) -> dict[str, tf.Tensor]:
         """Stored cores, quantised; in float64 for inference."""
@@ -98,7 +104,11 @@ class QuantizedRNN(TensorRNN):
 
     def get_config(self) -> dict[str, Any]:
         """All arguments of the constructor."""
-        return {**super().get_config(), "quantizers": self.quantizers.get_config()}
+        quantizers = {
+            name: {"class_name": "quantized_bits", "config": quantizer.get_config()}
+            for name, quantizer in self.quantizers.items()
+        }
+        return {**super().get_config(), "quantizers": quantizers}
 
     def _stored(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
         if training:

@@ -144,9 +144,8 @@ def read_json(path: Path, remedy: str | None = None) -> Any:
     Raises:
         ArtifactError: the file is missing or is not JSON.
     """
-    text = read_text_file(
-        path, error=ArtifactError, remedy=remedy or "run the stage before this one"
-    )
+    missing = remedy or "run the stage before this one"
+    text = read_text_file(path, error=ArtifactError, remedy=missing)
     return parse_json(text, str(path), error=ArtifactError, remedy=remedy or AGAIN)
 
 

@@ -300,14 +300,9 @@ def node_of(value: Any, field: str) -> tuple[list[Reference], tuple[str, ...]]:
         if item[0] == _CONSTANT:
             continue
         found.append(Reference(*item[:3]))
-        further = item[3] if len(item) > 3 else {}
-        if not isinstance(further, dict):
-            raise damaged(field, "the arguments of a call are no object")
-        for name, one in further.items():
-            if any(one is idle for idle in _IDLE):
-                continue
+        for name, inner in _further(item[3] if len(item) > 3 else {}, field):
             arguments.add(name)
-            found.extend(references(one))
+            found.extend(inner)
     return found, tuple(sorted(arguments))
 
 
@@ -330,20 +325,23 @@ def references(value: Any) -> Iterator[Reference]:
 
 
 def _of_keras_3(value: dict[str, Any], field: str) -> tuple[list[Reference], tuple[str, ...]]:
-    further = value.get("kwargs", {})
-    if not isinstance(further, dict):
-        raise damaged(field, "the arguments of a call are no object")
     found = list(references(value.get("args", [])))
     arguments = []
-    for name, one in further.items():
-        if any(one is idle for idle in _IDLE):
-            continue
-        inner = list(references(one))
+    for name, inner in _further(value.get("kwargs", {}), field):
         # The stream itself may be given by name.
         if name not in ("inputs", "sequences", "sequence") or not inner or found:
             arguments.append(name)
         found.extend(inner)
     return found, tuple(sorted(arguments))
+
+
+def _further(value: Any, field: str) -> Iterator[tuple[str, list[Reference]]]:
+    """Names of arguments that may change what a call does, with what they refer to."""
+    if not isinstance(value, dict):
+        raise damaged(field, "the arguments of a call are no object")
+    for name, one in value.items():
+        if not any(one is idle for idle in _IDLE):
+            yield name, list(references(one))
 
 
 def _history(value: dict[str, Any]) -> Any:

@@ -160,23 +160,10 @@ def run_logged(
     environment: Mapping[str, str] | None = None,
     lock: int | None = None,
 ) -> int:
-    """The same for a program that runs for long: its output is seen as it comes.
+    """The same for a program that runs for long; returns its exit code.
 
-    Args:
-        command: the program and its arguments.
-        directory: to run in.
-        log: file that all output is written to.
-        timeout: seconds.
-        show: called with each line.
-        environment: of the program; by default this process's own.
-        lock: file descriptor that the program gets, too; see `only_run`.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ConfigError: the time-out is no time.
-        ToolError: it cannot be started, or did not end in time.
+    Its output is seen as it comes: all of it is written to the file `log`, and `show` is called
+    with each line. It gets the file descriptor `lock`, too; see `only_run`.
     """
     remedy = f"raise --timeout; see {log}"
     with log.open("w") as stream:

@@ -18,11 +18,9 @@ import numpy.typing as npt
 
 from fdht_models.data import ClipSet
 from fdht_models.data.batch_pipeline import clip_pipeline
-from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, NumericError
 from fdht_models.kerasapi import tf
-from fdht_models.records import read_record
-from fdht_models.training.checkpoint import read_arrays, write_arrays
+from fdht_models.training.checkpoint import read_noted, write_arrays
 from fdht_models.training.display import Display, PhaseLog, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
 from fdht_models.training.phase import (
@@ -277,10 +275,7 @@ def _save(path: Path, key: str, variables: list[Any], course: Course) -> None:
 def _load(path: Path, key: str, variables: list[Any]) -> Course:
     """Restores variables and returns the course; an empty one if there is nothing to resume."""
     try:
-        kept = read_arrays(path)
-        how: dict[str, Any] = {"error": ArtifactError, "remedy": "it is made anew"}
-        text = parse_json(str(kept["note"]), str(path), **how)
-        note = read_record(_Note, text, source=str(path), **how)
+        note, kept = read_noted(_Note, path, "it is made anew")
         if note.key != key:
             return Course()
         arrays = [kept[f"v{place}"] for place in range(len(variables))]

@@ -200,16 +200,12 @@ def _label(model: SavedModel, group: str) -> str:
     """A layer's name: as `saving_lib` notes it, or from the names of groups."""
     parts = group.split("/")
     if not model.stored:  # "lstm/lstm/lstm_cell", "inner/second/lstm_cell", "lstm/lstm"
-        kept = [part for part in parts if not _is_cell_name(part)]
+        kept = [part for part in parts if not part.startswith(("lstm_cell", "gru_cell"))]
         return "/".join(dict.fromkeys(kept)) or group
     own = parts[: parts.index("cell")] if "cell" in parts else parts[:-1]
     at = model.root.group("/".join([*own, "vars"]))
     noted = at.text("name") if at is not None else None
     return noted or "/".join(part for part in own if part != "layers") or group
-
-
-def _is_cell_name(part: str) -> bool:
-    return part.startswith(("lstm_cell", "gru_cell"))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def before(model: SavedModel, graph: Graph, number: int, kernel: npt.NDArray[Any
     if walk.stop is not None:
         refuse_code(_ancestors(graph, tensor))
         return replace(walk, of_bytes=False)
-    if walk.of_bytes or _integers(graph.calls[tensor.call].layer):
+    dtype = str(graph.calls[tensor.call].layer.config.get("dtype", ""))
+    if walk.of_bytes or dtype.startswith(("int", "uint")):
         return replace(walk, kernel=walk.kernel * _BYTES, of_bytes=True)
     return walk
 
@@ -234,7 +235,3 @@ def _ancestors(graph: Graph, tensor: Tensor) -> tuple[Layer, ...]:
         if call.layer.kind != INPUT:
             found.append(call.layer)
     return tuple(found)
-
-
-def _integers(layer: Layer) -> bool:
-    return str(layer.config.get("dtype", "")).startswith(("int", "uint"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from fdht_models.artifacts import digest_of
 from fdht_models.errors import ArtifactError
-from fdht_models.records import read_value
+from fdht_models.records import read_record
 from fdht_models.tensor.quantized import WORD_BYTES
 
 _WORD_BITS = 8 * WORD_BYTES
@@ -102,4 +102,4 @@ class WeightLayout:
         Raises:
             ArtifactError: it is not that, or a table does not begin where the one before it ends.
         """
-        return WeightLayout(read_value(tuple[WeightTable, ...], value, error=ArtifactError))
+        return WeightLayout(read_record(tuple[WeightTable, ...], value, error=ArtifactError))

@@ -26,7 +26,7 @@ from typing import Any
 from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError
 from fdht_models.files import read_text_file, require_regular_file
-from fdht_models.records import read_record, read_value
+from fdht_models.records import read_record
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -144,9 +144,8 @@ def read_json(path: Path, remedy: str | None = None) -> Any:
     Raises:
         ArtifactError: the file is missing or is not JSON.
     """
-    text = read_text_file(
-        path, error=ArtifactError, remedy=remedy or "run the stage before this one"
-    )
+    missing = remedy or "run the stage before this one"
+    text = read_text_file(path, error=ArtifactError, remedy=missing)
     return parse_json(text, str(path), error=ArtifactError, remedy=remedy or AGAIN)
 
 
@@ -212,7 +211,7 @@ def _check_manifest(path: Path, manifest: Mapping[str, Any], own: Mapping[str, A
     read_record(_Manifest, common, **how)
     for key, hint in own.items():
         if key in manifest:
-            read_value(hint, manifest[key], path=key, **how)
+            read_record(hint, manifest[key], path=key, **how)
 
 
 def is_current(directory: Path, stage: str, inputs: Mapping[str, Any]) -> bool:

@@ -28,19 +28,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 QKERAS_NAMES = ("QDense", "get_quantizer", "quantized_bits")
 
 
-def check_qkeras(module: object) -> None:
-    """Refuses a package of this name that is another's, as that of HGQ2 is.
-
-    Raises:
-        ToolError: says whose it is and what to remove.
-    """
-    missing = [name for name in QKERAS_NAMES if not hasattr(module, name)]
-    if missing:
-        foreign = foreign_package("qkeras", "QKeras")
-        problem, remedy = foreign or (f"has no {missing[0]}", "pip install 'fdht[train]'")
-        raise ToolError(problem, field="qkeras", remedy=remedy)
-
-
+# That of HGQ2 has the same name.
 _FOREIGN = foreign_package("qkeras", "QKeras")
 if _FOREIGN is not None:
     raise ToolError(_FOREIGN[0], field="qkeras", remedy=_FOREIGN[1])
@@ -66,7 +54,9 @@ except ImportError as error:
         remedy="install the training tools: pip install fdht[train]",
     ) from error
 
-check_qkeras(qkeras)
+for _name in QKERAS_NAMES:
+    if not hasattr(qkeras, _name):
+        raise ToolError(f"has no {_name}", field="qkeras", remedy="pip install 'fdht[train]'")
 
 __all__ = ["keras", "legacy_keras", "qkeras", "tf"]
 

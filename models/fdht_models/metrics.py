@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -164,11 +164,9 @@ class ParameterCounts:
     head: int
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            if getattr(self, entry.name) < 0:
-                raise ArtifactError(
-                    "must not be negative", field=entry.name, value=getattr(self, entry.name)
-                )
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ArtifactError("must not be negative", field=name, value=value)
 
 
 @dataclass(frozen=True)

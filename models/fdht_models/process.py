@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fdht_models.arguments import seconds
 from fdht_models.errors import ToolError
@@ -54,18 +54,15 @@ class Dialogue:
         errors: IO[bytes] | None = None,
         own_session: bool = False,
     ) -> None:
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if errors is None else errors,
-                env=None if environment is None else dict(environment),
-                bufsize=0,
-                start_new_session=own_session,
-            )
-        except OSError as error:
-            raise _not_started(name, command, error) from error
+        self._process = _started(
+            name,
+            command,
+            environment,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors is None else errors,
+            bufsize=0,
+            start_new_session=own_session,
+        )
         assert self._process.stdin is not None and self._process.stdout is not None
         self.orders: IO[bytes] = self._process.stdin
         self.answers: IO[bytes] = self._process.stdout
@@ -111,10 +108,15 @@ class Dialogue:
             pipe.close()
 
 
-def _not_started(name: str, command: Sequence[str], error: OSError) -> ToolError:
-    return ToolError(
-        f"cannot be started ({error.strerror or error})", field=name, value=str(command[0])
-    )
+def _started(
+    name: str, command: Sequence[str], environment: Mapping[str, str] | None, **settings: Any
+) -> subprocess.Popen[Any]:
+    env = None if environment is None else dict(environment)
+    try:
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, **settings)
+    except OSError as error:
+        problem = f"cannot be started ({error.strerror or error})"
+        raise ToolError(problem, field=name, value=str(command[0])) from error
 
 
 def run_tool(
@@ -158,23 +160,10 @@ def run_logged(
     environment: Mapping[str, str] | None = None,
     lock: int | None = None,
 ) -> int:
-    """The same for a program that runs for long: its output is seen as it comes.
+    """The same for a program that runs for long; returns its exit code.
 
-    Args:
-        command: the program and its arguments.
-        directory: to run in.
-        log: file that all output is written to.
-        timeout: seconds.
-        show: called with each line.
-        environment: of the program; by default this process's own.
-        lock: file descriptor that the program gets, too; see `only_run`.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ConfigError: the time-out is no time.
-        ToolError: it cannot be started, or did not end in time.
+    Its output is seen as it comes: all of it is written to the file `log`, and `show` is called
+    with each line. It gets the file descriptor `lock`, too; see `only_run`.
     """
     remedy = f"raise --timeout; see {log}"
     with log.open("w") as stream:
@@ -205,8 +194,22 @@ def _run(
     try:
         # An interruption between the start and the assignment would leave it running for ever.
         with interrupts_held_back():
-            process = _start(name, command, directory, environment, lock)
-            pump, lines = _listen(process)
+            process = _started(
+                name,
+                command,
+                environment,
+                cwd=directory,
+                # A tool that falls back to its prompt reads the end of the file, and ends.
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                pass_fds=() if lock is None else (lock,),
+            )
+            lines: queue.Queue[str | None] = queue.Queue()
+            pump = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
+            pump.start()
         _follow(process, lines, time.monotonic() + timeout, take, stop or threading.Event())
     except InterruptedError as error:
         raise ToolError("was stopped", field=name) from error
@@ -220,41 +223,6 @@ def _run(
             _end_group(process)
     _take_the_rest(pump, lines, take)
     return process.returncode
-
-
-def _start(
-    name: str,
-    command: Sequence[str],
-    directory: Path,
-    environment: Mapping[str, str] | None,
-    lock: int | None,
-) -> subprocess.Popen[str]:
-    try:
-        return subprocess.Popen(
-            command,
-            cwd=directory,
-            env=None if environment is None else dict(environment),
-            # A tool that falls back to its prompt reads the end of the file, and ends.
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            pass_fds=() if lock is None else (lock,),
-        )
-    except OSError as error:
-        raise _not_started(name, command, error) from error
-
-
-def _listen(
-    process: subprocess.Popen[str],
-) -> tuple[threading.Thread, queue.Queue[str | None]]:
-    """A thread that reads what the program writes, and the lines, with None in the end."""
-    lines: queue.Queue[str | None] = queue.Queue()
-    pump = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
-    pump.start()
-    return pump, lines
 
 
 def _follow(
@@ -298,11 +266,11 @@ def _take_the_rest(
             take(line)
 
 
-def _pump(stream: IO[str] | None, lines: queue.Queue[str | None]) -> None:
-    if stream is not None:
-        with stream:
-            for line in stream:
-                lines.put(line)
+def _pump(stream: IO[str], lines: queue.Queue[str | None]) -> None:
+    """Reads what the program writes: its lines, with None in the end."""
+    with stream:
+        for line in stream:
+            lines.put(line)
     lines.put(None)
 
 
@@ -313,28 +281,16 @@ def _end_group(process: subprocess.Popen[str]) -> None:
     """
     interruption: KeyboardInterrupt | None = None
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signal_number)
-        except (ProcessLookupError, PermissionError):
-            break  # nobody is left
-        try:
-            process.wait(timeout=_GRACE)
-        except subprocess.TimeoutExpired:
-            continue
-        except KeyboardInterrupt as error:
-            interruption = error
-            continue
-        if not _group_lives(process.pid):
-            break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
+                os.killpg(process.pid, signal_number)
+                process.wait(timeout=_GRACE)
+                os.killpg(process.pid, 0)
+            except (ProcessLookupError, PermissionError):
+                break  # nobody is left
+            except KeyboardInterrupt as error:
+                interruption = error
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=_GRACE)
     if interruption is not None:
         raise interruption
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

@@ -39,7 +39,7 @@ def read_record(
     path: str = "",
     remedy: str | None = None,
 ) -> Record:
-    """Builds the dataclass `kind` from a table.
+    """Builds the dataclass `kind` from a table, or another of these types from its value.
 
     Args:
         kind: a dataclass whose fields are str, int, float, bool, other dataclasses, tuples and
@@ -54,24 +54,8 @@ def read_record(
         FdhtError: of the type `error`: an unknown or missing key, or a value of a wrong type or
             beyond its range.
     """
-    return _Place(source, error, path, remedy).record(kind, table)
-
-
-def read_value(
-    hint: Any,
-    value: object,
-    *,
-    source: str = "",
-    error: type[FdhtError] = ConfigError,
-    path: str = "",
-    remedy: str | None = None,
-) -> Any:
-    """A value of a type as `read_record` takes it, such as `tuple[str, ...]`.
-
-    Raises:
-        FdhtError: of the type `error`.
-    """
-    return _Place(source, error, path, remedy).value(hint, value)
+    found: Record = _Place(source, error, path, remedy).value(kind, table)
+    return found
 
 
 def load_record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -16,19 +16,6 @@ from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
 
 _WIDTH = whole(2, 24)
-#: Keys of `[model]` that a format may take; see `ModelSettings`.
-_RANK_KEYS = (
-    "leaf_rank",
-    "inner_rank",
-    "tree",
-    "ranks",
-    "rank",
-    "blocks",
-    "terms",
-    "multiplication",
-    "input_ranks",
-    "output_ranks",
-)
 
 
 def _cores(value: object, path: str) -> int | dict[str, int]:
@@ -141,7 +128,8 @@ class ModelSettings:
     @property
     def format_settings(self) -> dict[str, Any]:
         """What is given of the format's ranks and other settings of its own."""
-        given = {key: getattr(self, key) for key in _RANK_KEYS}
+        keys = {entry.name for kind in FORMATS.values() for entry in fields(kind)}
+        given = {key: value for key, value in vars(self).items() if key in keys}
         return {key: value for key, value in given.items() if value is not None}
 
     @property

@@ -8,7 +8,6 @@ import pytest
 from fdht_models.errors import ConversionError, NumericError, ShapeError
 from fdht_models.kerasapi import keras, qkeras
 from fdht_models.layers.export import (
-    accumulator_widths,
     export_head,
     export_network,
     export_recurrence,
@@ -133,21 +132,19 @@ def test_the_stored_cores_are_the_dense_matrix():
     assert np.abs(wanted).max() > 50 * bound
 
 
-def test_accumulator_widths_name_every_exact_sum():
+def test_exact_sums_are_as_wide_as_their_largest_value():
     lstm = export_recurrence(model_of(head()).layers[0])
-    widths = accumulator_widths(lstm)
-    assert list(widths) == [
-        *("input.C3", "input.C2", "input.C1"),
-        *("hidden.C3", "hidden.C2", "hidden.C1"),
-        "preactivation",
-        "cell",
-        "hidden",
-    ]
+    from_input, from_hidden = (
+        [lstm.accumulator_format(path, place).width for place in range(len(path.plan.stages))]
+        for path in (lstm.input_path, lstm.hidden_path)
+    )
+    assert len(from_input) == len(from_hidden) == 3
+    assert list(lstm.sums) == ["preactivation", "cell", "hidden"]
     # 5 products of 8 unsigned and 8 signed bits: 5 * 255 * 128 = 163,200 < 2**18, and a sign.
-    assert widths["input.C3"] == 19
+    assert from_input[0] == 19
     # h: box 2 x 4, so 4 products of -128 * -128 = 2**16, which as +2**16 needs 18 bits.
-    assert widths["hidden.C3"] == 18
-    assert widths["preactivation"] > max(widths["input.C1"], widths["hidden.C1"])
+    assert from_hidden[0] == 18
+    assert lstm.sums["preactivation"].width > max(from_input[-1], from_hidden[-1])
 
 
 def test_weights_beyond_their_range_saturate():

@@ -14,11 +14,11 @@ from fdht_models.kerasapi import qkeras, tf
 from fdht_models.layers.quantizers import (
     SIGMOIDS,
     TANHS,
-    QuantizerSet,
     as_quantizer,
     format_of,
     gate_function,
     quantizer_for,
+    quantizers_from,
     required_names,
     round_to,
     truth_table,
@@ -234,10 +234,14 @@ def test_a_set_has_each_name_once(modes):
     shape = fdht_shape((2,) * modes, (4,) + (1,) * (modes - 1), (1,) * (modes - 1), 2, 2)
     formats = layer_formats(shape)
     assert sorted(required_names(shape)) == sorted(formats)
-    built = QuantizerSet.build(formats, required_names(shape))
-    assert {name: built.format(name) for name in formats} == formats
-    again = QuantizerSet.build(built.get_config(), required_names(shape))
-    assert {name: again.format(name) for name in formats} == formats
+    built = quantizers_from(formats, required_names(shape))
+    assert {name: format_of(built[name]) for name in formats} == formats
+    configs = {
+        name: {"class_name": "quantized_bits", "config": one.get_config()}
+        for name, one in built.items()
+    }
+    again = quantizers_from(configs, required_names(shape))
+    assert {name: format_of(again[name]) for name in formats} == formats
 
 
 NAMES = required_names(SMALL_SHAPE)
@@ -246,9 +250,9 @@ NAMES = required_names(SMALL_SHAPE)
 def test_missing_unknown_and_unfit_quantizers_are_named():
     formats = layer_formats()
     with pytest.raises(NumericError, match=r"quantizers\.hidden\.C2: is missing"):
-        QuantizerSet.build({k: v for k, v in formats.items() if k != "hidden.C2"}, NAMES)
+        quantizers_from({k: v for k, v in formats.items() if k != "hidden.C2"}, NAMES)
     with pytest.raises(NumericError, match=r"quantizers\.hidden\.C4: is not a quantizer of"):
-        QuantizerSet.build({**formats, "hidden.C4": FixedPoint(8, 4)}, NAMES)
+        quantizers_from({**formats, "hidden.C4": FixedPoint(8, 4)}, NAMES)
     for unfit in (None, "quantized_po2(8)", "no such thing", 7, {"class_name": "nothing"}):
         with pytest.raises(FdhtError, match=r"quantizers\.cell"):
-            QuantizerSet.build({**formats, "cell": unfit}, NAMES)
+            quantizers_from({**formats, "cell": unfit}, NAMES)

@@ -10,7 +10,7 @@ import pytest
 
 from fdht_models.documents import MOST_NESTED, parse_json, read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError
-from fdht_models.records import first_difference, read_record, read_value
+from fdht_models.records import first_difference, read_record
 from fdht_models.settings import whole
 
 
@@ -100,7 +100,7 @@ def test_what_is_no_table_is_refused():
         with pytest.raises(ConfigError, match="must be a table"):
             read_record(Drawing, value)
     with pytest.raises(ConfigError, match=r"a\[1\] = 'x': must be a whole number"):
-        read_value(tuple[int, ...], [1, "x"], path="a")
+        read_record(tuple[int, ...], [1, "x"], path="a")
 
 
 @pytest.mark.parametrize(

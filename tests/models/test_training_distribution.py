@@ -90,7 +90,7 @@ from fdht_models.kerasapi import keras, tf
 from fdht_models.training.distribution import ALONE, devices_for
 from fdht_models.training.loop import fit
 from fdht_models.training.phase import training_step
-from tests.models.test_training_loop import DISPLAY, PATIENT, clips, model, weights
+from tests.models.test_training_loop import QUIET, PATIENT, clips, model, weights
 from tests.models.test_training_options import ALL_OPTIONS
 """
 
@@ -115,11 +115,11 @@ for devices in (ALONE, devices_for("local")):
     change = [(one - other).ravel().tolist() for one, other in zip(weights(net), before)]
     with devices.scope():
         net = model()
-    history = fit(net, clips(), PATIENT, DISPLAY, devices=devices)
+    history = fit(net, clips(), PATIENT, replace(QUIET, devices=devices))
     with devices.scope():
         net = model()
     phase = replace(ALL_OPTIONS, validation_share=0.25, epochs=2, batch=9)
-    options = fit(net, clips(), phase, DISPLAY, devices=devices)
+    options = fit(net, clips(), phase, replace(QUIET, devices=devices))
     found[devices.replicas] = {"options": options,
         "sizes": [len(part) for _, part in parts], "figures": [float(one) for one in figures],
         "change": change, "history": history}
@@ -237,13 +237,13 @@ CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
 @pytest.mark.parametrize(
     ("cluster", "kind", "index", "expected"),
     [
-        (CLUSTER, "chief", 0, (0, 3)),
-        (CLUSTER, "worker", 1, (2, 3)),
-        ({"worker": ["b:1", "c:1"]}, "worker", 0, (0, 2)),
+        (CLUSTER, "chief", 0, (0, ["a:1", "b:1", "c:1"])),
+        (CLUSTER, "worker", 1, (2, ["a:1", "b:1", "c:1"])),
+        ({"worker": ["b:1", "c:1"]}, "worker", 0, (0, ["b:1", "c:1"])),
     ],
 )
 def test_the_chief_is_number_0(
-    cluster: dict[str, Any], kind: str, index: int, expected: tuple[int, int]
+    cluster: dict[str, Any], kind: str, index: int, expected: tuple[int, list[str]]
 ) -> None:
     text = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
     assert read_cluster(text) == expected

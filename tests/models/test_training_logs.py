@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from fdht_models.errors import ArtifactError
 from fdht_models.kerasapi import tf
 from fdht_models.training.loop import Row, fit
 from tests.models.test_training_loop import (
-    DISPLAY,
     PATIENT,
     PHASE,
+    QUIET,
     InterruptionError,
     clips,
-    interrupt_after,
+    interrupted_after,
+    kept_in,
     model,
 )
 
@@ -45,14 +47,14 @@ def check(found: dict[str, list[tuple[int, float]]], history: list[Row]) -> None
 
 
 def test_every_epoch_is_written_with_its_figures(tmp_path: Path) -> None:
-    history = fit(model(), clips(), PATIENT, DISPLAY, logs=tmp_path)
+    history = fit(model(), clips(), PATIENT, replace(QUIET, logs=tmp_path))
     found = events(tmp_path / "float")
     assert set(found) == SHARED | {"validation_loss", "validation_accuracy"}
     check(found, history)
 
 
 def test_the_rate_falls_along_a_cosine_to_a_fiftieth(tmp_path: Path) -> None:
-    fit(model(), clips(), PHASE, DISPLAY, logs=tmp_path)
+    fit(model(), clips(), PHASE, replace(QUIET, logs=tmp_path))
     rates = [value for _, value in events(tmp_path)["rate"]]
     # After epoch 2 of 4 the cosine is at its middle: (1 + 1/50) / 2 of the first rate.
     assert rates[1] == pytest.approx(PHASE.rate * 0.51, rel=1e-5)
@@ -61,11 +63,11 @@ def test_the_rate_falls_along_a_cosine_to_a_fiftieth(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_resumed_training_writes_no_epoch_twice(tmp_path: Path, after: int) -> None:
-    state, logs = tmp_path / "state.npz", tmp_path / "logs"
-    with pytest.raises(InterruptionError):
-        fit(model(), clips(), PHASE, DISPLAY, state, "key", interrupt_after(after), logs=logs)
+    logs = tmp_path / "logs"
+    with pytest.raises(InterruptionError), interrupted_after(after):
+        fit(model(), clips(), PHASE, replace(kept_in(tmp_path), logs=logs))
     assert len(events(logs)["loss"]) == after
-    history = fit(model(), clips(), PHASE, DISPLAY, state, "key", logs=logs)
+    history = fit(model(), clips(), PHASE, replace(kept_in(tmp_path), logs=logs))
     found = events(logs)
     assert set(found) == SHARED
     check(found, history)
@@ -75,7 +77,7 @@ def test_a_directory_that_cannot_be_written_ends_in_one_line(tmp_path: Path) -> 
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     with pytest.raises(ArtifactError, match=r"cannot be written .* train without tensorboard"):
-        fit(model(), clips(), PHASE, DISPLAY, logs=blocked)
+        fit(model(), clips(), PHASE, replace(QUIET, logs=blocked))
 
 
 def test_events_that_can_no_longer_be_written_end_no_training(
@@ -89,6 +91,6 @@ def test_events_that_can_no_longer_be_written_end_no_training(
         scalar(name, value)
 
     monkeypatch.setattr(tf.summary, "scalar", full)
-    history = fit(model(), clips(), PHASE, DISPLAY, logs=tmp_path)
+    history = fit(model(), clips(), PHASE, replace(QUIET, logs=tmp_path))
     assert len(history) == PHASE.epochs
     assert len(events(tmp_path)["loss"]) == 1

@@ -29,11 +29,12 @@ from fdht_models.training.phase import (
     rate_of,
 )
 from tests.models.test_training_loop import (
-    DISPLAY,
     PHASE,
+    QUIET,
     InterruptionError,
     clips,
-    interrupt_after,
+    interrupted_after,
+    kept_in,
     model,
     weights,
 )
@@ -67,7 +68,7 @@ def softmax_losses(logits: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def test_without_options_the_course_is_that_of_adam_along_a_cosine() -> None:
     trained, plainly = model(), model()
-    history = fit(trained, clips(), PHASE, DISPLAY)
+    history = fit(trained, clips(), PHASE, QUIET)
     given, losses = clips(), []
     rate = keras.optimizers.schedules.CosineDecay(PHASE.rate, PHASE.epochs * 8, 0.02)
     adam = keras.optimizers.Adam(rate, clipnorm=PHASE.clip_norm)
@@ -99,12 +100,11 @@ def test_a_resumed_training_with_all_options_ends_with_the_same_weights(
     tmp_path: Path, after: int
 ) -> None:
     whole, resumed = model(), model()
-    expected = fit(whole, clips(), ALL_OPTIONS, DISPLAY)
-    state = tmp_path / "state.npz"
-    with pytest.raises(InterruptionError):
-        fit(model(), clips(), ALL_OPTIONS, DISPLAY, state, "key", interrupt_after(after))
+    expected = fit(whole, clips(), ALL_OPTIONS, QUIET)
+    with pytest.raises(InterruptionError), interrupted_after(after):
+        fit(model(), clips(), ALL_OPTIONS, kept_in(tmp_path))
     keras.utils.set_random_seed(99)
-    assert fit(resumed, clips(), ALL_OPTIONS, DISPLAY, state, "key") == expected
+    assert fit(resumed, clips(), ALL_OPTIONS, kept_in(tmp_path)) == expected
     for found, wanted in zip(weights(resumed), weights(whole), strict=True):
         np.testing.assert_array_equal(found, wanted)
 
@@ -115,8 +115,8 @@ def test_a_resumed_training_with_all_options_ends_with_the_same_weights(
 )
 def test_each_option_changes_the_course(option: str) -> None:
     one, other = model(), model()
-    fit(one, uneven(), PHASE, DISPLAY)
-    fit(other, uneven(), replace(PHASE, **{option: getattr(ALL_OPTIONS, option)}), DISPLAY)
+    fit(one, uneven(), PHASE, QUIET)
+    fit(other, uneven(), replace(PHASE, **{option: getattr(ALL_OPTIONS, option)}), QUIET)
     assert any(not np.array_equal(*both) for both in zip(weights(one), weights(other), strict=True))
 
 
@@ -141,10 +141,10 @@ def test_class_weights_weigh_the_loss_as_computed_by_hand() -> None:
     wanted = np.where(given.labels == 1, 64 / (2 * second), 64 / (2 * (64 - second)))
     assert math.isclose(wanted.mean(), 1)
     losses = softmax_losses(untrained(given.frames).numpy().astype(float), np.eye(2)[given.labels])
-    (plainly,) = fit(model(), given, STILL, DISPLAY)
-    (weighed,) = fit(model(), given, replace(STILL, class_weights="balanced"), DISPLAY)
+    (plainly,) = fit(model(), given, STILL, QUIET)
+    (weighed,) = fit(model(), given, replace(STILL, class_weights="balanced"), QUIET)
     (smooth,) = fit(
-        model(), given, replace(STILL, class_weights="balanced", label_smoothing=0.1), DISPLAY
+        model(), given, replace(STILL, class_weights="balanced", label_smoothing=0.1), QUIET
     )
     assert abs(plainly["loss"] - losses.mean()) < 1e-5
     assert abs(weighed["loss"] - (losses * wanted).mean()) < 1e-5
@@ -171,14 +171,14 @@ def test_class_weights_count_the_clips_that_are_trained_on() -> None:
         model()(given.frames[training]).numpy().astype(float), np.eye(2)[labels]
     )
     by_class = [losses[labels == label].mean() for label in (0, 1)]
-    (row,) = fit(model(), given, phase, DISPLAY)
+    (row,) = fit(model(), given, phase, QUIET)
     assert abs(row["loss"] - np.mean(by_class)) < 1e-5
 
 
 def test_weights_decay_as_keras_adamw_and_biases_do_not() -> None:
     trained, plainly = model(), model()
     phase = replace(PHASE, weight_decay=0.1, epochs=2)
-    fit(trained, clips(), phase, DISPLAY)
+    fit(trained, clips(), phase, QUIET)
     given = clips()
     rate = keras.optimizers.schedules.CosineDecay(phase.rate, 16, 0.02)
     adamw = keras.optimizers.AdamW(rate, weight_decay=0.1, clipnorm=phase.clip_norm)
@@ -258,7 +258,7 @@ def test_dropout_is_before_the_head_in_training_alone() -> None:
     training, held_out = divide(given, phase)
     kernel, bias = weights(untrained)
     inputs = given.frames.reshape(64, -1) / 256
-    for epoch, row in enumerate(fit(model(), given, phase, DISPLAY)):
+    for epoch, row in enumerate(fit(model(), given, phase, QUIET)):
         masks = kept_units(10, 0.5, training, phase.course(epoch))
         logits = (inputs[training] * masks) @ kernel + bias
         losses = softmax_losses(logits, np.eye(2)[given.labels[training]])
@@ -271,7 +271,7 @@ def test_dropout_is_before_the_head_in_training_alone() -> None:
 def test_dropout_leaves_the_model_that_it_was_given() -> None:
     trained = model()
     names = [layer.name for layer in trained.layers]
-    fit(trained, clips(), replace(PHASE, dropout=0.5), DISPLAY)
+    fit(trained, clips(), replace(PHASE, dropout=0.5), QUIET)
     assert [layer.name for layer in trained.layers] == names
     one, two = (trained(clips().frames, training=mode).numpy() for mode in (True, False))
     np.testing.assert_array_equal(one, two)
@@ -279,8 +279,8 @@ def test_dropout_leaves_the_model_that_it_was_given() -> None:
 
 def test_training_clips_are_augmented_and_no_others() -> None:
     phase = replace(STILL, epochs=2, batch=48, validation_share=0.25)
-    plainly = fit(model(), clips(), phase, DISPLAY)
-    changed = fit(model(), clips(), replace(phase, augmentation=AUGMENTATION), DISPLAY)
+    plainly = fit(model(), clips(), phase, QUIET)
+    changed = fit(model(), clips(), replace(phase, augmentation=AUGMENTATION), QUIET)
     given, (training, _) = clips(), divide(clips(), phase)
     for epoch, (row, before) in enumerate(zip(changed, plainly, strict=True)):
         assert row["validation_loss"] == before["validation_loss"]
@@ -377,7 +377,7 @@ def test_groups_that_cannot_be_divided_are_refused(
 ) -> None:
     phase = replace(BY_GROUP, validation="groups", validation_share=share)
     with pytest.raises(ConfigError, match=message):
-        fit(model(), given, phase, DISPLAY)
+        fit(model(), given, phase, QUIET)
 
 
 @pytest.mark.parametrize(

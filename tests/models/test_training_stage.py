@@ -201,7 +201,7 @@ def test_formats_survive_the_export(trained: Path) -> None:
     network = QuantizedNetwork.load(trained / "model" / "network.json")
     layer = restore(trained / "model").get_layer("lstm")
     formats = formats_of(network)
-    for name in layer.quantizers.quantizers:
+    for name in layer.quantizers:
         assert formats[name] == layer.quantizer_format(name), name
 
 

@@ -19,7 +19,7 @@ from fdht_hls.rtl.core import TOP
 from fdht_models.documents import parse_json
 from fdht_models.errors import ToolError
 from fdht_models.process import run_tool
-from fdht_models.records import read_record, read_value
+from fdht_models.records import read_record
 
 #: Kind of these figures, for whoever shows them.
 KIND = "synthesised (yosys)"
@@ -181,8 +181,8 @@ def read_statistics(text: str) -> Resources:
     value = parse_json(text, "yosys: statistics", **how)
     for key in ("design", "num_cells_by_type"):
         value = value.get(key) if isinstance(value, Mapping) else None
-    cells: Mapping[str, int] = read_value(
-        Mapping[str, int], value, source="yosys: statistics", path="num_cells_by_type", **how
+    cells = read_record(
+        dict[str, int], value, source="yosys: statistics", path="num_cells_by_type", **how
     )
     bram18 = cells.get("RAMB18E1", 0)
     return Resources(

@@ -40,7 +40,8 @@ def main() -> None:
             contestant = read_record(Contestant, first["contestant"])
             step = build_step(contestant, read_record(TrainingWorkload, first["workload"]))
             loss = step.run()  # traces the graph and makes the optimiser's slots
-            say(pipe, _ready(step, loss))
+            facts = {name: value for name, value in vars(step).items() if name != "run"}
+            say(pipe, {**facts, "first_loss": loss})
             for order in given:
                 say(pipe, {"seconds": timed(step, order["steps"])})
         except FdhtError as error:
@@ -56,15 +57,6 @@ def timed(step: TrainingStep, steps: int) -> list[float]:
         step.run()
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def _ready(step: TrainingStep, loss: float) -> dict[str, Any]:
-    return {
-        "parameters": step.parameters,
-        "threads": step.threads,
-        "versions": step.versions,
-        "first_loss": loss,
-    }
 
 
 @dataclass(frozen=True)

@@ -130,20 +130,19 @@ def workload_of(
     Raises:
         ConfigError: there are no clips of that size, or no such protocol is measured.
     """
-    known = sorted({f"{kind.width}x{kind.height}" for kind in KINDS})
-    _check_named("size", sizes, known)
-    _check_named("protocol", protocols, [reading.protocol for reading in READINGS])
+    known = {
+        "size": (sizes, sorted({f"{kind.width}x{kind.height}" for kind in KINDS})),
+        "protocol": (protocols, [reading.protocol for reading in READINGS]),
+    }
+    for field, (named, measured) in known.items():
+        for value in named:
+            require_known(value, measured, field, "is not measured")
     kinds = [
         replace(kind, count=kind.count * times)
         for kind in KINDS
         if not sizes or f"{kind.width}x{kind.height}" in sizes
     ]
     return kinds, [one for one in READINGS if not protocols or one.protocol in protocols]
-
-
-def _check_named(field: str, named: Sequence[str], known: Sequence[str]) -> None:
-    for value in named:
-        require_known(value, known, field, "is not measured")
 
 
 def bench_decode(

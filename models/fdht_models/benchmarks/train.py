@@ -113,23 +113,15 @@ def _start(
     started = [stack.enter_context(ContestantProcess(one, workload)) for one in contestants]
     ready, skipped = [], []
     for process in started:
-        facts = _facts(process)
-        if "reason" in facts:
-            skipped.append(facts)
-        else:
-            ready.append((process, facts))
+        one = process.contestant
+        try:
+            ready.append((process, process.ready()))
+        except ToolError as error:
+            if one.library != "tednet":
+                raise
+            why = {"name": one.name, "reason": error.problem, "remedy": error.remedy}
+            skipped.append(why)
     return ready, skipped
-
-
-def _facts(process: ContestantProcess) -> dict[str, Any]:
-    """What a contestant says of itself, or why it is left out."""
-    contestant = process.contestant
-    try:
-        return process.ready()
-    except ToolError as error:
-        if contestant.library != "tednet":
-            raise
-        return {"name": contestant.name, "reason": error.problem, "remedy": error.remedy}
 
 
 def _interleave(

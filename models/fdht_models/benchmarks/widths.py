@@ -27,8 +27,9 @@ from fdht_models.sections import QuantizationSettings
 from fdht_models.training.checkpoint import Weights, load_checkpoint
 from fdht_models.training.display import Display
 from fdht_models.training.evaluate import accuracy, logits_of
+from fdht_models.training.loop import Surroundings
 from fdht_models.training.models import float_classifier, set_weights
-from fdht_models.training.recipe import Surroundings, requantized
+from fdht_models.training.recipe import requantized
 
 #: Version of the result's layout.
 SCHEMA = 1

@@ -194,7 +194,7 @@ def _open_functional(
         raise damaged(model.field, f"it has {len(given)} inputs and is called on {len(inputs)}")
     outer = dict(zip(given, inputs or (), strict=False))
     made = _Made({}, {})
-    waiting: list[tuple[Mapping[str, Any], Layer, int, InboundNode]] = []
+    waiting: list[tuple[Mapping[str, Any], Layer, int, list[Reference], tuple[str, ...]]] = []
     for entry, layer in model.entries():
         own = layer.own
         if layer.kind == INPUT:
@@ -206,20 +206,20 @@ def _open_functional(
         made.outputs[own] = [None] * len(nodes)
         made.first[own] = _first_node(layer, model.major)
         waiting.extend(
-            (entry, layer, number, node_of(node, layer.name)) for number, node in enumerate(nodes)
+            (entry, layer, number, *node_of(node, layer.name)) for number, node in enumerate(nodes)
         )
     while waiting:
         later = []
-        for entry, layer, number, node in waiting:
-            found = [made.tensor(one, model.field) for one in node.references]
+        for entry, layer, number, read, arguments in waiting:
+            found = [made.tensor(one, model.field) for one in read]
             tensors = tuple(one for one in found if one is not None)
             if len(tensors) < len(found):
-                later.append((entry, layer, number, node))
+                later.append((entry, layer, number, read, arguments))
                 continue
             made.outputs[layer.own][number] = (
                 _open_model(model.inside(entry, layer), tensors, calls)
                 if layer.kind in MODELS
-                else _called(LayerCall(layer, tensors, node.arguments), calls)
+                else _called(LayerCall(layer, tensors, arguments), calls)
             )
         if len(later) == len(waiting):
             raise damaged(model.field, "layers are called on what no layer makes")
@@ -278,21 +278,11 @@ class Reference:
     output: int
 
 
-@dataclass(frozen=True)
-class InboundNode:
-    """One call of a layer in a configuration.
-
-    Attributes:
-        references: what it reads.
-        arguments: names of other arguments that may change what it does.
-    """
-
-    references: tuple[Reference, ...]
-    arguments: tuple[str, ...]
-
-
-def node_of(value: Any, field: str) -> InboundNode:
+def node_of(value: Any, field: str) -> tuple[list[Reference], tuple[str, ...]]:
     """Reads an entry of `inbound_nodes`.
+
+    Returns:
+        What the call reads, and the names of other arguments that may change what it does.
 
     Raises:
         ArtifactError: it is none.
@@ -310,15 +300,10 @@ def node_of(value: Any, field: str) -> InboundNode:
         if item[0] == _CONSTANT:
             continue
         found.append(Reference(*item[:3]))
-        further = item[3] if len(item) > 3 else {}
-        if not isinstance(further, dict):
-            raise damaged(field, "the arguments of a call are no object")
-        for name, one in further.items():
-            if any(one is idle for idle in _IDLE):
-                continue
+        for name, inner in _further(item[3] if len(item) > 3 else {}, field):
             arguments.add(name)
-            found.extend(references(one))
-    return InboundNode(tuple(found), tuple(sorted(arguments)))
+            found.extend(inner)
+    return found, tuple(sorted(arguments))
 
 
 def references(value: Any) -> Iterator[Reference]:
@@ -339,21 +324,24 @@ def references(value: Any) -> Iterator[Reference]:
             waiting.extend((item, depth + 1) for item in reversed(one))
 
 
-def _of_keras_3(value: dict[str, Any], field: str) -> InboundNode:
-    further = value.get("kwargs", {})
-    if not isinstance(further, dict):
-        raise damaged(field, "the arguments of a call are no object")
+def _of_keras_3(value: dict[str, Any], field: str) -> tuple[list[Reference], tuple[str, ...]]:
     found = list(references(value.get("args", [])))
     arguments = []
-    for name, one in further.items():
-        if any(one is idle for idle in _IDLE):
-            continue
-        inner = list(references(one))
+    for name, inner in _further(value.get("kwargs", {}), field):
         # The stream itself may be given by name.
         if name not in ("inputs", "sequences", "sequence") or not inner or found:
             arguments.append(name)
         found.extend(inner)
-    return InboundNode(tuple(found), tuple(sorted(arguments)))
+    return found, tuple(sorted(arguments))
+
+
+def _further(value: Any, field: str) -> Iterator[tuple[str, list[Reference]]]:
+    """Names of arguments that may change what a call does, with what they refer to."""
+    if not isinstance(value, dict):
+        raise damaged(field, "the arguments of a call are no object")
+    for name, one in value.items():
+        if not any(one is idle for idle in _IDLE):
+            yield name, list(references(one))
 
 
 def _history(value: dict[str, Any]) -> Any:

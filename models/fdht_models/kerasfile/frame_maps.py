@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from fdht_models.errors import ShapeError
 from fdht_models.kerasfile.configuration import INPUT, Graph, LayerCall, Tensor
-from fdht_models.kerasfile.layer_weights import BATCH_NORMALIZATION, IDLE, KERAS, Layer, weights_of
+from fdht_models.kerasfile.layer_weights import (
+    BATCH_NORMALIZATION,
+    IDLE,
+    KERAS,
+    Layer,
+    numbered,
+    weights_of,
+)
 from fdht_models.kerasfile.saved_files import SavedModel
 
 Real = npt.NDArray[np.float64]
@@ -70,19 +77,8 @@ class FrameMap:
         return self.scale is not None or self.matrix is not None or self.offset is not None
 
 
-@dataclass(frozen=True)
-class Stop:
-    """A layer that is not one of these.
-
-    Attributes:
-        reason: why, as a clause.
-    """
-
-    reason: str
-
-
-def step_of(model: SavedModel, call: LayerCall, before: Shape) -> FrameMap | Stop:
-    """What a call does.
+def step_of(model: SavedModel, call: LayerCall, before: Shape) -> FrameMap | str:
+    """What a call does; why it is none of these, as a clause, where it is another.
 
     Args:
         model: the open file, for weights.
@@ -93,15 +89,15 @@ def step_of(model: SavedModel, call: LayerCall, before: Shape) -> FrameMap | Sto
         FdhtError: weights are missing or damaged.
     """
     if call.layer.code:
-        return Stop(call.layer.code)
+        return call.layer.code
     if len(call.inputs) != 1:
-        return Stop("it joins several tensors")
+        return "it joins several tensors"
     if call.arguments:
-        return Stop(f"it is called with {', '.join(call.arguments)}")
+        return f"it is called with {', '.join(call.arguments)}"
     return _step(model, call.layer, before)
 
 
-def _step(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
+def _step(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | str:
     kind, config = layer.kind, layer.config
     if kind in IDLE:
         return FrameMap()
@@ -120,10 +116,10 @@ def _step(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
         return FrameMap(function=None if name == "linear" else name)
     if kind == "Softmax":
         on_last = _on_last_axis(config.get("axis", -1), before)
-        return FrameMap(function="softmax") if on_last else Stop("it works on another axis")
+        return FrameMap(function="softmax") if on_last else "it works on another axis"
     if kind == "TimeDistributed" and layer.wrapped is not None:
         return _each_frame(model, layer.wrapped, before)
-    return Stop("the experiment's network has no such layer")
+    return "the experiment's network has no such layer"
 
 
 def function_name(value: Any) -> str:
@@ -134,7 +130,7 @@ def function_name(value: Any) -> str:
     return value if isinstance(value, str) and value else "another function"
 
 
-def _reshape(layer: Layer, before: Shape) -> FrameMap | Stop:
+def _reshape(layer: Layer, before: Shape) -> FrameMap | str:
     if keeps_frames(layer, before):
         return FrameMap()
     if layer.kind == "Flatten" and before is not None and len(before) == 1:
@@ -143,23 +139,23 @@ def _reshape(layer: Layer, before: Shape) -> FrameMap | Stop:
         target = layer.config.get("target_shape")
         if target in ([-1], [before[0]]) and before[0] is not None:
             return FrameMap()
-    return Stop("it changes what a frame is, or the shape before it is not in the file")
+    return "it changes what a frame is, or the shape before it is not in the file"
 
 
-def _each_frame(model: SavedModel, inner: Layer, before: Shape) -> FrameMap | Stop:
+def _each_frame(model: SavedModel, inner: Layer, before: Shape) -> FrameMap | str:
     if inner.kind == "Flatten":
         if inner.config.get("data_format", "channels_last") != "channels_last":
-            return Stop("it moves the channels to the end")
+            return "it moves the channels to the end"
         return FrameMap()
     if before is not None and len(before) < 2:
-        return Stop("there are no frames before it")
+        return "there are no frames before it"
     return _step(model, inner, None if before is None else before[1:])
 
 
-def _dense(model: SavedModel, layer: Layer) -> FrameMap | Stop:
+def _dense(model: SavedModel, layer: Layer) -> FrameMap | str:
     config = layer.config
     if config.get("quantization_mode") or _quantised(config.get("dtype")):
-        return Stop("it is quantised")
+        return "it is quantised"
     names = ["kernel", "bias"] if config.get("use_bias", True) else ["kernel"]
     arrays = weights_of(model, layer, names)
     kernel = arrays["kernel"].astype(np.float64)
@@ -179,12 +175,12 @@ def _dense(model: SavedModel, layer: Layer) -> FrameMap | Stop:
     return FrameMap(matrix=kernel, offset=bias, function=None if name == "linear" else name)
 
 
-def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
+def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | str:
     config = layer.config
     if not _on_last_axis(config.get("axis", -1), before):
-        return Stop("it works on another axis than a frame's last, or the file does not say")
+        return "it works on another axis than a frame's last, or the file does not say"
     if config.get("renorm"):
-        return Stop("it renormalises")
+        return "it renormalises"
     trained = [name for name, key in (("gamma", "scale"), ("beta", "center")) if config.get(key, 1)]
     arrays = weights_of(model, layer, [*trained, "moving_mean", "moving_variance"])
     epsilon = _number(config.get("epsilon", 1e-3), layer)
@@ -200,16 +196,16 @@ def _batch_normalization(model: SavedModel, layer: Layer, before: Shape) -> Fram
     return FrameMap(scale=scale, offset=offset + vectors["beta"] if "beta" in vectors else offset)
 
 
-def _normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | Stop:
+def _normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap | str:
     config = layer.config
     axis, given = config.get("axis", -1), (config.get("mean"), config.get("variance"))
     whole = axis is None or axis == []
     if not whole and not _on_last_axis(axis, before):
-        return Stop("it works on another axis than a frame's last, or the file does not say")
+        return "it works on another axis than a frame's last, or the file does not say"
     if any(one is not None for one in given):
         mean, variance = (_vector(one) for one in given)
         if mean is None or variance is None:
-            return Stop("its mean and variance are not in the file as numbers")
+            return "its mean and variance are not in the file as numbers"
     else:
         arrays = weights_of_normalization(model, layer)
         mean, variance = (arrays[name].astype(np.float64).reshape(-1) for name in arrays)
@@ -221,20 +217,18 @@ def _normalization(model: SavedModel, layer: Layer, before: Shape) -> FrameMap |
 
 def weights_of_normalization(model: SavedModel, layer: Layer) -> dict[str, npt.NDArray[Any]]:
     """Mean and variance; the number of samples behind them is a whole number, and is not read."""
+    names = ("mean", "variance")
     if not model.stored:
-        return weights_of(model, layer, ["mean", "variance"])
+        return weights_of(model, layer, names)
     group = model.root.group(f"{layer.group}/vars")
-    found = {} if group is None else {
-        name: group.array(str(number)) for number, name in enumerate(("mean", "variance"))
-    }  # fmt: skip
-    arrays = {name: array for name, array in found.items() if array is not None}
-    return arrays if len(arrays) == 2 else weights_of(model, layer, ["mean", "variance"])
+    arrays = {} if group is None else numbered(group, names)
+    return arrays if len(arrays) == 2 else weights_of(model, layer, names)
 
 
-def _rescaling(config: Mapping[str, Any]) -> FrameMap | Stop:
+def _rescaling(config: Mapping[str, Any]) -> FrameMap | str:
     scale, offset = _vector(config.get("scale", 1.0)), _vector(config.get("offset", 0.0))
     if scale is None or offset is None:
-        return Stop("its scale and offset are not in the file as numbers")
+        return "its scale and offset are not in the file as numbers"
     return FrameMap(scale=scale, offset=offset if offset.any() else None)
 
 

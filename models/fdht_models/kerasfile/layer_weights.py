@@ -84,7 +84,7 @@ def check_once(model: SavedModel, layer: Layer, labels: Sequence[str]) -> None:
 def _by_place(model: SavedModel, layer: Layer, names: Sequence[str], cell: bool) -> Arrays:
     place = f"{layer.group}/cell/vars" if cell else f"{layer.group}/vars"
     group = model.root.group(place)
-    found = {} if group is None else _numbered(group, names)
+    found = {} if group is None else numbered(group, names)
     if group is None or len(found) < len(names):
         raise _missing(model, layer, names)
     saved = model.root.group(f"{layer.group}/vars")
@@ -104,7 +104,8 @@ def _by_place(model: SavedModel, layer: Layer, names: Sequence[str], cell: bool)
     return found
 
 
-def _numbered(group: Group, names: Sequence[str]) -> Arrays:
+def numbered(group: Group, names: Sequence[str]) -> Arrays:
+    """Those of a layer's arrays that are there, which Keras numbers in the order of `names`."""
     found = {name: group.array(str(number)) for number, name in enumerate(names)}
     return {name: array for name, array in found.items() if array is not None}
 
@@ -142,23 +143,12 @@ def _missing(model: SavedModel, layer: Layer, names: Sequence[str]) -> ArtifactE
     )
 
 
-@dataclass(frozen=True)
-class BareCell:
-    """Weights of a recurrent layer of which nothing else is known.
-
-    Attributes:
-        name: of the layer, as far as the file has one.
-        arrays: `kernel`, `recurrent_kernel` and perhaps `bias`.
-        others: what else in the file has weights.
-    """
-
-    name: str
-    arrays: Arrays
-    others: tuple[str, ...]
-
-
-def read_bare(model: SavedModel, name: str | None) -> BareCell:
+def read_bare(model: SavedModel, name: str | None) -> tuple[str, Arrays, list[str]]:
     """The recurrent layer in a file of weights, or the one of that name.
+
+    Returns:
+        Its name, as far as the file has one; `kernel`, `recurrent_kernel` and perhaps `bias`; and
+        what else in the file has weights.
 
     Raises:
         ArtifactError: the file is damaged.
@@ -197,7 +187,7 @@ def read_bare(model: SavedModel, name: str | None) -> BareCell:
     if len(arrays) < 2:
         raise damaged(label, f"its weights are not all there, {AS_ARRAYS}")
     others = {_label(model, one) for one in places if one not in (group, f"{group}/vars")}
-    return BareCell(label, arrays, tuple(sorted(others - {label})))
+    return label, arrays, sorted(others - {label})
 
 
 def _is_cell(model: SavedModel, variables: dict[str, str], group: str) -> bool:
@@ -210,16 +200,12 @@ def _label(model: SavedModel, group: str) -> str:
     """A layer's name: as `saving_lib` notes it, or from the names of groups."""
     parts = group.split("/")
     if not model.stored:  # "lstm/lstm/lstm_cell", "inner/second/lstm_cell", "lstm/lstm"
-        kept = [part for part in parts if not _is_cell_name(part)]
+        kept = [part for part in parts if not part.startswith(("lstm_cell", "gru_cell"))]
         return "/".join(dict.fromkeys(kept)) or group
     own = parts[: parts.index("cell")] if "cell" in parts else parts[:-1]
     at = model.root.group("/".join([*own, "vars"]))
     noted = at.text("name") if at is not None else None
     return noted or "/".join(part for part in own if part != "layers") or group
-
-
-def _is_cell_name(part: str) -> bool:
-    return part.startswith(("lstm_cell", "gru_cell"))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fdht_models.errors import ConfigError, NumericError, ShapeError, near_matches
 from fdht_models.kerasfile import surroundings
-from fdht_models.kerasfile.configuration import Graph, LayerCall, graph_of
+from fdht_models.kerasfile.configuration import Graph, graph_of
 from fdht_models.kerasfile.frame_maps import function_name
 from fdht_models.kerasfile.layer_weights import Arrays, Layer, check_once, read_bare, weights_of
 from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel, open_model
@@ -89,19 +89,17 @@ def read_model(path: Path, name: str | None, classes: int) -> SavedLayer:
 
 
 def _without_configuration(model: SavedModel, name: str | None) -> SavedLayer:
-    found = read_bare(model, name)
+    layer, arrays, others = read_bare(model, name)
     notes = [
-        f"the file holds weights only: that {found.name} is a plain layer with the experiment's "
+        f"the file holds weights only: that {layer} is a plain layer with the experiment's "
         "gates, which reads frames and nothing else, is taken for granted",
         "classifier: not taken, for the file does not say what is connected with "
-        f"{found.name}; it begins with random weights",
+        f"{layer}; it begins with random weights",
     ]
-    if found.others:
-        notes.append(f"left out: {', '.join(found.others)}")
-    kernel, recurrent = (found.arrays[one] for one in ("kernel", "recurrent_kernel"))
-    return SavedLayer(
-        found.name, kernel, recurrent, found.arrays.get("bias"), None, None, tuple(notes)
-    )
+    if others:
+        notes.append(f"left out: {', '.join(others)}")
+    kernel, recurrent = (arrays[one] for one in ("kernel", "recurrent_kernel"))
+    return SavedLayer(layer, kernel, recurrent, arrays.get("bias"), None, None, tuple(notes))
 
 
 def _chosen(graph: Graph, name: str | None) -> int:
@@ -144,20 +142,20 @@ def _recurs(layer: Layer) -> bool:
 
 
 def _with_configuration(model: SavedModel, graph: Graph, number: int, classes: int) -> SavedLayer:
-    layer = graph.calls[number].layer
+    call = graph.calls[number]
+    layer = call.layer
     functions = gate_functions(layer.kind, layer.config, model.major or 2)
     arrays = _cell_weights(model, graph, layer)
     before = surroundings.before(model, graph, number, arrays["kernel"])
     ways = surroundings.after(model, graph, number, len(arrays["recurrent_kernel"]))
-    given = _further_inputs(graph.calls[number])
     way = _classifier(ways, classes)
     if isinstance(way, str):
         surroundings.refuse_code(surroundings.descendants(graph, number))
     reason = way if isinstance(way, str) else None
     if before.stop is not None:
         reason = f"{before.stop[0]} before {layer.name} is left out"
-    if given is not None:
-        reason = f"{layer.name} is called with {given}"
+    if len(call.inputs) > 1 or call.arguments:  # it does not begin at zero
+        reason = f"{layer.name} is called with {', '.join(call.arguments) or 'initial_state'}"
     taken = way if isinstance(way, Way) and reason is None else None
     bias = arrays.get("bias")
     if before.offset is not None:
@@ -191,13 +189,6 @@ def _cell_weights(model: SavedModel, graph: Graph, layer: Layer) -> Arrays:
             remedy=f"save the model again, {AS_ARRAYS}",
         )
     return arrays
-
-
-def _further_inputs(call: LayerCall) -> str | None:
-    """What a recurrent layer is given besides frames, so that it does not begin at zero."""
-    if len(call.inputs) == 1 and not call.arguments:
-        return None
-    return ", ".join(call.arguments) or "initial_state"
 
 
 def _added(bias: npt.NDArray[Any] | None, offset: npt.NDArray[Any], layer: Layer) -> Any:

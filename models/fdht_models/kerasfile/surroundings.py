@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fdht_models.errors import ConfigError
 from fdht_models.kerasfile.configuration import INPUT, Graph, Tensor
-from fdht_models.kerasfile.frame_maps import FrameMap, Real, Stop, shapes_of, step_of
+from fdht_models.kerasfile.frame_maps import FrameMap, Real, shapes_of, step_of
 from fdht_models.kerasfile.layer_weights import Layer
 from fdht_models.kerasfile.saved_files import AS_ARRAYS, SavedModel
 
@@ -34,11 +34,11 @@ class Before:
     """
 
     kernel: npt.NDArray[Any]
-    offset: Real | None
-    folded: tuple[str, ...]
-    idle: tuple[str, ...]
-    stop: tuple[str, str] | None
-    of_bytes: bool
+    offset: Real | None = None
+    folded: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    stop: tuple[str, str] | None = None
+    of_bytes: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,6 @@ class Way:
     stop: tuple[str, str] | None = None
 
 
-@dataclass
-class _Back:
-    """A way back that is being walked."""
-
-    kernel: npt.NDArray[Any]
-    offset: Real | None = None
-    folded: list[str] = field(default_factory=list)
-    idle: list[str] = field(default_factory=list)
-    of_bytes: bool = False
-
-
 def before(model: SavedModel, graph: Graph, number: int, kernel: npt.NDArray[Any]) -> Before:
     """Walks from a recurrent layer back to the model's input, folding what is affine.
 
@@ -86,23 +75,24 @@ def before(model: SavedModel, graph: Graph, number: int, kernel: npt.NDArray[Any
     Raises:
         ConfigError: a layer on the way is code.
     """
-    shapes, walk = shapes_of(graph), _Back(kernel)
-    stop, tensor = None, graph.calls[number].inputs[0]
-    while stop is None and graph.calls[tensor.call].layer.kind != INPUT:
+    shapes, walk = shapes_of(graph), Before(kernel)
+    tensor = graph.calls[number].inputs[0]
+    while walk.stop is None and graph.calls[tensor.call].layer.kind != INPUT:
         call = graph.calls[tensor.call]
         refuse_code([call.layer])
-        read = call.inputs[0] if call.inputs else None
-        step = step_of(model, call, shapes.get(read) if read is not None else None)
-        reason = step.reason if isinstance(step, Stop) else _fold_back(walk, call.layer, step)
-        if reason is not None or read is None:
-            stop = (call.layer.label, reason or "it reads nothing")
+        step = step_of(model, call, shapes.get(call.inputs[0]) if call.inputs else None)
+        found = step if isinstance(step, str) else _fold_back(walk, call.layer, step)
+        if isinstance(found, str):
+            walk = replace(walk, stop=(call.layer.label, found))
         else:
-            tensor = read
-    if stop is not None:
+            walk, tensor = found, call.inputs[0]
+    if walk.stop is not None:
         refuse_code(_ancestors(graph, tensor))
-    of_bytes = stop is None and (walk.of_bytes or _integers(graph.calls[tensor.call].layer))
-    scaled = walk.kernel * _BYTES if of_bytes else walk.kernel
-    return Before(scaled, walk.offset, tuple(walk.folded), tuple(walk.idle), stop, of_bytes)
+        return replace(walk, of_bytes=False)
+    dtype = str(graph.calls[tensor.call].layer.config.get("dtype", ""))
+    if walk.of_bytes or dtype.startswith(("int", "uint")):
+        return replace(walk, kernel=walk.kernel * _BYTES, of_bytes=True)
+    return walk
 
 
 def after(model: SavedModel, graph: Graph, number: int, units: int) -> list[Way]:
@@ -169,7 +159,7 @@ def refuse_code(layers: Sequence[Layer]) -> None:
             )
 
 
-def _fold_back(walk: _Back, layer: Layer, step: FrameMap) -> str | None:
+def _fold_back(walk: Before, layer: Layer, step: FrameMap) -> Before | str:
     """Folds what a layer does before the kernel; a reason if that cannot be."""
     if step.function is not None:
         return f"its function is {step.function}"
@@ -183,26 +173,25 @@ def _fold_back(walk: _Back, layer: Layer, step: FrameMap) -> str | None:
         if any(len(kernel) % size for size in sizes):
             return "its values are not as many as a frame's"
     if not step.affine:
-        walk.idle.append(layer.label)
-        return None
+        return replace(walk, idle=(*walk.idle, layer.label))
+    added = walk.offset
     if offset is not None:
-        added = np.resize(offset, len(kernel)) @ kernel
-        walk.offset = added if walk.offset is None else walk.offset + added
+        added = np.resize(offset, len(kernel)) @ kernel + (0 if added is None else added)
     if step.matrix is not None:
         kernel = step.matrix @ kernel
     if step.scale is not None:
         kernel = np.resize(step.scale, len(kernel))[:, None] * kernel
-    walk.kernel = kernel
-    walk.folded.append(layer.label)
+    of_bytes = walk.of_bytes
     if layer.kind == "Rescaling" and step.scale is not None:
-        walk.of_bytes |= bool((np.abs(step.scale) <= _SCALE_OF_BYTES).all())
-    return None
+        of_bytes |= bool((np.abs(step.scale) <= _SCALE_OF_BYTES).all())
+    folded = (*walk.folded, layer.label)
+    return replace(walk, kernel=kernel, offset=added, folded=folded, of_bytes=of_bytes)
 
 
-def _fold_on(path: Way, layer: Layer, step: FrameMap | Stop) -> Way:
+def _fold_on(path: Way, layer: Layer, step: FrameMap | str) -> Way:
     """A way with one layer more."""
-    if isinstance(step, Stop):
-        return _ended(path, layer, step.reason)
+    if isinstance(step, str):
+        return _ended(path, layer, step)
     idle = not step.affine and step.function is None
     if idle:
         return replace(path, idle=(*path.idle, layer.label))
@@ -246,7 +235,3 @@ def _ancestors(graph: Graph, tensor: Tensor) -> tuple[Layer, ...]:
         if call.layer.kind != INPUT:
             found.append(call.layer)
     return tuple(found)
-
-
-def _integers(layer: Layer) -> bool:
-    return str(layer.config.get("dtype", "")).startswith(("int", "uint"))

@@ -10,9 +10,6 @@ from fdht_models.tensor.network import merge_arrays
 from fdht_models.tensor.plan import ContractionPlan
 from fdht_models.tensor.recurrent import DENSE_HIDDEN, HIDDEN_SUFFIX, RecurrentShape
 
-#: Applied to what a stage emits: (position, values) -> values.
-Rounding = Callable[[int, tf.Tensor], tf.Tensor]
-
 
 def merge_cores(shape: RecurrentShape, weights: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The stored cores (`RecurrentShape.stored_names`) of a layer's weights, in float32.
@@ -36,7 +33,7 @@ def run_plan(
     plan: ContractionPlan,
     values: tf.Tensor,
     cores: Sequence[tf.Tensor],
-    rounding: Rounding | None = None,
+    rounding: Callable[[int, tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
     """Contracts `values`, [batch, inputs], with the stored cores in the plan's order.
 
@@ -44,7 +41,7 @@ def run_plan(
         plan: the contraction.
         values: [batch, plan.input_size].
         cores: the stored core of each stage; the leading part is used.
-        rounding: applied to what each stage but the last emits.
+        rounding: (position, values) -> values; applied to what each stage but the last emits.
 
     Returns:
         [batch, plan.output_size], row-major over the output modes.
@@ -55,7 +52,7 @@ def run_plan(
         if tuple(core.shape) != stage.core_shape:
             core = tf.slice(core, [0] * len(stage.core_shape), list(stage.core_shape))
         running = tf.einsum(stage.subscripts, running, core)
-        if rounding is not None and position < last:
+        if position < last:
             running = rounding(position, running)
     running = tf.transpose(running, (0, *(axis + 1 for axis in plan.output_permutation)))
     return tf.reshape(running, (-1, plan.output_size))

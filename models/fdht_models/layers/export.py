@@ -58,7 +58,7 @@ def export_recurrence(layer: QuantizedRNN) -> QuantizedRecurrence:
         _path(layer, "hidden", shape.hidden_plan, shape.hidden_cores),
         _cell(layer),
     )
-    accumulator_widths(recurrence)  # refuses what no accumulator could hold
+    recurrence.check_sums()
     return recurrence
 
 
@@ -73,7 +73,7 @@ def _path(
     layer: QuantizedRNN, label: str, plan: ContractionPlan, cores: tuple[str, ...]
 ) -> ContractionPath:
     names = (f"{label}.{stage.core}" for stage in plan.stages[:-1])
-    return ContractionPath(plan, cores, layer.quantizers.formats(names))
+    return ContractionPath(plan, cores, tuple(map(layer.quantizer_format, names)))
 
 
 def _cell(layer: QuantizedRNN) -> Cell:
@@ -83,16 +83,6 @@ def _cell(layer: QuantizedRNN) -> Cell:
     missing = [entry.name for entry in fields(kind) if entry.name not in named]
     values: dict[str, Any] = named | {name: layer.quantizer_format(name) for name in missing}
     return kind(**values)
-
-
-def accumulator_widths(recurrence: QuantizedRecurrence) -> dict[str, int]:
-    """Width in bits of every exact sum, by name."""
-    widths = {
-        f"{label}.{stage.core}": recurrence.accumulator_format(path, position).width
-        for label, path in (("input", recurrence.input_path), ("hidden", recurrence.hidden_path))
-        for position, stage in enumerate(path.plan.stages)
-    }
-    return widths | {name: format.width for name, format in recurrence.sums.items()}
 
 
 def export_head(layer: Any) -> Head:

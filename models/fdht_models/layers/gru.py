@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fdht_models.kerasapi import keras, tf
-from fdht_models.layers.recurrent import Recurrence, TensorRNN
+from fdht_models.layers.recurrent import ForwardPass, States, TensorRNN
 
 
 @keras.utils.register_keras_serializable("fdht")
@@ -19,22 +17,16 @@ class TensorGRU(TensorRNN):
 
     cell = "gru"
 
-    def step(
-        self,
-        projected: tf.Tensor,
-        states: Sequence[tf.Tensor],
-        recurrence: Recurrence,
-        training: bool,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """One time step: [batch, 3 H] and (h,) -> h, [h]."""
+    def step(self, projected: tf.Tensor, states: States, forward: ForwardPass) -> States:
+        """One time step: [batch, 3 H] and (h,) -> [h]."""
         (hidden,) = states
-        recurrent = self.recur(hidden, recurrence, training)
-        gates, candidate = tf.split(projected + recurrence.bias, [2 * self.units, self.units], 1)
+        recurrent = self.recur(hidden, forward)
+        gates, candidate = tf.split(projected + forward.bias, [2 * self.units, self.units], 1)
         recurrent_gates, recurrent_candidate = tf.split(recurrent, [2 * self.units, self.units], 1)
-        pre = self.emit("preactivation", gates + recurrent_gates, training)
-        reset, update = tf.split(self.apply("gate", pre, recurrence, training), 2, axis=1)
-        memory = self.emit("recurrent", recurrent_candidate, training)
-        pre = self.emit("preactivation", candidate + reset * memory, training)
-        candidate = self.apply("candidate", pre, recurrence, training)
-        hidden = self.emit("hidden", candidate + update * (hidden - candidate), training)
-        return hidden, [hidden]
+        pre = self.emit("preactivation", gates + recurrent_gates, forward)
+        reset, update = tf.split(self.apply("gate", pre, forward), 2, axis=1)
+        memory = self.emit("recurrent", recurrent_candidate, forward)
+        pre = self.emit("preactivation", candidate + reset * memory, forward)
+        candidate = self.apply("candidate", pre, forward)
+        hidden = self.emit("hidden", candidate + update * (hidden - candidate), forward)
+        return [hidden]

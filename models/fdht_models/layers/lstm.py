@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from fdht_models.kerasapi import keras, tf
-from fdht_models.layers.recurrent import Recurrence, TensorRNN
+from fdht_models.layers.recurrent import ForwardPass, States, TensorRNN
 from fdht_models.tensor.formats import HierarchicalTucker
-from fdht_models.tensor.formats.trees import as_tree
 
 
 @keras.utils.register_keras_serializable("fdht")
@@ -23,27 +22,21 @@ class TensorLSTM(TensorRNN):
 
     cell = "lstm"
 
-    def step(
-        self,
-        projected: tf.Tensor,
-        states: Sequence[tf.Tensor],
-        recurrence: Recurrence,
-        training: bool,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """One time step: [batch, 4 H] and (h, c) -> h, [h, c]."""
+    def step(self, projected: tf.Tensor, states: States, forward: ForwardPass) -> States:
+        """One time step: [batch, 4 H] and (h, c) -> [h, c]."""
 
         def gate(values: tf.Tensor) -> tf.Tensor:
-            return self.apply("gate", values, recurrence, training)
+            return self.apply("gate", values, forward)
 
         hidden, cell = states
-        recurrent = self.recur(hidden, recurrence, training)
-        pre = self.emit("preactivation", projected + recurrent + recurrence.bias, training)
+        recurrent = self.recur(hidden, forward)
+        pre = self.emit("preactivation", projected + recurrent + forward.bias, forward)
         forget, update, candidate, output = tf.split(pre, 4, axis=1)
-        candidate = self.apply("candidate", candidate, recurrence, training)
-        cell = self.emit("cell", gate(forget) * cell + gate(update) * candidate, training)
-        squashed = self.apply("output", cell, recurrence, training)
-        hidden = self.emit("hidden", gate(output) * squashed, training)
-        return hidden, [hidden, cell]
+        candidate = self.apply("candidate", candidate, forward)
+        cell = self.emit("cell", gate(forget) * cell + gate(update) * candidate, forward)
+        squashed = self.apply("output", cell, forward)
+        hidden = self.emit("hidden", gate(output) * squashed, forward)
+        return [hidden, cell]
 
     def initial_bias(self, shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
         """Zero, but 1 for the forget gate, as is usual since Jozefowicz et al. 2015."""
@@ -64,7 +57,7 @@ class FDHTLSTM(TensorLSTM):
         hidden_box: p_2 .. p_d, product H.
         leaf_rank: rank of the leaf frames, or one a leaf.
         inner_rank: rank of the transfer tensors.
-        tree: "balanced", "unbalanced", or nested pairs of mode numbers; balanced by default.
+        tree: "balanced", "unbalanced", or nested pairs of mode numbers.
         **kwargs: as for `TensorRNN`.
 
     Raises:
@@ -79,27 +72,15 @@ class FDHTLSTM(TensorLSTM):
         hidden_box: Sequence[int],
         leaf_rank: int | Sequence[int],
         inner_rank: int,
-        tree: Any = None,
+        tree: Any = "balanced",
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            hierarchical(leaf_rank, inner_rank, tree),
-            input_modes,
-            output_modes,
-            hidden_box,
-            **kwargs,
-        )
+        ranks = leaf_rank if isinstance(leaf_rank, int) else tuple(leaf_rank)
+        form = HierarchicalTucker(ranks, inner_rank, tree)
+        super().__init__(form, input_modes, output_modes, hidden_box, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """All arguments of the constructor."""
         config = super().get_config()
         form = config.pop("format")
         return {**config, **{key: form[key] for key in ("leaf_rank", "inner_rank", "tree")}}
-
-
-def hierarchical(leaf_rank: int | Sequence[int], inner_rank: int, tree: Any) -> HierarchicalTucker:
-    """The format from a layer's arguments."""
-    ranks = leaf_rank if isinstance(leaf_rank, int) else tuple(leaf_rank)
-    if tree is None:
-        tree = "balanced"
-    return HierarchicalTucker(ranks, inner_rank, tree if isinstance(tree, str) else as_tree(tree))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fdht_models.kerasapi import keras, tf
-from fdht_models.layers.recurrent import Recurrence, TensorRNN
+from fdht_models.layers.recurrent import ForwardPass, States, TensorRNN
 
 
 @keras.utils.register_keras_serializable("fdht")
@@ -19,22 +17,16 @@ class TensorMGU(TensorRNN):
 
     cell = "mgu"
 
-    def step(
-        self,
-        projected: tf.Tensor,
-        states: Sequence[tf.Tensor],
-        recurrence: Recurrence,
-        training: bool,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """One time step: [batch, 2 H] and (h,) -> h, [h]."""
+    def step(self, projected: tf.Tensor, states: States, forward: ForwardPass) -> States:
+        """One time step: [batch, 2 H] and (h,) -> [h]."""
         (hidden,) = states
-        recurrent = self.recur(hidden, recurrence, training)
-        forget, candidate = tf.split(projected + recurrence.bias, 2, axis=1)
+        recurrent = self.recur(hidden, forward)
+        forget, candidate = tf.split(projected + forward.bias, 2, axis=1)
         recurrent_forget, recurrent_candidate = tf.split(recurrent, 2, axis=1)
-        pre = self.emit("preactivation", forget + recurrent_forget, training)
-        forget = self.apply("gate", pre, recurrence, training)
-        memory = self.emit("recurrent", recurrent_candidate, training)
-        pre = self.emit("preactivation", candidate + forget * memory, training)
-        candidate = self.apply("candidate", pre, recurrence, training)
-        hidden = self.emit("hidden", hidden + forget * (candidate - hidden), training)
-        return hidden, [hidden]
+        pre = self.emit("preactivation", forget + recurrent_forget, forward)
+        forget = self.apply("gate", pre, forward)
+        memory = self.emit("recurrent", recurrent_candidate, forward)
+        pre = self.emit("preactivation", candidate + forget * memory, forward)
+        candidate = self.apply("candidate", pre, forward)
+        hidden = self.emit("hidden", hidden + forget * (candidate - hidden), forward)
+        return [hidden]

@@ -7,13 +7,20 @@ sum of quantised products is exact, so that its integers are those of the hardwa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from fdht_models.kerasapi import keras, tf
 from fdht_models.layers.contract import merge_cores
 from fdht_models.layers.kinds import FLOAT_LAYERS, LAYER_OF
-from fdht_models.layers.quantizers import QuantizerSet, required_names, round_to, truth_table
-from fdht_models.layers.recurrent import Recurrence, TensorRNN
+from fdht_models.layers.quantizers import (
+    format_of,
+    quantizers_from,
+    required_names,
+    round_to,
+    truth_table,
+)
+from fdht_models.layers.recurrent import ForwardPass, TensorRNN
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import FixedPoint
 
@@ -37,7 +44,7 @@ class QuantizedRNN(TensorRNN):
 
     def __init__(self, *args: Any, quantizers: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.quantizers = QuantizerSet.build(quantizers, required_names(self.shape))
+        self.quantizers = quantizers_from(quantizers, required_names(self.shape))
         self.tables: dict[str, QuantizedArray] = {
             name: truth_table(
                 self.function(name),
@@ -49,7 +56,7 @@ class QuantizedRNN(TensorRNN):
 
     def quantizer_format(self, name: str) -> FixedPoint:
         """Fixed-point format of a quantizer."""
-        return self.quantizers.format(name)
+        return format_of(self.quantizers[name], name)
 
     def stored_cores(self, training: bool) -> dict[str, tf.Tensor]:
         """Stored cores, quantised; in float64 for inference."""
@@ -60,46 +67,48 @@ class QuantizedRNN(TensorRNN):
         """The bias, quantised; in float64 for inference."""
         return self._stored("bias", self.bias, training)
 
-    def emit(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
+    def emit(self, name: str, values: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         """A value, rounded once; an observer sees what inference rounds it to."""
-        if training:
+        if forward.training:
             return self.quantizers[name](values)
         rounded = round_to(values, self.quantizer_format(name))
         if self.observer is not None:
             self.observer(name, rounded)
         return rounded
 
-    def apply(
-        self, name: str, values: tf.Tensor, recurrence: Recurrence, training: bool
-    ) -> tf.Tensor:
+    def apply(self, name: str, values: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         """A gate function: rounded in training, looked up for inference."""
-        if training:
-            return self.quantizers[name](super().apply(name, values, recurrence, training))
+        if forward.training:
+            return self.quantizers[name](super().apply(name, values, forward))
         argument = self.quantizer_format(self.kind.tables[name].argument)
         codes = tf.cast(values / argument.scale, tf.int32)
         raw = tf.bitwise.bitwise_and(codes, (1 << argument.width) - 1)
-        return tf.gather(recurrence.tables[name], raw)
+        return tf.gather(forward.tables[name], raw)
 
-    def project(self, frames: tf.Tensor, cores: Mapping[str, tf.Tensor], training: bool) -> Any:
+    def project(self, frames: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         """W_x x of frames, every stage rounded once."""
-        if not training:
+        if not forward.training:
             frames = tf.cast(frames, tf.float64)
-        return super().project(self.emit("input", frames, training), cores, training)
+        return super().project(self.emit("input", frames, forward), forward)
 
-    def begin_recurrence(self, cores: Mapping[str, tf.Tensor], training: bool) -> Recurrence:
-        """The cores of W_h, the bias, and for inference the truth tables."""
-        begun = super().begin_recurrence(cores, training)
+    def begin(self, training: bool) -> ForwardPass:
+        """The stored cores, the bias, and for inference the truth tables."""
+        begun = super().begin(training)
         if training:
             return begun
         tables = {
             name: tf.constant(table.format.dequantize(table.codes), tf.float64)
             for name, table in self.tables.items()
         }
-        return Recurrence(begun.cores, begun.bias, tables)
+        return replace(begun, tables=tables)
 
     def get_config(self) -> dict[str, Any]:
         """All arguments of the constructor."""
-        return {**super().get_config(), "quantizers": self.quantizers.get_config()}
+        quantizers = {
+            name: {"class_name": "quantized_bits", "config": quantizer.get_config()}
+            for name, quantizer in self.quantizers.items()
+        }
+        return {**super().get_config(), "quantizers": quantizers}
 
     def _stored(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
         if training:

@@ -6,8 +6,7 @@ TensorFlow function that trains, is a table that hardware can hold. So any funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,54 +164,27 @@ def round_to(values: tf.Tensor, format: FixedPoint) -> tf.Tensor:
     return codes * scale
 
 
-@dataclass(frozen=True)
-class QuantizerSet:
-    """Quantizers of a layer by name; every name of `required_names` is there.
+def quantizers_from(values: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    """Quantizers of a layer by name.
 
     Args:
-        quantizers: name -> QKeras quantizer.
+        values: by name, as `as_quantizer` takes them.
+        wanted: what `required_names` gives.
+
+    Raises:
+        NumericError: a name is missing or unknown, or a quantizer is unfit.
     """
-
-    quantizers: Mapping[str, Any]
-
-    @staticmethod
-    def build(values: Mapping[str, Any], wanted: Sequence[str]) -> QuantizerSet:
-        """Checks names and quantizers; `wanted` is what `required_names` gives.
-
-        Raises:
-            NumericError: a name is missing or unknown, or a quantizer is unfit.
-        """
-        for name in wanted:
-            if name not in values:
-                raise NumericError("is missing", field=f"quantizers.{name}", remedy="add it")
-        for name in values:
-            if name not in wanted:
-                raise NumericError(
-                    "is not a quantizer of this layer",
-                    field=f"quantizers.{name}",
-                    remedy=f"have {', '.join(wanted)}",
-                )
-        return QuantizerSet(
-            {name: as_quantizer(values[name], f"quantizers.{name}") for name in wanted}
-        )
-
-    def __getitem__(self, name: str) -> Any:
-        return self.quantizers[name]
-
-    def format(self, name: str) -> FixedPoint:
-        """Format of the quantizer of that name."""
-        return format_of(self.quantizers[name], name)
-
-    def formats(self, names: Iterable[str]) -> tuple[FixedPoint, ...]:
-        """Formats of several."""
-        return tuple(self.format(name) for name in names)
-
-    def get_config(self) -> dict[str, Any]:
-        """JSON-serialisable, as Keras layers want it."""
-        return {
-            name: {"class_name": "quantized_bits", "config": quantizer.get_config()}
-            for name, quantizer in self.quantizers.items()
-        }
+    for name in wanted:
+        if name not in values:
+            raise NumericError("is missing", field=f"quantizers.{name}", remedy="add it")
+    for name in values:
+        if name not in wanted:
+            raise NumericError(
+                "is not a quantizer of this layer",
+                field=f"quantizers.{name}",
+                remedy=f"have {', '.join(wanted)}",
+            )
+    return {name: as_quantizer(values[name], f"quantizers.{name}") for name in wanted}
 
 
 def stage_names(shape: RecurrentShape) -> tuple[str, ...]:

@@ -27,26 +27,31 @@ from fdht_models.layers.quantizers import SIGMOIDS, TANHS, gate_function
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.cells.operations import CellKind
 from fdht_models.tensor.formats import Format, format_from
+from fdht_models.tensor.plan import ContractionPlan
 from fdht_models.tensor.recurrent import DENSE_HIDDEN, RecurrentShape
 
 #: Time steps up to which the recurrence is unrolled, which is faster on a processor.
 UNROLL = 16
 
+#: States of the cell, h first, each [batch, H].
+States = Sequence[tf.Tensor]
 #: Called with the name of a value that hardware would round, and the value.
 Observer = Callable[[str, tf.Tensor], None]
 
 
 @dataclass(frozen=True)
-class Recurrence:
-    """What every time step needs.
+class ForwardPass:
+    """What every time step of a call needs.
 
     Args:
-        cores: the stored core of each stage of W_h h.
+        training: whether a training calls.
+        cores: the stored cores by name.
         bias: [gates x H].
         tables: truth tables by name, where gates are looked up.
     """
 
-    cores: Sequence[tf.Tensor]
+    training: bool
+    cores: Mapping[str, tf.Tensor]
     bias: tf.Tensor
     tables: Mapping[str, tf.Tensor]
 
@@ -184,23 +189,22 @@ class TensorRNN(keras.layers.Layer):
         training: Any = None,
     ) -> Any:
         """Runs the layer over the time axis; see the class for shapes."""
-        training = bool(training)
-        cores = self.stored_cores(training)
+        forward = self.begin(bool(training))
         steps = inputs.shape[1]
         frames = tf.reshape(tf.cast(inputs, tf.float32), (-1, self.shape.input_size))
-        projected = self.project(frames, cores, training)
+        projected = self.project(frames, forward)
         rows = len(self.shape.gates) * self.units
         projected = tf.reshape(
             projected, (-1, tf.shape(inputs)[1] if steps is None else steps, rows)
         )
-        recurrence = self.begin_recurrence(cores, training)
+
+        def step(row: tf.Tensor, before: States) -> tuple[tf.Tensor, States]:
+            after = self.step(row, before, forward)
+            return after[0], after
+
         states = self._initial(inputs, initial_state, projected.dtype)
-        last, outputs, states = keras.backend.rnn(
-            lambda row, states: self.step(row, states, recurrence, training),
-            projected,
-            [*states],
-            unroll=steps is not None and steps <= UNROLL,
-        )
+        unroll = steps is not None and steps <= UNROLL
+        last, outputs, states = keras.backend.rnn(step, projected, [*states], unroll=unroll)
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):
                 variable.assign(tf.cast(state, variable.dtype))
@@ -217,42 +221,32 @@ class TensorRNN(keras.layers.Layer):
         """The bias as the chip would hold it: here, unrounded."""
         return self.bias
 
-    def emit(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
+    def emit(self, name: str, values: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         """A value that hardware would round, by the name of its quantizer: here, unrounded."""
         if self.observer is not None:
             self.observer(name, values)
         return values
 
-    def apply(
-        self, name: str, values: tf.Tensor, recurrence: Recurrence, training: bool
-    ) -> tf.Tensor:
+    def apply(self, name: str, values: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         """The function of a truth table, such as "gate" or "candidate", of values."""
         return self.function(name)(values)
 
-    def project(self, frames: tf.Tensor, cores: Mapping[str, tf.Tensor], training: bool) -> Any:
-        """W_x x of frames [batch, inputs] -> [batch, gates x H]."""
-        plan = self.shape.input_plan
-        weights = [cores[name] for name in self.shape.input_cores]
-        return run_plan(plan, frames, weights, self._stage_emitter("input", training))
-
-    def begin_recurrence(self, cores: Mapping[str, tf.Tensor], training: bool) -> Recurrence:
+    def begin(self, training: bool) -> ForwardPass:
         """What every step needs."""
-        weights = [cores[name] for name in self.shape.hidden_cores]
-        return Recurrence(weights, self.stored_bias(training), {})
+        return ForwardPass(training, self.stored_cores(training), self.stored_bias(training), {})
 
-    def recur(self, hidden: tf.Tensor, recurrence: Recurrence, training: bool) -> tf.Tensor:
+    def project(self, frames: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
+        """W_x x of frames [batch, inputs] -> [batch, gates x H]."""
+        plan, cores = self.shape.input_plan, self.shape.input_cores
+        return self._contract("input", plan, cores, frames, forward)
+
+    def recur(self, hidden: tf.Tensor, forward: ForwardPass) -> tf.Tensor:
         """W_h h: [batch, H] -> [batch, gates x H]."""
-        plan = self.shape.hidden_plan
-        return run_plan(plan, hidden, recurrence.cores, self._stage_emitter("hidden", training))
+        plan, cores = self.shape.hidden_plan, self.shape.hidden_cores
+        return self._contract("hidden", plan, cores, hidden, forward)
 
-    def step(
-        self,
-        projected: tf.Tensor,
-        states: Sequence[tf.Tensor],
-        recurrence: Recurrence,
-        training: bool,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """One time step: [batch, gates x H] and the states -> h and the new states."""
+    def step(self, projected: tf.Tensor, states: States, forward: ForwardPass) -> States:
+        """One time step: [batch, gates x H] and the states -> the new states."""
         raise NotImplementedError
 
     def initial_bias(self, shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
@@ -288,10 +282,18 @@ class TensorRNN(keras.layers.Layer):
             "stateful": self.stateful,
         }
 
-    def _stage_emitter(self, path: str, training: bool) -> Any:
-        plan = self.shape.input_plan if path == "input" else self.shape.hidden_plan
-        names = [f"{path}.{stage.core}" for stage in plan.stages]
-        return lambda position, values: self.emit(names[position], values, training)
+    def _contract(
+        self,
+        path: str,
+        plan: ContractionPlan,
+        cores: Sequence[str],
+        values: tf.Tensor,
+        forward: ForwardPass,
+    ) -> tf.Tensor:
+        def emit(position: int, emitted: tf.Tensor) -> tf.Tensor:
+            return self.emit(f"{path}.{plan.stages[position].core}", emitted, forward)
+
+        return run_plan(plan, values, [forward.cores[name] for name in cores], emit)
 
     def _initial(self, inputs: tf.Tensor, given: Any, dtype: tf.DType) -> list[tf.Tensor]:
         if given is not None:

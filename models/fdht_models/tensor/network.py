@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,19 +120,12 @@ class TensorNetwork:
         """
         cores = tuple(Core(name, self._group_indices(members)) for name, members in groups.items())
         kept = {index for core in cores for index in core.indices}
-        return TensorNetwork(
-            self.format,
-            {index: size for index, size in self.sizes.items() if index in kept},
-            self.inputs,
-            self.outputs,
-            cores,
-        )
+        sizes = {index: size for index, size in self.sizes.items() if index in kept}
+        return replace(self, sizes=sizes, cores=cores)
 
     def resized(self, sizes: Mapping[str, int]) -> TensorNetwork:
         """The same network with other sizes for some indices, e.g. a part of an input mode."""
-        return TensorNetwork(
-            self.format, {**self.sizes, **sizes}, self.inputs, self.outputs, self.cores
-        )
+        return replace(self, sizes={**self.sizes, **sizes})
 
     def merge_subscripts(self, members: Sequence[str]) -> str:
         """The einsum that contracts a group of cores into its merged core."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from fdht_models.errors import ShapeError, require_known
 from fdht_models.tensor.network import TensorNetwork
@@ -21,16 +20,8 @@ OBJECTIVES = ("macs", "buffer", "cycles")
 #: Most cores that are searched exhaustively: 2^16 sets take seconds.
 _MOST_CORES = 16
 
+#: In the order of `OBJECTIVES`.
 Cost = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One contraction of a core into a running tensor, of which only sizes matter."""
-
-    macs: int
-    buffer: int
-    turns: int
 
 
 def best_plan(
@@ -84,8 +75,8 @@ def _search(network: TensorNetwork, key: Callable[[Cost], Cost], streamed: bool)
         before = running(done)
         for position in _next_cores(network, done, before, streamed):
             bit = 1 << position
-            step = _step(network, position, before, running(done | bit))
-            cost = (macs + step.macs, max(buffer, step.buffer), max(turns, step.turns))
+            own = _step(network, position, before, running(done | bit))
+            cost = (macs + own[0], max(buffer, own[1]), max(turns, own[2]))
             found = best.get(done | bit)
             if found is None or key(cost) < key(found[0]):
                 best[done | bit] = (cost, (*order, position))
@@ -120,7 +111,7 @@ def _next_cores(
 
 def _step(
     network: TensorNetwork, position: int, before: frozenset[str], after: frozenset[str]
-) -> _Step:
+) -> Cost:
     """What it costs to contract a core into a running tensor with the indices `before`."""
     modes = {*network.inputs, *network.outputs}
     core = set(network.cores[position].indices)
@@ -130,7 +121,7 @@ def _step(
     macs = math.prod(size[index] for index in after | summed)
     rank = math.prod(size[index] for index in summed - modes)
     kept = math.prod(size[index] for index in after if index not in network.inputs)
-    return _Step(macs, kept, macs // (max(added, 1) * rank))
+    return macs, kept, macs // (max(added, 1) * rank)
 
 
 def _running(network: TensorNetwork, done: int) -> frozenset[str]:

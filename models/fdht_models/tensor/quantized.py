@@ -189,6 +189,20 @@ class QuantizedRecurrence(JsonRecord):
             self.accumulator_format(self.hidden_path, -1),
         )
 
+    def check_sums(self) -> None:
+        """Refuses formats whose exact sums are too wide, here rather than in the first frame.
+
+        Raises:
+            NumericError: a sum would need more than 48 bits.
+        """
+        for label in ("input_path", "hidden_path"):
+            path = getattr(self, label)
+            for position in range(len(path.plan.stages)):
+                with _placed(f"recurrence.{label}: sum of stage {position}"):
+                    self.accumulator_format(path, position)
+        with _placed("recurrence.cell: sum"):
+            self.cell_program  # noqa: B018 - a cached property that raises
+
     @property
     def sums(self) -> dict[str, FixedPoint]:
         """Exact formats of what the cell rounds; see `CellProgram.sums`."""
@@ -238,7 +252,9 @@ class QuantizedNetwork(JsonRecord):
                 field="preprocessing",
                 value=self.preprocessing.frame_shape,
             )
-        self._check_sums()
+        self.recurrence.check_sums()
+        with _placed("head: sum"):
+            self.logit_format  # noqa: B018 - a cached property that raises
         if self.logit_format.width > 8 * LOGIT_BYTES:
             raise ShapeError(
                 f"a result holds {8 * LOGIT_BYTES} bits",
@@ -246,19 +262,6 @@ class QuantizedNetwork(JsonRecord):
                 value=self.logit_format.width,
                 remedy="use fewer bits for the head's weights",
             )
-
-    def _check_sums(self) -> None:
-        """Refuses formats whose exact sums are too wide, here rather than in the first frame."""
-        recurrence = self.recurrence
-        for label in ("input_path", "hidden_path"):
-            path = getattr(recurrence, label)
-            for position in range(len(path.plan.stages)):
-                with _placed(f"recurrence.{label}: sum of stage {position}"):
-                    recurrence.accumulator_format(path, position)
-        with _placed("recurrence.cell: sum"):
-            recurrence.cell_program  # noqa: B018 - a cached property that raises
-        with _placed("head: sum"):
-            self.logit_format  # noqa: B018
 
     @property
     def inputs(self) -> int:

@@ -216,15 +216,9 @@ class RecurrentShape:
             return shapes
         if not self.integrated:
             return {**shapes, DENSE_HIDDEN: self.hidden_network.shape(DENSE_HIDDEN)}
-        first = self.stored.core(self.first_core)
-        axis = first.indices.index(self.stored.inputs[0])
-        for name, slices in (
-            (first.name, self.input_modes[0]),
-            (first.name + HIDDEN_SUFFIX, self.hidden_sides[0]),
-        ):
-            sizes = list(self.stored.shape(first.name))
-            sizes[axis] = slices
-            shapes[name] = tuple(sizes)
+        name, mode = self.first_core, self.stored.inputs[0]
+        for suffix, slices in (("", self.input_modes[0]), (HIDDEN_SUFFIX, self.hidden_sides[0])):
+            shapes[name + suffix] = self.stored.resized({mode: slices}).shape(name)
         return shapes
 
     @property
@@ -302,12 +296,12 @@ def fdht_shape(
     hidden_box: tuple[int, ...],
     leaf_rank: int | tuple[int, ...],
     inner_rank: int,
-    tree: Tree | str | None = None,
+    tree: Tree | str = "balanced",
 ) -> RecurrentShape:
     """An FDHT-LSTM: hierarchical Tucker, integrated; see `RecurrentShape`.
 
     Raises:
         ShapeError: modes, ranks and tree do not fit together.
     """
-    form = HierarchicalTucker(leaf_rank, inner_rank, "balanced" if tree is None else tree)
+    form = HierarchicalTucker(leaf_rank, inner_rank, tree)
     return RecurrentShape(form, input_modes, output_modes, hidden_box)

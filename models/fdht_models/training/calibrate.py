@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fdht_models.experiment import INPUT_FORMAT
 from fdht_models.kerasapi import tf
 from fdht_models.layers.quantizers import stage_names
-from fdht_models.layers.recurrent import TensorRNN
+from fdht_models.layers.recurrent import States, TensorRNN
 from fdht_models.sections import QuantizationSettings
 from fdht_models.tensor.fixedpoint import FixedPoint, integer_bits_for
 from fdht_models.tensor.network import merge_arrays
@@ -89,16 +89,15 @@ def observe(layer: TensorRNN, frames: npt.NDArray[np.uint8]) -> dict[str, Magnit
     stages = stage_names(layer.shape)
     layer.observer = record
     try:
-        cores = layer.stored_cores(training=False)
-        recurrence = layer.begin_recurrence(cores, training=False)
+        forward = layer.begin(training=False)
         for start in range(0, len(frames), _BLOCK):
             block = frames[start : start + _BLOCK]
             scaled = tf.cast(block, tf.float32) * INPUT_FORMAT.scale
-            projected = layer.project(tf.reshape(scaled, (-1, block.shape[-1])), cores, False)
+            projected = layer.project(tf.reshape(scaled, (-1, block.shape[-1])), forward)
             projected = tf.reshape(projected, (len(block), block.shape[1], -1))
-            states = [tf.zeros((len(block), layer.units)) for _ in layer.state_names]
+            states: States = [tf.zeros((len(block), layer.units)) for _ in layer.state_names]
             for step in range(block.shape[1]):
-                _, states = layer.step(projected[:, step], states, recurrence, False)
+                states = layer.step(projected[:, step], states, forward)
     finally:
         layer.observer = None
     return seen

@@ -24,7 +24,7 @@ from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path, experiment_names
 from fdht_models.files import read_file
-from fdht_models.records import read_record
+from fdht_models.records import Record, read_record
 from fdht_models.tensor.fixedpoint import FixedPoint
 
 #: Labels of the two models in a file of weights.
@@ -134,18 +134,14 @@ def unpack_weights(packed: Weights, label: str) -> Weights:
     }
 
 
-def load_checkpoint(experiment: Experiment, path: Path | None = None) -> Checkpoint:
+def load_checkpoint(experiment: Experiment) -> Checkpoint:
     """Reads the checkpoint that ships for an experiment.
-
-    Args:
-        experiment: whose.
-        path: another file than the one that ships.
 
     Raises:
         ConfigError: there is none, or it was made by another recipe than `experiment`'s.
         ArtifactError: it is damaged.
     """
-    path = path or checkpoint_path(experiment.name)
+    path = checkpoint_path(experiment.name)
     if not path.is_file():
         shipped = [name for name in experiment_names() if checkpoint_path(name).is_file()]
         raise ConfigError(
@@ -154,16 +150,7 @@ def load_checkpoint(experiment: Experiment, path: Path | None = None) -> Checkpo
             value=experiment.name,
             remedy=f"start from scratch (there is one for: {', '.join(shipped) or 'none'})",
         )
-    arrays = read_arrays(path)
-    try:
-        text = str(arrays.pop("note"))
-    except KeyError as error:
-        raise ArtifactError(
-            "is not a checkpoint", field=str(path), remedy="install fdht again"
-        ) from error
-    how: dict[str, Any] = {"error": ArtifactError, "remedy": "install fdht again"}
-    value = parse_json(text, f"{path}: note", **how)
-    note = read_record(_Note, value, source=f"{path}: note", **how)
+    note, arrays = read_noted(_Note, path, "install fdht again")
     if note.recipe != recipe_digest(experiment):
         raise ConfigError(
             "its checkpoint was trained with other settings",
@@ -228,6 +215,20 @@ def read_arrays(path: Path) -> Arrays:
         raise ArtifactError(
             f"cannot be read ({error})", field=str(path), remedy="train the experiment again"
         ) from error
+
+
+def read_noted(kind: type[Record], path: Path, remedy: str) -> tuple[Record, Arrays]:
+    """The note of an .npz file, a record as JSON, and its other arrays.
+
+    Raises:
+        ArtifactError: as `read_arrays`, or there is no such note.
+    """
+    arrays, place = read_arrays(path), f"{path}: note"
+    if "note" not in arrays:
+        raise ArtifactError("is missing", field=place, remedy=remedy)
+    text = str(arrays.pop("note"))
+    value = parse_json(text, place, error=ArtifactError, remedy=remedy)
+    return read_record(kind, value, source=place, error=ArtifactError, remedy=remedy), arrays
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -21,19 +21,17 @@ _FIGURES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
 class PhaseReport:
-    """Progress of one phase."""
+    """Progress of one phase; see `Display.phase`."""
 
-    def __init__(self, display: Display, show: Show, name: str, epochs: int) -> None:
+    def __init__(
+        self, display: Display, show: Show, name: str, epochs: int, steps: int, done: int
+    ) -> None:
         self._display, self._show = display, show
         self._name, self._epochs = name, epochs
-        self._done = self._total = 0
-
-    def begin(self, steps: int, done: int) -> None:
-        """Shows how much there is to do, and from where a resumed training goes on."""
         if done:
-            self._display.say(f"{self._name}: resuming after epoch {done} of {self._epochs}")
-        self._done, self._total = done * steps, self._epochs * steps
-        self._show(self._name, self._done, self._total)
+            display.say(f"{name}: resuming after epoch {done} of {epochs}")
+        self._done, self._total = done * steps, epochs * steps
+        show(name, self._done, self._total)
 
     def step(self, loss: float, accuracy: float) -> None:
         """One step is done; `loss` and `accuracy` are the epoch's means so far."""
@@ -76,12 +74,10 @@ class Display:
             say(line)
 
     @contextmanager
-    def phase(self, name: str, epochs: int, steps: int, done: int = 0) -> Iterator[PhaseReport]:
+    def phase(self, name: str, epochs: int, steps: int, done: int) -> Iterator[PhaseReport]:
         """Shows a bar over `epochs` x `steps` steps, of which `done` epochs are done."""
         with progress(not self._quiet) as show:
-            report = PhaseReport(self, show, name, epochs)
-            report.begin(steps, done)
-            yield report
+            yield PhaseReport(self, show, name, epochs, steps, done)
 
 
 class PhaseLog:

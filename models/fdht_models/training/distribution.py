@@ -26,7 +26,7 @@ import numpy.typing as npt
 from fdht_models.documents import parse_json
 from fdht_models.errors import ConfigError, ToolError, first_line
 from fdht_models.kerasapi import tf
-from fdht_models.training.options import LOCAL, addresses_of, check_distribution, read_cluster
+from fdht_models.training.options import LOCAL, check_distribution, read_cluster
 
 #: Seconds after which a worker that does not answer is given up. Others wait that long for the
 #: chief's evaluation, which takes minutes on large sets.
@@ -255,8 +255,8 @@ def _local() -> Devices:
 
 @functools.cache
 def _cluster(text: str) -> Devices:
-    worker, workers = read_cluster(text)
-    _meet(addresses_of(text), worker)
+    worker, addresses = read_cluster(text)
+    _meet(addresses, worker)
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=ANSWER_SECONDS)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
@@ -266,4 +266,4 @@ def _cluster(text: str) -> Devices:
             field="workers of TF_CONFIG",
             remedy="check the addresses; start every worker in a process of its own",
         ) from error
-    return Devices(strategy, worker, workers)
+    return Devices(strategy, worker, len(addresses))

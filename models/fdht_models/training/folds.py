@@ -44,16 +44,9 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Trains and tests every fold in `directory`/folds/<i>, and writes folds.json beside them.
 
-    Folds that are up to date are not trained again, and an interrupted one goes on.
-
-    Args:
-        experiment: what to train.
-        directory: build/<name>.
-        folds: how many; 2 or more.
-        cache: directory of clips; by default `directory`/../data.
-        quiet: show no progress.
-        tensorboard: see `train_stage`; events are in each fold's directory.
-        distribute: see `train_stage`.
+    Folds that are up to date are not trained again, and an interrupted one goes on. Arguments but
+    `folds`, of which there must be 2 or more, are those of `train_stage`; TensorBoard's events are
+    in each fold's directory.
 
     Returns:
         What folds.json holds: {"kind": "measured", "experiment", "folds": [{"fold", "data",

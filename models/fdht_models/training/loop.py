@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,9 @@ import numpy.typing as npt
 
 from fdht_models.data import ClipSet
 from fdht_models.data.batch_pipeline import clip_pipeline
-from fdht_models.documents import parse_json
 from fdht_models.errors import ArtifactError, NumericError
 from fdht_models.kerasapi import tf
-from fdht_models.records import read_record
-from fdht_models.training.checkpoint import read_arrays, write_arrays
+from fdht_models.training.checkpoint import read_noted, write_arrays
 from fdht_models.training.display import Display, PhaseLog, PhaseReport
 from fdht_models.training.distribution import ALONE, Devices, Part, answers_expected
 from fdht_models.training.phase import (
@@ -67,32 +65,35 @@ class Course:
         return done >= phase.epochs or done - self.best_epoch >= phase.patience
 
 
-def fit(
-    model: Any,
-    clips: ClipSet,
-    phase: Phase,
-    display: Display,
-    state: Path | None = None,
-    key: str = "",
-    after_epoch: Callable[[Row], None] | None = None,
-    *,
-    devices: Devices = ALONE,
-    logs: Path | None = None,
-) -> list[Row]:
+@dataclass(frozen=True)
+class Surroundings:
+    """Where and how visibly a training runs; the result does not depend on it but for rounding.
+
+    Attributes:
+        display: shows progress.
+        devices: what to train on.
+        working: directory of the courses, a file a phase, kept after every epoch; a training goes
+            on from one of the same `key`. None keeps none.
+        key: digest of everything that a course depends on, but not on the devices.
+        logs: directory of TensorBoard's events, with one for each phase; None writes none.
+    """
+
+    display: Display
+    devices: Devices = ALONE
+    working: Path | None = None
+    key: str = ""
+    logs: Path | None = None
+
+
+def fit(model: Any, clips: ClipSet, phase: Phase, around: Surroundings) -> list[Row]:
     """Trains a classifier in place.
 
     Args:
-        model: uint8 [batch, steps, inputs] -> logits [batch, classes], built in
-            `devices.scope()`.
+        model: uint8 [batch, steps, inputs] -> logits [batch, classes], built in the scope of the
+            devices.
         clips: what to train on.
         phase: the recipe.
-        display: shows progress.
-        state: file that keeps the course after every epoch; if it holds one of the same `key`,
-            training goes on from there.
-        key: digest of everything that the course depends on, but not on the devices.
-        after_epoch: called after an epoch was kept, for tests.
-        devices: what to train on.
-        logs: directory of TensorBoard's events; a directory of the phase's name is made there.
+        around: where.
 
     Returns:
         One row an epoch: phase, epoch, loss, accuracy, and with clips held out validation_loss
@@ -105,6 +106,8 @@ def fit(
         ArtifactError: the state or the logs cannot be written.
         ToolError: another worker does not answer.
     """
+    devices, key = around.devices, around.key
+    state = None if around.working is None else around.working / f"{phase.name}.npz"
     numbers, held_out = divide(clips, phase)
     batch = min(phase.batch, len(numbers))
     devices.check_batch(batch)
@@ -119,9 +122,9 @@ def fit(
     step = training_step(model, optimizer, batch, devices, losses, bool(phase.dropout))
     score = scoring(model)
     units = model.layers[-1].input_shape[-1]
-    directory = logs / phase.name if logs is not None and devices.is_chief else None
+    directory = around.logs / phase.name if around.logs and devices.is_chief else None
     log = PhaseLog(directory, lambda epoch: float(rate(epoch * steps)))
-    with display.phase(phase.name, phase.epochs, steps, done=len(course.history)) as report:
+    with around.display.phase(phase.name, phase.epochs, steps, done=len(course.history)) as report:
         log.begin(course.history, course.seconds)
         while not course.is_over(phase):
             epoch = len(course.history)
@@ -137,11 +140,9 @@ def fit(
             if state is not None and devices.is_chief:
                 _save(state, key, variables, course)
             log.epoch(row, seconds)
-            if after_epoch is not None:
-                after_epoch(row)
         log.close()
     if log.failure is not None:
-        display.say(f"TensorBoard's events are incomplete: {log.failure}")
+        around.display.say(f"TensorBoard's events are incomplete: {log.failure}")
     if phase.patience:
         _restore_best(model, course, devices)
         report.best(course.best_epoch, len(course.history))
@@ -274,10 +275,7 @@ def _save(path: Path, key: str, variables: list[Any], course: Course) -> None:
 def _load(path: Path, key: str, variables: list[Any]) -> Course:
     """Restores variables and returns the course; an empty one if there is nothing to resume."""
     try:
-        kept = read_arrays(path)
-        how: dict[str, Any] = {"error": ArtifactError, "remedy": "it is made anew"}
-        text = parse_json(str(kept["note"]), str(path), **how)
-        note = read_record(_Note, text, source=str(path), **how)
+        note, kept = read_noted(_Note, path, "it is made anew")
         if note.key != key:
             return Course()
         arrays = [kept[f"v{place}"] for place in range(len(variables))]

@@ -38,6 +38,7 @@ from fdht_models.training.decompose import decomposed_weights
 from fdht_models.training.display import Display
 from fdht_models.training.distribution import Devices, devices_for
 from fdht_models.training.evaluate import evaluate
+from fdht_models.training.loop import Surroundings
 from fdht_models.training.models import (
     HEAD,
     LSTM,
@@ -47,7 +48,7 @@ from fdht_models.training.models import (
     weights_of,
 )
 from fdht_models.training.options import check_start
-from fdht_models.training.recipe import Surroundings, Trained, from_checkpoint, from_scratch
+from fdht_models.training.recipe import Trained, from_checkpoint, from_scratch
 from fdht_models.versions import package_versions
 
 #: Beside the stage's directory: where an interrupted training goes on from, TensorBoard's events.

@@ -38,12 +38,7 @@ def check_training(
 ) -> None:
     """Refuses what a training would refuse, as far as that can be known without TensorFlow.
 
-    Args:
-        experiment: what to train.
-        directory: build/<name>.
-        start: as in `train_stage`.
-        steps: as in `train_stage`.
-        distribute: as in `train_stage`.
+    The arguments are those of `train_stage`.
 
     Raises:
         ConfigError: an option, or the experiment's folder of data, cannot be used.
@@ -157,16 +152,8 @@ class _Config:
     task: _Task
 
 
-def _config(text: str) -> _Config:
-    value = parse_json(text, "TF_CONFIG", error=ConfigError, remedy="see docs/training.md")
-    if not isinstance(value, Mapping):
-        raise ConfigError("must be a table")
-    own = {key: value[key] for key in ("cluster", "task") if key in value}
-    return read_record(_Config, own)
-
-
-def read_cluster(text: str) -> tuple[int, int]:
-    """(this worker, workers) of a TF_CONFIG.
+def read_cluster(text: str) -> tuple[int, list[str]]:
+    """This worker's number, and the addresses "host:port" of all workers, of a TF_CONFIG.
 
     Raises:
         ConfigError: it is missing, no JSON, or names no cluster of workers and a task in it.
@@ -174,7 +161,11 @@ def read_cluster(text: str) -> tuple[int, int]:
     if not text:
         raise _refusal("is missing: which workers there are, and which one this is", None)
     try:
-        config = _config(text)
+        value = parse_json(text, "TF_CONFIG", error=ConfigError, remedy="see docs/training.md")
+        if not isinstance(value, Mapping):
+            raise ConfigError("must be a table")
+        own = {key: value[key] for key in ("cluster", "task") if key in value}
+        config = read_record(_Config, own)
     except ConfigError as error:
         raise _refusal(f"does not describe a cluster ({error})", text) from error
     kind, index = config.task.type, config.task.index
@@ -184,13 +175,7 @@ def read_cluster(text: str) -> tuple[int, int]:
     if not 0 <= index < sizes.get(kind, 0):
         raise _refusal(f"its cluster has no task {kind} {index}", text)
     first = sizes.get("chief", 0) if kind == "worker" else 0
-    return first + index, sum(sizes.values())
-
-
-def addresses_of(text: str) -> list[str]:
-    """Addresses "host:port" of a TF_CONFIG's workers in the order of their numbers."""
-    cluster = _config(text).cluster
-    return [address for kind in ("chief", "worker") for address in cluster.get(kind, ())]
+    return first + index, [*config.cluster.get("chief", ()), *config.cluster.get("worker", ())]
 
 
 def _refusal(problem: str, value: str | None) -> ConfigError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from fdht_models.augmentation import Augmentation
@@ -15,9 +14,8 @@ from fdht_models.sections import Recipe
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.training.calibrate import balance, choose_formats
 from fdht_models.training.checkpoint import Weights, load_checkpoint
-from fdht_models.training.display import Display
-from fdht_models.training.distribution import ALONE, Devices
-from fdht_models.training.loop import Row, fit
+from fdht_models.training.distribution import Devices
+from fdht_models.training.loop import Row, Surroundings, fit
 from fdht_models.training.models import (
     LSTM,
     float_classifier,
@@ -39,25 +37,6 @@ class Trained:
     float_model: Any
     quantized_model: Any
     history: list[Row]
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Where and how visibly a training runs; the result does not depend on it but for rounding.
-
-    Attributes:
-        display: shows progress.
-        devices: what to train on.
-        working: directory of the courses to resume; None keeps none.
-        key: digest of everything that a course depends on.
-        logs: directory of TensorBoard's events; None writes none.
-    """
-
-    display: Display
-    devices: Devices = ALONE
-    working: Path | None = None
-    key: str = ""
-    logs: Path | None = None
 
 
 def from_scratch(
@@ -101,16 +80,13 @@ def from_checkpoint(
     model = float_classifier(experiment)
     set_weights(model, checkpoint.float_weights, str(checkpoint_path(experiment.name)))
     rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
-    phase = phase_of(experiment, "checkpoint", 1, rate)
-    # One part of an epoch: there is nothing to choose between.
-    phase = replace(phase, validation_share=0.0, patience=0)
-    clips = clips.of(slice(steps * phase.batch))
-    quantized, history = _train(
+    quantized, history = _train_some(
         lambda: quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps),
         checkpoint.quantized_weights,
         clips,
-        phase,
-        replace(around, working=None),
+        steps,
+        phase_of(experiment, "checkpoint", 1, rate),
+        around,
     )
     return Trained(model, quantized, history)
 
@@ -142,10 +118,7 @@ def requantized(
         set_weights(quantized, weights_of(model), "the float twin")
         return quantized
     phase = phase_of(experiment, "quantized", 1, experiment.training.quantized_rate)
-    phase = replace(phase, validation_share=0.0, patience=0)
-    some = clips.of(slice(steps * phase.batch))
-    quantized, _ = _train(build, weights_of(model), some, phase, replace(around, working=None))
-    return quantized
+    return _train_some(build, weights_of(model), clips, steps, phase, around)[0]
 
 
 def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:
@@ -170,22 +143,27 @@ def _train(
         model = build()
         if weights is not None:
             set_weights(model, weights, "the weights to begin with")
-    state = around.working / f"{phase.name}.npz" if around.working is not None else None
-    history = fit(
-        model,
-        clips,
-        phase,
-        around.display,
-        state,
-        around.key,
-        devices=devices,
-        logs=around.logs,
-    )
+    history = fit(model, clips, phase, around)
     if devices.strategy is None:
         return model, history
     single = build()
     set_weights(single, weights_of(model), "the replicas")
     return single, history
+
+
+def _train_some(
+    build: Callable[[], Any],
+    weights: Weights,
+    clips: ClipSet,
+    steps: int,
+    phase: Phase,
+    around: Surroundings,
+) -> tuple[Any, list[Row]]:
+    """The same for some steps, on the first clips; no course is kept."""
+    # One part of an epoch: there is nothing to choose between.
+    phase = replace(phase, validation_share=0.0, patience=0)
+    some = clips.of(slice(steps * phase.batch))
+    return _train(build, weights, some, phase, replace(around, working=None))
 
 
 def _balance(experiment: Experiment, model: Any) -> None:

@@ -149,6 +149,13 @@ def argument(gate: str, format: str = "preactivation") -> Round:
     return Round(Projected(gate) + Recurrent(gate) + Bias(gate), format)
 
 
+def candidate(gate: Operation) -> Lookup:
+    """candidate[round(W_x x + b + gate round(W_h h))]: of cells whose gate acts behind W_h."""
+    name = "candidate"
+    remembered = gate * Round(Recurrent(name), "recurrent")
+    return Lookup(Round(Projected(name) + Bias(name) + remembered, "preactivation", name), name)
+
+
 @dataclass(frozen=True)
 class Table:
     """A truth table.

@@ -47,12 +47,10 @@ def hierarchical_svd(tensor: Real, network: TensorNetwork, tree: Tree) -> tuple[
         The cores, and the square of the error: the sum of the squares of all discarded singular
         values.
     """
-    arrays, lost, core, modes = {}, 0.0, tensor, tensor.ndim
-    for k in range(1, modes + 1):
-        shape = network.shape(f"U{k}")
-        basis, discarded = left_basis(unfold(core, k - 1), shape[-1])
-        arrays[f"U{k}"] = basis.reshape(shape)
-        core, lost = _projected(core, basis, k - 1), lost + discarded
+    modes = tensor.ndim
+    shapes = {f"U{k}": network.shape(f"U{k}") for k in range(1, modes + 1)}
+    core, bases, lost = mode_bases(tensor, range(modes), [shape[-1] for shape in shapes.values()])
+    arrays = {name: basis.reshape(shapes[name]) for name, basis in zip(shapes, bases, strict=True)}
     spans = [(k, k) for k in range(1, modes + 1)]  # of the core's axes
     for node in inner_nodes(tree):
         shape = network.shape(node.name)

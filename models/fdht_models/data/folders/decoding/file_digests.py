@@ -11,13 +11,13 @@ from typing import Any
 from fdht_models.artifacts import canonical_json, read_json, read_manifest, write_json
 from fdht_models.errors import ArtifactError
 from fdht_models.files import Stamp, stamp_of
-from fdht_models.records import read_value
+from fdht_models.records import read_record
 from fdht_models.threads import map_in_threads
 
 _CHUNK = 1 << 20
 #: A file written so recently may be written again within one tick of the file system's clock.
 _SETTLED_SECONDS = 2.0
-_KNOWN = Mapping[str, tuple[Stamp, str]]
+_KNOWN = dict[str, tuple[Stamp, str]]
 
 
 class FileIndex:
@@ -34,7 +34,7 @@ class FileIndex:
         self._known: dict[str, tuple[Stamp, str]] = {}
         self._changed = False
         try:
-            self._known = read_value(_KNOWN, read_json(path), error=ArtifactError)
+            self._known = read_record(_KNOWN, read_json(path), error=ArtifactError)
         except ArtifactError:
             self._known = {}
 

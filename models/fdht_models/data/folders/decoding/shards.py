@@ -37,7 +37,7 @@ from fdht_models.errors import ArtifactError, DataError
 from fdht_models.media.library import av
 from fdht_models.preprocessing import ClipInputs, read_clip
 from fdht_models.preprocessing.log_mel import HOP, RATE
-from fdht_models.records import read_value
+from fdht_models.records import read_record
 from fdht_models.versions import package_versions
 
 _STAGE = "shard"
@@ -77,7 +77,7 @@ class Shard:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Shard:
         """The reverse of `to_json`."""
-        clips = read_value(tuple[Clip, ...], value["clips"])
+        clips = read_record(tuple[Clip, ...], value["clips"])
         return Shard(Path(value["directory"]), value["split"], value["inputs"], clips)
 
 
@@ -174,7 +174,7 @@ def decode_shard(request: FolderRequest, shard: Shard, start: Callable[[Clip], N
 def read_states(shard: Shard) -> list[State]:
     """What became of each clip of a shard that is done."""
     path = shard.directory / _STATES
-    states: tuple[State, ...] = read_value(
+    states: tuple[State, ...] = read_record(
         tuple[State, ...], read_json(path), source=str(path), error=ArtifactError, remedy=AGAIN
     )
     return list(states)

@@ -7,24 +7,18 @@ h = round((1 - z) n + z h)
 from __future__ import annotations
 
 from fdht_models.tensor.cells.operations import (
-    Bias,
     CellKind,
     Former,
     Lookup,
-    Projected,
-    Recurrent,
     Round,
     Table,
     argument,
+    candidate,
 )
 
 _RESET, _UPDATE = _ARGUMENTS = argument("reset"), argument("update")
 _SHARE = Lookup(_UPDATE, "gate")
-_REMEMBERED = Lookup(_RESET, "gate") * Round(Recurrent("candidate"), "recurrent")
-_CANDIDATE = Lookup(
-    Round(Projected("candidate") + Bias("candidate") + _REMEMBERED, "preactivation", "candidate"),
-    "candidate",
-)
+_CANDIDATE = candidate(Lookup(_RESET, "gate"))
 
 KIND = CellKind(
     "gru",

@@ -13,23 +13,17 @@ the GRU: so W_h h is one product, which needs no gate and is computed before the
 from __future__ import annotations
 
 from fdht_models.tensor.cells.operations import (
-    Bias,
     CellKind,
     Former,
     Lookup,
-    Projected,
-    Recurrent,
     Round,
     Table,
     argument,
+    candidate,
 )
 
 _FORGET = Lookup(argument("forget"), "gate")
-_REMEMBERED = _FORGET * Round(Recurrent("candidate"), "recurrent")
-_CANDIDATE = Lookup(
-    Round(Projected("candidate") + Bias("candidate") + _REMEMBERED, "preactivation", "candidate"),
-    "candidate",
-)
+_CANDIDATE = candidate(_FORGET)
 
 KIND = CellKind(
     "mgu",

@@ -25,7 +25,7 @@ class StageEstimate:
 
     Args:
         name: the process.
-        cycles: clocks from its start to its end in a frame; None where they are not known.
+        cycles: clocks from its start to its end in a frame; None: not known, or no work of a frame.
         macs: multiply-accumulates in a frame.
         multipliers: multipliers that work at once.
         parts: what it takes of the device, by what for.
@@ -272,7 +272,7 @@ class CoreModel:
     ) -> tuple[StageEstimate, ...]:
         work = fixed_work(self.design)
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name), *work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

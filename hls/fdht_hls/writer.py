@@ -213,10 +213,6 @@ def _calls(model: ModelGraph) -> Iterator[dict[str, str | None]]:
             yield {"text": one, "observed": layer.get_output_variable().name if ours else None}
 
 
-if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
-    from hls4ml.model.graph import ModelGraph
-
-
 @dataclass(frozen=True)
 class LoadedTable:
     """A C++ array that the core's top function fills.

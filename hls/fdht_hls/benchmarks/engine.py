@@ -20,14 +20,13 @@ from rich.table import Table
 
 from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
 from fdht_hls.engine import EnginePlan, lower
-from fdht_hls.estimate import Resources
+from fdht_hls.estimate import Estimate, Resources
 from fdht_hls.estimate.rtl import estimate_rtl
+from fdht_hls.rtl.core import emit_verilog
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
-from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.experiments import count_once
 from fdht_hls.rtl.simulation.runner import RunSettings
-from fdht_hls.rtl.yosys_count import KIND as COUNTED
 from fdht_hls.rtl.yosys_count import Resources as Counted
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
@@ -228,15 +227,13 @@ def bench_engine(
                 rows.append(_row(case, weights, latency, report))
         for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
             begin(f"synthesises {case.label}")
+            found: Estimate | Counted = estimate_rtl(design.plan)
             if resources and case.tuned:
-                counted = count_once(design.verilog, BuildDirectory(directory).resources)
-                taken, kind = totals(counted), COUNTED
-            else:
-                found = estimate_rtl(design.plan)
-                taken, kind = totals(found.resources), found.kind
+                found = count_once(design.verilog, BuildDirectory(directory).resources)
+            taken = totals(found.resources if isinstance(found, Estimate) else found)
             for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
                 row.update(_resource_row(taken, board))
-                row["kind"] = {"cycles": SIMULATED, "resources": kind}
+                row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
     return rows
 
 

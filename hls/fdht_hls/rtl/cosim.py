@@ -16,8 +16,7 @@ import numpy.typing as npt
 from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.equality import compare, reference_logits, refuse_mismatches
 from fdht_hls.proof import Comparison
-from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.emit import verilog_of
+from fdht_hls.rtl.core import Core, verilog_of
 from fdht_hls.rtl.simulation.compiling import BUILD_TIMEOUT, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
 from fdht_models.errors import ConfigError

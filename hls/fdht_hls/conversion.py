@@ -39,6 +39,7 @@ from fdht_models.artifacts import (
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
+from fdht_models.console import silent
 from fdht_models.directories import (
     EQUALITY,
     ESTIMATE,
@@ -156,7 +157,7 @@ def convert_stage(
                     temporary,
                     extra,
                     settings or {},
-                    progress or _silent,
+                    progress or silent,
                     (schedule, budget),
                     done,
                 )
@@ -339,7 +340,3 @@ def equality_report(
         "frames_per_stream": int(streams.shape[1]),
         **{name: result.to_json() for name, result in results.items()},
     }
-
-
-def _silent(label: str, done: int, total: int) -> None:
-    pass

@@ -12,7 +12,7 @@ import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph
-from fdht_hls.cpp_text import cell_call, constant_type, extent, render
+from fdht_hls.cpp_text import cell_call, constant_type, render
 from fdht_hls.engine.contractions import QUEUE_WORDS, StagePlan
 from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
@@ -89,7 +89,7 @@ class FdhtWriter(VitisWriter):
         plan = model.config.get_config_value(PLAN)
         core = plan is not None or one_frame_a_call(model)
         tables = loaded_tables(model, plan.layout if plan else None) if core else []
-        self._loadable = frozenset(table.variable for table in tables)
+        self._loadable = frozenset(table.array.name for table in tables)
         self._adders = {
             weights.name: stage.adders for stage, weights in _stages(model) if stage.adders
         }
@@ -218,15 +218,11 @@ class LoadedTable:
     """A C++ array that the core's top function fills.
 
     Args:
-        variable: its name.
-        type: of an entry.
-        extent: its sizes, as `[4][8]`.
+        array: hls4ml's weight array.
         table: of the buffer.
     """
 
-    variable: str
-    type: str
-    extent: str
+    array: Any
     table: WeightTable
 
 
@@ -258,7 +254,7 @@ def _loaded(table: WeightTable, weights: Any) -> LoadedTable:
             field=weights.name,
             value=f"{' x '.join(map(str, weights.data.shape))} of {width} bits",
         )
-    return LoadedTable(weights.name, constant_type(weights), extent(weights), table)
+    return LoadedTable(weights, table)
 
 
 def _other_arrays(model: ModelGraph) -> dict[str, Any]:

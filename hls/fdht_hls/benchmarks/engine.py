@@ -277,39 +277,32 @@ _LEFT = ("experiment", "schedule", "limited by", "resources", "fits")
 def engine_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The rows for people."""
     table = Table(title="The engine in RTL (cycles: simulated)")
-    for name in (
-        "experiment",
-        "schedule",
-        "bytes a clock",
-        "memory latency",
-        "cycles a frame",
-        "I/O limit",
-        "limited by",
-        "last pixel to result",
-        "recurrent latency",
-        "mismatches",
-        "resources",
-        "LUT",
-        "DSP",
-        "BRAM36",
-        "fits",
-    ):
+    cells = [_cells(row) for row in rows]
+    for name in cells[0]:
         table.add_column(name, justify="left" if name in _LEFT else "right")
-    for row in rows:
-        recurrent = row["recurrent_latency"]
-        table.add_row(
-            row["experiment"],
-            row["schedule"],
-            str(row["bytes_per_clock"]),
-            str(row["memory_latency"]),
-            f"{row['cycles_per_frame']:,.0f}",
-            f"{row['io_limit']:,}",
-            row["limited_by"],
-            f"{row['last_pixel_to_result']:,}",
-            "overlaps" if recurrent is None else f"{recurrent:,}",
-            str(row["mismatches"]),
-            row["kind"]["resources"],
-            *(f"{row[name]:,g} ({row['used'][name]:.0%})" for name in ("lut", "dsp", "bram36")),
-            f"{row['board']}: {'yes' if row['fits'] else 'no'}",
-        )
+    for row in cells:
+        table.add_row(*row.values())
     return table
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """Of a row, by column."""
+    recurrent = row["recurrent_latency"]
+    return {
+        "experiment": row["experiment"],
+        "schedule": row["schedule"],
+        "bytes a clock": str(row["bytes_per_clock"]),
+        "memory latency": str(row["memory_latency"]),
+        "cycles a frame": f"{row['cycles_per_frame']:,.0f}",
+        "I/O limit": f"{row['io_limit']:,}",
+        "limited by": row["limited_by"],
+        "last pixel to result": f"{row['last_pixel_to_result']:,}",
+        "recurrent latency": "overlaps" if recurrent is None else f"{recurrent:,}",
+        "mismatches": str(row["mismatches"]),
+        "resources": row["kind"]["resources"],
+        **{
+            name.upper(): f"{row[name]:,g} ({row['used'][name]:.0%})"
+            for name in ("lut", "dsp", "bram36")
+        },
+        "fits": f"{row['board']}: {'yes' if row['fits'] else 'no'}",
+    }

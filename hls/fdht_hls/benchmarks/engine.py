@@ -132,7 +132,6 @@ def simulate_once(
     latency: int,
     directory: Path,
     *,
-    frames: int = FRAMES,
     quick: bool = False,
 ) -> dict[str, Any]:
     """The report of a simulation with random frames; taken from the directory if it is there.
@@ -141,20 +140,19 @@ def simulate_once(
         design: what is simulated.
         latency: clocks until the memory answers.
         directory: of all that is kept.
-        frames: simulated.
         quick: compile fast rather than run fast.
 
     Raises:
         As `cosim`.
     """
-    key = hashlib.sha256(f"{latency}\0{frames}\0{design.verilog}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{latency}\0{FRAMES}\0{design.verilog}".encode()).hexdigest()[:24]
     kept = directory / "simulated" / f"{key}.json"
     found = _kept(kept)
     if found is None:
         result = cosim(
             design.network,
             design.plan,
-            random_frames(design.network, frames),
+            random_frames(design.network, FRAMES),
             directory / "cores",
             RunSettings(latency=latency),
             quick=quick,
@@ -185,7 +183,6 @@ def bench_engine(
     scheduler: Scheduler,
     *,
     board: Budget,
-    latencies: Sequence[int] = LATENCIES,
     resources: bool = True,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
@@ -197,7 +194,6 @@ def bench_engine(
         networks: a network by its name.
         scheduler: of the cases that are tuned.
         board: into which designs have to fit.
-        latencies: of the memory; each is a row.
         resources: count them, too; it takes minutes a case.
         quick: compile fast rather than run fast.
 
@@ -215,13 +211,13 @@ def bench_engine(
     if not cases:
         raise ConfigError("names no design", field="only")
     rows, designs = [], []
-    with pieces("bench engine", len(cases) * (len(latencies) + 1)) as begin:
+    with pieces("bench engine", len(cases) * (len(LATENCIES) + 1)) as begin:
         for case in cases:
             network, weights = networks(case.experiment)
             schedule = (scheduler if case.tuned else _default)(network, case.port_bytes)
             design = Design(network, lower(network, schedule, case.port_bytes))
             designs.append(design)
-            for latency in latencies:
+            for latency in LATENCIES:
                 begin(f"simulates {case.label}, memory latency {latency}")
                 report = simulate_once(design, latency, directory, quick=quick)
                 rows.append(_row(case, weights, latency, report))
@@ -231,7 +227,7 @@ def bench_engine(
             if resources and case.tuned:
                 found = count_once(design.verilog, BuildDirectory(directory).resources)
             taken = totals(found.resources if isinstance(found, Estimate) else found)
-            for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
+            for row in rows[at * len(LATENCIES) : (at + 1) * len(LATENCIES)]:
                 row.update(_resource_row(taken, board))
                 row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
     return rows

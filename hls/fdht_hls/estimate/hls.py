@@ -15,7 +15,7 @@ from fdht_hls.estimate import hls_parts as parts
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.resources import Resources, total
-from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
+from fdht_hls.estimate.timing import Times, reader_times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule, frame_cycles
 
 
@@ -220,8 +220,10 @@ class CoreModel:
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
-        shapes = [design.shape for design in self.design.input]
-        times = chain_times(self.arrivals, zip(shapes, schedule.input, strict=True), self.model)
+        times = self.arrivals
+        for design, own in zip(self.design.input, schedule.input, strict=True):
+            shape = design.shape
+            times = stage_times(times, shape, own.beats(shape), self.model, own.vectors)
         stages = zip(self.design.stages, schedule.stages, strict=True)
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))

@@ -17,7 +17,7 @@ from fdht.cli import demo
 from fdht_hls.equality import corner_frames, prove
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.experiments import clip_of, load_design
-from fdht_hls.rtl.simulation import RunSettings
+from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_models.directories import EXACT_LIBRARY, LIBRARY, BuildDirectory
 from fdht_models.experiment import load_experiment
 from fdht_models.tensor.quantized import QuantizedNetwork

@@ -26,7 +26,7 @@ from fdht_hls.boards import BOARDS_DIRECTORY, Board
 from fdht_hls.engine import lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
 from fdht_hls.proof import load_proof
-from fdht_hls.rtl.yosys_count import Resources
+from fdht_hls.rtl.yosys_count import KIND, Resources
 from fdht_hls.schedule import StageSchedule, check_schedule, default_schedule, load_schedule
 from fdht_hls.vitis.core_steps import default_target
 from fdht_hls.weights import LoadableWeights
@@ -34,10 +34,10 @@ from fdht_host.answers import read_predictions
 from fdht_host.video import labels
 from fdht_models.artifacts import read_json, read_manifest, seal_of
 from fdht_models.documents import read_toml_file
-from fdht_models.errors import MOST_CHARACTERS, FdhtError
+from fdht_models.errors import MOST_CHARACTERS, FdhtError, ToolError
 from fdht_models.experiment import ZOO, Experiment, load_experiment, read_experiment
 from fdht_models.metrics import load_metrics
-from fdht_models.records import read_record
+from fdht_models.records import load_record, read_record
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training.space import space_from
@@ -192,8 +192,8 @@ KINDS: dict[str, Kind] = {
     "predictions": ("predictions.jsonl", _prediction, _predictions),
     "resources": (
         "report.json",
-        lambda: Resources(100, 5, 200, 3, 1.5, 3, 10).to_json(),
-        lambda path: Resources.from_json(read_json(path), str(path)).to_json(),
+        lambda: Resources(KIND, 100, 5, 200, 3, 1.5, 3, 10).to_json(),
+        lambda path: load_record(Resources, path, error=ToolError, remedy="delete it").to_json(),
     ),
     "target": (
         "target.json",

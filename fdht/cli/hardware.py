@@ -93,7 +93,7 @@ def cosim(
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.experiments import cosim_experiment, count_experiment
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
-    from fdht_hls.rtl.simulation import RunSettings
+    from fdht_hls.rtl.simulation.runner import RunSettings
     from fdht_models.artifacts import check_place
 
     if board is not None and schedule is not None:

@@ -31,14 +31,14 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Shows the plan of the engine: stages, loops, formats, weights, buffers, cell, head, ports."""
-    from fdht_hls.engine.listing import plan_differences
+    from fdht_hls.engine.listing import plan_differences, plan_json
     from fdht_models.artifacts import check_place, write_json
 
     other = None if compare is None else _saved(compare)
     if save is not None:
         check_place(save)
     plan, origin = _planned(experiment, build, board, core, schedule, port_bits // 8)
-    value = plan.to_json()
+    value = plan_json(plan)
     if save is not None:
         write_json(save, value)
     found = [] if other is None else plan_differences(value, other)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fdht_hls.estimate import Assumptions
     from fdht_hls.tuner.budget import Budget
     from fdht_hls.tuner.cores import CoreKind
-    from fdht_hls.tuner.effort import Effort
+    from fdht_hls.tuner.search import Effort
     from fdht_hls.tuner.tune import Tuning
     from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import Experiment
@@ -167,7 +167,7 @@ def _explore(
 @contextmanager
 def _effort(time_limit: float) -> Iterator[Effort]:
     """An effort of so many seconds; where people look on, they see what it does."""
-    from fdht_hls.tuner.effort import Effort
+    from fdht_hls.tuner.search import Effort
 
     with progress() as show:
         yield Effort(time_limit, lambda text: show("schedules", 0, 0, text))

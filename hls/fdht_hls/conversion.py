@@ -42,6 +42,7 @@ from fdht_models.artifacts import (
     write_text,
 )
 from fdht_models.benchmarks.machine import machine_facts
+from fdht_models.console import silent
 from fdht_models.directories import (
     EQUALITY,
     ESTIMATE,
@@ -161,7 +162,7 @@ def convert_stage(
                     temporary,
                     extra,
                     settings or {},
-                    progress or _silent,
+                    progress or silent,
                     (schedule, budget),
                     done,
                 )
@@ -350,7 +351,3 @@ def equality_report(
         "frames_per_stream": int(streams.shape[1]),
         **{name: result.to_json() for name, result in results.items()},
     }
-
-
-def _silent(label: str, done: int, total: int) -> None:
-    pass

@@ -266,8 +266,7 @@ class CSimulation:
         Raises:
             DeviceError: the core takes no weights, or as many words; or the simulation is closed.
         """
-        if self._library is None:
-            raise DeviceError("is closed", field="C simulation")
+        function = self._entry(_LOAD_ENTRY)
         if not self.weight_words or words.size != self.weight_words:
             raise DeviceError(
                 f"the core takes {self.weight_words} words of weights",
@@ -275,7 +274,6 @@ class CSimulation:
                 value=words.size,
                 remedy="pack them for this core",
             )
-        function = getattr(self._library, _LOAD_ENTRY)
         function.argtypes = [np.ctypeslib.ndpointer(np.uint64, flags="C_CONTIGUOUS")]
         function(words)
 

@@ -179,10 +179,6 @@ class ExpandFdhtLstm(OptimizerPass):
         return True
 
 
-if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
-    from hls4ml.model.graph import ModelGraph
-
-
 class StreamUnits(OptimizerPass):
     """Replaces a dense layer behind a cell by an FdhtHead; the cell then gives on single units.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import AGAIN
 from fdht_models.documents import read_json_file
 from fdht_models.errors import ArtifactError
-from fdht_models.records import read_record
+from fdht_models.records import JsonRecord, read_record
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(JsonRecord):
     """Integers compared, how many differ, and where the first does.
 
     `quantities` says how many of them were of which kind, by the names of `observation`.
@@ -40,10 +40,6 @@ class Comparison:
             raise ArtifactError(
                 f"does not belong to {self.mismatches} mismatches", field="first", value=self.first
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ in a word, and the second stage takes a word of what became of them. Needs no hl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from fdht_hls.shapes import StageShape, divisors, fibre_counts, stage_shape
+from fdht_models.arguments import count
 from fdht_models.documents import read_json_file
 from fdht_models.errors import ConfigError
-from fdht_models.records import read_record
+from fdht_models.records import JsonRecord, read_record
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
     ContractionPath,
@@ -35,12 +35,6 @@ WEIGHTS = ("constant", "loadable", "adders")
 MOST_ADDER_WEIGHTS = 2048
 #: Clocks of a turn of W_h h at most: it has a whole frame's time.
 _MOST_HIDDEN_BEATS = 8
-
-
-def _count(value: object, path: str) -> int:
-    if type(value) is not int or not 1 <= value < 2**31:
-        raise ConfigError("must be a whole number above 0", field=path, value=value)
-    return value
 
 
 def _one_of(what: str, kinds: Sequence[str]) -> Callable[[object, str], str]:
@@ -67,11 +61,11 @@ class StageSchedule:
             of `vector_counts`. In a path's first stage these are fibres; one of `fibre_counts`.
     """
 
-    vector: int = field(metadata={"check": _count})
-    outputs: int = field(metadata={"check": _count})
+    vector: int = field(metadata={"check": count})
+    outputs: int = field(metadata={"check": count})
     multipliers: str = field(default="dsp", metadata={"check": _one_of("multiplier", MULTIPLIERS)})
     weights: str = field(default="constant", metadata={"check": _one_of("weights", WEIGHTS)})
-    vectors: int = field(default=1, metadata={"check": _count})
+    vectors: int = field(default=1, metadata={"check": count})
 
     @property
     def weights_in_beat(self) -> int:
@@ -98,7 +92,7 @@ class StageSchedule:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(JsonRecord):
     """The parallelism of all stages: of W_x x and of W_h h, in the order of their plans."""
 
     input: tuple[StageSchedule, ...]
@@ -130,13 +124,6 @@ class Schedule:
             tuple(replace(stage, weights=weights) for stage in self.input),
             tuple(replace(stage, weights=weights) for stage in self.hidden),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {
-            "input": [asdict(stage) for stage in self.input],
-            "hidden": [asdict(stage) for stage in self.hidden],
-        }
 
     @classmethod
     def from_json(cls, value: object) -> Schedule:
@@ -274,10 +261,10 @@ def check_schedule(recurrence: QuantizedRecurrence, schedule: Schedule) -> None:
         ("input", schedule.input, recurrence.input_path),
         ("hidden", schedule.hidden, recurrence.hidden_path),
     ):
-        count = len(path.plan.stages)
-        if len(stages) != count:
+        stages_there = len(path.plan.stages)
+        if len(stages) != stages_there:
             raise ConfigError(
-                f"has {len(stages)} stages; the network has {count}",
+                f"has {len(stages)} stages; the network has {stages_there}",
                 field=f"schedule.{label}",
                 remedy="tune this network: fdht tune",
             )

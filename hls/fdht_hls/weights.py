@@ -24,7 +24,7 @@ from fdht_hls.shapes import loop_order
 from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.artifacts import digest_of, read_json, write_json
 from fdht_models.errors import ArtifactError, ConfigError, ShapeError, shortened
-from fdht_models.records import differences, first_difference, read_record
+from fdht_models.records import JsonRecord, differences, first_difference, read_record
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import Head, QuantizedNetwork
@@ -135,7 +135,7 @@ def _unpacked(table: WeightTable, words: Words) -> Codes:
 
 
 @dataclass(frozen=True, eq=False)
-class LoadableWeights:
+class LoadableWeights(JsonRecord):
     """What a host must know to load another network's weights into a core.
 
     Args:
@@ -186,14 +186,6 @@ class LoadableWeights:
                 "does not follow from schedule and network", field="layout", remedy=_REMEDY
             )
         return pack_weights(plan)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {
-            "schedule": self.schedule.to_json(),
-            "layout": self.layout.to_json(),
-            "structure": dict(self.structure),
-        }
 
     @staticmethod
     def from_json(value: object) -> LoadableWeights:

@@ -12,7 +12,7 @@ import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph
-from fdht_hls.cpp_text import cell_call, constant_type, extent, render
+from fdht_hls.cpp_text import cell_call, constant_type, render
 from fdht_hls.engine.contractions import QUEUE_WORDS, StagePlan
 from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
@@ -89,7 +89,7 @@ class FdhtWriter(VitisWriter):
         plan = model.config.get_config_value(PLAN)
         core = plan is not None or one_frame_a_call(model)
         tables = loaded_tables(model, plan.layout if plan else None) if core else []
-        self._loadable = frozenset(table.variable for table in tables)
+        self._loadable = frozenset(table.array.name for table in tables)
         self._adders = {
             weights.name: stage.adders for stage, weights in _stages(model) if stage.adders
         }
@@ -213,24 +213,16 @@ def _calls(model: ModelGraph) -> Iterator[dict[str, str | None]]:
             yield {"text": one, "observed": layer.get_output_variable().name if ours else None}
 
 
-if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
-    from hls4ml.model.graph import ModelGraph
-
-
 @dataclass(frozen=True)
 class LoadedTable:
     """A C++ array that the core's top function fills.
 
     Args:
-        variable: its name.
-        type: of an entry.
-        extent: its sizes, as `[4][8]`.
+        array: hls4ml's weight array.
         table: of the buffer.
     """
 
-    variable: str
-    type: str
-    extent: str
+    array: Any
     table: WeightTable
 
 
@@ -262,7 +254,7 @@ def _loaded(table: WeightTable, weights: Any) -> LoadedTable:
             field=weights.name,
             value=f"{' x '.join(map(str, weights.data.shape))} of {width} bits",
         )
-    return LoadedTable(weights.name, constant_type(weights), extent(weights), table)
+    return LoadedTable(weights, table)
 
 
 def _other_arrays(model: ModelGraph) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 import fdht_hls
 from fdht_hls.engine import EnginePlan, lower
-from fdht_hls.engine.listing import COLUMNS, plan_differences, plan_lines, plan_rows
+from fdht_hls.engine.listing import COLUMNS, plan_differences, plan_json, plan_lines, plan_rows
 from fdht_hls.engine.lower import verify
 from fdht_hls.estimate import estimate
 from fdht_hls.estimate.rtl import estimate_rtl
@@ -91,13 +91,13 @@ def test_a_plan_that_contradicts_itself_is_refused(problem: str):
 
 
 def test_a_plan_is_saved_and_compared():
-    one = json.loads(json.dumps(PLAN.to_json()))
-    assert one == PLAN.to_json() == lower(NETWORK, SCHEDULE).to_json()
+    one = json.loads(json.dumps(plan_json(PLAN)))
+    assert one == plan_json(PLAN) == plan_json(lower(NETWORK, SCHEDULE))
     wanted = SCHEDULE.input[0].outputs
     assert wanted > 1
     slow = replace(SCHEDULE.input[0], outputs=1)
     other = lower(NETWORK, replace(SCHEDULE, input=(slow, *SCHEDULE.input[1:])))
-    found = plan_differences(one, other.to_json())
+    found = plan_differences(one, plan_json(other))
     assert f"stages[0].outputs: {wanted}, not 1" in found
     assert all(line.startswith("stages[0].") for line in found)
     assert plan_differences(one, one) == []
@@ -105,8 +105,8 @@ def test_a_plan_is_saved_and_compared():
 
 def test_other_weights_are_another_plan():
     """Of weights there is a digest."""
-    other = lower(build_network(seed=7)).to_json()
-    places = {line.split(":")[0] for line in plan_differences(PLAN.to_json(), other)}
+    other = plan_json(lower(build_network(seed=7)))
+    places = {line.split(":")[0] for line in plan_differences(plan_json(PLAN), other)}
     assert "stages[0].weights.digest" in places and "design_id" in places
     assert not any(place.endswith("format") for place in places)
 

@@ -169,7 +169,7 @@ def test_programs(tmp_path, timeout):
 @pytest.mark.parametrize("timeout", NO_TIMES)
 def test_settings_of_simulations(timeout):
     pytest.importorskip("amaranth")
-    from fdht_hls.rtl.simulation import RunSettings
+    from fdht_hls.rtl.simulation.runner import RunSettings
     from fdht_overlays.open.simulation import SystemSettings
 
     for make in (RunSettings, SystemSettings):

@@ -20,14 +20,13 @@ from rich.table import Table
 
 from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
 from fdht_hls.engine import EnginePlan, lower
-from fdht_hls.estimate import Resources
+from fdht_hls.estimate import Estimate, Resources
 from fdht_hls.estimate.rtl import estimate_rtl
+from fdht_hls.rtl.core import emit_verilog
 from fdht_hls.rtl.cosim import KIND as SIMULATED
 from fdht_hls.rtl.cosim import cosim
-from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.experiments import count_once
 from fdht_hls.rtl.simulation.runner import RunSettings
-from fdht_hls.rtl.yosys_count import KIND as COUNTED
 from fdht_hls.rtl.yosys_count import Resources as Counted
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.tuner.budget import Budget
@@ -133,7 +132,6 @@ def simulate_once(
     latency: int,
     directory: Path,
     *,
-    frames: int = FRAMES,
     quick: bool = False,
 ) -> dict[str, Any]:
     """The report of a simulation with random frames; taken from the directory if it is there.
@@ -142,20 +140,19 @@ def simulate_once(
         design: what is simulated.
         latency: clocks until the memory answers.
         directory: of all that is kept.
-        frames: simulated.
         quick: compile fast rather than run fast.
 
     Raises:
         As `cosim`.
     """
-    key = hashlib.sha256(f"{latency}\0{frames}\0{design.verilog}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{latency}\0{FRAMES}\0{design.verilog}".encode()).hexdigest()[:24]
     kept = directory / "simulated" / f"{key}.json"
     found = _kept(kept)
     if found is None:
         result = cosim(
             design.network,
             design.plan,
-            random_frames(design.network, frames),
+            random_frames(design.network, FRAMES),
             directory / "cores",
             RunSettings(latency=latency),
             quick=quick,
@@ -186,7 +183,6 @@ def bench_engine(
     scheduler: Scheduler,
     *,
     board: Budget,
-    latencies: Sequence[int] = LATENCIES,
     resources: bool = True,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
@@ -198,7 +194,6 @@ def bench_engine(
         networks: a network by its name.
         scheduler: of the cases that are tuned.
         board: into which designs have to fit.
-        latencies: of the memory; each is a row.
         resources: count them, too; it takes minutes a case.
         quick: compile fast rather than run fast.
 
@@ -216,27 +211,25 @@ def bench_engine(
     if not cases:
         raise ConfigError("names no design", field="only")
     rows, designs = [], []
-    with pieces("bench engine", len(cases) * (len(latencies) + 1)) as begin:
+    with pieces("bench engine", len(cases) * (len(LATENCIES) + 1)) as begin:
         for case in cases:
             network, weights = networks(case.experiment)
             schedule = (scheduler if case.tuned else _default)(network, case.port_bytes)
             design = Design(network, lower(network, schedule, case.port_bytes))
             designs.append(design)
-            for latency in latencies:
+            for latency in LATENCIES:
                 begin(f"simulates {case.label}, memory latency {latency}")
                 report = simulate_once(design, latency, directory, quick=quick)
                 rows.append(_row(case, weights, latency, report))
         for at, (case, design) in enumerate(zip(cases, designs, strict=True)):
             begin(f"synthesises {case.label}")
+            found: Estimate | Counted = estimate_rtl(design.plan)
             if resources and case.tuned:
-                counted = count_once(design.verilog, BuildDirectory(directory).resources)
-                taken, kind = totals(counted), COUNTED
-            else:
-                found = estimate_rtl(design.plan)
-                taken, kind = totals(found.resources), found.kind
-            for row in rows[at * len(latencies) : (at + 1) * len(latencies)]:
+                found = count_once(design.verilog, BuildDirectory(directory).resources)
+            taken = totals(found.resources if isinstance(found, Estimate) else found)
+            for row in rows[at * len(LATENCIES) : (at + 1) * len(LATENCIES)]:
                 row.update(_resource_row(taken, board))
-                row["kind"] = {"cycles": SIMULATED, "resources": kind}
+                row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
     return rows
 
 
@@ -280,39 +273,32 @@ _LEFT = ("experiment", "schedule", "limited by", "resources", "fits")
 def engine_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The rows for people."""
     table = Table(title="The engine in RTL (cycles: simulated)")
-    for name in (
-        "experiment",
-        "schedule",
-        "bytes a clock",
-        "memory latency",
-        "cycles a frame",
-        "I/O limit",
-        "limited by",
-        "last pixel to result",
-        "recurrent latency",
-        "mismatches",
-        "resources",
-        "LUT",
-        "DSP",
-        "BRAM36",
-        "fits",
-    ):
+    cells = [_cells(row) for row in rows]
+    for name in cells[0]:
         table.add_column(name, justify="left" if name in _LEFT else "right")
-    for row in rows:
-        recurrent = row["recurrent_latency"]
-        table.add_row(
-            row["experiment"],
-            row["schedule"],
-            str(row["bytes_per_clock"]),
-            str(row["memory_latency"]),
-            f"{row['cycles_per_frame']:,.0f}",
-            f"{row['io_limit']:,}",
-            row["limited_by"],
-            f"{row['last_pixel_to_result']:,}",
-            "overlaps" if recurrent is None else f"{recurrent:,}",
-            str(row["mismatches"]),
-            row["kind"]["resources"],
-            *(f"{row[name]:,g} ({row['used'][name]:.0%})" for name in ("lut", "dsp", "bram36")),
-            f"{row['board']}: {'yes' if row['fits'] else 'no'}",
-        )
+    for row in cells:
+        table.add_row(*row.values())
     return table
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """Of a row, by column."""
+    recurrent = row["recurrent_latency"]
+    return {
+        "experiment": row["experiment"],
+        "schedule": row["schedule"],
+        "bytes a clock": str(row["bytes_per_clock"]),
+        "memory latency": str(row["memory_latency"]),
+        "cycles a frame": f"{row['cycles_per_frame']:,.0f}",
+        "I/O limit": f"{row['io_limit']:,}",
+        "limited by": row["limited_by"],
+        "last pixel to result": f"{row['last_pixel_to_result']:,}",
+        "recurrent latency": "overlaps" if recurrent is None else f"{recurrent:,}",
+        "mismatches": str(row["mismatches"]),
+        "resources": row["kind"]["resources"],
+        **{
+            name.upper(): f"{row[name]:,g} ({row['used'][name]:.0%})"
+            for name in ("lut", "dsp", "bram36")
+        },
+        "fits": f"{row['board']}: {'yes' if row['fits'] else 'no'}",
+    }

@@ -238,16 +238,6 @@ class StagePlan:
         """Of these, those that leave one by one."""
         return self.words_at_once // self.shape.words_joined
 
-    @property
-    def vector_pieces(self) -> int:
-        """Beats' worth of values in a vector."""
-        return self.loops.pieces
-
-    @property
-    def output_pieces(self) -> int:
-        """Beats' worth of outputs."""
-        return self.loops.parts
-
     @cached_property
     def adders(self) -> AdderGraph | None:
         """What takes the place of multipliers; None: multipliers.
@@ -265,7 +255,7 @@ class StagePlan:
 
     def operands(self, part: int) -> list[list[int]]:
         """Where in a word of input the values of a beat are, by vector."""
-        turn, piece = divmod(part, self.vector_pieces)
+        turn, piece = divmod(part, self.loops.pieces)
         first, taken = turn * self.schedule.vectors, self.schedule.vector
         return [
             self.shape.places(first + number)[piece * taken : (piece + 1) * taken]

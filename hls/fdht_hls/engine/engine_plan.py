@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -302,12 +301,6 @@ class EnginePlan:
             "result_bytes": self.port.result_bytes,
         }
         return known | ({"weights_layout": self.layout.digest} if self.layout else {})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object; of weights it has digests. See `fdht_hls.engine.listing`."""
-        from fdht_hls.engine.listing import plan_json
-
-        return plan_json(self)
 
 
 def loadable_tables(

@@ -15,7 +15,7 @@ from fdht_hls.estimate import hls_parts as parts
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.resources import Resources, total
-from fdht_hls.estimate.timing import Times, chain_times, reader_times, serve, stage_times
+from fdht_hls.estimate.timing import Times, reader_times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule, frame_cycles
 
 
@@ -25,7 +25,7 @@ class StageEstimate:
 
     Args:
         name: the process.
-        cycles: clocks from its start to its end in a frame; None where they are not known.
+        cycles: clocks from its start to its end in a frame; None: not known, or no work of a frame.
         macs: multiply-accumulates in a frame.
         multipliers: multipliers that work at once.
         parts: what it takes of the device, by what for.
@@ -220,8 +220,10 @@ class CoreModel:
 
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
-        shapes = [design.shape for design in self.design.input]
-        times = chain_times(self.arrivals, zip(shapes, schedule.input, strict=True), self.model)
+        times = self.arrivals
+        for design, own in zip(self.design.input, schedule.input, strict=True):
+            shape = design.shape
+            times = stage_times(times, shape, own.beats(shape), self.model, own.vectors)
         stages = zip(self.design.stages, schedule.stages, strict=True)
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
@@ -272,7 +274,7 @@ class CoreModel:
     ) -> tuple[StageEstimate, ...]:
         work = fixed_work(self.design)
         rows = [
-            StageEstimate(name, cycles.get(name, 0), *work.get(name, (0, 0)), found)
+            StageEstimate(name, cycles.get(name), *work.get(name, (0, 0)), found)
             for name, found in self.fixed_parts.items()
         ]
         return (rows[0], *stages, *rows[1:])

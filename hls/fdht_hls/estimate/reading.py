@@ -31,7 +31,7 @@ class StageFigures:
     """As `StageEstimate.to_json`."""
 
     name: str
-    cycles: int
+    cycles: int | None
     macs: int
     multipliers: int
     lut: int

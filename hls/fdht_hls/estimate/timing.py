@@ -7,13 +7,10 @@ was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.estimate.coefficients import ResourceModel
-from fdht_hls.schedule import StageSchedule
 from fdht_hls.shapes import StageShape
 
 Times = npt.NDArray[np.int64]
@@ -55,13 +52,3 @@ def stage_times(
     leaving = series * (number // words + 1)
     times: Times = (last[:, :, None] + leaving + model.pipeline_depth).ravel()
     return times if words == shape.words_joined else serve(times, 1)
-
-
-def chain_times(
-    arrivals: Times, stages: Iterable[tuple[StageShape, StageSchedule]], model: ResourceModel
-) -> Times:
-    """The same behind several stages."""
-    times = arrivals
-    for shape, schedule in stages:
-        times = stage_times(times, shape, schedule.beats(shape), model, schedule.vectors)
-    return times

@@ -17,7 +17,7 @@ memory answers with an error, no frame is processed until weights were loaded wi
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
@@ -30,7 +30,7 @@ from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.rtl.weight_loader import WeightLoader
 from fdht_hls.rtl.words import ACTIVITY
-from fdht_models.errors import ConfigError
+from fdht_models.errors import ConfigError, ToolError
 
 TOP = "fdht_lstm"
 #: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
@@ -41,32 +41,12 @@ CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_res
 WEIGHTS = "m_axi_gmem_weights"
 
 
-class EnginePorts(Protocol):
-    """What the core needs of an engine, an Amaranth component.
-
-    Attributes:
-        words: stream of memory words in, whole frames.
-        logits: stream of results out, one a frame.
-        reset_state: the frame whose first word is taken in this clock starts from a zero state.
-        names: of its stages.
-        busy, starved, blocked: a bit a stage: it works, waits for input, waits for room behind it.
-    """
-
-    words: Any
-    logits: Any
-    reset_state: Any
-    names: tuple[str, ...]
-    busy: Any
-    starved: Any
-    blocked: Any
-
-
 class Core(wiring.Component):
     """The top level.
 
     Args:
         plan: what it is made of.
-        engine: what computes; by default the plan's.
+        engine: what computes; by default the plan's. Another has the ports and `names` of `Engine`.
         probes: also bring out what each stage does, as ports `probe_busy`, `probe_starved` and
             `probe_blocked`, for simulations.
 
@@ -75,7 +55,7 @@ class Core(wiring.Component):
     """
 
     def __init__(
-        self, plan: EnginePlan, engine: EnginePorts | None = None, *, probes: bool = False
+        self, plan: EnginePlan, engine: Engine | None = None, *, probes: bool = False
     ) -> None:
         check_port(plan.port)
         engine = engine or Engine(plan)
@@ -127,8 +107,7 @@ class Core(wiring.Component):
             return None
         m.submodules.loader = loader = WeightLoader(self._plan.layout, self._plan.design.design_id)
         connect_flat(m, self, WEIGHTS, loader.bus)
-        engine: Any = self._engine  # only engines with a layout have the port
-        wiring.connect(m, loader.load, engine.load)
+        wiring.connect(m, loader.load, self._engine.load)
         m.d.comb += [
             loader.address.eq(control.weights),
             control.weights_id.eq(loader.weights_id),
@@ -212,3 +191,34 @@ def check_port(port: PortPlan) -> None:
             value=8 * port.word_bytes,
             remedy=f"use {8 * math.gcd(port.frame_bytes, port.word_bytes)}",
         )
+
+
+def emit_verilog(plan: EnginePlan) -> str:
+    """Verilog of the whole core; the same text for the same plan and versions.
+
+    Raises:
+        ConfigError: the port does not suit its frames.
+        ToolError: Amaranth finds no yosys.
+    """
+    return verilog_of(Core(plan))
+
+
+def verilog_of(top: Any, name: str = TOP) -> str:
+    """Verilog of an Amaranth component.
+
+    Raises:
+        ToolError: Amaranth finds no yosys to write it with.
+    """
+    from amaranth._toolchain.yosys import YosysError
+    from amaranth.back import verilog
+
+    try:
+        # Places in our sources would put this machine's paths into the text.
+        text: str = verilog.convert(top, name=name, emit_src=False, strip_internal_attrs=True)
+    except YosysError as error:
+        raise ToolError(
+            f"cannot write Verilog ({error})",
+            field="amaranth",
+            remedy="pip install 'fdht[rtl]'",
+        ) from error
+    return text

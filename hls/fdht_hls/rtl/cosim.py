@@ -16,9 +16,8 @@ import numpy.typing as npt
 from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.equality import compare, reference_logits, refuse_mismatches
 from fdht_hls.proof import Comparison
-from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.emit import verilog_of
-from fdht_hls.rtl.simulation.compiling import BUILD_TIMEOUT, build_simulator
+from fdht_hls.rtl.core import Core, verilog_of
+from fdht_hls.rtl.simulation.compiling import build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes
@@ -120,7 +119,6 @@ def cosim(
     frames: npt.NDArray[Any],
     cache: Path,
     settings: RunSettings,
-    build_timeout: float = BUILD_TIMEOUT,
     *,
     quick: bool = False,
 ) -> Cosim:
@@ -132,7 +130,6 @@ def cosim(
         frames: codes [frames, inputs].
         cache: directory of compiled cores.
         settings: what stands around the core.
-        build_timeout: seconds for compiling.
         quick: see `build_simulator`.
 
     Raises:
@@ -153,7 +150,6 @@ def cosim(
         port_bytes=plan.port.word_bytes,
         traces=settings.trace is not None,
         quick=quick,
-        timeout=build_timeout,
     )
     pieces = [slice(0, _FIRST_CALL), slice(_FIRST_CALL, len(frames))]
     noted = replace(settings, timeline=len(frames) - _FIRST_CALL - 1)

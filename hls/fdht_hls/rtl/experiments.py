@@ -10,17 +10,19 @@ import numpy.typing as npt
 
 from fdht_hls.boards import DEFAULT_BOARD, Board, get_board
 from fdht_hls.engine import EnginePlan, lower
+from fdht_hls.rtl.core import emit_verilog
 from fdht_hls.rtl.cosim import Cosim, cosim
-from fdht_hls.rtl.emit import emit_verilog
 from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.rtl.yosys_count import SYNTHESIS_TIMEOUT, Resources, check_yosys, count_resources
 from fdht_hls.schedule import Schedule, default_schedule, load_schedule
 from fdht_hls.simulated import DIGEST
 from fdht_hls.tuner.board_plan import plan
 from fdht_hls.tuner.budget import board_budget
-from fdht_models.artifacts import read_json, write_json
+from fdht_models.artifacts import write_json
 from fdht_models.directories import EXPERIMENT, NETWORK, REPORT, SCHEDULE, BuildDirectory
+from fdht_models.errors import ToolError
 from fdht_models.experiment import read_experiment
+from fdht_models.records import load_record
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 
 
@@ -143,4 +145,5 @@ def count_once(verilog: str, cache: Path, timeout: float = SYNTHESIS_TIMEOUT) ->
     if not (work / REPORT).is_file():
         found = count_resources(verilog, work, timeout)
         write_json(work / REPORT, found.to_json())
-    return Resources.from_json(read_json(work / REPORT), str(work / REPORT))
+    remedy = "delete the directory resources/ of the build"
+    return load_record(Resources, work / REPORT, error=ToolError, remedy=remedy)

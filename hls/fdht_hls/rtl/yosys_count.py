@@ -11,18 +11,19 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fdht_hls.rtl.core import TOP
 from fdht_models.documents import parse_json
 from fdht_models.errors import ToolError
 from fdht_models.process import run_tool
-from fdht_models.records import read_record
+from fdht_models.records import JsonRecord, read_record
 
+Kind = Literal["synthesised (yosys)"]
 #: Kind of these figures, for whoever shows them.
-KIND = "synthesised (yosys)"
+KIND: Kind = "synthesised (yosys)"
 #: Seconds that yosys may take.
 SYNTHESIS_TIMEOUT = 7200.0
 #: The version whose figures are compared with each other.
@@ -55,10 +56,11 @@ _FLIP_FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE", "LDCE", "LDPE")
 
 
 @dataclass(frozen=True)
-class Resources:
+class Resources(JsonRecord):
     """What a design takes of a device.
 
     Args:
+        kind: of these figures.
         lut: LUTs of logic: LUT1 to LUT6.
         lutram: LUTs used as memory or shift register.
         ff: flip-flops.
@@ -68,6 +70,7 @@ class Resources:
         carry4: carry chains of four bits.
     """
 
+    kind: Kind
     lut: int
     lutram: int
     ff: int
@@ -75,29 +78,6 @@ class Resources:
     bram36: float
     bram18: int
     carry4: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object, with the kind of its figures."""
-        return {"kind": KIND, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, value: Any, source: str = "") -> Resources:
-        """Reads what `to_json` wrote, from a file called `source`.
-
-        Raises:
-            ToolError: it is not that.
-        """
-        how: dict[str, Any] = {
-            "source": source,
-            "error": ToolError,
-            "remedy": "delete the directory resources/ of the build",
-        }
-        if not isinstance(value, Mapping) or value.get("kind") != KIND:
-            raise ToolError(
-                "wrote a report that cannot be read", field=source or "yosys", remedy=how["remedy"]
-            )
-        own = {name: number for name, number in value.items() if name != "kind"}
-        return read_record(cls, own, **how)
 
 
 def count_resources(
@@ -186,6 +166,7 @@ def read_statistics(text: str) -> Resources:
     )
     bram18 = cells.get("RAMB18E1", 0)
     return Resources(
+        KIND,
         lut=sum(cells.get(f"LUT{inputs}", 0) for inputs in range(1, 7)),
         lutram=sum(luts * cells.get(name, 0) for name, luts in _MEMORY_LUTS.items()),
         ff=sum(cells.get(name, 0) for name in _FLIP_FLOPS),

@@ -16,9 +16,8 @@ from fdht_hls.estimate import Assumptions, CoreModel, Estimate
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.budget import Budget, board_budget
 from fdht_hls.tuner.cores import CoreKind, core_to_tune, model_of
-from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.quick import quick_design, smallest
-from fdht_hls.tuner.search import Design, Limits
+from fdht_hls.tuner.search import Design, Effort, Limits
 from fdht_hls.tuner.tune import Tuning, choose, designs_within, possible_paces, tune
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork

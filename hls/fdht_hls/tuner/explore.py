@@ -18,9 +18,8 @@ from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Assumptions, CoreModel
 from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
-from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.factorisations import input_factorisations, output_factorisations, with_modes
-from fdht_hls.tuner.search import Design, Limits, search
+from fdht_hls.tuner.search import Design, Effort, Limits, search
 from fdht_hls.tuner.tune import choose
 from fdht_hls.tuner.untrained import network_of
 from fdht_models.artifacts import write_json, write_text

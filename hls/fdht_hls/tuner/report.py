@@ -69,7 +69,7 @@ def design_table(tuning: Tuning) -> Table:
             made_of = "adders" if own.weights == "adders" else own.multipliers.upper()
         table.add_row(
             row.name,
-            "?" if row.cycles is None else f"{row.cycles:,}",
+            "" if row.cycles is None else f"{row.cycles:,}",
             f"{row.macs:,}" if row.macs else "",
             f"{own.vector} x {own.outputs}" if own else "",
             made_of,

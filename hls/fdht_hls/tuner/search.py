@@ -14,8 +14,9 @@ both ends are kept, and the effort notes what was left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
@@ -38,7 +39,7 @@ from fdht_hls.tuner.alternatives import (
     resources_of,
     schedule_of,
 )
-from fdht_hls.tuner.effort import Effort
+from fdht_models.errors import ConfigError
 
 #: Latency, DSP and LUT.
 _OBJECTIVES = 3
@@ -48,6 +49,42 @@ MOST_COMBINATIONS = 20_000
 MOST_KEPT = 4_096
 #: Rows of costs that are made at a time: some 50 MB.
 _ROWS = 1 << 18
+
+
+@dataclass
+class Effort:
+    """The effort of one call of the tuner, which may search several times.
+
+    Args:
+        seconds: that all may take; None: any.
+        show: called with what is being done, for people.
+        left_out: what was not considered, in the order in which it was met.
+    """
+
+    seconds: float | None = None
+    show: Callable[[str], object] = lambda text: None
+    left_out: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def leave_out(self, text: str) -> None:
+        """Notes something that is not considered, once."""
+        if text not in self.left_out:
+            self.left_out.append(text)
+
+    def check(self) -> None:
+        """Ends what takes too long.
+
+        Raises:
+            ConfigError: the time is over.
+        """
+        if self.seconds is not None and time.monotonic() - self.started > self.seconds:
+            raise ConfigError(
+                "was over before the search had ended",
+                field="time-limit",
+                value=self.seconds,
+                remedy="allow more seconds, or ask for more --frames-per-second: fewer schedules "
+                "are fast enough then",
+            )
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from fdht_hls.estimate.hls_parts import why_no_adders
 from fdht_hls.schedule import Schedule, choices
 from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
-from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.quick import hopeless, quick_design, smallest
-from fdht_hls.tuner.search import Design, Limits, search
+from fdht_hls.tuner.search import Design, Effort, Limits, search
 from fdht_models.errors import ConfigError
 
 #: Slower paces that the front shows, as multiples of the pace that is asked for.

@@ -23,8 +23,7 @@ from fdht_hls.boards import Board
 from fdht_hls.engine import lower
 from fdht_hls.flow.build_plan import STEPS, BuildPlan, Phase, Step, plan_name
 from fdht_hls.flow.failure import check_step
-from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.emit import verilog_of
+from fdht_hls.rtl.core import Core, verilog_of
 from fdht_hls.rtl.simulation.compiling import render_bench
 from fdht_hls.rtl.yosys_count import VERSION as YOSYS_VERSION
 from fdht_hls.schedule import Schedule

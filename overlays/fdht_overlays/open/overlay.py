@@ -14,7 +14,7 @@ from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.record import recorded_outputs
-from fdht_hls.rtl.emit import emit_verilog
+from fdht_hls.rtl.core import emit_verilog
 from fdht_hls.rtl.yosys_count import KIND, Resources, read_statistics
 from fdht_hls.schedule import Schedule
 from fdht_hls.weights import LoadableWeights

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fdht_hls.rtl.emit import verilog_of
+from fdht_hls.rtl.core import verilog_of
 from fdht_hls.rtl.simulation.compiling import (
     BUILD_TIMEOUT,
     BUS_HEADER,

@@ -170,7 +170,7 @@ def _core_files(
     """Sources of the core, below `core/`, and the scripts of its steps."""
     if options.core == "rtl":
         # Not above: Amaranth is an extra.
-        from fdht_hls.rtl.emit import emit_verilog
+        from fdht_hls.rtl.core import emit_verilog
 
         schedule = load_schedule(hls.file(SCHEDULE))
         return {f"core/{TOP}.v": emit_verilog(lower(network, schedule)).encode()}

@@ -16,7 +16,7 @@ from amaranth.sim import Simulator
 
 from fdht_hls.adders import AdderGraph, adder_graph
 from fdht_hls.rtl.arithmetic import add_constants, registered
-from fdht_hls.rtl.emit import verilog_of
+from fdht_hls.rtl.core import verilog_of
 from fdht_hls.rtl.yosys_count import count_resources
 from fdht_hls.schedule import (
     Schedule,

@@ -16,13 +16,13 @@ from fdht_hls.benchmarks.engine import CASES, QUICK, QUICK_CASES, Case, named_ne
 from fdht_hls.benchmarks.random_networks import STUDY, random_frames, random_network
 from fdht_hls.engine import lower
 from fdht_hls.estimate.rtl import estimate_rtl
-from fdht_hls.rtl.yosys_count import Resources
+from fdht_hls.rtl.yosys_count import KIND, Resources
 from fdht_hls.schedule import default_schedule
 from fdht_hls.tuner.budget import Budget
 from fdht_models.errors import ConfigError, ToolError
 from fdht_models.tensor.reference import ReferenceModel
 
-COUNTED = Resources(lut=4000, lutram=500, ff=3000, dsp=40, bram36=2.5, bram18=5, carry4=7)
+COUNTED = Resources(KIND, lut=4000, lutram=500, ff=3000, dsp=40, bram36=2.5, bram18=5, carry4=7)
 BOARD = Budget("small", lut=9000, ff=20_000, dsp=50, bram36=20, clock_mhz=100)
 
 

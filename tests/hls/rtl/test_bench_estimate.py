@@ -25,12 +25,13 @@ from fdht_hls.engine import lower
 from fdht_hls.estimate.resources import Resources
 from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.estimate.rtl_memory import RtlModel, rom_parts, table_parts
+from fdht_hls.rtl.yosys_count import KIND
 from fdht_hls.rtl.yosys_count import Resources as Counted
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: What yosys and Verilator found for `TINY` when the estimate was calibrated.
-TINY_CYCLES, TINY_COUNTED = 99.25, Counted(3155, 706, 3670, 74, 3.0, 4, 449)
+TINY_CYCLES, TINY_COUNTED = 99.25, Counted(KIND, 3155, 706, 3670, 74, 3.0, 4, 449)
 
 
 def stand_ins(monkeypatch: pytest.MonkeyPatch, cycles: float, counted: Counted) -> None:

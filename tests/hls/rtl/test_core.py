@@ -14,16 +14,9 @@ import pywellen
 
 from fdht_hls.csimulation import Identity
 from fdht_hls.engine import PortPlan, lower
-from fdht_hls.rtl.core import Core, check_port
-from fdht_hls.rtl.emit import verilog_of
-from fdht_hls.rtl.simulation import (
-    RunSettings,
-    Simulator,
-    build_simulator,
-    run_calls,
-    simulate_stream,
-)
-from fdht_hls.rtl.simulation.runner import Layout
+from fdht_hls.rtl.core import Core, check_port, verilog_of
+from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
+from fdht_hls.rtl.simulation.runner import Layout, RunSettings, run_calls, simulate_stream
 from fdht_models.errors import (
     ArtifactError,
     ConfigError,

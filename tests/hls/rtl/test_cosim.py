@@ -13,14 +13,13 @@ from fdht_hls.benchmarks.random_networks import random_frames, random_network
 from fdht_hls.csimulation import CSimulation
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames
-from fdht_hls.rtl.core import Core
+from fdht_hls.rtl.core import Core, emit_verilog, verilog_of
 from fdht_hls.rtl.cosim import StageLoad, Timeline, cosim, recurrent_latency, report_lines
 from fdht_hls.rtl.cosim import _busy as busy_of
 from fdht_hls.rtl.cosim import _limit as limit
-from fdht_hls.rtl.emit import emit_verilog, verilog_of
 from fdht_hls.rtl.gantt import draw_gantt, shares
-from fdht_hls.rtl.simulation import RunSettings, build_simulator, run_calls
-from fdht_hls.rtl.simulation.runner import Layout
+from fdht_hls.rtl.simulation.compiling import build_simulator
+from fdht_hls.rtl.simulation.runner import Layout, RunSettings, run_calls
 from fdht_hls.schedule import default_schedule
 from fdht_models.errors import ConfigError, EqualityError
 from fdht_models.tensor.arrays import QuantizedArray

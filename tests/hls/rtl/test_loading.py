@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from fdht_hls.engine import lower
-from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.emit import emit_verilog, verilog_of
-from fdht_hls.rtl.simulation import RunSettings, Simulator, build_simulator, run_calls
-from fdht_hls.rtl.simulation.runner import BASE, Call, Layout, Outcome
+from fdht_hls.rtl.core import Core, emit_verilog, verilog_of
+from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
+from fdht_hls.rtl.simulation.runner import BASE, Call, Layout, Outcome, RunSettings, run_calls
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.weights import pack_weights
 from fdht_models.tensor.quantized import QuantizedNetwork

@@ -134,13 +134,13 @@ def test_resources_are_counted_once(
     """A report that is there already is shown, with its share of the board's device."""
     import hashlib
 
-    from fdht_hls.rtl.emit import emit_verilog
-    from fdht_hls.rtl.yosys_count import Resources, check_yosys
+    from fdht_hls.rtl.core import emit_verilog
+    from fdht_hls.rtl.yosys_count import KIND, Resources, check_yosys
 
     _, planned = load_design(BuildDirectory(trained), None)
     verilog = emit_verilog(planned)
     key = hashlib.sha256(f"{check_yosys()}\0{verilog}".encode()).hexdigest()[:24]
-    known = Resources(lut=5000, lutram=320, ff=10640, dsp=22, bram36=3.5, bram18=1, carry4=9)
+    known = Resources(KIND, lut=5000, lutram=320, ff=10640, dsp=22, bram36=3.5, bram18=1, carry4=9)
     write_json(trained / "resources" / key / "report.json", known.to_json())
     build = ["--build", str(trained.parent)]
     assert fdht.main(["resources", "bytes", *build]) == 0

@@ -9,7 +9,7 @@ from fdht_hls.benchmarks.random_networks import random_frames as noise
 from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.engine import lower
 from fdht_hls.rtl.cosim import cosim
-from fdht_hls.rtl.simulation import RunSettings
+from fdht_hls.rtl.simulation.runner import RunSettings
 from fdht_hls.schedule import default_schedule
 from tests.hls.test_shapes import STUDY
 from tests.models.strategies import build_network, random_frames

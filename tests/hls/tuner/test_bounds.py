@@ -13,9 +13,8 @@ from fdht_hls.schedule import check_schedule
 from fdht_hls.solver import Solution, solve
 from fdht_hls.tuner import search as searching
 from fdht_hls.tuner.budget import board_budget
-from fdht_hls.tuner.effort import Effort
 from fdht_hls.tuner.report import lines
-from fdht_hls.tuner.search import Design, Limits, search
+from fdht_hls.tuner.search import Design, Effort, Limits, search
 from fdht_hls.tuner.tune import tune
 from fdht_hls.tuner.untrained import network_of
 from fdht_hls.tuner.written import result_json

@@ -18,7 +18,7 @@ from fdht_hls.engine import lower
 from fdht_hls.flow.archive import import_results, write_archive
 from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.running import run_plan
-from fdht_hls.rtl.emit import emit_verilog
+from fdht_hls.rtl.core import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory, ConversionDirectory, OverlayDirectory

@@ -13,8 +13,7 @@ from amaranth.hdl import ClockDomain, Module, unsigned
 from amaranth.sim import Simulator
 
 from fdht_hls.engine import lower
-from fdht_hls.rtl.core import Core
-from fdht_hls.rtl.emit import verilog_of
+from fdht_hls.rtl.core import Core, verilog_of
 from fdht_overlays.open import ps7
 from fdht_overlays.open.axi3 import Skid
 from fdht_overlays.open.memory_join import NOWHERE, MemoryJoin

@@ -207,7 +207,7 @@ def test_clocks_of_our_verilog_are_those_of_its_simulation(
     tmp_path, tools, experiment, monkeypatch, known, cycles
 ):
     verilog = rtl_core(list(MASTERS))
-    monkeypatch.setattr("fdht_hls.rtl.emit.emit_verilog", lambda *given: verilog)
+    monkeypatch.setattr("fdht_hls.rtl.core.emit_verilog", lambda *given: verilog)
     digest = hashlib.sha256(verilog.encode()).hexdigest() if known else "0" * 64
     report = {"verilog": digest, "mismatches": 0, "cycles_per_frame": 4321.4}
     write_json(experiment / "cosim" / "report.json", report)

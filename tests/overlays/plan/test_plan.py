@@ -57,7 +57,7 @@ def test_a_plan_for_each_board(converted, board):
 
 
 def test_the_core_in_rtl_takes_the_place_of_vitis(converted, monkeypatch):
-    monkeypatch.setattr("fdht_hls.rtl.emit.emit_verilog", lambda *given: "module fdht_lstm();")
+    monkeypatch.setattr("fdht_hls.rtl.core.emit_verilog", lambda *given: "module fdht_lstm();")
     plan = plan_of(converted, core="rtl")
     assert [step.name for step in plan.steps][:2] == ["package", "design"]
     assert [need.name for need in plan.needs] == ["vivado"]

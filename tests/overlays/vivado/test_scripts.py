@@ -243,7 +243,7 @@ def test_another_core_is_refused(tmp_path):
 
 def test_the_verilog_that_we_emit_is_packaged(tmp_path):
     pytest.importorskip("amaranth", reason="NOT TESTED: packaging real Verilog; no amaranth")
-    from fdht_hls.rtl.emit import emit_verilog
+    from fdht_hls.rtl.core import emit_verilog
     from tests.overlays.sample_network import sample_network
 
     design = design_of("pynq-z2", "rtl")

@@ -248,42 +248,25 @@ def _bench(stages: int, port_bytes: int, traces: bool, loading: bool) -> dict[st
 
 def _ports(port_bytes: int, loading: bool) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
-    memory = "plan.memory, plan.settings, random_, {}{{this}}"
-    frames, results = Full(port_bytes), Full()
-    weights = {
-        "type": "WeightsPort",
-        "prefix": WEIGHTS,
-        "side": "weights_",
-        "model": f"ReadSide<WeightsPort, {WORD_BYTES}, OnWeightWord>",
-        "signals": _signals(Full(), ("AR", "R")),
-        "arguments": memory.format("OnWeightWord"),
-    }
+    reads, writes = ("AR", "R"), ("AW", "W", "B")
+    every = [
+        ("Control", CONTROL, Lite(ADDRESS_BITS), (*writes, *reads), "LiteMaster<ControlPort>", ""),
+        ("Frames", FRAMES, Full(port_bytes), reads, f"ReadSide<FramesPort, {port_bytes}", "Frame"),
+        ("Results", RESULTS, Full(), writes, "WriteSide<ResultsPort", "Result"),
+        ("Weights", WEIGHTS, Full(), reads, f"ReadSide<WeightsPort, {WORD_BYTES}", "Weight"),
+    ]
     return [
         {
-            "type": "ControlPort",
-            "prefix": CONTROL,
-            "side": "control_",
-            "model": "LiteMaster<ControlPort>",
-            "signals": _signals(Lite(ADDRESS_BITS), ("AW", "W", "B", "AR", "R")),
-            "arguments": "plan.settings, random_",
-        },
-        {
-            "type": "FramesPort",
-            "prefix": FRAMES,
-            "side": "frames_",
-            "model": f"ReadSide<FramesPort, {port_bytes}, OnFrameWord>",
-            "signals": _signals(frames, ("AR", "R")),
-            "arguments": memory.format("OnFrameWord"),
-        },
-        {
-            "type": "ResultsPort",
-            "prefix": RESULTS,
-            "side": "results_",
-            "model": "WriteSide<ResultsPort, OnResultWord>",
-            "signals": _signals(results, ("AW", "W", "B")),
-            "arguments": memory.format("OnResultWord"),
-        },
-        *([weights] if loading else []),
+            "type": f"{name}Port",
+            "prefix": prefix,
+            "side": f"{name.lower()}_",
+            "model": f"{model}, On{what}Word>" if what else model,
+            "signals": _signals(bus, channels),
+            "arguments": f"plan.memory, plan.settings, random_, On{what}Word{{this}}"
+            if what
+            else "plan.settings, random_",
+        }
+        for name, prefix, bus, channels, model, what in every[: 4 if loading else 3]
     ]
 
 

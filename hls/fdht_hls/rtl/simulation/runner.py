@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ BASE = 0x5_1000_0000
 #: Seconds that a simulation may take.
 RUN_TIMEOUT = 1800.0
 _ERROR_LIMIT = 1000
+#: Bytes between the frames and the results, and behind these.
+_GAP = 24
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,6 @@ class Layout:
     network: QuantizedNetwork
     count: int
     offset: int = 0
-    _gap: int = field(default=24, repr=False)
 
     @property
     def frames(self) -> int:
@@ -154,12 +155,12 @@ class Layout:
     @property
     def results(self) -> int:
         """Address of the first result; not at the start of a burst."""
-        return self.frames + self.count * self.network.frame_bytes + self._gap
+        return self.frames + self.count * self.network.frame_bytes + _GAP
 
     @property
     def size(self) -> int:
         """Bytes of memory, with some behind the results that must stay as they are."""
-        return self.results + self.count * self.network.result_bytes + self._gap - BASE
+        return self.results + self.count * self.network.result_bytes + _GAP - BASE
 
     def image(self, frames: npt.NDArray[Any]) -> Bytes:
         """The memory before the first call; what is not a frame is noise."""

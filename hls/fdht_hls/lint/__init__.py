@@ -36,7 +36,7 @@ def lint_project(project: Path) -> list[Finding]:
             f"has no {SOURCE}", field=str(project), remedy="name the directory of an HLS project"
         )
     program = Program(project)
-    found = {finding for check in _CHECKS for finding in check(program)}
+    found = {program.finding(flaw) for check in _CHECKS for flaw in check(program)}
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding))
 
 

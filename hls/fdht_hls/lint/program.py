@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fdht_hls.lint.frontend import LOOPS, Node, errors, parse, value_of
 from fdht_hls.lint.pragmas import BLOCK, FUNCTION, LOOP, PREFIX, Pragma, declared_by, lift
@@ -57,6 +57,15 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return asdict(self)
+
+
+class Flaw(NamedTuple):
+    """What a check finds: a `Finding` whose place is a node, a cursor, a pragma or (file, line)."""
+
+    rule: str
+    place: Any
+    message: str
+    remedy: str
 
 
 @dataclass(eq=False)
@@ -281,23 +290,18 @@ class Program:
             if within or place not in lifted:
                 yield *place, error.spelling
 
-    def finding(self, rule: str, node: Node | Any, message: str, remedy: str) -> Finding:
-        """A finding at a node or cursor."""
-        cursor = node.cursor if isinstance(node, Node) else node
-        file = cursor.location.file
-        return Finding(
-            rule, self.shown(file.name if file else ""), cursor.location.line, message, remedy
-        )
-
-    def at_pragma(self, rule: str, pragma: Pragma, message: str, remedy: str) -> Finding:
-        """A finding at a pragma."""
-        message = f"#pragma HLS {pragma.name}: {message}"
-        return Finding(rule, self.shown(str(pragma.file)), pragma.line, message, remedy)
-
-    def shown(self, file: str) -> str:
-        """A path as findings show it."""
-        path = Path(file)
-        return str(path.relative_to(self.project)) if self.project in path.parents else file
+    def finding(self, flaw: Flaw) -> Finding:
+        """A flaw with its place as findings show it."""
+        place, message = flaw.place, flaw.message
+        if isinstance(place, Pragma):
+            message = f"#pragma HLS {place.name}: {message}"
+            place = str(place.file), place.line
+        if not isinstance(place, tuple):
+            location = (place.cursor if isinstance(place, Node) else place).location
+            place = location.file.name if location.file else "", location.line
+        path = Path(place[0])
+        shown = str(path.relative_to(self.project)) if self.project in path.parents else place[0]
+        return Finding(flaw.rule, shown, place[1], message, flaw.remedy)
 
 
 _HOLDERS = {

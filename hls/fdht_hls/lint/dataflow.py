@@ -37,6 +37,12 @@ class Channel:
         """Of the variable."""
         return str(self.node.cursor.spelling)
 
+    @property
+    def edge(self) -> tuple[int, int] | None:
+        """From its one writer to its one reader; None if there are none or several of either."""
+        single = len(self.producers) == 1 == len(self.consumers)
+        return (self.producers[0], self.consumers[0]) if single else None
+
 
 def check(program: Program) -> Iterator[Flaw]:
     """All rules of this module."""
@@ -230,38 +236,33 @@ def _connect(
 
 
 def _channel(channel: Channel, processes: list[Call]) -> Iterator[Flaw]:
-    def finding(message: str, remedy: str) -> Flaw:
+    def flaw(message: str, remedy: str) -> Flaw:
         return Flaw("dataflow-channel", channel.node, f"{channel.name} {message}", remedy)
 
-    def names(places: list[int]) -> str:
-        return " and ".join(processes[place].node.cursor.spelling for place in places)
-
     producers, consumers = channel.producers, channel.consumers
+    writers, readers = _names(processes, producers), _names(processes, consumers)
     if len(producers) > 1:
-        yield finding(f"is written by {names(producers)}", "give each a channel of its own")
+        yield flaw(f"is written by {writers}", "give each a channel of its own")
     if len(consumers) > 1:
-        yield finding(f"is read by {names(consumers)}", "copy it in a process of its own")
+        yield flaw(f"is read by {readers}", "copy it in a process of its own")
     if not producers:
-        yield finding("is written by no process", "leave it out")
+        yield flaw("is written by no process", "leave it out")
     if not consumers:
-        yield finding("is read by no process", "leave it out, or read it")
-    if len(producers) == 1 == len(consumers):
-        if producers == consumers:
-            yield finding(f"leads from {names(producers)} to itself", "keep it within the process")
-        elif producers[0] > consumers[0]:
-            yield finding(
-                f"leads back from {names(producers)} to {names(consumers)}",
-                "keep what feeds back within one process",
-            )
+        yield flaw("is read by no process", "leave it out, or read it")
+    if channel.edge is not None and producers == consumers:
+        yield flaw(f"leads from {writers} to itself", "keep it within the process")
+    elif channel.edge is not None and producers[0] > consumers[0]:
+        remedy = "keep what feeds back within one process"
+        yield flaw(f"leads back from {writers} to {readers}", remedy)
+
+
+def _names(processes: list[Call], places: list[int]) -> str:
+    return " and ".join(processes[place].node.cursor.spelling for place in places)
 
 
 def _bypasses(channels: list[Channel], processes: list[Call]) -> Iterator[Flaw]:
     """Channels from a process to one that it also reaches through others."""
-    edges = {
-        (channel.producers[0], channel.consumers[0]): channel
-        for channel in channels
-        if len(channel.producers) == 1 == len(channel.consumers)
-    }
+    edges = {channel.edge: channel for channel in channels if channel.edge is not None}
     for (start, end), channel in edges.items():
         reached, waiting = set(), [start]
         while waiting:
@@ -271,13 +272,9 @@ def _bypasses(channels: list[Channel], processes: list[Call]) -> Iterator[Flaw]:
                     reached.add(second)
                     waiting.append(second)
         if end in reached:
-            passed = processes[start].node.cursor.spelling, processes[end].node.cursor.spelling
-            yield Flaw(
-                "dataflow-bypass",
-                channel.node,
-                f"{channel.name} leads from {passed[0]} to {passed[1]} past others between them",
-                "send it through those, too",
-            )
+            ends = f"from {_names(processes, [start])} to {_names(processes, [end])}"
+            message = f"{channel.name} leads {ends} past others between them"
+            yield Flaw("dataflow-bypass", channel.node, message, "send it through those, too")
 
 
 def _shared(function: Function, channels: list[Channel], processes: list[Call]) -> Iterator[Flaw]:
@@ -295,10 +292,6 @@ def _shared(function: Function, channels: list[Channel], processes: list[Call]) 
     for name, found in users.items():
         places = sorted(found)
         if len(places) > 1:
-            names = " and ".join(processes[place].node.cursor.spelling for place in places)
-            yield Flaw(
-                "dataflow-channel",
-                processes[places[1]].node,
-                f"argument {name} is used by {names}",
-                "let one process use it",
-            )
+            message = f"argument {name} is used by {_names(processes, places)}"
+            second = processes[places[1]].node
+            yield Flaw("dataflow-channel", second, message, "let one process use it")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdht_hls.lint.frontend import canonical, is_stream
-from fdht_hls.lint.pragmas import FUNCTION, Pragma
+from fdht_hls.lint.pragmas import FUNCTION, Grammar, Pragma
 from fdht_hls.lint.program import Flaw, Function, Placed, Program
 
 #: The parts of an array that hls4ml's projects ask the tool to allow.
@@ -24,9 +24,9 @@ def check(program: Program) -> Iterator[Flaw]:
         for placed in function.placed:
             for fault in placed.pragma.faults:
                 yield Flaw("pragma-name", placed.pragma, fault, "see the user guide's HLS Pragmas")
-            if placed.pragma.grammar is not None:
-                yield from _placed(placed)
-                yield from _numbers(placed)
+            if (grammar := placed.pragma.grammar) is not None:
+                yield from _placed(grammar, placed)
+                yield from _numbers(grammar, placed)
                 yield from _variables(program.top, function, placed)
         yield from _contradictions(function)
 
@@ -55,9 +55,7 @@ def _place(pragma: Pragma, message: str) -> Flaw:
     return Flaw("pragma-place", pragma, message, remedy)
 
 
-def _placed(placed: Placed) -> Iterator[Flaw]:
-    grammar = placed.pragma.grammar
-    assert grammar is not None
+def _placed(grammar: Grammar, placed: Placed) -> Iterator[Flaw]:
     if placed.place is None:
         yield _place(placed.pragma, "is the whole body of what stands before it")
     elif placed.place not in grammar.places:
@@ -84,17 +82,11 @@ def _contradictions(function: Function) -> Iterator[Flaw]:
         seen[id(placed.scope), name] = placed
 
 
-def _numbers(placed: Placed) -> Iterator[Flaw]:
-    grammar, pragma = placed.pragma.grammar, placed.pragma
-    assert grammar is not None
-    for option, text in pragma.options.items():
-        least = grammar.least(option)
-        if least is None:
-            continue
-        if option not in placed.values:
-            continue  # clang has refused it, see `_broken`
-        value = placed.values[option]
-        shown = f"{option}={text}"
+def _numbers(grammar: Grammar, placed: Placed) -> Iterator[Flaw]:
+    pragma = placed.pragma
+    # What clang has refused has no value, see `_broken`.
+    for option, value in placed.values.items():
+        shown, least = f"{option}={pragma.options[option]}", grammar.numbers[option]
         if value is None:
             yield Flaw(
                 "pragma-factor",
@@ -140,29 +132,19 @@ def _ports(top: Function, function: Function, placed: Placed) -> Iterator[Flaw]:
 def _kind(placed: Placed, name: str, kind: Any) -> Iterator[Flaw]:
     """Is a variable of a kind that the pragma is for?"""
     pragma = placed.pragma
-    array = kind.get_canonical().kind.name in _ARRAYS
-    wanted = {
-        "ARRAY_PARTITION": (array or _holds_array(kind), "an array"),
-        "ARRAY_RESHAPE": (array or _holds_array(kind), "an array"),
-        "BIND_STORAGE": (array or _holds_array(kind) or is_stream(kind), "an array"),
+    whole = kind.get_canonical()
+    array = whole.kind.name in _ARRAYS
+    # A structure with an array in it, such as hls4ml's nnet::array, serves as well.
+    within = any(field.type.get_canonical().kind.name in _ARRAYS for field in whole.get_fields())
+    fits, what = {
+        "ARRAY_PARTITION": (array or within, "an array"),
+        "ARRAY_RESHAPE": (array or within, "an array"),
+        "BIND_STORAGE": (array or within or is_stream(kind), "an array"),
         "STREAM": (array or is_stream(kind), "a stream or an array"),
-    }
-    fits, what = wanted.get(pragma.name, (True, ""))
+    }.get(pragma.name, (True, ""))
     if not fits:
-        yield Flaw(
-            "pragma-variable",
-            pragma,
-            f"{name} of type {canonical(kind)} is not {what}",
-            "name another variable",
-        )
-
-
-def _holds_array(kind: Any) -> bool:
-    """Is it a structure with an array in it, such as hls4ml's nnet::array?"""
-    return any(
-        field.type.get_canonical().kind.name in _ARRAYS
-        for field in kind.get_canonical().get_fields()
-    )
+        message = f"{name} of type {canonical(kind)} is not {what}"
+        yield Flaw("pragma-variable", pragma, message, "name another variable")
 
 
 def dimensions(kind: Any) -> list[int] | None:
@@ -206,28 +188,22 @@ def _parts(placed: Placed, name: str, chosen: list[int]) -> Iterator[Flaw]:
     """Factor against sizes of the chosen dimensions, and the number of parts."""
     pragma, factor = placed.pragma, placed.values.get("factor")
     cut = pragma.has("cyclic") or pragma.has("block")
-    if not cut:
-        parts = math.prod(chosen)
-        if pragma.name == "ARRAY_PARTITION" and parts > MAXIMUM_PARTS:
-            yield Flaw(
-                "partition",
-                pragma,
-                f"{name} falls into {parts} parts",
-                f"use cyclic or block with a factor of {MAXIMUM_PARTS} or less",
-            )
-        return
-    if "factor" not in pragma.options:
+    if cut and "factor" not in pragma.options:
         yield Flaw("pragma-name", pragma, "cyclic and block need a factor", "state factor=..")
         return
     for size in chosen:
-        if factor is not None and factor > 0 and size % factor:
+        if cut and factor is not None and factor > 0 and size % factor:
             yield Flaw(
                 "partition",
                 pragma,
                 f"factor {factor} does not divide the {size} elements of {name}",
                 "use a factor that divides",
             )
-    if factor is not None and factor > MAXIMUM_PARTS and pragma.name == "ARRAY_PARTITION":
+    parts = factor if cut else math.prod(chosen)
+    if parts is not None and parts > MAXIMUM_PARTS and pragma.name == "ARRAY_PARTITION":
         yield Flaw(
-            "partition", pragma, f"{name} falls into {factor} parts", f"{MAXIMUM_PARTS} at most"
+            "partition",
+            pragma,
+            f"{name} falls into {parts} parts",
+            f"use cyclic or block with a factor of {MAXIMUM_PARTS} or less",
         )

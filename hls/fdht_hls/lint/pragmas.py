@@ -51,10 +51,6 @@ class Grammar:
     required: tuple[str, ...] = ()
     successor: str | None = None
 
-    def least(self, option: str) -> int | None:
-        """The least value of a number; None for other options."""
-        return self.numbers.get(option)
-
     def is_flag(self, word: str) -> bool:
         """Is it a word without a value?"""
         return any(word in group for group in self.flags)
@@ -176,7 +172,7 @@ def _parts(grammar: Grammar, text: str) -> tuple[dict[str, str], list[str], list
         end = matches[position + 1].start() if position + 1 < len(matches) else len(text)
         option = spelled.get(match[1].lower(), match[1])
         words = re.sub(r"\s*,\s*", ",", text[match.end() : end]).split()
-        kept = 1 if grammar.least(option) is None else len(words)
+        kept = len(words) if option in grammar.numbers else 1
         while kept == len(words) > 1 and grammar.is_flag(words[-1]):
             kept -= 1
             flags.append(words.pop())
@@ -204,7 +200,7 @@ def _declarations(pragma: Pragma) -> Iterator[str]:
                 if variable != "return":
                     declared = f"{name}_{option}_{position}"
                     yield f"const long long {declared} = (long long)sizeof({variable});"
-        elif grammar.least(option) is not None:
+        elif option in grammar.numbers:
             yield f"const long long {name}_{option} = (long long)({value});"
 
 

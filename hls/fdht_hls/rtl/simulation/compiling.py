@@ -248,15 +248,15 @@ def _bench(stages: int, port_bytes: int, traces: bool, loading: bool) -> dict[st
 
 def _ports(port_bytes: int, loading: bool) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
-    memory = "plan.memory, plan.settings, random_, {}{{this}}"
+    memory = "plan.memory, plan.settings, random_, [this](uint64_t at, cycle_t now) {{ {} }}"
     frames, results = Full(port_bytes), Full()
     weights = {
         "type": "WeightsPort",
         "prefix": WEIGHTS,
         "side": "weights_",
-        "model": f"ReadSide<WeightsPort, {WORD_BYTES}, OnWeightWord>",
+        "model": f"ReadSide<WeightsPort, {WORD_BYTES}>",
         "signals": _signals(Full(), ("AR", "R")),
-        "arguments": memory.format("OnWeightWord"),
+        "arguments": "plan.memory, plan.settings, random_, [](uint64_t, cycle_t) {}",
     }
     return [
         {
@@ -271,17 +271,17 @@ def _ports(port_bytes: int, loading: bool) -> list[dict[str, Any]]:
             "type": "FramesPort",
             "prefix": FRAMES,
             "side": "frames_",
-            "model": f"ReadSide<FramesPort, {port_bytes}, OnFrameWord>",
+            "model": f"ReadSide<FramesPort, {port_bytes}>",
             "signals": _signals(frames, ("AR", "R")),
-            "arguments": memory.format("OnFrameWord"),
+            "arguments": memory.format("on_frame_word(at, now);"),
         },
         {
             "type": "ResultsPort",
             "prefix": RESULTS,
             "side": "results_",
-            "model": "WriteSide<ResultsPort, OnResultWord>",
+            "model": "WriteSide<ResultsPort>",
             "signals": _signals(results, ("AW", "W", "B")),
-            "arguments": memory.format("OnResultWord"),
+            "arguments": memory.format("on_result_word(at, now);"),
         },
         *([weights] if loading else []),
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fdht_hls.lint.frontend import Node, canonical, is_stream
-from fdht_hls.lint.program import Call, Flaw, Function, Program
+from fdht_hls.lint.program import Call, Flaw, Function, Program, source_nodes
 
 _HEAP = {
     *("malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "posix_memalign"),
@@ -43,22 +44,9 @@ def check(program: Program) -> Iterator[Flaw]:
     for function in program.functions.values():
         for call in function.calls:
             yield from _called(program, call)
-        for node in _nodes(program, function):
+        # Arguments of streams' constructors are names for messages.
+        for node in source_nodes(function.tree, partial(_names_a_stream, program)):
             yield from _node(node)
-
-
-def _nodes(program: Program, function: Function) -> Iterator[Node]:
-    """A function's nodes, without the arguments of streams' constructors: names for messages."""
-
-    def below(node: Node) -> Iterator[Node]:
-        yield node
-        if _names_a_stream(program, node):
-            return
-        for child in node.children:
-            yield from below(child)
-
-    kept = set(map(id, function.nodes()))
-    return (node for node in below(function.tree) if id(node) in kept)
 
 
 def _names_a_stream(program: Program, node: Node) -> bool:

@@ -152,8 +152,6 @@ def _bytes(parameter: Any, memory: bool) -> int:
     if memory:
         return 2 * _WORD
     kind = parameter.type.get_canonical()
-    if kind.kind.name in {*ADDRESSES, "LVALUEREFERENCE"}:
-        inner = kind.get_pointee()
-        size = max(int(inner.get_size()), 1)
-        return -(-size // _WORD) * _WORD + _WORD
-    return -(-max(int(kind.get_size()), 1) // _WORD) * _WORD
+    output = kind.kind.name in {*ADDRESSES, "LVALUEREFERENCE"}
+    size = max(int((kind.get_pointee() if output else kind).get_size()), 1)
+    return (-(-size // _WORD) + output) * _WORD

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fdht_hls.lint.frontend import LOOPS, Node, errors, parse, value_of
 from fdht_hls.lint.pragmas import BLOCK, FUNCTION, LOOP, PREFIX, Pragma, declared_by, lift
 from fdht_models.errors import ConversionError
+from fdht_models.records import JsonRecord
 
 #: The core of a project that `fdht convert` writes; where its headers lie, and which of them stand
 #: for those of Vitis HLS: types of its own, not code to synthesise.
@@ -30,7 +31,7 @@ RULES = {
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class Finding(JsonRecord):
     """What a synthesis tool would refuse, ignore or build differently.
 
     Args:
@@ -53,10 +54,6 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}; {self.remedy}"
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 class Flaw(NamedTuple):
@@ -151,12 +148,17 @@ class Function:
         return source_nodes(self.tree)
 
 
-def source_nodes(node: Node) -> Iterator[Node]:
-    """A node and all below that the source says, without what stands for pragmas."""
+def source_nodes(node: Node, leave: Callable[[Node], bool] = lambda node: False) -> Iterator[Node]:
+    """A node and all below that the source says, without what stands for pragmas.
+
+    Args:
+        node: where to begin.
+        leave: of which nodes what is below is left out.
+    """
     yield node
-    for child in node.children:
+    for child in () if leave(node) else node.children:
         if not child.cursor.spelling.startswith(PREFIX):
-            yield from source_nodes(child)
+            yield from source_nodes(child, leave)
 
 
 class Program:

@@ -25,7 +25,7 @@ from fdht_hls.dependencies import sources_digest
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import load_estimate
-from fdht_hls.lint import check_synthesizable
+from fdht_hls.lint import check_synthesizable, parse_project
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison, load_proof
 from fdht_hls.schedule import Schedule, check_schedule
@@ -269,12 +269,12 @@ def _make_core(
         directory / EXACT_LIBRARY: "exact",
         directory / LIBRARY: "native",
     }
-    # Neither clang nor g++ needs the interpreter.
+    # Neither clang nor g++ needs the interpreter; what reads clang's tree does, at every node.
     with compiling(project, libraries), ThreadPoolExecutor(1) as pool:
-        lint = pool.submit(check_synthesizable, project)
+        parsed = pool.submit(parse_project, project)
         progress("lint", 0, 1)
         meanwhile()
-        lint.result()
+        check_synthesizable(parsed.result())
         progress("lint", 1, 1)
     progress("compile", 1, 1)
 

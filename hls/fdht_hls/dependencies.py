@@ -19,8 +19,8 @@ def sources_of(module: str, package: Path) -> list[Path]:
     """The files of a package that a module depends on.
 
     These are its own, those of all modules that it imports, directly or through others and wherever
-    in a file; the templates that one of them, or a template of theirs, calls by name; and all
-    kernels, since every project gets a copy of each.
+    in a file; the templates and tables (TOML) that one of them, or a template of theirs, calls by
+    name; and all kernels, since every project gets a copy of each.
 
     Args:
         module: its full name.
@@ -33,11 +33,11 @@ def sources_of(module: str, package: Path) -> list[Path]:
         if path is not None and path not in found:
             found.add(path)
             waiting.update(_imported(path, package))
-    templates = set((package / "templates").glob("*.j2"))
+    others = {*(package / "templates").glob("*.j2"), *package.rglob("*.toml")}
     named = set(found)
     while named:
         texts = [path.read_text() for path in named]
-        named = {path for path in templates if any(path.name in text for text in texts)} - found
+        named = {path for path in others if any(path.name in text for text in texts)} - found
         found |= named
     return sorted(found | set((package / "include").glob("*.h")))
 

@@ -7,9 +7,8 @@ choose for that board. Every figure is `estimated`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -24,12 +23,13 @@ from fdht_models.directories import BuildDirectory
 from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
+from fdht_models.records import JsonRecord
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(JsonRecord):
     """One experiment on one board; all figures are estimated.
 
     Args:
@@ -61,10 +61,6 @@ class Row:
     model: str = ""
     note: str = ""
     kind: str = "estimated"
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 def zoo_names() -> list[str]:

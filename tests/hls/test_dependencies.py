@@ -19,7 +19,8 @@ PACKAGE = Path(fdht_hls.__file__).parent
 FILES = {
     "__init__.py": "",
     "stage.py": "import numpy\nfrom made.a import one\n\ndef work():\n    import made.far.b\n",
-    "a.py": "from . import near\nfrom made import direct\nTEMPLATE = 't.j2'\none = 1\n",
+    "a.py": "from . import near\nfrom made import direct\nTEMPLATE = 't.j2'\nTABLE = 'a.toml'\n",
+    "a.toml": "one = 1\n",
     "near.py": "from .far import c as other\n",
     "direct.py": "import made.stage\n",  # a circle
     "far/__init__.py": "",
@@ -32,6 +33,7 @@ FILES = {
 OTHERS = {
     "bench.py": "from made import stage\nTEMPLATE = 'bench.j2'\n",
     "far/d.py": "d = 1\n",
+    "far/d.toml": "d = 1\n",
     "templates/bench.j2": "text",
     "include/notes.txt": "text",
 }
@@ -72,6 +74,7 @@ def test_what_a_conversion_depends_on():
         *("engine/lower", "engine/contractions", "tuner/board_plan"),
     )
     assert found >= {f"{name}.py" for name in modules}
+    assert "lint/pragmas.toml" in found
     assert found >= {f"include/{path.name}" for path in (PACKAGE / "include").iterdir()}
     others = ("benchmarks", "rtl", "vitis", "templates/fdht_rtl")
     assert [name for name in found if name.startswith(others)] == []

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from fdht_hls.flow.build_plan import DIGESTS, PLAN, RESULTS, BuildPlan
+from fdht_hls.flow.failure import Ended
 from fdht_hls.flow.lock import only_run
 from fdht_hls.flow.record import inputs_digest, recorded_outputs
 from fdht_models.artifacts import digest_file, write_bytes
@@ -108,7 +109,7 @@ def _check(plan: BuildPlan, archive: Path, found: Path) -> None:
                 remedy="run build.sh again; it goes on from there",
             )
         text = (found / step.log).read_text(errors="replace")
-        plan.judge(step, found, text, 0, f"{step.log} in {archive}")
+        plan.judge(Ended(step, found, text, 0, f"{step.log} in {archive}"))
 
 
 def _is_done(plan: BuildPlan, name: str, found: Path) -> bool:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.flow.failure import check_step
+from fdht_hls.flow.failure import Ended, check_step
 from fdht_hls.flow.needs import Need, shell_places
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import canonical_json, write_bytes
@@ -84,10 +84,6 @@ class Step:
         return f"{LOGS}/{self.name}.log"
 
 
-#: Is told a step, the directory of the plan, the step's log, its exit code, and where the log lies.
-Judge = Callable[[Step, Path, str, int, str], None]
-
-
 @dataclass(frozen=True)
 class BuildPlan:
     """Files and steps.
@@ -107,7 +103,7 @@ class BuildPlan:
     facts: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     steps: tuple[Step, ...]
-    judge: Judge = field(default=check_step, repr=False, compare=False)
+    judge: Callable[[Ended], None] = field(default=check_step, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         known: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,33 +59,46 @@ MISSING = Cause(
 GENERAL: Sequence[Cause] = (NO_ROOM, MISSING, NO_MEMORY)
 
 
-def check_step(
-    step: Step,
-    directory: Path,
-    text: str,
-    exit_code: int,
-    log: str,
-    causes: Sequence[Cause] = GENERAL,
-) -> None:
-    """Refuses a step that did not do its work: asked here, and again of what was brought back.
+@dataclass(frozen=True)
+class Ended:
+    """A step that came to an end, by itself or not.
 
     Args:
         step: the step.
-        directory: of the plan.
+        directory: of the plan, with what it wrote.
         text: its log.
-        exit_code: of its program.
+        exit_code: of its program; negative or above 128: it was killed by a signal.
         log: where the log lies, for messages.
+    """
+
+    step: Step
+    directory: Path
+    text: str
+    exit_code: int
+    log: str
+
+    @property
+    def field(self) -> str:
+        """What messages call it: the tool and the step."""
+        return f"{self.step.tool} {self.step.name}"
+
+
+def check_step(ended: Ended, causes: Sequence[Cause] = GENERAL) -> None:
+    """Refuses a step that did not do its work: asked here, and again of what was brought back.
+
+    Args:
+        ended: the step.
         causes: that are known of its tool, first match first.
 
     Raises:
         ToolError: it failed; the log's decisive sentence is quoted.
     """
-    if exit_code or decisive_line(text) is not None:
-        raise failure(step.name, text, exit_code, log, step.tool, causes)
-    for wanted in step.success:
-        if wanted not in text:
-            said = f"ERROR: [FDHT] ended without saying {wanted!r}{_last_line(text)}"
-            raise failure(step.name, said, exit_code, log, step.tool, causes)
+    if ended.exit_code or decisive_line(ended.text) is not None:
+        raise failure(ended, causes)
+    for wanted in ended.step.success:
+        if wanted not in ended.text:
+            said = f"ERROR: [FDHT] ended without saying {wanted!r}{_last_line(ended.text)}"
+            raise failure(replace(ended, text=said), causes)
 
 
 def decisive_line(text: str) -> str | None:
@@ -108,49 +121,35 @@ def _error_lines(text: str, exit_code: int = 0) -> list[str]:
     return sorted(lines, key=lambda line: not line.startswith("ERROR: [FDHT]"))
 
 
-def failure(
-    step: str, text: str, exit_code: int, log: str, tool: str, causes: Sequence[Cause] = GENERAL
-) -> ToolError:
+def failure(ended: Ended, causes: Sequence[Cause] = GENERAL) -> ToolError:
     """The error for a step that failed: its cause, its log's decisive sentence and a remedy.
 
-    Args:
-        step: its name.
-        text: its log.
-        exit_code: of the program; negative or above 128: it was killed by a signal.
-        log: where the log lies.
-        tool: that ran.
-        causes: that are known of it, first match first; it may stand behind other errors.
+    A cause that is known may stand behind other errors.
     """
-    lines = _error_lines(text, exit_code)
-    field = f"{tool} {step}"
+    lines, step = _error_lines(ended.text, ended.exit_code), ended.step.name
+    field, see = ended.field, f"see {ended.log}"
     if not lines:
-        return _without_error(field, text, exit_code, log)
+        return _without_error(ended)
     for cause in causes:
         for line in lines:
             if re.search(cause.pattern, line):
                 said = f"{cause.title}: {_sentence(line, step)}"
-                return ToolError(said, field=field, remedy=f"{cause.remedy}; see {log}")
-    return ToolError(f"failed: {_sentence(lines[0], step)}", field=field, remedy=f"see {log}")
+                return ToolError(said, field=field, remedy=f"{cause.remedy}; {see}")
+    return ToolError(f"failed: {_sentence(lines[0], step)}", field=field, remedy=see)
 
 
 def _sentence(line: str, step: str) -> str:
     return line.removeprefix("ERROR: [FDHT] ").removeprefix(f"{step}: ")
 
 
-def _without_error(field: str, text: str, exit_code: int, log: str) -> ToolError:
-    name = _signal(exit_code)
-    if name is not None:
-        remedy = "often for lack of memory; " if name == "SIGKILL" else ""
-        return ToolError(
-            f"was killed ({name})",
-            field=field,
-            remedy=f"{remedy}the same command goes on from here; see {log}",
-        )
-    return ToolError(
-        f"ended with exit code {exit_code} and no error line{_last_line(text)}",
-        field=field,
-        remedy=f"see {log}",
-    )
+def _without_error(ended: Ended) -> ToolError:
+    name = _signal(ended.exit_code)
+    if name is None:
+        said = f"ended with exit code {ended.exit_code} and no error line{_last_line(ended.text)}"
+        return ToolError(said, field=ended.field, remedy=f"see {ended.log}")
+    memory = "often for lack of memory; " if name == "SIGKILL" else ""
+    remedy = f"{memory}the same command goes on from here; see {ended.log}"
+    return ToolError(f"was killed ({name})", field=ended.field, remedy=remedy)
 
 
 def _last_line(text: str) -> str:

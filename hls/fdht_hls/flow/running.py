@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_hls.flow.build_plan import LOGS, BuildPlan, Step
+from fdht_hls.flow.failure import Ended
 from fdht_hls.flow.lock import only_run, unwritable
 from fdht_hls.flow.needs import find, resolved, step_environment
 from fdht_hls.flow.record import adopt, all_outputs, forget, is_done, is_intact, record
@@ -184,5 +185,5 @@ def _run_step(
         # The program is called sh; the user knows the step.
         raise ToolError(error.problem, field=f"step {step.name}", remedy=error.remedy) from error
     # Its judge reads what it wrote; what it says of its failure comes first.
-    plan.judge(step, directory, text, code, str(log))
+    plan.judge(Ended(step, directory, text, code, str(log)))
     all_outputs(step, directory)

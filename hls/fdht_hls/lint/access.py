@@ -12,7 +12,11 @@ READ, WRITE = "read", "write"
 _BOTH = frozenset({READ, WRITE})
 _STREAM_READS = {"read", "read_nb", "try_read", "empty", "operator>>", "size"}
 _STREAM_WRITES = {"write", "write_nb", "try_write", "full", "operator<<"}
-_ASSIGNMENTS = {"=", "+=", "-=", "*=", "/=", "%=", "<<=", ">>=", "&=", "|=", "^="}
+#: Operators that change their first operand.
+_CHANGES = {
+    *("=", "+=", "-=", "*=", "/=", "%=", "<<=", ">>=", "&=", "|=", "^="),
+    *("p++", "++p", "p--", "--p"),
+}
 #: Expressions that are part of what they surround.
 _TRANSPARENT = {
     *("UNEXPOSED_EXPR", "PAREN_EXPR", "CSTYLE_CAST_EXPR", "CXX_STATIC_CAST_EXPR"),
@@ -80,10 +84,8 @@ class Accesses:
         symbol = operator_of(call)
         if call.cursor.spelling in {"operator>>", "operator<<"} and is_stream(argument.cursor.type):
             return frozenset({READ} if call.cursor.spelling == "operator>>" else {WRITE})
-        if symbol in _ASSIGNMENTS or symbol in {"p++", "++p", "p--", "--p"}:
-            if call.children[0] is not argument:
-                return frozenset({READ})
-            return frozenset({WRITE}) if symbol == "=" else _BOTH
+        if symbol in _CHANGES:
+            return _operand(call, argument)
         known = next((found for found in function.calls if found.node is call), None)
         if known is None or known.function is None:
             return self._elsewhere(call, argument)
@@ -163,18 +165,15 @@ def _is_reference(node: Node) -> bool:
 
 def _is_element(parent: Node, node: Node) -> bool:
     """Is the parent an element of what the node says?"""
-    if parent.kind == "ARRAY_SUBSCRIPT_EXPR":
-        return parent.children[0] is node
-    if parent.kind == "CALL_EXPR" and parent.cursor.spelling == "operator[]":
+    subscript = parent.kind == "CALL_EXPR" and parent.cursor.spelling == "operator[]"
+    if subscript or parent.kind == "ARRAY_SUBSCRIPT_EXPR":
         return parent.children[0] is node
     return operator_of(parent) == "*" and len(parent.children) == 1
 
 
 def _operand(parent: Node, node: Node) -> frozenset[str]:
-    """What an operator of the language does with an operand."""
+    """What an operator does with an operand."""
     symbol = operator_of(parent)
-    if symbol in {"p++", "++p", "p--", "--p"}:
-        return _BOTH
-    if symbol in _ASSIGNMENTS and parent.children[0] is node:
+    if symbol in _CHANGES and parent.children[0] is node:
         return frozenset({WRITE}) if symbol == "=" else _BOTH
     return frozenset({READ})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fdht_hls.lint.frontend import Node, canonical, is_stream
-from fdht_hls.lint.program import Call, Finding, Function, Program
+from fdht_hls.lint.program import Call, Flaw, Function, Program, source_nodes
 
 _HEAP = {
     *("malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "posix_memalign"),
@@ -37,28 +38,15 @@ _CONSTRUCTS = {
 _VARIABLES = {"VAR_DECL", "PARM_DECL"}
 
 
-def check(program: Program) -> Iterator[Finding]:
+def check(program: Program) -> Iterator[Flaw]:
     """All rules of this module."""
     yield from _recursion(program)
     for function in program.functions.values():
         for call in function.calls:
             yield from _called(program, call)
-        for node in _nodes(program, function):
-            yield from _node(program, node)
-
-
-def _nodes(program: Program, function: Function) -> Iterator[Node]:
-    """A function's nodes, without the arguments of streams' constructors: names for messages."""
-
-    def below(node: Node) -> Iterator[Node]:
-        yield node
-        if _names_a_stream(program, node):
-            return
-        for child in node.children:
-            yield from below(child)
-
-    kept = set(map(id, function.nodes()))
-    return (node for node in below(function.tree) if id(node) in kept)
+        # Arguments of streams' constructors are names for messages.
+        for node in source_nodes(function.tree, partial(_names_a_stream, program)):
+            yield from _node(node)
 
 
 def _names_a_stream(program: Program, node: Node) -> bool:
@@ -68,12 +56,12 @@ def _names_a_stream(program: Program, node: Node) -> bool:
     return bool(target.spelling.startswith("stream"))
 
 
-def _recursion(program: Program) -> Iterator[Finding]:
+def _recursion(program: Program) -> Iterator[Flaw]:
     """Calls that close a circle."""
     done: set[int] = set()
     path: list[Function] = []
 
-    def visit(function: Function) -> Iterator[Finding]:
+    def visit(function: Function) -> Iterator[Flaw]:
         path.append(function)
         for call in function.calls:
             target = call.function
@@ -81,9 +69,7 @@ def _recursion(program: Program) -> Iterator[Finding]:
                 continue
             if target in path:
                 circle = [*(f.name for f in path[path.index(target) :]), target.name]
-                yield program.finding(
-                    "recursion", call.node, " -> ".join(circle), "use a loop or a template"
-                )
+                yield Flaw("recursion", call.node, " -> ".join(circle), "use a loop or a template")
             else:
                 yield from visit(target)
         path.pop()
@@ -92,26 +78,22 @@ def _recursion(program: Program) -> Iterator[Finding]:
     yield from visit(program.top)
 
 
-def _called(program: Program, call: Call) -> Iterator[Finding]:
+def _called(program: Program, call: Call) -> Iterator[Flaw]:
     target, name = call.target, call.target.spelling if call.target is not None else ""
     if target is None:
         return
     if target.kind.name in {*_VARIABLES, "FIELD_DECL"}:
         if _points_to_function(target.type):
-            yield program.finding(
-                "pointer", call.node, f"{name} is a pointer to a function", "call by name"
-            )
+            yield Flaw("pointer", call.node, f"{name} is a pointer to a function", "call by name")
         return
     if target.is_virtual_method():
-        yield program.finding(
-            "virtual-call", call.node, f"{name} is virtual", "use a template for the choice"
-        )
+        yield Flaw("virtual-call", call.node, f"{name} is virtual", "use a template for the choice")
     if call.function is not None or program.is_primitive(target) or _of_a_stream(program, call):
         return
     if name in _HEAP:
-        yield _heap(program, call.node, name)
+        yield _heap(call.node, name)
     elif not _harmless(target):
-        yield program.finding(
+        yield Flaw(
             "system-call",
             call.node,
             f"{name} has no body that could be synthesised",
@@ -134,46 +116,38 @@ def _harmless(target: Any) -> bool:
     return target.get_definition() is not None or target.is_default_method()
 
 
-def _heap(program: Program, node: Node, what: str) -> Finding:
-    return program.finding(
-        "heap", node, f"{what} allocates memory", "declare an array of a constant size"
-    )
+def _heap(node: Node, what: str) -> Flaw:
+    return Flaw("heap", node, f"{what} allocates memory", "declare an array of a constant size")
 
 
-def _node(program: Program, node: Node) -> Iterator[Finding]:
+def _node(node: Node) -> Iterator[Flaw]:
     kind, cursor = node.kind, node.cursor
     if kind in {"CXX_NEW_EXPR", "CXX_DELETE_EXPR"}:
-        yield _heap(program, node, "new" if kind == "CXX_NEW_EXPR" else "delete")
+        yield _heap(node, "new" if kind == "CXX_NEW_EXPR" else "delete")
     if kind in _CONSTRUCTS:
-        yield program.finding(
-            "construct", node, f"{_CONSTRUCTS[kind]} cannot be synthesised", "leave it out"
-        )
+        yield Flaw("construct", node, f"{_CONSTRUCTS[kind]} cannot be synthesised", "leave it out")
     named = kind.endswith(("_EXPR", "_DECL")) and cursor.spelling
     if (named or kind in _FLOAT_MAKERS) and _is_float(cursor.type):
         subject = cursor.spelling or f"a value of type {cursor.type.spelling}"
-        yield program.finding(
+        yield Flaw(
             "floating-point", node, f"{subject} is a floating-point number", "use ap_fixed or codes"
         )
     if kind in _VARIABLES:
-        yield from _variable(program, node)
+        yield from _variable(node)
     if kind in {"CXX_REINTERPRET_CAST_EXPR", "CSTYLE_CAST_EXPR"} and node.children:
-        yield from _cast(program, node)
+        yield from _cast(node)
 
 
-def _variable(program: Program, node: Node) -> Iterator[Finding]:
+def _variable(node: Node) -> Iterator[Flaw]:
     kind, name = node.cursor.type, node.cursor.spelling
     spelling = canonical(kind)
     if _CONTAINER.search(spelling) and "hls::" not in spelling:
-        yield _heap(program, node, f"{name} of type {spelling.split('<')[0]}")
+        yield _heap(node, f"{name} of type {spelling.split('<')[0]}")
     if _is_nested_pointer(kind):
-        yield program.finding(
-            "pointer", node, f"{name} is a pointer to pointers", "use an array and an index"
-        )
+        yield Flaw("pointer", node, f"{name} is a pointer to pointers", "use an array and an index")
     copied = is_stream(kind) and "&" not in kind.get_canonical().spelling
     if copied and (node.kind == "PARM_DECL" or _is_copied(node)):
-        yield program.finding(
-            "stream-reference", node, f"stream {name} is a copy", "pass it by reference (&)"
-        )
+        yield Flaw("stream-reference", node, f"stream {name} is a copy", "pass it by reference (&)")
 
 
 def _is_copied(node: Node) -> bool:
@@ -183,14 +157,14 @@ def _is_copied(node: Node) -> bool:
     )
 
 
-def _cast(program: Program, node: Node) -> Iterator[Finding]:
+def _cast(node: Node) -> Iterator[Flaw]:
     source = node.children[-1].cursor.type.get_canonical()
     target = node.cursor.type.get_canonical()
     if "POINTER" not in {source.kind.name} & {target.kind.name}:
         return
     ends = [canonical(kind.get_pointee()) for kind in (source, target)]
     if ends[0] != ends[1]:
-        yield program.finding(
+        yield Flaw(
             "pointer",
             node,
             f"a pointer to {ends[0]} is cast to one to {ends[1]}",

@@ -18,7 +18,7 @@ from fdht_hls.lint.frontend import (
 )
 from fdht_hls.lint.loops import counting_of
 from fdht_hls.lint.pragmas import PREFIX
-from fdht_hls.lint.program import Call, Finding, Function, Placed, Program
+from fdht_hls.lint.program import Call, Flaw, Function, Placed, Program
 
 _CONTROL = {*LOOPS, "IF_STMT", "SWITCH_STMT", "RETURN_STMT", "BREAK_STMT", "CONTINUE_STMT"}
 _LITERALS = {"INTEGER_LITERAL", "CXX_BOOL_LITERAL_EXPR", "CHARACTER_LITERAL"}
@@ -37,19 +37,25 @@ class Channel:
         """Of the variable."""
         return str(self.node.cursor.spelling)
 
+    @property
+    def edge(self) -> tuple[int, int] | None:
+        """From its one writer to its one reader; None if there are none or several of either."""
+        single = len(self.producers) == 1 == len(self.consumers)
+        return (self.producers[0], self.consumers[0]) if single else None
 
-def check(program: Program) -> Iterator[Finding]:
+
+def check(program: Program) -> Iterator[Flaw]:
     """All rules of this module."""
     accesses = Accesses()
     for function in program.functions.values():
         regions = function.pragmas("DATAFLOW")
         for placed in regions:
             if placed.scope is not None:
-                yield from _region(program, function, placed, accesses)
-        yield from _depths(program, function, [placed.scope for placed in regions])
+                yield from _region(function, placed, accesses)
+        yield from _depths(function, [placed.scope for placed in regions])
 
 
-def _depths(program: Program, function: Function, regions: list[Node | None]) -> Iterator[Finding]:
+def _depths(function: Function, regions: list[Node | None]) -> Iterator[Flaw]:
     """Streams of code that runs one line after the other."""
     stated = [
         variable
@@ -64,7 +70,7 @@ def _depths(program: Program, function: Function, regions: list[Node | None]) ->
         inside = node.parent is not None and node.parent.parent in regions
         value = node.cursor.type.get_canonical().kind.name != "LVALUEREFERENCE"
         if not inside and value and node.cursor not in stated:
-            yield program.finding(
+            yield Flaw(
                 "stream-depth",
                 node,
                 f"stream {node.cursor.spelling} has the default depth of 2",
@@ -72,40 +78,36 @@ def _depths(program: Program, function: Function, regions: list[Node | None]) ->
             )
 
 
-def _region(
-    program: Program, function: Function, placed: Placed, accesses: Accesses
-) -> Iterator[Finding]:
+def _region(function: Function, placed: Placed, accesses: Accesses) -> Iterator[Flaw]:
     scope = placed.scope
     assert scope is not None
     if scope.parent is not None and scope.parent.kind in LOOPS:
-        yield from _loop(program, function, scope.parent)
+        yield from _loop(function, scope.parent)
     channels: list[Channel] = []
     processes: list[Call] = []
     for statement in _statements(scope):
         if statement.kind == "DECL_STMT":
             for node in statement.children:
-                flaws = list(_declaration(program, node))
+                flaws = list(_declaration(node))
                 yield from flaws
                 if node.kind == "VAR_DECL" and not flaws:
                     channels.append(Channel(node))
             continue
         call = _process(function, statement)
         if call is None:
-            yield _form(
-                program, statement, "it is neither a declaration nor a call", "make it a function"
-            )
+            yield _form(statement, "it is neither a declaration nor a call", "make it a function")
             continue
-        yield from _call(program, function, call)
+        yield from _call(function, call)
         processes.append(call)
     for channel in channels:
         _connect(function, channel, processes, accesses)
-        yield from _channel(program, channel, processes)
-    yield from _bypasses(program, channels, processes)
-    yield from _shared(program, function, channels, processes)
+        yield from _channel(channel, processes)
+    yield from _bypasses(channels, processes)
+    yield from _shared(function, channels, processes)
 
 
-def _form(program: Program, node: Node, message: str, remedy: str) -> Finding:
-    return program.finding("dataflow-form", node, f"in a DATAFLOW region {message}", remedy)
+def _form(node: Node, message: str, remedy: str) -> Flaw:
+    return Flaw("dataflow-form", node, f"in a DATAFLOW region {message}", remedy)
 
 
 def _statements(scope: Node) -> Iterator[Node]:
@@ -121,14 +123,12 @@ def _statements(scope: Node) -> Iterator[Node]:
             yield node
 
 
-def _declaration(program: Program, node: Node) -> Iterator[Finding]:
+def _declaration(node: Node) -> Iterator[Flaw]:
     if node.kind != "VAR_DECL":
         return
     name = node.cursor.spelling
     if node.cursor.storage_class.name == "STATIC" and not is_stream(node.cursor.type):
-        yield _form(
-            program, node, f"the static variable {name} is made local", "keep it in a process"
-        )
+        yield _form(node, f"the static variable {name} is made local", "keep it in a process")
     values = [
         below
         for below in node.children
@@ -136,7 +136,7 @@ def _declaration(program: Program, node: Node) -> Iterator[Finding]:
     ]
     array = node.cursor.type.get_canonical().kind.name == "CONSTANTARRAY"
     if values and not is_stream(node.cursor.type) and not array and not _default_made(values):
-        yield _form(program, node, f"{name} has a first value", "let its producer write it")
+        yield _form(node, f"{name} has a first value", "let its producer write it")
 
 
 def _default_made(values: list[Node]) -> bool:
@@ -151,15 +151,12 @@ def _process(function: Function, statement: Node) -> Call | None:
     return next((call for call in function.calls if call.node is node), None)
 
 
-def _call(program: Program, function: Function, call: Call) -> Iterator[Finding]:
+def _call(function: Function, call: Call) -> Iterator[Flaw]:
     if call.target is not None and call.target.result_type.get_canonical().kind.name != "VOID":
-        yield _form(
-            program, call.node, f"{call.target.spelling} returns a value", "return it by reference"
-        )
+        yield _form(call.node, f"{call.target.spelling} returns a value", "return it by reference")
     for argument in _arguments(call):
         if not _is_plain(argument):
             yield _form(
-                program,
                 argument,
                 f"an expression is passed to {call.node.cursor.spelling}",
                 "pass its variables, and compute it within",
@@ -181,21 +178,18 @@ def _is_plain(argument: Node) -> bool:
     return value_of(node.cursor) is not None
 
 
-def _loop(program: Program, function: Function, loop: Node) -> Iterator[Finding]:
+def _loop(function: Function, loop: Node) -> Iterator[Flaw]:
     """The form of a loop whose turns overlap."""
     counting = counting_of(loop) if loop.kind == "FOR_STMT" else None
     if counting is None:
-        yield _form(program, loop, "the loop does not count", "use a for loop")
+        yield _form(loop, "the loop does not count", "use a for loop")
         return
     start = loop.children[0]
     if start.kind != "DECL_STMT" or counting.start is None or counting.start < 0:
-        yield _form(
-            program, loop, "the counter does not start in the header, at a constant", "let it"
-        )
+        yield _form(loop, "the counter does not start in the header, at a constant", "let it")
     kind = counting.counter.type.get_canonical()
     if kind.kind.name not in _INTEGERS:
         yield _form(
-            program,
             loop,
             f"the counter {counting.counter.spelling} is of the class {kind.spelling}",
             "use an integer of the language, such as unsigned",
@@ -204,27 +198,23 @@ def _loop(program: Program, function: Function, loop: Node) -> Iterator[Finding]
     argument = bound is not None and bound.kind.name == "PARM_DECL"
     if counting.comparison != "<" or (counting.bound is None and not argument):
         yield _form(
-            program,
-            loop,
-            "the loop does not run below a constant or an argument",
-            "write i < bound",
+            loop, "the loop does not run below a constant or an argument", "write i < bound"
         )
     if counting.step is None or counting.step < 1:
-        yield _form(program, loop, "the step is not a positive constant", "write i++")
-    yield from _alone(program, function, loop)
+        yield _form(loop, "the step is not a positive constant", "write i++")
+    yield from _alone(function, loop)
 
 
 _INTEGERS = {"INT", "UINT", "SHORT", "USHORT", "LONG", "ULONG", "LONGLONG", "ULONGLONG"}
 
 
-def _alone(program: Program, function: Function, loop: Node) -> Iterator[Finding]:
+def _alone(function: Function, loop: Node) -> Iterator[Flaw]:
     """A loop with DATAFLOW is all that its function holds."""
     if function.body is None:
         return
     others = [node for node in _statements(function.body) if node is not loop]
     if others:
         yield _form(
-            program,
             others[0],
             "of a loop there is a statement beside the loop",
             "give the loop a function of its own",
@@ -245,43 +235,34 @@ def _connect(
             channel.consumers.append(place)
 
 
-def _channel(program: Program, channel: Channel, processes: list[Call]) -> Iterator[Finding]:
-    def finding(message: str, remedy: str) -> Finding:
-        return program.finding(
-            "dataflow-channel", channel.node, f"{channel.name} {message}", remedy
-        )
-
-    def names(places: list[int]) -> str:
-        return " and ".join(processes[place].node.cursor.spelling for place in places)
+def _channel(channel: Channel, processes: list[Call]) -> Iterator[Flaw]:
+    def flaw(message: str, remedy: str) -> Flaw:
+        return Flaw("dataflow-channel", channel.node, f"{channel.name} {message}", remedy)
 
     producers, consumers = channel.producers, channel.consumers
+    writers, readers = _names(processes, producers), _names(processes, consumers)
     if len(producers) > 1:
-        yield finding(f"is written by {names(producers)}", "give each a channel of its own")
+        yield flaw(f"is written by {writers}", "give each a channel of its own")
     if len(consumers) > 1:
-        yield finding(f"is read by {names(consumers)}", "copy it in a process of its own")
+        yield flaw(f"is read by {readers}", "copy it in a process of its own")
     if not producers:
-        yield finding("is written by no process", "leave it out")
+        yield flaw("is written by no process", "leave it out")
     if not consumers:
-        yield finding("is read by no process", "leave it out, or read it")
-    if len(producers) == 1 == len(consumers):
-        if producers == consumers:
-            yield finding(f"leads from {names(producers)} to itself", "keep it within the process")
-        elif producers[0] > consumers[0]:
-            yield finding(
-                f"leads back from {names(producers)} to {names(consumers)}",
-                "keep what feeds back within one process",
-            )
+        yield flaw("is read by no process", "leave it out, or read it")
+    if channel.edge is not None and producers == consumers:
+        yield flaw(f"leads from {writers} to itself", "keep it within the process")
+    elif channel.edge is not None and producers[0] > consumers[0]:
+        remedy = "keep what feeds back within one process"
+        yield flaw(f"leads back from {writers} to {readers}", remedy)
 
 
-def _bypasses(
-    program: Program, channels: list[Channel], processes: list[Call]
-) -> Iterator[Finding]:
+def _names(processes: list[Call], places: list[int]) -> str:
+    return " and ".join(processes[place].node.cursor.spelling for place in places)
+
+
+def _bypasses(channels: list[Channel], processes: list[Call]) -> Iterator[Flaw]:
     """Channels from a process to one that it also reaches through others."""
-    edges = {
-        (channel.producers[0], channel.consumers[0]): channel
-        for channel in channels
-        if len(channel.producers) == 1 == len(channel.consumers)
-    }
+    edges = {channel.edge: channel for channel in channels if channel.edge is not None}
     for (start, end), channel in edges.items():
         reached, waiting = set(), [start]
         while waiting:
@@ -291,18 +272,12 @@ def _bypasses(
                     reached.add(second)
                     waiting.append(second)
         if end in reached:
-            passed = processes[start].node.cursor.spelling, processes[end].node.cursor.spelling
-            yield program.finding(
-                "dataflow-bypass",
-                channel.node,
-                f"{channel.name} leads from {passed[0]} to {passed[1]} past others between them",
-                "send it through those, too",
-            )
+            ends = f"from {_names(processes, [start])} to {_names(processes, [end])}"
+            message = f"{channel.name} leads {ends} past others between them"
+            yield Flaw("dataflow-bypass", channel.node, message, "send it through those, too")
 
 
-def _shared(
-    program: Program, function: Function, channels: list[Channel], processes: list[Call]
-) -> Iterator[Finding]:
+def _shared(function: Function, channels: list[Channel], processes: list[Call]) -> Iterator[Flaw]:
     """Arrays and ports from outside of the region that two processes use."""
     inside = [channel.node.cursor for channel in channels]
     users: dict[str, set[int]] = {}
@@ -317,10 +292,6 @@ def _shared(
     for name, found in users.items():
         places = sorted(found)
         if len(places) > 1:
-            names = " and ".join(processes[place].node.cursor.spelling for place in places)
-            yield program.finding(
-                "dataflow-channel",
-                processes[places[1]].node,
-                f"argument {name} is used by {names}",
-                "let one process use it",
-            )
+            message = f"argument {name} is used by {_names(processes, places)}"
+            second = processes[places[1]].node
+            yield Flaw("dataflow-channel", second, message, "let one process use it")

@@ -7,39 +7,37 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdht_hls.lint.frontend import canonical, is_stream
-from fdht_hls.lint.pragmas import FUNCTION, Pragma
-from fdht_hls.lint.program import Finding, Function, Placed, Program
+from fdht_hls.lint.pragmas import FUNCTION, Grammar, Pragma
+from fdht_hls.lint.program import Flaw, Function, Placed, Program
 
 #: The parts of an array that hls4ml's projects ask the tool to allow.
 MAXIMUM_PARTS = 4096
 _ARRAYS = {"CONSTANTARRAY", "INCOMPLETEARRAY"}
 
 
-def check(program: Program) -> Iterator[Finding]:
+def check(program: Program) -> Iterator[Flaw]:
     """All rules of this module."""
     for pragma in program.misplaced():
-        yield _place(program, pragma, "stands outside of functions")
+        yield _place(pragma, "stands outside of functions")
     yield from _broken(program)
     for function in program.functions.values():
         for placed in function.placed:
             for fault in placed.pragma.faults:
-                yield program.at_pragma(
-                    "pragma-name", placed.pragma, fault, "see the user guide's HLS Pragmas"
-                )
-            if placed.pragma.grammar is not None:
-                yield from _placed(program, placed)
-                yield from _numbers(program, placed)
-                yield from _variables(program, function, placed)
-        yield from _contradictions(program, function)
+                yield Flaw("pragma-name", placed.pragma, fault, "see the user guide's HLS Pragmas")
+            if (grammar := placed.pragma.grammar) is not None:
+                yield from _placed(grammar, placed)
+                yield from _numbers(grammar, placed)
+                yield from _variables(program.top, function, placed)
+        yield from _contradictions(function)
 
 
-def _broken(program: Program) -> Iterator[Finding]:
+def _broken(program: Program) -> Iterator[Flaw]:
     """What clang refuses: in a pragma its variable or number, elsewhere the code."""
     lines = {(str(pragma.file), pragma.line): pragma for pragma in program.pragmas.values()}
     for file, line, message in program.broken():
         pragma = lines.get((file, line))
         if pragma is None:
-            yield Finding("compile", program.shown(file), line, message, "write C++ that compiles")
+            yield Flaw("compile", (file, line), message, "write C++ that compiles")
             continue
         variables = [
             name
@@ -48,27 +46,23 @@ def _broken(program: Program) -> Iterator[Finding]:
         ]
         named = any(f"'{name}'" in message for name in variables)
         rule = "pragma-variable" if named else "pragma-factor"
-        yield program.at_pragma(
-            rule, pragma, message, "name a variable" if named else "use a constant"
-        )
+        yield Flaw(rule, pragma, message, "name a variable" if named else "use a constant")
 
 
-def _place(program: Program, pragma: Pragma, message: str) -> Finding:
+def _place(pragma: Pragma, message: str) -> Flaw:
     places = sorted(pragma.grammar.places if pragma.grammar else [FUNCTION])
     remedy = f"put it within the braces of a {' or '.join(places)}"
-    return program.at_pragma("pragma-place", pragma, message, remedy)
+    return Flaw("pragma-place", pragma, message, remedy)
 
 
-def _placed(program: Program, placed: Placed) -> Iterator[Finding]:
-    grammar = placed.pragma.grammar
-    assert grammar is not None
+def _placed(grammar: Grammar, placed: Placed) -> Iterator[Flaw]:
     if placed.place is None:
-        yield _place(program, placed.pragma, "is the whole body of what stands before it")
+        yield _place(placed.pragma, "is the whole body of what stands before it")
     elif placed.place not in grammar.places:
-        yield _place(program, placed.pragma, f"stands within the braces of a {placed.place}")
+        yield _place(placed.pragma, f"stands within the braces of a {placed.place}")
 
 
-def _contradictions(program: Program, function: Function) -> Iterator[Finding]:
+def _contradictions(function: Function) -> Iterator[Flaw]:
     """DATAFLOW and PIPELINE of the same body exclude each other, and each is given once."""
     seen: dict[tuple[int, str], Placed] = {}
     for placed in function.placed:
@@ -78,7 +72,7 @@ def _contradictions(program: Program, function: Function) -> Iterator[Finding]:
         others = {"DATAFLOW": ["PIPELINE", "UNROLL"]}.get(name, ["DATAFLOW"])
         for other in [name, *others]:
             if (id(placed.scope), other) in seen:
-                yield program.at_pragma(
+                yield Flaw(
                     "pragma-place",
                     placed.pragma,
                     f"has the same body as {other} of line "
@@ -88,91 +82,69 @@ def _contradictions(program: Program, function: Function) -> Iterator[Finding]:
         seen[id(placed.scope), name] = placed
 
 
-def _numbers(program: Program, placed: Placed) -> Iterator[Finding]:
-    grammar, pragma = placed.pragma.grammar, placed.pragma
-    assert grammar is not None
-    for option, text in pragma.options.items():
-        least = grammar.least(option)
-        if least is None:
-            continue
-        if option not in placed.values:
-            continue  # clang has refused it, see `_broken`
-        value = placed.values[option]
-        shown = f"{option}={text}"
+def _numbers(grammar: Grammar, placed: Placed) -> Iterator[Flaw]:
+    pragma = placed.pragma
+    # What clang has refused has no value, see `_broken`.
+    for option, value in placed.values.items():
+        shown, least = f"{option}={pragma.options[option]}", grammar.numbers[option]
         if value is None:
-            yield program.at_pragma(
+            yield Flaw(
                 "pragma-factor",
                 pragma,
                 f"{shown} is not a constant",
                 "use a constant of the configuration",
             )
         elif value < least:
-            yield program.at_pragma(
-                "pragma-factor", pragma, f"{shown} is {value}", f"use {least} or more"
-            )
+            yield Flaw("pragma-factor", pragma, f"{shown} is {value}", f"use {least} or more")
     lower, upper = placed.values.get("min"), placed.values.get("max")
     if lower is not None and upper is not None and lower > upper:
-        yield program.at_pragma(
-            "pragma-factor", pragma, f"min={lower} is beyond max={upper}", "exchange them"
-        )
+        yield Flaw("pragma-factor", pragma, f"min={lower} is beyond max={upper}", "exchange them")
 
 
-def _variables(program: Program, function: Function, placed: Placed) -> Iterator[Finding]:
+def _variables(top: Function, function: Function, placed: Placed) -> Iterator[Flaw]:
     pragma = placed.pragma
     if pragma.name == "INTERFACE":
-        yield from _ports(program, function, placed)
+        yield from _ports(top, function, placed)
         return
     for option, declared in placed.variables.items():
         for name, variable in zip(pragma.names(option), declared, strict=False):
             if variable is None:
-                yield program.at_pragma(
-                    "pragma-variable", pragma, f"{name} is no variable", "name a variable"
-                )
+                yield Flaw("pragma-variable", pragma, f"{name} is no variable", "name a variable")
                 continue
-            yield from _kind(program, placed, name, variable.type)
+            yield from _kind(placed, name, variable.type)
             if pragma.name in {"ARRAY_PARTITION", "ARRAY_RESHAPE"}:
-                yield from _partition(program, placed, name, variable.type)
+                yield from _partition(placed, name, variable.type)
 
 
-def _ports(program: Program, function: Function, placed: Placed) -> Iterator[Finding]:
+def _ports(top: Function, function: Function, placed: Placed) -> Iterator[Flaw]:
     pragma = placed.pragma
-    if function is not program.top:
-        yield _place(program, pragma, f"stands in {function.name}, not in the top function")
+    if function is not top:
+        yield _place(pragma, f"stands in {function.name}, not in the top function")
         return
     parameters = {parameter.spelling for parameter in function.parameters} | {"return"}
     for name in pragma.names("port"):
         if name not in parameters:
-            yield program.at_pragma(
+            yield Flaw(
                 "pragma-variable", pragma, f"{name} is no argument of the top", "name an argument"
             )
 
 
-def _kind(program: Program, placed: Placed, name: str, kind: Any) -> Iterator[Finding]:
+def _kind(placed: Placed, name: str, kind: Any) -> Iterator[Flaw]:
     """Is a variable of a kind that the pragma is for?"""
     pragma = placed.pragma
-    array = kind.get_canonical().kind.name in _ARRAYS
-    wanted = {
-        "ARRAY_PARTITION": (array or _holds_array(kind), "an array"),
-        "ARRAY_RESHAPE": (array or _holds_array(kind), "an array"),
-        "BIND_STORAGE": (array or _holds_array(kind) or is_stream(kind), "an array"),
+    whole = kind.get_canonical()
+    array = whole.kind.name in _ARRAYS
+    # A structure with an array in it, such as hls4ml's nnet::array, serves as well.
+    within = any(field.type.get_canonical().kind.name in _ARRAYS for field in whole.get_fields())
+    fits, what = {
+        "ARRAY_PARTITION": (array or within, "an array"),
+        "ARRAY_RESHAPE": (array or within, "an array"),
+        "BIND_STORAGE": (array or within or is_stream(kind), "an array"),
         "STREAM": (array or is_stream(kind), "a stream or an array"),
-    }
-    fits, what = wanted.get(pragma.name, (True, ""))
+    }.get(pragma.name, (True, ""))
     if not fits:
-        yield program.at_pragma(
-            "pragma-variable",
-            pragma,
-            f"{name} of type {canonical(kind)} is not {what}",
-            "name another variable",
-        )
-
-
-def _holds_array(kind: Any) -> bool:
-    """Is it a structure with an array in it, such as hls4ml's nnet::array?"""
-    return any(
-        field.type.get_canonical().kind.name in _ARRAYS
-        for field in kind.get_canonical().get_fields()
-    )
+        message = f"{name} of type {canonical(kind)} is not {what}"
+        yield Flaw("pragma-variable", pragma, message, "name another variable")
 
 
 def dimensions(kind: Any) -> list[int] | None:
@@ -187,13 +159,13 @@ def dimensions(kind: Any) -> list[int] | None:
     return sizes
 
 
-def _partition(program: Program, placed: Placed, name: str, kind: Any) -> Iterator[Finding]:
+def _partition(placed: Placed, name: str, kind: Any) -> Iterator[Flaw]:
     pragma = placed.pragma
     sizes = dimensions(kind)
     if sizes == [] or pragma.has("off"):
         return
     if sizes is None:
-        yield program.at_pragma(
+        yield Flaw(
             "partition", pragma, f"the size of {name} is not known", "declare it with its size"
         )
         return
@@ -201,7 +173,7 @@ def _partition(program: Program, placed: Placed, name: str, kind: Any) -> Iterat
     if dim is None or dim < 0:
         return  # not a constant: see `_numbers`
     if dim > len(sizes):
-        yield program.at_pragma(
+        yield Flaw(
             "partition",
             pragma,
             f"{name} has no dimension {dim}, for it is {' x '.join(map(str, sizes))}",
@@ -209,37 +181,29 @@ def _partition(program: Program, placed: Placed, name: str, kind: Any) -> Iterat
         )
         return
     chosen = sizes if dim == 0 else [sizes[dim - 1]]
-    yield from _parts(program, placed, name, chosen)
+    yield from _parts(placed, name, chosen)
 
 
-def _parts(program: Program, placed: Placed, name: str, chosen: list[int]) -> Iterator[Finding]:
+def _parts(placed: Placed, name: str, chosen: list[int]) -> Iterator[Flaw]:
     """Factor against sizes of the chosen dimensions, and the number of parts."""
     pragma, factor = placed.pragma, placed.values.get("factor")
     cut = pragma.has("cyclic") or pragma.has("block")
-    if not cut:
-        parts = math.prod(chosen)
-        if pragma.name == "ARRAY_PARTITION" and parts > MAXIMUM_PARTS:
-            yield program.at_pragma(
-                "partition",
-                pragma,
-                f"{name} falls into {parts} parts",
-                f"use cyclic or block with a factor of {MAXIMUM_PARTS} or less",
-            )
-        return
-    if "factor" not in pragma.options:
-        yield program.at_pragma(
-            "pragma-name", pragma, "cyclic and block need a factor", "state factor=.."
-        )
+    if cut and "factor" not in pragma.options:
+        yield Flaw("pragma-name", pragma, "cyclic and block need a factor", "state factor=..")
         return
     for size in chosen:
-        if factor is not None and factor > 0 and size % factor:
-            yield program.at_pragma(
+        if cut and factor is not None and factor > 0 and size % factor:
+            yield Flaw(
                 "partition",
                 pragma,
                 f"factor {factor} does not divide the {size} elements of {name}",
                 "use a factor that divides",
             )
-    if factor is not None and factor > MAXIMUM_PARTS and pragma.name == "ARRAY_PARTITION":
-        yield program.at_pragma(
-            "partition", pragma, f"{name} falls into {factor} parts", f"{MAXIMUM_PARTS} at most"
+    parts = factor if cut else math.prod(chosen)
+    if parts is not None and parts > MAXIMUM_PARTS and pragma.name == "ARRAY_PARTITION":
+        yield Flaw(
+            "partition",
+            pragma,
+            f"{name} falls into {parts} parts",
+            f"use cyclic or block with a factor of {MAXIMUM_PARTS} or less",
         )

@@ -151,17 +151,23 @@ class Node:
         """From 1."""
         return int(self.cursor.location.line)
 
-    def walk(self, enter: Callable[[Node], bool] | None = None) -> Iterator[Node]:
+    def walk(
+        self,
+        enter: Callable[[Node], bool] = lambda child: True,
+        leave: Callable[[Node], bool] = lambda node: False,
+    ) -> Iterator[Node]:
         """This node and all below, in the order of the text.
 
         Args:
-            enter: says of a child whether it and what is below it are walked; None: all are.
+            enter: which of those below are walked, with what is below them.
+            leave: of which nodes what is below is left out.
         """
         waiting = [self]
         while waiting:
             node = waiting.pop()
             yield node
-            waiting += (child for child in node.children[::-1] if enter is None or enter(child))
+            if not leave(node):
+                waiting += filter(enter, reversed(node.children))
 
     def ancestors(self) -> Iterator[Node]:
         """Its parent, its parent's parent, and so on."""

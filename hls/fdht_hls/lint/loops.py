@@ -15,7 +15,7 @@ from fdht_hls.lint.frontend import (
     operator_of,
     value_of,
 )
-from fdht_hls.lint.program import Finding, Function, Placed, Program
+from fdht_hls.lint.program import Flaw, Function, Placed, Program
 
 _COMPARISONS = {"<", "<=", ">", ">=", "!="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}
@@ -58,51 +58,49 @@ class Counting:
         return not inside or (self.step > 0) == upwards
 
 
-def check(program: Program) -> Iterator[Finding]:
+def check(program: Program) -> Iterator[Flaw]:
     """The rule of this module."""
     for function in program.functions.values():
         for node in function.nodes():
             if node.kind in LOOPS:
-                yield from _loop(program, function, node)
+                yield from _loop(function, node)
 
 
-def _loop(program: Program, function: Function, loop: Node) -> Iterator[Finding]:
+def _loop(function: Function, loop: Node) -> Iterator[Flaw]:
     if loop.kind in {"WHILE_STMT", "DO_STMT"}:
         # do { .. } while (0) turns once.
         if loop.kind == "WHILE_STMT" or value_of(loop.children[-1].cursor) != 0:
-            yield program.finding(
+            yield Flaw(
                 _RULE, loop, "nobody can tell how often it turns", "use a for loop and a condition"
             )
         return
     if loop.kind == "CXX_FOR_RANGE_STMT":
         ranges = [c.cursor.type.get_canonical().kind.name for c in loop.children]
         if "CONSTANTARRAY" not in ranges:
-            yield program.finding(
+            yield Flaw(
                 _RULE, loop, "it runs over something other than an array", "count with an index"
             )
         return
     counting = counting_of(loop)
     if counting is None:
-        yield program.finding(
+        yield Flaw(
             _RULE,
             loop,
             "it has no counter that is compared with a bound and stepped in its header",
             "write for (unsigned i = 0; i < BOUND; i++)",
         )
         return
-    yield from _counted(program, function, loop, counting)
+    yield from _counted(function, loop, counting)
 
 
-def _counted(
-    program: Program, function: Function, loop: Node, counting: Counting
-) -> Iterator[Finding]:
+def _counted(function: Function, loop: Node, counting: Counting) -> Iterator[Flaw]:
     if counting.step is None or counting.start is None:
         what = "step" if counting.step is None else "start"
-        yield program.finding(_RULE, loop, f"its {what} is not a constant", "use a constant")
+        yield Flaw(_RULE, loop, f"its {what} is not a constant", "use a constant")
     if not counting.ends:
-        yield program.finding(_RULE, loop, "it counts away from its bound", "turn its step round")
+        yield Flaw(_RULE, loop, "it counts away from its bound", "turn its step round")
     if (changed := _changed(loop, counting.counter)) is not None:
-        yield program.finding(
+        yield Flaw(
             _RULE,
             changed,
             f"the counter {counting.counter.spelling} changes within the loop",
@@ -111,7 +109,7 @@ def _counted(
     if counting.bound is not None:
         return
     if (region := _unrolled_by(function, loop)) is not None:
-        yield program.finding(
+        yield Flaw(
             _RULE,
             loop,
             f"its bound is not a constant, and {region.pragma.name} of line "
@@ -119,7 +117,7 @@ def _counted(
             "use a constant bound and an if",
         )
     elif not any(placed.owner is loop for placed in function.pragmas("LOOP_TRIPCOUNT")):
-        yield program.finding(
+        yield Flaw(
             _RULE,
             loop,
             "its bound is not a constant",

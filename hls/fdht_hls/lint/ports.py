@@ -8,7 +8,7 @@ from typing import Any
 from fdht_hls.lint.access import READ, WRITE, Accesses
 from fdht_hls.lint.frontend import ADDRESSES, is_stream
 from fdht_hls.lint.pragmas import INTERFACE_MODES, Pragma
-from fdht_hls.lint.program import Finding, Placed, Program
+from fdht_hls.lint.program import Flaw, Function, Placed, Program
 
 #: Words in a burst that the AXI3 ports of a Zynq-7000 take.
 MAXIMUM_BURST = 16
@@ -16,15 +16,15 @@ MAXIMUM_BURST = 16
 _FIRST_OFFSET, _WORD = 0x10, 4
 
 
-def check(program: Program) -> Iterator[Finding]:
+def check(program: Program) -> Iterator[Flaw]:
     """All rules of this module."""
     placed = program.top.pragmas("INTERFACE")
     for parameter in program.top.parameters:
-        yield from _argument(program, parameter, placed)
-        yield from _direction(program, parameter)
+        yield from _argument(parameter, placed)
+        yield from _direction(program.top, parameter)
     for each in placed:
-        yield from _port(program, each)
-    yield from _registers(program, placed)
+        yield from _port(each)
+    yield from _registers(program.top, placed)
 
 
 def mode_of(pragma: Pragma) -> str | None:
@@ -34,44 +34,38 @@ def mode_of(pragma: Pragma) -> str | None:
     return next((flag for flag in pragma.flags if flag in INTERFACE_MODES), None)
 
 
-def _at(program: Program, pragma: Pragma, message: str, remedy: str) -> Finding:
-    return program.at_pragma("port", pragma, message, remedy)
-
-
-def _argument(program: Program, parameter: Any, placed: list[Placed]) -> Iterator[Finding]:
+def _argument(parameter: Any, placed: list[Placed]) -> Iterator[Flaw]:
     """Does an argument have the ports that it needs?"""
     name = parameter.spelling
     own = [each.pragma for each in placed if name in each.pragma.names("port")]
     modes = [mode_of(pragma) for pragma in own]
     kind = parameter.type.get_canonical().kind.name
     if not own:
-        yield program.finding(
-            "port", parameter, f"argument {name} has no port", "add #pragma HLS INTERFACE"
-        )
+        yield Flaw("port", parameter, f"argument {name} has no port", "add #pragma HLS INTERFACE")
     elif is_stream(parameter.type) and modes != ["axis"]:
-        yield _at(program, own[0], f"{name} is a stream", "use the mode axis")
+        yield Flaw("port", own[0], f"{name} is a stream", "use the mode axis")
     elif "m_axi" in modes and kind not in ADDRESSES:
-        yield _at(program, own[0], f"{name} is not a pointer", "use the mode s_axilite")
+        yield Flaw("port", own[0], f"{name} is not a pointer", "use the mode s_axilite")
     for pragma, mode in zip(own, modes, strict=True):
         slave = mode == "m_axi" and pragma.options.get("offset", "slave") == "slave"
         if slave and "s_axilite" not in modes:
-            yield _at(
-                program,
+            yield Flaw(
+                "port",
                 pragma,
                 f"the address of {name} has no register",
                 "add an s_axilite port of the same name",
             )
     for mode in {mode for mode in modes if modes.count(mode) > 1}:
-        yield _at(program, own[-1], f"{name} has two ports of the mode {mode}", "keep one")
+        yield Flaw("port", own[-1], f"{name} has two ports of the mode {mode}", "keep one")
 
 
-def _direction(program: Program, parameter: Any) -> Iterator[Finding]:
+def _direction(top: Function, parameter: Any) -> Iterator[Flaw]:
     kind = parameter.type.get_canonical()
     if kind.kind.name not in {*ADDRESSES, "LVALUEREFERENCE"}:
         return
-    found = Accesses().of(program.top, parameter)
+    found = Accesses().of(top, parameter)
     if found == {READ, WRITE}:
-        yield program.finding(
+        yield Flaw(
             "port-direction",
             parameter,
             f"{parameter.spelling} is both read and written",
@@ -79,7 +73,7 @@ def _direction(program: Program, parameter: Any) -> Iterator[Finding]:
         )
     inner = kind.get_pointee() if kind.kind.name == "POINTER" else kind
     if found == {READ} and kind.kind.name == "POINTER" and not inner.is_const_qualified():
-        yield program.finding(
+        yield Flaw(
             "port-direction",
             parameter,
             f"{parameter.spelling} is an output by its type, and is read",
@@ -87,56 +81,53 @@ def _direction(program: Program, parameter: Any) -> Iterator[Finding]:
         )
 
 
-def _port(program: Program, placed: Placed) -> Iterator[Finding]:
+def _port(placed: Placed) -> Iterator[Flaw]:
     pragma, mode = placed.pragma, mode_of(placed.pragma)
     if mode is None or mode not in INTERFACE_MODES:
-        yield _at(program, pragma, "has no mode", "state m_axi, s_axilite or axis")
+        yield Flaw("port", pragma, "has no mode", "state m_axi, s_axilite or axis")
     for option in ("max_read_burst_length", "max_write_burst_length"):
         length = placed.values.get(option)
         if length is not None and length > MAXIMUM_BURST:
-            yield _at(
-                program,
-                pragma,
-                f"{option}={length} is beyond AXI3",
-                f"use {MAXIMUM_BURST} or less",
+            yield Flaw(
+                "port", pragma, f"{option}={length} is beyond AXI3", f"use {MAXIMUM_BURST} or less"
             )
     if mode == "m_axi" and "depth" not in pragma.options:
-        yield _at(program, pragma, "has no depth, which cosimulation needs", "state depth=..")
+        yield Flaw("port", pragma, "has no depth, which cosimulation needs", "state depth=..")
 
 
-def _registers(program: Program, placed: list[Placed]) -> Iterator[Finding]:
+def _registers(top: Function, placed: list[Placed]) -> Iterator[Flaw]:
     """One control bundle, whose registers do not overlap."""
     control = [each.pragma for each in placed if mode_of(each.pragma) == "s_axilite"]
     bundles = {pragma.options.get("bundle", "") for pragma in control}
     if len(bundles) > 1:
-        yield _at(
-            program,
+        yield Flaw(
+            "port",
             control[-1],
             f"there are {len(bundles)} control bundles ({', '.join(sorted(bundles))})",
             "use one",
         )
     if control and not any("return" in pragma.names("port") for pragma in control):
-        yield _at(program, control[-1], "nothing starts the core", "add s_axilite port=return")
-    parameters = {parameter.spelling: parameter for parameter in program.top.parameters}
+        yield Flaw("port", control[-1], "nothing starts the core", "add s_axilite port=return")
+    parameters = {parameter.spelling: parameter for parameter in top.parameters}
     taken: dict[int, str] = {}
     for pragma in control:
         for name in pragma.names("port"):
             if "offset" in pragma.options and name in parameters:
-                yield from _register(program, pragma, parameters[name], placed, taken)
+                yield from _register(pragma, parameters[name], placed, taken)
 
 
 def _register(
-    program: Program, pragma: Pragma, parameter: Any, placed: list[Placed], taken: dict[int, str]
-) -> Iterator[Finding]:
+    pragma: Pragma, parameter: Any, placed: list[Placed], taken: dict[int, str]
+) -> Iterator[Flaw]:
     name, text = parameter.spelling, pragma.options["offset"]
     try:
         offset = int(text, 0)
     except ValueError:
-        yield _at(program, pragma, f"offset={text} is not a number", "use a number of bytes")
+        yield Flaw("port", pragma, f"offset={text} is not a number", "use a number of bytes")
         return
     if offset % _WORD or offset < _FIRST_OFFSET:
-        yield _at(
-            program,
+        yield Flaw(
+            "port",
             pragma,
             f"offset={text} is not a free word",
             f"use a multiple of {_WORD} from {_FIRST_OFFSET:#x}",
@@ -146,8 +137,8 @@ def _register(
     )
     for place in range(offset, offset + _bytes(parameter, memory), _WORD):
         if place in taken:
-            yield _at(
-                program,
+            yield Flaw(
+                "port",
                 pragma,
                 f"the register of {name} at {place:#x} is one of {taken[place]}",
                 "move it",
@@ -161,8 +152,6 @@ def _bytes(parameter: Any, memory: bool) -> int:
     if memory:
         return 2 * _WORD
     kind = parameter.type.get_canonical()
-    if kind.kind.name in {*ADDRESSES, "LVALUEREFERENCE"}:
-        inner = kind.get_pointee()
-        size = max(int(inner.get_size()), 1)
-        return -(-size // _WORD) * _WORD + _WORD
-    return -(-max(int(kind.get_size()), 1) // _WORD) * _WORD
+    output = kind.kind.name in {*ADDRESSES, "LVALUEREFERENCE"}
+    size = max(int((kind.get_pointee() if output else kind).get_size()), 1)
+    return (-(-size // _WORD) + output) * _WORD

@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, Literal
+
+from fdht_models.documents import read_toml_file
+from fdht_models.records import read_record
 
 #: What a pragma stands in: the braces of a function, of a loop, or any others.
-FUNCTION, LOOP, BLOCK = "function", "loop", "block"
-_ANYWHERE = frozenset({FUNCTION, LOOP, BLOCK})
-_BODY = frozenset({FUNCTION, LOOP})
+FUNCTION: Final = "function"
+LOOP: Final = "loop"
+BLOCK: Final = "block"
 PREFIX = "fdht_pragma_"
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """What a pragma may be written with.
+    """What a pragma may be written with; an entry of `pragmas.toml`.
 
     Args:
         places: what it may stand in.
@@ -39,140 +43,30 @@ class Grammar:
         successor: what replaces a pragma that the tool ignores with a warning.
     """
 
-    places: frozenset[str] = _ANYWHERE
-    numbers: Mapping[str, int] | None = None
-    names: frozenset[str] = frozenset()
-    variables: frozenset[str] = frozenset()
-    flags: tuple[frozenset[str], ...] = ()
+    places: tuple[Literal["function", "loop", "block"], ...] = (FUNCTION, LOOP, BLOCK)
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    flags: tuple[tuple[str, ...], ...] = ()
     required: tuple[str, ...] = ()
     successor: str | None = None
-
-    def least(self, option: str) -> int | None:
-        """The least value of a number; None for other options."""
-        return (self.numbers or {}).get(option)
 
     def is_flag(self, word: str) -> bool:
         """Is it a word without a value?"""
         return any(word in group for group in self.flags)
 
-    def options(self) -> frozenset[str]:
+    def options(self) -> set[str]:
         """All options that take a value."""
-        return frozenset(self.numbers or ()) | self.names | self.variables
+        return {*self.numbers, *self.names, *self.variables}
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_VARIABLE = _words("variable")
-_ARRAY = Grammar(
-    _ANYWHERE,
-    {"factor": 1, "dim": 0},
-    _words("type"),
-    _VARIABLE,
-    (_words("cyclic block complete"), _words("off")),
-    ("variable",),
+#: By name in capitals.
+PRAGMAS: Mapping[str, Grammar] = read_record(
+    dict[str, Grammar],
+    read_toml_file(Path(__file__).with_name("pragmas.toml")),
+    source="pragmas.toml",
 )
-_INTERFACE_NUMBERS = {
-    "depth": 1,
-    "latency": 0,
-    "max_read_burst_length": 1,
-    "max_write_burst_length": 1,
-    "num_read_outstanding": 1,
-    "num_write_outstanding": 1,
-    "max_widen_bitwidth": 0,
-}
-INTERFACE_MODES = _words(
-    "m_axi s_axilite axis ap_none ap_stable ap_vld ap_ack ap_hs ap_ovld ap_memory bram ap_fifo "
-    "ap_ctrl_none ap_ctrl_hs ap_ctrl_chain"
-)
-
-#: By name in capitals. Source: UG1399, HLS Pragmas.
-PRAGMAS: Mapping[str, Grammar] = {
-    "AGGREGATE": Grammar(_ANYWHERE, names=_words("compact"), variables=_VARIABLE),
-    "ALLOCATION": Grammar(
-        _ANYWHERE,
-        {"limit": 1},
-        _words("instances"),
-        flags=(_words("function operation core"),),
-        required=("instances", "limit"),
-    ),
-    "ARRAY_PARTITION": _ARRAY,
-    "ARRAY_RESHAPE": Grammar(
-        _ANYWHERE,
-        {"factor": 1, "dim": 0},
-        _words("type"),
-        _VARIABLE,
-        (_words("cyclic block complete"), _words("object")),
-        ("variable",),
-    ),
-    "BIND_OP": Grammar(
-        _ANYWHERE, {"latency": -1}, _words("op impl"), _VARIABLE, required=("variable", "op")
-    ),
-    "BIND_STORAGE": Grammar(
-        _ANYWHERE, {"latency": -1}, _words("type impl"), _VARIABLE, required=("variable", "type")
-    ),
-    "DATAFLOW": Grammar(_BODY, flags=(_words("disable_start_propagation"),)),
-    "DEPENDENCE": Grammar(
-        _ANYWHERE,
-        {"distance": 1},
-        _words("class type direction dependent"),
-        _VARIABLE,
-        (
-            _words("array pointer"),
-            _words("inter intra"),
-            _words("RAW WAR WAW raw war waw"),
-            _words("true false"),
-        ),
-    ),
-    "DISAGGREGATE": Grammar(_ANYWHERE, variables=_VARIABLE, required=("variable",)),
-    "EXPRESSION_BALANCE": Grammar(_ANYWHERE, flags=(_words("off"),)),
-    "FUNCTION_INSTANTIATE": Grammar(
-        frozenset({FUNCTION}), variables=_VARIABLE, required=("variable",)
-    ),
-    "INLINE": Grammar(frozenset({FUNCTION}), flags=(_words("off recursive"),)),
-    "INTERFACE": Grammar(
-        frozenset({FUNCTION}),
-        _INTERFACE_NUMBERS,
-        _words("mode bundle offset register_mode name clock interrupt storage_type storage_impl")
-        | _words("channel"),
-        _words("port"),
-        (INTERFACE_MODES, _words("register"), _words("direct_io")),
-        ("port",),
-    ),
-    "LATENCY": Grammar(_ANYWHERE, {"min": 0, "max": 0}, required=("min|max",)),
-    "LOOP_FLATTEN": Grammar(frozenset({LOOP}), flags=(_words("off"),)),
-    "LOOP_MERGE": Grammar(_ANYWHERE, flags=(_words("force"),)),
-    "LOOP_TRIPCOUNT": Grammar(frozenset({LOOP}), {"min": 0, "max": 1, "avg": 1}, required=("max",)),
-    "OCCURRENCE": Grammar(_ANYWHERE, {"cycle": 1}, flags=(_words("off"),)),
-    "PERFORMANCE": Grammar(_BODY, {"target_ti": 1, "target_tl": 1}, _words("unit")),
-    "PIPELINE": Grammar(_BODY, {"II": 1}, _words("style"), flags=(_words("off"), _words("rewind"))),
-    "PROTOCOL": Grammar(_ANYWHERE, flags=(_words("floating fixed"),)),
-    "RESOURCE": Grammar(
-        _ANYWHERE,
-        {"latency": -1},
-        _words("core"),
-        _VARIABLE,
-        required=("variable", "core"),
-        successor="BIND_STORAGE or BIND_OP",
-    ),
-    "RESET": Grammar(_ANYWHERE, variables=_VARIABLE, flags=(_words("off"),)),
-    "STABLE": Grammar(_ANYWHERE, variables=_VARIABLE, required=("variable",)),
-    "STREAM": Grammar(
-        _ANYWHERE,
-        {"depth": 1},
-        _words("type"),
-        _VARIABLE,
-        (_words("off"),),
-        ("variable",),
-    ),
-    "TOP": Grammar(frozenset({FUNCTION}), names=_words("name")),
-    "UNROLL": Grammar(
-        frozenset({LOOP}),
-        {"factor": 1},
-        flags=(_words("skip_exit_check"), _words("region"), _words("off")),
-    ),
-}
+INTERFACE_MODES = PRAGMAS["INTERFACE"].flags[0]
 
 
 @dataclass(frozen=True)
@@ -278,7 +172,7 @@ def _parts(grammar: Grammar, text: str) -> tuple[dict[str, str], list[str], list
         end = matches[position + 1].start() if position + 1 < len(matches) else len(text)
         option = spelled.get(match[1].lower(), match[1])
         words = re.sub(r"\s*,\s*", ",", text[match.end() : end]).split()
-        kept = 1 if grammar.least(option) is None else len(words)
+        kept = len(words) if option in grammar.numbers else 1
         while kept == len(words) > 1 and grammar.is_flag(words[-1]):
             kept -= 1
             flags.append(words.pop())
@@ -306,7 +200,7 @@ def _declarations(pragma: Pragma) -> Iterator[str]:
                 if variable != "return":
                     declared = f"{name}_{option}_{position}"
                     yield f"const long long {declared} = (long long)sizeof({variable});"
-        elif grammar.least(option) is not None:
+        elif option in grammar.numbers:
             yield f"const long long {name}_{option} = (long long)({value});"
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fdht_hls.lint.frontend import LOOPS, Node, errors, parse, value_of
 from fdht_hls.lint.pragmas import BLOCK, FUNCTION, LOOP, PREFIX, Pragma, declared_by, lift
 from fdht_models.errors import ConversionError
+from fdht_models.records import JsonRecord
 
 #: The core of a project that `fdht convert` writes; where its headers lie, and which of them stand
 #: for those of Vitis HLS: types of its own, not code to synthesise.
@@ -30,7 +31,7 @@ RULES = {
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class Finding(JsonRecord):
     """What a synthesis tool would refuse, ignore or build differently.
 
     Args:
@@ -54,9 +55,14 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}; {self.remedy}"
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
+
+class Flaw(NamedTuple):
+    """What a check finds: a `Finding` whose place is a node, a cursor, a pragma or (file, line)."""
+
+    rule: str
+    place: Any
+    message: str
+    remedy: str
 
 
 @dataclass(eq=False)
@@ -142,19 +148,23 @@ class Function:
         return source_nodes(self.tree)
 
 
-def source_nodes(node: Node) -> Iterator[Node]:
-    """A node and all below that the source says, without what stands for pragmas."""
-    return node.walk(lambda child: not child.cursor.spelling.startswith(PREFIX))
+def source_nodes(node: Node, leave: Callable[[Node], bool] = lambda node: False) -> Iterator[Node]:
+    """A node and all below that the source says, without what stands for pragmas.
+
+    Args:
+        node: where to begin.
+        leave: of which nodes what is below is left out.
+    """
+    return node.walk(lambda child: not child.cursor.spelling.startswith(PREFIX), leave)
 
 
 class Program:
-    """What clang makes of a core.
+    """What clang makes of a core, which it parses at once; its functions are read when asked for.
 
     Args:
         project: directory of the core; files below it are the code in question.
 
     Raises:
-        ConversionError: there is no top function.
         ToolError: libclang or g++ is missing.
     """
 
@@ -167,15 +177,28 @@ class Program:
         main = self.project / "fdht_lint.cpp"
         overlay = {main: f'{_WRAPPER}#include "{SOURCE}"\n', **self._lifted()}
         self._unit = parse(main, options, overlay)
-        self.functions: dict[str, Function] = {}
-        self._declarations = list(self._declared())
+
+    @cached_property
+    def functions(self) -> Mapping[str, Function]:
+        """The top function, first, and all that it reaches.
+
+        Raises:
+            ConversionError: there is no top function.
+        """
         found = [cursor for cursor in self._declarations if _defines(cursor, TOP)]
         if not found:
             first = next(errors(self._unit), None)
             raise ConversionError(
                 f"has no function {TOP}" + (f": {first.spelling}" if first else ""), field=SOURCE
             )
-        self.top = self._reach(found[0])
+        reached: dict[str, Function] = {}
+        self._reach(found[0], reached)
+        return reached
+
+    @property
+    def top(self) -> Function:
+        """The top function."""
+        return next(iter(self.functions.values()))
 
     def _lifted(self) -> Mapping[Path, str]:
         """Sources with their pragmas as declarations."""
@@ -208,16 +231,19 @@ class Program:
             self._kinds[file] = "primitive" if self._primitives in parents else ours
         return self._kinds[file]
 
-    def _declared(self) -> Iterator[Any]:
+    @cached_property
+    def _declarations(self) -> list[Any]:
         """Everything that is declared outside of functions, in files of the project."""
+        declared = []
         waiting = [self._unit.cursor]
         while waiting:
             for cursor in waiting.pop().get_children():
                 if not self.is_ours(cursor):
                     continue
-                yield cursor
+                declared.append(cursor)
                 if cursor.kind.name in _HOLDERS:
                     waiting.append(cursor)
+        return declared
 
     def misplaced(self) -> Iterator[Pragma]:
         """Pragmas outside of functions."""
@@ -226,20 +252,22 @@ class Program:
             if place is not None and place[1] == "place":
                 yield self.pragmas[place[0]]
 
-    def _reach(self, cursor: Any) -> Function:
+    def _reach(self, cursor: Any, reached: dict[str, Function]) -> Function:
         """Reads a function and all that it calls."""
         key = _key(cursor)
-        if key in self.functions:
-            return self.functions[key]
+        if key in reached:
+            return reached[key]
         tree = Node.tree(cursor)
         function = Function(cursor, tree, list(self._placed(tree)))
-        self.functions[key] = function
+        reached[key] = function
         for node in source_nodes(tree):
             if node.kind == "CALL_EXPR" and node.cursor.referenced is not None:
                 target = node.cursor.referenced
                 body = target.get_definition()
                 ours = body is not None and self.is_ours(body) and body.kind.name in _CALLABLE
-                function.calls.append(Call(node, target, self._reach(body) if ours else None))
+                function.calls.append(
+                    Call(node, target, self._reach(body, reached) if ours else None)
+                )
         return function
 
     def _placed(self, tree: Node) -> Iterator[Placed]:
@@ -278,23 +306,18 @@ class Program:
             if within or place not in lifted:
                 yield *place, error.spelling
 
-    def finding(self, rule: str, node: Node | Any, message: str, remedy: str) -> Finding:
-        """A finding at a node or cursor."""
-        cursor = node.cursor if isinstance(node, Node) else node
-        file = cursor.location.file
-        return Finding(
-            rule, self.shown(file.name if file else ""), cursor.location.line, message, remedy
-        )
-
-    def at_pragma(self, rule: str, pragma: Pragma, message: str, remedy: str) -> Finding:
-        """A finding at a pragma."""
-        message = f"#pragma HLS {pragma.name}: {message}"
-        return Finding(rule, self.shown(str(pragma.file)), pragma.line, message, remedy)
-
-    def shown(self, file: str) -> str:
-        """A path as findings show it."""
-        path = Path(file)
-        return str(path.relative_to(self.project)) if self.project in path.parents else file
+    def finding(self, flaw: Flaw) -> Finding:
+        """A flaw with its place as findings show it."""
+        place, message = flaw.place, flaw.message
+        if isinstance(place, Pragma):
+            message = f"#pragma HLS {place.name}: {message}"
+            place = str(place.file), place.line
+        if not isinstance(place, tuple):
+            location = (place.cursor if isinstance(place, Node) else place).location
+            place = location.file.name if location.file else "", location.line
+        path = Path(place[0])
+        shown = str(path.relative_to(self.project)) if self.project in path.parents else place[0]
+        return Finding(flaw.rule, shown, place[1], message, flaw.remedy)
 
 
 _HOLDERS = {

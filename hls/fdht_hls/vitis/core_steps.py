@@ -178,16 +178,9 @@ def core_steps(files: Mapping[str, bytes], steps: Sequence[str]) -> tuple[Step, 
 
 
 def core_plan(experiment: str, project: Path, target: Target, steps: Sequence[str]) -> BuildPlan:
-    """The plan of nothing but the core; steps that others need are added.
+    """The plan of nothing but the core of an experiment; steps that others need are added.
 
-    Args:
-        experiment: its name.
-        project: what `fdht convert` wrote.
-        target: what to synthesise for.
-        steps: of `STEPS`.
-
-    Raises:
-        ArtifactError: a source is missing or cannot be read.
+    Arguments and errors as of `core_files`.
     """
     needed = {*steps, *(("csynth",) if set(steps) & set(NEED_CSYNTH) else ())}
     names = [step for step in STEPS if step in needed]

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from fdht_hls.flow.build_plan import Step
-from fdht_hls.flow.failure import GENERAL, Cause, check_step
+from fdht_hls.flow.failure import GENERAL, Cause, Ended, check_step
 from fdht_models.errors import EqualityError, ToolError
 
 #: What a tool of AMD's says when it has no licence: "ERROR: [Common 17-345] A valid license was not
@@ -78,15 +76,8 @@ def bench_runs(text: str) -> list[BenchRun]:
     ]
 
 
-def check_log(step: Step, directory: Path, text: str, exit_code: int, log: str) -> list[BenchRun]:
+def check_log(ended: Ended) -> list[BenchRun]:
     """Refuses a step that did not do its work, by its log.
-
-    Args:
-        step: the step.
-        directory: of the plan.
-        text: its log.
-        exit_code: of the program.
-        log: where the log lies, for messages.
 
     Returns:
         What the test bench found, once a run; empty for steps without one.
@@ -95,22 +86,22 @@ def check_log(step: Step, directory: Path, text: str, exit_code: int, log: str) 
         EqualityError: the test bench compared, and results differ.
         ToolError: it failed otherwise; the log's decisive sentence is quoted.
     """
-    field = f"{step.tool} {step.name}"
-    runs = bench_runs(text)
+    runs = bench_runs(ended.text)
     # Results that differ are an error of the tool, too, and the lesser news.
     for run in runs:
         if run.mismatches:
             raise EqualityError(
                 f"{run.mismatches} of {run.compared} words of results differ from the reference",
-                field=field,
-                remedy=f"see {log}; this is a defect of fdht or of the tool: please report it",
+                field=ended.field,
+                remedy=f"see {ended.log}; this is a defect of fdht or of the tool: "
+                "please report it",
             )
-    check_step(step, directory, text, exit_code, log, (NO_LICENCE, *GENERAL))
-    due = _BENCH_RUNS.get(step.name, 0)
+    check_step(ended, (NO_LICENCE, *GENERAL))
+    due = _BENCH_RUNS.get(ended.step.name, 0)
     if len(runs) < due:
         raise ToolError(
             f"ended with {len(runs)} results of the test bench where {due} are due",
-            field=field,
-            remedy=f"see {log}",
+            field=ended.field,
+            remedy=f"see {ended.log}",
         )
     return runs

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.flow.build_plan import Step
+from fdht_hls.flow.failure import Ended
 from fdht_hls.registers import VLNV
 from fdht_hls.vitis.cosim_report import read_cosim
 from fdht_hls.vitis.csynth import read_csynth, read_implementation
@@ -32,17 +34,11 @@ REPORTS = {
 }
 
 
-def judge_core(
-    step: Step, directory: Path, text: str, exit_code: int, log: str, *, part: str
-) -> None:
+def judge_core(ended: Ended, *, part: str) -> None:
     """Refuses a step of Vitis HLS that did not do its work, by its log and its report.
 
     Args:
-        step: the step.
-        directory: of the plan.
-        text: its log.
-        exit_code: of its program.
-        log: where the log lies, for messages.
+        ended: the step.
         part: device that is asked for.
 
     Raises:
@@ -50,15 +46,16 @@ def judge_core(
         ToolError: it failed otherwise; the log's decisive sentence is quoted.
         ArtifactError: its report is missing, damaged, or of another design.
     """
-    check_log(step, directory, text, exit_code, log)
-    if step.name == "csynth":
-        _refuse_other_design(report_of(step.name, directory), part)
-    elif step.name == "cosim":
-        read_cosim(report_of(step.name, directory))
-    elif step.name == "impl":
-        read_implementation(report_of(step.name, directory))
-    elif step.name == "export":
-        _refuse_other_core(report_of(step.name, directory))
+    check_log(ended)
+    checks: dict[str, Callable[[Path], object]] = {
+        "csynth": partial(_refuse_other_design, part=part),
+        "cosim": read_cosim,
+        "impl": read_implementation,
+        "export": _refuse_other_core,
+    }
+    name = ended.step.name
+    if name in checks:
+        checks[name](report_of(name, ended.directory))
 
 
 def report_of(step: str, directory: Path) -> Path:

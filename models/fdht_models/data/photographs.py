@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fdht_models.data.packages import REMEDY, digest_array, import_package, package_file
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import DataError
-from fdht_models.records import read_value
+from fdht_models.records import read_record
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 320, 240
 """Every picture is resized to this, twice the frame, so that a frame is a crop of it."""
@@ -50,7 +50,7 @@ class Photograph:
 
 
 _TABLE = read_toml_file(Path(__file__).with_suffix(".toml"))
-PICTURES: tuple[Photograph, ...] = read_value(
+PICTURES: tuple[Photograph, ...] = read_record(
     tuple[Photograph, ...], _TABLE["photographs"], path="photographs"
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 from fdht_hls.boards import Board
 from fdht_hls.engine import lower
 from fdht_hls.flow.build_plan import STEPS, BuildPlan, Phase, Step, plan_name
-from fdht_hls.flow.failure import check_step
+from fdht_hls.flow.failure import Ended, check_step
 from fdht_hls.flow.needs import Need
 from fdht_hls.flow.running import Shared
 from fdht_hls.schedule import load_schedule
@@ -192,11 +192,11 @@ def shared_core(plan: BuildPlan, synthesis: Path, board: Board) -> Shared:
     return Shared(core_directory(synthesis, board.part.name), steps, (f"{IP}/**/*",))
 
 
-def _judge(step: Step, directory: Path, text: str, exit_code: int, log: str, *, part: str) -> None:
-    if step.tool == VITIS_HLS:
-        judge_core(step, directory, text, exit_code, log, part=part)
+def _judge(ended: Ended, *, part: str) -> None:
+    if ended.step.tool == VITIS_HLS:
+        judge_core(ended, part=part)
     else:
-        check_step(step, directory, text, exit_code, log, CAUSES)
+        check_step(ended, CAUSES)
 
 
 def _step(name: str, core: list[str], options: Options) -> Step:

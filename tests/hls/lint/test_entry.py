@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import fdht
-from fdht_hls.lint import RULES, Finding, check_synthesizable, frontend, lint_project
+from fdht_hls.lint import RULES, Finding, check_synthesizable, frontend, lint_project, parse_project
 from fdht_models.errors import ArtifactError, ConversionError, ToolError
 from tests.hls.lint import test_code, test_dataflow, test_loops, test_ports, test_pragmas
 from tests.hls.lint.samples import core, write
@@ -32,12 +32,12 @@ def test_findings_are_sorted_and_counted_once(tmp_path):
 
 def test_the_first_finding_is_the_error(tmp_path):
     with pytest.raises(ConversionError) as caught:
-        check_synthesizable(write(tmp_path, BAD))
+        check_synthesizable(parse_project(write(tmp_path, BAD)))
     assert str(caught.value) == (
         "firmware/fdht_lstm.cpp:13: floating-point: f is a floating-point number (and 1 more); "
         "use ap_fixed or codes"
     )
-    check_synthesizable(write(tmp_path, core("", "results[0] = count;")))
+    check_synthesizable(parse_project(write(tmp_path, core("", "results[0] = count;"))))
 
 
 def test_the_command(tmp_path, capsys):

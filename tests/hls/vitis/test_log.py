@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls.flow.failure import decisive_line
+from fdht_hls.flow.failure import Ended, decisive_line
 from fdht_hls.vitis.core_steps import STEPS, core_steps
 from fdht_hls.vitis.log import BenchRun, bench_runs, check_log, end_marker, version_in
 from fdht_models.errors import EqualityError, ToolError
@@ -19,7 +19,7 @@ GOOD = {step: f"FDHT: {step} begins\n{log}{end_marker(step)}\n" for step, log in
 
 
 def check(step: str, text: str, exit_code: int = 0) -> list[BenchRun]:
-    return check_log(PLANNED[step], Path(), text, exit_code, "x.log")
+    return check_log(Ended(PLANNED[step], Path(), text, exit_code, "x.log"))
 
 
 @pytest.mark.parametrize(("step", "runs"), [("csim", 1), ("csynth", 0), ("cosim", 2), ("impl", 0)])

@@ -14,8 +14,8 @@ from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.open.axi3 import OKAY
-from fdht_overlays.open.simulation import SimulatedSystem
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
+from tests.overlays.open.simulation import SimulatedSystem
 
 #: Nanoseconds of a clock of FCLK0 in the open flow.
 CLOCK_NS = 20

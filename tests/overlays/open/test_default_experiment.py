@@ -27,12 +27,12 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.open.flow import NETLIST, STATISTICS, open_plan
 from fdht_overlays.open.parallelism import choose_schedule, open_budget
 from fdht_overlays.open.shell import TOP
-from fdht_overlays.open.simulation import (
+from tests.overlays.open.netlist import logic_at_ports
+from tests.overlays.open.simulation import (
     SimulatedSystem,
     SystemSettings,
     build_shell_simulator,
 )
-from tests.overlays.open.netlist import logic_at_ports
 from tests.overlays.open.test_shell import at, logits, wait
 
 EXPERIMENT = "motion-fdht-lstm"

@@ -18,12 +18,12 @@ from fdht_models.errors import ConfigError, DeviceTimeoutError, ToolError
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.open.axi3 import DECERR, FIXED, OKAY, SLVERR
-from fdht_overlays.open.simulation import (
+from tests.overlays.open.board import ShellDevice, write_overlay
+from tests.overlays.open.simulation import (
     SimulatedSystem,
     SystemSettings,
     build_shell_simulator,
 )
-from tests.overlays.open.board import ShellDevice, write_overlay
 from tests.overlays.sample_network import sample_network
 
 WRAP = 2

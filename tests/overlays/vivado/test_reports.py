@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from fdht_hls.flow.failure import decisive_line, failure
+from fdht_hls.flow.build_plan import Step
+from fdht_hls.flow.failure import Ended, decisive_line, failure
 from fdht_models.errors import ArtifactError
 from fdht_overlays.vivado.reports import read_power, read_timing, read_utilisation
 from fdht_overlays.vivado.scripts import CAUSES, version_of
 
 SAMPLES = Path(__file__).parent / "samples"
+SYNTHESIS = Step("synthesis", "Vivado", (), 60.0)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ PLACE = (
     ],
 )  # fmt: skip
 def test_a_failure_is_one_line_with_the_decisive_sentence(text, code, message):
-    error = failure("synthesis", text, code, "the.log", "Vivado", CAUSES)
+    error = failure(Ended(SYNTHESIS, Path(), text, code, "the.log"), CAUSES)
     with pytest.raises(type(error), match=message):
         raise error
     assert "\n" not in str(error) and str(error).endswith("see the.log")

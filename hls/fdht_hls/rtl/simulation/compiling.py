@@ -249,24 +249,30 @@ def _bench(stages: int, port_bytes: int, traces: bool, loading: bool) -> dict[st
 def _ports(port_bytes: int, loading: bool) -> list[dict[str, Any]]:
     """The buses as C++ sees them."""
     reads, writes = ("AR", "R"), ("AW", "W", "B")
+    words = "plan.memory, plan.settings, random_, {}"
+    seen = words.format("[this](uint64_t at, cycle_t now) {{ on_{}_word(at, now); }}")
     every = [
-        ("Control", CONTROL, Lite(ADDRESS_BITS), (*writes, *reads), "LiteMaster<ControlPort>", ""),
-        ("Frames", FRAMES, Full(port_bytes), reads, f"ReadSide<FramesPort, {port_bytes}", "Frame"),
-        ("Results", RESULTS, Full(), writes, "WriteSide<ResultsPort", "Result"),
-        ("Weights", WEIGHTS, Full(), reads, f"ReadSide<WeightsPort, {WORD_BYTES}", "Weight"),
+        ("Control", CONTROL, Lite(ADDRESS_BITS), (*writes, *reads), "LiteMaster<ControlPort>"),
+        ("Frames", FRAMES, Full(port_bytes), reads, f"ReadSide<FramesPort, {port_bytes}>"),
+        ("Results", RESULTS, Full(), writes, "WriteSide<ResultsPort>"),
+        ("Weights", WEIGHTS, Full(), reads, f"ReadSide<WeightsPort, {WORD_BYTES}>"),
     ]
+    arguments = {
+        "Control": "plan.settings, random_",
+        "Frames": seen.format("frame"),
+        "Results": seen.format("result"),
+        "Weights": words.format("[](uint64_t, cycle_t) {}"),
+    }
     return [
         {
             "type": f"{name}Port",
             "prefix": prefix,
             "side": f"{name.lower()}_",
-            "model": f"{model}, On{what}Word>" if what else model,
+            "model": model,
             "signals": _signals(bus, channels),
-            "arguments": f"plan.memory, plan.settings, random_, On{what}Word{{this}}"
-            if what
-            else "plan.settings, random_",
+            "arguments": arguments[name],
         }
-        for name, prefix, bus, channels, model, what in every[: 4 if loading else 3]
+        for name, prefix, bus, channels, model in every[: 4 if loading else 3]
     ]
 
 

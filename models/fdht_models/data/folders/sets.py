@@ -16,7 +16,7 @@ from fdht_models.data.folders.published import (
 from fdht_models.documents import read_toml_file
 from fdht_models.errors import require_known
 from fdht_models.preprocessing.protocols import WINDOW
-from fdht_models.records import read_value
+from fdht_models.records import read_record
 
 #: A user's own clips.
 OWN = "folders"
@@ -25,7 +25,7 @@ _OWN_SOUND_STEPS = 100
 
 _TABLE = read_toml_file(Path(__file__).with_suffix(".toml"))
 FOLDER_SETS: dict[str, FolderSet] = {
-    known.name: known for known in read_value(tuple[FolderSet, ...], _TABLE["sets"], path="sets")
+    known.name: known for known in read_record(tuple[FolderSet, ...], _TABLE["sets"], path="sets")
 }
 
 #: What lists a folder in the layout of each published set.

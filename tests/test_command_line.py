@@ -130,6 +130,7 @@ def test_a_folder_that_is_not_there_is_no_experiment(capsys, tmp_path):
     ("arguments", "part"),
     [
         (["trian"], "No such command 'trian'"),
+        (["nosuch"], "No such command 'nosuch'; see fdht --help"),
         (["train"], "EXPERIMENT"),
         (["zoo", "--jason"], "--jason"),
         (

@@ -268,9 +268,9 @@ def test_a_misused_option_is_one_line(capsys, build, arguments, message):
 
 def test_an_experiment_that_is_not_converted_says_what_comes_first(capsys, tmp_path):
     given = ("motion", "--board", "pynq-z2", "--build", tmp_path)
-    assert "has not been converted; run fdht convert motion first" in mistake(capsys, *given)
+    assert "has not been converted; run fdht convert motion --build" in mistake(capsys, *given)
     line = mistake(capsys, *given, "--flow", "open")
-    assert "has not been trained; run fdht train motion first" in line
+    assert "has not been trained; run fdht train motion --build" in line
 
 
 def test_no_experiment_is_one_line(capsys, tmp_path):

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import fdht
+from fdht_models.artifacts import command_on
 
 
 def run(capsys, *arguments):
@@ -92,19 +94,43 @@ def test_unknown_key_is_named_by_its_dotted_path(capsys, tmp_path):
 
 
 def test_a_stage_out_of_order_says_which_comes_first(capsys, tmp_path):
+    build = f"--build {tmp_path}"
     line = mistake(capsys, "convert", "motion", "--build", str(tmp_path))
-    assert "run the stage before" in line
+    assert f"run fdht train motion {build} first" in line
+    line = mistake(capsys, "build", "motion", "--build", str(tmp_path))
+    assert f"run fdht convert motion {build} first" in line
+    line = mistake(capsys, "build", "motion", "--board", "pynq-z2", "--build", str(tmp_path))
+    assert f"run fdht convert motion {build} first" in line
+    line = mistake(capsys, "run", "motion", "--weights", "watch", *build.split())
+    assert f"run fdht train watch {build}" in line
     line = mistake(capsys, "run", "motion", "--board", "pynq-z2", "--build", str(tmp_path))
     assert "holds no overlay" in line
     assert "pynq-z2" in line
     line = mistake(capsys, "run", "motion", "--build", str(tmp_path))
-    assert "fdht build motion --board sim" in line
+    assert f"fdht build motion --board sim {build}" in line
+
+
+def test_a_command_is_typed_where_the_build_is():
+    assert command_on(Path("build/motion"), "train") == "fdht train motion"
+    told = command_on(Path("my builds/motion"), "build", "--board sim")
+    assert told == "fdht build motion --board sim --build 'my builds'"
+
+
+def test_a_plan_to_compare_with_that_is_not_there(capsys, tmp_path):
+    line = mistake(capsys, "show", "motion", "--compare", str(tmp_path / "none.json"))
+    assert "write one with fdht show --save" in line
+
+
+def test_a_folder_that_is_not_there_is_no_experiment(capsys, tmp_path):
+    line = mistake(capsys, "data", str(tmp_path / "none"))
+    assert "there is no such folder; give the folder" in line
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
         (["trian"], "No such command 'trian'"),
+        (["nosuch"], "No such command 'nosuch'; see fdht --help"),
         (["train"], "EXPERIMENT"),
         (["zoo", "--jason"], "--jason"),
         (

@@ -45,6 +45,27 @@ def test_short_work_says_nothing_and_work_of_unknown_length_says_how_much_is_don
     assert said == ["energy windows: 512"]
 
 
+def test_what_was_said_to_have_begun_is_said_to_have_ended():
+    said: list[str] = []
+    now = [0.0]
+    show = Lines(said.append, lambda: now[0])
+    for second, done in ((0, 48), (10, 96), (15, 144), (19, 240)):
+        now[0] = second
+        show("Keras", done, 240)
+    show("Keras", 240, 240)
+    assert said == ["Keras: 96 of 240", "Keras: 240 of 240"]
+    # Of two that are at work together each ends; of what ended nothing more is said.
+    for second, label, done in ((40, "compile", 0), (41, "lint", 0), (42, "lint", 1)):
+        now[0] = second
+        show(label, done, 1)
+    now[0] = 51.0
+    show("native", 5, 10)
+    show("compile", 1, 1)
+    show("native", 10, 10)
+    show("lint", 1, 1)
+    assert said[2:] == ["compile: 0 of 1", "native: 5 of 10", "compile: 1 of 1", "native: 10 of 10"]
+
+
 def test_a_tool_that_works_for_hours_at_one_thing_is_said_once():
     said: list[str] = []
     now = [0.0]
@@ -93,6 +114,7 @@ def test_pieces_and_counted_work_move_one_bar_on(monkeypatch):
     assert told == [
         ("bench", 0, 2, "one"),
         ("bench", 1, 2, "two"),
+        ("bench", 2, 2),
         *(("reading files", done, 5) for done in (0, 2, 5)),
     ]
 

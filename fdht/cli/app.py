@@ -109,7 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(message())
         elif message():
             command = getattr(getattr(error, "ctx", None), "command_path", "fdht")
-            print(f"fdht: {shortened(message(), 380)}; see {command} --help", file=sys.stderr)
+            said = shortened(message().rstrip(". "), 380)  # click ends its sentences
+            print(f"fdht: {said}; see {command} --help", file=sys.stderr)
         return USER_ERROR
     if stopped == INTERRUPTED:
         print("fdht: interrupted; what is finished is kept", file=sys.stderr)

@@ -13,7 +13,7 @@ import typer
 from fdht.cli.estimate import check_flow, core_of, print_estimate
 from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete_experiment
 from fdht.cli.output import emit, tell
-from fdht_models.artifacts import recover
+from fdht_models.artifacts import command_on, recover
 from fdht_models.console import output, progress
 from fdht_models.errors import ArtifactError, ConfigError
 
@@ -256,7 +256,7 @@ def _warn_if_too_large(directory: BuildDirectory, board: Board) -> None:
     if beyond is not None:
         print(
             f"fdht: warning: {directory.name} is estimated to take {beyond} of {board.title}; "
-            f"run fdht convert {directory.name} --board {board.name}",
+            f"run {command_on(directory.path, 'convert', f'--board {board.name}')}",
             file=sys.stderr,
         )
 
@@ -273,7 +273,7 @@ def _refuse_without(
         raise ArtifactError(
             f"has not been {done}",
             field=str(directory.path),
-            remedy=f"run fdht {command} {directory.name} first",
+            remedy=f"run {command_on(directory.path, command)} first",
         )
 
 

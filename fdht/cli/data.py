@@ -106,9 +106,14 @@ def _request(
         if data_root is not None:
             raise ConfigError("a folder is given already", field="data-root", value=str(data_root))
         return FolderRequest(OWN, folder, **given).complete()
-    if experiment is None and folder.exists() and folder.suffix != ".toml":
+    # Neither the path of a recipe nor a name.
+    path = folder.suffix != ".toml" and (folder.exists() or "/" in source)
+    if experiment is None and path:
         raise ConfigError(
-            "is no folder", field="FOLDER_OR_EXPERIMENT", value=source, remedy="give the folder"
+            "is no folder" if folder.exists() else "there is no such folder",
+            field="FOLDER_OR_EXPERIMENT",
+            value=source,
+            remedy="give the folder",
         )
     root = data_root if experiment is None else folder
     request = _of_experiment(experiment or source, build, root)

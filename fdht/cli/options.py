@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from fdht_models import artifacts
+
 #: Where everything is built unless `--build` says otherwise.
-BUILD = Path("build")
+BUILD = artifacts.BUILD
 
 
 def complete_experiment(context: typer.Context) -> list[str]:

@@ -11,6 +11,7 @@ import typer
 
 from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
 from fdht.cli.output import tell
+from fdht_models.artifacts import command_on
 from fdht_models.console import progress
 from fdht_models.errors import ArtifactError
 
@@ -136,13 +137,14 @@ def weights_file(name: str, build_directory: Path) -> Path:
 
     path = Path(name)
     if path.suffix != ".json":
-        model = experiment_directory(name, build_directory).model
+        directory = experiment_directory(name, build_directory)
+        model = directory.model
         found = model.find_file(NETWORK)
         if found is None:
             raise ArtifactError(
                 "is not there",
                 field=str(model.path / NETWORK),
-                remedy=f"run fdht train {name}",
+                remedy=f"run {command_on(directory.path, 'train')}",
             )
         return found
     if not path.is_file():

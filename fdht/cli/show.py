@@ -73,11 +73,10 @@ def _saved(path: Path) -> Mapping[str, Any]:
     from fdht_hls.engine.listing import SCHEMA
     from fdht_models.artifacts import read_json
 
-    value = read_json(path)
+    remedy = "write one with fdht show --save"
+    value = read_json(path, remedy)
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or "stages" not in value:
-        raise ArtifactError(
-            "is no plan of an engine", field=str(path), remedy="write one with fdht show --save"
-        )
+        raise ArtifactError("is no plan of an engine", field=str(path), remedy=remedy)
     return value
 
 

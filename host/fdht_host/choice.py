@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fdht_hls.boards import Board
+from fdht_models.artifacts import command_on
 from fdht_models.directories import BuildDirectory, OverlayDirectory, overlays_in
 from fdht_models.errors import ArtifactError, ConfigError
 from fdht_overlays.manifest import load_manifest
@@ -27,7 +28,7 @@ def find_overlay(
     Raises:
         ArtifactError: none has been built, or not the one that is wanted.
     """
-    remedy = f"run fdht build {build.name} --board {board.name}"
+    remedy = f"run {command_on(build.path, 'build', f'--board {board.name}')}"
     if not board.simulated:
         remedy += ", or copy one for this board there"
     return _chosen(build.overlays(board.name), wanted, remedy)

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 import time
@@ -50,7 +51,10 @@ STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
 }
 #: Remedy for a file of a stage that cannot be used.
 AGAIN = "delete it and run its stage again"
-_ALL_AGAIN = "delete the directory and run its stage again"
+#: The commands that write what later stages read.
+_COMMANDS = {MODEL: "train", CONVERSION: "convert"}
+#: Where everything is built unless `--build` says otherwise.
+BUILD = Path("build")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _PIECE = 1 << 20
 #: Seconds in which a new temporary directory is locked by its owner.
@@ -160,7 +164,8 @@ def read_manifest(directory: Path, stage: str) -> dict[str, Any]:
     """
     recover(directory)
     path = directory / MANIFEST
-    manifest = read_json(path)
+    remedy = again_of(stage) if path.exists() else _first_of(directory, stage)
+    manifest = read_json(path, remedy)
     for key, expected in (("stage", stage), ("schema", SCHEMA_VERSION)):
         found = manifest.get(key) if isinstance(manifest, dict) else None
         if found != expected or type(found) is not type(expected):
@@ -168,17 +173,48 @@ def read_manifest(directory: Path, stage: str) -> dict[str, Any]:
                 f"expected {expected!r}",
                 field=f"{path}: {key}",
                 value=found,
-                remedy=_ALL_AGAIN,
+                remedy=remedy,
             )
-    _check_manifest(path, manifest, STAGE_KEYS.get(stage, {}))
+    _check_manifest(path, manifest, STAGE_KEYS.get(stage, {}), remedy)
     if SEAL in manifest and seal_of(manifest) != manifest[SEAL]:
         raise ArtifactError(
             "differs from the digest in it",
             field=str(path),
-            remedy="copy the directory again, or run its stage again",
+            remedy=remedy,
         )
     kept: dict[str, Any] = manifest
     return kept
+
+
+def again_of(stage: str) -> str:
+    """What makes a stage whole again; an overlay's directory may be a copy, on a board."""
+    if stage == OVERLAY:
+        return "copy it again, or run fdht build again"
+    return f"run fdht {_COMMANDS[stage]} again" if stage in _COMMANDS else f"run fdht {stage} again"
+
+
+def command_on(build: Path, command: str, options: str = "") -> str:
+    """A command about the build of an experiment, as it is typed where this one was.
+
+    Args:
+        build: `build/<name>`, or that of another `--build`.
+        command: its name.
+        options: of it.
+    """
+    words = ["fdht", command, shlex.quote(build.name), *([options] if options else [])]
+    if build.parent != BUILD:
+        words += ["--build", shlex.quote(str(build.parent))]
+    return " ".join(words)
+
+
+def _first_of(directory: Path, stage: str) -> str:
+    """What makes a stage that is not there."""
+    command = _COMMANDS.get(stage)
+    if command is None:
+        return again_of(stage)
+    # Of a build the experiment is known; a model alone may lie anywhere.
+    known = directory.name == stage and directory.parent.name
+    return f"run {command_on(directory.parent, command) if known else f'fdht {command}'} first"
 
 
 def seal_of(manifest: Mapping[str, Any]) -> str:
@@ -205,9 +241,11 @@ class _Manifest:
                 raise ArtifactError("is no SHA-256", field=f"files.{name}", value=digest)
 
 
-def _check_manifest(path: Path, manifest: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _check_manifest(
+    path: Path, manifest: Mapping[str, Any], own: Mapping[str, Any], remedy: str
+) -> None:
     common = {key: value for key, value in manifest.items() if key not in own}
-    how: dict[str, Any] = {"source": str(path), "error": ArtifactError, "remedy": _ALL_AGAIN}
+    how: dict[str, Any] = {"source": str(path), "error": ArtifactError, "remedy": remedy}
     read_record(_Manifest, common, **how)
     for key, hint in own.items():
         if key in manifest:

@@ -111,6 +111,7 @@ def pieces(label: str, count: int) -> Iterator[Callable[[str], None]]:
             begun += 1
 
         yield begin
+        show(label, begun, count)
 
 
 class Bars:
@@ -154,20 +155,30 @@ class Bars:
 
 
 class Lines:
-    """Progress where there is no terminal, as in a log: a line now and then, none twice."""
+    """Progress where there is no terminal, as in a log: a line now and then, none twice.
+
+    What was said to have begun is said to have ended, too, however soon after.
+    """
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._write, self._clock = write, clock
         self._last, self._line = clock(), ""
+        self._unfinished: set[str] = set()
 
     def __call__(self, label: str, done: float, total: float = 0, text: str = "") -> None:
         """Says how far one is, unless something was said just now."""
         now = self._clock()
         count = f": {done:g}" if done or total else ""
         line = f"{label}{count}" + (f" of {total:g}" if total else "")
-        if now - self._last >= _SECONDS_A_LINE and line != self._line:
+        ended = 0 < total <= done
+        due = now - self._last >= _SECONDS_A_LINE or (ended and label in self._unfinished)
+        if due and line != self._line:
             self._last, self._line = now, line
             self._write(line)
+            if ended:
+                self._unfinished.discard(label)
+            elif total:
+                self._unfinished.add(label)
 
 
 def silent(label: str, done: float, total: float = 0, text: str = "") -> None:

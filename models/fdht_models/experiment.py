@@ -181,7 +181,7 @@ def read_experiment(path: Path, remedy: str = "run fdht train again") -> Experim
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    value = read_json(path)
+    value = read_json(path, remedy)
     try:
         found = Experiment.from_json(value)
         # A key that is missing would take its default, which may not be what was trained with.

@@ -16,23 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from fdht_models.artifacts import (
-    CONVERSION,
     FORMER,
     MANIFEST,
-    MODEL,
-    OVERLAY,
+    again_of,
     digest_file,
     read_json,
     recover,
 )
 from fdht_models.errors import ArtifactError
 
-#: What makes a stage whole again.
-_COMMANDS = {
-    MODEL: "run fdht train again",
-    CONVERSION: "run fdht convert again",
-    OVERLAY: "copy it again, or run fdht build again",
-}
 #: Digests of files that have not changed since, by path, size and times.
 _digests: dict[tuple[str, int, int, int, int], str] = {}
 #: Seconds after a change in which a second one could leave the file's times as they are.
@@ -64,7 +56,7 @@ class Stage:
     @property
     def again(self) -> str:
         """What the user can do about a file that cannot be used."""
-        return _COMMANDS.get(self.name, f"run the stage {self.name} again")
+        return again_of(self.name)
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -116,7 +108,7 @@ class Stage:
         Raises:
             ArtifactError: as `file`, or it is no JSON.
         """
-        return read_json(self.file(name))
+        return read_json(self.file(name), self.again)
 
     def check(self, below: str = "") -> None:
         """Compares all files with their digests, or those below one folder of the directory.

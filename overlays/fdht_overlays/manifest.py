@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL
+from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL, again_of
 from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
@@ -324,7 +324,7 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
     # All keys are written; without one, its default may not be what was built.
     if (missing := first_difference(value, manifest.to_json())) is not None:
         raise ArtifactError(
-            "is missing", field=f"{source}: {OVERLAY}.{missing}", remedy="run fdht build again"
+            "is missing", field=f"{source}: {OVERLAY}.{missing}", remedy=again_of(OVERLAY)
         )
     return manifest
 
@@ -340,9 +340,11 @@ def load_manifest(directory: Path) -> OverlayManifest:
     manifest = manifest_from_json(stage.manifest.get(OVERLAY), source)
     former = stage.manifest[OVERLAY]["schema_version"] < SCHEMA_VERSION
     if SEAL not in stage.manifest and not former:
-        raise ArtifactError("is missing", field=f"{source}: {SEAL}", remedy="run fdht build again")
+        raise ArtifactError("is missing", field=f"{source}: {SEAL}", remedy=again_of(OVERLAY))
     for name in (manifest.bitstream, manifest.handoff, manifest.golden, manifest.weights):
         if name is not None and not stage.holds(name):
-            raise ArtifactError("lists no digest", field=f"{source}: files", value=name)
+            raise ArtifactError(
+                "lists no digest", field=f"{source}: files", value=name, remedy=again_of(OVERLAY)
+            )
     stage.check()
     return manifest

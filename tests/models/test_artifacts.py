@@ -209,8 +209,16 @@ def test_is_current_compares_inputs_as_json_keeps_them(tmp_path):
 def test_a_damaged_manifest_is_refused(stage, text):
     (stage / MANIFEST).write_text(text)
     assert not is_current(stage, "model", INPUTS)
-    with pytest.raises(ArtifactError, match=r"manifest\.json.*run its stage again"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json.*run fdht train again"):
         read_manifest(stage, "model")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"stage": "model"}'])
+def test_a_damaged_manifest_of_a_copied_overlay_is_copied_again(tmp_path, text):
+    """On a board there is no stage to run."""
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(ArtifactError, match=r"manifest\.json.*; copy it again, or run fdht build"):
+        read_manifest(tmp_path, "overlay")
 
 
 def test_a_manifest_of_another_stage_or_schema_is_refused(stage):
@@ -224,8 +232,10 @@ def test_a_manifest_of_another_stage_or_schema_is_refused(stage):
 
 
 def test_no_directory_says_which_stage_to_run(tmp_path):
-    with pytest.raises(ArtifactError, match="run the stage before this one"):
+    with pytest.raises(ArtifactError, match="run fdht train first"):
         read_manifest(tmp_path / "nothing", "model")
+    with pytest.raises(ArtifactError, match=f"run fdht convert motion --build {tmp_path} first"):
+        read_manifest(tmp_path / "motion" / "hls", "hls")
 
 
 @pytest.mark.parametrize(

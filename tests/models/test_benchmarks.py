@@ -263,10 +263,11 @@ def test_a_contestant_that_dies_is_named_with_its_last_words(fakes):
 
 @pytest.mark.parametrize("when", [0, 1])
 def test_a_contestant_that_hangs_is_named_and_ended(fakes, monkeypatch, when):
-    monkeypatch.setattr(train, "_START_SECONDS", 1.0)
+    # Whoever is to hang must have begun before it is ended, also where the machine is busy.
+    monkeypatch.setattr(train, "_START_SECONDS", 60.0 if when else 5.0)
     monkeypatch.setattr(train, "_STEP_SECONDS", 0.3)
     log = fakes(ours=[READY, "sleep"] if when else ["sleep"])
-    with pytest.raises(MeasurementError, match="ours: no answer for 1 s"):
+    with pytest.raises(MeasurementError, match=f"ours: no answer for {1 if when else 5} s"):
         train.bench_train([OURS], SMALL, 1, 2)
     assert_ended(log)
 

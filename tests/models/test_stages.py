@@ -58,7 +58,7 @@ def test_a_manifest_without_digests_is_refused(tmp_path, files):
     directory = make(tmp_path / "hls")
     manifest = json.loads((directory / MANIFEST).read_text())
     (directory / MANIFEST).write_text(json.dumps({**manifest, "files": files}))
-    with pytest.raises(ArtifactError, match=r"files.* must be a (table|text); delete the "):
+    with pytest.raises(ArtifactError, match=r"files.* must be a (table|text); run fdht convert"):
         ConversionDirectory(directory).open()
 
 

@@ -399,7 +399,7 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_written(
 
 
 def test_restoring_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="run the stage before this one"):
+    with pytest.raises(ArtifactError, match=r"run fdht train .* first"):
         restore(tmp_path / "model")
 
 

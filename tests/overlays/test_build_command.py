@@ -70,17 +70,47 @@ def test_a_failure_is_one_line_and_exit_code_2(capsys, tmp_path, build, monkeypa
 
 def test_without_the_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    before = set(build.rglob("*"))
     line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--build", build)
     assert "vitis-run or vitis_hls, vivado: are missing on this machine" in line
     assert "--archive" in line
+    assert set(build.rglob("*")) == before
 
 
 def test_without_the_open_tools_it_says_what_is_missing(capsys, tmp_path, build, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    before = set(build.rglob("*"))
     line = mistake(capsys, "tiny-net", "--board", "pynq-z2", "--flow", "open", "--build", build)
     assert "nextpnr-xilinx, chip database, fasm2frames, xc7frames2bit, database of" in line
     assert "docs/open-flow.md" in line and "--archive" in line
-    assert not (build / "tiny-net" / "overlay").exists()
+    assert set(build.rglob("*")) == before
+
+
+def test_so_it_is_with_synthesis(capsys, tmp_path, build, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = set(build.rglob("*"))
+    assert fdht.main(["synthesize", "tiny-net", "--build", str(build)]) == 2
+    assert "vitis-run or vitis_hls: is missing on this machine" in capsys.readouterr().err
+    assert set(build.rglob("*")) == before
+
+
+def test_results_that_are_refused_leave_nothing(capsys, tmp_path, build):
+    (tmp_path / "results.tar.gz").write_bytes(b"none")
+    given = ("--board", "pynq-z2", "--build", build, "--import", tmp_path / "results.tar.gz")
+    before = set(build.rglob("*"))
+    assert "results.tar.gz: is damaged" in mistake(capsys, "tiny-net", *given)
+    assert set(build.rglob("*")) == before
+
+
+def test_a_core_that_is_there_stays_where_a_later_tool_is_missing(
+    capsys, tmp_path, build, monkeypatch
+):
+    """What a former run left is left alone: the place is not new."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    place = build / "tiny-net" / "work" / "pynq-z2" / "vitis-hls"
+    place.mkdir(parents=True)
+    mistake(capsys, "tiny-net", "--board", "pynq-z2", "--build", build)
+    assert place.is_dir()
 
 
 def test_what_is_estimated_to_be_too_large_is_told_before_hours_of_tools(capsys, tmp_path, build):
@@ -238,9 +268,9 @@ def test_a_misused_option_is_one_line(capsys, build, arguments, message):
 
 def test_an_experiment_that_is_not_converted_says_what_comes_first(capsys, tmp_path):
     given = ("motion", "--board", "pynq-z2", "--build", tmp_path)
-    assert "has not been converted; run fdht convert motion first" in mistake(capsys, *given)
+    assert "has not been converted; run fdht convert motion --build" in mistake(capsys, *given)
     line = mistake(capsys, *given, "--flow", "open")
-    assert "has not been trained; run fdht train motion first" in line
+    assert "has not been trained; run fdht train motion --build" in line
 
 
 def test_no_experiment_is_one_line(capsys, tmp_path):

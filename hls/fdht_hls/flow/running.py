@@ -87,11 +87,11 @@ def run_plan(
     fresh: list[str] = []
     allowed = None if timeout is None else seconds(timeout, "timeout")
     with only_run(directory) as lock:
-        plan.write(directory)
         due = _due(plan, directory)
         changed = {name for name in due if is_done(plan, plan.step(name), directory)}
         environment = step_environment(os.environ)
         _refuse_what_is_missing(plan, due, shared, environment)
+        plan.write(directory)
         if shared is not None and due & set(shared.steps):
             fresh += _run_shared(plan, directory, show, timeout, shared)
             changed -= set(shared.steps)

@@ -345,7 +345,7 @@ class QuantizedNetwork(JsonRecord):
         Raises:
             ArtifactError: it is missing or damaged.
         """
-        value = read_json(path)
+        value = read_json(path, "run fdht train")
         try:
             return QuantizedNetwork.from_json(value)
         except ArtifactError as error:

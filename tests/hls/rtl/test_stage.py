@@ -100,7 +100,7 @@ def test_a_schedule_of_another_network(trained: Path, network: QuantizedNetwork,
 
 
 def test_no_network(tmp_path: Path):
-    with pytest.raises(ArtifactError, match=r"network\.json.*run the stage before this one"):
+    with pytest.raises(ArtifactError, match=r"network\.json.*run fdht train"):
         load_design(BuildDirectory(tmp_path), None)
 
 

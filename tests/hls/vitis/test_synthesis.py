@@ -448,7 +448,7 @@ def test_the_newer_spelling_is_preferred(tool, monkeypatch):
 
 def test_without_a_conversion_the_stage_before_is_named(tool):
     shutil.rmtree(tool.hls)
-    with pytest.raises(ArtifactError, match="run the stage before this one"):
+    with pytest.raises(ArtifactError, match=r"run fdht convert .*first"):
         tool.run(["csim"])
 
 

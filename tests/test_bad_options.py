@@ -36,6 +36,17 @@ MISTAKES = [
     (["decompose", "motion", "--weights", __file__], "is neither a Keras model"),
     (["convert", "motion", "--schedule", "nosuch.json"], "No such file"),
     (["convert", "motion", "--clock-period", "nan"], "--clock-period"),
+    *(
+        ([command, "motion", "--port-bits", bits], f"port-bits = {bits}: is no width that a port")
+        for command in ("show", "cosim", "resources")
+        for bits in ("100", "0", "512")
+    ),
+    (
+        ["show", "motion", "--port-bits", "128"],
+        "port-bits = 128: a port of pynq-z2 has 64 bits; use 64, or a --schedule",
+    ),
+    (["show", "motion", "--board", "sim", "--port-bits", "256"], "port-bits = 256: a port of sim"),
+    (["cosim", "motion", "--board", "pynq-z2", "--port-bits", "128"], "port-bits = 128: a port of"),
     (["build", "motion", "--board", "pynq-z2", "--timeout", "inf"], "must be a finite number"),
     (["bench", "train", "--rounds", "99999999999"], "must be at most"),
     (["run", "motion", "--clips", "1000000000000"], "--clips"),

@@ -17,6 +17,7 @@ from fdht.cli.options import (
     PortBits,
     Schedule,
     board_option,
+    port_bytes_of,
 )
 from fdht.cli.output import emit, tell
 from fdht_models.console import progress
@@ -106,7 +107,7 @@ def cosim(
     for file in (gantt, trace):
         if file is not None:
             check_place(file)
-    port_bytes = port_bits // 8
+    port_bytes = port_bytes_of(port_bits, planned_for)
     result = cosim_experiment(directory, frames, schedule, settings, port_bytes, planned_for)
     told = {"experiment": directory.name, **result.to_json()}
     if not as_json:
@@ -146,7 +147,7 @@ def resources(
             "is not of the 7 series, for which yosys counts", field="board", value=board
         )
     directory = experiment_directory(experiment, build)
-    value = count_experiment(directory, schedule, timeout, port_bits // 8).to_json()
+    value = count_experiment(directory, schedule, timeout, port_bytes_of(port_bits, None)).to_json()
     told = {"experiment": directory.name, **value}
     tell(told, as_json, lambda _: [_resource_line(value, found)])
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fdht_models import artifacts
+from fdht_models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fdht_hls.boards import Board
 
 #: Where everything is built unless `--build` says otherwise.
 BUILD = artifacts.BUILD
+#: Widths that a port for frames can have, in bits.
+_PORT_BITS = (64, 128, 256)
 
 
 def complete_experiment(context: typer.Context) -> list[str]:
@@ -34,6 +40,34 @@ def complete_board() -> list[str]:
 def board_option(help: str, **settings: Any) -> Any:
     """The option `--board`, with what it means to a command."""
     return typer.Option("--board", help=help, autocompletion=complete_board, **settings)
+
+
+def _checked_port_bits(bits: int) -> int:
+    if bits not in _PORT_BITS:
+        allowed = ", ".join(map(str, _PORT_BITS[:-1]))
+        raise ConfigError(
+            "is no width that a port can have",
+            field="port-bits",
+            value=bits,
+            remedy=f"use {allowed} or {_PORT_BITS[-1]}",
+        )
+    return bits
+
+
+def port_bytes_of(bits: int, board: Board | None) -> int:
+    """Bytes a clock of `--port-bits`, which a board must have that a design is planned for.
+
+    Raises:
+        ConfigError: the board's port is narrower.
+    """
+    if board is not None and bits > board.port.width_bits:
+        raise ConfigError(
+            f"a port of {board.name} has {board.port.width_bits} bits",
+            field="port-bits",
+            value=bits,
+            remedy=f"use {board.port.width_bits}, or a --schedule and no --board",
+        )
+    return bits // 8
 
 
 def schedule_option(help: str) -> Any:
@@ -63,7 +97,11 @@ ClockPeriod = Annotated[
 ]
 PortBits = Annotated[
     int,
-    typer.Option("--port-bits", help="Width of the port that reads frames: 64, 128 or 256."),
+    typer.Option(
+        "--port-bits",
+        callback=_checked_port_bits,
+        help="Width of the port that reads frames: 64, 128 or 256.",
+    ),
 ]
 #: Of the boards that are real, and of those that are simulated.
 BoardName = Annotated[str, board_option("A board's name; 'sim' is simulated.")]

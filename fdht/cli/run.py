@@ -205,12 +205,9 @@ def run_in(
 
 def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
     """The head of a report for people."""
-    from fdht_models.training.comparison import accuracy_lines
-
     lines = [*_answer_lines(report)]
     if report["accuracy"]["quantized"] is not None:  # of the test set
-        lines += accuracy_lines(report["accuracy"])
-        lines += _class_lines(report["accuracy"].get("per_class") or ())
+        lines += _test_lines(report["accuracy"])
     board = report["equality"]["reference_board"]
     if board["compared"] is not None:
         lines.append(
@@ -237,7 +234,7 @@ def _answer_lines(report: Mapping[str, Any]) -> Iterator[str]:
     others = {one["source"]: one for one in report["sources"] if one["kind"] != "test"}
     for name, one in others.items():
         if one["accuracy"] is not None:
-            yield from _labelled_lines(name, one["accuracy"])
+            yield from _labelled_lines(name, one["accuracy"], one["accuracy"]["accuracy"])
     clips = [clip for clip in report["clips"] if clip["source"] in others]
     width = max((len(_clip_name(clip)) for clip in clips[:_SHOWN_CLIPS]), default=0)
     classes = max((len(clip["predicted"]) for clip in clips[:_SHOWN_CLIPS]), default=0)
@@ -263,9 +260,25 @@ def _block_lines(clip: Mapping[str, Any]) -> Iterator[str]:
         yield f"  ... and {len(blocks) - _SHOWN_CLIPS} more blocks in predictions.jsonl"
 
 
-def _labelled_lines(name: str, found: Mapping[str, Any]) -> Iterator[str]:
+def _test_lines(accuracy: Mapping[str, Any]) -> Iterator[str]:
+    """This run's accuracy on the test set, and apart from it what training measured, which may be
+    of other clips and of more.
+    """
+    from fdht_models.training.comparison import accuracy_lines
+
+    yield from _labelled_lines("quantised network, this run", accuracy, accuracy["quantized"])
+    # `chance` is that of this run's clips, and told above.
+    trained = accuracy_lines({**accuracy, "quantized": None, "chance": None})
+    if trained:
+        compared = accuracy.get("comparison")
+        on = f", on {compared['clips']:,} test clips" if compared else ""
+        yield f"in training{on}:"
+        yield from trained
+
+
+def _labelled_lines(name: str, found: Mapping[str, Any], share: float) -> Iterator[str]:
     yield (
-        f"{_short(name):<30}{found['accuracy']:7.1%}  measured "
+        f"{_short(name):<30}{share:7.1%}  measured "
         f"({found['right']} of {found['clips']} clips right; chance {found['chance']:.1%}, counted)"
     )
     yield from _class_lines(found["per_class"])

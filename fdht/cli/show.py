@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, Build, CoreName, Name, PortBits, Schedule, TargetBoard
+from fdht.cli.options import (
+    BUILD,
+    AsJson,
+    Build,
+    CoreName,
+    Name,
+    PortBits,
+    Schedule,
+    TargetBoard,
+    port_bytes_of,
+)
 from fdht.cli.output import emit
 from fdht_models.console import output
 from fdht_models.errors import ArtifactError
@@ -37,7 +47,7 @@ def show(
     other = None if compare is None else _saved(compare)
     if save is not None:
         check_place(save)
-    plan, origin = _planned(experiment, build, board, core, schedule, port_bits // 8)
+    plan, origin = _planned(experiment, build, board, core, schedule, port_bits)
     value = plan_json(plan)
     if save is not None:
         write_json(save, value)
@@ -86,7 +96,7 @@ def _planned(
     board: str | None,
     core: str | None,
     schedule: Path | None,
-    port_bytes: int,
+    port_bits: int,
 ) -> tuple[EnginePlan, str]:
     """The plan of an experiment's engine, and where its schedule comes from."""
     from fdht.cli.tune import experiment_or_build
@@ -102,12 +112,14 @@ def _planned(
 
     recipe, directory = experiment_or_build(name, build)
     network, source = network_to_tune(directory.model, recipe)
-    chosen = schedule
+    chosen, port_bytes = schedule, port_bytes_of(port_bits, None)
     if chosen is None and board is None and core is None and port_bytes == WORD_BYTES:
         chosen = directory.hls.find_file(SCHEDULE)
     if chosen is not None:
         return lower(network, load_schedule(chosen), port_bytes), f"{chosen} ({source})"
-    kind, budget = checked_core(core or "hls"), board_budget(board_of(board), port_bytes=port_bytes)
+    device = board_of(board)
+    port_bytes = port_bytes_of(port_bits, device)
+    kind, budget = checked_core(core or "hls"), board_budget(device, port_bytes=port_bytes)
     found = plan(network, budget, kind)
     origin = f"planned for {budget.name} and core {kind} ({source})"
     return lower(network, found.schedule, port_bytes), origin

@@ -68,6 +68,15 @@ def test_its_test_clips_are_made_where_it_runs(place, capsys, monkeypatch):
     source.load = lambda *_, **__: made
     monkeypatch.setattr(fdht_host.testset, "source_of", lambda data: source())
     assert run(capsys, "./sim", "--source", "test")[0]["accuracy"]["quantized"] == 1
+    # What training measured is of other clips, and is not put beside that as if of the same.
+    assert fdht.main(["run", "./sim", "--clips", "4", "--no-energy"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    compared = stage_files.metrics()["accuracy"]["comparison"]
+    own = said.index(next(line for line in said if line.startswith("quantised network, this run")))
+    trained = said.index(f"in training, on {compared['clips']:,} test clips:")
+    assert "100.0%  measured (4 of 4 clips right; chance" in said[own]
+    assert own < trained < said.index(next(line for line in said if "its float twin" in line))
+    assert not any(line.startswith("quantised network ") for line in said)
 
 
 def test_a_build_that_holds_nothing_else(place, capsys):

@@ -304,7 +304,8 @@ def test_values_that_json_cannot_hold(value: object) -> None:
 def test_the_page_shows_the_figures(rendered: str) -> None:
     page = Page(rendered)
     for expected in (
-        "91.3 %", "92.1 %", "0 of 33,000", "7,883", "29,557,248", "12,500 frames/s",
+        "91.3 %", "92.1 %", "1,000 test clips of this run, chance: 50.0 %",
+        "0 of 33,000", "7,883", "29,557,248", "12,500 frames/s",
         "2.400 ± 0.020 mJ", "0.400 ± 0.017 mJ", "no RAPL here", "1 of 2 clips right",
         "Not run on hardware", "versions.numpy", "memory port", "1,000 test clips",
         "clips : 50.0 %", "2 of 3", "10 of 40", "b/<2>.mp4", "ends early", "left (1)",
@@ -326,8 +327,8 @@ def test_the_page_has_the_table_of_baselines_and_the_plain_word() -> None:
     accuracy["baselines"].append({"name": "all frames", "classifier": "<b>", "accuracy": 0.613})
     page = Page(render(full(accuracy=accuracy)))
     for expected in (
-        "Baseline, all frames: <b>", "61.3 %", "best baseline, all frames: 61.3 %",
-        "Baseline, largest class: always 'left'", "left out: a file is damaged",
+        "Baseline in training, all frames: <b>", "61.3 %", "best baseline, all frames: 61.3 %",
+        "Baseline in training, largest class: always 'left'", "left out: a file is damaged",
         "NOT better than largest class, which needs no memory: difference 25.0 points",
     ):  # fmt: skip
         assert expected in page.text, expected

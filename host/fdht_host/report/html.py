@@ -123,7 +123,7 @@ def _headline(report: Mapping[str, Any]) -> list[Figure]:
             "Accuracy, quantised",
             percent(accuracy["quantized"]),
             accuracy["kind"],
-            f"{_best_baseline(accuracy)}, chance: {percent(accuracy['chance'])}",
+            _clips_and_baseline(accuracy),
         ),
         Figure(
             "Integers that differ",
@@ -177,6 +177,13 @@ def _ratio(parameters: Mapping[str, Any]) -> str:
     return f"a dense LSTM has {dense:,}: {number(dense / lstm)} times as many"
 
 
+def _clips_and_baseline(accuracy: Mapping[str, Any]) -> str:
+    """A run's own accuracy may be of fewer clips than that of the best baseline in training."""
+    clips, chance = accuracy.get("clips"), f"chance: {percent(accuracy['chance'])}"
+    of = f"{clips:,} test clips of this run, " if clips else ""
+    return f"{of}{chance}; in training, {_best_baseline(accuracy)}"
+
+
 def _best_baseline(accuracy: Mapping[str, Any]) -> str:
     table = accuracy.get("baselines")
     if not table:
@@ -187,9 +194,13 @@ def _best_baseline(accuracy: Mapping[str, Any]) -> str:
 
 def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
     """With training's table, and its verdict; models trained before it was there have less."""
+    clips = accuracy.get("clips")
     networks = [
-        ("Quantised network", percent(accuracy["quantized"])),
-        ("The same network in floating point", percent(accuracy["float"])),
+        (
+            f"Quantised network{f', {clips:,} test clips of this run' if clips else ''}",
+            percent(accuracy["quantized"]),
+        ),
+        ("The same network in floating point, in training", percent(accuracy["float"])),
     ]
     table = accuracy.get("baselines")
     if not table:
@@ -201,7 +212,7 @@ def _accuracy_rows(accuracy: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("Chance: always the test clips' largest class", percent(accuracy["chance"])),
         ]
     rows = networks + [
-        (f"Baseline, {row['name']}: {row['classifier']}", percent(row["accuracy"]))
+        (f"Baseline in training, {row['name']}: {row['classifier']}", percent(row["accuracy"]))
         for row in sorted(table, key=lambda row: -row["accuracy"])
     ]
     left_out = accuracy.get("left_out") or {}

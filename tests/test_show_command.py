@@ -9,6 +9,7 @@ import pytest
 
 import fdht
 from fdht_hls.engine import lower
+from fdht_hls.engine.listing import plan_json
 from fdht_hls.schedule import default_schedule
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.artifacts import write_json
@@ -48,7 +49,7 @@ def test_a_saved_plan_is_compared(capsys, tmp_path: Path, schedule: Path):
     options = ("--schedule", str(schedule))
     shown(capsys, tmp_path, *options, "--save", str(saved))
     network = untrained_network(load_experiment("motion"))
-    assert json.loads(saved.read_text()) == lower(network).to_json()
+    assert json.loads(saved.read_text()) == plan_json(lower(network))
     same = shown(capsys, tmp_path, *options, "--compare", str(saved))
     assert same == f"as in {saved}\n"
     options = (*options, "--port-bits", "128", "--compare", str(saved), "--json")

@@ -15,13 +15,14 @@ from fdht.cli.options import BUILD, AsJson, BoardName, Build, CoreName, complete
 from fdht.cli.output import emit, tell
 from fdht_models.artifacts import command_on, recover
 from fdht_models.console import output, progress
-from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.errors import ArtifactError, ConfigError, shortened
 
 if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_hls.flow.build_plan import BuildPlan
     from fdht_hls.flow.running import Shared
     from fdht_models.directories import BuildDirectory, OverlayDirectory, StageDirectory
+    from fdht_overlays.manifest import OverlayManifest
     from fdht_overlays.plan.vitis import Options
 
 
@@ -110,6 +111,7 @@ def build(
     """Builds an overlay: of a simulated board at once, of a real one with AMD's or open tools."""
     from fdht import pipeline
     from fdht_hls.boards import get_board
+    from fdht_overlays.manifest import load_manifest
     from fdht_overlays.open.tools import FLOW as OPEN
     from fdht_overlays.plan.vitis import Options
 
@@ -148,6 +150,7 @@ def build(
         overlay, fresh = pipeline.build_into(directory, board)
         told = {"directory": str(overlay.path), "fresh": fresh}
         tell(told, as_json, lambda _: [_place_line(overlay, fresh)])
+        _note_left_out(load_manifest(overlay.path))
         return
     if flow == OPEN:
         core_of(flow, core)
@@ -302,6 +305,7 @@ def _package(work: _Work, place: Path, as_json: bool) -> None:
     overlay = work.directory.overlay(work.board.name, work.variant)
     fresh = work.package(place, overlay)
     manifest = load_manifest(overlay.path)
+    _note_left_out(manifest)
     if as_json:
         emit({"directory": str(overlay.path), "fresh": fresh, **summary_json(manifest)})
         return
@@ -310,6 +314,13 @@ def _package(work: _Work, place: Path, as_json: bool) -> None:
     if work.schedule is not None:
         print(work.schedule)
     print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
+
+
+def _note_left_out(manifest: OverlayManifest) -> None:
+    """A report of a run would lack them: it is said while they can still be found."""
+    line = manifest.figures.left_out_line()
+    if line is not None:
+        print(f"fdht: note: {shortened(line, 380)}", file=sys.stderr)
 
 
 def _place_line(overlay: OverlayDirectory, fresh: bool) -> str:

@@ -61,6 +61,13 @@ class Figures:
     estimate: Figure | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
+    def left_out_line(self) -> str | None:
+        """Which are not there, and why, for people; None: all are there."""
+        if not self.left_out:
+            return None
+        reasons = "; ".join(f"{name} ({why})" for name, why in self.left_out.items())
+        return f"figures left out of the overlay: {reasons}"
+
 
 #: Of overlays before version 2, which carry none.
 _FORMER = "the overlay was built by a former fdht, which put no such figures into it"

@@ -10,7 +10,7 @@ from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, new_stage
 from fdht_models.errors import ArtifactError
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_overlays.figures import NO_FIGURES
+from fdht_overlays.figures import NO_FIGURES, Figures
 from fdht_overlays.manifest import (
     ArrayFacts,
     BuildFacts,
@@ -244,3 +244,11 @@ def test_a_missed_clock_must_be_allowed_by_name():
 def test_a_bad_report_in_it_is_refused_with_the_dotted_path(change, message):
     with pytest.raises(ArtifactError, match=message):
         with_facts(change)
+
+
+def test_figures_that_are_left_out_are_one_line():
+    assert Figures().left_out_line() is None
+    line = Figures(left_out={"training": "is of another design", "estimate": "is not there"})
+    assert line.left_out_line() == (
+        "figures left out of the overlay: training (is of another design); estimate (is not there)"
+    )

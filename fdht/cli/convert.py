@@ -60,8 +60,8 @@ def conversion_lines(conversion: Conversion) -> list[str]:
     )
     whose = "planned" if plan["chosen_by"] == "planner" else "the given schedule"
     lines.append(
-        f"{whose} for {plan['budget']['board']}: {plan['frames_per_second']:,.0f} frames/s, "
-        f"{used}  estimated ({plan['model']})"
+        f"{whose} for {plan['budget']['board']}: {plan['frames_per_second']:,.0f} frames/s "
+        f"at {plan['budget']['clock_mhz']:g} MHz, {used}  estimated ({plan['model']})"
     )
     lines.append(
         f"{estimate['cycles_per_frame']} cycles a frame, limited by {estimate['limited_by']}; "

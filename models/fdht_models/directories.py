@@ -241,7 +241,11 @@ def experiment_in(stage: Stage) -> Experiment:
     """
     from fdht_models.experiment import read_experiment  # takes a while, for all kinds of data
 
-    return read_experiment(stage.file(EXPERIMENT), stage.again)
+    # Training wrote it, and what came later carries a copy: one that is as it was written, but of
+    # an earlier version, is not mended by copying it once more.
+    later = {artifacts.CONVERSION: ", then fdht convert", artifacts.OVERLAY: ", convert and build"}
+    again = "run fdht train again with its TOML file (of the demo: fdht demo)"
+    return read_experiment(stage.file(EXPERIMENT), f"{again}{later.get(stage.name, '')}")
 
 
 def overlays_in(path: Path) -> list[OverlayDirectory]:

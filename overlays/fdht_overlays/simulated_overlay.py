@@ -21,6 +21,7 @@ from fdht_models.directories import (
     SCHEDULE,
     ConversionDirectory,
     OverlayDirectory,
+    experiment_in,
     network_in,
 )
 from fdht_models.errors import ConfigError
@@ -113,6 +114,8 @@ def build_simulated_overlay(
     names = [LIBRARY, NETWORK, *filter(stage.holds, (LOADABLE, EXPERIMENT, SCHEDULE))]
     # A library that was damaged since the conversion would end the process that loads it.
     files = {name: stage.file(name) for name in names}
+    if EXPERIMENT in files:
+        experiment_in(stage)  # else an overlay could never be run that seems to be current
     paced = estimate_of_manifest(stage.manifest, conversion.manifest)
     figures = figures_of(stage)
     inputs = {

@@ -38,12 +38,13 @@ class Row(JsonRecord):
         source: "trained network", or "declared widths, not trained".
         core: "hls" or "rtl".
         fits: within the shares of the device that a design may take.
-        frames_per_second: at the board's clock; None if nothing fits or can be built.
+        frames_per_second: at `clock_mhz`; None if nothing fits or can be built.
         cycles: clocks a frame.
         limiting: what holds it back: the memory port, a stage, or what the smallest design takes
             too much of, such as "344 of 165 DSP".
         used: part of the device, by resource; None where it is not known.
         memory_share: part of the memory's peak bandwidth that the frames take.
+        clock_mhz: of the core, at which the rate is.
         model: whose figures these are, in words.
         note: why there is no figure.
     """
@@ -58,6 +59,7 @@ class Row(JsonRecord):
     limiting: str | None
     used: dict[str, float | None]
     memory_share: float | None = None
+    clock_mhz: float | None = None
     model: str = ""
     note: str = ""
     kind: str = "estimated"
@@ -131,18 +133,21 @@ def _row(source: str, found: BoardPlan, network: QuantizedNetwork, board: Board)
         limiting if found.fits else found.lacking[0],
         {name: used.get(name) for name in found.budget.shares},
         None if rate is None else moved * rate / (board.ddr.peak_gigabytes_per_second * 1e9),
+        clock_mhz=found.budget.clock_mhz,
         model=found.model,
     )
 
 
 def table(rows: Sequence[Row]) -> Table:
     """A line an experiment, a column a board: frames a second and what holds it back."""
+    clocks = {row.board: row.clock_mhz for row in rows if row.clock_mhz is not None}
     boards = list(dict.fromkeys(row.board for row in rows))
     models = ", ".join(dict.fromkeys(row.model for row in rows if row.model))
     made = Table(title=f"frames/s, and what limits them (estimated; nothing was built)\n{models}")
     made.add_column("experiment", no_wrap=True)
     for board in boards:
-        made.add_column(board, justify="right")
+        at = f"\nat {clocks[board]:g} MHz" if board in clocks else ""
+        made.add_column(f"{board}{at}", justify="right")
     for name in dict.fromkeys(row.experiment for row in rows):
         cells = {row.board: _cell(row) for row in rows if row.experiment == name}
         made.add_row(name, *(cells[board] for board in boards))
@@ -190,6 +195,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     with drawing(**{"svg.hashsalt": "fdht"}):
         figure = Figure(figsize=(9, 1.5 + 0.22 * len(names)), layout="constrained")
         axes = figure.subplots()
+        clocks = {row.board: row.clock_mhz for row in rows if row.clock_mhz is not None}
         for board in dict.fromkeys(row.board for row in rows):
             fitting = [
                 (row.frames_per_second, names.index(row.experiment))
@@ -200,7 +206,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                 [rate for rate, _ in fitting],
                 [place for _, place in fitting],
                 "o",
-                label=board,
+                label=f"{board}, {clocks[board]:g} MHz" if board in clocks else board,
                 alpha=0.7,
                 markersize=5,
             )
@@ -209,7 +215,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.set_yticks(range(len(names)), names, fontsize=7)
         axes.invert_yaxis()
         axes.grid(alpha=0.3)
-        axes.set_xlabel("frames a second at the board's clock (estimated; nothing was built)")
+        axes.set_xlabel("frames a second at that clock (estimated; nothing was built)")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         data = io.BytesIO()
         figure.savefig(data, format=path.suffix[1:], metadata=_metadata(path))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
-from fdht_models.artifacts import MANIFEST
+from fdht_models.artifacts import MANIFEST, digest_file, write_json
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ConfigError
+from fdht_models.experiment import load_experiment
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.bitfile import read_bitfile
@@ -98,6 +99,20 @@ def test_equal_inputs_give_equal_files(tmp_path, overlay, hls):
     build(hls, other)
     for path in overlay.iterdir():
         assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_a_recipe_of_an_earlier_version_is_refused_rather_than_called_current(tmp_path, overlay):
+    older = load_experiment("motion").to_json()
+    del older["data"]["kind"]
+    before = (overlay / MANIFEST).read_bytes()
+    hls = write_hls_stage(tmp_path / "older", sample_network(), b"compiled")
+    manifest = json.loads((hls / MANIFEST).read_text())
+    write_json(hls / "experiment.json", older)
+    manifest["files"]["experiment.json"] = digest_file(hls / "experiment.json")
+    write_json(hls / MANIFEST, manifest)
+    with pytest.raises(ArtifactError, match=r"data.kind: is missing.* run fdht train again"):
+        build(hls, overlay)
+    assert (overlay / MANIFEST).read_bytes() == before
 
 
 def test_a_real_board_is_refused(tmp_path, hls):

@@ -88,7 +88,11 @@ def test_a_trained_network_is_preferred(tmp_path):
 def test_the_core_in_rtl_is_asked_of_its_own_model_and_at_the_clock_that_is_given(rows, tmp_path):
     (row,) = what_if(["motion"], BOARDS[:1], tmp_path, "rtl", clock_mhz=50.0)
     assert row.core == "rtl" and row.cycles == 7200
-    assert row.frames_per_second == 50e6 / 7200
+    assert row.frames_per_second == 50e6 / 7200 and row.clock_mhz == 50
+    # Boards have clocks of their own, so each column says which.
+    headers = [[str(one.header) for one in table(some).columns][1:] for some in ([row], rows)]
+    clocks = [f"{board.name}\nat {board.clock_mhz:g} MHz" for board in BOARDS]
+    assert headers == [["pynq-z2\nat 50 MHz"], clocks]
     assert row.used["ff"] is None and row.used["lut"] > 0
     assert row.model != rows[0].model and "yosys" in row.model
 

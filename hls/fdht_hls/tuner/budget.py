@@ -139,6 +139,10 @@ class Budget:
         """Frames a second at so many clocks a frame."""
         return self.clock_mhz * 1e6 / cycles
 
+    def told_rate(self, cycles: int) -> str:
+        """The same for people, with the clock without which it says nothing."""
+        return f"{self.rate_at(cycles):,.0f} frames/s at {self.clock_mhz:g} MHz"
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return {

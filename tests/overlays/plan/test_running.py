@@ -165,7 +165,7 @@ def test_differing_results_of_the_core_stop_the_build(tmp_path, tools, plan):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a full disk; only root may mount one")
-def test_a_full_disk_is_said(tmp_path, plan):
+def test_a_full_disk_is_said(tmp_path, plan, tools):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]

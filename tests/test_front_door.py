@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import fdht
 from fdht import pipeline
 from fdht.cli import app as front
 from fdht_hls.boards import board_names
+from fdht_models.artifacts import STAGE_KEYS, again_of
 from fdht_models.experiment import ZOO, experiment_names, load_experiment
 
 CLI = Path(front.__file__).parent
@@ -285,3 +287,14 @@ def test_a_wheel_installs_five_packages_and_no_loose_modules() -> None:
     assert sorted(name for name in packages if "." not in name) == five
     assert "fdht.cli" in packages and not loose
     assert entries["console_scripts"] == ["fdht = fdht:main"]
+
+
+@pytest.mark.parametrize("stage", [*STAGE_KEYS, "decomposed", "clips", "shard"])
+def test_what_makes_a_stage_whole_again_is_a_command_that_is_there(stage, capsys):
+    """A cache has none: it is made when it is needed."""
+    commands = re.findall(r"\bfdht ([a-z]+)( --[a-z]+)?", again_of(stage))
+    assert bool(commands) == (stage not in {"clips", "shard"})
+    for name, option in commands:
+        assert name in COMMANDS
+        assert fdht.main([name, "--help"]) == 0
+        assert option.strip() in capsys.readouterr().out

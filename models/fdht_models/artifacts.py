@@ -51,8 +51,15 @@ STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
 }
 #: Remedy for a file of a stage that cannot be used.
 AGAIN = "delete it and run its stage again"
-#: The commands that write what later stages read.
-_COMMANDS = {MODEL: "train", CONVERSION: "convert"}
+#: The commands that write stages; what has none, a cache, is made when it is needed.
+_COMMANDS = {
+    MODEL: "train",
+    DECOMPOSITION: "decompose",
+    CONVERSION: "convert",
+    TUNING: "tune",
+    EXPLORATION: "tune --explore",
+    RUN: "run",
+}
 #: Where everything is built unless `--build` says otherwise.
 BUILD = Path("build")
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -190,7 +197,9 @@ def again_of(stage: str) -> str:
     """What makes a stage whole again; an overlay's directory may be a copy, on a board."""
     if stage == OVERLAY:
         return "copy it again, or run fdht build again"
-    return f"run fdht {_COMMANDS[stage]} again" if stage in _COMMANDS else f"run fdht {stage} again"
+    if stage not in _COMMANDS:
+        return "delete the directory; it is made again when it is needed"
+    return f"run fdht {_COMMANDS[stage]} again"
 
 
 def command_on(build: Path, command: str, options: str = "") -> str:
@@ -209,9 +218,9 @@ def command_on(build: Path, command: str, options: str = "") -> str:
 
 def _first_of(directory: Path, stage: str) -> str:
     """What makes a stage that is not there."""
-    command = _COMMANDS.get(stage)
-    if command is None:
+    if stage not in (MODEL, CONVERSION):
         return again_of(stage)
+    command = _COMMANDS[stage]
     # Of a build the experiment is known; a model alone may lie anywhere.
     known = directory.name == stage and directory.parent.name
     return f"run {command_on(directory.parent, command) if known else f'fdht {command}'} first"

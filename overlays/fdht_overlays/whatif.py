@@ -138,9 +138,14 @@ def _row(source: str, found: BoardPlan, network: QuantizedNetwork, board: Board)
     )
 
 
+def _clocks(rows: Sequence[Row]) -> dict[str, float]:
+    """The clock in MHz at which the rates on a board are, where there are any."""
+    return {row.board: row.clock_mhz for row in rows if row.clock_mhz is not None}
+
+
 def table(rows: Sequence[Row]) -> Table:
     """A line an experiment, a column a board: frames a second and what holds it back."""
-    clocks = {row.board: row.clock_mhz for row in rows if row.clock_mhz is not None}
+    clocks = _clocks(rows)
     boards = list(dict.fromkeys(row.board for row in rows))
     models = ", ".join(dict.fromkeys(row.model for row in rows if row.model))
     made = Table(title=f"frames/s, and what limits them (estimated; nothing was built)\n{models}")
@@ -195,7 +200,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     with drawing(**{"svg.hashsalt": "fdht"}):
         figure = Figure(figsize=(9, 1.5 + 0.22 * len(names)), layout="constrained")
         axes = figure.subplots()
-        clocks = {row.board: row.clock_mhz for row in rows if row.clock_mhz is not None}
+        clocks = _clocks(rows)
         for board in dict.fromkeys(row.board for row in rows):
             fitting = [
                 (row.frames_per_second, names.index(row.experiment))

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 #: Where everything is built unless `--build` says otherwise.
 BUILD = artifacts.BUILD
-#: Widths that a port for frames can have, in bits.
-_PORT_BITS = (64, 128, 256)
 
 
 def complete_experiment(context: typer.Context) -> list[str]:
@@ -43,13 +41,16 @@ def board_option(help: str, **settings: Any) -> Any:
 
 
 def _checked_port_bits(bits: int) -> int:
-    if bits not in _PORT_BITS:
-        allowed = ", ".join(map(str, _PORT_BITS[:-1]))
+    from fdht_hls.engine.engine_plan import PORT_BYTES
+
+    widths = [8 * width for width in PORT_BYTES]
+    if bits not in widths:
+        allowed = ", ".join(map(str, widths[:-1]))
         raise ConfigError(
             "is no width that a port can have",
             field="port-bits",
             value=bits,
-            remedy=f"use {allowed} or {_PORT_BITS[-1]}",
+            remedy=f"use {allowed} or {widths[-1]}",
         )
     return bits
 

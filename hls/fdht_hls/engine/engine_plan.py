@@ -26,6 +26,9 @@ from fdht_models.tensor.cells.program import CellProgram
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
 
+#: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
+#: much as one, two or four ports of a Zynq-7000 deliver.
+PORT_BYTES = (8, 16, 32)
 #: Names of the tables of loadable weights beside those of stages, which have the stages' names.
 BIAS, HEAD_WEIGHTS, HEAD_BIAS = "bias", "head.weights", "head.bias"
 

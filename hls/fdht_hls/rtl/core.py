@@ -23,7 +23,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, S
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fdht_hls.engine.engine_plan import EnginePlan, PortPlan
+from fdht_hls.engine.engine_plan import PORT_BYTES, EnginePlan, PortPlan
 from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
@@ -33,9 +33,6 @@ from fdht_hls.rtl.words import ACTIVITY
 from fdht_models.errors import ConfigError, ToolError
 
 TOP = "fdht_lstm"
-#: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
-#: much as one, two or four ports of a Zynq-7000 deliver.
-PORT_BYTES = (8, 16, 32)
 CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_results"
 #: Only where weights can be loaded.
 WEIGHTS = "m_axi_gmem_weights"

@@ -34,7 +34,7 @@ def shown(capsys: pytest.CaptureFixture[str], tmp_path: Path, *options: str, cod
 def test_people_see_all_that_is_built(capsys, tmp_path: Path, schedule: Path):
     text = shown(capsys, tmp_path, "--schedule", str(schedule))
     assert all(name in text for name in STAGES)
-    assert "7,200 words a frame of 2400 fibres of 24 bytes" in text
+    assert "7,200 words a dense frame of 2400 fibres of 24 bytes" in text
     assert f"schedule: {schedule} (declared widths, not trained)" in text
 
 

@@ -59,7 +59,8 @@ _BUILD_FLAGS: dict[Build, tuple[str, ...]] = {
 class Identity(NamedTuple):
     """What the core writes into its identity registers, in their order; 32 bits each.
 
-    A core without loadable weights lacks the last three, which then read 0.
+    A core without loadable weights lacks those of weights, and one of dense frames the last; they
+    then read 0.
     """
 
     abi_version: int
@@ -71,6 +72,7 @@ class Identity(NamedTuple):
     weights_layout: int = 0
     weights_id_low: int = 0
     weights_id_high: int = 0
+    frame_faults: int = 0
 
 
 def compiler() -> str:

@@ -39,8 +39,8 @@ class Register:
         width: in bits; 64 takes two words.
         description: for people.
         fields: its parts.
-        loading: only in cores with weights that can be loaded. In others it reads 0, and a write
-            does nothing.
+        only: in cores with weights that can be loaded, or that read sparse frames. In others it
+            reads 0, and a write does nothing. None: in all.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Register:
     width: Literal[32, 64]
     description: str
     fields: tuple[Field, ...] = ()
-    loading: bool = False
+    only: Literal["loadable", "sparse"] | None = None
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -99,10 +99,18 @@ ARGUMENT_REGISTERS = (
     Register("frame_count", 0x28, "read-write", 32, "Frames to process; 0 only sets the identity"),
     Register("reset_state", 0x30, "read-write", 32, "1: start from a zero LSTM state"),
     Register(
-        "weights", 0x98, "read-write", 64, "Address of weights, a multiple of 8", loading=True
+        "weights", 0x98, "read-write", 64, "Address of weights, a multiple of 8", only="loadable"
     ),
     Register(
-        "load_weights", 0xA4, "read-write", 32, "1: load them before the first frame", loading=True
+        "load_weights",
+        0xA4,
+        "read-write",
+        32,
+        "1: load them before the first frame",
+        only="loadable",
+    ),
+    Register(
+        "call_words", 0xDC, "read-write", 32, "Words that a call's frames take", only="sparse"
     ),
 )
 
@@ -117,7 +125,7 @@ IDENTITY_REGISTERS = (
         "frames_done", 0x88, "read-only", 32, "Frames processed since the bitstream was loaded"
     ),
     Register(
-        "weights_layout", 0xAC, "read-only", 32, "Digest of the weights' layout", loading=True
+        "weights_layout", 0xAC, "read-only", 32, "Digest of the weights' layout", only="loadable"
     ),
     Register(
         "weights_id_low",
@@ -125,15 +133,27 @@ IDENTITY_REGISTERS = (
         "read-only",
         32,
         "Bits 31..0 of whose weights it holds",
-        loading=True,
+        only="loadable",
     ),
-    Register("weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", loading=True),
+    Register("weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", only="loadable"),
+    Register(
+        "frame_faults", 0xE4, "read-only", 32, "What is wrong with a call's frames", only="sparse"
+    ),
 )
 
 REGISTERS = CONTROL_REGISTERS + ARGUMENT_REGISTERS + IDENTITY_REGISTERS
 BY_NAME = {register.name: register for register in REGISTERS}
 
 
-def present(registers: Iterable[Register], loading: bool) -> tuple[Register, ...]:
-    """Those that a core has, with or without weights that can be loaded."""
-    return tuple(register for register in registers if loading or not register.loading)
+def present(
+    registers: Iterable[Register], *, loadable: bool = False, sparse: bool = False
+) -> tuple[Register, ...]:
+    """Those that a core has.
+
+    Args:
+        registers: to choose from.
+        loadable: its weights can be loaded.
+        sparse: it reads sparse frames.
+    """
+    kinds = {None: True, "loadable": loadable, "sparse": sparse}
+    return tuple(register for register in registers if kinds[register.only])

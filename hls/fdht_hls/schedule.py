@@ -30,6 +30,8 @@ MULTIPLIERS = ("dsp", "lut")
 #: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
 #: of shifts and adders that was made for them.
 WEIGHTS = ("constant", "loadable", "adders")
+#: What a core reads: every word of a frame, or those that are not zero; see `sparse_frames`.
+FRAMES = ("dense", "sparse")
 #: Most weights of a stage that is made of adders. They are for small stages: 2,048 weights of 8
 #: bits take 27,000 LUT, half of a Zynq-7020, and da4ml 6 s; twice as many, four times as long.
 MOST_ADDER_WEIGHTS = 2048
@@ -93,10 +95,17 @@ class StageSchedule:
 
 @dataclass(frozen=True)
 class Schedule(JsonRecord):
-    """The parallelism of all stages: of W_x x and of W_h h, in the order of their plans."""
+    """The parallelism of all stages, and which of a frame's words they work for.
+
+    Args:
+        input: stages of W_x x, in the order of their plan.
+        hidden: those of W_h h.
+        frames: "dense": all words; "sparse": those that are not zero, and what follows from them.
+    """
 
     input: tuple[StageSchedule, ...]
     hidden: tuple[StageSchedule, ...]
+    frames: str = field(default="dense", metadata={"check": _one_of("frames", FRAMES)})
 
     def __post_init__(self) -> None:
         for name in ("input", "hidden"):
@@ -114,15 +123,21 @@ class Schedule(JsonRecord):
         return self.input[0].vectors, self.hidden[0].vectors
 
     @property
+    def sparse(self) -> bool:
+        """Are frames sparse?"""
+        return self.frames == "sparse"
+
+    @property
     def loadable(self) -> bool:
         """Can weights be loaded at run time? Then bias and head can, too."""
         return any(stage.weights == "loadable" for stage in self.stages)
 
     def with_weights(self, weights: str) -> Schedule:
         """The same parallelism with another kind of weights in all stages."""
-        return Schedule(
-            tuple(replace(stage, weights=weights) for stage in self.input),
-            tuple(replace(stage, weights=weights) for stage in self.hidden),
+        return replace(
+            self,
+            input=tuple(replace(stage, weights=weights) for stage in self.input),
+            hidden=tuple(replace(stage, weights=weights) for stage in self.hidden),
         )
 
     @classmethod

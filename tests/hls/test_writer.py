@@ -77,11 +77,11 @@ def written(project: Path) -> set[str]:
 def test_the_core_states_the_offset_of_every_register(small):
     text = (small.project / "firmware" / "fdht_lstm.cpp").read_text()
     stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
-    wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, loading=False)
+    wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, loadable=False)
     assert {name: int(offset, 16) for name, offset in stated} == {
         register.name: register.offset for register in wanted
     }
-    assert len(stated) == len(present(REGISTERS, loading=False)) - len(CONTROL_REGISTERS)
+    assert len(stated) == len(present(REGISTERS, loadable=False)) - len(CONTROL_REGISTERS)
     assert text.count("#pragma HLS INTERFACE s_axilite port=return bundle=control\n") == 1
 
 
@@ -91,7 +91,7 @@ def test_the_core_s_arguments_are_in_the_order_of_the_registers(small):
         arguments = re.search(r"void fdht_lstm\(([^)]*)\)", text)
         assert arguments is not None
         names = [argument.split("*")[-1].split()[-1] for argument in arguments[1].split(",")]
-        wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, loading=False)
+        wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, loadable=False)
         assert names == [register.name for register in wanted]
 
 

@@ -186,12 +186,16 @@ class StagePlan:
         schedule: its parallelism.
         queue_words: words of output that wait behind it.
         table: of the buffer of loadable weights; None if its weights are there for good.
+        coming: where only words that are not zero arrive: lengths of the modes that this stage and
+            those behind it sum word by word, this one's first. They say where in a frame a word
+            lies. None: every word arrives.
     """
 
     design: StageDesign
     schedule: StageSchedule
     queue_words: int
     table: WeightTable | None = None
+    coming: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -207,6 +211,11 @@ class StagePlan:
     def loadable(self) -> bool:
         """Can its weights be loaded at run time?"""
         return self.schedule.weights == "loadable"
+
+    @property
+    def leaving(self) -> tuple[int, ...] | None:
+        """Likewise, of a word of output."""
+        return self.coming if self.coming is None or self.shape.fibre else self.coming[1:]
 
     @property
     def shape(self) -> StageShape:

@@ -25,6 +25,7 @@ from fdht_models.tensor.cells import Cell
 from fdht_models.tensor.cells.program import CellProgram
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
+from fdht_models.tensor.sparse_frames import SparseFormat
 
 #: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
 #: much as one, two or four ports of a Zynq-7000 deliver.
@@ -243,12 +244,14 @@ class EnginePlan:
         input: stages of W_x x.
         hidden: stages of W_h h.
         layout: of weights that can be loaded; None if there are none.
+        frames: that it reads; see `Schedule`.
     """
 
     design: EngineDesign
     input: tuple[StagePlan, ...]
     hidden: tuple[StagePlan, ...]
     layout: WeightLayout | None
+    frames: str = "dense"
 
     @property
     def cell(self) -> CellPlan:
@@ -281,7 +284,22 @@ class EnginePlan:
         return Schedule(
             tuple(stage.schedule for stage in self.input),
             tuple(stage.schedule for stage in self.hidden),
+            self.frames,
         )
+
+    @property
+    def sparse(self) -> bool:
+        """Does it read sparse frames?"""
+        return self.frames == "sparse"
+
+    @property
+    def sparse_format(self) -> SparseFormat:
+        """The format of such frames.
+
+        Raises:
+            ShapeError: frames are no whole number of the port's words.
+        """
+        return SparseFormat(self.port.frame_bytes, self.port.word_bytes)
 
     @property
     def tables(self) -> Mapping[str, QuantizedArray]:
@@ -291,7 +309,8 @@ class EnginePlan:
     @property
     def arguments(self) -> tuple[Register, ...]:
         """Registers that a call sets."""
-        return present(ARGUMENT_REGISTERS, self.layout is not None)
+        loadable = self.layout is not None
+        return present(ARGUMENT_REGISTERS, loadable=loadable, sparse=self.sparse)
 
     @property
     def identity(self) -> Mapping[str, int]:

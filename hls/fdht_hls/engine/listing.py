@@ -27,7 +27,7 @@ def plan_json(plan: EnginePlan) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": plan.design.name,
         "design_id": f"{plan.design.design_id:016x}",
-        "port": {**asdict(port), "frame_words": port.frame_words},
+        "port": {**asdict(port), "frame_words": port.frame_words, "frames": plan.frames},
         "stages": [_stage_json(stage) for stage in plan.stages],
         "cell": {
             "kind": cell.cell.kind,
@@ -123,8 +123,8 @@ def plan_lines(plan: EnginePlan) -> list[str]:
     cell, head, port = plan.cell, plan.head, plan.port
     lines = [
         f"{plan.design.name}, design {plan.design.design_id:016x}",
-        f"port: {8 * port.word_bytes} bits, {port.frame_words:,} words a frame of {port.fibres} "
-        f"fibres of {port.fibre} bytes; a result is {port.result_bytes} bytes",
+        f"port: {8 * port.word_bytes} bits, {port.frame_words:,} words a {plan.frames} frame of "
+        f"{port.fibres} fibres of {port.fibre} bytes; a result is {port.result_bytes} bytes",
         f"cell: {cell.cell.kind}, {cell.units} units, gates {', '.join(cell.cell.gates)}; sums "
         + ("are collected first" if cell.collects else "arrive unit by unit"),
         f"head: {head.units} x {head.classes} of {head.weights.format}, logits {head.logits}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -69,12 +70,11 @@ def stage_plans(
     recurrence: QuantizedRecurrence, schedule: Schedule
 ) -> tuple[tuple[StagePlan, ...], tuple[StagePlan, ...]]:
     """The stages of W_x x and of W_h h at a parallelism that was checked."""
-    paths = (("input", schedule.input), ("hidden", schedule.hidden))
     first, second = (
-        _scheduled(stage_designs(recurrence, label, chosen[0].vectors), chosen, label)
-        for label, chosen in paths
+        stage_designs(recurrence, label, fibres)
+        for label, fibres in zip(("input", "hidden"), schedule.fibres, strict=True)
     )
-    return first, second
+    return _scheduled_input(first, schedule), _scheduled(second, schedule.hidden, "hidden")
 
 
 def _scheduled(
@@ -85,6 +85,17 @@ def _scheduled(
             design, own, queue_words(design, last=label == "hidden" and design is designs[-1])
         )
         for design, own in zip(designs, chosen, strict=True)
+    )
+
+
+def _scheduled_input(designs: tuple[StageDesign, ...], schedule: Schedule) -> tuple[StagePlan, ...]:
+    """The stages of W_x x; of sparse frames they get words with their places."""
+    found = _scheduled(designs, schedule.input, "input")
+    if not schedule.sparse:
+        return found
+    modes = [() if stage.shape.fibre else (stage.shape.mode,) for stage in found]
+    return tuple(
+        replace(stage, coming=sum(modes[position:], ())) for position, stage in enumerate(found)
     )
 
 
@@ -154,7 +165,7 @@ def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:
 
     It is not verified, because tuners ask for many; what is emitted comes from `lower`.
     """
-    first = _scheduled(design.input, schedule.input, "input")
+    first = _scheduled_input(design.input, schedule)
     second = _scheduled(design.hidden, schedule.hidden, "hidden")
     layout = None
     if schedule.loadable:
@@ -163,7 +174,7 @@ def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:
             tuple(replace(stage, table=layout.table(stage.name)) for stage in stages)
             for stages in (first, second)
         )
-    return EnginePlan(design, first, second, layout)
+    return EnginePlan(design, first, second, layout, schedule.frames)
 
 
 def verify(plan: EnginePlan) -> None:
@@ -203,6 +214,12 @@ def _problems(plan: EnginePlan) -> Iterator[tuple[str, str]]:
         yield "head", f"reads {head.units} of {cell.units} units"
     if plan.layout and {*plan.tables} != {table.name for table in plan.layout.tables}:
         yield "layout", "does not hold the tables that can be loaded"
+    first = plan.input[0]
+    if (
+        plan.sparse
+        and math.prod(first.coming or ()) * first.design.word_in != port.fibres * port.fibre
+    ):
+        yield first.name, "gets words whose places are not those of a frame"
     if port.frame_bytes < port.fibres * port.fibre or port.result_bytes < 4 * head.classes:
         yield "port", "moves less than a frame or a result"
 

@@ -54,7 +54,7 @@ class Control(wiring.Component):
 
     def __init__(self, identity: Mapping[str, int], *, loading: bool = False) -> None:
         self._identity, self._loading = dict(identity), loading
-        arguments = present(ARGUMENT_REGISTERS, loading)
+        arguments = present(ARGUMENT_REGISTERS, loadable=loading)
         super().__init__(
             {
                 "bus": In(Lite(ADDRESS_BITS)),
@@ -120,7 +120,7 @@ class Control(wiring.Component):
 
     def _arguments(self, m: Module, write: _Write) -> dict[int, Value]:
         words: dict[int, Value] = {}
-        for register in present(ARGUMENT_REGISTERS, self._loading):
+        for register in present(ARGUMENT_REGISTERS, loadable=self._loading):
             target = getattr(self, register.name)
             for word in range(register.width // 32):
                 offset = register.offset + 4 * word
@@ -145,7 +145,7 @@ class Control(wiring.Component):
 
         return {
             register.offset: shown(register.name)
-            for register in present(IDENTITY_REGISTERS, self._loading)
+            for register in present(IDENTITY_REGISTERS, loadable=self._loading)
         }
 
     def _interrupts(self, m: Module, write: _Write) -> dict[int, Value]:

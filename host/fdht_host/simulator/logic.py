@@ -189,7 +189,7 @@ class SimulatedCore:
         self._layout = computation.run(nothing, nothing, 0, False)
         self._writable = {
             offset
-            for register in present(ARGUMENT_REGISTERS, bool(computation.weight_words))
+            for register in present(ARGUMENT_REGISTERS, loadable=bool(computation.weight_words))
             for offset in register.words
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.

@@ -88,7 +88,9 @@ def vivado_scripts(
         "ip_name": ip_name,
         "ip_version": version,
         "registers": [
-            word for register in present(REGISTERS, design.loadable) for word in words_of(register)
+            word
+            for register in present(REGISTERS, loadable=design.loadable)
+            for word in words_of(register)
         ],
         "repository": REPOSITORIES[design.core],
         "preset": int(design.board.processing_system.preset == "board_part"),

@@ -209,7 +209,7 @@ def test_the_packaged_core_has_the_drivers_name_and_its_registers(tmp_path, load
     component = (tmp_path / "core" / "ip" / "component.xml").read_text()
     assert component.count("m_axi_gmem") == 2 + loadable
     added = [call.split()[1] for call in vivado.calls if call.startswith("ipx::add_register")]
-    wanted = present(REGISTERS, loadable)
+    wanted = present(REGISTERS, loadable=loadable)
     assert len(added) == sum(register.width // 32 for register in wanted)
     assert {"frames_1", "frames_2", "CTRL", "frames_done"} <= set(added)
     assert ("load_weights" in added) is loadable

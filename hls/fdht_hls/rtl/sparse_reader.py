@@ -10,9 +10,10 @@ completed, so that the engine stays at a frame's boundary. Behind what is wrong 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.axi import (
@@ -114,7 +115,7 @@ class SparseReader(wiring.Component):
             m.d.sync += self.first.eq(0)
 
 
-class _State(enum.Enum, shape=3):
+class _State(IntEnum):
     """What the next word of memory is.
 
     REST: behind the call's frames. DRAIN: of no use.

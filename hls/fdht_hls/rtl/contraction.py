@@ -8,6 +8,11 @@ room for what it completes; behind that, the pipeline never stops:
 
 so that no clock enable has to reach every register. Sums over the mode lie in a memory that is
 read, added to and written in the same clock, so that a beat may take up what the one before left.
+
+Where only words that are not zero arrive, each carries its place (`places`): a stage takes the
+value of its mode from it instead of counting, starts sums anew behind a word that ended them, and
+hands the rest of the place on with what it completes. What nothing reached is never emitted. That
+is exact, because a sum of nothing rounds to zero.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -32,6 +37,7 @@ from fdht_hls.rtl.arithmetic import (
     round_saturate,
     tree_clocks,
 )
+from fdht_hls.rtl.places import place, placed
 from fdht_hls.rtl.walk import Walk
 from fdht_hls.rtl.weight_loader import load_port, row_of
 from fdht_hls.rtl.words import ACTIVITY, Split, WordQueue, activity
@@ -40,14 +46,16 @@ from fdht_hls.shapes import StageShape
 from fdht_hls.weight_tables import WeightLayout
 
 
-def word_in(stage: StagePlan) -> data.ArrayLayout:
-    """A word of input."""
-    return data.ArrayLayout(code_shape(stage.design.source), stage.design.word_in)
+def word_in(stage: StagePlan) -> Any:
+    """A word of input, with its place where that is needed; see `placed`."""
+    values = data.ArrayLayout(code_shape(stage.design.source), stage.design.word_in)
+    return placed(values, stage.coming)
 
 
-def word_out(stage: StagePlan) -> data.ArrayLayout:
-    """A word of output, or several that leave as one."""
-    return data.ArrayLayout(code_shape(stage.design.result), stage.design.word_out)
+def word_out(stage: StagePlan) -> Any:
+    """A word of output, or several that leave as one, likewise."""
+    values = data.ArrayLayout(code_shape(stage.design.result), stage.design.word_out)
+    return placed(values, stage.leaving)
 
 
 class ContractionStage(wiring.Component):
@@ -86,7 +94,7 @@ class ContractionStage(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         module = Module()
-        module.submodules.walk = walk = Walk(self.loops)
+        module.submodules.walk = walk = Walk(self.loops, placed=bool(self.own.coming))
         # Words that are completed at once share a place in the queue. Those that also leave as one
         # count as one: a stage may complete them every clock.
         places, freed = -(-self.own.queue_words // self.own.words_split), Signal()
@@ -104,6 +112,9 @@ class ContractionStage(wiring.Component):
 
     def _issue(self, module: Module, walk: Walk, places: int, freed: Signal) -> None:
         """Issues a beat when it can; counts the completed turns that there is room for."""
+        if walk.placed:
+            place = self.words.payload.place
+            module.d.comb += [walk.mode.eq(place.modes["0"]), walk.ends.eq(place.ends[0])]
         space = Signal(range(places + 1), init=places)
         room = ~walk.completes | (space != 0)
         module.d.comb += [
@@ -120,6 +131,7 @@ class ContractionStage(wiring.Component):
         """Sums over the values of a beat, one an output of each vector."""
         own, outputs = self.own, self.own.schedule.outputs
         weights = self._weights(module, walk)
+        word = self.words.payload.values if own.coming else self.words.payload
         vectors = [
             [Signal(code_shape(own.design.source), reset_less=True, name="operand") for _ in places]
             for places in own.operands(0)
@@ -129,7 +141,7 @@ class ContractionStage(wiring.Component):
                 with module.Case(at):
                     for values, places in zip(vectors, own.operands(at), strict=True):
                         module.d.sync += [
-                            value.eq(self.words.payload[place])
+                            value.eq(word[place])
                             for value, place in zip(values, places, strict=True)
                         ]
         vectors = [
@@ -249,25 +261,42 @@ class ContractionStage(wiring.Component):
             code_shape(own.design.result), own.words_at_once * own.shape.word_out
         )
         word = Signal(layout, name="words")
-        module.submodules.queue = queue = WordQueue(unsigned(len(Value.cast(word))), places)
+        words = Cat(Value.cast(word), self._leaving(module, clocks))
+        module.submodules.queue = queue = WordQueue(unsigned(len(words)), places)
         done = delay(module, walk.advance & walk.last, clocks, init=0)
         slot = delay(module, walk.slot, clocks)
-        for place, (at, output) in enumerate(placement(own.shape, own.schedule)):
+        for position, (at, output) in enumerate(placement(own.shape, own.schedule)):
             entry: Any = results[output]
             if at < self.loops.slots - 1:
                 entry = Signal(code_shape(design.result), reset_less=True, name="placed")
                 with module.If(done & (slot == at)):
                     module.d.sync += entry.eq(results[output])
-            module.d.comb += word[place].eq(entry)
+            module.d.comb += word[position].eq(entry)
         complete = walk.advance & walk.completes
-        module.d.comb += queue.words.payload.eq(Value.cast(word))
+        module.d.comb += queue.words.payload.eq(words)
         module.d.comb += queue.words.valid.eq(delay(module, complete, clocks, init=0))
         return queue.result
+
+    def _leaving(self, module: Module, clocks: int) -> Value:
+        """The place of what a beat completes, `clocks` after it; nothing where there is none."""
+        if not self.own.leaving:
+            return Const(0, 0)
+        found = self.words.payload.place
+        if self.own.shape.fibre:
+            return delay(module, Value.cast(found), clocks)
+        rest = place(self.own.leaving)
+        own = Value.cast(found.modes["0"])
+        modes = Value.cast(found.modes)[len(own) :]
+        assert len(modes) == rest["modes"].width
+        return delay(module, Cat(modes, found.ends[1:]), clocks)
 
     def _give(self, module: Module, queue: Any) -> None:
         """Gives on what is in the queue, a word a clock, or those that leave as one."""
         if self.own.words_split > 1:
-            module.submodules.split = split = Split(word_out(self.own), self.own.words_split)
+            shared = Shape.cast(place(self.own.leaving)).width if self.own.leaving else 0
+            module.submodules.split = split = Split(
+                word_out(self.own), self.own.words_split, shared
+            )
             wiring.connect(module, queue, split.words)
             queue = split.result
         module.d.comb += [

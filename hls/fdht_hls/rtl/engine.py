@@ -1,13 +1,15 @@
 """Engine: memory words of frames in, logits out; everything between is one pipeline.
 
 words -> gearbox -> W_x x, a stage a core -> cell with W_h h -> head -> logits
+
+Of sparse frames only words that are not zero come, and a placer stands in the gearbox's place.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +18,8 @@ from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.cell import RecurrentCell
 from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.head import DenseHead, logits_layout
+from fdht_hls.rtl.placer import Placer
+from fdht_hls.rtl.places import frame_item
 from fdht_hls.rtl.weight_loader import load_port
 from fdht_hls.rtl.words import ACTIVITY, Gearbox, WordQueue, activity
 
@@ -30,7 +34,8 @@ class Engine(wiring.Component):
         plan: what it is made of.
 
     Attributes:
-        words: stream of memory words, byte 0 lowest; a frame is `frame_words` of them.
+        words: stream of memory words, byte 0 lowest; a frame is `frame_words` of them. Of sparse
+            frames it is a stream of `frame_item`.
         reset_state: input, sampled with a frame's first word: it starts from a zero state. The
             first frame after a reset of the core does in any case.
         logits: stream of results, a word a frame.
@@ -44,7 +49,9 @@ class Engine(wiring.Component):
     def __init__(self, plan: EnginePlan) -> None:
         self.plan, self.names = plan, plan.names
         self._byte = code_shape(plan.input[0].design.source)
-        words = data.ArrayLayout(self._byte, plan.port.word_bytes)
+        words: Any = data.ArrayLayout(self._byte, plan.port.word_bytes)
+        if plan.sparse:
+            words = frame_item(plan.port.signed, plan.port.word_bytes, plan.port.frame_words)
         super().__init__(
             {
                 "words": In(stream.Signature(words)),
@@ -57,19 +64,14 @@ class Engine(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
-        module, plan, port = Module(), self.plan, self.plan.port
-        fibre = plan.input[0].design.word_in  # or several, side by side
-        count = port.fibres * port.fibre // fibre
-        gearbox = Gearbox(fibre, count, self._byte, port.word_bytes)
-        fibres = WordQueue(gearbox.result.payload.shape(), _FIBRES)
+        module, plan = Module(), self.plan
+        words, fibres = self._placed(module) if plan.sparse else self._cut(module)
         path = PathEngine(plan.input, plan.layout)
         cell, head = RecurrentCell(plan), DenseHead(plan)
-        module.submodules.gearbox, module.submodules.fibres = gearbox, fibres
         module.submodules.path, module.submodules.cell = path, cell
         module.submodules.head = head
-        self._start(module, gearbox, cell)
-        wiring.connect(module, gearbox.result, fibres.words)
-        wiring.connect(module, fibres.result, path.words)
+        self._start(module, words, cell)
+        wiring.connect(module, fibres, path.words)
         wiring.connect(module, path.result, cell.projected)
         wiring.connect(module, cell.unit, head.unit)
         wiring.connect(module, head.logits, wiring.flipped(self.logits))
@@ -84,22 +86,42 @@ class Engine(wiring.Component):
             module.d.comb += getattr(self, name).eq(flags)
         return module
 
-    def _start(self, module: Module, gearbox: Gearbox, cell: RecurrentCell) -> None:
+    def _cut(self, module: Module) -> tuple[Any, Any]:
+        """(what takes words, what gives fibres) where all words come."""
+        port, fibre = self.plan.port, self.plan.input[0].design.word_in  # or several, side by side
+        count = port.fibres * port.fibre // fibre
+        gearbox = Gearbox(fibre, count, self._byte, port.word_bytes)
+        fibres = WordQueue(gearbox.result.payload.shape(), _FIBRES)
+        module.submodules.gearbox, module.submodules.fibres = gearbox, fibres
+        wiring.connect(module, gearbox.result, fibres.words)
+        return gearbox.words, fibres.result
+
+    def _placed(self, module: Module) -> tuple[Any, Any]:
+        """The same where words that are not zero come."""
+        module.submodules.placer = placer = Placer(self.plan)
+        return placer.items, placer.words
+
+    def _start(self, module: Module, words: Any, cell: RecurrentCell) -> None:
         """Lets words in, and tells the cell of each frame that starts."""
         module.submodules.frames = frames = WordQueue(unsigned(1), _FRAMES)
         wiring.connect(module, frames.result, cell.frame)
-        words = self.plan.port.frame_words
-        position = Signal(range(words))
-        first = position == 0
+        if self.plan.sparse:
+            first: Value = Signal(init=1)
+        else:
+            position = Signal(range(self.plan.port.frame_words))
+            first = position == 0
         allowed = ~first | frames.words.ready
         taken = self.words.valid & self.words.ready
         module.d.comb += [
-            gearbox.words.payload.eq(self.words.payload),
-            gearbox.words.valid.eq(self.words.valid & allowed),
-            self.words.ready.eq(gearbox.words.ready & allowed),
+            words.payload.eq(self.words.payload),
+            words.valid.eq(self.words.valid & allowed),
+            self.words.ready.eq(words.ready & allowed),
             frames.words.payload.eq(self.reset_state),
             frames.words.valid.eq(taken & first),
         ]
         with module.If(taken):
-            last = position == words - 1
-            module.d.sync += position.eq(Mux(last, 0, position + 1))
+            if self.plan.sparse:
+                module.d.sync += first.eq(self.words.payload.last)
+            else:
+                last = position == self.plan.port.frame_words - 1
+                module.d.sync += position.eq(Mux(last, 0, position + 1))

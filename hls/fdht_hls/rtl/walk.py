@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,9 +20,12 @@ class Walk(wiring.Component):
 
     Args:
         loops: what they are.
+        placed: not every value of the mode arrives; its words say which they are.
 
     Attributes:
         advance: input: the beat is done.
+        mode: input, if placed: the value of the mode.
+        ends: input, if placed: it is the last one that arrives for the sums over it.
         slice: which part of the word is multiplied.
         weight: row of weights.
         row: row of sums.
@@ -33,11 +36,13 @@ class Walk(wiring.Component):
         completes: words of output are complete.
     """
 
-    def __init__(self, loops: Loops) -> None:
-        self.loops = loops
+    def __init__(self, loops: Loops, *, placed: bool = False) -> None:
+        # A mode of one value always arrives whole.
+        self.loops, self.placed = loops, placed and loops.mode > 1
         super().__init__(
             {
                 "advance": In(1),
+                **({"mode": In(range(loops.mode)), "ends": In(1)} if self.placed else {}),
                 "slice": Out(range(loops.slices)),
                 "weight": Out(range(loops.weight_rows)),
                 "row": Out(range(max(1, loops.sum_rows))),
@@ -61,12 +66,11 @@ class Walk(wiring.Component):
         lanes_last = part_last & piece_last & near_last & bank_last & far_last
         _, word_end, inner_last = nest.loop("inner", own.inner)
         _, slab_end, _ = nest.loop("group", own.groups)
-        mode, mode_end, mode_last = nest.loop("mode", own.mode)
+        step = own.banks * own.beats
+        first, mode_last, base = self._mode(module, nest, slab_end, step)
 
         beat = nest.total("beat", own.beats, 1, self.advance, turn_end)
         bank = nest.total("bank_base", own.banks * own.beats, own.beats, near_end, bank_end)
-        step = own.banks * own.beats
-        base = nest.total("mode_base", own.mode * step, step, slab_end, mode_end)
         rows = own.groups * own.inner * own.slots if own.mode > 1 else 1
         row = nest.total("row_base", rows, own.parts, turn_end, slab_end)
         slot = nest.total("slot_base", own.slots, own.parts, turn_end, lanes_end)
@@ -75,12 +79,25 @@ class Walk(wiring.Component):
             self.weight.eq(base + bank + beat),
             self.row.eq(row + part if own.sum_rows else 0),
             self.slot.eq(slot + part),
-            self.first.eq((mode == 0) & (piece == 0)),
+            self.first.eq(first & (piece == 0)),
             self.last.eq(mode_last & piece_last),
             self.word_last.eq(lanes_last & inner_last),
             self.completes.eq(lanes_last & mode_last),
         ]
         return module
+
+    def _mode(self, module: Module, nest: _Nest, slab_end: Any, step: int) -> tuple[Any, Any, Any]:
+        """(sums start with this value of the mode, they end with it, its first row of weights)."""
+        own = self.loops
+        if not self.placed:
+            mode, mode_end, last = nest.loop("mode", own.mode)
+            base = nest.total("mode_base", own.mode * step, step, slab_end, mode_end)
+            return mode == 0, last, base
+        first = Signal(init=1, name="mode_first")
+        with module.If(slab_end):
+            module.d.sync += first.eq(self.ends)
+        bases = Array(Const(value * step, range(own.mode * step)) for value in range(own.mode))
+        return first, self.ends, bases[self.mode]
 
 
 class _Nest:

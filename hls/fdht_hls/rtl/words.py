@@ -71,17 +71,19 @@ class Split(wiring.Component):
     Args:
         shape: of a word.
         count: words that come as one.
+        shared: bits above them that each of them leaves with.
 
     Attributes:
         words: stream of so many words.
         result: stream of words.
     """
 
-    def __init__(self, shape: Any, count: int) -> None:
-        self.count, self._width = count, Shape.cast(shape).width
+    def __init__(self, shape: Any, count: int, shared: int = 0) -> None:
+        self.count, self._shared = count, shared
+        self._width = Shape.cast(shape).width - shared
         super().__init__(
             {
-                "words": In(stream.Signature(unsigned(count * self._width))),
+                "words": In(stream.Signature(unsigned(count * self._width + shared))),
                 "result": Out(stream.Signature(shape)),
             }
         )
@@ -91,9 +93,12 @@ class Split(wiring.Component):
         module = Module()
         given = self.result.valid & self.result.ready
         number = _position(module, given, self.count, "number")
+        word = self.words.payload.word_select(number, self._width)
+        if self._shared:
+            word = Cat(word, self.words.payload[self.count * self._width :])
         module.d.comb += [
             self.result.valid.eq(self.words.valid),
-            Value.cast(self.result.payload).eq(self.words.payload.word_select(number, self._width)),
+            Value.cast(self.result.payload).eq(word),
             self.words.ready.eq(given & (number == self.count - 1)),
         ]
         return module

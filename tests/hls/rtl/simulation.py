@@ -13,6 +13,7 @@ from amaranth.sim import Simulator
 
 from fdht_hls.engine import lower
 from fdht_hls.rtl.engine import Engine
+from fdht_hls.rtl.places import frame_item
 from fdht_hls.schedule import Schedule
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -58,6 +59,32 @@ def frame_words(network: QuantizedNetwork, frames: np.ndarray) -> list[int]:
     padded = np.zeros((len(frames), network.frame_bytes), np.int64)
     padded[:, : network.inputs] = frames
     return words_of(padded, 8, WORD_BYTES)
+
+
+def frame_items(network: QuantizedNetwork, frames: np.ndarray, word_bytes: int) -> list[int]:
+    """Frames as a reader of sparse ones hands them on: their words that are not zero, numbered.
+
+    A frame's end is a mark of its own, or comes with its last word, in turns.
+    """
+    count = network.frame_bytes // word_bytes
+    layout = frame_item(network.input_format.signed, word_bytes, count)
+    padded = np.zeros((len(frames), network.frame_bytes), np.int64)
+    padded[:, : network.inputs] = frames
+    items = []
+    for number, frame in enumerate(padded):
+        rows = frame.reshape(count, word_bytes)
+        places = np.flatnonzero(rows.any(axis=1))
+        beside = bool(number % 2) or not len(places)
+        marks = [(0, 0, 0, 1)] if beside else []
+        for place, word in zip(places, words_of(rows[places], 8, word_bytes), strict=True):
+            marks.insert(-1 if beside else len(marks), (word, int(place), 1, 0))
+        if not beside:
+            marks[-1] = (*marks[-1][:3], 1)
+        shifts = [layout[name].offset for name in ("word", "number", "present", "last")]
+        items += [
+            sum(value << shift for value, shift in zip(mark, shifts, strict=True)) for mark in marks
+        ]
+    return items
 
 
 def gaps(seed: int | None, probability: float = 0.5) -> Pause:
@@ -153,7 +180,10 @@ def engine_logits(
     """
     engine = Engine(lower(network, schedule))
     beside = [partial(process, engine) for process in others]
-    words = frame_words(network, frames)
+    if schedule and schedule.sparse:
+        words = frame_items(network, frames, engine.plan.port.word_bytes)
+    else:
+        words = frame_words(network, frames)
     taken = run_stream(engine, words, len(frames), seeds, "logits", beside)
     return values_of(taken.words, engine.logits.payload.shape())
 

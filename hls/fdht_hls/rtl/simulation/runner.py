@@ -178,9 +178,9 @@ class Layout:
     @property
     def results(self) -> int:
         """Address of the first result; not at the start of a burst."""
-        return self.frames + self._end(self.count) + _GAP
+        return self.frames + self.end(self.count) + _GAP
 
-    def _end(self, number: int) -> int:
+    def end(self, number: int) -> int:
         """Bytes that so many frames take, from the first one on."""
         if self.form is None:
             return number * self.network.frame_bytes
@@ -224,7 +224,7 @@ class Layout:
 
     def call(self, first: int, count: int, reset: bool) -> Call:
         """The call for frames `first` to `first + count - 1`."""
-        start = self._end(first)
+        start = self.end(first)
         call = Call(
             self.frames + start, self.results + first * self.network.result_bytes, count, reset
         )

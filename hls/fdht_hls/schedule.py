@@ -30,8 +30,9 @@ MULTIPLIERS = ("dsp", "lut")
 #: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
 #: of shifts and adders that was made for them.
 WEIGHTS = ("constant", "loadable", "adders")
-#: What a core reads: every word of a frame, or those that are not zero; see `sparse_frames`.
-FRAMES = ("dense", "sparse")
+#: What a core reads: every word of a frame; those that are not zero, see `sparse_frames`; or raw
+#: frames of video, of which it computes the feature.
+FRAMES = ("dense", "sparse", "raw")
 #: Most weights of a stage that is made of adders. They are for small stages: 2,048 weights of 8
 #: bits take 27,000 LUT, half of a Zynq-7020, and da4ml 6 s; twice as many, four times as long.
 MOST_ADDER_WEIGHTS = 2048
@@ -100,7 +101,8 @@ class Schedule(JsonRecord):
     Args:
         input: stages of W_x x, in the order of their plan.
         hidden: those of W_h h.
-        frames: "dense": all words; "sparse": those that are not zero, and what follows from them.
+        frames: "dense": all words; "sparse" and "raw": those that are not zero, and what follows
+            from them.
     """
 
     input: tuple[StageSchedule, ...]
@@ -124,8 +126,13 @@ class Schedule(JsonRecord):
 
     @property
     def sparse(self) -> bool:
-        """Are frames sparse?"""
+        """Do frames come in the format of sparse ones?"""
         return self.frames == "sparse"
+
+    @property
+    def skips(self) -> bool:
+        """Do stages work only for words that are not zero?"""
+        return self.frames != "dense"
 
     @property
     def loadable(self) -> bool:

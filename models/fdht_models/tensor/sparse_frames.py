@@ -50,6 +50,11 @@ class FrameFault(IntFlag):
     LONG = 16
 
 
+_U64 = np.uint64
+#: The kinds where a header has them.
+_SPARSE, _DENSE = FrameKind.SPARSE << 32, FrameKind.DENSE << 32
+
+
 @dataclass(frozen=True)
 class SparseFormat:
     """The format of a network's frames.
@@ -113,58 +118,70 @@ def pack_sparse(
         int64[n]: words from the start to each frame's end.
     """
     count, lanes = len(frames), form.word_bytes // WORD_BYTES
-    words = frames.view("<u8").reshape(count, form.frame_words, lanes)
-    out = target.view("<u8")[: form.room(count) // WORD_BYTES].reshape(-1, lanes)
-    used = words[:, :, 0] != 0 if lanes == 1 else words.any(axis=2)
-    frame, place = np.divmod(np.flatnonzero(used), form.frame_words)
-    taken = np.bincount(frame, minlength=count)
+    bitmaps = _bitmaps(form, frames.view("<u8").reshape(count, form.frame_words, lanes))
+    held = _over_lanes(np.add, _ones(bitmaps.view("<u8")).reshape(count, form.blocks, lanes))
+    taken = held.sum(axis=1)
     dense = form.blocks + taken >= form.frame_words
     lengths = np.where(dense, form.frame_words, form.blocks + taken)
     ends: npt.NDArray[np.int64] = np.cumsum(1 + lengths)
     starts = ends - lengths
-    kinds = np.where(dense, int(FrameKind.DENSE), int(FrameKind.SPARSE))
-    out[starts - 1] = 0
-    out[starts - 1, 0] = lengths | kinds << 32
-    for number in np.flatnonzero(dense):
+    whole = np.flatnonzero(dense)
+    if len(whole):
+        bitmaps[whole], held[whole] = 0, 0
+    # Words of other frames before each block; where its bitmap goes is so much further on.
+    before = np.cumsum(held).reshape(held.shape) - held
+    apart = np.arange(form.blocks) + (starts - before[:, 0])[:, None]
+    headers = target.view("<u8")[: form.room(count) // WORD_BYTES].reshape(-1, lanes)
+    headers[starts - 1, 1:] = 0
+    headers[starts - 1, 0] = lengths | np.where(dense, _DENSE, _SPARSE)
+    # As single values, words of any width are moved one by one, and not byte by byte.
+    word = np.dtype("<u8") if lanes == 1 else np.dtype((np.void, form.word_bytes))
+    out, words = headers.view(word).reshape(-1), frames.view(word).reshape(count, form.frame_words)
+    # Where a frame is dense, these are overwritten.
+    out[before + apart] = bitmaps.view(word).reshape(held.shape)
+    place, block = _places(form, bitmaps)
+    out[(apart.reshape(-1) + 1).take(block) + np.arange(len(block))] = words.take(place)
+    for number in whole:
         out[starts[number] : ends[number]] = words[number]
-    if not dense.all():
-        kept = ~dense[frame]
-        _pack_blocks(form, words, used, ~dense, (frame[kept], place[kept]), starts, out)
     return ends
 
 
-def _pack_blocks(
-    form: SparseFormat,
-    words: npt.NDArray[Any],
-    used: npt.NDArray[np.bool_],
-    chosen: npt.NDArray[np.bool_],
-    where: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    starts: npt.NDArray[np.int64],
-    out: npt.NDArray[Any],
-) -> None:
-    """Writes bitmaps and words of the chosen frames.
+def _bitmaps(form: SparseFormat, words: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Bitmaps, uint8[n, bytes of all of a frame's], of words uint64[n, frame words, lanes]."""
+    bits = np.packbits(_over_lanes(np.logical_or, words != 0), axis=1, bitorder="little")
+    found = np.zeros((len(words), form.blocks * form.word_bytes), np.uint8)
+    found[:, : bits.shape[1]] = bits
+    return found
 
-    Args:
-        form: the format.
-        words: [n, frame words, lanes].
-        used: [n, frame words]: words that are not zero.
-        chosen: [n]: frames to write.
-        where: frame and place of all their words that are not zero, in this order.
-        starts: [n]: where each frame's first bitmap goes.
-        out: [words, lanes].
+
+def _over_lanes(join: np.ufunc, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What an operation makes of the last axis. It is short, for which NumPy's own is slow."""
+    first = values[:, :, 0]
+    for lane in range(1, values.shape[2]):
+        first = join(first, values[:, :, lane])
+    return first
+
+
+def _ones(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Bits that are set in each of some uint64: sums of ever more of them, side by side."""
+    pairs = values - ((values >> _U64(1)) & _U64(0x5555_5555_5555_5555))
+    low = _U64(0x3333_3333_3333_3333)
+    fours = (pairs & low) + ((pairs >> _U64(2)) & low)
+    eights = (fours + (fours >> _U64(4))) & _U64(0x0F0F_0F0F_0F0F_0F0F)
+    return ((eights * _U64(0x0101_0101_0101_0101)) >> _U64(56)).view(np.int64)
+
+
+def _places(
+    form: SparseFormat, bitmaps: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Of each word that has a bit: its place among all frames' words, and its block among all.
+
+    Only bytes that have a bit are looked into: they are few.
     """
-    frame, place = where
-    row = np.cumsum(chosen) - 1  # of a frame among those that are chosen
-    count, block = int(chosen.sum()), place // form.block_words
-    held = np.bincount(row[frame] * form.blocks + block, minlength=count * form.blocks)
-    # Words and bitmaps before each bitmap, from its frame's first on.
-    held = held.reshape(count, form.blocks)
-    before = np.cumsum(held, axis=1) - held + np.arange(form.blocks)
-    bits = np.zeros((count, form.blocks * form.block_words), np.bool_)
-    bits[:, : form.frame_words] = used[chosen]
-    bitmaps = np.packbits(bits, axis=1, bitorder="little").view("<u8")
-    out[starts[chosen][:, None] + before] = bitmaps.reshape(count, form.blocks, -1)
-    # The rank of a word among those of its frame.
-    first = np.cumsum(held.sum(axis=1)) - held.sum(axis=1)
-    rank = np.arange(len(place)) - first[row[frame]]
-    out[starts[frame] + block + 1 + rank] = words[frame, place]
+    row, every = bitmaps.shape[1], bitmaps.reshape(-1)
+    used = np.flatnonzero(every != 0)
+    bit = np.flatnonzero(np.unpackbits(every[used], bitorder="little").view(np.bool_))
+    byte = bit >> 3
+    # A frame's last bitmap has bits that stand for no word.
+    first = 8 * used - used // row * (8 * row - form.frame_words)
+    return first.take(byte) + (bit & 7), (used // form.word_bytes).take(byte)

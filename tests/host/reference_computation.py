@@ -47,7 +47,9 @@ class ReferenceComputation:
         self._model = ReferenceModel(loaded)  # with a zero state
         self._weights_id = int(words[0])
 
-    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+    def run(
+        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+    ) -> Identity:
         """See `CoreComputation.run`."""
         network = self._built_in
         if reset:

@@ -27,6 +27,9 @@ import numpy.typing as npt
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.quantized import WORD_BYTES
 
+#: What a core reads: every word of a frame, or those that are not zero.
+FRAMES = ("dense", "sparse")
+
 
 class FrameKind(IntEnum):
     """How the words behind a header are to be read. 0 is no kind, so that no frame is of zeros."""

@@ -52,6 +52,7 @@ class PhaseTimes:
         unpack: copying logits out of buffers.
         frames: frames processed.
         calls: calls of the core.
+        words: that their sparse frames took; of a core of dense frames 0.
     """
 
     pack: float = 0.0
@@ -60,6 +61,7 @@ class PhaseTimes:
     unpack: float = 0.0
     frames: int = 0
     calls: int = 0
+    words: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,7 @@ class _Running:
 
     pair: _Pair
     count: int
+    words: int
     #: When it should end, by the device's clock.
     due: float
 
@@ -370,7 +373,7 @@ class CallPipeline:
         addresses = (pair.frames.device_address, pair.results.device_address)
         self._driver.start(*addresses, count, reset, words=words)
         due = self._clock.monotonic() + self._manifest.seconds_of_call(count, words)
-        return _Running(pair, count, due)
+        return _Running(pair, count, words, due)
 
     def _finish(self, call: _Running) -> None:
         self._loaded.check()
@@ -388,6 +391,7 @@ class CallPipeline:
         self.times.compute += waited - started
         self.times.transfer += time.perf_counter() - waited
         self.times.frames += call.count
+        self.times.words += call.words
         self.times.calls += 1
 
     def _unpack(self, call: _Running) -> Logits:

@@ -53,7 +53,8 @@ class FrameFault(IntFlag):
     LONG = 16
 
 
-_U64 = np.uint64
+#: Bits that are set in each byte.
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.int64)
 #: The kinds where a header has them.
 _SPARSE, _DENSE = FrameKind.SPARSE << 32, FrameKind.DENSE << 32
 
@@ -122,28 +123,36 @@ def pack_sparse(
     """
     count, lanes = len(frames), form.word_bytes // WORD_BYTES
     bitmaps = _bitmaps(form, frames.view("<u8").reshape(count, form.frame_words, lanes))
-    held = _over_lanes(np.add, _ones(bitmaps.view("<u8")).reshape(count, form.blocks, lanes))
-    taken = held.sum(axis=1)
-    dense = form.blocks + taken >= form.frame_words
-    lengths = np.where(dense, form.frame_words, form.blocks + taken)
-    ends: npt.NDArray[np.int64] = np.cumsum(1 + lengths)
-    starts = ends - lengths
+    every, row = bitmaps.reshape(-1), bitmaps.shape[1]
+    # Of the bitmaps' bytes few have a bit, and the others are not looked into.
+    byte = np.flatnonzero(every != 0)
+    ones = _ONES.take(every.take(byte))
+    held = np.bincount(byte // form.word_bytes, ones, count * form.blocks).astype(np.int64)
+    held = held.reshape(count, form.blocks)
+    lengths = form.blocks + held.sum(axis=1)
+    dense = lengths >= form.frame_words
     whole = np.flatnonzero(dense)
     if len(whole):
-        bitmaps[whole], held[whole] = 0, 0
-    # Words of other frames before each block; where its bitmap goes is so much further on.
-    before = np.cumsum(held).reshape(held.shape) - held
-    apart = np.arange(form.blocks) + (starts - before[:, 0])[:, None]
+        lengths[whole], held[whole] = form.frame_words, 0
+        byte = byte[~dense[byte // row]]
+        ones = _ONES.take(every.take(byte))
+    ends: npt.NDArray[np.int64] = np.cumsum(1 + lengths)
+    starts = ends - lengths
     headers = target.view("<u8")[: form.room(count) // WORD_BYTES].reshape(-1, lanes)
     headers[starts - 1, 1:] = 0
     headers[starts - 1, 0] = lengths | np.where(dense, _DENSE, _SPARSE)
     # As single values, words of any width are moved one by one, and not byte by byte.
     word = np.dtype("<u8") if lanes == 1 else np.dtype((np.void, form.word_bytes))
     out, words = headers.view(word).reshape(-1), frames.view(word).reshape(count, form.frame_words)
+    # Words of all sparse frames before each block; its bitmap goes so much further on.
+    before = np.cumsum(held).reshape(held.shape) - held
+    apart = np.arange(form.blocks) + (starts - before[:, :1].reshape(-1))[:, None]
     # Where a frame is dense, these are overwritten.
     out[before + apart] = bitmaps.view(word).reshape(held.shape)
-    place, block = _places(form, bitmaps)
-    out[(apart.reshape(-1) + 1).take(block) + np.arange(len(block))] = words.take(place)
+    place = _places(every.take(byte), 8 * byte - byte // row * (8 * row - form.frame_words), ones)
+    target_place = np.repeat(1 + apart, held.reshape(-1))
+    target_place += np.arange(len(place))
+    out[target_place] = words.take(place)
     for number in whole:
         out[starts[number] : ends[number]] = words[number]
     return ends
@@ -151,40 +160,25 @@ def pack_sparse(
 
 def _bitmaps(form: SparseFormat, words: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Bitmaps, uint8[n, bytes of all of a frame's], of words uint64[n, frame words, lanes]."""
-    bits = np.packbits(_over_lanes(np.logical_or, words != 0), axis=1, bitorder="little")
+    used = words[:, :, 0] != 0
+    for lane in range(1, words.shape[2]):  # so few that a reduction takes longer
+        used |= words[:, :, lane] != 0
+    bits = np.packbits(used, axis=1, bitorder="little")
     found = np.zeros((len(words), form.blocks * form.word_bytes), np.uint8)
     found[:, : bits.shape[1]] = bits
     return found
 
 
-def _over_lanes(join: np.ufunc, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What an operation makes of the last axis. It is short, for which NumPy's own is slow."""
-    first = values[:, :, 0]
-    for lane in range(1, values.shape[2]):
-        first = join(first, values[:, :, lane])
-    return first
-
-
-def _ones(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Bits that are set in each of some uint64: sums of ever more of them, side by side."""
-    pairs = values - ((values >> _U64(1)) & _U64(0x5555_5555_5555_5555))
-    low = _U64(0x3333_3333_3333_3333)
-    fours = (pairs & low) + ((pairs >> _U64(2)) & low)
-    eights = (fours + (fours >> _U64(4))) & _U64(0x0F0F_0F0F_0F0F_0F0F)
-    return ((eights * _U64(0x0101_0101_0101_0101)) >> _U64(56)).view(np.int64)
-
-
 def _places(
-    form: SparseFormat, bitmaps: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Of each word that has a bit: its place among all frames' words, and its block among all.
+    values: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], ones: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Of each word that has a bit, its place among the words of all frames.
 
-    Only bytes that have a bit are looked into: they are few.
+    Args:
+        values: bytes of bitmaps.
+        first: place of the word that the lowest bit of each stands for.
+        ones: bits that are set in each.
     """
-    row, every = bitmaps.shape[1], bitmaps.reshape(-1)
-    used = np.flatnonzero(every != 0)
-    bit = np.flatnonzero(np.unpackbits(every[used], bitorder="little").view(np.bool_))
-    byte = bit >> 3
-    # A frame's last bitmap has bits that stand for no word.
-    first = 8 * used - used // row * (8 * row - form.frame_words)
-    return first.take(byte) + (bit & 7), (used // form.word_bytes).take(byte)
+    place = np.repeat(first, ones)
+    place += np.flatnonzero(np.unpackbits(values, bitorder="little").view(np.bool_)) & 7
+    return place

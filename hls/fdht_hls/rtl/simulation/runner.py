@@ -84,7 +84,7 @@ class Call:
         reset: start from a zero state.
         weights: address of weights to load first; None: none.
         words: of the port that sparse frames take; None: frames are dense.
-        ends: bytes from the first sparse frame's start to each one's end.
+        ends: bytes from the start to each frame's end, where frames do not lie at equal distances.
     """
 
     frames: int
@@ -370,7 +370,7 @@ def _plan(
 
 def _ends(network: QuantizedNetwork, call: Call) -> tuple[int, ...]:
     """Bytes from the first frame's start to each one's end."""
-    if call.words is not None:
+    if call.ends:
         return call.ends
     return tuple(network.frame_bytes * (at + 1) for at in range(call.count))
 

@@ -86,8 +86,8 @@ class BatchSimulation:
         results = np.empty(count * frames * network.result_bytes, np.uint8)
         every = clips.reshape(count * frames, network.inputs)
         packed, ends = packed_call(network, every, sparse=simulation.sparse)
-        ends = np.ascontiguousarray(ends[frames - 1 :: max(1, frames)])
-        simulation.run_clips(packed, results, count, frames, ends)
+        of_clips = np.append(0, ends)[frames * np.arange(1, count + 1)]
+        simulation.run_clips(packed, results, count, frames, of_clips)
         return unpack_results(network, results).reshape(count, frames, len(network.classes))
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:

@@ -152,8 +152,7 @@ def core_values(
         )
     _, fibres, fibre = frame.shape
     frame_words = -(-fibres * fibre // WORD_BYTES)
-    form = plan.sparse_format if plan and plan.sparse else None
-    sparse = form is not None
+    sparse = any(stage.get_attr("plan").coming is not None for stage in _contractions(model))
     kinds = {"loadable": bool(tables), "sparse": sparse}
     part = model.config.get_config_value("Part")
     return {
@@ -163,7 +162,7 @@ def core_values(
         "fibres": fibres,
         "whole_words": fibre % WORD_BYTES == 0,
         "frame_words": frame_words,
-        "most_words": form.most_words if form else frame_words,
+        "most_words": frame_words + sparse,  # with a header
         "result_words": -(-result.shape[0] * LOGIT_BYTES // WORD_BYTES),
         "sparse": _sparse_values(frame_words, fibre) if sparse else None,
         "streams": list(_streams(model, sparse)),

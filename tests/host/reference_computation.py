@@ -35,7 +35,7 @@ class ReferenceComputation:
         schedule: Schedule | None = None,
         form: SparseFormat | None = None,
     ) -> None:
-        self._built_in, self._form = network, form
+        self._built_in, self._form, self.sparse = network, form, form is not None
         self._plan = lower(network, schedule) if schedule and schedule.loadable else None
         self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0

@@ -33,6 +33,7 @@ class SparseToy:
     """
 
     weight_words = 0
+    sparse = True
 
     def __init__(self) -> None:
         self.faults = 0

@@ -58,9 +58,11 @@ class CoreComputation(Protocol):
 
     Attributes:
         weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
+        sparse: does it read sparse frames?
     """
 
     weight_words: int
+    sparse: bool
 
     def run(
         self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
@@ -170,7 +172,7 @@ class SimulatedCore:
         memory: what its AXI ports see.
         clock: virtual time.
         activity: is told of each call.
-        manifest: of the overlay: which frames the core takes, and how many clocks for them.
+        manifest: of the overlay: how many clocks calls take.
         mhz: its clock, which is read when a call starts.
         faults: read at every call.
     """
@@ -199,16 +201,14 @@ class SimulatedCore:
         self._writable = {
             offset
             for register in present(
-                ARGUMENT_REGISTERS, loadable=bool(computation.weight_words), sparse=self._sparse
+                ARGUMENT_REGISTERS,
+                loadable=bool(computation.weight_words),
+                sparse=computation.sparse,
             )
             for offset in register.words
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.
         self.hang_reason: str | None = None
-
-    @property
-    def _sparse(self) -> bool:
-        return self._manifest.input.frames == "sparse"
 
     @property
     def interrupt(self) -> bool:
@@ -294,7 +294,9 @@ class SimulatedCore:
 
     def _frame_bytes(self, call: _Call) -> int:
         """Bytes that a call's frames take."""
-        return WORD_BYTES * call.words if self._sparse else call.count * self._layout.frame_bytes
+        if self._computation.sparse:
+            return WORD_BYTES * call.words
+        return call.count * self._layout.frame_bytes
 
     def _obstacle(self, call: _Call) -> str | None:
         """Why a call would never end: an AXI decode error leaves the core waiting."""

@@ -13,6 +13,7 @@ from typing import Any
 from fdht_hls.boards import board_names, get_board
 from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate
+from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.budget import Budget, board_budget
 from fdht_hls.tuner.cores import CoreKind, core_to_tune, model_of
@@ -91,6 +92,8 @@ def plan(
     core: CoreKind = "hls",
     *,
     loadable: bool = False,
+    frames: str = "dense",
+    profile: FrameProfile | None = None,
     effort: Effort | None = None,
 ) -> BoardPlan:
     """The fastest design within a budget, of those the least demanding; or else the smallest.
@@ -102,12 +105,15 @@ def plan(
         budget: the device and its shares.
         core: that is to be built.
         loadable: weights can be loaded at run time.
+        frames: that it reads; see `Schedule`.
+        profile: of the sparse frames that it is planned for; None: frames count as full.
         effort: what this may take; None: any time. The same is found, or none, whatever it is.
 
     Raises:
         ConfigError: the time is over.
     """
-    return plan_of(core_to_tune(network, budget, core, None, loadable), budget, core, effort)
+    found = core_to_tune(network, budget, core, None, loadable, frames, profile)
+    return plan_of(found, budget, core, effort)
 
 
 def plan_of(
@@ -121,10 +127,15 @@ def plan_of(
 
 
 def planned(
-    network: QuantizedNetwork, schedule: Schedule, budget: Budget, core: CoreKind = "hls"
+    network: QuantizedNetwork,
+    schedule: Schedule,
+    budget: Budget,
+    core: CoreKind = "hls",
+    profile: FrameProfile | None = None,
 ) -> BoardPlan:
     """The plan with a schedule that somebody chose."""
-    found = core_to_tune(network, budget, core, None, schedule.loadable)
+    about = (schedule.loadable, schedule.frames, profile)
+    found = core_to_tune(network, budget, core, None, *about)
     design = design_engine(network, budget.bytes_per_clock, schedule.fibres)
     return _plan(replace(found, design=design), budget, core, schedule)
 
@@ -138,6 +149,8 @@ def tuned(
     *,
     engine: Assumptions | None = None,
     loadable: bool = False,
+    frames: str = "dense",
+    profile: FrameProfile | None = None,
     effort: Effort | None = None,
 ) -> Tuning:
     """What else there would be: the front around the design that `plan` takes.
@@ -146,14 +159,14 @@ def tuned(
         ConfigError: no design keeps what is asked for; says what would fit. Or the model of the
             core does not know what is asked for.
     """
-    if core == "rtl" and latency is not None:
+    if core == "rtl" and latency is not None and profile is None:
         raise ConfigError(
             "is not known of the core in RTL before it is simulated",
             field="latency",
             value=latency,
-            remedy="use --core hls, or count it with fdht cosim",
+            remedy="use --core hls, or count it with fdht cosim; of sparse frames --clips tells it",
         )
-    found = core_to_tune(network, budget, core, engine, loadable)
+    found = core_to_tune(network, budget, core, engine, loadable, frames, profile)
     return tune(found, budget, frames_per_second, latency, effort=effort)
 
 

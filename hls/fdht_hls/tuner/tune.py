@@ -11,7 +11,7 @@ import numpy as np
 
 from fdht_hls.estimate import CoreModel, Estimate
 from fdht_hls.estimate.hls_parts import why_no_adders
-from fdht_hls.schedule import Schedule, choices
+from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.quick import hopeless, quick_design, smallest
@@ -180,7 +180,7 @@ def possible_paces(core: CoreModel) -> list[int]:
     least = max(core.fixed_cycles().values())
     paces = {least}
     for design in core.design.stages:
-        cycles = {core.stage_cycles(design, one) for one in choices(design.shape)}
+        cycles = {core.stage_cycles(design, one) for one in core.choices(design)}
         least = max(least, min(cycles))
         paces |= cycles
     slow = max(paces)
@@ -251,7 +251,7 @@ def _refusal(
 
 def _too_slow(core: CoreModel, cycles: int) -> tuple[str, int] | None:
     least = core.fixed_cycles() | {
-        design.name: min(core.stage_cycles(design, one) for one in choices(design.shape))
+        design.name: min(core.stage_cycles(design, one) for one in core.choices(design))
         for design in core.design.stages
     }
     name = max(least, key=lambda key: least[key])
@@ -282,8 +282,9 @@ def _beyond(
 ) -> ConfigError:
     """No design, however large, keeps pace and latency: with all multipliers the cell is late."""
     quick = Schedule(
-        tuple(choices(design.shape)[-1] for design in core.design.input),
-        tuple(choices(design.shape)[-1] for design in core.design.hidden),
+        tuple(core.choices(design)[-1] for design in core.design.input),
+        tuple(core.choices(design)[-1] for design in core.design.hidden),
+        core.frames,
     )
     found = core.estimate(quick)
     if found.cycles_per_frame > limits.cycles:

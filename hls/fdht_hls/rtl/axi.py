@@ -7,6 +7,8 @@ Frames behind it are dropped; `core` then ends the call.
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -19,7 +21,7 @@ from fdht_models.tensor.quantized import WORD_BYTES
 READ_AHEAD = 256
 #: Bursts of results whose response may be outstanding.
 _WRITES_AHEAD = 8
-_COUNT_BITS = 32
+COUNT_BITS = 32
 
 
 def memory_word(is_signed: bool, word_bytes: int = WORD_BYTES) -> data.ArrayLayout:
@@ -30,6 +32,108 @@ def memory_word(is_signed: bool, word_bytes: int = WORD_BYTES) -> data.ArrayLayo
 def _low_bits(bus: wiring.PureInterface) -> int:
     """Bits of an address below that of a word."""
     return (len(bus.WSTRB) - 1).bit_length()
+
+
+def reader_ports(word: Any, word_bytes: int) -> dict[str, wiring.Member]:
+    """What a reader of frames has; see `FrameReader`.
+
+    Args:
+        word: that it hands on.
+        word_bytes: bytes of a memory word.
+    """
+    return {
+        "bus": Out(Full(word_bytes)),
+        "words": Out(stream.Signature(word)),
+        "start": In(1),
+        "address": In(ADDRESS_BITS),
+        "count": In(COUNT_BITS),
+        "stop": In(1),
+        "first": Out(1),
+        "entered": Out(1),
+        "failed": Out(1),
+        "failed_frame": Out(COUNT_BITS),
+        "idle": Out(1),
+    }
+
+
+def first_word(reader: Any) -> Value:
+    """The address of a call, in words."""
+    return Value.cast(reader.address[_low_bits(reader.bus) :])
+
+
+def read_ahead(m: Module, bus: wiring.PureInterface) -> fifo.SyncFIFOBuffered:
+    """The queue of what the memory delivers: a word, and whether it came with an error."""
+    m.submodules.ahead = ahead = fifo.SyncFIFOBuffered(width=len(bus.RDATA) + 1, depth=READ_AHEAD)
+    m.d.comb += [
+        ahead.w_data.eq(Cat(bus.RDATA, is_error(bus.RRESP))),
+        ahead.w_en.eq(bus.RVALID),
+        # Room was reserved before the words were asked for.
+        bus.RREADY.eq(1),
+    ]
+    return ahead
+
+
+def ask_bursts(
+    m: Module,
+    bus: wiring.PureInterface,
+    words: Signal,
+    next_words: int,
+    wanted: Value,
+    left: Value,
+) -> tuple[Signal, Signal, Signal, Signal]:
+    """Asks for bursts of words that there is room for.
+
+    Args:
+        m: gets the logic.
+        bus: that reads.
+        words: still to be asked for.
+        next_words: what they are when all were.
+        wanted: whether to ask.
+        left: a word leaves the queue.
+
+    Returns:
+        (a burst is asked for, it is the last one of `words`, its position in words, which is to be
+        set before the first one, words that there is room for).
+    """
+    drive_burst_kind(m, bus, "AR")
+    low = _low_bits(bus)
+    position = Signal(ADDRESS_BITS - low)  # of the next burst, in words
+    free = Signal(range(READ_AHEAD + 1), init=READ_AHEAD)
+    length, asks = Signal(range(MAX_BURST + 1)), Signal()
+    ends = Signal()
+    m.d.comb += [
+        length.eq(burst_length(position, words)),
+        asks.eq(wanted & (free >= MAX_BURST) & (~bus.ARVALID | bus.ARREADY)),
+        ends.eq(words == length),
+    ]
+    m.d.sync += free.eq(free + left - Mux(asks, length, 0))
+    with m.If(bus.ARREADY):
+        m.d.sync += bus.ARVALID.eq(0)
+    with m.If(asks):
+        m.d.sync += [
+            bus.ARVALID.eq(1),
+            bus.ARADDR[low:].eq(position),
+            bus.ARLEN.eq(length - 1),
+            position.eq(position + length),
+            words.eq(Mux(ends, next_words, words - length)),
+        ]
+    return asks, ends, position, free
+
+
+def held_word(m: Module, ahead: fifo.SyncFIFOBuffered) -> tuple[Signal, Signal, Signal]:
+    """The word that is to leave the queue next.
+
+    A register of its own: what comes out of a memory block is late in its clock, and the open tools
+    do not time it at all.
+
+    Returns:
+        (the word with its error, it is there, it leaves: to be driven).
+    """
+    held, there, leaves = Signal.like(ahead.r_data), Signal(), Signal()
+    m.d.comb += ahead.r_en.eq(~there | leaves)
+    with m.If(ahead.r_en):
+        m.d.sync += [held.eq(ahead.r_data), there.eq(ahead.r_rdy)]
+    return held, there, leaves
 
 
 class FrameReader(wiring.Component):
@@ -54,68 +158,25 @@ class FrameReader(wiring.Component):
 
     def __init__(self, frame_words: int, is_signed: bool, word_bytes: int = WORD_BYTES) -> None:
         self._frame_words, self._word_bytes = frame_words, word_bytes
-        super().__init__(
-            {
-                "bus": Out(Full(word_bytes)),
-                "words": Out(stream.Signature(memory_word(is_signed, word_bytes))),
-                "start": In(1),
-                "address": In(ADDRESS_BITS),
-                "count": In(_COUNT_BITS),
-                "stop": In(1),
-                "first": Out(1),
-                "entered": Out(1),
-                "failed": Out(1),
-                "failed_frame": Out(_COUNT_BITS),
-                "idle": Out(1),
-            }
-        )
+        super().__init__(reader_ports(memory_word(is_signed, word_bytes), word_bytes))
 
     def elaborate(self, platform: object) -> Module:
         """Amaranth's entry."""
         m = Module()
-        # A word and whether it came with an error.
-        m.submodules.ahead = ahead = fifo.SyncFIFOBuffered(
-            width=8 * self._word_bytes + 1, depth=READ_AHEAD
-        )
         left = Signal()
         waiting = self._ask(m, left)
-        m.d.comb += [
-            ahead.w_data.eq(Cat(self.bus.RDATA, is_error(self.bus.RRESP))),
-            ahead.w_en.eq(self.bus.RVALID),
-            # Room was reserved before the words were asked for.
-            self.bus.RREADY.eq(1),
-            self.idle.eq(~waiting),
-        ]
+        ahead = read_ahead(m, self.bus)
+        m.d.comb += self.idle.eq(~waiting)
         m.d.comb += left.eq(self._hand_on(m, ahead))
         return m
 
     def _ask(self, m: Module, left: Value) -> Value:
         """The address channel; returns whether anything is to be asked for or outstanding."""
-        bus = self.bus
-        drive_burst_kind(m, bus, "AR")
-        low = _low_bits(bus)
-        position = Signal(ADDRESS_BITS - low)  # of the next burst, in words
-        frames = Signal(_COUNT_BITS)
+        frames = Signal(COUNT_BITS)
         words = Signal(range(self._frame_words + 1), init=self._frame_words)  # of this frame
-        free = Signal(range(READ_AHEAD + 1), init=READ_AHEAD)
-        length, asks = Signal(range(MAX_BURST + 1)), Signal()
-        ends = Signal()
-        m.d.comb += [
-            length.eq(burst_length(position, words)),
-            asks.eq((frames != 0) & (free >= MAX_BURST) & (~bus.ARVALID | bus.ARREADY)),
-            ends.eq(words == length),
-        ]
-        m.d.sync += free.eq(free + left - Mux(asks, length, 0))
-        with m.If(bus.ARREADY):
-            m.d.sync += bus.ARVALID.eq(0)
-        with m.If(asks):
-            m.d.sync += [
-                bus.ARVALID.eq(1),
-                bus.ARADDR[low:].eq(position),
-                bus.ARLEN.eq(length - 1),
-                position.eq(position + length),
-                words.eq(Mux(ends, self._frame_words, words - length)),
-            ]
+        asks, ends, position, free = ask_bursts(
+            m, self.bus, words, self._frame_words, frames != 0, left
+        )
         stopping = self.failed | self.stop
         begun = words != self._frame_words
         with m.If(asks & ends):
@@ -123,7 +184,7 @@ class FrameReader(wiring.Component):
         with m.Elif(stopping & ~begun & ~asks):
             m.d.sync += frames.eq(0)
         with m.If(self.start):
-            m.d.sync += [position.eq(self.address[low:]), frames.eq(self.count)]
+            m.d.sync += [position.eq(first_word(self)), frames.eq(self.count)]
         return (frames != 0) | (free != READ_AHEAD)
 
     def _hand_on(self, m: Module, ahead: fifo.SyncFIFOBuffered) -> Value:
@@ -132,15 +193,10 @@ class FrameReader(wiring.Component):
         Returns:
             A word goes to either.
         """
-        # A register of its own: what comes out of a memory block is late in its clock, and the
-        # open tools do not time it at all.
-        held, there, leaves = Signal.like(ahead.r_data), Signal(), Signal()
+        held, there, leaves = held_word(m, ahead)
         word, error = held[:-1], held[-1]
-        m.d.comb += ahead.r_en.eq(~there | leaves)
-        with m.If(ahead.r_en):
-            m.d.sync += [held.eq(ahead.r_data), there.eq(ahead.r_rdy)]
         position = Signal(range(self._frame_words))
-        frame = Signal(_COUNT_BITS)
+        frame = Signal(COUNT_BITS)
         at_start = position == 0
         # What was offered stays offered, whatever happens in the meantime.
         offered, drops = Signal(), Signal()
@@ -197,7 +253,7 @@ class ResultWriter(wiring.Component):
                 "discard": In(1),
                 "taken": Out(1),
                 "failed": Out(1),
-                "written": Out(_COUNT_BITS),
+                "written": Out(COUNT_BITS),
                 "idle": Out(1),
             }
         )

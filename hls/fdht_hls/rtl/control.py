@@ -21,6 +21,8 @@ from fdht_hls.rtl.bus import Lite
 ADDRESS_BITS = (WINDOW - 1).bit_length()
 #: The identity register that counts; the others are constants.
 COUNTER = "frames_done"
+#: The one that is told anew at the end of each call of a core that reads sparse frames.
+FAULTS = "frame_faults"
 #: Those that show whose weights the core holds.
 _WEIGHTS_ID = {"weights_id_low": slice(0, 32), "weights_id_high": slice(32, 64)}
 
@@ -39,6 +41,7 @@ class Control(wiring.Component):
     Args:
         identity: what the identity registers other than `frames_done` show after the first call.
         loading: with the registers of cores whose weights can be loaded.
+        sparse: with those of cores that read sparse frames.
 
     Attributes:
         bus: the AXI4-Lite port.
@@ -50,11 +53,16 @@ class Control(wiring.Component):
         frames, results, frame_count, reset_state: the arguments.
         weights, load_weights: further arguments of a core whose weights can be loaded.
         weights_id: whose weights such a core holds.
+        call_words: a further argument of a core that reads sparse frames.
+        frame_faults: what such a core found wrong, in the clock of `done`.
     """
 
-    def __init__(self, identity: Mapping[str, int], *, loading: bool = False) -> None:
-        self._identity, self._loading = dict(identity), loading
-        arguments = present(ARGUMENT_REGISTERS, loadable=loading)
+    def __init__(
+        self, identity: Mapping[str, int], *, loading: bool = False, sparse: bool = False
+    ) -> None:
+        self._identity = dict(identity)
+        self._arguments = present(ARGUMENT_REGISTERS, loadable=loading, sparse=sparse)
+        self._shown = present(IDENTITY_REGISTERS, loadable=loading, sparse=sparse)
         super().__init__(
             {
                 "bus": In(Lite(ADDRESS_BITS)),
@@ -63,8 +71,9 @@ class Control(wiring.Component):
                 "running": In(1),
                 "done": In(1),
                 COUNTER: In(32),
-                **{register.name: Out(register.width) for register in arguments},
+                **{register.name: Out(register.width) for register in self._arguments},
                 **({"weights_id": In(64)} if loading else {}),
+                **({FAULTS: In(32)} if sparse else {}),
             }
         )
 
@@ -74,7 +83,7 @@ class Control(wiring.Component):
         writing = self._write_channels(m)
         reading, read_address = self._read_channels(m)
         words = {
-            **self._arguments(m, writing),
+            **self._argument_words(m, writing),
             **self._identity_words(m),
             **self._interrupts(m, writing),
             BY_NAME["CTRL"].offset: self._calls(m, writing, reading, read_address),
@@ -118,9 +127,9 @@ class Control(wiring.Component):
             m.d.sync += bus.RVALID.eq(0)
         return reading, bus.ARADDR[2:]
 
-    def _arguments(self, m: Module, write: _Write) -> dict[int, Value]:
+    def _argument_words(self, m: Module, write: _Write) -> dict[int, Value]:
         words: dict[int, Value] = {}
-        for register in present(ARGUMENT_REGISTERS, loadable=self._loading):
+        for register in self._arguments:
             target = getattr(self, register.name)
             for word in range(register.width // 32):
                 offset = register.offset + 4 * word
@@ -141,12 +150,14 @@ class Control(wiring.Component):
                 return counter
             if name in _WEIGHTS_ID:
                 return Mux(known, self.weights_id[_WEIGHTS_ID[name]], 0)
+            if name == FAULTS:
+                found = Signal(32, name=FAULTS)
+                with m.If(self.done):
+                    m.d.sync += found.eq(self.frame_faults)
+                return found
             return Mux(known, Const(self._identity[name], 32), 0)
 
-        return {
-            register.offset: shown(register.name)
-            for register in present(IDENTITY_REGISTERS, loadable=self._loading)
-        }
+        return {register.offset: shown(register.name) for register in self._shown}
 
     def _interrupts(self, m: Module, write: _Write) -> dict[int, Value]:
         """GIER, IP_IER and IP_ISR; a call is done and ready in the same clock."""

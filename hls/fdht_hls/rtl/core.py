@@ -7,7 +7,8 @@ confirmed every result.
 When the memory answers with an error, the call ends early: frames that are under way are completed,
 later ones are dropped, no result of the frame concerned or of a later one is counted, and
 `frames_done` shows how many frames came before it. The LSTM state is then of no use: start the next
-call with `reset_state`.
+call with `reset_state`. The same holds where sparse frames are not what their format says, which
+`frame_faults` then tells; words behind the last frame harm none.
 
 Where weights can be loaded, a call that asks for it loads them before its first frame, which then
 starts from a zero state: W_h h of the state that is there was computed with other weights. When the
@@ -28,6 +29,7 @@ from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.engine import Engine
+from fdht_hls.rtl.sparse_reader import SparseReader
 from fdht_hls.rtl.weight_loader import WeightLoader
 from fdht_hls.rtl.words import ACTIVITY
 from fdht_models.errors import ConfigError, ToolError
@@ -73,12 +75,15 @@ class Core(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         """Amaranth's entry."""
-        plan, port, m = self._plan, self._plan.port, Module()
+        plan, m = self._plan, Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.ap_clk), ResetSignal().eq(~self.ap_rst_n)]
-        m.submodules.control = control = Control(plan.identity, loading=plan.layout is not None)
-        m.submodules.reader = reader = FrameReader(port.frame_words, port.signed, port.word_bytes)
-        m.submodules.writer = writer = ResultWriter(plan.head.classes, port.result_words)
+        m.submodules.control = control = Control(
+            plan.identity, loading=plan.layout is not None, sparse=plan.sparse
+        )
+        m.submodules.reader = reader = self._reader()
+        result_words = plan.port.result_words
+        m.submodules.writer = writer = ResultWriter(plan.head.classes, result_words)
         m.submodules.engine = engine = self._engine
         loader = self._loader(m, control)
         loading = loader.busy if loader else Const(0)
@@ -96,7 +101,18 @@ class Core(wiring.Component):
             getattr(self, f"probe_{name}").eq(getattr(engine, name)) for name in self._probes
         ]
         self._run_calls(m, control, reader, writer, loader)
+        if isinstance(reader, SparseReader):
+            m.d.comb += [
+                reader.call_words.eq(control.call_words),
+                control.frame_faults.eq(reader.faults),
+            ]
         return m
+
+    def _reader(self) -> FrameReader | SparseReader:
+        plan, port = self._plan, self._plan.port
+        if plan.sparse:
+            return SparseReader(plan.sparse_format, port.signed)
+        return FrameReader(port.frame_words, port.signed, port.word_bytes)
 
     def _loader(self, m: Module, control: Control) -> WeightLoader | None:
         """What loads weights, if the engine can."""
@@ -115,7 +131,7 @@ class Core(wiring.Component):
         self,
         m: Module,
         control: Control,
-        reader: FrameReader,
+        reader: FrameReader | SparseReader,
         writer: ResultWriter,
         loader: WeightLoader | None,
     ) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.engine.engine_plan import EnginePlan
@@ -29,6 +30,8 @@ KIND = "simulated"
 LEAST_FRAMES = 5
 #: Frames of the first call, which the second goes on from.
 _FIRST_CALL = 2
+#: One in so many sparse frames comes alone.
+_ALONE = 4
 #: What takes this share of the time sets the pace.
 _SETS_PACE = 0.9
 #: Clocks of a frame by stage.
@@ -45,6 +48,16 @@ class StageLoad:
     busy: float
     starved: float
     blocked: float
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Of clocks between one result and the next."""
+
+    mean: float
+    median: float
+    percentile95: float
+    worst: int
 
 
 @dataclass(frozen=True)
@@ -73,14 +86,18 @@ class Cosim:
         latency, jitter, back_pressure, seed: of the memory.
         clocks: simulated in all.
         cycles_per_frame: between two results in the steady state.
-        io_limit: clocks in which the port delivers a frame, a word a clock.
+        io_limit: clocks in which the port delivers a frame, a word a clock; of sparse frames the
+            mean of those that `cycles_per_frame` is of.
         last_pixel_to_result: clocks from the read of a frame's last word to the last word of its
-            result on the port, at most.
+            result on the port, at most. Of sparse frames only of those that come alone: in a
+            stream they are read several frames ahead.
         recurrent_latency: clocks from a complete h to the next, if W_x x waits: W_h h, then the
-            cell. None where frames are so short that they overlap with it.
+            cell. None where frames are so short that they overlap with it, or sparse.
         limited_by: what sets the pace: a stage, "memory port" or "recurrence".
         stages: what each of them does in a frame.
         timeline: of one frame in the steady state.
+        between_results: how clocks between two results are spread; None if frames are dense, which
+            all take the same.
     """
 
     comparison: Comparison
@@ -92,17 +109,20 @@ class Cosim:
     seed: int
     clocks: int
     cycles_per_frame: float
-    io_limit: int
+    io_limit: float
     last_pixel_to_result: int
     recurrent_latency: int | None
     limited_by: str
     stages: tuple[StageLoad, ...]
     timeline: Timeline
+    between_results: Distribution | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object, without the timeline."""
+        """A JSON object, without the timeline; `between_results` only where there are any."""
         value = asdict(replace(self, timeline=Timeline((), (), 0)))
         del value["timeline"]
+        if self.between_results is None:
+            del value["between_results"]
         comparison = value.pop("comparison")
         return {
             "kind": KIND,
@@ -122,7 +142,10 @@ def cosim(
     *,
     quick: bool = False,
 ) -> Cosim:
-    """Simulates a clip in two calls and compares it with the reference.
+    """Simulates a clip in several calls and compares it with the reference.
+
+    Dense frames in two calls. Of sparse frames the first ones come alone, as they do from a camera,
+    and the others in a stream.
 
     Args:
         network: the integers.
@@ -151,24 +174,34 @@ def cosim(
         traces=settings.trace is not None,
         quick=quick,
     )
-    pieces = [slice(0, _FIRST_CALL), slice(_FIRST_CALL, len(frames))]
-    noted = replace(settings, timeline=len(frames) - _FIRST_CALL - 1)
-    logits, outcome = simulate_stream(simulator, network, frames, pieces, noted)
+    pieces = _pieces(plan, len(frames))
+    noted = replace(settings, timeline=pieces[-1].stop - pieces[-1].start - 1)
+    form = plan.sparse_format if plan.sparse else None
+    logits, outcome = simulate_stream(simulator, network, frames, pieces, noted, form=form)
     comparison = compare(reference_logits(network, frames[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
     return _figures(plan, comparison, outcome, settings)
 
 
+def _pieces(plan: EnginePlan, frames: int) -> list[slice]:
+    """The frames of each call, the stream last."""
+    if not plan.sparse:
+        return [slice(0, _FIRST_CALL), slice(_FIRST_CALL, frames)]
+    alone = max(_FIRST_CALL, frames // _ALONE)
+    return [*(slice(at, at + 1) for at in range(alone)), slice(alone, frames)]
+
+
 def _figures(
     plan: EnginePlan, comparison: Comparison, outcome: Outcome, settings: RunSettings
 ) -> Cosim:
-    call, stages, io_limit = outcome.calls[-1], plan.names, plan.port.frame_words
+    call, stages, io_limit = outcome.calls[-1], plan.names, _io_limit(plan, outcome.calls[-1])
     results = call.times[:, 2]
     cycles = float(results[-1] - results[0]) / (len(results) - 1)
     loads = _loads(stages, call)
+    alone = outcome.calls[:-1] if plan.sparse else outcome.calls[-1:]
     return Cosim(
         comparison=comparison,
-        frames=_FIRST_CALL + len(call.times),
+        frames=sum(len(one.times) for one in outcome.calls),
         bytes_per_clock=plan.port.word_bytes,
         latency=settings.latency,
         jitter=settings.jitter,
@@ -177,13 +210,36 @@ def _figures(
         clocks=outcome.clocks,
         cycles_per_frame=cycles,
         io_limit=io_limit,
-        last_pixel_to_result=int((results - call.times[:, 1]).max()),
-        recurrent_latency=recurrent_latency(stages, call.activity),
-        limited_by=_limit(_busy(loads, plan), cycles, io_limit, settings),
+        last_pixel_to_result=max(int((one.times[:, 2] - one.times[:, 1]).max()) for one in alone),
+        recurrent_latency=None if plan.sparse else recurrent_latency(stages, call.activity),
+        limited_by=_limit(
+            _busy(loads, plan),
+            cycles,
+            io_limit,
+            settings,
+            float(np.diff(results).min()) if plan.sparse else 0,
+        ),
         stages=loads,
         timeline=Timeline(
             stages, outcome.timeline, int(call.times[-1, 1]) - outcome.timeline_start
         ),
+        between_results=_distribution(np.diff(results)) if plan.sparse else None,
+    )
+
+
+def _io_limit(plan: EnginePlan, call: CallOutcome) -> float:
+    """Words of a frame; of sparse frames the mean of those behind the first."""
+    if not plan.sparse:
+        return plan.port.frame_words
+    return float(call.sizes[1:].mean()) / plan.port.word_bytes
+
+
+def _distribution(clocks: Codes) -> Distribution:
+    return Distribution(
+        float(clocks.mean()),
+        float(np.median(clocks)),
+        float(np.percentile(clocks, 95)),
+        int(clocks.max()),
     )
 
 
@@ -227,21 +283,25 @@ def recurrent_latency(stages: Sequence[str], activity: Codes) -> int | None:
 def _busy(loads: Sequence[StageLoad], plan: EnginePlan) -> Busy:
     """Clocks of a frame in which each stage works.
 
-    What a stage of W_x x does in a frame is known. Windows would not show it: the reader runs
+    What a stage of W_x x does in a dense frame is known. Windows would not show it: the reader runs
     ahead, so that they are shorter than frames until it is held up.
     """
-    known = {stage.name: float(stage.cycles) for stage in plan.input}
+    known = {} if plan.sparse else {stage.name: float(stage.cycles) for stage in plan.input}
     return {load.name: load.busy for load in loads} | known
 
 
-def _limit(busy: Busy, cycles: float, io_limit: int, settings: RunSettings) -> str:
-    """What sets the pace."""
+def _limit(
+    busy: Busy, cycles: float, io_limit: float, settings: RunSettings, least: float = 0
+) -> str:
+    """What sets the pace; `least`: clocks between two results of sparse frames."""
     if io_limit >= _SETS_PACE * cycles:
         return "memory port"
     busiest = max(busy, key=lambda name: busy[name])
     if busy[busiest] >= _SETS_PACE * cycles:
         return busiest
     held_up = settings.back_pressure or settings.latency or settings.jitter
+    # Sparse frames with many words and with few that take the same do not wait for the memory.
+    held_up = held_up and not least >= _SETS_PACE * cycles
     return "memory" if held_up else "recurrence"
 
 
@@ -254,12 +314,18 @@ def report_lines(result: Cosim) -> list[str]:
         f"memory: {result.latency} clocks of latency (+0 to {result.jitter}), held up in "
         f"{result.back_pressure:.0%} of clocks",
         f"cycles per frame:     {result.cycles_per_frame:.1f} ({KIND}; the port needs "
-        f"{result.io_limit}); limited by: {result.limited_by}",
+        f"{result.io_limit:.0f}); limited by: {result.limited_by}",
         f"last pixel to result: {result.last_pixel_to_result} cycles ({KIND})",
         f"recurrent latency:    {'overlaps' if recurrent is None else f'{recurrent} cycles'} "
         f"({KIND})",
         f"{'cycles of a frame':18}{'busy':>10}{'starved':>10}{'blocked':>10}",
     ]
+    if spread := result.between_results:
+        lines.insert(
+            3,
+            f"between results:      median {spread.median:.0f}, 95th percentile "
+            f"{spread.percentile95:.0f}, worst {spread.worst} cycles ({KIND})",
+        )
     lines += [
         f"{load.name:18}{load.busy:10.1f}{load.starved:10.1f}{load.blocked:10.1f}"
         for load in result.stages

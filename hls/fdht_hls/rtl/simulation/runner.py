@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, Too
 from fdht_models.process import run_tool
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.sparse_frames import SparseFormat, pack_sparse
 
 #: Where the simulated memory begins; above 4 GB, so that the upper halves of addresses matter.
 BASE = 0x5_1000_0000
@@ -82,6 +83,8 @@ class Call:
         count: frames.
         reset: start from a zero state.
         weights: address of weights to load first; None: none.
+        words: of the port that sparse frames take; None: frames are dense.
+        ends: bytes from the first sparse frame's start to each one's end.
     """
 
     frames: int
@@ -89,6 +92,8 @@ class Call:
     count: int
     reset: bool
     weights: int | None = None
+    words: int | None = None
+    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,9 @@ class CallOutcome:
             0 where that did not happen.
         activity: int64[frames, stages, 5]: between the last word of the frame before and that of
             this one, clocks in which a stage was busy, starved or blocked, and the first and last
-            in which it was busy.
+            in which it was busy. Of sparse frames between the results, for their words are read
+            several frames ahead.
+        sizes: int64[frames]: bytes that each frame takes in memory.
     """
 
     start: int
@@ -111,6 +118,7 @@ class CallOutcome:
     identity: Identity
     times: Codes
     activity: Codes
+    sizes: Codes
 
 
 @dataclass(frozen=True)
@@ -141,11 +149,26 @@ class Layout:
         network: gives their sizes.
         count: frames.
         offset: bytes between the start of the memory and the first frame, a multiple of 8.
+        form: of sparse frames; None: frames are dense.
+        ends: bytes from the first frame's start to each one's end; of sparse frames.
     """
 
     network: QuantizedNetwork
     count: int
     offset: int = 0
+    form: SparseFormat | None = None
+    ends: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        network: QuantizedNetwork,
+        frames: npt.NDArray[Any],
+        offset: int = 0,
+        form: SparseFormat | None = None,
+    ) -> Layout:
+        """Where these frames [n, inputs] lie."""
+        return cls(network, len(frames), offset, form, _pack(network, frames, form)[1])
 
     @property
     def frames(self) -> int:
@@ -155,7 +178,13 @@ class Layout:
     @property
     def results(self) -> int:
         """Address of the first result; not at the start of a burst."""
-        return self.frames + self.count * self.network.frame_bytes + _GAP
+        return self.frames + self._end(self.count) + _GAP
+
+    def _end(self, number: int) -> int:
+        """Bytes that so many frames take, from the first one on."""
+        if self.form is None:
+            return number * self.network.frame_bytes
+        return self.ends[number - 1] if number else 0
 
     @property
     def size(self) -> int:
@@ -165,7 +194,7 @@ class Layout:
     def image(self, frames: npt.NDArray[Any]) -> Bytes:
         """The memory before the first call; what is not a frame is noise."""
         memory = np.random.default_rng(self.size).integers(0, 256, self.size).astype(np.uint8)
-        packed = pack_frames(self.network, frames)
+        packed, _ = _pack(self.network, frames, self.form)
         memory[self.offset : self.offset + len(packed)] = packed
         return memory
 
@@ -195,12 +224,27 @@ class Layout:
 
     def call(self, first: int, count: int, reset: bool) -> Call:
         """The call for frames `first` to `first + count - 1`."""
-        return Call(
-            self.frames + first * self.network.frame_bytes,
-            self.results + first * self.network.result_bytes,
-            count,
-            reset,
+        start = self._end(first)
+        call = Call(
+            self.frames + start, self.results + first * self.network.result_bytes, count, reset
         )
+        if self.form is None:
+            return call
+        ends = tuple(end - start for end in self.ends[first : first + count])
+        words = ends[-1] // self.form.word_bytes if ends else 0
+        return replace(call, words=words, ends=ends)
+
+
+def _pack(
+    network: QuantizedNetwork, frames: npt.NDArray[Any], form: SparseFormat | None
+) -> tuple[Bytes, tuple[int, ...]]:
+    """(frames in memory, bytes from the first one's start to each one's end if they are sparse)."""
+    packed = pack_frames(network, frames)
+    if form is None:
+        return packed, ()
+    target = np.zeros(form.room(len(frames)), np.uint8)
+    ends = form.word_bytes * pack_sparse(form, packed.reshape(len(frames), -1), target)
+    return target[: ends[-1] if len(ends) else 0], tuple(int(end) for end in ends)
 
 
 def run_calls(
@@ -241,7 +285,10 @@ def run_calls(
         written = np.fromfile(directory / "output.bin", np.uint8)
     _refuse(report)
     return Outcome(
-        tuple(_call(entry, len(simulator.stages)) for entry in report["calls"]),
+        tuple(
+            _call(entry, len(simulator.stages), _ends(network, call))
+            for entry, call in zip(report["calls"], calls, strict=True)
+        ),
         written,
         report["clock"],
         tuple(report["timeline"]),
@@ -256,6 +303,7 @@ def simulate_stream(
     pieces: Sequence[slice],
     settings: RunSettings,
     offset: int = 0,
+    form: SparseFormat | None = None,
 ) -> tuple[Codes, Outcome]:
     """Runs a stream of frames, a call a piece; the first starts from a zero state.
 
@@ -266,11 +314,12 @@ def simulate_stream(
         pieces: consecutive parts of it.
         settings: what stands around the core.
         offset: bytes of the first frame behind a 4 KB boundary, a multiple of 8.
+        form: of sparse frames, for a core that reads such; None: frames are dense.
 
     Returns:
         (logit codes int64[frames, classes], what was seen).
     """
-    layout = Layout(network, len(frames), offset)
+    layout = Layout.of(network, frames, offset, form)
     image = layout.image(frames)
     calls = [layout.call(one.start, one.stop - one.start, one.start == 0) for one in pieces]
     outcome = run_calls(simulator, network, image, calls, settings)
@@ -296,7 +345,6 @@ def _plan(
         ("memory", "memory.bin"),
         ("output", "output.bin"),
         ("report", REPORT),
-        ("frame_bytes", network.frame_bytes),
         ("result_bytes", network.result_bytes),
         ("timeout", settings.timeout_clocks),
         ("interrupt", int(settings.interrupt)),
@@ -307,7 +355,9 @@ def _plan(
             (
                 "call",
                 f"{call.frames} {call.results} {call.count} {int(call.reset)} "
-                f"{int(call.weights is not None)} {call.weights or 0}",
+                f"{int(call.weights is not None)} {call.weights or 0} "
+                f"{int(call.words is not None)} {call.words or 0} "
+                + " ".join(map(str, _ends(network, call))),
             )
             for call in calls
         ),
@@ -316,6 +366,13 @@ def _plan(
         # Written here and then moved, since a path may hold spaces.
         lines.append(("trace", "trace.fst"))
     return "".join(f"{key} {value}\n" for key, value in lines)
+
+
+def _ends(network: QuantizedNetwork, call: Call) -> tuple[int, ...]:
+    """Bytes from the first frame's start to each one's end."""
+    if call.words is not None:
+        return call.ends
+    return tuple(network.frame_bytes * (at + 1) for at in range(call.count))
 
 
 def _refuse(report: dict[str, Any]) -> None:
@@ -332,7 +389,7 @@ def _refuse(report: dict[str, Any]) -> None:
     raise DeviceError(f"{report['message']} ({where})", field="RTL simulation")
 
 
-def _call(entry: dict[str, Any], stages: int) -> CallOutcome:
+def _call(entry: dict[str, Any], stages: int, ends: tuple[int, ...]) -> CallOutcome:
     registers = entry["registers"]
     return CallOutcome(
         entry["start"],
@@ -340,4 +397,5 @@ def _call(entry: dict[str, Any], stages: int) -> CallOutcome:
         Identity(**registers),
         np.array(entry["frames"], np.int64).reshape(-1, 3),
         np.array(entry["activity"], np.int64).reshape(-1, stages, 5),
+        np.diff(np.array([0, *ends], np.int64)),
     )

@@ -224,11 +224,11 @@ def _open_work(
 
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
-    network, _ = load_design(directory, None)
+    network, design = load_design(directory, None)
     converted = users_schedule(directory, network)
     with progress() as shown:
         shown("chooses a schedule", 0)
-        schedule = schedule_of_flow(network, converted, board)
+        schedule = schedule_of_flow(network, converted, board, design.frames)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
@@ -272,12 +272,22 @@ def _refuse_without(
 
     for stage in stages:
         recover(stage.path)
+        _refuse_older_recipe(stage)
     if not any((stage.path / NETWORK).is_file() for stage in stages):
         raise ArtifactError(
             f"has not been {done}",
             field=str(directory.path),
             remedy=f"run {command_on(directory.path, command)} first",
         )
+
+
+def _refuse_older_recipe(directory: StageDirectory) -> None:
+    """An overlay carries the recipe: of an earlier version, it could never be run."""
+    from fdht_models.directories import EXPERIMENT, experiment_in
+
+    stage = directory.find()
+    if stage is not None and stage.holds(EXPERIMENT):
+        experiment_in(stage)
 
 
 def _bring_up_to_date(

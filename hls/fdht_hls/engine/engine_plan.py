@@ -213,6 +213,7 @@ class EngineDesign:
         cell: what is behind them.
         head: what is behind that.
         port: what moves frames and results.
+        dead_zone: of the feature of video: largest difference that counts as none.
     """
 
     name: str
@@ -222,6 +223,7 @@ class EngineDesign:
     cell: CellPlan
     head: HeadPlan
     port: PortPlan
+    dead_zone: int = 0
 
     @property
     def stages(self) -> tuple[StageDesign, ...]:
@@ -291,6 +293,11 @@ class EnginePlan:
     def sparse(self) -> bool:
         """Does it read sparse frames?"""
         return self.frames == "sparse"
+
+    @property
+    def skips(self) -> bool:
+        """Do stages work only for words that are not zero?"""
+        return self.frames != "dense"
 
     @property
     def sparse_format(self) -> SparseFormat:

@@ -89,9 +89,9 @@ def _scheduled(
 
 
 def _scheduled_input(designs: tuple[StageDesign, ...], schedule: Schedule) -> tuple[StagePlan, ...]:
-    """The stages of W_x x; of sparse frames they get words with their places."""
+    """The stages of W_x x; where zeros are skipped, words come with their places."""
     found = _scheduled(designs, schedule.input, "input")
-    if not schedule.sparse:
+    if not schedule.skips:
         return found
     coming = coming_modes([stage.shape for stage in found])
     return tuple(replace(stage, coming=own) for stage, own in zip(found, coming, strict=True))
@@ -133,6 +133,7 @@ def design_engine(
             network.result_bytes,
             network.input_format.signed,
         ),
+        network.preprocessing.picture.dead_zone if network.preprocessing.picture else 0,
     )
 
 
@@ -148,14 +149,39 @@ def lower(
 
     Raises:
         ConfigError: the schedule is of another network.
-        ConversionError: as `design_engine`; or the plan contradicts itself, see `verify`.
+        ConversionError: as `design_engine`; or the plan contradicts itself, see `verify`. Or the
+            core cannot compute the network's feature.
     """
     recurrence = network.recurrence
     schedule = schedule or default_schedule(recurrence, port_bytes)
     check_schedule(recurrence, schedule)
+    if schedule.frames == "raw":
+        _check_feature(network, port_bytes)
     plan = schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
     verify(plan)
     return plan
+
+
+def _check_feature(network: QuantizedNetwork, port_bytes: int) -> None:
+    """Refuses a network whose feature a core cannot compute.
+
+    Raises:
+        ConversionError: it reads no video, or another feature of it; or a frame is a single word.
+    """
+    if network.feature != "motion_energy":
+        raise ConversionError(
+            "is computed on the host; a core computes motion_energy only",
+            field="feature",
+            value=network.feature or network.preprocessing.kind,
+            remedy='use frames = "sparse" or "dense"',
+        )
+    if network.frame_bytes <= port_bytes:
+        raise ConversionError(
+            "is a single word of the port; a core that computes its feature needs two",
+            field="frame",
+            value=f"{network.frame_bytes} bytes",
+            remedy='use frames = "sparse" or "dense"',
+        )
 
 
 def schedule_engine(design: EngineDesign, schedule: Schedule) -> EnginePlan:

@@ -29,6 +29,7 @@ from fdht_hls.rtl.axi import FrameReader, ResultWriter
 from fdht_hls.rtl.bus import Full, Lite, connect_flat, flat_ports
 from fdht_hls.rtl.control import ADDRESS_BITS, Control
 from fdht_hls.rtl.engine import Engine
+from fdht_hls.rtl.raw_reader import RawReader
 from fdht_hls.rtl.sparse_reader import SparseReader
 from fdht_hls.rtl.weight_loader import WeightLoader
 from fdht_hls.rtl.words import ACTIVITY
@@ -38,6 +39,9 @@ TOP = "fdht_lstm"
 CONTROL, FRAMES, RESULTS = "s_axi_control", "m_axi_gmem_frames", "m_axi_gmem_results"
 #: Only where weights can be loaded.
 WEIGHTS = "m_axi_gmem_weights"
+
+#: What brings frames to the engine.
+Reader = FrameReader | SparseReader | RawReader
 
 
 class Core(wiring.Component):
@@ -106,10 +110,14 @@ class Core(wiring.Component):
                 reader.call_words.eq(control.call_words),
                 control.frame_faults.eq(reader.faults),
             ]
+        if isinstance(reader, RawReader):
+            m.d.comb += reader.resets.eq(control.reset_state[0])
         return m
 
-    def _reader(self) -> FrameReader | SparseReader:
+    def _reader(self) -> Reader:
         plan, port = self._plan, self._plan.port
+        if plan.frames == "raw":
+            return RawReader(port.frame_words, port.word_bytes, plan.design.dead_zone)
         if plan.sparse:
             return SparseReader(plan.sparse_format, port.signed)
         return FrameReader(port.frame_words, port.signed, port.word_bytes)
@@ -131,7 +139,7 @@ class Core(wiring.Component):
         self,
         m: Module,
         control: Control,
-        reader: FrameReader | SparseReader,
+        reader: Reader,
         writer: ResultWriter,
         loader: WeightLoader | None,
     ) -> None:

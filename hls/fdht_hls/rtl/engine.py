@@ -50,7 +50,7 @@ class Engine(wiring.Component):
         self.plan, self.names = plan, plan.names
         self._byte = code_shape(plan.input[0].design.source)
         words: Any = data.ArrayLayout(self._byte, plan.port.word_bytes)
-        if plan.sparse:
+        if plan.skips:
             words = frame_item(plan.port.signed, plan.port.word_bytes, plan.port.frame_words)
         super().__init__(
             {
@@ -65,7 +65,7 @@ class Engine(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Builds the logic."""
         module, plan = Module(), self.plan
-        words, fibres = self._placed(module) if plan.sparse else self._cut(module)
+        words, fibres = self._placed(module) if plan.skips else self._cut(module)
         path = PathEngine(plan.input, plan.layout)
         cell, head = RecurrentCell(plan), DenseHead(plan)
         module.submodules.path, module.submodules.cell = path, cell
@@ -105,7 +105,7 @@ class Engine(wiring.Component):
         """Lets words in, and tells the cell of each frame that starts."""
         module.submodules.frames = frames = WordQueue(unsigned(1), _FRAMES)
         wiring.connect(module, frames.result, cell.frame)
-        if self.plan.sparse:
+        if self.plan.skips:
             first: Value = Signal(init=1)
         else:
             position = Signal(range(self.plan.port.frame_words))
@@ -120,7 +120,7 @@ class Engine(wiring.Component):
             frames.words.valid.eq(taken & first),
         ]
         with module.If(taken):
-            if self.plan.sparse:
+            if self.plan.skips:
                 module.d.sync += first.eq(self.words.payload.last)
             else:
                 last = position == self.plan.port.frame_words - 1

@@ -18,7 +18,6 @@ from amaranth.lib.wiring import In, Out
 
 from fdht_hls.rtl.axi import (
     COUNT_BITS,
-    READ_AHEAD,
     ask_bursts,
     first_word,
     held_word,
@@ -34,6 +33,8 @@ _ITEMS = 2
 #: Bits of a bitmap among which the lowest is looked for at once.
 _GROUP = 8
 _FAULT_BITS = max(FrameFault).bit_length()
+#: What parser and reader are told alike.
+_CALL = ("start", "count", "call_words", "stop")
 
 
 class SparseReader(wiring.Component):
@@ -66,8 +67,8 @@ class SparseReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Amaranth's entry."""
         m = Module()
-        left, dry = Signal(), Signal()
-        outstanding = self._ask(m, left)
+        left = Signal()
+        self._ask(m, left)
         ahead = read_ahead(m, self.bus)
         held, there, leaves = held_word(m, ahead)
         m.submodules.parser = parser = FrameParser(self._form, self._item)
@@ -78,27 +79,23 @@ class SparseReader(wiring.Component):
             parser.word.eq(held[:-1]),
             parser.error.eq(held[-1]),
             parser.there.eq(there),
-            parser.dry.eq(dry),
             leaves.eq(parser.leaves),
             left.eq(there & leaves),
-            *(getattr(parser, name).eq(getattr(self, name)) for name in ("start", "count", "stop")),
+            *(getattr(parser, name).eq(getattr(self, name)) for name in _CALL),
             self.failed.eq(parser.failed),
             self.failed_frame.eq(parser.failed_frame),
             self.faults.eq(parser.faults),
             self.idle.eq(parser.idle & ~items.result.valid),
         ]
-        # When it is seen, the last word has long left.
-        m.d.sync += dry.eq(~outstanding & ~self.start)
         self._tell(m)
         return m
 
-    def _ask(self, m: Module, left: Value) -> Value:
-        """The address channel; returns whether anything is to be asked for or outstanding."""
+    def _ask(self, m: Module, left: Value) -> None:
+        """The address channel."""
         words = Signal(COUNT_BITS)
-        _, _, position, free = ask_bursts(m, self.bus, words, 0, words != 0, left)
+        _, _, position, _ = ask_bursts(m, self.bus, words, 0, words != 0, left)
         with m.If(self.start):
             m.d.sync += [position.eq(first_word(self)), words.eq(self.call_words)]
-        return (words != 0) | (free != READ_AHEAD)
 
     def _tell(self, m: Module) -> None:
         """Tells of the frames that the engine begins."""
@@ -138,14 +135,12 @@ class _Step:
         fault: bits of `FrameFault`.
         ends: the frame ends, well or broken.
         gives: an item is given on.
-        present: with a word.
     """
 
     broken: Signal
     fault: Signal
     ends: Signal
     gives: Signal
-    present: Signal
 
 
 class FrameParser(wiring.Component):
@@ -159,7 +154,6 @@ class FrameParser(wiring.Component):
         word, error, there: the next word of memory, whether it came with an error, whether it is
             there.
         leaves: it is used up in this clock, if it is there.
-        dry: no further word comes; not before two clocks behind the last one, nor behind `start`.
         items: what is given on.
         idle: every word was used up, and every item given on.
         others: see `SparseReader`.
@@ -173,9 +167,9 @@ class FrameParser(wiring.Component):
                 "error": In(1),
                 "there": In(1),
                 "leaves": Out(1),
-                "dry": In(1),
                 "start": In(1),
                 "count": In(COUNT_BITS),
+                "call_words": In(COUNT_BITS),
                 "stop": In(1),
                 "items": Out(stream.Signature(item)),
                 "failed": Out(1),
@@ -192,6 +186,7 @@ class FrameParser(wiring.Component):
         self._bits = Signal(form.block_words)  # of words of this block that are to come
         self._block = Signal(range(max(2, form.blocks)))
         self._left = Signal(range(form.most_words + form.blocks))  # words of this frame
+        self._rest = Signal(COUNT_BITS)  # words of this call
         self._frames = Signal(COUNT_BITS)  # of this call, this one among them
         self._frame = Signal(COUNT_BITS)  # number of this one
         self._dense, self._begun = Signal(), Signal()
@@ -203,20 +198,23 @@ class FrameParser(wiring.Component):
                 self._read_header(m)
             with m.Case(_State.BITMAP, _State.WORD):
                 m.d.comb += self.leaves.eq(free)
-                with m.If(free & (self.there | self.dry)):
+                with m.If(free & self.there):
                     self._go_on(m, step, cleared, single)
             with m.Case(_State.REST):
                 m.d.comb += self.leaves.eq(1)
                 with m.If(self.there):
                     m.d.sync += [self.faults.eq(FrameFault.LONG), state.eq(_State.DRAIN)]
-                with m.Elif(self.dry):
+                with m.Elif(self._rest == 0):
                     m.d.sync += state.eq(_State.IDLE)
             with m.Case(_State.DRAIN):
                 m.d.comb += self.leaves.eq(1)
-                with m.If(self.dry):
+                with m.If(self._rest == 0):
                     m.d.sync += state.eq(_State.IDLE)
+        with m.If(self.there & self.leaves):
+            m.d.sync += self._rest.eq(self._rest - 1)
         with m.If(self.start):
             m.d.sync += [
+                self._rest.eq(self.call_words),
                 self._frames.eq(self.count),
                 self._frame.eq(0),
                 self.failed.eq(0),
@@ -265,14 +263,17 @@ class FrameParser(wiring.Component):
             self._block.eq(0),
             self._bits.eq(self._ones(Const(0), 0)),
         ]
-        with m.If(self.stop & (self.there | self.dry)):
+        with m.If(self.stop):
             m.d.sync += state.eq(_State.DRAIN)
-        with m.Elif(self.dry):
+        with m.Elif(self._rest == 0):
             self._fail(m, Const(FrameFault.SHORT))
         with m.Elif(self.there & self.error):
             self._fail(m, Const(0))
         with m.Elif(self.there & ~good):
             self._fail(m, Const(FrameFault.HEADER))
+        with m.Elif(self.there & (words >= self._rest)):
+            # Not begun: what is here of it would be of no use.
+            self._fail(m, Const(FrameFault.SHORT))
         with m.Elif(self.there):
             m.d.sync += state.eq(Mux(dense, _State.WORD, _State.BITMAP))
 
@@ -280,7 +281,7 @@ class FrameParser(wiring.Component):
         """What a bitmap or a word of the frame says of it."""
         form = self._form
         is_word = self._state == _State.WORD
-        step = _Step(Signal(), Signal(_FAULT_BITS), Signal(), Signal(), Signal())
+        step = _Step(Signal(), Signal(_FAULT_BITS), Signal(), Signal())
         spent, by_bits, by_count, behind = Signal(), Signal(), Signal(), Signal()
         tail = form.frame_words - (form.blocks - 1) * form.block_words
         m.d.comb += [
@@ -290,11 +291,9 @@ class FrameParser(wiring.Component):
             by_count.eq(self._left == 1),
             behind.eq(~is_word & self._last_block() & self.word[tail:].any()),
             step.ends.eq(by_count | step.broken),
-            step.present.eq(is_word & ~self.dry),
-            step.gives.eq(step.present | (step.ends & (self._begun | ~step.broken))),
+            step.gives.eq(is_word | (step.ends & (self._begun | ~step.broken))),
         ]
         causes = (
-            (self.dry, FrameFault.SHORT),
             (self.error, FrameFault(0)),
             (behind, FrameFault.BEHIND),
             (by_bits != by_count, FrameFault.COUNT),
@@ -347,8 +346,8 @@ class FrameParser(wiring.Component):
         ]
         with m.If(free):
             m.d.sync += [
-                items.valid.eq(reads & (self.there | self.dry) & step.gives),
-                items.payload.present.eq(step.present),
+                items.valid.eq(reads & self.there & step.gives),
+                items.payload.present.eq(state == _State.WORD),
                 items.payload.last.eq(step.ends),
                 word.eq(self.word),
                 bit.eq(lowest),

@@ -134,28 +134,30 @@ def run_stream(
     seeds: tuple[int | None, int | None] = (None, None),
     result: str = "result",
     others: Sequence[Callable[[Any], Any]] = (),
+    source: str = "words",
 ) -> Taken:
     """What a component makes of words.
 
     Args:
-        design: has a stream `words` in.
+        design: has a stream in.
         words: what it gets.
         count: words to take.
         seeds: of the gaps in which nothing is offered and nothing is taken.
         result: name of its stream out.
         others: further processes, which run beside.
+        source: name of its stream in.
     """
     taken = Taken()
 
-    async def source(ctx: Any) -> None:
-        await feed(ctx, design.words, words, gaps(seeds[0]))
+    async def give(ctx: Any) -> None:
+        await feed(ctx, getattr(design, source), words, gaps(seeds[0]))
 
     async def sink(ctx: Any) -> None:
         await collect(ctx, getattr(design, result), count, gaps(seeds[1]), taken)
 
     simulator = Simulator(design)
     simulator.add_clock(1e-6)
-    for process in (source, *others):
+    for process in (give, *others):
         simulator.add_testbench(process, background=True)
     simulator.add_testbench(sink)
     simulator.run()

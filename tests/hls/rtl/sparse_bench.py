@@ -58,13 +58,13 @@ def _read_frame(form: SparseFormat, rest: list[int]) -> tuple[list[Item], FrameF
     sparse = kind == 1 and form.blocks <= left <= form.blocks + form.frame_words
     if not sparse and not (kind == 2 and left == form.frame_words):
         return [], FrameFault.HEADER
+    if left > len(rest):
+        return [], FrameFault.SHORT
     items: list[Item] = []
     for block in range(form.blocks):
         first = block * form.block_words
         numbers = list(range(first, min(first + form.block_words, form.frame_words)))
         if sparse:
-            if not rest:
-                return _broken(items), FrameFault.SHORT
             bitmap, left = rest.pop(0), left - 1
             if bitmap >> len(numbers):
                 return _broken(items), FrameFault.BEHIND
@@ -73,8 +73,6 @@ def _read_frame(form: SparseFormat, rest: list[int]) -> tuple[list[Item], FrameF
             if bool(left) != bool(numbers or block + 1 < form.blocks):
                 return _broken(items), FrameFault.COUNT
         for place, number in enumerate(numbers):
-            if not rest:
-                return _broken(items), FrameFault.SHORT
             items.append((number, rest.pop(0)))
             left -= 1
             if bool(left) != (place + 1 < len(numbers) or block + 1 < form.blocks):

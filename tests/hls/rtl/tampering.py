@@ -30,6 +30,7 @@ FAULTS = (
     "writes elsewhere",
     "stops reading",
     "truncates",
+    "reads elsewhere",
 )
 #: Bit of the address above which the fault's number stands.
 SHIFT = 56
@@ -106,6 +107,7 @@ class TamperedCore(wiring.Component):
             ("RVALID unasked", f"{CONTROL}_RVALID"): Const(1, 1),
             ("BVALID unasked", f"{CONTROL}_BVALID"): Const(1, 1),
             ("writes elsewhere", f"{RESULTS}_AWADDR"): port(f"{RESULTS}_AWADDR") + 16,
+            ("reads elsewhere", f"{read}ADDR"): port(f"{read}ADDR") + 4096,
             ("stops reading", f"{FRAMES}_RREADY"): Const(0, 1),
             ("truncates", f"{write}DATA"): port(f"{write}DATA") & ~1,
         }

@@ -21,7 +21,7 @@ from fdht_hls.registers import (
     WINDOW,
     present,
 )
-from fdht_hls.rtl.control import COUNTER, Control
+from fdht_hls.rtl.control import COUNTER, FAULTS, Control
 
 IDENTITY = {
     "abi_version": 2,
@@ -116,9 +116,9 @@ class Host:
 Scenario = Callable[[Host], Awaitable[None]]
 
 
-def run(scenario: Scenario, *, loading: bool = False) -> None:
+def run(scenario: Scenario, *, loading: bool = False, sparse: bool = False) -> None:
     layout = {"weights_layout": LOADING["weights_layout"]} if loading else {}
-    part = Control({**IDENTITY, **layout}, loading=loading)
+    part = Control({**IDENTITY, **layout}, loading=loading, sparse=sparse)
     simulator = Simulator(part)
     simulator.add_clock(1e-8)
     ended = []
@@ -176,13 +176,14 @@ def test_an_end_in_the_clock_of_a_read_is_not_lost():
     run(scenario)
 
 
-@pytest.mark.parametrize("loading", [False, True])
+@pytest.mark.parametrize(("loading", "sparse"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("order", ["AW", "WA"])
 @pytest.mark.parametrize("wait", [0, 3])
-def test_arguments_read_back(order: str, wait: int, loading: bool):
+def test_arguments_read_back(order: str, wait: int, loading: bool, sparse: bool):
     async def scenario(host: Host) -> None:
         values = {}
-        for number, register in enumerate(present(ARGUMENT_REGISTERS, loadable=loading)):
+        arguments = present(ARGUMENT_REGISTERS, loadable=loading, sparse=sparse)
+        for number, register in enumerate(arguments):
             value = 0xFEDC_BA98_7654_3210 >> 4 * number & (1 << register.width) - 1
             values[register.name] = value
             for word in range(register.width // 32):
@@ -192,7 +193,7 @@ def test_arguments_read_back(order: str, wait: int, loading: bool):
         for name, value in values.items():
             assert host.context.get(getattr(host.part, name)) == value
 
-    run(scenario, loading=loading)
+    run(scenario, loading=loading, sparse=sparse)
 
 
 def test_byte_strobes():
@@ -209,9 +210,9 @@ def test_byte_strobes():
     run(scenario)
 
 
-@pytest.mark.parametrize("loading", [False, True])
-def test_identity_shows_after_a_call_and_frames_add_up(loading: bool):
-    wanted = {**IDENTITY, **(LOADING if loading else dict.fromkeys(LOADING, 0)), "frame_faults": 0}
+@pytest.mark.parametrize(("loading", "sparse"), [(False, False), (True, False), (False, True)])
+def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, sparse: bool):
+    wanted = {**IDENTITY, **(LOADING if loading else dict.fromkeys(LOADING, 0))}
 
     async def scenario(host: Host) -> None:
         if loading:
@@ -222,11 +223,16 @@ def test_identity_shows_after_a_call_and_frames_add_up(loading: bool):
         for frames, total in ((0, 0), (7, 7), (0xFFFF_FFFF, 6)):
             await host.write(CTRL, AP_START)
             host.begin()
+            if sparse:  # as the reader tells them until the next call begins
+                host.context.set(host.part.frame_faults, frames % 32)
             await host.end(frames)
+            if sparse:
+                host.context.set(host.part.frame_faults, 0)
             found = {name: await host.read(offset) for name, offset in offsets.items()}
-            assert found == {**wanted, COUNTER: total}
+            faults = frames % 32 if sparse else 0
+            assert found == {**wanted, COUNTER: total, FAULTS: faults}
 
-    run(scenario, loading=loading)
+    run(scenario, loading=loading, sparse=sparse)
 
 
 def test_interrupts():

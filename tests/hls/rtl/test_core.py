@@ -142,6 +142,7 @@ def test_latency_does_not_slow_the_reader(standin: Standin):
         ("early WLAST", "WLAST came before the last word"),
         ("RVALID unasked", "RVALID without a read"),
         ("BVALID unasked", "BVALID without a write"),
+        ("reads elsewhere", "a word was read that is not of the call's frames"),
     ],
 )
 def test_the_bench_catches_broken_rules(standin: Standin, fault: str, message: str):

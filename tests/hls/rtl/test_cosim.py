@@ -14,8 +14,16 @@ from fdht_hls.csimulation import CSimulation
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames
 from fdht_hls.rtl.core import Core, emit_verilog, verilog_of
-from fdht_hls.rtl.cosim import StageLoad, Timeline, cosim, recurrent_latency, report_lines
+from fdht_hls.rtl.cosim import (
+    Distribution,
+    StageLoad,
+    Timeline,
+    cosim,
+    recurrent_latency,
+    report_lines,
+)
 from fdht_hls.rtl.cosim import _busy as busy_of
+from fdht_hls.rtl.cosim import _distribution as distribution
 from fdht_hls.rtl.cosim import _limit as limit
 from fdht_hls.rtl.gantt import draw_gantt, shares
 from fdht_hls.rtl.simulation.compiling import build_simulator
@@ -64,6 +72,7 @@ def test_a_clip_equals_the_reference(network: QuantizedNetwork, cache: Path, tmp
     report = quiet.to_json()
     assert report["kind"] == "simulated"
     assert report["mismatches"] == 0
+    assert "between_results" not in report  # dense frames all take the same
     assert [stage["name"] for stage in report["stages"]][-2:] == ["cell", "head"]
     # So short a frame waits for W_h h of the one before.
     assert report["limited_by"] == "recurrence"
@@ -166,6 +175,15 @@ def test_what_sets_the_pace():
     assert limit(busy, 130, 128, RunSettings()) == "memory port"
     assert limit(busy, 900, 128, RunSettings()) == "recurrence"
     assert limit(busy, 900, 128, RunSettings(latency=400)) == "memory"
+    # Sparse frames of which none is faster do not wait for words.
+    assert limit(busy, 900, 128, RunSettings(latency=400), 880) == "recurrence"
+    assert limit(busy, 900, 128, RunSettings(latency=400), 300) == "memory"
+
+
+def test_how_clocks_between_results_are_spread():
+    clocks = np.array([*range(100, 120), 1000])
+    found = distribution(clocks)
+    assert found == Distribution(float(sum(clocks)) / 21, 110.0, 119.0, 1000)
 
 
 def test_windows_that_are_shorter_than_frames_do_not_hide_a_slow_stage(network: QuantizedNetwork):

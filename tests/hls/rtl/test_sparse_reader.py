@@ -127,8 +127,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-@pytest.mark.parametrize("seed", [None, 3])
-@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize(("seed", "before"), [(None, 2), (3, 0)])
 def test_damage_is_told_and_ends_the_call(name: str, seed: int | None, before: int):
     form, words, fault = DAMAGED[name]
     good = patterns(form)[8 : 8 + before]

@@ -84,7 +84,7 @@ class Call:
         reset: start from a zero state.
         weights: address of weights to load first; None: none.
         words: of the port that sparse frames take; None: frames are dense.
-        ends: bytes from the first sparse frame's start to each one's end.
+        ends: bytes from the start to each frame's end, where frames do not lie at equal distances.
     """
 
     frames: int
@@ -178,9 +178,9 @@ class Layout:
     @property
     def results(self) -> int:
         """Address of the first result; not at the start of a burst."""
-        return self.frames + self._end(self.count) + _GAP
+        return self.frames + self.end(self.count) + _GAP
 
-    def _end(self, number: int) -> int:
+    def end(self, number: int) -> int:
         """Bytes that so many frames take, from the first one on."""
         if self.form is None:
             return number * self.network.frame_bytes
@@ -224,7 +224,7 @@ class Layout:
 
     def call(self, first: int, count: int, reset: bool) -> Call:
         """The call for frames `first` to `first + count - 1`."""
-        start = self._end(first)
+        start = self.end(first)
         call = Call(
             self.frames + start, self.results + first * self.network.result_bytes, count, reset
         )
@@ -370,7 +370,7 @@ def _plan(
 
 def _ends(network: QuantizedNetwork, call: Call) -> tuple[int, ...]:
     """Bytes from the first frame's start to each one's end."""
-    if call.words is not None:
+    if call.ends:
         return call.ends
     return tuple(network.frame_bytes * (at + 1) for at in range(call.count))
 

@@ -166,12 +166,13 @@ def measure_profile(
     ]
     none = np.zeros(0, np.int64), *(np.zeros((len(sizes), 0), np.int64) for _ in range(2))
     words, held, first = (
-        np.concatenate(found, axis=-1).tolist() for found in zip(none, *parts, strict=True)
+        np.concatenate(found, axis=-1) for found in zip(none, *parts, strict=True)
     )
-    blocks = (
-        BlockCounts(*row) for row in zip(sizes, map(tuple, held), map(tuple, first), strict=True)
+    blocks = tuple(
+        BlockCounts(size, tuple(own.tolist()), tuple(complete.tolist()))
+        for size, own, complete in zip(sizes, held, first, strict=True)
     )
-    return FrameProfile(form.word_bytes, form.frame_words, tuple(words), tuple(blocks))
+    return FrameProfile(form.word_bytes, form.frame_words, tuple(words.tolist()), blocks)
 
 
 def _counted(

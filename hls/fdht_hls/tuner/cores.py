@@ -72,7 +72,7 @@ def core_to_tune(
         ConfigError: the family has no model, the engine is not that of the core in RTL, or there
             is a profile for a core that does not read sparse frames, or is not in RTL.
     """
-    if profile is not None and (frames == "dense" or core == "hls"):
+    if profile is not None and (frames != "sparse" or core == "hls"):
         raise ConfigError(
             f"is for sparse frames and the core in RTL, and not for {frames} frames and {core}",
             field="profile",

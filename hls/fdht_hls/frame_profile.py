@@ -168,11 +168,11 @@ def measure_profile(
     words, held, first = (
         np.concatenate(found, axis=-1) for found in zip(none, *parts, strict=True)
     )
-    blocks = tuple(
+    counts = tuple(
         BlockCounts(size, tuple(own.tolist()), tuple(complete.tolist()))
         for size, own, complete in zip(sizes, held, first, strict=True)
     )
-    return FrameProfile(form.word_bytes, form.frame_words, tuple(words.tolist()), blocks)
+    return FrameProfile(form.word_bytes, form.frame_words, tuple(words.tolist()), counts)
 
 
 def _counted(

@@ -31,6 +31,7 @@ from fdht_hls.estimate.rtl_memory import (
     single_port,
     table_parts,
 )
+from fdht_hls.estimate.rtl_skipping import place_bits, skipping_parts
 from fdht_hls.estimate.timing import Times, serve, stage_times
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells.operations import Round, Sum
@@ -103,13 +104,11 @@ def recurrent_clocks(plan: EnginePlan) -> int:
 
 def fixed_parts(plan: EnginePlan, model: RtlModel) -> dict[str, Resources]:
     """What has no parallelism to choose."""
-    port, layout, first = plan.port, plan.layout, plan.input[0].design
-    fibre = first.word_in * first.source.width
-    levels = 1 + (port.word_bytes - 1) // math.gcd(port.word_bytes, fibre // 8)
+    port, layout = plan.port, plan.layout
     found = {
         "control": Resources(lut=model.control),
         "reader": _reader(port.word_bytes, model),
-        "gearbox": Resources(lut=luts(select(levels, fibre)) + fibre + queue(4, fibre)),
+        **(skipping_parts(plan, model) if plan.skips else {"gearbox": _gearbox(plan)}),
         "cell": _cell(plan, model),
         "head": _head(plan, model),
         "writer": Resources(lut=model.writer + 8 * WORD_BYTES * port.result_words),
@@ -118,6 +117,14 @@ def fixed_parts(plan: EnginePlan, model: RtlModel) -> dict[str, Resources]:
         tables = Resources(lut=model.loader + len(layout.tables) * model.loaded_table)
         found["loader"] = _reader(WORD_BYTES, model) + tables
     return found
+
+
+def _gearbox(plan: EnginePlan) -> Resources:
+    """From words of the port to fibres, and these in a queue."""
+    port, first = plan.port, plan.input[0].design
+    fibre = first.word_in * first.source.width
+    levels = 1 + (port.word_bytes - 1) // math.gcd(port.word_bytes, fibre // 8)
+    return Resources(lut=luts(select(levels, fibre)) + fibre + queue(4, fibre))
 
 
 def _reader(port_bytes: int, model: RtlModel) -> Resources:
@@ -208,7 +215,7 @@ def stage_parts(stage: StagePlan, model: RtlModel) -> Resources:
     # Words that are completed at once share a place; they are given on one by one, but for those of
     # fibres, which the second stage takes as one.
     words, word = stage.words_split, design.word_out * design.result.width
-    memory += queue(-(-stage.queue_words // words), words * word)
+    memory += queue(-(-stage.queue_words // words), words * word + place_bits(stage.leaving))
     logic += select(words, word)
     each = dsps_of_product(
         design.source.width + int(not design.source.signed),

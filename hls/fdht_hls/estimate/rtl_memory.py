@@ -39,6 +39,10 @@ class RtlModel:
         loader: what takes weights to their tables, beside a reader.
         loaded_table: for each of these tables.
         front: handshakes between the parts of the cell.
+        bitmap_bit: of a reader of sparse frames, for a word that a bitmap tells of.
+        block_bit: of such a reader, for a bit of a bitmap's number.
+        unit_bit: where zeros are skipped, for a bit of what words are collected in.
+        division: likewise, for a division by what is no power of two.
         argument_bit: for a bit of a sum of three in the cell: rows of full adders take two, and
             the carry chain behind them one; the bias is shorter.
     """
@@ -56,6 +60,10 @@ class RtlModel:
     loader: int = 130
     loaded_table: int = 10
     front: int = 60
+    bitmap_bit: float = 7.1
+    block_bit: float = 9.0
+    unit_bit: float = 2.2
+    division: float = 135.0
     argument_bit: float = 2.5
 
 

@@ -23,8 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdht_hls.boards import BOARDS_DIRECTORY, Board
-from fdht_hls.engine import lower
+from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
+from fdht_hls.estimate.rtl_sparse import profile_of
+from fdht_hls.frame_profile import load_profile
 from fdht_hls.proof import load_proof
 from fdht_hls.rtl.yosys_count import KIND, Resources
 from fdht_hls.schedule import StageSchedule, check_schedule, default_schedule, load_schedule
@@ -92,6 +94,11 @@ def _schedule(path: Path) -> Any:
     schedule = load_schedule(path)
     check_schedule(LSTM.recurrence, schedule)
     return schedule.to_json()
+
+
+def _profile() -> Any:
+    frames = np.eye(3, LSTM.inputs, dtype=np.uint8)
+    return profile_of(design_engine(LSTM), frames).to_json()
 
 
 def _conversion(path: Path) -> Any:
@@ -168,6 +175,7 @@ def _predictions(path: Path) -> Any:
 KINDS: dict[str, Kind] = {
     "network": ("network.json", LSTM.to_json, _network),
     "schedule": ("schedule.json", SCHEDULE.to_json, _schedule),
+    "profile": ("profile.json", _profile, lambda path: load_profile(path).to_json()),
     "equality": ("equality.json", stage_files.proof, load_proof),
     "estimate": ("estimate.json", stage_files.estimate, load_estimate),
     "metrics": ("metrics.json", stage_files.metrics, load_metrics),

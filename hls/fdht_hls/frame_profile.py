@@ -80,7 +80,7 @@ class FrameProfile(JsonRecord):
         blocks: by ascending number of values.
 
     Raises:
-        ConfigError: there are no frames, or not as many everywhere.
+        ConfigError: there are no frames, not as many everywhere, or a number is not positive.
     """
 
     word_bytes: int = field(metadata={"check": count})
@@ -96,6 +96,14 @@ class FrameProfile(JsonRecord):
                 raise ConfigError(
                     f"is not of {len(self.words)} frames",
                     field=f"profile.blocks of {block.values} values",
+                    remedy=_REMEDY,
+                )
+            least = min(*self.words, *block.held, *block.first)
+            if least < 1:
+                raise ConfigError(
+                    "must be at least 1: even an empty frame has a header and is worked on",
+                    field="profile",
+                    value=least,
                     remedy=_REMEDY,
                 )
 

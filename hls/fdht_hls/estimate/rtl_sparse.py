@@ -29,7 +29,7 @@ from fdht_models.tensor.sparse_frames import SparseFormat
 #: of these those for each coordinate of its place but the last.
 _PLACER_CLOCKS, _COORDINATE_CLOCKS = 9, 2
 #: Clocks from a frame's last unit to the last word of its result on the port, without those words.
-_RESULT_CLOCKS = 9
+_RESULT_CLOCKS = 6
 
 
 def block_values(design: EngineDesign) -> tuple[int, ...]:

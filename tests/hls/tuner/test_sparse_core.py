@@ -40,7 +40,7 @@ ZYNQ = Budget("pynq-z2", 53_200, 106_400, 220, 140, 100.0)
 TINY, SMALL = fdht_shape((2, 8), (4, 1), (1,), 1, 1), SHAPES["ht-unbalanced-lstm-integrated"]
 #: Clocks of the core around the engine in the model of the latency: the reader before it, and what
 #: writes a result, beside the result's words.
-_AROUND = 8
+_AROUND = 5
 
 
 def sparse_frames(network: QuantizedNetwork, count: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fdht_hls.engine import StageDesign, StagePlan, schedule_engine
+from fdht_hls.engine import StageDesign, schedule_engine
 from fdht_hls.estimate import Estimate
 from fdht_hls.estimate.rtl import estimate_rtl, port_clocks, recurrent_clocks, stage_depth
 from fdht_hls.estimate.rtl_sparse import Known, SparseTiming
@@ -116,18 +116,19 @@ class SparseCoreModel(RtlCoreModel):
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame and latency."""
         plan = schedule_engine(self.design, schedule)
-        known = self._behind(plan.input)
+        known = self.known(schedule)[-1]
         frames = np.maximum(known.clocks, recurrent_clocks(plan))
         return math.ceil(frames.mean()), self.latency(known)
 
-    def _behind(self, stages: tuple[StagePlan, ...]) -> Known:
-        known = self.timing.before()
+    def known(self, schedule: Schedule) -> list[Known]:
+        """What is known of the frames before the first stage of W_x x, and behind each."""
+        stages = schedule_engine(self.design, schedule).input
+        found = [self.timing.before()]
         for at, stage in enumerate(stages):
-            own = stage.schedule
-            known = self.timing.after(
-                known, at, own.beats(stage.shape), own.vectors, stage_depth(stage)
-            )
-        return known
+            own, depth = stage.schedule, stage_depth(stage)
+            beats = own.beats(stage.shape)
+            found.append(self.timing.after(found[-1], at, beats, own.vectors, depth))
+        return found
 
     def estimate(self, schedule: Schedule) -> Estimate:
         """The estimate with a schedule; clocks of stages are means."""
@@ -140,7 +141,7 @@ class SparseCoreModel(RtlCoreModel):
             cycles = row.cycles if own is None else math.ceil(own.spread.mean)
             rows.append(replace(row, cycles=cycles))
         limiting = {name: own.limits for name, own in figures.items() if own.limits is not None}
-        latency = self._latency(plan.input)
+        latency = self._latency(schedule)
         return replace(
             found,
             cycles_per_frame=math.ceil(figures[FRAME].spread.mean),
@@ -150,19 +151,14 @@ class SparseCoreModel(RtlCoreModel):
             stages=tuple(rows),
         )
 
-    def _latency(self, stages: tuple[StagePlan, ...]) -> dict[str, int]:
+    def _latency(self, schedule: Schedule) -> dict[str, int]:
         """What each process adds to the latency; and what stages have to catch up with."""
-        known = self.timing.before()
-        found = {"placer": int(known.times[-1])}
-        for at, stage in enumerate(stages):
-            own, before = stage.schedule, int(known.times[-1])
-            known = self.timing.after(
-                known, at, own.beats(stage.shape), own.vectors, stage_depth(stage)
-            )
-            found[stage.name] = int(known.times[-1]) - before
-        found["cell and head"] = self.timing.last_word_to_result(known) - int(known.times[-1])
-        found["backlog"] = math.ceil(known.backlog.mean())
-        return found
+        known = self.known(schedule)
+        times = [0, *(int(own.times[-1]) for own in known)]
+        times.append(self.timing.last_word_to_result(known[-1]))
+        names = ["placer", *(design.name for design in self.design.input), "cell and head"]
+        added = dict(zip(names, map(int, np.diff(times)), strict=True))
+        return {**added, "backlog": math.ceil(known[-1].backlog.mean())}
 
     def figures(self, schedule: Schedule) -> dict[str, FrameFigures]:
         """What each process takes for a frame; all of them (`FRAME`); and the latency."""
@@ -183,7 +179,7 @@ class SparseCoreModel(RtlCoreModel):
             for at, (name, own) in enumerate(clocks.items())
         }
         found[FRAME] = FrameFigures(Spread.of(every.max(axis=0)), max(full.values()), None)
-        known = self._behind(plan.input)
+        known = self.known(schedule)[-1]
         least = self.timing.last_word_to_result(known)
         found[LATENCY] = FrameFigures(Spread.of(least + known.backlog), least, None)
         return found

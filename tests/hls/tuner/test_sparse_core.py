@@ -152,7 +152,7 @@ def test_a_frame_alone_takes_what_is_estimated(label, slow):
     ends, results = simulated(network, schedule, frames, alone=True)
     found = results - ends
     core = model_of(network, frames)
-    known = core._behind(lower(network, schedule).input)
+    known = core.known(schedule)[-1]
     around = _AROUND + core.design.port.result_words
     wanted = core.timing.last_word_to_result(known) + known.backlog - around
     assert (np.abs(found - wanted) <= 6 + 0.1 * found).all(), (found, wanted)
@@ -192,7 +192,7 @@ def test_a_full_frame_costs_what_a_dense_one_does():
 
 def test_room_for_the_recurrence_is_all_that_there_is():
     core = model_of(build_network(SMALL))
-    known = core._behind(lower(build_network(SMALL), slow_input(build_network(SMALL))).input)
+    known = core.known(slow_input(build_network(SMALL)))[-1]
     least = math.ceil(known.clocks.mean())
     assert core.recurrent_room(least - 1, known) == -1
     for cycles in (least, least + 1, least + 50, 10 * least):

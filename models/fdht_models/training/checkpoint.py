@@ -110,6 +110,8 @@ def recipe_digest(experiment: Experiment) -> str:
 def _trained_on(data: Mapping[str, Any]) -> dict[str, Any]:
     """What of a section `[data]` the training clips depend on; keys that are not set left out."""
     folder = {key: data[key] for key in FOLDER_KEYS if key != "root" and data[key] is not None}
+    if not data["dead_zone"]:  # none is what a recipe has that does not speak of it
+        folder.pop("dead_zone", None)
     mix = [_trained_on(part) for part in data["mix"] or ()]
     always = {key: data[key] for key in ("set", "steps", "train_clips", "seed")}
     return always | folder | ({"mix": mix} if mix else {})

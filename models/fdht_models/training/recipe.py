@@ -77,6 +77,8 @@ def from_checkpoint(
 ) -> Trained:
     """Trains the quantised model of the checkpoint that ships for some steps; keeps no course."""
     checkpoint = load_checkpoint(experiment)
+    if checkpoint.origin:
+        around.display.say(f"the checkpoint was trained on from that of {checkpoint.origin}")
     model = float_classifier(experiment)
     set_weights(model, checkpoint.float_weights, str(checkpoint_path(experiment.name)))
     quantized, history = continued(experiment, checkpoint, clips, steps, around)

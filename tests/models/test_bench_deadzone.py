@@ -77,18 +77,21 @@ def test_as_trained_is_what_the_integer_reference_gets(swept, clips):
     assert right >= CLIPS - 5
 
 
-def test_losses_are_against_none_after_as_many_steps(swept):
+def test_losses_are_against_the_better_of_the_two_without_one(swept):
     _, result = swept
     assert result["kind"] == "measured"
     none, some = result["rows"]
-    assert none["loss"] == 0
-    assert some["loss"] == none["tuned"] - some["tuned"]
+    top = max(none["as_trained"], none["tuned"])
+    assert [row["loss"] for row in (none, some)] == [top - none["tuned"], top - some["tuned"]]
     assert result["setting"]["train_clips"] == 32
 
 
 def test_the_largest_before_the_first_that_loses_too_much_is_chosen(tmp_path, monkeypatch):
-    scores = {0: 0.93, 2: 0.94, 4: 0.925, 6: 0.92, 8: 0.93}
-    monkeypatch.setattr(deadzone._Bench, "score", lambda _, zone, steps: scores[zone])
+    scores = {0: 0.92, 2: 0.94, 4: 0.925, 6: 0.92, 8: 0.93}
+    trained = dict.fromkeys(scores, 0.93)
+    monkeypatch.setattr(
+        deadzone._Bench, "score", lambda _, zone, steps: (scores if steps else trained)[zone]
+    )
     monkeypatch.setattr(deadzone._Bench, "left", lambda *_: deadzone.Left(1.0, {"57600": 1.0}))
     sweep = DeadZoneSweep(tuple(scores), tolerance=0.006)
     result = sweep_dead_zones(load_experiment(NAME), tmp_path, sweep, quiet=True)
@@ -111,6 +114,7 @@ def test_a_training_that_diverged_is_a_row_without_result(tmp_path, monkeypatch)
     sweep = DeadZoneSweep((4,), steps=1, test_clips=2)
     result = sweep_dead_zones(load_experiment(NAME), tmp_path, sweep, quiet=True)
     assert all(row["tuned"] is None and row["loss"] is None for row in result["rows"])
+    assert result["chosen"]["dead_zone"] == 0
     assert "no result" in markdown(result)
     write_sweep(result, tmp_path)
 

@@ -108,8 +108,8 @@ def sweep_dead_zones(
 
     Returns:
         A JSON object: `rows` with the shares that are left, the accuracy `as_trained` and `tuned`
-        (after the steps), and the `loss` of the latter against that without a dead zone, after as
-        many steps; `chosen`, the largest before the first one that loses more than the tolerance;
+        (after the steps), and the `loss` of the latter against the better of the two without a dead
+        zone; `chosen`, the largest before the first one that loses more than the tolerance;
         all `measured`.
 
     Raises:
@@ -121,12 +121,11 @@ def sweep_dead_zones(
     rows: list[dict[str, Any]] = []
     for number, zone in enumerate(sweep.zones, 1):
         say(f"{number}/{len(sweep.zones)}  dead zone {zone}")
-        left, tuned = bench.left(zone), bench.score(zone, sweep.steps)
-        top = rows[0]["tuned"] if rows else tuned
-        loss = None if top is None or tuned is None else top - tuned
-        trained = bench.score(zone, 0)
-        scores = {"as_trained": trained, "tuned": tuned, "loss": loss}
-        rows.append({"dead_zone": zone, **asdict(left), **scores})
+        scores = {"as_trained": bench.score(zone, 0), "tuned": bench.score(zone, sweep.steps)}
+        rows.append({"dead_zone": zone, **asdict(bench.left(zone)), **scores})
+    top = max(rows[0][key] or 0.0 for key in ("as_trained", "tuned"))
+    for row in rows:
+        row["loss"] = None if row["tuned"] is None else top - row["tuned"]
     return {
         "schema": SCHEMA,
         "benchmark": "deadzone",
@@ -176,7 +175,7 @@ def shares_left(frames: NDArray[np.uint8], modes: Sequence[int]) -> Left:
 
 def _chosen(rows: Sequence[Mapping[str, Any]], tolerance: float) -> dict[str, Any]:
     best = rows[0]
-    for row in rows:
+    for row in rows[1:]:
         if row["loss"] is None or row["loss"] > tolerance:
             break
         best = row
@@ -253,13 +252,16 @@ class _Bench:
 
     def _tuned(self, zone: int, steps: int) -> Any:
         train = with_dead_zone(self._loaded("train"), zone)
-        around = Surroundings(Display(self._quiet))
-        return continued(self._with(zone), self._weights, train, steps, around)[0]
+        return self._continued(self._with(zone), train, steps)
 
     @cached_property
     def _as_trained(self) -> Any:
-        around = Surroundings(Display(self._quiet))
-        return continued(self._experiment, self._weights, self._loaded("test"), 0, around)[0]
+        return self._continued(self._experiment, self._loaded("test"), 0)
+
+    def _continued(self, experiment: Experiment, clips: ClipSet, steps: int) -> Any:
+        # The full rate of the recipe: other inputs ask for other weights, not for the last polish.
+        rate, around = experiment.training.quantized_rate, Surroundings(Display(self._quiet))
+        return continued(experiment, self._weights, clips, steps, rate, around)[0]
 
     def _with(self, zone: int) -> Experiment:
         settings = self._experiment.to_json()

@@ -86,7 +86,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             f"accuracy at most {result['standard_error']:.1%}). *As trained* is the checkpoint of "
             f"`{setting['experiment']}`, which never saw a dead zone. *After {setting['steps']} "
             f"steps* is the same network trained on {setting['train_clips']:,} clips with the dead "
-            "zone, of 0 too; the loss is against that of 0, in points. The other columns say how "
+            "zone, of 0 too; the loss is against the better of the two without one, in points. The "
+            "other columns say how "
             "many of the words, of the blocks of values that become one vector of a later stage "
             "(the last mode, the last two modes, ..), and of the frames hold anything but zeros.",
             "",

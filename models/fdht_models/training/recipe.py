@@ -81,20 +81,27 @@ def from_checkpoint(
         around.display.say(f"the checkpoint was trained on from that of {checkpoint.origin}")
     model = float_classifier(experiment)
     set_weights(model, checkpoint.float_weights, str(checkpoint_path(experiment.name)))
-    quantized, history = continued(experiment, checkpoint, clips, steps, around)
+    rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
+    quantized, history = continued(experiment, checkpoint, clips, steps, rate, around)
     return Trained(model, quantized, history)
 
 
 def continued(
-    experiment: Experiment, checkpoint: Checkpoint, clips: ClipSet, steps: int, around: Surroundings
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    clips: ClipSet,
+    steps: int,
+    rate: float,
+    around: Surroundings,
 ) -> tuple[Any, list[Row]]:
     """A checkpoint's quantised model, trained for some more steps; its formats stay.
 
     Args:
-        experiment: whose rate counts; its clips may be others than the checkpoint's.
+        experiment: whose recipe counts; its clips may be others than the checkpoint's.
         checkpoint: what to begin with.
         clips: to train on.
         steps: training steps; 0: the checkpoint's model as it is.
+        rate: Adam's first rate.
         around: where; no course is kept.
 
     Raises:
@@ -106,7 +113,6 @@ def continued(
 
     if not steps:
         return _with(build, checkpoint.quantized_weights, "the checkpoint"), []
-    rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
     phase = phase_of(experiment, "checkpoint", 1, rate)
     return _train_some(build, checkpoint.quantized_weights, clips, steps, phase, around)
 

@@ -52,12 +52,15 @@ def test_it_belongs_to_the_later_experiment_and_says_where_it_comes_from(
     former, later = load_checkpoint(FORMER), load_checkpoint(LATER)
     assert former.origin == ""
     assert later.origin == "former: train_clips 60, float_epochs 1, quantized_epochs 1, rate 0.001"
-    # Three float and three quantised steps from the former's weights, and not from random ones.
-    for name, array in later.float_weights.items():
-        assert array.shape == former.float_weights[name].shape
-    bias = next(name for name in later.float_weights if name.endswith("bias"))
-    moved = np.abs(later.float_weights[bias] - former.float_weights[bias]).max()
-    assert 0 < moved <= 1.5 * 3 * COURSE.rate
+    assert later.formats == former.formats
+    # Three steps of each model from the former's own weights: a step of Adam is as long as its rate
+    # at most, but for its first ones.
+    for one, other, rate in (
+        (former.float_weights, later.float_weights, COURSE.rate),
+        (former.quantized_weights, later.quantized_weights, LATER.training.quantized_rate),
+    ):
+        bias = next(name for name in one if name.endswith("bias"))
+        assert 0 < np.abs(other[bias] - one[bias]).max() <= 1.5 * 3 * rate
     metrics = train_stage(LATER, shipped / "later", start="checkpoint", steps=1, baselines=False)
     assert metrics["equality"]["keras_reference"]["mismatches"] == 0
     assert "was trained on from that of former: train_clips 60" in capsys.readouterr().err
@@ -66,7 +69,7 @@ def test_it_belongs_to_the_later_experiment_and_says_where_it_comes_from(
 def test_an_interrupted_course_goes_on(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = adapt_checkpoint(LATER, FORMER, COURSE, shipped / "a", shipped / "a.npz", quiet=True)
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "_formats", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(recipe, "_balance", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             adapt_checkpoint(LATER, FORMER, COURSE, shipped / "b", quiet=True)
     assert (shipped / "b" / "later" / "float.npz").is_file()

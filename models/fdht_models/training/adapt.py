@@ -14,7 +14,6 @@ from fdht_models.artifacts import digest_file, digest_of
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.interruption import termination_as_interrupt
-from fdht_models.layers.export import export_network
 from fdht_models.training.checkpoint import (
     load_checkpoint,
     pack_weights,
@@ -23,8 +22,8 @@ from fdht_models.training.checkpoint import (
 )
 from fdht_models.training.display import Display
 from fdht_models.training.loop import Surroundings
-from fdht_models.training.models import HEAD, LSTM, formats_of, weights_of
-from fdht_models.training.recipe import from_scratch
+from fdht_models.training.models import weights_of
+from fdht_models.training.recipe import adapted
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ class ShortCourse:
     Attributes:
         train_clips: the first of the experiment's.
         float_epochs: passes over them in floating point.
-        quantized_epochs: passes with quantisation; formats are chosen anew before.
+        quantized_epochs: passes with quantisation.
         rate: Adam's first rate in floating point; that with quantisation is the experiment's.
     """
 
-    train_clips: int = 4800
+    train_clips: int = 6400
     float_epochs: int = 2
-    quantized_epochs: int = 2
+    quantized_epochs: int = 1
     rate: float = 1e-3
 
 
@@ -54,7 +53,8 @@ def adapt_checkpoint(
 ) -> Path:
     """Makes the checkpoint of an experiment from that of another; returns the file.
 
-    The file says where it comes from. An interrupted course goes on after its last epoch.
+    Both its models are trained on, and the formats stay. The file says where it comes from. An
+    interrupted course goes on after its last epoch.
 
     Args:
         experiment: whose checkpoint it becomes.
@@ -66,7 +66,7 @@ def adapt_checkpoint(
 
     Raises:
         ConfigError: the two differ in more than data, or `former` has no checkpoint.
-        NumericError: training diverged, or formats do not fit.
+        NumericError: training diverged.
         ArtifactError: the file cannot be written.
     """
     for section in ("model", "quantization"):
@@ -88,13 +88,7 @@ def adapt_checkpoint(
     key = digest_of({"recipe": recipe_digest(short), "former": begun})
     around = Surroundings(Display(quiet), working=directory / experiment.name, key=key)
     with termination_as_interrupt():
-        trained = from_scratch(short, clips, around, kept.float_weights)
-    network = export_network(
-        *(trained.quantized_model.get_layer(name) for name in (LSTM, HEAD)),
-        name=experiment.name,
-        classes=clips.classes,
-        preprocessing=experiment.source.preprocessing,
-    )
+        trained = adapted(short, kept, clips, around)
     origin = f"{former.name}: " + ", ".join(f"{k} {v}" for k, v in asdict(course).items())
     packed = pack_weights(weights_of(trained.float_model), weights_of(trained.quantized_model))
-    return save_checkpoint(experiment, formats_of(network), packed, origin, path)
+    return save_checkpoint(experiment, kept.formats, packed, origin, path)

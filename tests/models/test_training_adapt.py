@@ -51,13 +51,16 @@ def test_it_belongs_to_the_later_experiment_and_says_where_it_comes_from(
     assert path == shipped / "later.npz"
     former, later = load_checkpoint(FORMER), load_checkpoint(LATER)
     assert former.origin == ""
-    assert later.origin == "former: train_clips 60, float_epochs 1, quantized_epochs 1, rate 0.001"
+    assert later.origin == (
+        "former: train_clips 60, float_epochs 1, quantized_epochs 1, rate 0.001, "
+        "quantized_rate 0.0003"
+    )
     assert later.formats == former.formats
     # Three steps of each model from the former's own weights: a step of Adam is as long as its rate
     # at most, but for its first ones.
     for one, other, rate in (
         (former.float_weights, later.float_weights, COURSE.rate),
-        (former.quantized_weights, later.quantized_weights, LATER.training.quantized_rate),
+        (former.quantized_weights, later.quantized_weights, COURSE.quantized_rate),
     ):
         bias = next(name for name in one if name.endswith("bias"))
         assert 0 < np.abs(other[bias] - one[bias]).max() <= 1.5 * 3 * rate

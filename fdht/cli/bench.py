@@ -100,6 +100,9 @@ def bench_deadzone(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Accuracy that it may cost, as a share of 1.")
     ] = 0.005,
+    trained: Annotated[
+        str | None, typer.Option(help="An experiment whose checkpoint was trained with one.")
+    ] = None,
     build: Build = BUILD,
     output: Annotated[
         Path | None, typer.Option(help="Write deadzone.json, deadzone.md and deadzone.svg here.")
@@ -113,7 +116,11 @@ def bench_deadzone(
     _check_output(output, deadzone_page.RESULT)
     sweep = deadzone.DeadZoneSweep(tuple(zone or deadzone.ZONES), steps, clips, tolerance)
     result = deadzone.sweep_dead_zones(
-        load_experiment(experiment), build / "deadzone", sweep, build / "data"
+        load_experiment(experiment),
+        build / "deadzone",
+        sweep,
+        build / "data",
+        trained=None if trained is None else load_experiment(trained),
     )
     tell(result, as_json, deadzone_page.table)
     if output is not None:

@@ -98,6 +98,25 @@ def test_the_largest_before_the_first_that_loses_too_much_is_chosen(tmp_path, mo
     assert result["chosen"]["dead_zone"] == 4
 
 
+def test_a_checkpoint_that_was_trained_with_one_is_scored_with_it(swept, tmp_path):
+    directory, without = swept
+    sweep, motion = DeadZoneSweep((8,), steps=0, test_clips=CLIPS), load_experiment("motion")
+    result = sweep_dead_zones(load_experiment(NAME), directory, sweep, trained=motion)
+    found = result["trained_with"]
+    assert (found["experiment"], found["dead_zone"]) == ("motion", motion.data.dead_zone or 0)
+    assert 0.7 < found["accuracy"] <= 1
+    for row, other in zip(result["rows"], without["rows"], strict=True):
+        assert row["tuned"] == row["as_trained"] == other["as_trained"]
+    page = markdown(result)
+    assert f"with a dead zone of {found['dead_zone']} for longer, reaches" in page
+    assert "--steps 0" in page and "--trained motion" in page and "After" not in page
+    write_sweep(result, tmp_path)
+    assert (
+        "checkpoint of motion" in (tmp_path / "deadzone.svg").read_text()
+        or found["dead_zone"] not in sweep.zones
+    )
+
+
 def test_what_was_measured_is_kept(swept, monkeypatch):
     directory, result = swept
     for name in ("continued", "logits_of", "shares_left"):

@@ -96,6 +96,7 @@ def sweep_dead_zones(
     sweep: DeadZoneSweep | None = None,
     cache: Path | None = None,
     quiet: bool = False,
+    trained: Experiment | None = None,
 ) -> dict[str, Any]:
     """Measures every dead zone, and chooses.
 
@@ -105,12 +106,13 @@ def sweep_dead_zones(
         sweep: dead zones, steps, clips and tolerance.
         cache: directory of generated clips; by default `directory`/data.
         quiet: show no progress.
+        trained: one with a checkpoint that was trained with a dead zone, and scored with that.
 
     Returns:
         A JSON object: `rows` with the shares that are left, the accuracy `as_trained` and `tuned`
         (after the steps), and the `loss` of the latter against the better of the two without a dead
         zone; `chosen`, the largest before the first one that loses more than the tolerance;
-        all `measured`.
+        `trained_with`: experiment, dead zone and accuracy of `trained`, or None; all `measured`.
 
     Raises:
         ConfigError: there is no such checkpoint, its clips have no dead zone, or a setting cannot
@@ -139,6 +141,7 @@ def sweep_dead_zones(
         "standard_error": math.sqrt(0.25 / sweep.test_clips),
         "rows": rows,
         "chosen": _chosen(rows, sweep.tolerance),
+        "trained_with": None if trained is None else bench.trained_with(trained),
     }
 
 
@@ -244,6 +247,25 @@ class _Bench:
             return _Score(zone, steps, found)
 
         return kept(self._directory, key, _Score, measure).accuracy
+
+    def trained_with(self, other: Experiment) -> dict[str, Any]:
+        """The accuracy of another experiment's checkpoint, with its own dead zone."""
+        zone, checkpoint = other.data.dead_zone or 0, load_checkpoint(other)
+        key = {
+            "recipe": {name: other.to_json()[name] for name in _RECIPE},
+            "clips": self._digests(("test",)),
+            "checkpoint": digest_file(checkpoint_path(other.name)),
+            "dead_zone": zone,
+        }
+
+        def measure() -> _Score:
+            test = with_dead_zone(self._loaded("test"), zone)
+            around = Surroundings(Display(self._quiet))
+            model, _ = continued(other, checkpoint, test, 0, 0.0, around)
+            return _Score(zone, 0, accuracy(logits_of(model, test.frames), test.labels))
+
+        found = kept(self._directory, key, _Score, measure).accuracy
+        return {"experiment": other.name, "dead_zone": zone, "accuracy": found}
 
     def _measure(self, zone: int, steps: int) -> float:
         test = with_dead_zone(self._loaded("test"), zone)

@@ -40,7 +40,7 @@ def _columns(result: Mapping[str, Any]) -> list[str]:
     return [
         "dead zone",
         "as trained",
-        f"after {steps} steps",
+        *([f"after {steps} steps"] if steps else []),
         "loss",
         f"words of {WORD_BYTES} bytes",
         *(f"blocks of {int(size):,}" for size in sizes[:-1]),
@@ -54,7 +54,7 @@ def _lines(result: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [
             str(row["dead_zone"]),
             share_of(row["as_trained"]),
-            share_of(row["tuned"]),
+            *([share_of(row["tuned"])] if result["setting"]["steps"] else []),
             "" if row["loss"] is None else f"{100 * row['loss']:.1f}",
             *(f"{share:.1%}" for share in shares),
         ]
@@ -62,12 +62,7 @@ def _lines(result: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """The result as a page that says how it came about."""
-    setting, columns, chosen = result["setting"], _columns(result), result["chosen"]
-    command = (
-        f"fdht bench deadzone {setting['experiment']} --steps {setting['steps']} "
-        f"--clips {setting['test_clips']} --tolerance {setting['tolerance']:g}"
-    )
-    zones = "".join(f" --zone {zone}" for zone in setting["zones"])
+    setting, columns = result["setting"], _columns(result)
     return "\n".join(
         (
             "<!-- Written by `fdht bench deadzone`; do not edit. -->",
@@ -80,21 +75,50 @@ def markdown(result: Mapping[str, Any]) -> str:
             "",
             "All figures are *measured*, by",
             "",
-            f"    {command}{zones}",
+            f"    {_command(result)}",
             "",
             f"on {setting['test_clips']:,} test clips, the same for all (standard error of an "
             f"accuracy at most {result['standard_error']:.1%}). *As trained* is the checkpoint of "
-            f"`{setting['experiment']}`, which never saw a dead zone. *After {setting['steps']} "
-            f"steps* is the same network trained on {setting['train_clips']:,} clips with the dead "
-            "zone, of 0 too; the loss is against the better of the two without one, in points. The "
-            "other columns say how "
-            "many of the words, of the blocks of values that become one vector of a later stage "
-            "(the last mode, the last two modes, ..), and of the frames hold anything but zeros.",
+            f"`{setting['experiment']}`, which never saw a dead zone.{_after(setting)} The loss is "
+            "against the best accuracy without one, in points. The other columns say how many of "
+            "the words, of the blocks of values that become one vector of a later stage (the last "
+            "mode, the last two modes, ..), and of the frames hold anything but zeros.",
             "",
             f"The largest dead zone before one that loses more than {100 * setting['tolerance']:g} "
-            f"points is {chosen['dead_zone']}.",
+            f"points is {result['chosen']['dead_zone']}.{_trained_with(result)}",
             "",
         )
+    )
+
+
+def _command(result: Mapping[str, Any]) -> str:
+    setting, trained = result["setting"], result["trained_with"]
+    words = [
+        f"fdht bench deadzone {setting['experiment']} --steps {setting['steps']}",
+        f"--clips {setting['test_clips']} --tolerance {setting['tolerance']:g}",
+        *(f"--zone {zone}" for zone in setting["zones"]),
+        *([] if trained is None else [f"--trained {trained['experiment']}"]),
+    ]
+    return " ".join(words)
+
+
+def _after(setting: Mapping[str, Any]) -> str:
+    if not setting["steps"]:
+        return ""
+    return (
+        f" *After {setting['steps']} steps* is the same network trained on "
+        f"{setting['train_clips']:,} clips with the dead zone, of 0 too."
+    )
+
+
+def _trained_with(result: Mapping[str, Any]) -> str:
+    found = result["trained_with"]
+    if found is None:
+        return ""
+    return (
+        f" The checkpoint of `{found['experiment']}`, which was trained with a dead zone of "
+        f"{found['dead_zone']} for longer, reaches {share_of(found['accuracy'])} with it (measured "
+        "on the same clips)."
     )
 
 
@@ -120,13 +144,20 @@ def plot(result: Mapping[str, Any]) -> str:
         figure = figures.Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
         for key, (label, line) in _CURVES.items():
+            if key == "tuned" and not result["setting"]["steps"]:
+                continue
             rows = [row for row in result["rows"] if row[key] is not None]
             places = [100 * row["words"] for row in rows]
             axes.plot(places, [100 * row[key] for row in rows], line, label=label)
         for row in result["rows"]:
-            if row["tuned"] is not None:
-                where = (100 * row["words"], 100 * row["tuned"])
-                axes.annotate(str(row["dead_zone"]), where, (0, 6), textcoords="offset points")
+            where = (100 * row["words"], 100 * row["as_trained"])
+            axes.annotate(str(row["dead_zone"]), where, (0, 6), textcoords="offset points")
+        if (found := result["trained_with"]) is not None:
+            share = {row["dead_zone"]: row["words"] for row in result["rows"]}
+            if found["dead_zone"] in share:
+                place = 100 * share[found["dead_zone"]]
+                label = f"checkpoint of {found['experiment']}"
+                axes.plot(place, 100 * found["accuracy"], "D", label=label)
         axes.set_xscale("log")
         plain_logarithms(axes.xaxis)
         axes.set_xlabel(f"words of {WORD_BYTES} bytes that are not zero, in % (measured)")

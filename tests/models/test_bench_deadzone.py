@@ -109,12 +109,10 @@ def test_a_checkpoint_that_was_trained_with_one_is_scored_with_it(swept, tmp_pat
         assert row["tuned"] == row["as_trained"] == other["as_trained"]
     page = markdown(result)
     assert f"with a dead zone of {found['dead_zone']} for longer, reaches" in page
-    assert "--steps 0" in page and "--trained motion" in page and "After" not in page
+    assert "--steps 0" in page
+    assert "--trained motion" in page
+    assert "After" not in page
     write_sweep(result, tmp_path)
-    assert (
-        "checkpoint of motion" in (tmp_path / "deadzone.svg").read_text()
-        or found["dead_zone"] not in sweep.zones
-    )
 
 
 def test_what_was_measured_is_kept(swept, monkeypatch):

@@ -90,7 +90,7 @@ def bench_widths(
 
 @bench.command(name="deadzone")
 def bench_deadzone(
-    experiment: Name = "motion-no-dead-zone",
+    experiment: Name = "motion",
     zone: Annotated[
         list[int] | None,
         typer.Option("--zone", min=0, max=254, help="A dead zone to try; may be repeated."),

@@ -1,7 +1,7 @@
 """A checkpoint trained on from another experiment's, where only the clips have changed.
 
 adapt_checkpoint(
-    load_experiment("motion"), load_experiment("motion-no-dead-zone"), ShortCourse(), Path("build")
+    load_experiment("motion-dead-zone"), load_experiment("motion"), ShortCourse(), Path("build")
 )
 """
 

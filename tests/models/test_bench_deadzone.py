@@ -174,5 +174,7 @@ def test_refusals(tmp_path):
         sweep_dead_zones(load_experiment("watch"), tmp_path)
     given = load_experiment(NAME).to_json()
     given["data"]["dead_zone"] = 5
-    with pytest.raises(ConfigError, match=r"dead_zone = 5: .*trained with one; take .*such as motion"):
+    with pytest.raises(
+        ConfigError, match=r"dead_zone = 5: .*trained with one; take .*such as motion"
+    ):
         sweep_dead_zones(Experiment.from_json(given), tmp_path)

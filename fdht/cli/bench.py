@@ -88,6 +88,38 @@ def bench_widths(
         widths.write_sweep(result, output)
 
 
+@bench.command(name="deadzone")
+def bench_deadzone(
+    experiment: Name = "motion-no-dead-zone",
+    zone: Annotated[
+        list[int] | None,
+        typer.Option("--zone", min=0, max=254, help="A dead zone to try; may be repeated."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=0, help="Training steps with each.")] = 100,
+    clips: Annotated[int, typer.Option(min=1, help="Test clips.")] = 1000,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Accuracy that it may cost, as a share of 1.")
+    ] = 0.005,
+    build: Build = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write deadzone.json, deadzone.md and deadzone.svg here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy against what small differences count as none leave; goes on if interrupted."""
+    from fdht_models.benchmarks import deadzone, deadzone_page
+    from fdht_models.experiment import load_experiment
+
+    _check_output(output, deadzone_page.RESULT)
+    sweep = deadzone.DeadZoneSweep(tuple(zone or deadzone.ZONES), steps, clips, tolerance)
+    result = deadzone.sweep_dead_zones(
+        load_experiment(experiment), build / "deadzone", sweep, build / "data"
+    )
+    tell(result, as_json, deadzone_page.table)
+    if output is not None:
+        deadzone_page.write_sweep(result, output)
+
+
 @bench.command(name="decode")
 def bench_decode(
     size: Annotated[

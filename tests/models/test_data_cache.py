@@ -51,7 +51,15 @@ def test_cached_clips_equal_those_in_memory(
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"split": "test"}, {"clips": 5}, {"steps": 8}, {"name": "watch"}]
+    "change",
+    [
+        {"seed": 1},
+        {"split": "test"},
+        {"clips": 5},
+        {"steps": 8},
+        {"dead_zone": 3},
+        {"name": "watch"},
+    ],
 )
 def test_other_arguments_are_other_files(change: dict[str, object]) -> None:
     arguments: dict[str, object] = {
@@ -60,8 +68,9 @@ def test_other_arguments_are_other_files(change: dict[str, object]) -> None:
     here = Path("cache")
 
     def directory(chosen: dict[str, object]) -> Path:
-        name = str(chosen.pop("name"))
-        return cache.cache_directory(here, GeneratedRequest(DATASETS[name], **chosen))  # type: ignore[arg-type]
+        data_set = DATASETS[str(chosen.pop("name"))]
+        data_set = data_set.with_dead_zone(int(str(chosen.pop("dead_zone", 0))))
+        return cache.cache_directory(here, GeneratedRequest(data_set, **chosen))  # type: ignore[arg-type]
 
     assert directory(dict(arguments)) == directory(dict(arguments))
     assert directory(dict(arguments)) != directory(arguments | change)
@@ -73,6 +82,7 @@ def test_the_key_holds_the_pictures_and_the_generator(monkeypatch: pytest.Monkey
     assert {"digits", "picture:astronaut"} <= set(inputs["sources"])
     assert inputs["version"] == DATASETS["motion"].version
     assert {"numpy", "pillow"} == set(inputs["packages"])
+    assert "dead_zone" not in inputs, "clips that were kept before there was any are made again"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "no labels", "no manifest"])

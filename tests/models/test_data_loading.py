@@ -124,6 +124,27 @@ def test_features_of_rendered_clips_are_the_loaded_clips(name: str, steps: int |
         np.testing.assert_array_equal(np.abs(np.diff(wide, axis=0)).reshape(frames.shape), frames)
 
 
+@pytest.mark.parametrize("dead_zone", [0, 1, 6, 254])
+def test_differences_in_the_dead_zone_are_none(dead_zone: int) -> None:
+    raw, labels = render_clips("motion", "test", 3, 9)
+    found = load_clips("motion", "test", 3, 9, dead_zone=dead_zone)
+    np.testing.assert_array_equal(labels, found.labels)
+    wide = np.abs(np.diff(raw.astype(np.int16), axis=1)).reshape(found.frames.shape)
+    np.testing.assert_array_equal(np.where(wide > dead_zone, wide, 0), found.frames)
+    for pixels, frames in zip(raw, found.frames, strict=True):
+        np.testing.assert_array_equal(features_of("motion_energy", pixels, dead_zone), frames)
+    assert dead_zone == 254 or found.frames.max() > 6
+
+
+def test_workers_know_the_dead_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_blocks, "_BLOCK_BYTES", 2 * 7 * 57_600)
+    one, two = (
+        load_clips("motion", "train", 5, 2, dead_zone=5, workers=workers) for workers in (1, 2)
+    )
+    np.testing.assert_array_equal(one.frames, two.frames)
+    assert 0 < two.frames[two.frames > 0].min() == 6
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_steps_can_be_chosen(name: str) -> None:
     assert load_clips(name, "train", 2, 0, steps=16).frames.shape[1] == 16
@@ -154,6 +175,9 @@ def test_progress_is_shown_for_hundreds_of_clips(
         ({"workers": 0}, r"workers = 0: must be a whole number of at least 1"),
         ({"name": "watch", "steps": 1}, r"steps = 1: must be a whole number of at least 2"),
         ({"name": "watch", "steps": 500}, r"no recording is that long; choose at most \d+ steps"),
+        ({"dead_zone": 255}, r"dead_zone = 255: must be a whole number from 0 to 254"),
+        ({"dead_zone": 2.5}, r"dead_zone = 2.5: must be a whole number"),
+        ({"name": "watch", "dead_zone": 3}, r"dead_zone = 3: 'watch' is no video.*leave it out"),
     ],
 )
 def test_bad_arguments_are_refused(change: dict[str, object], message: str) -> None:

@@ -53,6 +53,14 @@ def test_frames_and_classes_are_those_of_the_parts(tmp_path):
             assert clips.classes[clips.labels[place]] == name
 
 
+def test_a_mixture_has_one_dead_zone():
+    source = source_of(section({**FLASHES, "dead_zone": 8}, dead_zone=8))
+    whole = source_of(section(FLASHES)).load("train", None, progress=False).frames
+    found = source.load("train", None, progress=False).frames
+    np.testing.assert_array_equal(found, np.where(whole > 8, whole, 0))
+    assert source.preprocessing.picture.dead_zone == 8
+
+
 def test_a_mixture_on_disk_is_read_and_not_made_again(tmp_path):
     source = source_of(section(FLASHES))
     first = source.load("train", tmp_path, progress=False)
@@ -89,6 +97,7 @@ def test_streams_hold_clips_of_every_part():
     [
         ([{**MOTION, "set": "watch"}], r"data.mix\[0\].set .*another frame"),
         ([{**FLASHES, "steps": 11}], r"data.mix\[0\].set = 11: .*number of steps"),
+        ([{**FLASHES, "dead_zone": 5}], r"data.mix\[0\].set .*another way to make inputs"),
         ([FLASHES, {"set": "moton"}], "motion"),
         ([{**FLASHES, "colour": 1}], r"data.mix\[0\].colour"),
         ([{**FLASHES, "mix": [MOTION]}], r"data.mix\[0\].mix"),

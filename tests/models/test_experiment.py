@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fdht_models.artifacts import canonical_json, write_json
@@ -16,6 +17,7 @@ from fdht_models.experiment import (
     load_experiment,
     read_experiment,
 )
+from fdht_models.preprocessing import Picture
 from fdht_models.training.checkpoint import recipe_digest
 
 TOML = """
@@ -173,6 +175,7 @@ def test_an_unknown_section_is_refused() -> None:
         ("model", "input_modes", [10, 12, 20, 23], "for example 12 x 12 x 20 x 20 = 57600"),
         ("data", "root", "/somewhere", "has no effect on 'motion'"),
         ("data", "protocol", "six", "has no effect on 'motion'"),
+        ("data", "dead_zone", 255, "whole number from 0 to 254"),
         ("model", "inner_rank", 2.0, "whole number from 1"),
         ("model", "tree", [[1, 2], [4, 3]], "leaves must be 1..4"),
         ("model", "tree", [1, 2, 3, 4], "pair of subtrees"),
@@ -295,3 +298,26 @@ def test_a_set_in_a_folder_needs_its_folder_only_when_it_is_read(tmp_path: Path)
     assert here.digest == experiment.digest, "where a folder lies changes no model"
     with pytest.raises(ConfigError, match=r"data\.protocol = 'sixx': .*'six'"):
         Experiment.from_json({**table, "data": {**table["data"], "protocol": "sixx"}})
+
+
+def test_a_generated_set_takes_a_dead_zone() -> None:
+    plain, dead = (Experiment.from_json(changed("data", dead_zone=zone)) for zone in (None, 6))
+    assert dead.source.preprocessing.picture == Picture(120, 160, "motion_energy", 6)
+    clips = [one.source.streams(2, 9, 4, None).frames for one in (plain, dead)]
+    np.testing.assert_array_equal(clips[1], np.where(clips[0] > 6, clips[0], 0))
+    assert recipe_digest(plain) != recipe_digest(dead)
+    assert plain.source.digest("test", None) != dead.source.digest("test", None)
+
+
+def test_no_dead_zone_is_what_there_was_before_there_was_any() -> None:
+    plain, none = (Experiment.from_json(changed("data", dead_zone=zone)) for zone in (None, 0))
+    assert recipe_digest(plain) == recipe_digest(none)
+    assert plain.source == none.source
+    assert plain.source.digest("train", None) == none.source.digest("train", None)
+
+
+def test_a_set_without_pictures_takes_no_dead_zone() -> None:
+    table = load_experiment("watch").to_json()
+    table["data"]["dead_zone"] = 3
+    with pytest.raises(ConfigError, match=r"^data\.dead_zone = 3: has no effect on 'watch'"):
+        Experiment.from_json(table)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from fdht_models.errors import ConfigError, ShapeError
-from fdht_models.features import FEATURES, features_of, get_feature, motion_energy, pixels
+from fdht_models.features import (
+    FEATURES,
+    features_of,
+    get_feature,
+    leave_out,
+    motion_energy,
+    pixels,
+)
 
 
 def _frames(count: int, shape: tuple[int, ...] = (6, 8, 3)) -> np.ndarray:
@@ -53,6 +60,24 @@ def test_features_of_a_clip_are_the_features_of_its_frames() -> None:
         np.testing.assert_array_equal(energy[step], motion_energy(frames[step], frames[step + 1]))
     np.testing.assert_array_equal(features_of("pixels", frames), frames.reshape(4, -1))
     np.testing.assert_array_equal(pixels(frames[0], frames[1]), frames[1].ravel())
+
+
+@pytest.mark.parametrize("dead_zone", [0, 1, 40, 254])
+def test_differences_in_the_dead_zone_are_none(dead_zone: int) -> None:
+    frames = _frames(5)
+    frames[1, 0, 0] = frames[0, 0, 0] ^ 255  # the largest and the smallest difference are there
+    frames[2, 0, 0] = frames[1, 0, 0]
+    plain = np.abs(np.diff(frames.astype(np.int16), axis=0)).reshape(4, -1)
+    expected = np.where(plain > dead_zone, plain, 0)
+    np.testing.assert_array_equal(features_of("motion_energy", frames, dead_zone), expected)
+    made = features_of("motion_energy", frames)
+    leave_out(made, dead_zone)
+    np.testing.assert_array_equal(made, expected)
+
+
+def test_a_feature_that_compares_nothing_has_no_dead_zone() -> None:
+    with pytest.raises(ConfigError, match=r"dead_zone = 3: 'pixels' compares nothing.*leave it"):
+        features_of("pixels", _frames(2), 3)
 
 
 def test_needs_previous_is_told() -> None:

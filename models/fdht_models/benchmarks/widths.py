@@ -16,13 +16,13 @@ from typing import Any
 
 from rich.table import Table
 
-from fdht_models.artifacts import digest_file, digest_of, write_json, write_text
+from fdht_models.artifacts import digest_file, write_json, write_text
+from fdht_models.benchmarks.keeping import kept
 from fdht_models.console import say
 from fdht_models.data import ClipSet
 from fdht_models.data.clip_sets import SPLITS
 from fdht_models.errors import NumericError, require_least
 from fdht_models.experiment import Experiment, checkpoint_path
-from fdht_models.records import load_record
 from fdht_models.sections import QuantizationSettings
 from fdht_models.training.checkpoint import Weights, load_checkpoint
 from fdht_models.training.display import Display
@@ -222,17 +222,16 @@ class _Bench:
             "checkpoint": self._checkpoint,
             "sweep": [self._sweep.steps, self._sweep.test_clips],
         }
-        path = self._directory / f"{digest_of(key)[:16]}.json"
-        if path.is_file():
-            return load_record(_Score, path, remedy="delete it").accuracy
-        try:
-            found = measure()
-        except NumericError:
-            found = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"widths": widths, "accuracy": found})
-        say(f"{_named(widths) or 'float'}: {_share(found)}")
-        return found
+
+        def score() -> _Score:
+            try:
+                found = measure()
+            except NumericError:
+                found = None
+            say(f"{_named(widths) or 'float'}: {_share(found)}")
+            return _Score(widths, found)
+
+        return kept(self._directory, key, _Score, score).accuracy
 
 
 def write_sweep(result: Mapping[str, Any], directory: Path) -> None:

@@ -14,7 +14,7 @@ def main() -> None:
     """Writes the clips of each requested block [first, last), one after the other."""
     with answer_pipe() as pipe:
         order = next(orders())
-        data_set = get_dataset(order["name"])
+        data_set = get_dataset(order["name"]).with_dead_zone(order["dead_zone"])
         for first, last in order["blocks"]:
             for index in range(first, last):
                 frames, _ = data_set.generate(order["split"], order["seed"], index, order["steps"])

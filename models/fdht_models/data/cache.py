@@ -39,6 +39,8 @@ def cache_inputs(request: GeneratedRequest) -> dict[str, Any]:
         "data_set": data_set.name,
         "version": data_set.version,
         "feature": data_set.feature,
+        # Only where there is one: clips that were made before there was any stay what they are.
+        **({"dead_zone": data_set.dead_zone} if data_set.dead_zone else {}),
         "split": request.split,
         "clips": request.clips,
         "seed": request.seed,

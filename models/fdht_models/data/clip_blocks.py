@@ -110,6 +110,7 @@ class _Worker:
             self._process.send(
                 {
                     "name": request.data_set.name,
+                    "dead_zone": request.data_set.dead_zone,
                     "split": request.split,
                     "seed": request.seed,
                     "steps": request.steps,

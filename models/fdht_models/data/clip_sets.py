@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fdht_models.features import features_of
+from fdht_models.errors import ConfigError
+from fdht_models.features import features_of, get_feature
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, plain
 from fdht_models.preprocessing.protocols import GENERATED
+from fdht_models.settings import whole
 
 SPLITS = ("train", "test")
 
@@ -76,6 +78,7 @@ class DataSet:
             uint8 [steps + 1, H, W, 3] for video, otherwise uint8 [steps, inputs].
         sources: digests of all that a split is made from, for the cache key.
         check: raises a `ConfigError` where a split cannot give clips of so many steps.
+        dead_zone: the largest difference that the feature counts as none; see `with_dead_zone`.
     """
 
     name: str
@@ -88,6 +91,25 @@ class DataSet:
     render: Renderer
     sources: Callable[[str], Mapping[str, str]]
     check: Callable[[str, int], None] | None = None
+    dead_zone: int = 0
+
+    def with_dead_zone(self, dead_zone: int) -> DataSet:
+        """The same pixels, differences up to `dead_zone` (0 to 254) counted as none.
+
+        Raises:
+            ConfigError: it is no such number, or the set has no feature that compares frames.
+        """
+        dead_zone = whole(0, 254)(dead_zone, "dead_zone")
+        if dead_zone and self.feature is None:
+            raise ConfigError(
+                f"'{self.name}' is no video, so that no difference of frames can be left out",
+                field="dead_zone",
+                value=dead_zone,
+                remedy="leave it out",
+            )
+        if self.feature is not None:
+            get_feature(self.feature, dead_zone)  # raises where the feature has none
+        return replace(self, dead_zone=dead_zone)
 
     @property
     def inputs(self) -> int:
@@ -100,7 +122,8 @@ class DataSet:
             return plain(self.inputs, steps)
         height, width, _ = self.frame_shape
         return Preprocessing(
-            Sampling(GENERATED, steps), picture=Picture(height, width, self.feature)
+            Sampling(GENERATED, steps),
+            picture=Picture(height, width, self.feature, self.dead_zone),
         )
 
     @property
@@ -120,7 +143,9 @@ class DataSet:
             DataError: a package that holds the material is missing.
         """
         raw, label = self.generate_raw(split, seed, index, steps)
-        return (raw if self.feature is None else features_of(self.feature, raw)), label
+        if self.feature is None:
+            return raw, label
+        return features_of(self.feature, raw, self.dead_zone), label
 
     def generate_raw(
         self, split: str, seed: int, index: int, steps: int | None = None

@@ -172,6 +172,7 @@ class GeneratedSource(ClipSource):
             cache,
             progress=progress,
             steps=self.steps,
+            dead_zone=self.data_set.dead_zone,
         )
 
     def digest(self, split: str, cache: Path | None) -> str:
@@ -192,12 +193,17 @@ class GeneratedSource(ClipSource):
 
     def streams(self, count: int, frames: int, seed: int, cache: Path | None) -> ClipSet:
         """See `ClipSource.streams`; none of these clips is trained on or scored."""
+
+        def load(clips: int, steps: int) -> ClipSet:
+            zone = self.data_set.dead_zone
+            return load_clips(self.name, "test", clips, seed, steps=steps, dead_zone=zone)
+
         try:
-            return load_clips(self.name, "test", count, seed, steps=frames)
+            return load(count, frames)
         except ConfigError:  # this data set has no clips of that length
             steps = self.data_set.steps
             joined = -(-frames // steps)
-            return _join(load_clips(self.name, "test", count * joined, seed, steps=steps), joined)
+            return _join(load(count * joined, steps), joined)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def load_clips(
     progress: bool = False,
     *,
     steps: int | None = None,
+    dead_zone: int = 0,
     workers: int | None = None,
 ) -> ClipSet:
     """Returns labelled clips as the network sees them.
@@ -71,6 +72,7 @@ def load_clips(
             in memory only.
         progress: show a progress bar on standard error while hundreds of clips are generated.
         steps: network inputs a clip; None takes the data set's own number.
+        dead_zone: of a data set of video, the largest difference that counts as none.
         workers: processes that generate; None chooses two where that saves time.
 
     Returns:
@@ -81,7 +83,7 @@ def load_clips(
         DataError: a package that holds the material is missing.
         ArtifactError: the cache cannot be written; nothing half-written is left.
     """
-    request = _request(name, split, clips, seed, steps, workers)
+    request = _request(name, split, clips, seed, steps, workers, dead_zone)
     if cache is None:
         check_room(clips, request.steps, request.data_set.inputs, None)
         return _load_in_memory(request, workers, progress)
@@ -136,9 +138,15 @@ def render_clips(
 
 
 def _request(
-    name: str, split: str, clips: int, seed: int, steps: int | None, workers: int | None
+    name: str,
+    split: str,
+    clips: int,
+    seed: int,
+    steps: int | None,
+    workers: int | None,
+    dead_zone: int = 0,
 ) -> GeneratedRequest:
-    data_set = get_dataset(name)
+    data_set = get_dataset(name).with_dead_zone(dead_zone)
     require_known(split, SPLITS, "split", "there is no such split")
     steps = data_set.steps if steps is None else steps
     for field, value, least in (

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from fdht_models.data.clip_sets import DataSet
 from fdht_models.data.clip_sources import UNKNOWN_ROOT, ClipSource, FolderSource, GeneratedSource
 from fdht_models.data.folders import FOLDER_SETS, FolderRequest
 from fdht_models.data.folders.own.own_settings import KINDS, refuse_of_other_kinds
@@ -20,7 +21,7 @@ from fdht_models.data.generated import DATASETS, get_dataset
 from fdht_models.data.mixed import mixed
 from fdht_models.errors import ConfigError, require_known
 
-#: Settings of a set in a user's folder, which generated sets do not have.
+#: Settings of a set in a user's folder. Of these, generated sets have the dead zone alone.
 FOLDER_KEYS = ("root", *(entry.name for entry in fields(FolderOptions)))
 
 
@@ -43,7 +44,10 @@ def _single(settings: Mapping[str, Any]) -> ClipSource:
     if name not in DATASETS:
         known = (*DATASETS, *FOLDER_SETS)
         require_known(name, known, "data.set", "there is no such data set")
+    data_set = get_dataset(name)
     for key in FOLDER_KEYS:
+        if key == "dead_zone" and data_set.is_video:
+            continue
         if settings.get(key) is not None:
             raise ConfigError(
                 f"has no effect on '{name}', which is generated",
@@ -51,7 +55,7 @@ def _single(settings: Mapping[str, Any]) -> ClipSource:
                 value=settings[key],
                 remedy="leave it out",
             )
-    data_set = get_dataset(name)
+    data_set = _with_dead_zone(data_set, settings.get("dead_zone") or 0)
     counts = {split: _count(settings, split) for split in ("train", "test")}
     steps = settings.get("steps") or data_set.steps
     if steps < data_set.minimum_steps:
@@ -68,6 +72,13 @@ def _single(settings: Mapping[str, Any]) -> ClipSource:
         counts,
         {"train": settings["seed"], "test": settings["test_seed"]},
     )
+
+
+def _with_dead_zone(data_set: DataSet, dead_zone: int) -> DataSet:
+    try:
+        return data_set.with_dead_zone(dead_zone)
+    except ConfigError as error:
+        raise error.moved(field=f"data.{error.field}") from None
 
 
 def _count(settings: Mapping[str, Any], split: str) -> int:

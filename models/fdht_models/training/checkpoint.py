@@ -67,19 +67,22 @@ class Checkpoint:
         float_weights: of the float twin.
         quantized_weights: of the quantised model, before rounding.
         formats: of the quantised model.
+        origin: what it was trained on from; empty: its recipe was followed from scratch.
     """
 
     float_weights: Weights
     quantized_weights: Weights
     formats: dict[str, FixedPoint]
+    origin: str = ""
 
 
 @dataclass(frozen=True)
 class _Note:
-    """What a checkpoint's file says beside the arrays."""
+    """What a checkpoint's file says beside the arrays; `origin` is empty of one from scratch."""
 
     recipe: str
     formats: Mapping[str, FixedPoint]
+    origin: str = ""
 
 
 def recipe_digest(experiment: Experiment) -> str:
@@ -110,6 +113,8 @@ def recipe_digest(experiment: Experiment) -> str:
 def _trained_on(data: Mapping[str, Any]) -> dict[str, Any]:
     """What of a section `[data]` the training clips depend on; keys that are not set left out."""
     folder = {key: data[key] for key in FOLDER_KEYS if key != "root" and data[key] is not None}
+    if not data["dead_zone"]:  # none is what a recipe has that does not speak of it
+        folder.pop("dead_zone", None)
     mix = [_trained_on(part) for part in data["mix"] or ()]
     always = {key: data[key] for key in ("set", "steps", "train_clips", "seed")}
     return always | folder | ({"mix": mix} if mix else {})
@@ -158,16 +163,16 @@ def load_checkpoint(experiment: Experiment) -> Checkpoint:
             value=experiment.name,
             remedy="start from scratch, or undo the changes to data, model, quantization, training",
         )
-    return Checkpoint(
-        unpack_weights(arrays, FLOAT), unpack_weights(arrays, QUANTIZED), dict(note.formats)
-    )
+    real, exact = (unpack_weights(arrays, label) for label in (FLOAT, QUANTIZED))
+    return Checkpoint(real, exact, dict(note.formats), note.origin)
 
 
 def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
     """Makes a checkpoint of a model that was trained from scratch; returns the file.
 
-    This is how the checkpoints that ship are made:
-    `fdht train motion`, then `write_checkpoint(Path("build/motion/model"))`.
+    This is how checkpoints that ship are made:
+    `fdht train watch`, then `write_checkpoint(Path("build/watch/model"))`. Where only the clips
+    have changed, `fdht_models.training.adapt` is the short way.
 
     Args:
         model_directory: build/<name>/model.
@@ -187,14 +192,36 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
             remedy="run fdht train without --start",
         )
     experiment = experiment_in(stage)
-    formats = formats_of(network_in(stage))
+    arrays = read_arrays(stage.file(WEIGHTS))
+    return save_checkpoint(experiment, formats_of(network_in(stage)), arrays, "", path)
+
+
+def save_checkpoint(
+    experiment: Experiment,
+    formats: Mapping[str, FixedPoint],
+    packed: Arrays,
+    origin: str,
+    path: Path | None,
+) -> Path:
+    """Writes a checkpoint's file, and returns it.
+
+    Args:
+        experiment: whose it is.
+        formats: of the quantised model.
+        packed: the weights; see `pack_weights`.
+        origin: see `Checkpoint`.
+        path: where to; None: where checkpoints that ship are.
+
+    Raises:
+        ArtifactError: it cannot be written.
+    """
     note = {
         "recipe": recipe_digest(experiment),
         "formats": {name: format.to_json() for name, format in formats.items()},
+        **({"origin": origin} if origin else {}),
     }
     path = path or checkpoint_path(experiment.name)
-    arrays = read_arrays(stage.file(WEIGHTS))
-    write_arrays(path, {"note": np.array(json.dumps(note)), **arrays})
+    write_arrays(path, {"note": np.array(json.dumps(note)), **packed})
     return path
 
 

@@ -13,7 +13,7 @@ from fdht_models.kerasapi import keras
 from fdht_models.sections import Recipe
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.training.calibrate import balance, choose_formats
-from fdht_models.training.checkpoint import Weights, load_checkpoint
+from fdht_models.training.checkpoint import Checkpoint, Weights, load_checkpoint
 from fdht_models.training.distribution import Devices
 from fdht_models.training.loop import Row, Surroundings, fit
 from fdht_models.training.models import (
@@ -72,23 +72,78 @@ def from_scratch(
     return Trained(model, quantized, history + rows)
 
 
+def adapted(
+    experiment: Experiment, checkpoint: Checkpoint, clips: ClipSet, around: Surroundings
+) -> Trained:
+    """Trains both models of a checkpoint on, each from its own weights; its formats stay.
+
+    Args:
+        experiment: the recipe; its clips are others than the checkpoint's.
+        checkpoint: what to begin with.
+        clips: to train on.
+        around: where.
+
+    Raises:
+        NumericError: training diverged.
+    """
+    recipe = experiment.training
+    phase = phase_of(experiment, "float", recipe.float_epochs, recipe.rate)
+    real = checkpoint.float_weights
+    model, history = _train(lambda: float_classifier(experiment), real, clips, phase, around)
+    _balance(experiment, model)
+    quantized, rows = _train(
+        lambda: quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps),
+        checkpoint.quantized_weights,
+        clips,
+        phase_of(experiment, "quantized", recipe.quantized_epochs, recipe.quantized_rate),
+        around,
+    )
+    return Trained(model, quantized, history + rows)
+
+
 def from_checkpoint(
     experiment: Experiment, clips: ClipSet, steps: int, around: Surroundings
 ) -> Trained:
     """Trains the quantised model of the checkpoint that ships for some steps; keeps no course."""
     checkpoint = load_checkpoint(experiment)
+    if checkpoint.origin:
+        around.display.say(f"the checkpoint was trained on from that of {checkpoint.origin}")
     model = float_classifier(experiment)
     set_weights(model, checkpoint.float_weights, str(checkpoint_path(experiment.name)))
     rate = experiment.training.quantized_rate * _CHECKPOINT_RATE
-    quantized, history = _train_some(
-        lambda: quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps),
-        checkpoint.quantized_weights,
-        clips,
-        steps,
-        phase_of(experiment, "checkpoint", 1, rate),
-        around,
-    )
+    quantized, history = continued(experiment, checkpoint, clips, steps, rate, around)
     return Trained(model, quantized, history)
+
+
+def continued(
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    clips: ClipSet,
+    steps: int,
+    rate: float,
+    around: Surroundings,
+) -> tuple[Any, list[Row]]:
+    """A checkpoint's quantised model, trained for some more steps; its formats stay.
+
+    Args:
+        experiment: whose recipe counts; its clips may be others than the checkpoint's.
+        checkpoint: what to begin with.
+        clips: to train on.
+        steps: training steps; 0: the checkpoint's model as it is.
+        rate: Adam's first rate.
+        around: where; no course is kept.
+
+    Raises:
+        NumericError: training diverged.
+    """
+
+    def build() -> Any:
+        return quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps)
+
+    if not steps:
+        return _with(build, checkpoint.quantized_weights, "the checkpoint"), []
+    phase = phase_of(experiment, "checkpoint", 1, rate)
+    return _train_some(build, checkpoint.quantized_weights, clips, steps, phase, around)
 
 
 def requantized(
@@ -114,11 +169,15 @@ def requantized(
         return quantized_classifier(experiment, formats, steps=experiment.steps)
 
     if not steps:
-        quantized = build()
-        set_weights(quantized, weights_of(model), "the float twin")
-        return quantized
+        return _with(build, weights_of(model), "the float twin")
     phase = phase_of(experiment, "quantized", 1, experiment.training.quantized_rate)
     return _train_some(build, weights_of(model), clips, steps, phase, around)[0]
+
+
+def _with(build: Callable[[], Any], weights: Weights, source: str) -> Any:
+    model = build()
+    set_weights(model, weights, source)
+    return model
 
 
 def phase_of(experiment: Experiment, name: str, epochs: int, rate: float) -> Phase:

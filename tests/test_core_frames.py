@@ -17,23 +17,9 @@ from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import load_experiment
+from tests.models.test_experiment import TOML
 
-DENSE = """
-[data]
-set = "watch"
-train_clips = 30
-test_clips = 20
-[model]
-input_modes = [5, 5, 6]
-output_modes = [4, 4, 4]
-hidden_box = [4, 4]
-leaf_rank = 3
-inner_rank = 3
-[training]
-float_epochs = 1
-quantized_epochs = 1
-"""
-SPARSE = DENSE + '[core]\nframes = "sparse"\n'
+SPARSE = TOML + '[core]\nframes = "sparse"\n'
 
 
 @pytest.fixture
@@ -63,13 +49,13 @@ def shown(capsys: pytest.CaptureFixture[str], recipe: Path, *options: str) -> st
 
 def test_the_experiment_says_what_is_planned(capsys, recipe: Path) -> None:
     assert shown(capsys, recipe) == "sparse"
-    recipe.write_text(DENSE)
+    recipe.write_text(TOML)
     assert shown(capsys, recipe) == "dense"
 
 
 def test_an_option_comes_before_the_experiment(capsys, recipe: Path) -> None:
     assert shown(capsys, recipe, "--core-frames", "dense") == "dense"
-    recipe.write_text(DENSE)
+    recipe.write_text(TOML)
     assert shown(capsys, recipe, "--core-frames", "sparse", "--core", "rtl") == "sparse"
 
 
@@ -163,7 +149,7 @@ def write_dense(directory: Path) -> Path:
     """The experiment as it was trained, before it asked for sparse frames."""
     path = directory / "trained" / "small.toml"
     path.parent.mkdir()
-    path.write_text(DENSE)
+    path.write_text(TOML)
     return path
 
 

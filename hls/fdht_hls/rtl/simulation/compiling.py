@@ -22,7 +22,7 @@ from fdht_hls.rtl.bus import MAX_BURST, Full, Lite
 from fdht_hls.rtl.control import ADDRESS_BITS
 from fdht_hls.rtl.core import CONTROL, FRAMES, RESULTS, TOP, WEIGHTS
 from fdht_models.artifacts import temporary_sibling
-from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.errors import ArtifactError, ConfigError, ToolError
 from fdht_models.process import run_tool
 from fdht_models.rendering import templates
 from fdht_models.tensor.quantized import WORD_BYTES
@@ -36,6 +36,12 @@ PROGRAM, LOG = "simulate", "build.log"
 _HARNESS = "fdht_rtl_harness.cpp"
 #: The models of memories and masters, for any bench.
 BUS_HEADER = "fdht_rtl_bus.h"
+#: Without the libraries that the makefiles of Verilator would link with.
+_TRACE_FLAGS = ("--trace-fst", "-MAKEFLAGS", "LDLIBS=-pthread")
+#: What counts bits that change.
+TOGGLES_HEADER = "fdht_rtl_toggles.h"
+#: Nets of any width are counted; memories are not, see `Simulator`.
+TOGGLE_FLAGS = ("--trace-vcd", "--trace-max-width", "1000000", "--trace-max-array", "1")
 #: What Verilator's writer of waveforms asks for; its package does not bring the libraries.
 _LIBRARIES = {"lz4.h": "fdht_rtl_lz4.h", "zlib.h": "fdht_rtl_zlib.h"}
 _TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -68,12 +74,15 @@ class Simulator:
         stages: names of the engine's stages, in the order of the probes.
         traces: it can write waveforms.
         fresh: it was compiled just now.
+        toggles: it can count bits of nets that change from clock to clock. Words in memories are
+            none; the nets that they are read and written through are.
     """
 
     program: Path
     stages: tuple[str, ...]
     traces: bool
     fresh: bool
+    toggles: bool = False
 
 
 def build_simulator(
@@ -83,6 +92,7 @@ def build_simulator(
     *,
     port_bytes: int = WORD_BYTES,
     traces: bool = False,
+    toggles: bool = False,
     quick: bool = False,
     timeout: float = BUILD_TIMEOUT,
 ) -> Simulator:
@@ -94,22 +104,26 @@ def build_simulator(
         cache: directory of compiled cores, each in one named by its digest.
         port_bytes: bytes of a word of the port that reads frames.
         traces: be able to write waveforms, which makes it slower.
+        toggles: be able to count bits that change, which makes it slower; not beside `traces`.
         quick: compile fast rather than run fast, for small networks.
         timeout: seconds.
 
     Raises:
         ArtifactError: the cache cannot be written.
+        ConfigError: both waveforms and a count of bits that change are asked for.
         ToolError: Verilator is missing or too old, or it or g++ fails or takes too long.
     """
+    if traces and toggles:
+        raise ConfigError("are counted without waveforms", field="toggles")
     if len(stages) > _MOST_STAGES:
         raise ToolError(
             f"watches {_MOST_STAGES} stages at most", field="simulation", value=len(stages)
         )
-    sources = {f"{TOP}.v": verilog, **_bench(len(stages), port_bytes, traces, WEIGHTS in verilog)}
-    # Without the libraries that the makefiles of Verilator would link with.
-    flags = ("--trace-fst", "-MAKEFLAGS", "LDLIBS=-pthread") if traces else ()
+    bench = _bench(len(stages), port_bytes, (traces, toggles), WEIGHTS in verilog)
+    sources = {f"{TOP}.v": verilog, **bench}
+    flags = (_TRACE_FLAGS if traces else ()) + (TOGGLE_FLAGS if toggles else ())
     program, fresh = compile_program(TOP, sources, cache, flags=flags, quick=quick, timeout=timeout)
-    return Simulator(program, stages, traces, fresh)
+    return Simulator(program, stages, traces, fresh, toggles)
 
 
 def compile_program(
@@ -222,11 +236,15 @@ def render_bench(
     }
 
 
-def _bench(stages: int, port_bytes: int, traces: bool, loading: bool) -> dict[str, str]:
+def _bench(
+    stages: int, port_bytes: int, watched: tuple[bool, bool], loading: bool
+) -> dict[str, str]:
+    traces, toggles = watched
     values = {
         "top": TOP,
         "stages": stages,
         "trace": traces,
+        "toggles": toggles,
         "ports": _ports(port_bytes, loading),
         "weights": WEIGHTS if loading else None,
         "frames": FRAMES,
@@ -241,7 +259,7 @@ def _bench(stages: int, port_bytes: int, traces: bool, loading: bool) -> dict[st
     }
     libraries = render_bench(_LIBRARIES.values(), {}) if traces else {}
     return {
-        **render_bench((_HARNESS, BUS_HEADER), values),
+        **render_bench((_HARNESS, BUS_HEADER, *([TOGGLES_HEADER] if toggles else [])), values),
         **{name: libraries[template] for name, template in _LIBRARIES.items() if traces},
     }
 

@@ -47,6 +47,7 @@ class RunSettings:
         bad_writes: addresses that the memory refuses to write.
         timeline: frame of the last call of which each clock is noted.
         trace: file of waveforms (FST) to write.
+        toggles: count bits of nets that change; see `Simulator.toggles`.
     """
 
     latency: int = 0
@@ -60,6 +61,7 @@ class RunSettings:
     bad_writes: tuple[int, ...] = ()
     timeline: int | None = None
     trace: Path | None = None
+    toggles: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("latency", 0), ("jitter", 0), ("seed", 0), ("timeout_clocks", 1)):
@@ -111,6 +113,8 @@ class CallOutcome:
             in which it was busy. Of sparse frames between the results, for their words are read
             several frames ahead.
         sizes: int64[frames]: bytes that each frame takes in memory.
+        toggles: int64[1 + frames]: bits of nets that changed since the reset, until the call's
+            start and until each frame's result; empty if they were not counted.
     """
 
     start: int
@@ -119,6 +123,7 @@ class CallOutcome:
     times: Codes
     activity: Codes
     sizes: Codes
+    toggles: Codes
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ class Outcome:
         timeline: what each stage did from the first word of the noted frame until before its
             result, a letter a clock: "b"usy, "s"tarved, bl"o"cked, "." otherwise.
         timeline_start: the first of these clocks.
+        counted_bits: of nets whose changes were counted; 0 if none were.
     """
 
     calls: tuple[CallOutcome, ...]
@@ -139,6 +145,7 @@ class Outcome:
     clocks: int
     timeline: tuple[str, ...] = ()
     timeline_start: int = 0
+    counted_bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,6 +270,8 @@ def run_calls(
     """
     if settings.trace is not None and not simulator.traces:
         raise ConfigError("was not compiled to write waveforms", field="simulator")
+    if settings.toggles and not simulator.toggles:
+        raise ConfigError("was not compiled to count bits that change", field="simulator")
     with tempfile.TemporaryDirectory(prefix="fdht-rtl-") as name:
         directory = Path(name)
         (directory / "memory.bin").write_bytes(memory.tobytes())
@@ -293,6 +302,7 @@ def run_calls(
         report["clock"],
         tuple(report["timeline"]),
         report["timeline_start"],
+        report["counted_bits"],
     )
 
 
@@ -348,6 +358,7 @@ def _plan(
         ("result_bytes", network.result_bytes),
         ("timeout", settings.timeout_clocks),
         ("interrupt", int(settings.interrupt)),
+        ("toggles", int(settings.toggles)),
         ("timeline", -1 if settings.timeline is None else settings.timeline),
         *(("bad_read", address) for address in settings.bad_reads),
         *(("bad_write", address) for address in settings.bad_writes),
@@ -398,4 +409,5 @@ def _call(entry: dict[str, Any], stages: int, ends: tuple[int, ...]) -> CallOutc
         np.array(entry["frames"], np.int64).reshape(-1, 3),
         np.array(entry["activity"], np.int64).reshape(-1, stages, 5),
         np.diff(np.array([0, *ends], np.int64)),
+        np.array(entry["toggles"], np.int64),
     )

@@ -51,6 +51,21 @@ def experiment_of(name: str, build: Path) -> Experiment:
     return _load(name, build)
 
 
+def frames_of(name: str, build: Path) -> str:
+    """The kind of frames that an experiment's core is to read: what its section `[core]` says now.
+
+    Of one that is only there as a build, what it said when it was trained.
+
+    Raises:
+        ConfigError: there is no such experiment.
+    """
+    found = BuildDirectory(build / name)
+    only_built = _is_name(name) and name not in experiment_names() and found.is_there()
+    if only_built and not (found.model.path / EXPERIMENT).is_file():
+        return "dense"  # a network without a recipe
+    return experiment_of(name, build).core.frames
+
+
 def _load(name: str, build: Path) -> Experiment:
     """An experiment that ships, or a file; of another name, those are told that are alike."""
     shipped = experiment_names()
@@ -121,6 +136,8 @@ def convert_into(
     board: str | None = None,
     part: str | None = None,
     clock_period: float | None = None,
+    frames: str | None = None,
+    planned_for: str = "dense",
 ) -> Conversion:
     """Converts what was trained, and warns of what does not fit its board.
 
@@ -130,13 +147,20 @@ def convert_into(
         board: its name; see `fdht_hls.boards.board_of`.
         part: in place of the board's.
         clock_period: in place of the board's, in nanoseconds.
+        frames: that the core is to read; None: as the schedule has it, or else `planned_for`.
+        planned_for: kind of frames that the experiment names.
     """
     from fdht_hls.boards import board_of
     from fdht_hls.schedule import load_schedule
     from fdht_hls.tuner.budget import board_budget
     from fdht_models.training.options import check_output
 
-    chosen = None if schedule is None else load_schedule(schedule)
+    chosen = None if schedule is None else load_schedule(schedule, frames)
+    if chosen is not None and chosen.frames != planned_for and frames is None:
+        say(
+            f"note: the experiment names {planned_for} frames, and {schedule} is for "
+            f"{chosen.frames} ones, which are taken"
+        )
     check_output(directory.hls.path)
     from fdht_hls.conversion import convert_stage
 
@@ -145,7 +169,9 @@ def convert_into(
     settings = {"part": part or found.part.name, "clock_period": period}
     budget = replace(board_budget(found), clock_mhz=1000 / period)
     with progress() as show:
-        conversion = convert_stage(directory.model, directory.hls, settings, show, chosen, budget)
+        conversion = convert_stage(
+            directory.model, directory.hls, settings, show, chosen, budget, frames or planned_for
+        )
     if not conversion.plan["fits"]:
         say(too_large_line(directory.name, conversion.plan))
     return conversion

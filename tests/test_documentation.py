@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.sparse_frames import FrameFault
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -35,6 +36,24 @@ def test_the_script_for_model_authors_runs(tmp_path, monkeypatch):
             exec(block, names)
     assert isinstance(names["network"], QuantizedNetwork)
     assert (tmp_path / "project/firmware/parameters.h").is_file()
+
+
+def test_the_frame_that_is_shown_is_packed_so():
+    names = {}
+    for block in blocks("docs/sparse.md"):
+        exec(block, names)
+    shown = re.findall(
+        r"^\| \d+ \| `((?:[0-9a-f]{2} ?){8})` \|", (ROOT / "docs/sparse.md").read_text(), re.M
+    )
+    assert len(shown) == 4
+    assert names["lines"] == shown
+
+
+def test_the_faults_that_are_listed_are_those_of_the_core():
+    rows = re.findall(r"^\| (\d) \| `([A-Z]+)` \|", (ROOT / "docs/sparse.md").read_text(), re.M)
+    assert {name: 1 << int(bit) for bit, name in rows} == {
+        fault.name: fault.value for fault in FrameFault
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

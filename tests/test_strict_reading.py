@@ -332,7 +332,8 @@ def _with_defaults(name: str, value: Any) -> Any:
         return value
     defaults = StageSchedule(1, 1)
     more = {key: getattr(defaults, key) for key in ("multipliers", "weights", "vectors")}
-    return {key: [{**more, **stage} for stage in value[key]] for key in value}
+    stages = {key: [{**more, **stage} for stage in value[key]] for key in ("input", "hidden")}
+    return {"frames": SCHEDULE.frames, **value, **stages}
 
 
 @pytest.mark.parametrize("name", KINDS)

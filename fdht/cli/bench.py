@@ -110,6 +110,25 @@ def bench_decode(
     tell(result, as_json, decode.report)
 
 
+@bench.command(name="packing")
+def bench_packing(
+    experiment: Name = "motion",
+    dead_zone: Annotated[
+        int, typer.Option(min=0, max=254, help="Values up to it are taken for 0.")
+    ] = 0,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Frames a call.")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 7,
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """Time of the host to pack the frames of clips: dense, and as sparse ones."""
+    from fdht_host.packing_times import frames_of_clips, packing_lines, time_packing
+    from fdht_models.experiment import load_experiment
+
+    frames = frames_of_clips(load_experiment(experiment), dead_zone, build / "data")
+    tell(time_packing(frames, batch, rounds), as_json, packing_lines)
+
+
 @bench.command(name="emulation")
 def bench_emulation(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 5,

@@ -224,11 +224,11 @@ def _open_work(
 
     check_board(board)
     _refuse_without(directory, "trained", "train", directory.hls, directory.model)
-    network, _ = load_design(directory, None)
+    network, design = load_design(directory, None)
     converted = users_schedule(directory, network)
     with progress() as shown:
         shown("chooses a schedule", 0)
-        schedule = schedule_of_flow(network, converted, board)
+        schedule = schedule_of_flow(network, converted, board, design.frames)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)

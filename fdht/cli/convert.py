@@ -10,6 +10,7 @@ from fdht.cli.options import (
     AsJson,
     Build,
     ClockPeriod,
+    CoreFrames,
     Name,
     Part,
     TargetBoard,
@@ -31,13 +32,17 @@ def convert(
         Path | None,
         schedule_option("Parallelism of each stage, a file of fdht tune; by default planned."),
     ] = None,
+    core_frames: CoreFrames = None,
     as_json: AsJson = False,
 ) -> None:
     """Converts through hls4ml, compiles the C simulation and proves equality."""
     from fdht import pipeline
 
     directory = pipeline.experiment_directory(experiment, build)
-    conversion = pipeline.convert_into(directory, schedule, board, part, clock_period)
+    planned_for = pipeline.frames_of(experiment, build)
+    conversion = pipeline.convert_into(
+        directory, schedule, board, part, clock_period, core_frames, planned_for
+    )
     tell(conversion.to_json(), as_json, lambda _: conversion_lines(conversion))
 
 

@@ -12,6 +12,7 @@ from fdht.cli.options import (
     AsJson,
     Build,
     ClockPeriod,
+    CoreFrames,
     Name,
     Part,
     PortBits,
@@ -77,6 +78,7 @@ def cosim(
     ] = None,
     schedule: Schedule = None,
     port_bits: PortBits = 64,
+    core_frames: CoreFrames = None,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
     gantt: Annotated[
         Path | None, typer.Option(help="Draw here what the stages do in a frame (.svg, .png).")
@@ -89,13 +91,14 @@ def cosim(
     as_json: AsJson = False,
 ) -> None:
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
-    from fdht.pipeline import experiment_directory
+    from fdht.pipeline import experiment_directory, frames_of
     from fdht_hls.boards import get_board
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.experiments import cosim_experiment, count_experiment
     from fdht_hls.rtl.gantt import draw_gantt, picture_format
     from fdht_hls.rtl.simulation.runner import RunSettings
     from fdht_models.artifacts import check_place
+    from fdht_models.directories import SCHEDULE
 
     if board is not None and schedule is not None:
         raise ConfigError("is planned for by no --schedule", field="board", value=board)
@@ -108,7 +111,11 @@ def cosim(
         if file is not None:
             check_place(file)
     port_bytes = port_bytes_of(port_bits, planned_for)
-    result = cosim_experiment(directory, frames, schedule, settings, port_bytes, planned_for)
+    if core_frames is None and schedule is None and directory.hls.find_file(SCHEDULE) is None:
+        core_frames = frames_of(experiment, build)
+    result = cosim_experiment(
+        directory, frames, schedule, settings, port_bytes, planned_for, core_frames
+    )
     told = {"experiment": directory.name, **result.to_json()}
     if not as_json:
         print("\n".join(report_lines(result)))
@@ -117,7 +124,11 @@ def cosim(
             draw_gantt(result.timeline, f"{directory.name}: one frame", gantt)
         if count:
             counted = count_experiment(
-                directory, schedule, port_bytes=port_bytes, board=planned_for
+                directory,
+                schedule,
+                port_bytes=port_bytes,
+                board=planned_for,
+                frames=core_frames,
             )
             told["resources"] = counted.to_json()
             if not as_json:

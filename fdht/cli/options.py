@@ -71,6 +71,13 @@ def port_bytes_of(bits: int, board: Board | None) -> int:
     return bits // 8
 
 
+def _checked_frames(frames: str | None) -> str | None:
+    from fdht_models.settings import text
+    from fdht_models.tensor.sparse_frames import FRAMES
+
+    return None if frames is None else text(*FRAMES)(frames, "core-frames")
+
+
 def schedule_option(help: str) -> Any:
     """The option `--schedule`, with what it means to a command."""
     return typer.Option("--schedule", help=help)
@@ -122,5 +129,15 @@ CoreName = Annotated[
 #: Of the core's stages.
 Schedule = Annotated[
     Path | None, schedule_option("Parallelism of the stages; by default as converted.")
+]
+#: Named after `frames` in the section `[core]`; `--frames` of `fdht cosim` is how many.
+CoreFrames = Annotated[
+    str | None,
+    typer.Option(
+        "--core-frames",
+        callback=_checked_frames,
+        help="What the core reads of a frame: 'dense': all of it; 'sparse': the words that are not "
+        "zero. By default as the schedule, or the experiment, has it.",
+    ),
 ]
 Only = Annotated[list[str] | None, typer.Option("--only", help="One of them; may be repeated.")]

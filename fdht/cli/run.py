@@ -222,6 +222,13 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
             f"{'host path':<30}{overall['frames_per_second']:.0f} frames/s  {overall['kind']} "
             f"{overall['note']}".rstrip()
         )
+    sparse = report["latency"].get("sparse")
+    if sparse is not None:
+        lines.append(
+            f"{'sparse frames':<30}{sparse['words_per_frame']:,.0f} of "
+            f"{sparse['words_of_a_full_frame']:,} words on average  counted; "
+            f"{sparse['cycles_per_frame']:,.0f} cycles a frame  {sparse['kind']}"
+        )
     lines += [_energy_line("board", report["energy"]), _energy_line("CPU", report["cpu_energy"])]
     if not report["run_on_hardware"]:
         lines.append("not run on hardware: the board is simulated")

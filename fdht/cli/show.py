@@ -12,6 +12,7 @@ from fdht.cli.options import (
     BUILD,
     AsJson,
     Build,
+    CoreFrames,
     CoreName,
     Name,
     PortBits,
@@ -33,6 +34,7 @@ def show(
     core: CoreName = None,
     schedule: Schedule = None,
     port_bits: PortBits = 64,
+    core_frames: CoreFrames = None,
     save: Annotated[Path | None, typer.Option(help="Write the plan here (.json).")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="With a plan that was saved; exits with 1 if they differ.")
@@ -47,7 +49,7 @@ def show(
     other = None if compare is None else _saved(compare)
     if save is not None:
         check_place(save)
-    plan, origin = _planned(experiment, build, board, core, schedule, port_bits)
+    plan, origin = _planned(experiment, build, board, core, schedule, port_bits, core_frames)
     value = plan_json(plan)
     if save is not None:
         write_json(save, value)
@@ -97,9 +99,11 @@ def _planned(
     core: str | None,
     schedule: Path | None,
     port_bits: int,
+    frames: str | None,
 ) -> tuple[EnginePlan, str]:
     """The plan of an experiment's engine, and where its schedule comes from."""
     from fdht.cli.tune import experiment_or_build
+    from fdht.pipeline import frames_of
     from fdht_hls.boards import board_of
     from fdht_hls.engine import lower
     from fdht_hls.schedule import load_schedule
@@ -116,10 +120,11 @@ def _planned(
     if chosen is None and board is None and core is None and port_bytes == WORD_BYTES:
         chosen = directory.hls.find_file(SCHEDULE)
     if chosen is not None:
-        return lower(network, load_schedule(chosen), port_bytes), f"{chosen} ({source})"
+        own = load_schedule(chosen, None if schedule is None else frames).with_frames(frames)
+        return lower(network, own, port_bytes), f"{chosen} ({source})"
     device = board_of(board)
     port_bytes = port_bytes_of(port_bits, device)
     kind, budget = checked_core(core or "hls"), board_budget(device, port_bytes=port_bytes)
-    found = plan(network, budget, kind)
+    found = plan(network, budget, kind, frames=frames or frames_of(name, build))
     origin = f"planned for {budget.name} and core {kind} ({source})"
     return lower(network, found.schedule, port_bytes), origin

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, Build, CoreName, Name, TargetBoard
+from fdht.cli.options import BUILD, AsJson, Build, CoreFrames, CoreName, Name, TargetBoard
 from fdht.cli.output import emit
 from fdht_models.console import output, progress
 
@@ -53,6 +53,7 @@ def tune(
     loadable: Annotated[
         bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")
     ] = False,
+    core_frames: CoreFrames = None,
     explore: Annotated[
         bool, typer.Option("--explore", help="Other modes, ranks and widths, too; untrained.")
     ] = False,
@@ -72,6 +73,7 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
+    from fdht.pipeline import frames_of
     from fdht_hls.boards import board_of
     from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
@@ -86,6 +88,13 @@ def tune(
             raise ConfigError("belongs to --explore", field=name, value=value)
     engine = _engine(assume or [])
     recipe, directory = experiment_or_build(experiment, build)
+    if explore and core_frames is not None:
+        raise ConfigError(
+            "shapes are explored for dense frames",
+            field="core-frames",
+            value=core_frames,
+            remedy="explore first, then tune the experiment with --core-frames",
+        )
     if explore and loadable:
         raise ConfigError(
             "shapes are explored without it",
@@ -104,7 +113,14 @@ def tune(
     asked_of = (frames_per_second, latency)
     with _effort(time_limit) as effort:
         found = tuned(
-            network, device, kind, *asked_of, engine=engine, loadable=loadable, effort=effort
+            network,
+            device,
+            kind,
+            *asked_of,
+            engine=engine,
+            loadable=loadable,
+            frames=core_frames or frames_of(experiment, build),
+            effort=effort,
         )
     _told(found, kind, directory, source, as_json)
 

@@ -112,6 +112,7 @@ def convert_stage(
     progress: Progress | None = None,
     schedule: Schedule | None = None,
     budget: Budget | None = None,
+    frames: str = "dense",
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
@@ -124,6 +125,7 @@ def convert_stage(
         progress: told how far the comparisons have come.
         schedule: parallelism of the stages; by default what `plan` finds for the budget.
         budget: the board, and what a design may take of it; by default of `DEFAULT_BOARD`.
+        frames: that a core reads whose schedule is planned.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
@@ -137,7 +139,7 @@ def convert_stage(
     inputs = {
         model.name: digest_file(training.manifest),
         "settings": digest_of(dict(settings or {})),
-        "schedule": digest_of(schedule.to_json()) if schedule else "planned",
+        "schedule": digest_of(schedule.to_json()) if schedule else f"planned for {frames} frames",
         "budget": digest_of(budget.to_json()),
         "source": source_digest(),
         # The libraries are compiled for it.
@@ -163,7 +165,7 @@ def convert_stage(
                     extra,
                     settings or {},
                     progress or silent,
-                    (schedule, budget),
+                    (schedule, budget, frames),
                     done,
                 )
             except EqualityError:
@@ -193,7 +195,7 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
-    asked: tuple[Schedule | None, Budget],
+    asked: tuple[Schedule | None, Budget, str],
     done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
@@ -239,14 +241,14 @@ def _write(
 
 
 def _plan(
-    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget
+    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget, frames: str
 ) -> tuple[BoardPlan, dict[str, Any]]:
     """The design, and what the manifest tells of it."""
     if schedule is not None:
         check_schedule(network.recurrence, schedule)
         found = planned(network, schedule, budget)
     else:
-        found = plan(network, budget)
+        found = plan(network, budget, frames=frames)
     would_fit = None if found.fits else what_would_fit(network, not_on=budget.name)
     told = {"chosen_by": "planner" if schedule is None else "user", "would_fit": would_fit}
     return found, {**told, **found.to_json()}

@@ -201,7 +201,9 @@ class CSimulation:
                 remedy="compile it with -fno-gnu-unique",
             )
 
-    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+    def run(
+        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+    ) -> Identity:
         """Processes `count` frames as the core would; 0 only tells the identity.
 
         Args:
@@ -209,6 +211,7 @@ class CSimulation:
             results: uint8[count * result_bytes], to be written.
             count: frames.
             reset: start from a zero state.
+            words: that sparse frames take.
 
         Raises:
             DeviceError: the simulation reports a failure, or is closed.

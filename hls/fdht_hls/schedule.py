@@ -24,15 +24,13 @@ from fdht_models.tensor.quantized import (
     QuantizedRecurrence,
     frame_modes,
 )
+from fdht_models.tensor.sparse_frames import CORE_FRAMES
 
 #: Of what multipliers are made.
 MULTIPLIERS = ("dsp", "lut")
 #: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
 #: of shifts and adders that was made for them.
 WEIGHTS = ("constant", "loadable", "adders")
-#: What a core reads: every word of a frame; those that are not zero, see `sparse_frames`; or raw
-#: frames of video, of which it computes the feature.
-FRAMES = ("dense", "sparse", "raw")
 #: Most weights of a stage that is made of adders. They are for small stages: 2,048 weights of 8
 #: bits take 27,000 LUT, half of a Zynq-7020, and da4ml 6 s; twice as many, four times as long.
 MOST_ADDER_WEIGHTS = 2048
@@ -107,7 +105,7 @@ class Schedule(JsonRecord):
 
     input: tuple[StageSchedule, ...]
     hidden: tuple[StageSchedule, ...]
-    frames: str = field(default="dense", metadata={"check": _one_of("frames", FRAMES)})
+    frames: str = field(default="dense", metadata={"check": _one_of("frames", CORE_FRAMES)})
 
     def __post_init__(self) -> None:
         for name in ("input", "hidden"):
@@ -147,6 +145,10 @@ class Schedule(JsonRecord):
             hidden=tuple(replace(stage, weights=weights) for stage in self.hidden),
         )
 
+    def with_frames(self, frames: str | None) -> Schedule:
+        """The same parallelism for another kind of frames; None: for its own."""
+        return self if frames is None else replace(self, frames=frames)
+
     @classmethod
     def from_json(cls, value: object) -> Schedule:
         """Reads what `to_json` wrote.
@@ -159,15 +161,27 @@ class Schedule(JsonRecord):
         return read_record(cls, value, path="schedule", remedy="write it with fdht tune")
 
 
-def load_schedule(path: Path) -> Schedule:
+def load_schedule(path: Path, frames: str | None = None) -> Schedule:
     """Reads a file that `fdht tune` or a conversion wrote.
 
+    Args:
+        path: the file, which decides on the kind of frames, too.
+        frames: that somebody asks for beside it; None: nobody does.
+
     Raises:
-        ConfigError: it cannot be read, or is no schedule.
+        ConfigError: it cannot be read, is no schedule, or is for other frames.
     """
     remedy = "name a schedule.json of fdht tune"
     value = read_json_file(path, error=ConfigError, remedy=remedy)
-    return read_record(Schedule, value, source=str(path), path="schedule", remedy=remedy)
+    found = read_record(Schedule, value, source=str(path), path="schedule", remedy=remedy)
+    if frames not in (None, found.frames):
+        raise ConfigError(
+            f"the schedule {path} is for {found.frames} frames",
+            field="core-frames",
+            value=frames,
+            remedy=f"leave it out, or take a schedule of fdht tune --core-frames {frames}",
+        )
+    return found
 
 
 def vector_length(shape: StageShape) -> int:

@@ -25,6 +25,7 @@ from fdht_host import pynq_calls
 from fdht_host.clocks import clock_of
 from fdht_host.driver import FdhtLstm
 from fdht_host.loaded import Call, Loaded, check_shown
+from fdht_host.packing import FramePacking, Packed
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
 
@@ -51,6 +52,7 @@ class PhaseTimes:
         unpack: copying logits out of buffers.
         frames: frames processed.
         calls: calls of the core.
+        words: that their sparse frames took; of a core of dense frames 0.
     """
 
     pack: float = 0.0
@@ -59,11 +61,12 @@ class PhaseTimes:
     unpack: float = 0.0
     frames: int = 0
     calls: int = 0
+    words: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """A buffer for frames, uint8[batch, frame_bytes], one for results, int32[batch, words]."""
+    """A buffer for frames, uint8 as `FramePacking` has it; one for results, int32[batch, words]."""
 
     frames: Any
     results: Any
@@ -75,6 +78,7 @@ class _Running:
 
     pair: _Pair
     count: int
+    words: int
     #: When it should end, by the device's clock.
     due: float
 
@@ -121,6 +125,7 @@ class CallPipeline:
         self.batch = batch
         self.times = PhaseTimes()
         self._manifest, self._driver, self._loaded = manifest, driver, loaded
+        self._packing = FramePacking(manifest.input, batch)
         self._timeout = timeout
         self._clock = clock_of(driver.device)
         identity = driver.identity(timeout)
@@ -229,11 +234,11 @@ class CallPipeline:
             for turn, batch in enumerate(batches):
                 self._refuse_closed()
                 pair = self._pairs[turn % 2]
-                self._pack(pair, batch)
+                packed = self._pack(pair, batch)
                 finished, running = running, None
                 if finished is not None:
                     self._finish(finished)
-                running = self._start(pair, len(batch), reset and turn == 0)
+                running = self._start(pair, packed, reset and turn == 0)
                 if finished is not None:
                     yield self._unpack(finished)
             if running is not None:
@@ -332,7 +337,7 @@ class CallPipeline:
     def _allocate_pair(self) -> _Pair:
         manifest = self._manifest
         return _Pair(
-            self._allocate((self.batch, manifest.input.frame_bytes), np.uint8),
+            self._allocate(self._packing.shape, np.uint8),
             self._allocate((self.batch, manifest.results.result_bytes // _LOGIT_BYTES), np.int32),
         )
 
@@ -352,21 +357,23 @@ class CallPipeline:
         deadline = self._clock.monotonic() + self._timeout
         self._loaded.use.call = Call(self._driver, self._loaded, buffers, deadline)
 
-    def _pack(self, pair: _Pair, batch: Frames) -> None:
+    def _pack(self, pair: _Pair, batch: Frames) -> Packed:
         started = time.perf_counter()
-        pair.frames[: len(batch), : self._manifest.input.size] = batch.view(np.uint8)
+        packed = self._packing.pack(pair.frames, batch)
         self.times.pack += time.perf_counter() - started
+        return packed
 
-    def _start(self, pair: _Pair, count: int, reset: bool) -> _Running:
-        started = time.perf_counter()
+    def _start(self, pair: _Pair, packed: Packed, reset: bool) -> _Running:
+        started, count, words = time.perf_counter(), packed.count, packed.words
         with pynq_calls.SYNCHRONISED:
-            pair.frames[:count].flush()
+            packed.part.flush()
         self.times.transfer += time.perf_counter() - started
         self._loaded.check()
         self._note_call(pair.frames, pair.results)
-        self._driver.start(pair.frames.device_address, pair.results.device_address, count, reset)
-        due = self._clock.monotonic() + count * self._manifest.seconds_per_frame
-        return _Running(pair, count, due)
+        addresses = (pair.frames.device_address, pair.results.device_address)
+        self._driver.start(*addresses, count, reset, words=words)
+        due = self._clock.monotonic() + self._manifest.seconds_of_call(count, words)
+        return _Running(pair, count, words, due)
 
     def _finish(self, call: _Running) -> None:
         self._loaded.check()
@@ -375,6 +382,8 @@ class CallPipeline:
         self._loaded.use.call = None
         # The call itself wrote these registers: they tell whose results these are.
         check_shown(self._driver, self._manifest.design_number, self._weights_id)
+        if self._manifest.input.frames == "sparse":
+            self._driver.check_frames()
         self._frames_done = self._driver.check_progress(self._frames_done, call.count)
         waited = time.perf_counter()
         with pynq_calls.SYNCHRONISED:
@@ -382,6 +391,7 @@ class CallPipeline:
         self.times.compute += waited - started
         self.times.transfer += time.perf_counter() - waited
         self.times.frames += call.count
+        self.times.words += call.words
         self.times.calls += 1
 
     def _unpack(self, call: _Running) -> Logits:

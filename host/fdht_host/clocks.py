@@ -66,44 +66,53 @@ class VirtualClock:
 
 
 class Segment(NamedTuple):
-    """A stretch of virtual time during which the core was busy, or idle."""
+    """A stretch of virtual time during which the core was busy, or idle.
+
+    `activity` is the share of it that works, to that in a call of dense frames: 1 in such a call, 0
+    where the core is idle.
+    """
 
     start_ns: int
     end_ns: int
-    busy: bool
+    activity: float
+
+    @property
+    def busy(self) -> bool:
+        """Was the core busy?"""
+        return self.activity > 0
 
 
 class ActivityLog:
-    """When the core was busy.
+    """When the core was busy, and how much of it.
 
-    Calls that follow each other without a gap are one segment.
+    Calls that follow each other without a gap and work alike are one segment.
     """
 
     def __init__(self) -> None:
-        self._busy: list[tuple[int, int | None]] = []
+        self._busy: list[tuple[int, int | None, float]] = []
 
-    def begin(self, start_ns: int, end_ns: int | None) -> None:
-        """Notes a call that runs until `end_ns`; None: it never ends."""
-        if self._busy and self._busy[-1][1] == start_ns:
+    def begin(self, start_ns: int, end_ns: int | None, activity: float = 1.0) -> None:
+        """Notes a call that runs until `end_ns`; None: it never ends. See `Segment.activity`."""
+        if self._busy and self._busy[-1][1:] == (start_ns, activity):
             start_ns = self._busy.pop()[0]
-        self._busy.append((start_ns, end_ns))
+        self._busy.append((start_ns, end_ns, activity))
 
     def interrupt(self, now_ns: int) -> None:
         """Ends a call that has not ended: a new bitstream was loaded."""
         if self._busy and (self._busy[-1][1] is None or self._busy[-1][1] > now_ns):
-            self._busy[-1] = (self._busy[-1][0], now_ns)
+            self._busy[-1] = (self._busy[-1][0], now_ns, self._busy[-1][2])
 
     def segments(self, now_ns: int) -> tuple[Segment, ...]:
         """Idle and busy segments from 0 to `now_ns`, in order and without gaps."""
         segments: list[Segment] = []
         reached = 0
-        for start, planned_end in self._busy:
+        for start, planned_end, activity in self._busy:
             end = now_ns if planned_end is None else min(planned_end, now_ns)
             if start > reached:
-                segments.append(Segment(reached, start, False))
+                segments.append(Segment(reached, start, 0.0))
             if end > start:
-                segments.append(Segment(start, end, True))
+                segments.append(Segment(start, end, activity))
             reached = max(reached, end)
         if now_ns > reached:
-            segments.append(Segment(reached, now_ns, False))
+            segments.append(Segment(reached, now_ns, 0.0))
         return tuple(segments)

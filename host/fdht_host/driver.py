@@ -5,6 +5,7 @@ Importing this module needs pynq; importing `fdht_host` does not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,12 +18,22 @@ from fdht_host.clocks import clock_of
 from fdht_host.loaded import Loaded, use_of
 from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError
+from fdht_models.tensor.sparse_frames import FrameFault
 from fdht_overlays.manifest import OverlayManifest
 
 #: Seconds between two looks at a running core.
 POLL_SECONDS = 100e-6
 #: The core's frame count has 32 bits.
 _LARGEST_COUNT = 0xFFFF_FFFF
+#: What a core says of the frames of a call; see `FrameFault`.
+_FRAME_FAULTS: Mapping[FrameFault, str] = {
+    FrameFault.HEADER: "a frame's header is of no kind, or names more or fewer words than it can "
+    "have",
+    FrameFault.COUNT: "a frame's bitmaps promise other words than its header",
+    FrameFault.BEHIND: "a bitmap has a bit behind the frame's last word",
+    FrameFault.SHORT: "the words ended before the frames did",
+    FrameFault.LONG: "the frames ended before the words did",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,13 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 self.mmio.write(offset, (int(value) >> (32 * place)) & 0xFFFF_FFFF)
 
     def start(
-        self, frames: int, results: int, count: int, reset: bool, weights: int | None = None
+        self,
+        frames: int,
+        results: int,
+        count: int,
+        reset: bool,
+        weights: int | None = None,
+        words: int = 0,
     ) -> None:
         """Starts a call and returns at once.
 
@@ -91,9 +108,10 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
             count: frames; 0 only sets the identity registers.
             reset: start from a zero LSTM state.
             weights: physical address of weights to load before the first frame; None: none.
+            words: that the frames take, where the core takes sparse ones.
 
         Raises:
-            DeviceError: the core is running, an address is misaligned, or the count does not fit.
+            DeviceError: the core is running, an address is misaligned, or a count does not fit.
         """
         addresses = (("frames", frames), ("results", results), ("weights", weights or 0))
         for name, address in addresses:
@@ -104,8 +122,11 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                     value=hex(address),
                     remedy="pass whole frames of a buffer from pynq.allocate",
                 )
-        if not 0 <= count <= _LARGEST_COUNT:
-            raise DeviceError("must fit 32 bits", field="frame_count", value=count)
+        for name, value in (("frame_count", count), ("call_words", words)):
+            if not 0 <= value <= _LARGEST_COUNT:
+                raise DeviceError(
+                    "must fit 32 bits", field=name, value=value, remedy="use smaller batches"
+                )
         control = self.read_register("CTRL")
         if not control & AP_IDLE:
             raise DeviceError(
@@ -117,7 +138,8 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         self.write_register("results", results)
         self.write_register("frame_count", count)
         self.write_register("reset_state", int(reset))
-        # A core whose weights cannot be loaded ignores these two.
+        # Cores that have no such registers ignore these.
+        self.write_register("call_words", words)
         self.write_register("load_weights", int(weights is not None))
         if weights is not None:
             self.write_register("weights", weights)
@@ -215,6 +237,33 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                 remedy="check the buffer, and load them again",
             )
 
+    def takes_sparse_frames(self) -> bool:
+        """Does the core have the register that only a core of sparse frames has?
+
+        Of such it is written by every call, so that nobody misses what it held.
+        """
+        self.write_register("call_words", 1)
+        found = self.read_register("call_words")
+        self.write_register("call_words", 0)
+        return found == 1
+
+    def check_frames(self) -> None:
+        """Checks that a core of sparse frames found nothing wrong with those of the last call.
+
+        Raises:
+            DeviceError: it did; says what.
+        """
+        found = FrameFault(self.read_register("frame_faults"))
+        if found:
+            raise DeviceError(
+                "; ".join(text for fault, text in _FRAME_FAULTS.items() if fault in found)
+                or "the core names a fault that this host does not know",
+                field="frame_faults",
+                value=int(found),
+                remedy="their results are void: run them again with reset=True; if it happens "
+                "again, the buffer changes on its way, so load the overlay again",
+            )
+
     def check_progress(self, before: int, count: int) -> int:
         """Checks that a call processed all its frames.
 
@@ -305,3 +354,10 @@ def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float =
                 value=shown,
                 remedy="build the overlay again",
             )
+    kind = "sparse" if driver.takes_sparse_frames() else "dense"
+    if kind != manifest.input.frames:
+        raise DeviceError(
+            f"the core takes {kind} frames, the manifest says {manifest.input.frames}",
+            field="frames",
+            remedy="build the overlay again",
+        )

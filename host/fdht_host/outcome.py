@@ -14,6 +14,7 @@ from fdht_host.run_sources import TEST
 from fdht_host.streamer import SourceRun
 from fdht_host.video import VideoTimes
 from fdht_models.errors import ConfigError, DataError, FdhtError
+from fdht_overlays.manifest import OverlayManifest
 
 
 @dataclass
@@ -71,6 +72,25 @@ def reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return str(error) if isinstance(error, FdhtError) else f"{type(error).__name__}: {error}"
+
+
+def sparse_frames(manifest: OverlayManifest, times: PhaseTimes) -> dict[str, Any] | None:
+    """What the frames that were run meant to a core of sparse frames; None: it takes dense ones.
+
+    Returns:
+        Mean words of a frame and those of a full one, headers and bitmaps among them; and, modelled
+        from the mean, clocks of a frame and the share of multipliers that works.
+    """
+    form, pace = manifest.input.sparse_format, manifest.sparse_pace
+    if form is None or pace is None or not times.frames:
+        return None
+    return {
+        "words_per_frame": times.words / times.frames,
+        "words_of_a_full_frame": form.most_words,
+        "cycles_per_frame": pace.cycles(times.frames, times.words) / times.frames,
+        "activity": pace.activity(times.frames, times.words),
+        "kind": pace.kind,
+    }
 
 
 def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:

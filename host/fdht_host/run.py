@@ -20,7 +20,7 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
 from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
-from fdht_host.outcome import Outcome, reason, tell, throughput
+from fdht_host.outcome import Outcome, reason, sparse_frames, tell, throughput
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
@@ -108,7 +108,7 @@ def run_stage(
         _require_answers(done)
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
         rates = throughput(accelerator.times, done)
-        frames = accelerator.times.frames
+        frames, sparse = accelerator.times.frames, sparse_frames(manifest, accelerator.times)
         if settings.energy:
             done.energy = done.optional(
                 "energy", lambda: board_energy(accelerator, board, network, progress)
@@ -134,7 +134,7 @@ def run_stage(
             failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
             throughput=rates,
             provenance=provenance,
-            **_sections(evidence, network, done),
+            **_sections(evidence, network, done, sparse),
         )
         directory = _write(runs, started, manifest.design_id, report)
     if done.failures:
@@ -177,7 +177,10 @@ def _built(overlay: Stage, manifest: OverlayManifest) -> QuantizedNetwork:
 
 
 def _sections(
-    evidence: Evidence, network: QuantizedNetwork, done: Outcome
+    evidence: Evidence,
+    network: QuantizedNetwork,
+    done: Outcome,
+    sparse: Mapping[str, Any] | None,
 ) -> dict[str, Mapping[str, Any] | None]:
     accuracy, equality = dict(evidence.accuracy), dict(evidence.equality)
     found = None if done.tests is None else accuracy_of(done.tests.answers, network.classes)
@@ -192,7 +195,8 @@ def _sections(
         "accuracy": accuracy,
         "equality": equality,
         "parameters": evidence.parameters,
-        "latency": evidence.latency,
+        # Of a full frame; and, where those that were run took less, of these.
+        "latency": {**evidence.latency, **({"sparse": sparse} if sparse else {})},
         "energy": None if done.energy is None else done.energy.to_json(),
         "cpu_energy": None if done.cpu_energy is None else done.cpu_energy.to_json(),
         "video": next((found for run in done.runs if (found := run.video(network))), None),

@@ -24,6 +24,7 @@ from fdht_models.documents import read_toml_file
 from fdht_models.errors import ArtifactError, ConfigError, FdhtError, ShapeError, require_known
 from fdht_models.records import JsonRecord, first_difference, read_record
 from fdht_models.sections import (
+    CoreSettings,
     DataSettings,
     ModelSettings,
     PublishedFigure,
@@ -70,6 +71,7 @@ class Experiment(JsonRecord):
         training: which recipe.
         augmentation: how training clips are changed at random.
         published: a figure to compare with, or None.
+        core: what is built of the network.
     """
 
     name: str = field(metadata={"check": _name})
@@ -80,6 +82,17 @@ class Experiment(JsonRecord):
     training: TrainingSettings
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     published: PublishedFigure | None = None
+    core: CoreSettings = field(default_factory=CoreSettings)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; without a section `core` where it says nothing.
+
+        Files of trained models that were written before there was one stay as they are.
+        """
+        value = super().to_json()
+        if self.core == CoreSettings():
+            del value["core"]
+        return value
 
     @cached_property
     def shape(self) -> RecurrentShape:
@@ -108,8 +121,8 @@ class Experiment(JsonRecord):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that a model depends on: all but texts, published figures, and the
-        place of a folder, whose contents have a digest of their own.
+        """SHA-256 of everything that a model depends on: all but texts, published figures, what is
+        built of it, and the place of a folder, whose contents have a digest of their own.
         """
         value = self.to_json()
         value["data"] = without_roots(value["data"])

@@ -14,6 +14,7 @@ from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, format_from
 from fdht_models.tensor.formats.trees import as_tree
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
+from fdht_models.tensor.sparse_frames import FRAMES
 
 _WIDTH = whole(2, 24)
 
@@ -259,6 +260,18 @@ class TrainingSettings(Recipe):
                     value=getattr(self, key),
                     remedy="set training.validation_share, for example 0.1",
                 )
+
+
+@dataclass(frozen=True)
+class CoreSettings:
+    """Section `[core]`: what is built of the network. What was trained does not depend on it.
+
+    Attributes:
+        frames: "dense": the core reads all of a frame; "sparse": the words that are not zero, and
+            works for these alone. The results are the same integers.
+    """
+
+    frames: str = option(text(*FRAMES), "dense")
 
 
 @dataclass(frozen=True)

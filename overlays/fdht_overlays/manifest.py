@@ -17,10 +17,14 @@ from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
 from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.sparse_frames import SparseFormat
 from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
+from fdht_overlays.sparse_pace import SparsePace
 
-#: 2 has clips, figures, and a digest of the whole directory.
-SCHEMA_VERSION = 2
+#: 2 has clips, figures, and a digest of the whole directory; 3 says which kind of frames it takes.
+SCHEMA_VERSION = 3
+#: First that has a digest of the whole directory.
+_SEALED = 2
 #: How a vendor's figures of a design are known.
 REPORTED = "reported by Vivado after placing and routing"
 #: Name of the flow that makes overlays for a simulated board from the C simulation.
@@ -37,6 +41,8 @@ class InputLayout:
         frame_bytes: distance between two frames; size rounded up to whole words.
         feature: what the host computes from a video's frames, or None.
         frame_shape: shape of a raw frame, (height, width, 3) for video.
+        frames: "dense": all of their words; "sparse": bitmaps and the words that are not zero; see
+            `fdht_models.tensor.sparse_frames`. Whoever hands frames to the host need not know.
     """
 
     size: int
@@ -44,6 +50,7 @@ class InputLayout:
     frame_bytes: int
     feature: str | None
     frame_shape: tuple[int, ...]
+    frames: Literal["dense", "sparse"] = "dense"
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -63,6 +70,11 @@ class InputLayout:
     def shape(self) -> tuple[int]:
         """Shape of one frame as the accelerator takes it."""
         return (self.size,)
+
+    @property
+    def sparse_format(self) -> SparseFormat | None:
+        """The format of sparse frames; None: they are dense."""
+        return SparseFormat(self.frame_bytes) if self.frames == "sparse" else None
 
 
 @dataclass(frozen=True)
@@ -222,6 +234,7 @@ class OverlayManifest:
         build: what the tools said of it; None for a simulated board.
         clips: what the network was trained on; None: an overlay of a former version.
         figures: of training and conversion.
+        sparse_pace: clocks of a call of sparse frames; None: they are dense.
         schema_version: version of this description.
 
     Raises:
@@ -245,6 +258,7 @@ class OverlayManifest:
     build: BuildFacts | None = None
     clips: ClipFacts | None = None
     figures: Figures = field(default_factory=Figures)
+    sparse_pace: SparsePace | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -254,6 +268,12 @@ class OverlayManifest:
             )
         if self.clock_mhz <= 0:
             raise ArtifactError("must be positive", field="clock_mhz", value=self.clock_mhz)
+        if (self.sparse_pace is None) != (self.input.frames == "dense"):
+            raise ArtifactError(
+                f"is not that of {self.input.frames} frames",
+                field="sparse_pace",
+                remedy=again_of(OVERLAY),
+            )
         if len(self.vlnv.split(":")) != 4:
             raise ArtifactError("must have four parts", field="vlnv", value=self.vlnv)
         suffixes = {"bitstream": ".bit", "handoff": ".hwh", "golden": ".npz", "weights": ".json"}
@@ -283,6 +303,21 @@ class OverlayManifest:
         """Time from one frame to the next at the core's clock; of the kind of the cycle count."""
         return self.cycles_per_frame.cycles / (self.clock_mhz * 1e6)
 
+    def call_cycles(self, frames: int, words: int) -> float:
+        """Clocks of a call.
+
+        Args:
+            frames: of the call.
+            words: that they take; of dense frames it does not matter.
+        """
+        if self.sparse_pace is None:
+            return float(frames * self.cycles_per_frame.cycles)
+        return self.sparse_pace.cycles(frames, words)
+
+    def seconds_of_call(self, frames: int, words: int) -> float:
+        """Time of a call at the core's clock; see `call_cycles`."""
+        return self.call_cycles(frames, words) / (self.clock_mhz * 1e6)
+
     @property
     def frames_per_second(self) -> float:
         """Frames a second at the core's clock; of the kind of the cycle count."""
@@ -306,12 +341,8 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
     Raises:
         ArtifactError: an unknown schema version, an unknown or missing key, a wrong type or value.
     """
+    value = _of_this_version(value)
     version = value.get("schema_version") if isinstance(value, Mapping) else None
-    later = {"clips": None, "figures": asdict(NO_FIGURES)}
-    first = isinstance(value, Mapping) and type(version) is int and version == 1
-    if isinstance(value, Mapping) and first and not later.keys() & value.keys():
-        version = SCHEMA_VERSION
-        value = {**value, **later, "schema_version": version}
     if version != SCHEMA_VERSION:
         raise ArtifactError(
             f"expected {SCHEMA_VERSION}",
@@ -329,6 +360,20 @@ def manifest_from_json(value: object, source: str = MANIFEST) -> OverlayManifest
     return manifest
 
 
+def _of_this_version(value: object) -> object:
+    """What a former version wrote, with what this one has beside it; all else as it is."""
+    if not isinstance(value, Mapping) or type(value.get("schema_version")) is not int:
+        return value
+    if value["schema_version"] == 1 and not {"clips", "figures"} & value.keys():
+        value = {**value, "clips": None, "figures": asdict(NO_FIGURES), "schema_version": 2}
+    layout = value.get("input")
+    added = isinstance(layout, Mapping) and "frames" not in layout and "sparse_pace" not in value
+    if value["schema_version"] == 2 and isinstance(layout, Mapping) and added:
+        layout = {**layout, "frames": "dense"}
+        value = {**value, "input": layout, "sparse_pace": None, "schema_version": SCHEMA_VERSION}
+    return value
+
+
 def load_manifest(directory: Path) -> OverlayManifest:
     """Reads an overlay directory's manifest and checks that its files are whole.
 
@@ -338,7 +383,7 @@ def load_manifest(directory: Path) -> OverlayManifest:
     stage = OverlayDirectory(directory).open()
     source = str(directory / MANIFEST)
     manifest = manifest_from_json(stage.manifest.get(OVERLAY), source)
-    former = stage.manifest[OVERLAY]["schema_version"] < SCHEMA_VERSION
+    former = stage.manifest[OVERLAY]["schema_version"] < _SEALED
     if SEAL not in stage.manifest and not former:
         raise ArtifactError("is missing", field=f"{source}: {SEAL}", remedy=again_of(OVERLAY))
     for name in (manifest.bitstream, manifest.handoff, manifest.golden, manifest.weights):

@@ -11,6 +11,7 @@ from typing import Any
 from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.registers import VLNV
+from fdht_hls.schedule import load_schedule
 from fdht_models.artifacts import OVERLAY, digest_of
 from fdht_models.directories import (
     EXPERIMENT,
@@ -39,9 +40,10 @@ from fdht_overlays.manifest import (
     OverlayManifest,
     ResultLayout,
 )
+from fdht_overlays.sparse_pace import SparsePace, sparse_pace
 
 #: Raised when this module writes something else from the same inputs.
-_BUILDER_VERSION = 2
+_BUILDER_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,7 @@ class SimulatedDesign:
         files: files to copy, by their name in the overlay; `csim.so` among them.
         clips: what the network was trained on; None: nobody knows.
         figures: of training and conversion.
+        sparse_pace: of a core that takes sparse frames.
     """
 
     experiment: str
@@ -69,6 +72,7 @@ class SimulatedDesign:
     files: Mapping[str, Path]
     clips: ClipFacts | None = None
     figures: Figures = NO_FIGURES
+    sparse_pace: SparsePace | None = None
 
     def manifest(self, **facts: Any) -> OverlayManifest:
         """The description of its overlay.
@@ -88,6 +92,7 @@ class SimulatedDesign:
             golden=GOLDEN,
             clips=self.clips,
             figures=self.figures,
+            sparse_pace=self.sparse_pace,
             **facts,
         )
 
@@ -126,8 +131,10 @@ def build_simulated_overlay(
     }
     if overlay.is_current(inputs):
         return False
-    cycles = CycleCount(paced.cycles_per_frame, paced.kind)
-    design = design_of_network(network_in(stage), cycles, files, figures)
+    cycles, network = CycleCount(paced.cycles_per_frame, paced.kind), network_in(stage)
+    schedule = load_schedule(files[SCHEDULE]) if SCHEDULE in files else None
+    pace = sparse_pace(network, schedule, cycles.cycles, paced.recurrent_latency_cycles)
+    design = design_of_network(network, cycles, files, figures, pace)
     write_simulated_overlay(design, overlay, board, inputs)
     return True
 
@@ -137,14 +144,24 @@ def design_of_network(
     cycles: CycleCount,
     files: Mapping[str, Path],
     figures: Figures = NO_FIGURES,
+    sparse_pace: SparsePace | None = None,
 ) -> SimulatedDesign:
-    """The overlay's contents for a quantised network; runs the reference for golden vectors."""
+    """The overlay's contents for a quantised network; runs the reference for golden vectors.
+
+    Args:
+        network: the integers.
+        cycles: clocks of a frame; where frames are sparse, of a full one.
+        files: see `SimulatedDesign`.
+        figures: of training and conversion.
+        sparse_pace: of a core that takes sparse frames; None: it takes dense ones.
+    """
     layout = InputLayout(
         network.inputs,
         network.input_format,
         network.frame_bytes,
         network.feature,
         tuple(network.frame_shape),
+        "dense" if sparse_pace is None else "sparse",
     )
     results = ResultLayout(
         tuple(str(label) for label in network.classes),
@@ -154,7 +171,7 @@ def design_of_network(
     frames = golden_frames(layout)
     golden = GoldenVectors(frames, ReferenceModel(network).run(frames))
     what = (network.name, network.design_id, layout, results, cycles, golden, files)
-    return SimulatedDesign(*what, clips_of(network), figures)
+    return SimulatedDesign(*what, clips_of(network), figures, sparse_pace)
 
 
 def write_simulated_overlay(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +15,13 @@ from fdht_hls.schedule import (
     choices,
     default_schedule,
     frame_cycles,
+    load_schedule,
     shapes_of,
     vector_counts,
     vector_length,
 )
 from fdht_hls.shapes import StageShape, fibre_counts
+from fdht_models.artifacts import write_json
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.test_shapes import STUDY
@@ -172,3 +175,31 @@ def test_vectors_that_are_no_count_are_refused(vectors):
     entry = {"vector": 1, "outputs": 1, "vectors": vectors}
     with pytest.raises(ConfigError, match=r"schedule\.input\[0\]\.vectors"):
         Schedule.from_json({"input": [entry], "hidden": []})
+
+
+def test_a_schedule_of_a_former_version_is_for_dense_frames(tmp_path: Path) -> None:
+    own = default_schedule(build_network().recurrence)
+    value = own.to_json()
+    del value["frames"]
+    write_json(tmp_path / "schedule.json", value)
+    assert load_schedule(tmp_path / "schedule.json") == own
+    assert not own.sparse
+
+
+def test_a_schedule_decides_which_frames_are_read(tmp_path: Path) -> None:
+    path, own = tmp_path / "schedule.json", default_schedule(build_network().recurrence)
+    sparse = own.with_frames("sparse")
+    assert sparse.sparse and sparse.with_frames("dense") == own == own.with_frames(None)
+    write_json(path, sparse.to_json())
+    assert load_schedule(path) == load_schedule(path, "sparse") == sparse
+    with pytest.raises(
+        ConfigError,
+        match=r"core-frames = 'dense': the schedule .* is for sparse frames; leave it out",
+    ):
+        load_schedule(path, "dense")
+
+
+def test_a_kind_of_frames_that_is_none_is_refused() -> None:
+    value = {**default_schedule(build_network().recurrence).to_json(), "frames": "thin"}
+    with pytest.raises(ConfigError, match=r"schedule\.frames = 'thin': .*use dense or sparse"):
+        Schedule.from_json(value)

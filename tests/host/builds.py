@@ -10,6 +10,7 @@ import pytest
 
 import fdht_host.accelerator
 from fdht_hls.boards import get_board
+from fdht_hls.schedule import Schedule
 from fdht_host import video
 from fdht_host.run import RunSettings, run_stage
 from fdht_host.simulator.device import SimulatedDevice
@@ -44,7 +45,12 @@ def write_model(directory: Path, network: QuantizedNetwork = NETWORK, **changes:
 
 
 def write_hls(
-    directory: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True, **changes: Any
+    directory: Path,
+    network: QuantizedNetwork = NETWORK,
+    *,
+    carried: bool = True,
+    schedule: Schedule | None = None,
+    **changes: Any,
 ) -> Path:
     """What conversion leaves, as far as a build needs it; not `carried`: without a recipe."""
     with new_stage(directory, "hls", {}) as (temporary, extra):
@@ -57,14 +63,22 @@ def write_hls(
         write_json(temporary / "metrics.json", metrics())
         if carried:
             write_json(temporary / "experiment.json", EXPERIMENT)
+        if schedule is not None:
+            write_json(temporary / "schedule.json", schedule.to_json())
     return directory
 
 
-def write_build(build: Path, network: QuantizedNetwork = NETWORK, *, carried: bool = True) -> Path:
+def write_build(
+    build: Path,
+    network: QuantizedNetwork = NETWORK,
+    *,
+    carried: bool = True,
+    schedule: Schedule | None = None,
+) -> Path:
     """build/tiny-net: trained, converted and built for `sim`."""
     directory = build / "tiny-net"
     write_model(directory / "model", network)
-    hls = write_hls(directory / "hls", network, carried=carried)
+    hls = write_hls(directory / "hls", network, carried=carried, schedule=schedule)
     overlay = BuildDirectory(directory).overlay("sim", "csim")
     build_simulated_overlay(ConversionDirectory(hls), overlay, get_board("sim"))
     return directory
@@ -80,7 +94,9 @@ def run_built(
 
 def reference_as_core(monkeypatch: pytest.MonkeyPatch, network: QuantizedNetwork = NETWORK) -> None:
     """Simulated boards run the integer reference of a network."""
-    computation = lambda *_: ReferenceComputation(network)  # noqa: E731
+    computation = lambda _, manifest: ReferenceComputation(  # noqa: E731
+        network, form=manifest.input.sparse_format
+    )
     device = lambda board: SimulatedDevice(board, computation=computation)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)
 

@@ -13,6 +13,8 @@ from fdht_hls.weights import unpack_weights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.tensor.sparse_frames import SparseFormat
+from tests.models.sparse_reader import read_frames
 
 Bytes = npt.NDArray[np.uint8]
 _WORD = 0xFFFF_FFFF
@@ -24,10 +26,16 @@ class ReferenceComputation:
     Args:
         network: what it computes.
         schedule: of the core, where weights can be loaded.
+        form: of sparse frames; None: it takes dense ones.
     """
 
-    def __init__(self, network: QuantizedNetwork, schedule: Schedule | None = None) -> None:
-        self._built_in = network
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        schedule: Schedule | None = None,
+        form: SparseFormat | None = None,
+    ) -> None:
+        self._built_in, self._form = network, form
         self._plan = lower(network, schedule) if schedule and schedule.loadable else None
         self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0
@@ -47,16 +55,21 @@ class ReferenceComputation:
         self._model = ReferenceModel(loaded)  # with a zero state
         self._weights_id = int(words[0])
 
-    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+    def run(
+        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+    ) -> Identity:
         """See `CoreComputation.run`."""
         network = self._built_in
         if reset:
             self._model.reset()
         if count:
+            if self._form is not None:
+                found, _ = read_frames(self._form, frames.tobytes(), count)
+                frames = np.frombuffer(b"".join(found), np.uint8)
             codes = frames.reshape(count, network.frame_bytes)[:, : network.inputs]
-            words = results.view(np.int32).reshape(count, network.result_bytes // 4)
-            words[:] = 0
-            words[:, : len(network.classes)] = self._model.run(
+            logits = results.view(np.int32).reshape(count, network.result_bytes // 4)
+            logits[:] = 0
+            logits[:, : len(network.classes)] = self._model.run(
                 codes.view(np.int8) if network.input_format.signed else codes
             )
             self._frames_done = (self._frames_done + count) & _WORD

@@ -290,9 +290,9 @@ def test_buffers_alternate_between_calls(accelerator, monkeypatch):
     used = []
     start = accelerator.driver.start
 
-    def noting(frames, results, count, reset):
+    def noting(frames, results, count, reset, **more):
         used.append((frames, results))
-        start(frames, results, count, reset)
+        start(frames, results, count, reset, **more)
 
     monkeypatch.setattr(accelerator.driver, "start", noting)
     accelerator.infer(toy_core.random_frames(40), reset=True)

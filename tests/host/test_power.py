@@ -142,6 +142,17 @@ def test_a_reading_is_the_mean_of_its_conversion() -> None:
     np.testing.assert_allclose(meter.stop().watts, [2.0, 2.3, 2.0])
 
 
+def test_half_the_activity_takes_half_of_what_is_beyond_idle_power() -> None:
+    clock, log = VirtualClock(), ActivityLog()
+    meter = modelled(clock, log)
+    meter.start()
+    log.begin(clock.monotonic_ns(), clock.monotonic_ns() + 10_000_000, 0.5)
+    log.begin(clock.monotonic_ns() + 10_000_000, clock.monotonic_ns() + 20_000_000)
+    clock.sleep(0.02)
+    assert [segment.activity for segment in log.segments(clock.monotonic_ns())] == [0.5, 1.0]
+    np.testing.assert_allclose(meter.stop().watts, [2.0, 2.5, 3.0])
+
+
 def test_modelled_errors_are_seeded_and_of_the_size_stated() -> None:
     noisy = SimpleNamespace(**{**vars(MODEL), "noise_watts": 0.05})
 

@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from fdht_models.artifacts import canonical_json
+from fdht_models.artifacts import canonical_json, write_json
 from fdht_models.errors import ConfigError
-from fdht_models.experiment import Experiment, experiment_names, load_experiment
+from fdht_models.experiment import (
+    Experiment,
+    experiment_names,
+    load_experiment,
+    read_experiment,
+)
+from fdht_models.training.checkpoint import recipe_digest
 
 TOML = """
 description = "for tests"
@@ -41,7 +47,7 @@ def write(directory: Path, text: str = TOML, name: str = "small.toml") -> Path:
 def changed(section: str, **values: Any) -> dict[str, Any]:
     """The experiment `motion` as a table with some values of a section replaced."""
     table = load_experiment("motion").to_json()
-    return {**table, section: {**table[section], **values}}
+    return {**table, section: {**table.get(section, {}), **values}}
 
 
 def test_a_file_is_read_with_its_stem_as_name_and_defaults_filled_in(tmp_path: Path) -> None:
@@ -89,6 +95,22 @@ def test_the_digest_covers_what_changes_a_model_and_nothing_else() -> None:
         assert other.digest != experiment.digest, section
 
 
+def test_another_core_is_another_experiment_of_the_same_model(tmp_path: Path) -> None:
+    experiment = load_experiment("motion")
+    assert experiment.core.frames == "dense"
+    sparse = Experiment.from_json(changed("core", frames="sparse"))
+    assert sparse.core.frames == "sparse" and sparse != experiment
+    assert sparse.digest == experiment.digest
+    assert recipe_digest(sparse) == recipe_digest(experiment)
+    path = tmp_path / "experiment.json"
+    write_json(path, sparse.to_json())
+    assert read_experiment(path) == sparse
+    # As trained models that were written before there was such a section.
+    assert "core" not in experiment.to_json()
+    write_json(path, experiment.to_json())
+    assert read_experiment(path) == experiment
+
+
 @pytest.mark.parametrize(
     ("section", "key", "message"),
     [
@@ -109,11 +131,12 @@ def test_the_digest_covers_what_changes_a_model_and_nothing_else() -> None:
         ),
         ("training", "epochs", "training.epochs: there is no such key; did you mean"),
         ("published", "page", "published.page: there is no such key"),
+        ("core", "frame", "core.frame: there is no such key; did you mean 'frames'"),
     ],
 )
 def test_unknown_keys_are_refused_with_their_path(section: str, key: str, message: str) -> None:
     table = load_experiment("motion").to_json()
-    table[section] = {**(table[section] or {}), key: 1}
+    table[section] = {**(table.get(section) or {}), key: 1}
     with pytest.raises(ConfigError) as caught:
         Experiment.from_json(table)
     assert str(caught.value).startswith(message)
@@ -166,6 +189,8 @@ def test_an_unknown_section_is_refused() -> None:
         ("training", "quantized_rate", -1e-3, "must be a number above 0"),
         ("training", "batch", 0, "whole number from 1"),
         ("training", "clip_norm", 0.0, "must be a number above 0"),
+        ("core", "frames", "sparce", "is not known; did you mean 'sparse'"),
+        ("core", "frames", 1, "must be a text"),
     ],
 )
 def test_impossible_values_are_refused(section: str, key: str, value: Any, problem: str) -> None:

@@ -10,6 +10,7 @@ from fdht_hls.registers import VLNV
 from fdht_models.artifacts import MANIFEST, new_stage
 from fdht_models.errors import ArtifactError
 from fdht_models.tensor.fixedpoint import FixedPoint
+from fdht_models.tensor.sparse_frames import SparseFormat
 from fdht_overlays.figures import NO_FIGURES, Figures
 from fdht_overlays.manifest import (
     ArrayFacts,
@@ -23,6 +24,7 @@ from fdht_overlays.manifest import (
     load_manifest,
     manifest_from_json,
 )
+from fdht_overlays.sparse_pace import SparsePace
 from tests.stage_files import reseal
 
 WHOLE = OverlayManifest(
@@ -75,8 +77,8 @@ def test_derived_values():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 3, r"overlay\.schema_version = 3: expected 2; build the overlay"),
-        ("schema_version", None, r"overlay\.schema_version: expected 2"),
+        ("schema_version", 4, r"overlay\.schema_version = 4: expected 3; build the overlay"),
+        ("schema_version", None, r"overlay\.schema_version: expected 3"),
         ("desing_id", "", r"overlay\.desing_id: there is no such key; did you mean 'design_id'"),
         ("design_id", "FF", r"overlay\.design_id = 'FF': must be 16 hexadecimal digits"),
         ("design_id", 255, r"overlay\.design_id = 255: must be a text"),
@@ -113,7 +115,7 @@ def test_a_bad_value_is_refused_with_its_dotted_path(path, value, message):
 
 @pytest.mark.parametrize("table", [None, [], {}])
 def test_what_is_no_manifest_is_refused(table):
-    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 2"):
+    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 3"):
         manifest_from_json(table)
 
 
@@ -170,6 +172,7 @@ def test_an_overlay_of_the_first_version_is_read(directory):
     def former(manifest):
         overlay = manifest["overlay"]
         del overlay["clips"], overlay["figures"], manifest["digest"]
+        del overlay["input"]["frames"], overlay["sparse_pace"]
         overlay["schema_version"] = 1
 
     reseal(directory, former)
@@ -179,6 +182,83 @@ def test_an_overlay_of_the_first_version_is_read(directory):
     (directory / "a-b.hwh").write_text("other")
     with pytest.raises(ArtifactError, match=r"a-b\.hwh: differs from its digest.*copy it again"):
         load_manifest(directory)
+
+
+def _of_the_second(manifest):
+    overlay = manifest["overlay"]
+    del overlay["input"]["frames"], overlay["sparse_pace"]
+    overlay["schema_version"] = 2
+
+
+def test_an_overlay_of_the_second_version_takes_dense_frames(directory):
+    reseal(directory, _of_the_second)
+    manifest = load_manifest(directory)
+    assert manifest == WHOLE
+    assert manifest.input.frames == "dense"
+    assert manifest.input.sparse_format is None
+
+
+def test_it_says_that_its_directory_is_sealed(directory):
+    """Only the first version has no digest of the directory."""
+    reseal(directory, _of_the_second)
+    reseal(directory, lambda manifest: manifest.pop("digest"))
+    with pytest.raises(ArtifactError, match="digest: is missing"):
+        load_manifest(directory)
+
+
+SPARSE = dataclasses.replace(
+    WHOLE,
+    input=dataclasses.replace(WHOLE.input, frames="sparse"),
+    sparse_pace=SparsePace(1.0, 300, 0.25),
+)
+
+
+def test_sparse_frames_are_read_back():
+    found = manifest_from_json(json.loads(json.dumps(SPARSE.to_json())))
+    assert found == SPARSE
+    assert found.input.sparse_format == SparseFormat(57600, 8)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("input", "frames"), "dense", r"sparse_pace: is not that of dense frames"),
+        (("sparse_pace",), None, r"sparse_pace: is not that of sparse frames"),
+        (("input", "frames"), "few", r"input\.frames = 'few': is not allowed"),
+        (("sparse_pace", "word_cycles"), 0, r"word_cycles = 0\.0: must be positive"),
+        (("sparse_pace", "frame_cycles"), 0, r"frame_cycles = 0: must be positive"),
+        (("sparse_pace", "hidden_share"), 1.5, r"hidden_share = 1\.5: must lie between 0 and 1"),
+        (("sparse_pace", "kind"), "measured", r"kind = 'measured': is not allowed"),
+    ],
+)
+def test_a_sparse_manifest_that_contradicts_itself_is_refused(path, value, message):
+    table = copy.deepcopy(json.loads(json.dumps(SPARSE.to_json())))
+    *parents, key = path
+    place = table
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    with pytest.raises(ArtifactError, match=message):
+        manifest_from_json(table)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words", "cycles", "activity"),
+    [
+        (4, 0, 1200, 0.25),  # only W_h h works
+        (4, 600, 1200, 0.25 + 0.75 / 2),
+        (4, 1200, 1200, 1.0),
+        (4, 4 * 7201, 28804, 0.75 + 0.25 * 1200 / 28804),
+        (0, 0, 0, 0.0),
+    ],
+)
+def test_a_call_takes_as_long_as_its_words_or_as_its_frames(frames, words, cycles, activity):
+    assert SPARSE.call_cycles(frames, words) == cycles
+    assert SPARSE.sparse_pace.activity(frames, words) == pytest.approx(activity)
+
+
+def test_a_call_of_dense_frames_takes_the_same_whatever_they_hold():
+    assert WHOLE.call_cycles(3, 0) == WHOLE.call_cycles(3, 99) == 3 * 7232
 
 
 def test_another_stage_is_refused(tmp_path):

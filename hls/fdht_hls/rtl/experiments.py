@@ -31,6 +31,7 @@ def load_design(
     schedule: Path | None,
     port_bytes: int = WORD_BYTES,
     board: Board | None = None,
+    frames: str | None = None,
 ) -> tuple[QuantizedNetwork, EnginePlan]:
     """The network of an experiment, and the plan of its core.
 
@@ -41,22 +42,26 @@ def load_design(
         port_bytes: bytes that the port for frames moves in a clock.
         board: to plan for, whatever the conversion has; None: only what is not converted, for
             `DEFAULT_BOARD`.
+        frames: that the core reads; None: as `schedule` has it, or else the conversion.
 
     Raises:
         ArtifactError: the network or the schedule is missing or damaged.
-        ConfigError: the schedule is of another network.
+        ConfigError: the schedule is of another network, or for other frames than are asked for.
     """
     # Of neither, the absence of the model's is told.
     network = QuantizedNetwork.load(build.find_trained(NETWORK) or build.model.path / NETWORK)
-    chosen = schedule
-    if chosen is None and board is None and port_bytes == WORD_BYTES:
-        chosen = build.hls.find_file(SCHEDULE)
-    if chosen is not None:
-        return network, lower(network, load_schedule(chosen), port_bytes)
-    if board is None and port_bytes != WORD_BYTES:
-        return network, lower(network, None, port_bytes)
-    budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
-    return network, lower(network, plan(network, budget, "rtl").schedule, port_bytes)
+    if schedule is not None:
+        return network, lower(network, load_schedule(schedule, frames), port_bytes)
+    file = build.hls.find_file(SCHEDULE)
+    found = None if file is None else load_schedule(file)
+    if frames is None and found is not None:
+        frames = found.frames
+    if board is not None or (found is None and port_bytes == WORD_BYTES):
+        budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
+        found = plan(network, budget, "rtl").schedule
+    elif found is None or port_bytes != WORD_BYTES:
+        found = default_schedule(network.recurrence, port_bytes)
+    return network, lower(network, found.with_frames(frames), port_bytes)
 
 
 def users_schedule(build: BuildDirectory, network: QuantizedNetwork) -> Schedule | None:
@@ -98,13 +103,23 @@ def cosim_experiment(
     settings: RunSettings,
     port_bytes: int = WORD_BYTES,
     board: Board | None = None,
+    core_frames: str | None = None,
 ) -> Cosim:
     """Simulates a clip of a trained experiment; writes cosim/report.json.
+
+    Args:
+        build: of the experiment.
+        frames: that the clip has.
+        schedule: see `load_design`.
+        settings: of the simulation.
+        port_bytes: see `load_design`.
+        board: see `load_design`.
+        core_frames: the kind of frames that the core reads; see `load_design`.
 
     Raises:
         As `load_design`, `clip_of` and `cosim`.
     """
-    network, core = load_design(build, schedule, port_bytes, board)
+    network, core = load_design(build, schedule, port_bytes, board, core_frames)
     clip = clip_of(build, network, frames, settings.seed)
     result = cosim(network, core, clip, build.cosim, settings)
     report = {
@@ -124,13 +139,14 @@ def count_experiment(
     timeout: float = SYNTHESIS_TIMEOUT,
     port_bytes: int = WORD_BYTES,
     board: Board | None = None,
+    frames: str | None = None,
 ) -> Resources:
     """Resources of an experiment's core; counted once for the same Verilog.
 
     Raises:
         As `load_design`, `emit_verilog` and `count_resources`.
     """
-    _, core = load_design(build, schedule, port_bytes, board)
+    _, core = load_design(build, schedule, port_bytes, board, frames)
     return count_once(emit_verilog(core), build.resources, timeout)
 
 

@@ -91,6 +91,7 @@ def plan(
     core: CoreKind = "hls",
     *,
     loadable: bool = False,
+    frames: str = "dense",
     effort: Effort | None = None,
 ) -> BoardPlan:
     """The fastest design within a budget, of those the least demanding; or else the smallest.
@@ -102,22 +103,29 @@ def plan(
         budget: the device and its shares.
         core: that is to be built.
         loadable: weights can be loaded at run time.
+        frames: that it reads; see `Schedule`.
         effort: what this may take; None: any time. The same is found, or none, whatever it is.
 
     Raises:
         ConfigError: the time is over.
     """
-    return plan_of(core_to_tune(network, budget, core, None, loadable), budget, core, effort)
+    found = core_to_tune(network, budget, core, None, loadable)
+    return plan_of(found, budget, core, frames, effort)
 
 
 def plan_of(
-    core: CoreModel, budget: Budget, kind: CoreKind, effort: Effort | None = None
+    core: CoreModel,
+    budget: Budget,
+    kind: CoreKind,
+    frames: str = "dense",
+    effort: Effort | None = None,
 ) -> BoardPlan:
     """The same, for a core that several budgets ask for."""
     effort = effort or Effort()
     _, found = designs_within(core, budget, effort=effort)
     chosen = choose(found, budget) if found else _smallest(core, budget)
-    return _plan(core, budget, kind, chosen.schedule, tuple(effort.left_out))
+    schedule = chosen.schedule.with_frames(frames)
+    return _plan(core, budget, kind, schedule, tuple(effort.left_out))
 
 
 def planned(
@@ -138,6 +146,7 @@ def tuned(
     *,
     engine: Assumptions | None = None,
     loadable: bool = False,
+    frames: str = "dense",
     effort: Effort | None = None,
 ) -> Tuning:
     """What else there would be: the front around the design that `plan` takes.
@@ -154,7 +163,8 @@ def tuned(
             remedy="use --core hls, or count it with fdht cosim",
         )
     found = core_to_tune(network, budget, core, engine, loadable)
-    return tune(found, budget, frames_per_second, latency, effort=effort)
+    tuning = tune(found, budget, frames_per_second, latency, effort=effort)
+    return tuning.with_frames(frames)
 
 
 def what_would_fit(network: QuantizedNetwork, core: CoreKind = "hls", *, not_on: str = "") -> str:

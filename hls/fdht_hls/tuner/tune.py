@@ -45,6 +45,14 @@ class Tuning:
     chosen: Design
     left_out: tuple[str, ...] = ()
 
+    def with_frames(self, frames: str) -> Tuning:
+        """The same designs for cores that read that kind of frames."""
+        front, chosen = (
+            [replace(one, schedule=one.schedule.with_frames(frames)) for one in designs]
+            for designs in (self.front, (self.chosen,))
+        )
+        return replace(self, front=tuple(front), chosen=chosen[0])
+
     @cached_property
     def estimate(self) -> Estimate:
         """The chosen design, process by process."""

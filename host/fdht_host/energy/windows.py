@@ -10,11 +10,12 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fdht_host.clocks import NANOSECONDS, Clock, clock_of
 from fdht_host.energy.evaluation import (
@@ -55,13 +56,13 @@ def board_energy(
 ) -> EnergyResult:
     """Energy per frame of a board, which runs a block of frames that stays in memory.
 
+    A core of sparse frames gets such with as many words as it has run so far, on average.
+
     Raises:
         MeasurementError: no sensor can be read, or the core did not run what it was asked to.
     """
     meter = find_meter(board, accelerator.device)
-    generator = np.random.default_rng(0)
-    dtype = np.dtype(accelerator.manifest.input.dtype)
-    block = generator.integers(0, 64, (_ENERGY_BLOCK, network.inputs)).astype(dtype)
+    words, block = _energy_block(accelerator, network)
     run = 0
 
     def run_frames(count: int) -> None:
@@ -74,7 +75,31 @@ def board_energy(
     def frames_done() -> int:
         return accelerator.driver.identity().frames_done
 
-    return measure(run_frames, frames_done, meter, clock_of(accelerator.device))
+    found = measure(run_frames, frames_done, meter, clock_of(accelerator.device))
+    if words is None:
+        return found
+    told = f" Frames of {words} words that are not zero, as many as those that were run."
+    return replace(found, explanation=found.explanation + told)
+
+
+def _energy_block(
+    accelerator: Accelerator, network: QuantizedNetwork
+) -> tuple[int | None, npt.NDArray[Any]]:
+    """Frames to run, codes [n, inputs], and how many of their words are not zero.
+
+    That is None where it does not matter: a core of dense frames reads all.
+    """
+    generator, layout = np.random.default_rng(0), accelerator.manifest.input
+    block = generator.integers(0, 64, (_ENERGY_BLOCK, network.inputs)).astype(layout.dtype)
+    form, times = layout.sparse_format, accelerator.times
+    if form is None or not times.frames:
+        return None, block
+    mean = round(times.words / times.frames)
+    words = min(max(mean - 1 - form.blocks, 0), form.frame_words)
+    kept = generator.permuted(np.tile(np.arange(form.frame_words) < words, (len(block), 1)), axis=1)
+    block |= (block == 0).astype(block.dtype)
+    block *= np.repeat(kept, form.word_bytes, axis=1)[:, : network.inputs].astype(block.dtype)
+    return words, block
 
 
 def cpu_energy(network: QuantizedNetwork, progress: Show) -> EnergyResult:

@@ -1,8 +1,9 @@
 """The modelled power meter of a simulated board. Nothing that it reports was measured.
 
 The board's power model gives the power at every moment of virtual time from what the core was
-doing; the meter reads it as a real sensor does: a mean over each conversion, with noise, a gain
-error and a finite step.
+doing, and from how much of it worked: what is beyond idle power is taken to be in proportion. The
+meter reads it as a real sensor does: a mean over each conversion, with noise, a gain error and a
+finite step.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from fdht_hls.boards import PowerModel
 
 
-#: (start_ns, end_ns, busy) in order of time.
-Segments = Iterable[tuple[int, int, bool]]
+#: (start_ns, end_ns, activity) in order of time; see `fdht_host.clocks.Segment`.
+Segments = Iterable[tuple[int, int, float]]
 
 
 class SimulatedMeter:
@@ -31,7 +32,7 @@ class SimulatedMeter:
     Args:
         sensor: the modelled sensor; its kind is "modelled".
         model: the board's power model.
-        segments: returns when the core was busy, up to now.
+        segments: returns when the core was busy, and how much of it, up to now.
         now_ns: returns the virtual time.
         seed: of noise, phase of the drift and gain error.
     """
@@ -71,22 +72,22 @@ class SimulatedMeter:
 
     def _readings(self, times: npt.NDArray[np.int64], interval: int) -> npt.NDArray[np.float64]:
         model = self._model
-        busy = self._busy_share(times, interval)
+        active = self._active_share(times, interval)
         angle = 2 * np.pi * times / NANOSECONDS / model.drift_period_seconds + self._phase
         power = (
             model.idle_watts
-            + (model.active_watts - model.idle_watts) * busy
+            + (model.active_watts - model.idle_watts) * active
             + model.drift_watts * np.sin(angle)
         )
         noise = self._random.normal(0.0, model.noise_watts, len(times))
         step = self.sensor.resolution_watts
         return np.round((power * self._gain + noise) / step) * step
 
-    def _busy_share(self, times: npt.NDArray[np.int64], interval: int) -> npt.NDArray[np.float64]:
-        """Share of each conversion, which ends at its time stamp, that the core was busy."""
-        moments, busy_ns = [0], [0]
-        for start, end, busy in self._segments():
+    def _active_share(self, times: npt.NDArray[np.int64], interval: int) -> npt.NDArray[np.float64]:
+        """Share of each conversion, which ends at its time stamp, that the core was active."""
+        moments, active_ns = [0], [0.0]
+        for start, end, activity in self._segments():
             moments += [start, end]
-            busy_ns += [busy_ns[-1], busy_ns[-1] + (end - start if busy else 0)]
-        begin = np.interp(times - interval, moments, busy_ns)
-        return (np.interp(times, moments, busy_ns) - begin) / interval
+            active_ns += [active_ns[-1], active_ns[-1] + activity * (end - start)]
+        begin = np.interp(times - interval, moments, active_ns)
+        return (np.interp(times, moments, active_ns) - begin) / interval

@@ -243,6 +243,14 @@ def _latency_rows(latency: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if latency.get("limited_by"):
         rows.append(("Limited by", str(latency["limited_by"])))
+    if (sparse := latency.get("sparse")) is not None:
+        kind = sparse["kind"]
+        rows += [
+            ("Words of a full frame", number(sparse["words_of_a_full_frame"])),
+            ("Words of a frame that was run, on average", number(sparse["words_per_frame"])),
+            (f"Cycles of such a frame ({kind})", number(sparse["cycles_per_frame"])),
+            (f"Multipliers at work ({kind})", percent(sparse["activity"])),
+        ]
     return rows
 
 

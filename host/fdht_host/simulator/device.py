@@ -176,7 +176,8 @@ class SimulatedDevice(Device):
             self._memory,
             self.clock,
             self._activity,
-            lambda: manifest.cycles_per_frame.cycles / (self._clock_registers.fabric_mhz(0) * 1e6),
+            manifest,
+            lambda: self._clock_registers.fabric_mhz(0),
             self.faults,
         )
         self.post_download(bitstream, parser, self.name)

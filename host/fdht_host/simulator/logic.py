@@ -35,6 +35,8 @@ from fdht_hls.registers import (
 from fdht_host.clocks import NANOSECONDS, ActivityLog, VirtualClock
 from fdht_models.errors import DeviceError
 from fdht_models.interruption import interrupts_held_back
+from fdht_models.tensor.quantized import WORD_BYTES
+from fdht_overlays.manifest import OverlayManifest
 
 Bytes = npt.NDArray[np.uint8]
 #: Virtual time of a call beside its frames: start, pipeline fill and the identity registers.
@@ -60,14 +62,17 @@ class CoreComputation(Protocol):
 
     weight_words: int
 
-    def run(self, frames: Bytes, results: Bytes, count: int, reset: bool) -> Identity:
+    def run(
+        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+    ) -> Identity:
         """Processes `count` frames as the core would; 0 only tells the identity.
 
         Args:
-            frames: uint8[count * frame_bytes], as in memory.
+            frames: uint8[count * frame_bytes], as in memory; sparse ones uint8[8 * words].
             results: uint8[count * result_bytes], to be written.
             count: frames.
             reset: start from a zero state.
+            words: that sparse frames take.
         """
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
@@ -148,6 +153,8 @@ class _Call:
     results: int
     count: int
     reset: bool
+    #: Words that sparse frames take; of a core of dense ones 0.
+    words: int
     #: Address of weights to load; None: none.
     weights: int | None
     #: Virtual time at which it ends; None: it hangs.
@@ -163,7 +170,8 @@ class SimulatedCore:
         memory: what its AXI ports see.
         clock: virtual time.
         activity: is told of each call.
-        seconds_per_frame: at the clock that is set when a call starts.
+        manifest: of the overlay: which frames the core takes, and how many clocks for them.
+        mhz: its clock, which is read when a call starts.
         faults: read at every call.
     """
 
@@ -174,12 +182,13 @@ class SimulatedCore:
         memory: Memory,
         clock: VirtualClock,
         activity: ActivityLog,
-        seconds_per_frame: Callable[[], float],
+        manifest: OverlayManifest,
+        mhz: Callable[[], float],
         faults: Faults,
     ) -> None:
         self.base, self.size = base, WINDOW
         self._computation, self._memory, self._clock = computation, memory, clock
-        self._activity, self._seconds_per_frame = activity, seconds_per_frame
+        self._activity, self._manifest, self._mhz = activity, manifest, mhz
         self._faults = faults
         self._words: dict[int, int] = {}
         self._status = AP_IDLE
@@ -189,11 +198,17 @@ class SimulatedCore:
         self._layout = computation.run(nothing, nothing, 0, False)
         self._writable = {
             offset
-            for register in present(ARGUMENT_REGISTERS, loadable=bool(computation.weight_words))
+            for register in present(
+                ARGUMENT_REGISTERS, loadable=bool(computation.weight_words), sparse=self._sparse
+            )
             for offset in register.words
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.
         self.hang_reason: str | None = None
+
+    @property
+    def _sparse(self) -> bool:
+        return self._manifest.input.frames == "sparse"
 
     @property
     def interrupt(self) -> bool:
@@ -262,24 +277,33 @@ class SimulatedCore:
                     field=f"register {name}",
                     value=hex(address),
                 )
-        self.hang_reason = self._obstacle(frames, results, count, weights)
-        now = self._clock.monotonic_ns()
-        duration = round(count * self._seconds_per_frame() * NANOSECONDS)
+        # A core of dense frames has no such register: it then reads 0.
+        words = self._argument("call_words")
+        reset = bool(self._argument("reset_state"))
+        call = _Call(frames, results, count, reset, words, weights, None)
+        self.hang_reason = self._obstacle(call)
+        now, cycles = self._clock.monotonic_ns(), self._manifest.call_cycles(count, words)
+        duration = round(cycles / (self._mhz() * 1e6) * NANOSECONDS)
         if weights is not None:
             duration += self._computation.weight_words * _WEIGHT_WORD_NS
         end = None if self.hang_reason else now + _CALL_OVERHEAD_NS + duration
-        reset = bool(self._argument("reset_state"))
-        self._call = _Call(frames, results, count, reset, weights, end)
+        self._call = replace(call, end_ns=end)
         self._status = AP_START
-        self._activity.begin(now, end)
+        pace = self._manifest.sparse_pace
+        self._activity.begin(now, end, pace.activity(count, words) if pace else 1.0)
 
-    def _obstacle(self, frames: int, results: int, count: int, weights: int | None) -> str | None:
+    def _frame_bytes(self, call: _Call) -> int:
+        """Bytes that a call's frames take."""
+        return WORD_BYTES * call.words if self._sparse else call.count * self._layout.frame_bytes
+
+    def _obstacle(self, call: _Call) -> str | None:
         """Why a call would never end: an AXI decode error leaves the core waiting."""
         if self._faults.hang:
             return "injected fault"
+        weights = call.weights
         for name, address, size in (
-            ("frames", frames, count * self._layout.frame_bytes),
-            ("results", results, count * self._layout.result_bytes),
+            ("frames", call.frames, self._frame_bytes(call)),
+            ("results", call.results, call.count * self._layout.result_bytes),
             ("weights", weights or 0, 0 if weights is None else 8 * self._computation.weight_words),
         ):
             if size and not self._memory.contains(address, size):
@@ -295,7 +319,7 @@ class SimulatedCore:
             self._end(call)
 
     def _end(self, call: _Call) -> None:
-        self.hang_reason = self._obstacle(call.frames, call.results, call.count, call.weights)
+        self.hang_reason = self._obstacle(call)
         if self.hang_reason:
             # A buffer was freed under the running call.
             self._call = replace(call, end_ns=None)
@@ -310,10 +334,10 @@ class SimulatedCore:
         if call.weights is not None:
             words = self._memory.view(call.weights, 8 * self._computation.weight_words)
             self._computation.load_weights(words.view(np.uint64).copy())
-        frame_bytes, result_bytes = self._layout.frame_bytes, self._layout.result_bytes
+        result_bytes, size = self._layout.result_bytes, self._frame_bytes(call)
         results = np.zeros(call.count * result_bytes, np.uint8)
-        frames = self._memory.view(call.frames, call.count * frame_bytes) if call.count else results
-        identity = self._computation.run(frames, results, call.count, call.reset)
+        frames = self._memory.view(call.frames, size) if size else np.zeros(0, np.uint8)
+        identity = self._computation.run(frames, results, call.count, call.reset, call.words)
         if self._faults.flipped_bit is not None and call.count:
             results[self._faults.flipped_bit // 8] ^= 1 << (self._faults.flipped_bit % 8)
         dropped = min(self._faults.dropped_results, call.count)

@@ -27,6 +27,11 @@ import numpy.typing as npt
 from fdht_models.errors import ShapeError
 from fdht_models.tensor.quantized import WORD_BYTES
 
+#: What a core reads of frames that the host computes: every word, or those that are not zero.
+FRAMES = ("dense", "sparse")
+#: These, and raw frames of video, of which a core computes the feature itself.
+CORE_FRAMES = (*FRAMES, "raw")
+
 
 class FrameKind(IntEnum):
     """How the words behind a header are to be read. 0 is no kind, so that no frame is of zeros."""
@@ -48,6 +53,12 @@ class FrameFault(IntFlag):
     SHORT = 8
     #: The call's frames ended before its words did.
     LONG = 16
+
+
+#: Bits that are set in each byte.
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.int64)
+#: The kinds where a header has them.
+_SPARSE, _DENSE = FrameKind.SPARSE << 32, FrameKind.DENSE << 32
 
 
 @dataclass(frozen=True)
@@ -113,58 +124,63 @@ def pack_sparse(
         int64[n]: words from the start to each frame's end.
     """
     count, lanes = len(frames), form.word_bytes // WORD_BYTES
-    words = frames.view("<u8").reshape(count, form.frame_words, lanes)
-    out = target.view("<u8")[: form.room(count) // WORD_BYTES].reshape(-1, lanes)
-    used = words[:, :, 0] != 0 if lanes == 1 else words.any(axis=2)
-    frame, place = np.divmod(np.flatnonzero(used), form.frame_words)
-    taken = np.bincount(frame, minlength=count)
-    dense = form.blocks + taken >= form.frame_words
-    lengths = np.where(dense, form.frame_words, form.blocks + taken)
+    bitmaps = _bitmaps(form, frames.view("<u8").reshape(count, form.frame_words, lanes))
+    every, row = bitmaps.reshape(-1), bitmaps.shape[1]
+    # Of the bitmaps' bytes few have a bit, and the others are not looked into.
+    byte = np.flatnonzero(every != 0)
+    ones = _ONES.take(every.take(byte))
+    held = np.bincount(byte // form.word_bytes, ones, count * form.blocks).astype(np.int64)
+    held = held.reshape(count, form.blocks)
+    lengths = form.blocks + held.sum(axis=1)
+    dense = lengths >= form.frame_words
+    whole = np.flatnonzero(dense)
+    if len(whole):
+        lengths[whole], held[whole] = form.frame_words, 0
+        byte = byte[~dense[byte // row]]
+        ones = _ONES.take(every.take(byte))
     ends: npt.NDArray[np.int64] = np.cumsum(1 + lengths)
     starts = ends - lengths
-    kinds = np.where(dense, int(FrameKind.DENSE), int(FrameKind.SPARSE))
-    out[starts - 1] = 0
-    out[starts - 1, 0] = lengths | kinds << 32
-    for number in np.flatnonzero(dense):
+    headers = target.view("<u8")[: form.room(count) // WORD_BYTES].reshape(-1, lanes)
+    headers[starts - 1, 1:] = 0
+    headers[starts - 1, 0] = lengths | np.where(dense, _DENSE, _SPARSE)
+    # As single values, words of any width are moved one by one, and not byte by byte.
+    word = np.dtype("<u8") if lanes == 1 else np.dtype((np.void, form.word_bytes))
+    out, words = headers.view(word).reshape(-1), frames.view(word).reshape(count, form.frame_words)
+    # Words of all sparse frames before each block; its bitmap goes so much further on.
+    before = np.cumsum(held).reshape(held.shape) - held
+    apart = np.arange(form.blocks) + (starts - before[:, :1].reshape(-1))[:, None]
+    # Where a frame is dense, these are overwritten.
+    out[before + apart] = bitmaps.view(word).reshape(held.shape)
+    place = _places(every.take(byte), 8 * byte - byte // row * (8 * row - form.frame_words), ones)
+    target_place = np.repeat(1 + apart, held.reshape(-1))
+    target_place += np.arange(len(place))
+    out[target_place] = words.take(place)
+    for number in whole:
         out[starts[number] : ends[number]] = words[number]
-    if not dense.all():
-        kept = ~dense[frame]
-        _pack_blocks(form, words, used, ~dense, (frame[kept], place[kept]), starts, out)
     return ends
 
 
-def _pack_blocks(
-    form: SparseFormat,
-    words: npt.NDArray[Any],
-    used: npt.NDArray[np.bool_],
-    chosen: npt.NDArray[np.bool_],
-    where: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    starts: npt.NDArray[np.int64],
-    out: npt.NDArray[Any],
-) -> None:
-    """Writes bitmaps and words of the chosen frames.
+def _bitmaps(form: SparseFormat, words: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Bitmaps, uint8[n, bytes of all of a frame's], of words uint64[n, frame words, lanes]."""
+    used = words[:, :, 0] != 0
+    for lane in range(1, words.shape[2]):  # so few that a reduction takes longer
+        used |= words[:, :, lane] != 0
+    bits = np.packbits(used, axis=1, bitorder="little")
+    found = np.zeros((len(words), form.blocks * form.word_bytes), np.uint8)
+    found[:, : bits.shape[1]] = bits
+    return found
+
+
+def _places(
+    values: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], ones: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Of each word that has a bit, its place among the words of all frames.
 
     Args:
-        form: the format.
-        words: [n, frame words, lanes].
-        used: [n, frame words]: words that are not zero.
-        chosen: [n]: frames to write.
-        where: frame and place of all their words that are not zero, in this order.
-        starts: [n]: where each frame's first bitmap goes.
-        out: [words, lanes].
+        values: bytes of bitmaps.
+        first: place of the word that the lowest bit of each stands for.
+        ones: bits that are set in each.
     """
-    frame, place = where
-    row = np.cumsum(chosen) - 1  # of a frame among those that are chosen
-    count, block = int(chosen.sum()), place // form.block_words
-    held = np.bincount(row[frame] * form.blocks + block, minlength=count * form.blocks)
-    # Words and bitmaps before each bitmap, from its frame's first on.
-    held = held.reshape(count, form.blocks)
-    before = np.cumsum(held, axis=1) - held + np.arange(form.blocks)
-    bits = np.zeros((count, form.blocks * form.block_words), np.bool_)
-    bits[:, : form.frame_words] = used[chosen]
-    bitmaps = np.packbits(bits, axis=1, bitorder="little").view("<u8")
-    out[starts[chosen][:, None] + before] = bitmaps.reshape(count, form.blocks, -1)
-    # The rank of a word among those of its frame.
-    first = np.cumsum(held.sum(axis=1)) - held.sum(axis=1)
-    rank = np.arange(len(place)) - first[row[frame]]
-    out[starts[frame] + block + 1 + rank] = words[frame, place]
+    place = np.repeat(first, ones)
+    place += np.flatnonzero(np.unpackbits(values, bitorder="little").view(np.bool_)) & 7
+    return place

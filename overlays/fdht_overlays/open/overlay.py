@@ -44,6 +44,7 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
+from fdht_overlays.sparse_pace import sparse_pace
 
 #: Below the overlay's reports: resources, clock, device id, decoded features.
 EXAMINATION = "examination.json"
@@ -110,6 +111,7 @@ def collect_open(
         },
         _carried(schedule, weights, origin),
         figures_of(origin, schedule),
+        sparse_pace(network, schedule, cycles.cycles, estimate_rtl(core).recurrent_latency_cycles),
     )
     return write_overlay(plan, network, finished, overlay)
 

@@ -25,7 +25,9 @@ def open_budget(board: Board) -> Budget:
     return replace(board_budget(board), clock_mhz=CLOCK_MHZ, shares=shares)
 
 
-def choose_schedule(network: QuantizedNetwork, board: Board, *, dsp: bool = False) -> Tuning:
+def choose_schedule(
+    network: QuantizedNetwork, board: Board, *, dsp: bool = False, frames: str = "dense"
+) -> Tuning:
     """The fastest design within `open_budget`, by the estimator.
 
     Args:
@@ -33,11 +35,12 @@ def choose_schedule(network: QuantizedNetwork, board: Board, *, dsp: bool = Fals
         board: PYNQ-Z1 or PYNQ-Z2.
         dsp: the flow is told to use DSP slices. Without them every stage gets this project's own
             multipliers of LUTs, which are smaller than what yosys makes of a product.
+        frames: that the core reads.
 
     Raises:
         ConfigError: none fits; says what would.
     """
-    tuning = tuned(network, open_budget(board), "rtl")
+    tuning = tuned(network, open_budget(board), "rtl", frames=frames)
     if dsp:
         return tuning
     own = [design for design in tuning.front if _without_slices(design.schedule)]
@@ -51,7 +54,9 @@ def choose_schedule(network: QuantizedNetwork, board: Board, *, dsp: bool = Fals
     return replace(tuning, chosen=min(own, key=lambda one: (one.cycles, one.resources.lut)))
 
 
-def schedule_of_flow(network: QuantizedNetwork, chosen: Schedule | None, board: Board) -> Schedule:
+def schedule_of_flow(
+    network: QuantizedNetwork, chosen: Schedule | None, board: Board, frames: str = "dense"
+) -> Schedule:
     """The schedule that an overlay gets: one that somebody chose, or else the flow's own choice.
 
     What a conversion plans for the whole board, this flow neither places as DSP slices nor has room
@@ -61,13 +66,14 @@ def schedule_of_flow(network: QuantizedNetwork, chosen: Schedule | None, board: 
         network: the integers.
         chosen: with which a user had it converted; see `fdht_hls.rtl.experiments.users_schedule`.
         board: PYNQ-Z1 or PYNQ-Z2.
+        frames: that the core reads, unless somebody chose.
 
     Raises:
         ConfigError: as `choose_schedule`.
     """
     if chosen is not None:
         return chosen
-    return choose_schedule(network, board).chosen.schedule
+    return choose_schedule(network, board, frames=frames).chosen.schedule
 
 
 def _without_slices(schedule: Schedule) -> bool:

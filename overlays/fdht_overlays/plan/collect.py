@@ -10,6 +10,7 @@ from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.registers import VLNV
+from fdht_hls.schedule import load_schedule
 from fdht_hls.vitis.cosim_report import read_cosim
 from fdht_hls.vitis.log import bench_runs, version_in
 from fdht_hls.vitis.step_results import REPORTS as CORE_REPORTS
@@ -23,6 +24,7 @@ from fdht_models.directories import (
     network_in,
 )
 from fdht_models.errors import ArtifactError, ToolError
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.figures import figures_of
@@ -34,6 +36,7 @@ from fdht_overlays.plan.package import (
     simulated_cycles,
     write_overlay,
 )
+from fdht_overlays.sparse_pace import SparsePace, sparse_pace
 from fdht_overlays.vivado.reports import (
     Utilisation,
     read_power,
@@ -97,8 +100,19 @@ def collect(
         {path.name: path.read_bytes() for path in _reports(plan, work)},
         {name: stage.file(name).read_bytes() for name in carried if stage.holds(name)},
         figures_of(stage),
+        _sparse_pace(stage, network, cycles, conversion),
     )
     return write_overlay(plan, network, finished, overlay)
+
+
+def _sparse_pace(
+    stage: Stage, network: QuantizedNetwork, cycles: CycleCount, conversion: ConversionDirectory
+) -> SparsePace | None:
+    schedule = load_schedule(stage.file(SCHEDULE)) if stage.holds(SCHEDULE) else None
+    if schedule is None or not schedule.sparse:
+        return None
+    estimate = estimate_of_manifest(stage.manifest, conversion.manifest)
+    return sparse_pace(network, schedule, cycles.cycles, estimate.recurrent_latency_cycles)
 
 
 def _reports(plan: BuildPlan, work: Path) -> list[Path]:

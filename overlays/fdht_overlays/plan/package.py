@@ -21,6 +21,7 @@ from fdht_overlays.figures import Figures
 from fdht_overlays.golden import save_golden
 from fdht_overlays.manifest import ArrayFacts, BuildFacts, CycleCount
 from fdht_overlays.simulated_overlay import design_of_network
+from fdht_overlays.sparse_pace import SparsePace
 
 #: Below the overlay: what the tools reported.
 REPORTS = "reports"
@@ -41,6 +42,7 @@ class Finished:
         carried: other files by name: the description of weights that can be loaded, the recipe and
             the schedule, where they are there.
         figures: of training and conversion.
+        sparse_pace: of a core that takes sparse frames.
     """
 
     bitstream: bytes = field(repr=False)
@@ -51,6 +53,7 @@ class Finished:
     reports: Mapping[str, bytes] = field(repr=False)
     carried: Mapping[str, bytes] = field(repr=False)
     figures: Figures
+    sparse_pace: SparsePace | None = None
 
 
 def write_overlay(
@@ -74,11 +77,14 @@ def write_overlay(
         "plan": plan.digest,
         "build": digest_of([asdict(finished.build), asdict(finished.cycles)]),
         "figures": digest_of(asdict(finished.figures)),
+        **(
+            {"sparse_pace": digest_of(asdict(finished.sparse_pace))} if finished.sparse_pace else {}
+        ),
         **{name: _digest(data) for name, data in _files(network.name, finished).items()},
     }
     if directory.is_current(inputs):
         return False
-    design = design_of_network(network, finished.cycles, {}, finished.figures)
+    design = design_of_network(network, finished.cycles, {}, finished.figures, finished.sparse_pace)
     manifest = design.manifest(
         **{name: plan.facts[name] for name in ("board", "flow", "clock_mhz")},
         weights=LOADABLE if LOADABLE in finished.carried else None,

@@ -130,8 +130,13 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
     """
     stage = conversion.open()
     network = network_in(stage)
-    loadable = stage.holds(LOADABLE)
-    design = block_design(board, options.core, loadable=loadable, clock_mhz=options.clock_mhz)
+    design = block_design(
+        board,
+        options.core,
+        loadable=stage.holds(LOADABLE),
+        sparse=stage.holds(SCHEDULE) and load_schedule(stage.file(SCHEDULE)).sparse,
+        clock_mhz=options.clock_mhz,
+    )
     core = _core_files(stage, network, design, options)
     scripts = vivado_scripts(
         design, network.name, allow_timing_failure=options.allow_timing_failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -214,6 +215,15 @@ def test_the_packaged_core_has_the_drivers_name_and_its_registers(tmp_path, load
     assert {"frames_1", "frames_2", "CTRL", "frames_done"} <= set(added)
     assert ("load_weights" in added) is loadable
     assert VLNV == "fdht:hls:fdht_lstm:1.0"
+
+
+def test_a_core_of_sparse_frames_has_registers_of_its_own(tmp_path):
+    design = replace(design_of("zcu102", "rtl", False), sparse=True)
+    code, output, vivado = run_step(write_plan(tmp_path, design), "package", effects())
+    assert code == 0, output
+    added = {call.split()[1] for call in vivado.calls if call.startswith("ipx::add_register")}
+    assert {"call_words", "frame_faults"} <= added
+    assert "load_weights" not in added
 
 
 def test_a_core_without_an_axi_port_is_refused(tmp_path):

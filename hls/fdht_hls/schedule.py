@@ -175,11 +175,13 @@ def load_schedule(path: Path, frames: str | None = None) -> Schedule:
     value = read_json_file(path, error=ConfigError, remedy=remedy)
     found = read_record(Schedule, value, source=str(path), path="schedule", remedy=remedy)
     if frames not in (None, found.frames):
+        raw = frames == "raw"
+        field, value = ("feature", "chip") if raw else ("core-frames", frames)
         raise ConfigError(
             f"the schedule {path} is for {found.frames} frames",
-            field="core-frames",
-            value=frames,
-            remedy=f"leave it out, or take a schedule of fdht tune --core-frames {frames}",
+            field=field,
+            value=value,
+            remedy=f"leave it out, or take a schedule of fdht tune --{field} {value}",
         )
     return found
 

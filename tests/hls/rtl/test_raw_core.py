@@ -118,5 +118,5 @@ def test_what_a_core_cannot_compute_is_refused():
         build_network(SHAPES["ht-lstm"]),
         video_network(picture=replace(PICTURE, feature="pixels", dead_zone=0)),
     ):
-        with pytest.raises(ConversionError, match='frames = "sparse"'):
+        with pytest.raises(ConversionError, match='feature = "host"'):
             raw_plan(network)

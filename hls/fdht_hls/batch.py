@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.csimulation import CSimulation, copies_of, pack_frames, unpack_results
+from fdht_hls.csimulation import CSimulation, copies_of, unpack_results
+from fdht_hls.packing import packed_call
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -83,8 +84,10 @@ class BatchSimulation:
     def _simulate(self, simulation: CSimulation, clips: npt.NDArray[Any]) -> Codes:
         network, (count, frames) = self._network, clips.shape[:2]
         results = np.empty(count * frames * network.result_bytes, np.uint8)
-        packed = pack_frames(network, clips.reshape(count * frames, network.inputs))
-        simulation.run_clips(packed, results, count, frames)
+        every = clips.reshape(count * frames, network.inputs)
+        packed, ends = packed_call(network, every, sparse=simulation.sparse)
+        ends = np.ascontiguousarray(ends[frames - 1 :: max(1, frames)])
+        simulation.run_clips(packed, results, count, frames, ends)
         return unpack_results(network, results).reshape(count, frames, len(network.classes))
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:

@@ -20,13 +20,14 @@ import numpy as np
 from fdht_hls import solver
 from fdht_hls.adders import adders_available
 from fdht_hls.boards import DEFAULT_BOARD, get_board
-from fdht_hls.csimulation import Build, compiler, compiling, pack_frames
+from fdht_hls.csimulation import Build, compiler, compiling
 from fdht_hls.dependencies import sources_digest
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import load_estimate
 from fdht_hls.lint import check_synthesizable, parse_project
 from fdht_hls.observation import values_inside
+from fdht_hls.packing import packed_call
 from fdht_hls.proof import Comparison, load_proof
 from fdht_hls.schedule import Schedule, check_schedule
 from fdht_hls.tuner.board_plan import BoardPlan, plan, planned, what_would_fit
@@ -304,12 +305,12 @@ def convert_project(
 
     plan = plan or lower(network)
     quietly(lambda: convert(conversion_model(model, plan), str(directory), settings), network.name)
-    write_golden(network, directory / "tb_data")
+    write_golden(network, directory / "tb_data", sparse=plan.sparse)
     if plan.layout:
         write_words(directory / "tb_data" / "weights.hex", pack_weights(plan))
 
 
-def write_golden(network: QuantizedNetwork, directory: Path) -> None:
+def write_golden(network: QuantizedNetwork, directory: Path, *, sparse: bool = False) -> None:
     """Writes frames and results as the memory holds them, one 64-bit word a line in hexadecimal."""
     frames = corner_frames(network, _GOLDEN_FRAMES)
     logits = reference_logits(network, frames[None])[0]
@@ -317,7 +318,7 @@ def write_golden(network: QuantizedNetwork, directory: Path) -> None:
     results[:, : logits.shape[1]] = logits
     directory.mkdir(parents=True, exist_ok=True)
     for name, words in (
-        ("frames", pack_frames(network, frames).view("<u8")),
+        ("frames", packed_call(network, frames, sparse=sparse)[0].view("<u8")),
         ("results", results.ravel().view("<u8")),
     ):
         write_words(directory / f"{name}.hex", words)

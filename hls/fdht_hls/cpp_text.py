@@ -136,6 +136,33 @@ def contraction_call(node: FdhtContraction) -> str:
     return f"fdht::{function}<config{node.index}>({_streams(node)}, {_names(node, ['core'])});"
 
 
+def places_of(variable: Any) -> str:
+    """Name of the stream with the places of the words in another stream."""
+    return f"{variable.name}_places"
+
+
+def placed_call(node: FdhtContraction, *, is_last: bool) -> dict[str, str]:
+    """The call of a contraction stage that works for what arrives.
+
+    Args:
+        node: the stage.
+        is_last: of its path; then no places leave it.
+
+    Returns:
+        "text": the call; "observed": how a proof looks at what it emits.
+    """
+    plan: StagePlan = node.get_attr("plan")
+    source, result = node.get_input_variable(), node.get_output_variable()
+    leaving = "" if is_last else f", {places_of(result)}"
+    words = plan.shape.groups * plan.shape.inner
+    look = f"fdht::observe({result.name});"
+    return {
+        "text": f"fdht::{plan.placed_kernel}<config{node.index}>({source.name}, "
+        f"{places_of(source)}, {result.name}, {_names(node, ['core'])}{leaving});",
+        "observed": look if is_last else f"fdht::observe<{words}>({result.name}{leaving});",
+    }
+
+
 def cell_config(node: FdhtCell) -> str:
     """The configuration of a cell, with the contraction of W_h h."""
     plan: CellPlan = node.get_attr("plan")

@@ -36,6 +36,7 @@ Build = Literal["exact", "native"]
 #: Seconds that g++ may take; a full-size model takes about 10.
 COMPILE_TIMEOUT = 600
 _ENTRY, _CLIPS_ENTRY = "fdht_csim_run", "fdht_csim_run_clips"
+_SPARSE_ENTRY, _SPARSE_CLIPS_ENTRY = "fdht_csim_run_sparse", "fdht_csim_run_sparse_clips"
 _WEIGHT_WORDS, _LOAD_ENTRY = "fdht_csim_weight_words", "fdht_csim_load_weights"
 _OBSERVE_ENTRY, _OBSERVED_ENTRY = "fdht_csim_observe", "fdht_csim_observed"
 #: Both sources as one translation unit: the headers, a second of work, are read once.
@@ -175,7 +176,9 @@ class CSimulation:
                 _refuse_truncated(copy)
                 # The file may go as soon as it is loaded: the mapping keeps it.
                 self._library = ctypes.CDLL(str(copy))
-            self._function: Any = getattr(self._library, _ENTRY)
+            #: Does it read sparse frames?
+            self.sparse = hasattr(self._library, _SPARSE_ENTRY)
+            self._function: Any = getattr(self._library, _SPARSE_ENTRY if self.sparse else _ENTRY)
         except (OSError, AttributeError) as error:
             self.close()
             raise ArtifactError(
@@ -186,7 +189,9 @@ class CSimulation:
         pointer = np.ctypeslib.ndpointer(np.uint8, flags="C_CONTIGUOUS")
         word = ctypes.c_uint32
         identity = word * len(IDENTITY_REGISTERS)
-        self._function.argtypes = [pointer, pointer, word, word, ctypes.POINTER(identity)]
+        self._call_type = [pointer, pointer, word, word]
+        words_type = [word] if self.sparse else []
+        self._function.argtypes = [*self._call_type, *words_type, ctypes.POINTER(identity)]
         self._function.restype = ctypes.c_int
         self._identity_type = identity
         words = getattr(self._library, _WEIGHT_WORDS, None)
@@ -207,7 +212,8 @@ class CSimulation:
         """Processes `count` frames as the core would; 0 only tells the identity.
 
         Args:
-            frames: uint8[count * frame_bytes], as in memory.
+            frames: uint8[count * frame_bytes], as in memory; of a core that reads sparse frames
+                `words` words of 8 bytes. See `fdht_hls.packing`.
             results: uint8[count * result_bytes], to be written.
             count: frames.
             reset: start from a zero state.
@@ -219,13 +225,20 @@ class CSimulation:
         if self._library is None:
             raise DeviceError("is closed", field="C simulation")
         identity = self._identity_type()
-        code = self._function(frames, results, count, int(reset), ctypes.byref(identity))
+        called = (frames, results, count, int(reset), *([words] if self.sparse else []))
+        code = self._function(*called, ctypes.byref(identity))
         if code:
             raise DeviceError("failed", field="C simulation", value=code)
         return Identity(*identity)
 
     def run_observed(
-        self, frames: Bytes, results: Bytes, count: int, reset: bool, values: int
+        self,
+        frames: Bytes,
+        results: Bytes,
+        count: int,
+        reset: bool,
+        values: int,
+        words: int = 0,
     ) -> Codes:
         """Processes frames as `run` does, and returns what went on inside.
 
@@ -235,6 +248,7 @@ class CSimulation:
             count: see `run`.
             reset: see `run`.
             values: that each frame gives; see `fdht_hls.observation`.
+            words: see `run`.
 
         Returns:
             int64[count, values]: what processes handed on and the cell kept, as it came.
@@ -249,7 +263,7 @@ class CSimulation:
         seen = np.empty((count, values), np.int64)
         observe(seen.ctypes.data, seen.size)
         try:
-            self.run(frames, results, count, reset)
+            self.run(frames, results, count, reset, words)
             found = observed()
         finally:
             observe(None, 0)
@@ -282,23 +296,28 @@ class CSimulation:
         function.argtypes = [np.ctypeslib.ndpointer(np.uint64, flags="C_CONTIGUOUS")]
         function(words)
 
-    def run_clips(self, frames: Bytes, results: Bytes, clips: int, frames_a_clip: int) -> None:
+    def run_clips(
+        self, frames: Bytes, results: Bytes, clips: int, frames_a_clip: int, ends: Codes
+    ) -> None:
         """Processes clips of equal length one after the other, each from a state of zero.
 
         Args:
-            frames: uint8[clips * frames_a_clip * frame_bytes].
+            frames: uint8[clips * frames_a_clip * frame_bytes], or sparse frames; see `run`.
             results: uint8[clips * frames_a_clip * result_bytes], to be written.
             clips: how many there are.
             frames_a_clip: frames of each.
+            ends: int64[clips]: words from the start of `frames` to each clip's end.
 
         Raises:
             ArtifactError: the library has no such entry point.
             DeviceError: the simulation reports a failure, or is closed.
         """
-        function = self._entry(_CLIPS_ENTRY)
-        function.argtypes = self._function.argtypes[:4]
+        function = self._entry(_SPARSE_CLIPS_ENTRY if self.sparse else _CLIPS_ENTRY)
+        places = np.ctypeslib.ndpointer(np.int64, flags="C_CONTIGUOUS")
+        function.argtypes = [*self._call_type, *([places] if self.sparse else [])]
         function.restype = ctypes.c_int
-        if code := function(frames, results, clips, frames_a_clip):
+        called = (frames, results, clips, frames_a_clip, *([ends] if self.sparse else []))
+        if code := function(*called):
             raise DeviceError("failed", field="C simulation", value=code)
 
     def _entry(self, name: str) -> Any:

@@ -19,8 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.csimulation import copies_of, pack_frames, unpack_results
+from fdht_hls.csimulation import copies_of, unpack_results
 from fdht_hls.engine import stage_designs
+from fdht_hls.packing import packed_call, words_of
 from fdht_hls.shapes import rounded_formats
 from fdht_models.errors import EqualityError
 from fdht_models.tensor.fixedpoint import Codes
@@ -138,9 +139,10 @@ class SimulationRun:
             frames = stream[piece]
             results = np.zeros(len(frames) * network.result_bytes, np.uint8)
             again = reset and piece.start == 0
-            packed = pack_frames(network, frames)
             simulation = self._copies[position]
-            inside.append(simulation.run_observed(packed, results, len(frames), again, values))
+            packed, ends = packed_call(network, frames, sparse=simulation.sparse)
+            called = (packed, results, len(frames), again, values, words_of(ends))
+            inside.append(simulation.run_observed(*called))
             logits.append(unpack_results(network, results))
         return np.concatenate(inside), np.concatenate(logits)
 

@@ -33,7 +33,10 @@ if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half impor
 PLAN = "EnginePlan"
 #: What the core's top function and its loop call something else: ports and variables. hls4ml names
 #: the first stream as the user named the input layer.
-TAKEN_NAMES = {*BY_NAME, "frame", "done", "stale", "weights_id", "frame_memory_words"}
+TAKEN_NAMES = {
+    *(*BY_NAME, "frame", "done", "stale", "weights_id", "frame_memory_words", "faults", "whole"),
+    *("frame_heads", "frame_items", "frame_units", "frame_verdicts", "frame_kept"),
+}
 
 
 def parse_layer(

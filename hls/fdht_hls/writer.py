@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from fdht_hls.adders import AdderGraph
-from fdht_hls.cpp_text import cell_call, constant_type, render
+from fdht_hls.cpp_text import cell_call, constant_type, placed_call, places_of, render
 from fdht_hls.engine.contractions import QUEUE_WORDS, StagePlan
 from fdht_hls.engine.engine_plan import BIAS, HEAD_BIAS, HEAD_WEIGHTS, EnginePlan
 from fdht_hls.nodes import FdhtCell, FdhtContraction, FdhtHead
@@ -150,6 +151,10 @@ def core_values(
             value=str(result.type.precision),
         )
     _, fibres, fibre = frame.shape
+    frame_words = -(-fibres * fibre // WORD_BYTES)
+    form = plan.sparse_format if plan and plan.sparse else None
+    sparse = form is not None
+    kinds = {"loadable": bool(tables), "sparse": sparse}
     part = model.config.get_config_value("Part")
     return {
         "project": model.config.get_project_name(),
@@ -157,15 +162,20 @@ def core_values(
         "result": result,
         "fibres": fibres,
         "whole_words": fibre % WORD_BYTES == 0,
-        "frame_words": -(-fibres * fibre // WORD_BYTES),
+        "frame_words": frame_words,
+        "most_words": form.most_words if form else frame_words,
         "result_words": -(-result.shape[0] * LOGIT_BYTES // WORD_BYTES),
-        "streams": list(_streams(model)),
-        "calls": list(_calls(model)),
+        "sparse": _sparse_values(frame_words, fibre) if sparse else None,
+        "streams": list(_streams(model, sparse)),
+        "calls": list(_calls(model, sparse)),
         "abi_version": ABI_VERSION,
         "design_id": plan.design.design_id if plan else 0,
         "registers": BY_NAME,
-        "arguments": [one.name for one in present(ARGUMENT_REGISTERS, loadable=bool(tables))],
-        "identity": [one.name for one in present(IDENTITY_REGISTERS, loadable=bool(tables))],
+        "arguments": [one.name for one in present(ARGUMENT_REGISTERS, **kinds)],
+        "identity": {
+            one.name: IDENTITY_REGISTERS.index(one) for one in present(IDENTITY_REGISTERS, **kinds)
+        },
+        "identity_words": len(IDENTITY_REGISTERS),
         "tables": tables,
         "weight_words": plan.layout.words if plan and plan.layout else 0,
         "weights_layout": plan.layout.digest if plan and plan.layout else 0,
@@ -184,8 +194,17 @@ def _stages(model: ModelGraph) -> Iterator[tuple[StagePlan, Any]]:
                 yield stage, layer.get_weights(stage.identifier)
 
 
-def _streams(model: ModelGraph) -> Iterator[dict[str, str]]:
-    """Streams between two processes of the core: C++ declarations and pragmas."""
+def _sparse_values(frame_words: int, fibre: int) -> dict[str, int]:
+    """Words of a unit, which is whole words and whole fibres, and units of a frame."""
+    words = math.lcm(fibre, WORD_BYTES) // WORD_BYTES
+    return {"unit_words": words, "units": -(-frame_words // words)}
+
+
+def _streams(model: ModelGraph, sparse: bool) -> Iterator[dict[str, str]]:
+    """Streams between two processes of the core: C++ declarations and pragmas.
+
+    Words that come into a stage of W_x x have their places in a stream of their own, if not all do.
+    """
     for layer in model.get_layers():
         # Between processes of ours; hls4ml's own take its own types only.
         ours = layer.class_name == "Input" or isinstance(layer, FdhtContraction)
@@ -194,23 +213,40 @@ def _streams(model: ModelGraph) -> Iterator[dict[str, str]]:
             _, depth = variable.pragma
             type = variable.type.name
             carried = f"fdht::carried<{type}>::type" if ours else type
-            size = min(depth, QUEUE_WORDS)
-            yield {
-                "definition": f'hls::stream<{carried}> {variable.name}("{variable.name}")',
-                "pragma": f"#pragma HLS STREAM variable={variable.name} depth={size}",
-            }
+            yield _stream(carried, variable.name, depth)
+    for stage in _contractions(model) if sparse else ():
+        variable = stage.get_input_variable()
+        lengths = ", ".join(map(str, stage.get_attr("plan").coming or (1,)))
+        yield _stream(f"fdht::place<{lengths}>", places_of(variable), variable.pragma[1])
 
 
-def _calls(model: ModelGraph) -> Iterator[dict[str, str | None]]:
-    """Processes of the core: C++ calls, and the streams of results that proofs look at."""
+def _stream(type: str, name: str, depth: int) -> dict[str, str]:
+    return {
+        "definition": f'hls::stream<{type}> {name}("{name}")',
+        "pragma": f"#pragma HLS STREAM variable={name} depth={min(depth, QUEUE_WORDS)}",
+    }
+
+
+def _contractions(model: ModelGraph) -> list[FdhtContraction]:
+    """The stages of W_x x, in the order of the data."""
+    return [layer for layer in model.get_layers() if isinstance(layer, FdhtContraction)]
+
+
+def _calls(model: ModelGraph, sparse: bool) -> Iterator[Mapping[str, str | None]]:
+    """Processes of the core: C++ calls, and how proofs look at the streams of results."""
+    stages = _contractions(model)
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
             yield {"text": cell_call(layer, "reset_state", "frame"), "observed": None}
             continue
+        if sparse and isinstance(layer, FdhtContraction):
+            yield placed_call(layer, is_last=layer is stages[-1])
+            continue
         text = layer.get_attr("function_cpp")
         ours = isinstance(layer, FdhtContraction)
         for one in [text] if isinstance(text, str) else text or ():
-            yield {"text": one, "observed": layer.get_output_variable().name if ours else None}
+            name = layer.get_output_variable().name
+            yield {"text": one, "observed": f"fdht::observe({name});" if ours else None}
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,16 @@ import numpy as np
 from hls4ml.model.graph import ModelGraph
 
 from fdht_hls.conversion_model import HEAD, LSTM
-from fdht_hls.csimulation import Build, compiler, pack_frames, unpack_results
+from fdht_hls.csimulation import Build, compiler, unpack_results
 from fdht_hls.engine import lower
 from fdht_hls.equality import compare, corner_frames, reference_logits
 from fdht_hls.observation import uneven_pieces
+from fdht_hls.packing import packed_call, words_of
 from fdht_hls.proof import Comparison
+from fdht_hls.registers import IDENTITY_REGISTERS
 from fdht_hls.schedule import Schedule
 from fdht_models.tensor.quantized import QuantizedNetwork, frame_modes
+from tests.hls.patterns import sparse_patterns
 from tests.models.strategies import random_frames
 
 #: Frames in a stream of which there are two: corner cases and noise.
@@ -45,6 +48,11 @@ class Case:
     network: QuantizedNetwork
     schedule: Schedule | None = None
     note: str = ""
+
+    @property
+    def sparse(self) -> bool:
+        """Does its core read sparse frames?"""
+        return self.schedule is not None and self.schedule.sparse
 
     def __repr__(self) -> str:
         return f"Case({self.network.design_id:016x})"  # Hypothesis shows it; all of it is too much
@@ -134,13 +142,17 @@ class ManyCores:
         self._library = ctypes.CDLL(str(directory / f"{build}.so"))
 
     def compare(self) -> list[Comparison]:
-        """Every core against the reference: corner cases and noise, in uneven pieces."""
+        """Every core against the reference: corner cases and noise, in uneven pieces.
+
+        Of those that read sparse frames: corner cases and patterns of sparsity.
+        """
         return [self.compare_one(number, case.network) for number, case in enumerate(self.cases)]
 
     def compare_one(self, number: int, network: QuantizedNetwork) -> Comparison:
         """Core `number` against the reference of a network."""
         corners = corner_frames(network, FRAMES)
-        noise = random_frames(network, FRAMES, number).astype(corners.dtype)
+        make = sparse_patterns if self.cases[number].sparse else random_frames
+        noise = make(network, FRAMES, number).astype(corners.dtype)
         streams = np.stack([corners, noise])
         found = np.stack(
             [self._run(number, network, stream, seed) for seed, stream in enumerate(streams)]
@@ -150,17 +162,20 @@ class ManyCores:
     def _run(
         self, number: int, network: QuantizedNetwork, stream: np.ndarray, seed: int
     ) -> np.ndarray:
-        function = getattr(self._library, f"fdht_csim_run_{number}")
-        identity = (ctypes.c_uint32 * 6)()
+        sparse = self.cases[number].sparse
+        name = "fdht_csim_run_sparse" if sparse else "fdht_csim_run"
+        function = getattr(self._library, f"{name}_{number}")
+        identity = (ctypes.c_uint32 * len(IDENTITY_REGISTERS))()
         parts = []
         for piece in uneven_pieces(len(stream), seed):
-            frames = pack_frames(network, stream[piece])
+            frames, ends = packed_call(network, stream[piece], sparse=sparse)
             results = np.zeros((piece.stop - piece.start) * network.result_bytes, np.uint8)
             function(
                 ctypes.c_void_p(frames.ctypes.data),
                 ctypes.c_void_p(results.ctypes.data),
                 piece.stop - piece.start,
                 int(piece.start == 0),
+                *([words_of(ends)] if sparse else []),
                 identity,
             )
             parts.append(unpack_results(network, results))
@@ -173,6 +188,7 @@ def _source(directory: Path, count: int) -> str:
     projects = [f"p{number}" for number in range(count)]
     own = [
         *("fdht_csim_run", "fdht_csim_run_clips", "fdht_lstm"),
+        *("fdht_csim_run_sparse", "fdht_csim_run_sparse_clips"),
         *("fdht_csim_observe", "fdht_csim_observed"),
     ]
     lines = [f"#include {name}" for name in _shared(directory / name for name in projects)]
@@ -188,7 +204,7 @@ def _shared(projects: Iterable[Path]) -> list[str]:
     """What the cores include and is not their own: to be read once, outside of all namespaces."""
     found = ["<cstdint>", "<vector>"]
     for project in projects:
-        for name in ("parameters.h", "fdht_lstm.h", "fdht_network.h", "defines.h"):
+        for name in ("parameters.h", "fdht_lstm.h", "fdht_lstm.cpp", "fdht_network.h", "defines.h"):
             text = (project / "firmware" / name).read_text()
             found += re.findall(r'#include ("(?:nnet_utils/|ap_|hls_).*"|<.*>)', text)
     return list(dict.fromkeys(found))

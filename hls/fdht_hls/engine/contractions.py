@@ -277,3 +277,8 @@ class StagePlan:
         if self.shape.fibre:
             return "contract_fibre"
         return "contract_mode_groups" if self.words_at_once > 1 else "contract_mode"
+
+    @property
+    def placed_kernel(self) -> str:
+        """The function of fdht_sparse.h that does it for what arrives."""
+        return self.kernel.replace("contract_", "contract_placed_")

@@ -100,6 +100,27 @@ template <typename CONFIG_T> struct beat<CONFIG_T, true> {
     }
 };
 
+// One beat of a fibre: adds its products to the sums of its turn, and puts these into the word of output.
+template <typename CONFIG_T, class data_T, class sum_T, class res_T>
+void fibre_beat(const data_T &word, unsigned piece, unsigned part,
+                const typename CONFIG_T::weight_t weights[][CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+                sum_T sums[][CONFIG_T::output_parallel], res_T &out) {
+    #pragma HLS INLINE
+    typedef typename res_T::value_type result_t;
+    sum_T products[CONFIG_T::output_parallel];
+    #pragma HLS ARRAY_PARTITION variable=products complete
+    beat<CONFIG_T>::products_of(word, piece * CONFIG_T::vector_parallel,
+                                weights[piece * CONFIG_T::output_pieces + part], products);
+    for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
+        #pragma HLS UNROLL
+        const sum_T before = piece == 0 ? sum_T(0) : sums[part][p];
+        sums[part][p] = before + products[p];
+        // Only what the last piece of the vector leaves here is ever read.
+        out[part * CONFIG_T::output_parallel + p] =
+            emit<CONFIG_T, CONFIG_T::exact>::template value<result_t>(sums[part][p]);
+    }
+}
+
 // First stage: one word of input is a whole fibre of the last mode; a turn is a fibre.
 //   result[o] = sum_i word[i] * weights[i][o]
 // `weights` has a row for each beat of a turn.
@@ -109,7 +130,6 @@ void contract_fibre(hls::stream<data_T> &data, hls::stream<res_T> &result,
                         weights[CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
                                [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
-    typedef typename res_T::value_type result_t;
     data_T word;
     res_T out;
     // Registers: a sum is taken up again `output_pieces` beats later, be it in the next clock.
@@ -126,18 +146,7 @@ Fibres:
                 if (piece == 0 && part == 0) {
                     word = data.read();
                 }
-                sum_t products[CONFIG_T::output_parallel];
-                #pragma HLS ARRAY_PARTITION variable=products complete
-                beat<CONFIG_T>::products_of(word, piece * CONFIG_T::vector_parallel,
-                                   weights[piece * CONFIG_T::output_pieces + part], products);
-                for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
-                    #pragma HLS UNROLL
-                    const sum_t before = piece == 0 ? sum_t(0) : sums[part][p];
-                    sums[part][p] = before + products[p];
-                    // Only what the last piece of the vector leaves here is ever read.
-                    out[part * CONFIG_T::output_parallel + p] =
-                        emit<CONFIG_T, CONFIG_T::exact>::template value<result_t>(sums[part][p]);
-                }
+                fibre_beat<CONFIG_T>(word, piece, part, weights, sums, out);
                 if (piece == CONFIG_T::vector_pieces - 1 && part == CONFIG_T::output_pieces - 1) {
                     result.write(out);
                 }
@@ -166,9 +175,8 @@ void accumulate(bool first_piece, bool last_piece, bool first_of_mode, const sum
 // Puts one beat's finished sums of a vector into a word of output, which starts at out[start]. In it,
 // bonds that live longer come first, so that those which the next stage sums are the innermost.
 template <typename CONFIG_T, class res_T>
-void place(unsigned start, unsigned lane, unsigned part,
-           const typename integer<CONFIG_T::accumulator_width>::type sums[CONFIG_T::output_parallel],
-           res_T &out) {
+void put(unsigned start, unsigned lane, unsigned part,
+         const typename integer<CONFIG_T::accumulator_width>::type sums[CONFIG_T::output_parallel], res_T &out) {
     #pragma HLS INLINE
     static const unsigned high = CONFIG_T::lanes / CONFIG_T::low;
     for (unsigned p = 0; p < CONFIG_T::output_parallel; p++) {
@@ -179,6 +187,47 @@ void place(unsigned start, unsigned lane, unsigned part,
         out[start + bond * CONFIG_T::low + lane % CONFIG_T::low] =
             emit<CONFIG_T, CONFIG_T::exact>::template value<typename res_T::value_type>(sums[p]);
     }
+}
+
+// Which beat of a value of the mode it is: a word of input, a turn of it, pieces of vectors and outputs.
+struct beat_place {
+    unsigned group;
+    unsigned number;
+    unsigned piece;
+    unsigned part;
+};
+
+// One beat of a later stage, of value `i` of its mode: with the first one that comes the sums over the
+// mode start, with the last one they are complete. Then they are put into the word of output; true if
+// that leaves.
+template <typename CONFIG_T, class data_T, class sum_T, class res_T>
+bool mode_beat(const data_T &word, const beat_place &at, unsigned i, bool first_of_mode, bool last_of_mode,
+               const typename CONFIG_T::weight_t weights[][CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+               sum_T turn[][CONFIG_T::vectors][CONFIG_T::output_parallel],
+               sum_T sums[][CONFIG_T::vectors][CONFIG_T::output_parallel], res_T &out) {
+    #pragma HLS INLINE
+    static const unsigned turns = CONFIG_T::inner * CONFIG_T::lanes / CONFIG_T::vectors;
+    const unsigned vector = at.number * CONFIG_T::vectors;
+    const unsigned lane = vector % CONFIG_T::lanes;
+    const unsigned bank = lane / CONFIG_T::bank_stride % CONFIG_T::banks;
+    const unsigned slice = (i * CONFIG_T::banks + bank) * CONFIG_T::vector_pieces + at.piece;
+    const unsigned row = (at.group * turns + at.number) * CONFIG_T::output_pieces + at.part;
+    const bool first = at.piece == 0;
+    const bool last = at.piece == CONFIG_T::vector_pieces - 1;
+    const bool complete = last && last_of_mode;
+    for (unsigned v = 0; v < CONFIG_T::vectors; v++) {
+        #pragma HLS UNROLL
+        sum_T products[CONFIG_T::output_parallel];
+        #pragma HLS ARRAY_PARTITION variable=products complete
+        const unsigned value = (vector + v) * CONFIG_T::rank_in + at.piece * CONFIG_T::vector_parallel;
+        beat<CONFIG_T>::products_of(word, value, weights[slice * CONFIG_T::output_pieces + at.part], products);
+        accumulate<CONFIG_T>(first, last, first_of_mode, products, turn[at.part][v], sums[row][v]);
+        if (complete) {
+            const unsigned start = v / CONFIG_T::lanes * CONFIG_T::lanes * CONFIG_T::outputs;
+            put<CONFIG_T>(start, lane + v % CONFIG_T::lanes, at.part, turn[at.part][v], out);
+        }
+    }
+    return complete && lane + CONFIG_T::vectors >= CONFIG_T::lanes && at.part == CONFIG_T::output_pieces - 1;
 }
 
 // Later stages: one word of input holds inner x lanes vectors of length rank_in; each is an outer
@@ -225,31 +274,11 @@ Outer:
                             #pragma HLS PIPELINE II=1
                             // The tool cannot see the distance through six counters.
                             #pragma HLS DEPENDENCE variable=sums type=inter direction=RAW distance=CONFIG_T::output_pieces*((CONFIG_T::groups*turns-1)*CONFIG_T::vector_pieces+1) true
-                            const unsigned vector = number * CONFIG_T::vectors;
-                            const unsigned lane = vector % CONFIG_T::lanes;
-                            const unsigned bank = lane / CONFIG_T::bank_stride % CONFIG_T::banks;
-                            const unsigned slice = (i * CONFIG_T::banks + bank) * CONFIG_T::vector_pieces + piece;
-                            const unsigned row = (group * turns + number) * CONFIG_T::output_pieces + part;
-                            const bool first = piece == 0;
-                            const bool last = piece == CONFIG_T::vector_pieces - 1;
-                            const bool complete = last && i == CONFIG_T::mode - 1;
-                            if (number == 0 && first && part == 0) {
+                            const beat_place at = {group, number, piece, part};
+                            if (number == 0 && piece == 0 && part == 0) {
                                 word = data.read();
                             }
-                            for (unsigned v = 0; v < CONFIG_T::vectors; v++) {
-                                #pragma HLS UNROLL
-                                sum_t products[CONFIG_T::output_parallel];
-                                #pragma HLS ARRAY_PARTITION variable=products complete
-                                const unsigned value = (vector + v) * CONFIG_T::rank_in + piece * CONFIG_T::vector_parallel;
-                                beat<CONFIG_T>::products_of(word, value, weights[slice * CONFIG_T::output_pieces + part], products);
-                                accumulate<CONFIG_T>(first, last, i == 0, products, turn[part][v], sums[row][v]);
-                                if (complete) {
-                                    const unsigned start = v / CONFIG_T::lanes * CONFIG_T::lanes * CONFIG_T::outputs;
-                                    place<CONFIG_T>(start, lane + v % CONFIG_T::lanes, part, turn[part][v], out);
-                                }
-                            }
-                            if (complete && lane + CONFIG_T::vectors >= CONFIG_T::lanes &&
-                                part == CONFIG_T::output_pieces - 1) {
+                            if (mode_beat<CONFIG_T>(word, at, i, i == 0, i == CONFIG_T::mode - 1, weights, turn, sums, out)) {
                                 result.write(out);
                             }
                         }
@@ -268,6 +297,15 @@ struct several<array_T<value_T, SIZE>, COUNT> {
     typedef array_T<value_T, SIZE * COUNT> type;
 };
 
+// One of the words that came as one, by its number in the frame.
+template <typename CONFIG_T, class data_T, class res_T> void pick_word(const data_T &all, unsigned word, res_T &out) {
+    #pragma HLS INLINE
+    for (unsigned i = 0; i < res_T::size; i++) {
+        #pragma HLS UNROLL
+        out[i] = all[word % CONFIG_T::words_at_once * res_T::size + i];
+    }
+}
+
 // Gives words that came as one on, a word a clock.
 template <typename CONFIG_T, class data_T, class res_T>
 void split_words(hls::stream<data_T> &data, hls::stream<res_T> &result) {
@@ -279,10 +317,7 @@ Words:
             all = data.read();
         }
         res_T out;
-        for (unsigned i = 0; i < res_T::size; i++) {
-            #pragma HLS UNROLL
-            out[i] = all[word % CONFIG_T::words_at_once * res_T::size + i];
-        }
+        pick_word<CONFIG_T>(all, word, out);
         result.write(out);
     }
 }

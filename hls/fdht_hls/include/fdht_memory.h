@@ -97,11 +97,9 @@ Fibres:
     }
 }
 
-// Writes the logits of frame number `frame`, sign-extended to 32 bits each.
-template <unsigned RESULT_WORDS, class res_T>
-void write_result(hls::stream<res_T> &logits, word_t *results, unsigned frame) {
-    word_t *target = results + (size_t)frame * RESULT_WORDS;
-    const res_T logit = logits.read();
+// Stores logits, sign-extended to 32 bits each.
+template <unsigned RESULT_WORDS, class res_T> void store_result(const res_T &logit, word_t *target) {
+    #pragma HLS INLINE
 Words:
     for (unsigned position = 0; position < RESULT_WORDS; position++) {
         #pragma HLS PIPELINE II=1
@@ -116,6 +114,12 @@ Words:
         }
         target[position] = word;
     }
+}
+
+// Writes the logits of frame number `frame`.
+template <unsigned RESULT_WORDS, class res_T>
+void write_result(hls::stream<res_T> &logits, word_t *results, unsigned frame) {
+    store_result<RESULT_WORDS>(logits.read(), results + (size_t)frame * RESULT_WORDS);
 }
 
 } // namespace fdht

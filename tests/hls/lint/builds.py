@@ -79,15 +79,17 @@ _SANITIZERS = (
     *("-fno-omit-frame-pointer", "-g1", "-O0", "-w", "-std=c++14"),
 )
 _MAIN = Path(__file__).with_name("sanitized_main.cpp")
+#: The same for cores that read sparse frames: calls, damaged or not.
+SPARSE_MAIN = Path(__file__).with_name("sanitized_sparse.cpp")
 _ENVIRONMENT = {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "color=never"}
 
 
-def sanitized(project: Path, program: Path, build: Build) -> None:
+def sanitized(project: Path, program: Path, build: Build, main: Path = _MAIN) -> None:
     """Compiles the C simulation with the sanitizers for addresses and undefined behaviour."""
     native = [_NATIVE] if build == "native" else []
     done = subprocess.run(
         [
-            *("g++", *_SANITIZERS, *native, *_INCLUDES, str(_MAIN)),
+            *("g++", *_SANITIZERS, *native, *_INCLUDES, str(main)),
             *("fdht_csim.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
         ],
         cwd=project,
@@ -121,8 +123,13 @@ def run_stream(
         text = "".join(f"{int(value):016x}\n" for value in values)
         (directory / f"{name}.hex").write_text(text)
     sizes = [str(size // WORD_BYTES) for size in (network.frame_bytes, network.result_bytes)]
+    return run_sanitized(program, [*(str(directory / f"{name}.hex") for name in words), *sizes])
+
+
+def run_sanitized(program: Path, arguments: Sequence[str]) -> tuple[int, str, list[str]]:
+    """Runs a program that `sanitized` compiled; see `run_stream`."""
     done = subprocess.run(
-        [str(program), *(str(directory / f"{name}.hex") for name in words), *sizes],
+        [str(program), *arguments],
         capture_output=True,
         text=True,
         timeout=COMPILE_TIMEOUT,

@@ -1,0 +1,246 @@
+"""A converted core that reads sparse frames: proof, state, damage, copies, lint, test bench."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fdht_hls.batch import BatchSimulation
+from fdht_hls.conversion import convert_project
+from fdht_hls.csimulation import CSimulation, compiler, unpack_results
+from fdht_hls.engine import lower
+from fdht_hls.equality import prove, reference_logits
+from fdht_hls.lint import lint_project
+from fdht_hls.packing import packed_call, words_of
+from fdht_hls.registers import ARGUMENT_REGISTERS, IDENTITY_REGISTERS, present
+from fdht_hls.schedule import default_schedule
+from fdht_models.errors import DeviceError
+from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
+from tests.hls.conftest import Converted
+from tests.hls.lint.builds import SPARSE_MAIN, run_sanitized, sanitized, warnings
+from tests.hls.networks import CLASSIFIERS
+from tests.hls.patterns import sparse_patterns
+
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """The small classifier in a core that reads sparse frames."""
+    project = Converted(CLASSIFIERS["bytes"], tmp_path_factory.mktemp("sparse"))
+    network = project.network
+    schedule = replace(default_schedule(network.recurrence), frames="sparse")
+    plan = lower(network, schedule)
+    convert_project(project.classifier.keras(), network, project.project, {}, plan)
+    return project
+
+
+@pytest.fixture(scope="module")
+def stream(core: Converted) -> np.ndarray:
+    """Patterns of sparsity, and between them one that tests damage: codes [FRAMES, inputs]."""
+    frames = sparse_patterns(core.network, FRAMES, 4).astype(core.classifier.dtype)
+    frames[4] = 0
+    frames[4, :9] = 1
+    return frames
+
+
+@pytest.fixture(scope="module")
+def logits(core: Converted, stream: np.ndarray) -> np.ndarray:
+    return reference_logits(core.network, stream[None])[0]
+
+
+@pytest.fixture
+def simulation(core: Converted) -> Iterator[CSimulation]:
+    found = CSimulation(core.library("native"))
+    yield found
+    found.close()
+
+
+def run(core: Converted, simulation: CSimulation, frames: np.ndarray, reset: bool) -> np.ndarray:
+    packed, ends = packed_call(core.network, frames, sparse=True)
+    results = np.zeros(len(frames) * core.network.result_bytes, np.uint8)
+    identity = simulation.run(packed, results, len(frames), reset, words_of(ends))
+    assert identity.frame_faults == 0
+    return unpack_results(core.network, results)
+
+
+# Equality -----------------------------------------------------------------------------------------
+
+
+def test_all_that_goes_on_inside_is_equal(core, stream):
+    """Also of vectors that nothing reached: they are zero in the reference."""
+    streams = np.stack([stream, core.streams[0, :FRAMES], core.streams[-1, :FRAMES]])
+    keras = core.classifier.keras(sequences=True, stateful=True, batch=len(streams))
+    libraries = {build: core.library(build) for build in ("exact", "native")}
+    results = prove(core.network, keras, libraries, streams, lambda *_: None)
+    assert {one.mismatches for one in results.values()} == {0}
+    assert set(results["reference_native"].quantities) >= {"input.C3", "input.C2", "logits"}
+
+
+@pytest.mark.parametrize("cuts", [[0, FRAMES], [0, 1, 7, 8, FRAMES], [*range(FRAMES + 1)]])
+def test_the_state_is_kept_from_call_to_call(core, simulation, stream, logits, cuts):
+    parts = [
+        run(core, simulation, stream[start:stop], start == 0) for start, stop in pairwise(cuts)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), logits)
+    nothing = np.zeros(0, np.uint8)
+    assert simulation.run(nothing, nothing, 0, False).frames_done == FRAMES
+
+
+def test_clips_on_all_processors_are_equal(core, stream):
+    clips = stream.reshape(6, 5, -1)
+    with BatchSimulation(core.library("native"), core.network, 2) as batch:
+        np.testing.assert_array_equal(batch.run(clips), reference_logits(core.network, clips))
+
+
+# Damage -------------------------------------------------------------------------------------------
+
+
+def damaged(core: Converted, stream: np.ndarray, fault: FrameFault) -> tuple[np.ndarray, int]:
+    """(words of a call of eight frames, frames before the damage)."""
+    packed, ends = packed_call(core.network, stream[:8], sparse=True)
+    words, head = packed.view(np.uint64).copy(), int(ends[3])
+    assert words[head] == FrameKind.SPARSE << 32 | 3 and words[head + 1] == 3
+    match fault:
+        case FrameFault.HEADER:
+            words[head] = 0
+        case FrameFault.COUNT:
+            words[head + 1] = 1
+        case FrameFault.BEHIND:
+            words[head + 1] = 3 | 1 << 63
+        case FrameFault.SHORT:
+            return words[: head + 2], 4
+        case FrameFault.LONG:
+            return np.append(words, words[:2]), 8
+    return words, 4
+
+
+@pytest.mark.parametrize("build", ["native", "exact"])
+@pytest.mark.parametrize("fault", FrameFault)
+def test_a_fault_is_told_and_what_follows_is_not_written(core, stream, logits, build, fault):
+    network = core.network
+    simulation = CSimulation(core.library(build))
+    words, whole = damaged(core, stream, fault)
+    results = np.full(8 * network.result_bytes, 0xEE, np.uint8)
+    # More lies behind the call's words, which nobody may look at.
+    memory = np.append(words, np.full(100, 0xA5A5, np.uint64)).view(np.uint8)
+    identity = simulation.run(memory, results, 8, False, len(words))
+    assert (FrameFault(identity.frame_faults), identity.frames_done) == (fault, whole)
+    end = whole * network.result_bytes
+    np.testing.assert_array_equal(unpack_results(network, results[:end]), logits[:whole])
+    assert (results[end:] == 0xEE).all()
+    # A call behind damage starts from zero, although it does not ask for it.
+    start = 8 if whole == 8 else 0
+    found = run(core, simulation, stream[start:], False)
+    np.testing.assert_array_equal(found, logits[start:])
+    simulation.close()
+
+
+def test_a_call_without_frames_keeps_what_damage_left(core, simulation, stream, logits):
+    words, _ = damaged(core, stream, FrameFault.HEADER)
+    nothing = np.zeros(8 * core.network.result_bytes, np.uint8)
+    simulation.run(words.view(np.uint8), nothing, 8, True, len(words))
+    assert simulation.run(nothing, nothing, 0, False).frame_faults == 0
+    np.testing.assert_array_equal(run(core, simulation, stream, False), logits)
+
+
+def test_damaged_clips_are_an_error(core, simulation, stream):
+    packed, ends = packed_call(core.network, stream, sparse=True)
+    packed[:8] = 0
+    results = np.zeros(len(stream) * core.network.result_bytes, np.uint8)
+    with pytest.raises(DeviceError, match="C simulation = 1: failed"):
+        simulation.run_clips(packed, results, 1, len(stream), ends[-1:])
+
+
+@pytest.mark.parametrize("build", ["native", pytest.param("exact", marks=pytest.mark.slow)])
+def test_no_damage_is_read_beyond_the_call(core, stream, tmp_path, build):
+    """With the sanitizers for addresses and undefined behaviour, on memory of exactly its size."""
+    sanitized(core.project, tmp_path / "program", build, SPARSE_MAIN)
+    packed, ends = packed_call(core.network, stream[:8], sparse=True)
+    whole = packed.view(np.uint64)
+    calls = [(*damaged(core, stream, fault), fault) for fault in FrameFault]
+    calls += [
+        (whole, 8, FrameFault(0)),
+        (whole[:0], 0, FrameFault.SHORT),
+        (whole[: int(ends[2]) + 1], 3, FrameFault.SHORT),
+    ]
+    words_in_result = core.network.result_bytes // 8
+    arguments, lines, done = [str(words_in_result)], [], 0
+    for number, (words, count, fault) in enumerate(calls):
+        path = tmp_path / f"{number}.hex"
+        path.write_text("".join(f"{int(word):x}\n" for word in words))
+        arguments += [str(path), "8"]
+        done += count
+        lines.append(f"{int(fault)} {done} {count * words_in_result}")
+    code, shown, reports = run_sanitized(tmp_path / "program", arguments)
+    assert (code, reports) == (0, [])
+    assert shown.splitlines() == lines
+
+
+# The project --------------------------------------------------------------------------------------
+
+
+def test_the_core_is_synthesizable(core):
+    assert lint_project(core.project) == []
+
+
+def test_compilers_have_no_warning(core):
+    assert warnings(core.project, "libclang", "c++14", "native") == []
+    assert warnings(core.project, "g++", "c++17", "exact") == []
+
+
+def test_the_registers_are_those_of_sparse_frames(core):
+    text = (core.project / "firmware" / "fdht_lstm.cpp").read_text()
+    stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
+    wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, sparse=True)
+    assert {name: int(offset, 16) for name, offset in stated} == {
+        register.name: register.offset for register in wanted
+    }
+    arguments = re.search(r"void fdht_lstm\(([^)]*)\)", text)
+    assert arguments is not None
+    names = [argument.split("*")[-1].split()[-1] for argument in arguments[1].split(",")]
+    assert names == [register.name for register in wanted]
+    assert {"call_words", "frame_faults"} <= {*names}
+
+
+def test_hls4ml_s_own_top_stays_dense(core):
+    text = (core.project / "firmware" / "fdht_network.cpp").read_text()
+    assert "contract_fibre<" in text and "placed" not in text
+
+
+def test_the_test_bench_passes_and_can_fail(core, tmp_path):
+    program, data = tmp_path / "bench", core.project / "tb_data"
+    subprocess.run(
+        [
+            *(compiler(), "-std=c++14", "-w", "-Ifirmware/ap_types", "-Ifirmware", "-I."),
+            *("fdht_testbench.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
+        ],
+        cwd=core.project,
+        check=True,
+        timeout=300,
+    )
+
+    def bench(directory: Path) -> tuple[int, str]:
+        done = subprocess.run(
+            [program, directory], capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout
+
+    code, shown = bench(data)
+    assert (code, ", 0 words differ of 20" in shown) == (0, True), shown
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    (wrong / "frames.hex").write_text((data / "frames.hex").read_text())
+    (wrong / "results.hex").write_text("1\n" * 20)
+    assert bench(wrong)[0] == 1
+    lines = (data / "frames.hex").read_text().splitlines()
+    lines[0] = f"{3 << 32 | int(lines[0][8:], 16):016x}"
+    (wrong / "frames.hex").write_text("\n".join(lines) + "\n")
+    assert bench(wrong) == (2, "the frames of call 0 are damaged: 1\n")

@@ -99,12 +99,12 @@ def tune(
             raise ConfigError("belongs to --explore", field=name, value=value)
     engine = _engine(assume or [])
     recipe, directory = experiment_or_build(experiment, build)
-    for name, asked in {"core-frames": core_frames, "feature": feature}.items():
-        if explore and asked is not None:
+    for name, kind_of in {"core-frames": core_frames, "feature": feature}.items():
+        if explore and kind_of is not None:
             raise ConfigError(
                 "shapes are explored for dense frames",
                 field=name,
-                value=asked,
+                value=kind_of,
                 remedy=f"explore first, then tune the experiment with --{name}",
             )
     core_frames = asked_frames(core_frames, feature)

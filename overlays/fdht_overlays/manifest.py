@@ -21,6 +21,8 @@ from fdht_models.tensor.sparse_frames import SparseFormat
 from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
 from fdht_overlays.sparse_pace import SparsePace
 
+#: Of frames that a core takes; see `fdht_models.tensor.sparse_frames.CORE_FRAMES`.
+Kind = Literal["dense", "sparse", "raw"]
 #: 2 has clips, figures, and a digest of the whole directory; 3 says which kind of frames it takes.
 SCHEMA_VERSION = 3
 #: First that has a digest of the whole directory.
@@ -51,7 +53,7 @@ class InputLayout:
     frame_bytes: int
     feature: str | None
     frame_shape: tuple[int, ...]
-    frames: Literal["dense", "sparse", "raw"] = "dense"
+    frames: Kind = "dense"
 
     def __post_init__(self) -> None:
         if self.size < 1:

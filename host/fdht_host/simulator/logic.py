@@ -68,7 +68,8 @@ class CoreComputation(Protocol):
         """Processes `count` frames as the core would; 0 only tells the identity.
 
         Args:
-            frames: uint8[count * frame_bytes], as in memory; sparse ones uint8[8 * words].
+            frames: uint8[count * frame_bytes], as in memory; sparse ones uint8[8 * words]; of raw
+                ones one more where a sequence begins.
             results: uint8[count * result_bytes], to be written.
             count: frames.
             reset: start from a zero state.
@@ -282,7 +283,8 @@ class SimulatedCore:
         reset = bool(self._argument("reset_state"))
         call = _Call(frames, results, count, reset, words, weights, None)
         self.hang_reason = self._obstacle(call)
-        now, cycles = self._clock.monotonic_ns(), self._manifest.call_cycles(count, words)
+        now = self._clock.monotonic_ns()
+        cycles = self._manifest.call_cycles(self._read(count, reset), words)
         duration = round(cycles / (self._mhz() * 1e6) * NANOSECONDS)
         if weights is not None:
             duration += self._computation.weight_words * _WEIGHT_WORD_NS
@@ -294,7 +296,13 @@ class SimulatedCore:
 
     def _frame_bytes(self, call: _Call) -> int:
         """Bytes that a call's frames take."""
-        return WORD_BYTES * call.words if self._sparse else call.count * self._layout.frame_bytes
+        if self._sparse:
+            return WORD_BYTES * call.words
+        return self._read(call.count, call.reset) * self._layout.frame_bytes
+
+    def _read(self, count: int, reset: bool) -> int:
+        """Frames that a call of so many results reads."""
+        return self._manifest.input.frames_for(count, reset)
 
     def _obstacle(self, call: _Call) -> str | None:
         """Why a call would never end: an AXI decode error leaves the core waiting."""

@@ -58,7 +58,7 @@ def load_design(
         frames = found.frames
     if board is not None or (found is None and port_bytes == WORD_BYTES):
         budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
-        found = plan(network, budget, "rtl").schedule
+        found = plan(network, budget, "rtl", frames=frames or "dense").schedule
     elif found is None or port_bytes != WORD_BYTES:
         found = default_schedule(network.recurrence, port_bytes)
     return network, lower(network, found.with_frames(frames), port_bytes)

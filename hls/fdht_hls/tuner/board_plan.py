@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fdht_hls.boards import board_names, get_board
-from fdht_hls.engine import design_engine
+from fdht_hls.engine import check_feature, design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.budget import Budget, board_budget
@@ -108,8 +108,11 @@ def plan(
 
     Raises:
         ConfigError: the time is over.
+        ConversionError: the core cannot compute the network's feature.
     """
-    found = core_to_tune(network, budget, core, None, loadable)
+    if frames == "raw":
+        check_feature(network, budget.bytes_per_clock)
+    found = core_to_tune(network, budget, core, None, loadable, frames)
     return plan_of(found, budget, core, frames, effort)
 
 
@@ -132,7 +135,7 @@ def planned(
     network: QuantizedNetwork, schedule: Schedule, budget: Budget, core: CoreKind = "hls"
 ) -> BoardPlan:
     """The plan with a schedule that somebody chose."""
-    found = core_to_tune(network, budget, core, None, schedule.loadable)
+    found = core_to_tune(network, budget, core, None, schedule.loadable, schedule.frames)
     design = design_engine(network, budget.bytes_per_clock, schedule.fibres)
     return _plan(replace(found, design=design), budget, core, schedule)
 
@@ -162,7 +165,9 @@ def tuned(
             value=latency,
             remedy="use --core hls, or count it with fdht cosim",
         )
-    found = core_to_tune(network, budget, core, engine, loadable)
+    if frames == "raw":
+        check_feature(network, budget.bytes_per_clock)
+    found = core_to_tune(network, budget, core, engine, loadable, frames)
     tuning = tune(found, budget, frames_per_second, latency, effort=effort)
     return tuning.with_frames(frames)
 

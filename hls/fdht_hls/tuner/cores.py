@@ -66,6 +66,7 @@ def core_to_tune(
     core: CoreKind = "hls",
     engine: Assumptions | None = None,
     loadable: bool = False,
+    frames: str = "dense",
 ) -> CoreModel:
     """A network as processes, with the costs of the core that is built.
 
@@ -74,7 +75,7 @@ def core_to_tune(
     """
     engine, width = engine or Assumptions(), budget.bytes_per_clock
     if core == "hls":
-        return CoreModel(design_engine(network, width), budget.model, engine, loadable)
+        return CoreModel(design_engine(network, width), budget.model, engine, loadable, frames)
     if engine != Assumptions():
         raise ConfigError(
             "is nothing that the core in RTL does", field="assume", remedy="use --core hls"
@@ -82,7 +83,7 @@ def core_to_tune(
     # The RTL's clocks are its own: a memory that answers at once, as in its simulation.
     model = replace(budget.model, pipeline_depth=_STAGE_CLOCKS, memory_latency=0)
     fibres = (fibres_for(network.recurrence, width), 1)
-    return RtlCoreModel(design_engine(network, width, fibres), model, engine, loadable)
+    return RtlCoreModel(design_engine(network, width, fibres), model, engine, loadable, frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,7 @@ class RtlCoreModel(CoreModel):
         schedule = default_schedule(self.design.cell.recurrence, self.design.port.word_bytes)
         if self.loadable:
             schedule = schedule.with_weights("loadable")
+        schedule = schedule.with_frames(self.frames)
         found = fixed_parts(schedule_engine(self.design, schedule), RtlModel())
         return {name: {name: replace(part, ff=None)} for name, part in found.items()}
 

@@ -89,8 +89,8 @@ class BatchSimulation:
         results = np.empty(count * frames * network.result_bytes, np.uint8)
         every = clips.reshape(-1, network.inputs)
         packed, ends = packed_call(network, every, sparse=simulation.sparse)
-        ends = np.ascontiguousarray(ends[frames - 1 :: max(1, frames)])  # looked at if sparse
-        simulation.run_clips(packed, results, count, frames, ends)
+        of_clips = np.append(0, ends)[frames * np.arange(1, count + 1)]  # looked at if sparse
+        simulation.run_clips(packed, results, count, frames, of_clips)
         return unpack_results(network, results).reshape(count, frames, len(network.classes))
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:

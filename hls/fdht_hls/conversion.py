@@ -244,7 +244,7 @@ def _write(
 
 
 def _plan(
-    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget, frames: str
+    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget, frames: str = "dense"
 ) -> tuple[BoardPlan, dict[str, Any]]:
     """The design, and what the manifest tells of it."""
     if schedule is not None:

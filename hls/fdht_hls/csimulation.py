@@ -180,11 +180,13 @@ class CSimulation:
                 _refuse_truncated(copy)
                 # The file may go as soon as it is loaded: the mapping keeps it.
                 self._library = ctypes.CDLL(str(copy))
-            #: The kind of frames that it reads, one of `CORE_FRAMES`.
-            self.frames = next(
-                (kind for kind, name in _ENTRIES.items() if hasattr(self._library, name)), "dense"
-            )
-            self._function: Any = getattr(self._library, _ENTRIES[self.frames])
+            kinds = [kind for kind, name in _ENTRIES.items() if hasattr(self._library, name)]
+            self._name = _ENTRIES[kinds[0] if kinds else "dense"]
+            self._function: Any = getattr(self._library, self._name)
+            #: Does it read sparse frames?
+            self.sparse = self._name == _ENTRIES["sparse"]
+            #: Frames that a sequence begins with before the first that gives a result.
+            self.frames_before = int(self._name == _ENTRIES["raw"])
         except (OSError, AttributeError) as error:
             self.close()
             raise ArtifactError(
@@ -211,16 +213,6 @@ class CSimulation:
                 field=str(library),
                 remedy="compile it with -fno-gnu-unique",
             )
-
-    @property
-    def sparse(self) -> bool:
-        """Does it read sparse frames?"""
-        return self.frames == "sparse"
-
-    @property
-    def frames_before(self) -> int:
-        """Frames that a sequence begins with before the first that gives a result."""
-        return int(self.frames == "raw")
 
     def run(
         self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
@@ -330,7 +322,7 @@ class CSimulation:
             ArtifactError: the library has no such entry point.
             DeviceError: the simulation reports a failure, or is closed.
         """
-        function = self._entry(f"{_ENTRIES[self.frames]}_clips")
+        function = self._entry(f"{self._name}_clips")
         places = np.ctypeslib.ndpointer(np.int64, flags="C_CONTIGUOUS")
         function.argtypes = [*self._call_type, *([places] if self.sparse else [])]
         function.restype = ctypes.c_int

@@ -152,8 +152,9 @@ def core_values(
         )
     _, fibres, fibre = frame.shape
     frame_words = -(-fibres * fibre // WORD_BYTES)
-    form = plan.sparse_format if plan and plan.sparse else None
-    sparse, skips = form is not None, plan is not None and plan.skips
+    skips = any(stage.get_attr("plan").coming is not None for stage in _contractions(model))
+    raw = plan is not None and plan.frames == "raw"
+    sparse = skips and not raw
     kinds = {"loadable": bool(tables), "sparse": sparse}
     part = model.config.get_config_value("Part")
     return {
@@ -163,10 +164,10 @@ def core_values(
         "fibres": fibres,
         "whole_words": fibre % WORD_BYTES == 0,
         "frame_words": frame_words,
-        "most_words": form.most_words if form else frame_words,
+        "most_words": frame_words + sparse,  # with a header
         "result_words": -(-result.shape[0] * LOGIT_BYTES // WORD_BYTES),
         "sparse": sparse,
-        "raw": skips and not sparse,
+        "raw": raw,
         "dead_zone": plan.design.dead_zone if plan else 0,
         "units": _unit_values(frame_words, fibre) if skips else None,
         "streams": list(_streams(model, skips)),

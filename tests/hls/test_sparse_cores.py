@@ -14,19 +14,21 @@ import pytest
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.conversion import convert_project
-from fdht_hls.csimulation import CSimulation, compiler, unpack_results
+from fdht_hls.csimulation import CSimulation, compile_library, compiler, unpack_results
 from fdht_hls.engine import lower
 from fdht_hls.equality import prove, reference_logits
 from fdht_hls.lint import lint_project
 from fdht_hls.packing import packed_call, words_of
 from fdht_hls.registers import ARGUMENT_REGISTERS, IDENTITY_REGISTERS, present
 from fdht_hls.schedule import default_schedule
+from fdht_hls.weights import LoadableWeights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
 from tests.hls.conftest import Converted
 from tests.hls.lint.builds import SPARSE_MAIN, run_sanitized, sanitized, warnings
 from tests.hls.networks import CLASSIFIERS
 from tests.hls.patterns import sparse_patterns
+from tests.hls.test_weight_kinds import retrained
 
 FRAMES = 30
 
@@ -182,6 +184,32 @@ def test_no_damage_is_read_beyond_the_call(core, stream, tmp_path, build):
     code, shown, reports = run_sanitized(tmp_path / "program", arguments)
     assert (code, reports) == (0, [])
     assert shown.splitlines() == lines
+
+
+# Weights that can be loaded -----------------------------------------------------------------------
+
+
+def test_weights_are_loaded(core, stream, logits, tmp_path):
+    """Both kinds of arguments and registers; damage and other weights leave no state."""
+    network, other = core.network, retrained(core.network)
+    schedule = replace(default_schedule(network.recurrence), frames="sparse")
+    plan = lower(network, schedule.with_weights("loadable"))
+    convert_project(core.classifier.keras(), network, tmp_path, {}, plan)
+    compile_library(tmp_path, tmp_path / "core.so", "native")
+    simulation, words = CSimulation(tmp_path / "core.so"), LoadableWeights.of(network, plan)
+    assert words is not None and plan.layout is not None
+    np.testing.assert_array_equal(run(core, simulation, stream, False), logits)
+    simulation.load_weights(words.pack(other))
+    wanted = reference_logits(other, stream[None])[0]
+    np.testing.assert_array_equal(run(core, simulation, stream, False), wanted)
+    call, whole = damaged(core, stream, FrameFault.COUNT)
+    results = np.zeros(8 * network.result_bytes, np.uint8)
+    identity = simulation.run(call.view(np.uint8), results, 8, True, len(call))
+    assert (identity.frame_faults, identity.frames_done) == (FrameFault.COUNT, 2 * FRAMES + whole)
+    assert identity.weights_layout == plan.layout.digest
+    assert identity.weights_id_low == other.design_id & 0xFFFFFFFF
+    np.testing.assert_array_equal(run(core, simulation, stream, False), wanted)
+    simulation.close()
 
 
 # The project --------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fdht_hls.engine import lower
+from fdht_hls.lint import lint_project
 from fdht_hls.schedule import default_schedule
-from tests.hls.many import FRAMES, Case, ManyCores
+from tests.hls.many import FRAMES, Case, ManyCores, write_project
 from tests.hls.patterns import sparse_patterns
 from tests.hls.test_many_networks import (
     KINDS,
@@ -77,22 +78,36 @@ def test_many_random_networks_are_equal(tmp_path):
         compare_all(found[start : start + 20], directory)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("label", EVERY_FORMAT)
+def test_every_format_is_synthesizable(label, tmp_path):
+    write_project(format_cases([label])[0], tmp_path)
+    assert lint_project(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_stages_of_several_words_at_once_are_synthesizable(tmp_path):
+    cases = [sparse(case) for case in scheduled_cases(LABELS[:1])]
+    plans = [lower(case.network, case.schedule) for case in cases]
+    several = [any(stage.words_at_once > 1 for stage in plan.input) for plan in plans]
+    write_project(cases[several.index(True)], tmp_path)
+    assert lint_project(tmp_path) == []
+
+
 # What the tests above rest on ---------------------------------------------------------------------
 
 
 def test_the_formats_reach_every_kind_of_stage():
     """Stages of several words a value of the mode, without a mode, and of all modes at once."""
-    stages = [stage for case in format_cases(EVERY_FORMAT) for stage in lower(*_plan(case)).input]
+    cases = format_cases(EVERY_FORMAT)
+    stages = [stage for case in cases for stage in lower(case.network, case.schedule).input]
     assert any(stage.shape.groups > 1 for stage in stages)
     assert any(stage.coming == (1,) for stage in stages)
     assert any(not stage.shape.fibre and stage.coming == (12,) for stage in stages)
     assert {len(stage.coming or ()) for stage in stages} >= {1, 2, 3}
-    found = [stage for case in scheduled_cases(LABELS[:1]) for stage in lower(*_plan(case)).input]
-    assert any(stage.words_at_once > 1 for stage in found)
-
-
-def _plan(case: Case):
-    return case.network, sparse(case).schedule
+    cases = scheduled_cases(LABELS[:1])
+    stages = [stage for case in cases for stage in lower(case.network, case.schedule).input]
+    assert any(stage.words_at_once > 1 for stage in stages)
 
 
 def test_the_patterns_are_of_every_kind():

@@ -244,6 +244,22 @@ def test_other_settings_convert_anew(hls, trained, no_compiler):
     assert state_of(hls) == before, "the former directory is as it was"
 
 
+def test_other_frames_convert_anew(hls, trained, no_compiler):
+    assert not convert(trained, hls, frames="dense").fresh
+    with pytest.raises(CompiledError):
+        convert(trained, hls, frames="sparse")
+
+
+def test_a_core_of_sparse_frames_is_proved_equal(conversion, trained, tmp_path):
+    found = convert(trained, tmp_path / "hls", frames="sparse")
+    dense = Schedule.from_json(read_json(conversion[0].directory.path / "schedule.json"))
+    sparse = Schedule.from_json(read_json(found.directory.path / "schedule.json"))
+    assert sparse == dense.with_frames("sparse") != dense
+    for name in ("reference_csim", "reference_csim_exact"):
+        assert found.equality[name]["mismatches"] == 0
+        assert found.equality[name]["compared"] == conversion[0].equality[name]["compared"]
+
+
 @pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
 def test_another_budget_converts_anew(hls, trained, no_compiler, board):
     with pytest.raises(CompiledError):

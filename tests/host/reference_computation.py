@@ -41,6 +41,7 @@ class ReferenceComputation:
         self._before = np.full(network.frame_bytes, 0xA5, np.uint8)  # nobody may look at it
         #: Frames that each call read.
         self.read: list[int] = []
+        self.sparse, self.frames_before = form is not None, int(raw)
         self._plan = lower(network, schedule) if schedule and schedule.loadable else None
         self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fdht_hls.schedule import default_schedule
 from fdht_host import video
@@ -15,7 +16,6 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.energy import windows
 from fdht_host.energy.evaluation import EnergyResult
 from fdht_host.run import RunSettings
-from fdht_host.run_sources import TEST_SET
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import DataError
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling, read_clip
@@ -95,7 +95,7 @@ def test_a_folder_of_pictures_is_a_stream(tmp_path, monkeypatch):
     noise = np.random.default_rng(3).integers(0, 256, (17, 8, 10, 3), np.uint8)
     (tmp_path / "pictures").mkdir()
     for number, frame in enumerate(noise):
-        imageio.imwrite(tmp_path / "pictures" / f"{number:02}.png", frame)
+        Image.fromarray(frame).save(tmp_path / "pictures" / f"{number:02}.png")
     settings = RunSettings([str(tmp_path / "pictures")], protocol="every", clip_frames=5)
     host, chip = reports(tmp_path, monkeypatch, "consecutive", settings)
     check_same(host, chip)
@@ -143,11 +143,3 @@ def test_energy_begins_a_sequence(tmp_path, monkeypatch):
         board = accelerator.device.board
         found = windows.board_energy(accelerator, board, network, lambda *_: None)
     assert found.explanation == "Readings."
-
-
-@pytest.mark.usefixtures("small_motion")
-def test_the_test_set_is_drawn_as_raw_frames(tmp_path, monkeypatch):
-    settings = RunSettings([TEST_SET])
-    host, chip = reports(tmp_path, monkeypatch, "generated", settings)
-    check_same(host, chip)
-    assert len(chip["clips"]) == 4

@@ -58,9 +58,13 @@ class CoreComputation(Protocol):
 
     Attributes:
         weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
+        sparse: does it read sparse frames?
+        frames_before: frames that a sequence begins with before the first that gives a result.
     """
 
     weight_words: int
+    sparse: bool
+    frames_before: int
 
     def run(
         self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
@@ -171,7 +175,7 @@ class SimulatedCore:
         memory: what its AXI ports see.
         clock: virtual time.
         activity: is told of each call.
-        manifest: of the overlay: which frames the core takes, and how many clocks for them.
+        manifest: of the overlay: how many clocks calls take.
         mhz: its clock, which is read when a call starts.
         faults: read at every call.
     """
@@ -200,16 +204,14 @@ class SimulatedCore:
         self._writable = {
             offset
             for register in present(
-                ARGUMENT_REGISTERS, loadable=bool(computation.weight_words), sparse=self._sparse
+                ARGUMENT_REGISTERS,
+                loadable=bool(computation.weight_words),
+                sparse=computation.sparse,
             )
             for offset in register.words
         }
         #: Why the core hangs, for a person who debugs; a real board would not say.
         self.hang_reason: str | None = None
-
-    @property
-    def _sparse(self) -> bool:
-        return self._manifest.input.frames == "sparse"
 
     @property
     def interrupt(self) -> bool:
@@ -296,13 +298,13 @@ class SimulatedCore:
 
     def _frame_bytes(self, call: _Call) -> int:
         """Bytes that a call's frames take."""
-        if self._sparse:
+        if self._computation.sparse:
             return WORD_BYTES * call.words
         return self._read(call.count, call.reset) * self._layout.frame_bytes
 
     def _read(self, count: int, reset: bool) -> int:
         """Frames that a call of so many results reads."""
-        return self._manifest.input.frames_for(count, reset)
+        return count + self._computation.frames_before if reset and count else count
 
     def _obstacle(self, call: _Call) -> str | None:
         """Why a call would never end: an AXI decode error leaves the core waiting."""

@@ -306,7 +306,12 @@ class CSimulation:
         function(words)
 
     def run_clips(
-        self, frames: Bytes, results: Bytes, clips: int, frames_a_clip: int, ends: Codes
+        self,
+        frames: Bytes,
+        results: Bytes,
+        clips: int,
+        frames_a_clip: int,
+        ends: Codes | None = None,
     ) -> None:
         """Processes clips of equal length one after the other, each from a state of zero.
 
@@ -316,7 +321,8 @@ class CSimulation:
             results: uint8[clips * frames_a_clip * result_bytes], to be written.
             clips: how many there are.
             frames_a_clip: results of each.
-            ends: int64[clips]: words from the start of `frames` to each clip's end.
+            ends: int64[clips]: words from the start of `frames` to each clip's end; a core that
+                reads sparse frames needs them.
 
         Raises:
             ArtifactError: the library has no such entry point.

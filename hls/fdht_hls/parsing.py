@@ -22,7 +22,7 @@ from fdht_hls.nodes import (
 from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.shapes import rounded_formats
-from fdht_models.errors import ConversionError
+from fdht_models.errors import ConfigError, ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedRecurrence
 

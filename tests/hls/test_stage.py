@@ -31,7 +31,7 @@ from fdht_hls.equality import corner_frames, reference_logits
 from fdht_hls.estimate import estimate
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison
-from fdht_hls.schedule import Schedule, StageSchedule
+from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
 from fdht_hls.tuner.board_plan import plan
 from fdht_hls.tuner.budget import board_budget, parse_shares
 from fdht_hls.unfinished import unfinished
@@ -162,6 +162,19 @@ def test_the_library_is_the_network(hls):
     logits = simulate(core, network, frames, True)
     core.close()
     np.testing.assert_array_equal(logits, ReferenceModel(network).run(frames))
+
+
+@pytest.mark.slow
+def test_a_core_that_reads_sparse_frames_is_proved(trained, tmp_path):
+    network = QuantizedNetwork.load(trained / "network.json")
+    schedule = replace(default_schedule(network.recurrence), frames="sparse")
+    found = convert(trained, tmp_path / "hls", schedule=schedule)
+    pairs = ("keras_reference", "reference_csim", "reference_csim_exact")
+    assert [found.equality[name]["mismatches"] for name in pairs] == [0, 0, 0]
+    assert Schedule.from_json(read_json(tmp_path / "hls" / "schedule.json")).sparse
+    core = CSimulation(tmp_path / "hls" / "csim.so")
+    assert core.sparse
+    core.close()
 
 
 def test_progress_is_told(conversion):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_a_clip_in_calls_of_any_size(opening: Opening, batch: int) -> None:
 def test_a_sequence_goes_on_from_call_to_call(opening: Opening, cuts: list[int]) -> None:
     accelerator, _ = opening(batch=8)
     found = [accelerator.infer(CLIP[: cuts[0]], reset=True)]
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         found.append(accelerator.infer(CLIP[start:stop], reset=False))
         assert not len(accelerator.infer(CLIP[:0], reset=False))
     np.testing.assert_array_equal(np.concatenate(found), logits_of(CLIP))
@@ -163,8 +164,10 @@ def test_a_core_that_computes_no_feature_fails_the_self_test(overlay: Path) -> N
     """Its registers do not tell it from one of dense frames; its results do."""
     dense = ReferenceComputation(NETWORK)
     device = SimulatedDevice(computation=lambda *_: dense)
-    dense.run = lambda frames, results, count, reset, words=0: ReferenceComputation.run(  # type: ignore[method-assign]
-        dense, frames[: count * NETWORK.frame_bytes], results, count, reset
+    dense.run = (
+        lambda frames, results, count, reset, words=0: ReferenceComputation.run(  # type: ignore[method-assign]
+            dense, frames[: count * NETWORK.frame_bytes], results, count, reset
+        )
     )
     with pytest.raises(DeviceError, match="self test"):
         Accelerator.open(overlay, device=device)

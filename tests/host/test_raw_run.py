@@ -49,14 +49,14 @@ def reports(
     return host, chip
 
 
-def check_same(host: dict[str, Any], chip: dict[str, Any]) -> None:
+def check_same(host: dict[str, Any], chip: dict[str, Any], least: int = 2) -> None:
     assert chip["clips"] == host["clips"]
     assert chip["equality"]["reference_board"] == host["equality"]["reference_board"]
     assert chip["equality"]["reference_board"]["mismatches"] == 0
     for one, other in zip(chip["sources"], host["sources"], strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     answers = {tuple(block["logits"]) for clip in chip["clips"] for block in clip["blocks"]}
-    assert len(answers) > 1, "the comparison says little"
+    assert len(answers) >= least, "the comparison says little"
 
 
 @pytest.mark.parametrize("clip_frames", [None, 0, 1, 7, 100])
@@ -66,7 +66,7 @@ def test_a_video_as_a_stream(tmp_path, monkeypatch, clip_frames):
     path = builds.write_video(tmp_path / "v.mkv", 45)
     settings = RunSettings([str(path)], clip_frames=clip_frames)
     host, chip = reports(tmp_path, monkeypatch, "generated", settings)
-    check_same(host, chip)
+    check_same(host, chip, 1 if clip_frames in (0, 100) else 2)
     assert sum(source["inputs"] for source in chip["sources"]) == 44
     phases = [report["throughput"]["feature"] for report in (host, chip)]
     assert phases[0]["seconds"] > 0

@@ -69,14 +69,18 @@ def frames_of(name: str, build: Path) -> str:
 def _load(name: str, build: Path) -> Experiment:
     """An experiment that ships, or a file; of another name, those are told that are alike."""
     shipped = experiment_names()
-    if _is_name(name) and name not in shipped:
+    named = _is_name(name)
+    missing = not named and not name.endswith(".toml") and not Path(name).exists()
+    if missing or (named and name not in shipped):
         known = {*shipped, *(path.parent.name for path in build.glob("*/model"))}
-        alike = difflib.get_close_matches(name, sorted(known), cutoff=0.5)
+        alike = difflib.get_close_matches(Path(name).name, sorted(known), cutoff=0.5)
         raise ConfigError(
-            f"there is no such experiment, and '{build}' holds no build of that name",
+            f"there is no such experiment, and '{build}' holds no build of that name"
+            if named
+            else "there is no such directory, file or experiment",
             field="experiment",
             value=name,
-            remedy=(near_matches(name, alike) if alike else "choose one of fdht zoo")
+            remedy=(near_matches(Path(name).name, alike) if alike else "choose one of fdht zoo")
             + " (or give a .toml file, or say with --build where it was built)",
         )
     return load_experiment(name)

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.timeout(60)
 #: Arguments, and what is said of them.
 MISTAKES = [
     (["train", "nosuch"], "there is no such experiment"),
+    (["run", "/nosuch"], "there is no such directory, file or experiment; choose one of fdht zoo"),
+    (["run", "nowhere/motoin"], "file or experiment; did you mean 'motion'"),
     (["train", "nosuch.toml"], "No such file"),
     (["train", "motion", "--steps", "5"], "has no effect with start 'scratch'"),
     (["train", "motion", "--start", "here"], "is not a start"),

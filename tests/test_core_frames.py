@@ -20,23 +20,9 @@ from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, load_experiment
+from tests.models.test_experiment import TOML
 
-DENSE = """
-[data]
-set = "watch"
-train_clips = 30
-test_clips = 20
-[model]
-input_modes = [5, 5, 6]
-output_modes = [4, 4, 4]
-hidden_box = [4, 4]
-leaf_rank = 3
-inner_rank = 3
-[training]
-float_epochs = 1
-quantized_epochs = 1
-"""
-SPARSE = DENSE + '[core]\nframes = "sparse"\n'
+SPARSE = TOML + '[core]\nframes = "sparse"\n'
 
 
 @pytest.fixture
@@ -66,13 +52,13 @@ def shown(capsys: pytest.CaptureFixture[str], recipe: Path, *options: str) -> st
 
 def test_the_experiment_says_what_is_planned(capsys, recipe: Path) -> None:
     assert shown(capsys, recipe) == "sparse"
-    recipe.write_text(DENSE)
+    recipe.write_text(TOML)
     assert shown(capsys, recipe) == "dense"
 
 
 def test_an_option_comes_before_the_experiment(capsys, recipe: Path) -> None:
     assert shown(capsys, recipe, "--core-frames", "dense") == "dense"
-    recipe.write_text(DENSE)
+    recipe.write_text(TOML)
     assert shown(capsys, recipe, "--core-frames", "sparse", "--core", "rtl") == "sparse"
 
 
@@ -107,7 +93,7 @@ def test_a_feature_on_the_chip_is_of_raw_frames(capsys, recipe: Path) -> None:
         assert fdht.main([command, *asked[1:]]) == 2
         error = capsys.readouterr().err
         assert "a core computes motion_energy only" in error and "--feature host" in error
-    recipe.write_text(DENSE + '[core]\nframes = "dense"\nfeature = "chip"\n')
+    recipe.write_text(TOML + '[core]\nframes = "dense"\nfeature = "chip"\n')
     assert fdht.main(["show", str(recipe)]) == 2
     error = capsys.readouterr().err
     assert "core.frames = 'dense': is of frames that the host computes" in error
@@ -206,7 +192,7 @@ def write_dense(directory: Path) -> Path:
     """The experiment as it was trained, before it asked for sparse frames."""
     path = directory / "trained" / "small.toml"
     path.parent.mkdir()
-    path.write_text(DENSE)
+    path.write_text(TOML)
     return path
 
 

@@ -272,12 +272,22 @@ def _refuse_without(
 
     for stage in stages:
         recover(stage.path)
+        _refuse_older_recipe(stage)
     if not any((stage.path / NETWORK).is_file() for stage in stages):
         raise ArtifactError(
             f"has not been {done}",
             field=str(directory.path),
             remedy=f"run {command_on(directory.path, command)} first",
         )
+
+
+def _refuse_older_recipe(directory: StageDirectory) -> None:
+    """An overlay carries the recipe: of an earlier version, it could never be run."""
+    from fdht_models.directories import EXPERIMENT, experiment_in
+
+    stage = directory.find()
+    if stage is not None and stage.holds(EXPERIMENT):
+        experiment_in(stage)
 
 
 def _bring_up_to_date(

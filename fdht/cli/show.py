@@ -120,12 +120,12 @@ def _planned(
 
     recipe, directory = experiment_or_build(name, build)
     network, source = network_to_tune(directory.model, recipe)
-    chosen, port_bytes = schedule, port_bytes_of(port_bits, None)
-    if chosen is None and board is None and core is None and port_bytes == WORD_BYTES:
+    chosen = schedule
+    if chosen is None and board is None and core is None and port_bits == 8 * WORD_BYTES:
         chosen = directory.hls.find_file(SCHEDULE)
-    if chosen is not None:
+    if chosen is not None:  # and no board's width bounds it
         own = load_schedule(chosen, None if schedule is None else frames).with_frames(frames)
-        return lower(network, own, port_bytes), f"{chosen} ({source})"
+        return lower(network, own, port_bytes_of(port_bits, None)), f"{chosen} ({source})"
     device = board_of(board)
     port_bytes = port_bytes_of(port_bits, device)
     kind, budget = checked_core(core or "hls"), board_budget(device, port_bytes=port_bytes)

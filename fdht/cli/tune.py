@@ -65,6 +65,12 @@ def tune(
     ] = False,
     core_frames: CoreFrames = None,
     feature: CoreFeature = None,
+    clips: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Sparse frames: tune for those of so many training clips, such as 200."
+        ),
+    ] = None,
     explore: Annotated[
         bool, typer.Option("--explore", help="Other modes, ranks and widths, too; untrained.")
     ] = False,
@@ -84,11 +90,12 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
-    from fdht.pipeline import frames_of
+    from fdht.pipeline import experiment_of, frames_of
     from fdht_hls.boards import board_of
     from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
-    from fdht_hls.tuner.cores import checked_core
+    from fdht_hls.tuner.cores import checked_core, core_to_tune
+    from fdht_hls.tuner.training_frames import training_profile
     from fdht_hls.tuner.written import network_to_tune
     from fdht_models.errors import ConfigError
 
@@ -123,6 +130,15 @@ def tune(
         _explore(recipe, directory, device, engine, asked, time_limit, as_json)
         return
     network, source = network_to_tune(directory.model, recipe)
+    frames, profile = core_frames or frames_of(experiment, build), None
+    if clips is not None:
+        frames = core_frames or "sparse"
+        profile = training_profile(
+            core_to_tune(network, device, kind, frames=frames).design,
+            experiment_of(experiment, build),
+            clips,
+            directory.data,
+        )
     asked_of = (frames_per_second, latency)
     with _effort(time_limit) as effort:
         found = tuned(
@@ -132,7 +148,8 @@ def tune(
             *asked_of,
             engine=engine,
             loadable=loadable,
-            frames=core_frames or frames_of(experiment, build),
+            frames=frames,
+            profile=profile,
             effort=effort,
         )
     _told(found, kind, directory, source, as_json)
@@ -141,7 +158,7 @@ def tune(
 def _told(
     tuning: Tuning, core: CoreKind, directory: BuildDirectory, source: str, as_json: bool
 ) -> None:
-    from fdht_hls.tuner.report import design_table, front_table, lines
+    from fdht_hls.tuner.report import design_table, frames_table, front_table, lines
     from fdht_hls.tuner.written import result_json, write_tuning
     from fdht_models.directories import PLOT
 
@@ -156,6 +173,9 @@ def _told(
         console.print(line)
     console.print(front_table(tuning))
     console.print(design_table(tuning))
+    table = frames_table(tuning)
+    if table is not None:
+        console.print(table)
     if not (written.path / PLOT).is_file():
         console.print("no plot could be drawn; pip install 'fdht[board]' brings matplotlib")
     console.print(f"use it: fdht convert {directory.name} --schedule {written.schedule}")

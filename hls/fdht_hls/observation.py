@@ -161,8 +161,12 @@ class KerasRun:
     """
 
     def __init__(self, network: QuantizedNetwork, model: Any) -> None:
+        from fdht_models.kerasapi import tf
         from fdht_models.layers.recurrent import UNROLL
 
+        # No branch of ours depends on a tensor's value, and Keras' graph would read all sources
+        # anew, which takes longer than all that it computes here.
+        model.predict_step = tf.autograph.experimental.do_not_convert(model.predict_step)
         self._network, self._model, self._at_once = network, model, UNROLL
         self._layer = model.layers[-2]
         self._formats = rounded_formats(network.recurrence)

@@ -197,6 +197,12 @@ def stage_shape(path: ContractionPath, position: int, fibres: int = 1) -> StageS
     )
 
 
+def coming_modes(shapes: Sequence[StageShape]) -> tuple[tuple[int, ...], ...]:
+    """Of each stage of a path, lengths of modes that it and those behind it sum word by word."""
+    modes: list[tuple[int, ...]] = [() if shape.fibre else (shape.mode,) for shape in shapes]
+    return tuple(sum(modes[position:], ()) for position in range(len(modes)))
+
+
 def fibre_counts(path: ContractionPath) -> tuple[int, ...]:
     """How many fibres may come in a word, ascending.
 

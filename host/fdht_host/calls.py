@@ -24,8 +24,8 @@ from fdht_hls.weights import Words
 from fdht_host import pynq_calls
 from fdht_host.clocks import clock_of
 from fdht_host.driver import FdhtLstm
+from fdht_host.frame_packing import FramePacking, Packed
 from fdht_host.loaded import Call, Loaded, check_shown
-from fdht_host.packing import FramePacking, Packed
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fdht_host.packing import FramePacking
+from fdht_host.frame_packing import FramePacking
 from fdht_models.benchmarks.machine import (
     ProcessorTime,
     disturbance,

@@ -35,6 +35,8 @@ LIBRARY, EXACT_LIBRARY, PROJECT = "csim.so", "csim_exact.so", "project"
 LOADABLE, GOLDEN = "weights.json", "golden.npz"
 #: Designs that were found, and their picture.
 FRONT, PLOT = "front.json", "front.svg"
+#: Of the clips that a core for sparse frames is tuned for.
+PROFILE = "profile.json"
 #: Figures of a simulation, a count, a step of synthesis, or a run.
 REPORT = "report.json"
 

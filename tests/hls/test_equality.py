@@ -22,7 +22,13 @@ from fdht_hls.equality import (
     refuse_mismatches,
     together,
 )
-from fdht_hls.observation import ReferenceRun, check_complete, uneven_pieces, values_inside
+from fdht_hls.observation import (
+    KerasRun,
+    ReferenceRun,
+    check_complete,
+    uneven_pieces,
+    values_inside,
+)
 from fdht_hls.shapes import stage_shape
 from fdht_models.errors import ConversionError, EqualityError
 from fdht_models.tensor.fixedpoint import FixedPoint
@@ -68,6 +74,25 @@ def test_every_kind_of_network_is_equal(converted, name, build):
         assert result.quantities["logits"] == 6 * FRAMES * project.classifier.classes
         assert result.compared > 10_000
     assert len(np.unique(project.logits)) > 100, "a dead network proves nothing"
+
+
+def test_the_graph_of_keras_is_made_of_the_layers_as_they_are(small):
+    """Reading sources anew, as autograph does, takes longer than the comparison itself."""
+    from fdht_models.kerasapi import tf
+
+    control = tf.__internal__.autograph
+    model = small.classifier.keras(sequences=True, stateful=True, batch=len(small.streams))
+    layer, seen = model.layers[-2], []
+    call = layer.call
+
+    def watched(*arguments, **named):
+        seen.append((tf.executing_eagerly(), control.control_status_ctx().status.name))
+        return call(*arguments, **named)
+
+    layer.call = watched
+    KerasRun(small.network, model).run(small.streams[:, :2], True)
+    graphs = [status for eager, status in seen if not eager]
+    assert graphs and set(graphs) == {"DISABLED"}
 
 
 @pytest.mark.slow

@@ -335,6 +335,18 @@ def test_the_page_has_the_table_of_baselines_and_the_plain_word() -> None:
     assert "Best baseline that sees single frames" not in page.text
 
 
+def test_bars_tell_the_figures_of_a_run_from_those_of_training() -> None:
+    report = full()
+    clips = report["accuracy"]["clips"]
+    label, note = f"quantised, {clips:,} clips of this run", "(others: in training)"
+    drawn = render(report)
+    assert label in drawn and note in drawn
+    # Without clips of its own, all figures are training's.
+    report["accuracy"]["clips"] = None
+    drawn = render(report)
+    assert "clips of this run" not in drawn and note not in drawn
+
+
 def test_the_page_is_one_file_without_network(rendered: str) -> None:
     text, page = rendered, Page(rendered)
     assert "http" not in text

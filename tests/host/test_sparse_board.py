@@ -12,7 +12,7 @@ from fdht_hls.boards import get_board
 from fdht_hls.csimulation import compile_library
 from fdht_hls.schedule import default_schedule
 from fdht_host.accelerator import Accelerator
-from fdht_host.packing import FramePacking, Packed
+from fdht_host.frame_packing import FramePacking, Packed
 from fdht_models.artifacts import new_stage, write_json
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import DeviceError

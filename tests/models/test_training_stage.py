@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fdht_models.artifacts import read_json, read_manifest
+from fdht_models import directories
+from fdht_models.artifacts import read_json, read_manifest, write_json
 from fdht_models.data import load_clips
 from fdht_models.errors import ArtifactError, ConfigError, DataError
-from fdht_models.experiment import Experiment
+from fdht_models.experiment import Experiment, load_experiment
 from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
@@ -34,6 +35,7 @@ from fdht_models.training import (
     write_checkpoint,
 )
 from fdht_models.training.evaluate import accuracy, confusion
+from fdht_models.training.model_stage import is_trained
 from fdht_models.training.models import formats_of
 from tests.models.training_samples import chance_alone, small_experiment
 
@@ -247,7 +249,7 @@ def test_a_full_disk_leaves_the_former_model(
 _KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from fdht_models.experiment import Experiment
+from fdht_models.experiment import Experiment, load_experiment
 from fdht_models.training import loop, train_stage
 
 save = loop._save
@@ -445,3 +447,20 @@ def test_test_clips_that_cannot_be_read_are_told_before_the_training(
     monkeypatch.setattr(model_stage, "from_scratch", unwanted)
     with pytest.raises(DataError, match="test: is damaged"):
         train(tmp_path / "small")
+
+
+def test_a_recipe_that_later_stages_refuse_is_trained_again(tmp_path):
+    """They say that training mends it: it must not be called up to date."""
+    target, inputs, recipe = (
+        directories.ModelDirectory(tmp_path),
+        {"of": "both"},
+        load_experiment("motion"),
+    )
+    older = recipe.to_json()
+    del older["data"]["kind"]
+    for value, trained in ((recipe.to_json(), True), (older, False)):
+        with target.write(inputs) as (temporary, _):
+            write_json(temporary / directories.EXPERIMENT, value)
+        assert target.is_current(inputs)
+        assert is_trained(target, inputs) is trained
+    assert not is_trained(target, {"of": "another"})

@@ -16,7 +16,8 @@ import pytest
 
 import fdht
 from fdht_hls.schedule import default_schedule
-from fdht_models.artifacts import digest_file, read_json, write_json
+from fdht_models.artifacts import MANIFEST, digest_file, read_json, write_json
+from fdht_models.experiment import load_experiment
 from tests.overlays.open.tools import make_open_tools, place_log
 from tests.overlays.plan.tools import make_tools, write_conversion
 from tests.overlays.sample_network import sample_network
@@ -94,6 +95,21 @@ def test_so_it_is_with_synthesis(capsys, tmp_path, build, monkeypatch):
     before = set(build.rglob("*"))
     assert fdht.main(["synthesize", "tiny-net", "--build", str(build)]) == 2
     assert "vitis-run or vitis_hls: is missing on this machine" in capsys.readouterr().err
+    assert set(build.rglob("*")) == before
+
+
+@pytest.mark.parametrize("flow", [(), ("--flow", "open")])
+def test_a_recipe_of_an_earlier_version_is_refused_before_hours_of_tools(capsys, build, flow):
+    older = load_experiment("motion").to_json()
+    del older["data"]["kind"]
+    hls = build / "tiny-net" / "hls"
+    manifest = read_json(hls / MANIFEST, "")
+    write_json(hls / "experiment.json", older)
+    manifest["files"]["experiment.json"] = digest_file(hls / "experiment.json")
+    write_json(hls / MANIFEST, manifest)
+    before = set(build.rglob("*"))
+    line = mistake(capsys, "tiny-net", "--board", "pynq-z2", *flow, "--build", build)
+    assert "data.kind: is missing" in line and "run fdht train again" in line
     assert set(build.rglob("*")) == before
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 
@@ -50,6 +49,17 @@ def write(directory, overlay):
         for name in ("a-b.bit", "a-b.hwh", "golden.npz"):
             (temporary / name).write_text(name)
     return directory
+
+
+def changed(manifest, path, value):
+    """A manifest as JSON with another value at a dotted path."""
+    table = json.loads(json.dumps(manifest.to_json()))
+    *parents, key = path.split(".")
+    place = table
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    return table
 
 
 @pytest.fixture
@@ -103,14 +113,8 @@ def test_derived_values():
     ],
 )
 def test_a_bad_value_is_refused_with_its_dotted_path(path, value, message):
-    table = copy.deepcopy(json.loads(json.dumps(WHOLE.to_json())))
-    *parents, key = path.split(".")
-    place = table
-    for parent in parents:
-        place = place[parent]
-    place[key] = value
     with pytest.raises(ArtifactError, match=message):
-        manifest_from_json(table)
+        manifest_from_json(changed(WHOLE, path, value))
 
 
 @pytest.mark.parametrize("table", [None, [], {}])
@@ -222,24 +226,18 @@ def test_sparse_frames_are_read_back():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("input", "frames"), "dense", r"sparse_pace: is not that of dense frames"),
-        (("sparse_pace",), None, r"sparse_pace: is not that of sparse frames"),
-        (("input", "frames"), "few", r"input\.frames = 'few': is not allowed"),
-        (("sparse_pace", "word_cycles"), 0, r"word_cycles = 0\.0: must be positive"),
-        (("sparse_pace", "frame_cycles"), 0, r"frame_cycles = 0: must be positive"),
-        (("sparse_pace", "hidden_share"), 1.5, r"hidden_share = 1\.5: must lie between 0 and 1"),
-        (("sparse_pace", "kind"), "measured", r"kind = 'measured': is not allowed"),
+        ("input.frames", "dense", r"sparse_pace: is not that of dense frames"),
+        ("sparse_pace", None, r"sparse_pace: is not that of sparse frames"),
+        ("input.frames", "few", r"input\.frames = 'few': is not allowed"),
+        ("sparse_pace.word_cycles", 0, r"word_cycles = 0\.0: must be positive"),
+        ("sparse_pace.frame_cycles", 0, r"frame_cycles = 0: must be positive"),
+        ("sparse_pace.hidden_share", 1.5, r"hidden_share = 1\.5: must lie between 0 and 1"),
+        ("sparse_pace.kind", "measured", r"kind = 'measured': is not allowed"),
     ],
 )
 def test_a_sparse_manifest_that_contradicts_itself_is_refused(path, value, message):
-    table = copy.deepcopy(json.loads(json.dumps(SPARSE.to_json())))
-    *parents, key = path
-    place = table
-    for parent in parents:
-        place = place[parent]
-    place[key] = value
     with pytest.raises(ArtifactError, match=message):
-        manifest_from_json(table)
+        manifest_from_json(changed(SPARSE, path, value))
 
 
 @pytest.mark.parametrize(

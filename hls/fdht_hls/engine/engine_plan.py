@@ -292,12 +292,12 @@ class EnginePlan:
     @property
     def sparse(self) -> bool:
         """Does it read sparse frames?"""
-        return self.frames == "sparse"
+        return self.schedule.sparse
 
     @property
     def skips(self) -> bool:
         """Do stages work only for words that are not zero?"""
-        return self.frames != "dense"
+        return self.schedule.skips
 
     @property
     def sparse_format(self) -> SparseFormat:

@@ -19,7 +19,7 @@ from fdht_hls.engine.engine_plan import (
     loadable_tables,
 )
 from fdht_hls.schedule import Schedule, StageSchedule, check_schedule, default_schedule, weight_rows
-from fdht_hls.shapes import loop_order, stage_shape
+from fdht_hls.shapes import coming_modes, loop_order, stage_shape
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import (
@@ -93,10 +93,8 @@ def _scheduled_input(designs: tuple[StageDesign, ...], schedule: Schedule) -> tu
     found = _scheduled(designs, schedule.input, "input")
     if not schedule.skips:
         return found
-    modes = [() if stage.shape.fibre else (stage.shape.mode,) for stage in found]
-    return tuple(
-        replace(stage, coming=sum(modes[position:], ())) for position, stage in enumerate(found)
-    )
+    coming = coming_modes([stage.shape for stage in found])
+    return tuple(replace(stage, coming=own) for stage, own in zip(found, coming, strict=True))
 
 
 def design_engine(

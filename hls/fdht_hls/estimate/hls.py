@@ -17,7 +17,7 @@ from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.primitives import bram18
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, reader_times, serve, stage_times
-from fdht_hls.schedule import Schedule, StageSchedule, frame_cycles
+from fdht_hls.schedule import Schedule, StageSchedule, choices, frame_cycles
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,10 @@ class CoreModel:
     loadable: bool = False
     frames: str = "dense"
 
+    def choices(self, design: StageDesign) -> tuple[StageSchedule, ...]:
+        """Parallelism that a stage may have; see `choices`."""
+        return choices(design.shape)
+
     @property
     def port_cycles(self) -> int:
         """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least."""
@@ -231,16 +235,38 @@ class CoreModel:
         """All of `fixed_parts`."""
         return total(part for found in self.fixed_parts.values() for part in found.values())
 
+    def before(self) -> Any:
+        """What is known of frames before the first stage; see `after`."""
+        return self.arrivals
+
+    def after(self, known: Any, position: int, beats: int, vectors: int) -> Any:
+        """What is known of frames behind a stage of W_x x: when words leave it.
+
+        Args:
+            known: the same before it.
+            position: of the stage.
+            beats: clocks of a turn.
+            vectors: of a turn.
+        """
+        return stage_times(known, self.design.input[position].shape, beats, self.model, vectors)
+
+    def latency(self, known: Any) -> int:
+        """Clocks from a frame's last word to its result; `known` is behind all stages."""
+        return self.behind(known)["write result"] - self.last_word
+
+    def recurrent_room(self, cycles: int, known: Any) -> int:
+        """Clocks that W_h h may take in a frame of so many; `known` is behind all stages."""
+        return cycles - self.cell_cycles(0, known)
+
     def pace(self, schedule: Schedule) -> tuple[int, int]:
         """Clocks a frame, and from its last word to its result: as `estimate`, but quicker."""
-        times = self.arrivals
-        for design, own in zip(self.design.input, schedule.input, strict=True):
-            shape = design.shape
-            times = stage_times(times, shape, own.beats(shape), self.model, own.vectors)
+        times = self.before()
+        for at, (design, own) in enumerate(zip(self.design.input, schedule.input, strict=True)):
+            times = self.after(times, at, own.beats(design.shape), own.vectors)
         stages = zip(self.design.stages, schedule.stages, strict=True)
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
-        return slowest, self.behind(times)["write result"] - self.last_word
+        return slowest, self.latency(times)
 
     def estimate(self, schedule: Schedule) -> Estimate:
         """The estimate with a schedule."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from fdht_hls.engine.contractions import StagePlan
-from fdht_hls.engine.engine_plan import CellPlan, EnginePlan
+from fdht_hls.engine.engine_plan import CellPlan, EnginePlan, PortPlan
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls import Estimate, StageEstimate, fixed_work, frame_before
 from fdht_hls.estimate.hls_parts import multipliers
@@ -67,9 +67,21 @@ def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> Estimate:
 
 def rtl_clocks(plan: EnginePlan) -> dict[str, int]:
     """Clocks a frame of what may set the pace: "memory port", the stages and "recurrence"."""
-    clocks = {"memory port": plan.port.frame_words}
+    clocks = {"memory port": port_clocks(plan.port, plan.frames)}
     clocks |= {stage.name: stage.cycles for stage in plan.stages}
     return clocks | {"recurrence": recurrent_clocks(plan)}
+
+
+def port_clocks(port: PortPlan, frames: str) -> int:
+    """Clocks of the port for a frame at most; a sparse one has a header."""
+    return port.frame_words + (frames == "sparse")
+
+
+def stage_depth(stage: StagePlan) -> int:
+    """Clocks from a stage's last beat to the word that it completes."""
+    levels = math.ceil(math.log2(stage.schedule.vector)) if stage.schedule.vector > 1 else 0
+    clocks = _STAGE_CLOCKS + (_WEIGHT_CLOCKS if weights_from_memory(stage) else 0)
+    return clocks + levels - int(stage.design.exact)
 
 
 def recurrent_clocks(plan: EnginePlan) -> int:
@@ -78,10 +90,7 @@ def recurrent_clocks(plan: EnginePlan) -> int:
     words = cell.units // plan.hidden[0].design.word_in
     times: Times = np.arange(words, dtype=np.int64)
     for stage in plan.hidden:
-        own = stage.schedule
-        levels = math.ceil(math.log2(own.vector)) if own.vector > 1 else 0
-        clocks = _STAGE_CLOCKS + (_WEIGHT_CLOCKS if weights_from_memory(stage) else 0)
-        depth = ResourceModel(pipeline_depth=clocks + levels - int(stage.design.exact))
+        own, depth = stage.schedule, ResourceModel(pipeline_depth=stage_depth(stage))
         times = stage_times(times, stage.shape, own.beats(stage.shape), depth, own.vectors)
     word = cell.recurrent_word
     behind = cell.pipeline.clocks + _STATE_CLOCKS

@@ -106,8 +106,12 @@ def run_remotely(
             remedy="try `ssh` to it by hand; the same command goes on where it stopped",
         ) from error
     archive = directory / RESULTS
-    write_bytes(archive, results)
-    import_results(plan, archive, directory)
+    try:
+        write_bytes(archive, results)
+        import_results(plan, archive, directory)
+    except BaseException:
+        archive.unlink(missing_ok=True)  # the other machine keeps them, and nobody reads them here
+        raise
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In
 
 from fdht_hls.rtl.axi import COUNT_BITS, FrameReader, reader_ports
 from fdht_hls.rtl.motion import MotionEnergy
+from fdht_hls.rtl.sparse_reader import tell_frames
 
 
 class RawReader(wiring.Component):
@@ -58,23 +59,8 @@ class RawReader(wiring.Component):
             self.failed.eq(inner.failed),
             self.failed_frame.eq(Mux(begun, failed_behind, inner.failed_frame)),
         ]
-        self._tell(m)
-        return m
-
-    def _tell(self, m: Module) -> None:
-        """Tells of the frames that the engine begins, and when nothing is left."""
-        at_start, moves, leaves = Signal(init=1), Signal(), Signal()
+        leaves = tell_frames(m, self)
         under_way = Signal(COUNT_BITS)  # frames that were begun here and not handed on whole
-        m.d.comb += [
-            moves.eq(self.words.valid & self.words.ready),
-            leaves.eq(moves & self.words.payload.last),
-            self.entered.eq(moves & at_start),
-            self.idle.eq(self._inner.idle & (under_way == 0)),
-        ]
-        m.d.sync += under_way.eq(under_way + self._motion.entered - leaves)
-        with m.If(moves):
-            m.d.sync += at_start.eq(self.words.payload.last)
-        with m.If(self.start):
-            m.d.sync += self.first.eq(1)
-        with m.Elif(leaves):
-            m.d.sync += self.first.eq(0)
+        m.d.sync += under_way.eq(under_way + motion.entered - leaves)
+        m.d.comb += self.idle.eq(inner.idle & (under_way == 0))
+        return m

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -87,7 +88,7 @@ class SparseReader(wiring.Component):
             self.faults.eq(parser.faults),
             self.idle.eq(parser.idle & ~items.result.valid),
         ]
-        self._tell(m)
+        tell_frames(m, self)
         return m
 
     def _ask(self, m: Module, left: Value) -> None:
@@ -97,19 +98,22 @@ class SparseReader(wiring.Component):
         with m.If(self.start):
             m.d.sync += [position.eq(first_word(self)), words.eq(self.call_words)]
 
-    def _tell(self, m: Module) -> None:
-        """Tells of the frames that the engine begins."""
-        at_start, moves = Signal(init=1), Signal()
-        m.d.comb += [
-            moves.eq(self.words.valid & self.words.ready),
-            self.entered.eq(moves & at_start),
-        ]
-        with m.If(moves):
-            m.d.sync += at_start.eq(self.words.payload.last)
-        with m.If(self.start):
-            m.d.sync += self.first.eq(1)
-        with m.Elif(moves & self.words.payload.last):
-            m.d.sync += self.first.eq(0)
+
+def tell_frames(m: Module, reader: Any) -> Signal:
+    """Drives `entered` and `first` of a reader of items; returns: a frame's last item leaves."""
+    at_start, moves, leaves = Signal(init=1), Signal(), Signal()
+    m.d.comb += [
+        moves.eq(reader.words.valid & reader.words.ready),
+        leaves.eq(moves & reader.words.payload.last),
+        reader.entered.eq(moves & at_start),
+    ]
+    with m.If(moves):
+        m.d.sync += at_start.eq(reader.words.payload.last)
+    with m.If(reader.start):
+        m.d.sync += reader.first.eq(1)
+    with m.Elif(leaves):
+        m.d.sync += reader.first.eq(0)
+    return leaves
 
 
 class _State(IntEnum):

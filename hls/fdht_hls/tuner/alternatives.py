@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import CoreModel, Resources
 from fdht_hls.estimate.hls_parts import why_no_adders
-from fdht_hls.schedule import MULTIPLIERS, Schedule, StageSchedule, choices, weight_rows
+from fdht_hls.schedule import MULTIPLIERS, Schedule, StageSchedule, weight_rows
 
 Points = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
@@ -91,12 +91,12 @@ def schedule_of(core: CoreModel, every: Sequence[StageOptions], picks: Iterable[
     """The schedule that takes an option of each stage."""
     chosen = [options.schedules[pick] for options, pick in zip(every, picks, strict=True)]
     stages = len(core.design.input)
-    return Schedule(tuple(chosen[:stages]), tuple(chosen[stages:]))
+    return Schedule(tuple(chosen[:stages]), tuple(chosen[stages:]), core.frames)
 
 
 def _all_options(core: CoreModel, design: StageDesign) -> StageOptions:
     shape = design.shape
-    every = [option for choice in choices(shape) for option in kinds(core, design, choice)]
+    every = [option for choice in core.choices(design) for option in kinds(core, design, choice)]
     paces = np.array([(one.beats(shape), one.vectors) for one in every], np.intp).reshape(-1, 2)
     costs = np.array(
         [

@@ -13,6 +13,7 @@ from typing import Any
 from fdht_hls.boards import board_names, get_board
 from fdht_hls.engine import check_feature, design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate
+from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.budget import Budget, board_budget
 from fdht_hls.tuner.cores import CoreKind, core_to_tune, model_of
@@ -92,6 +93,7 @@ def plan(
     *,
     loadable: bool = False,
     frames: str = "dense",
+    profile: FrameProfile | None = None,
     effort: Effort | None = None,
 ) -> BoardPlan:
     """The fastest design within a budget, of those the least demanding; or else the smallest.
@@ -104,6 +106,7 @@ def plan(
         core: that is to be built.
         loadable: weights can be loaded at run time.
         frames: that it reads; see `Schedule`.
+        profile: of the sparse frames that it is planned for; None: frames count as full.
         effort: what this may take; None: any time. The same is found, or none, whatever it is.
 
     Raises:
@@ -112,30 +115,30 @@ def plan(
     """
     if frames == "raw":
         check_feature(network, budget.bytes_per_clock)
-    found = core_to_tune(network, budget, core, None, loadable, frames)
-    return plan_of(found, budget, core, frames, effort)
+    found = core_to_tune(network, budget, core, None, loadable, frames, profile)
+    return plan_of(found, budget, core, effort)
 
 
 def plan_of(
-    core: CoreModel,
-    budget: Budget,
-    kind: CoreKind,
-    frames: str = "dense",
-    effort: Effort | None = None,
+    core: CoreModel, budget: Budget, kind: CoreKind, effort: Effort | None = None
 ) -> BoardPlan:
     """The same, for a core that several budgets ask for."""
     effort = effort or Effort()
     _, found = designs_within(core, budget, effort=effort)
     chosen = choose(found, budget) if found else _smallest(core, budget)
-    schedule = chosen.schedule.with_frames(frames)
-    return _plan(core, budget, kind, schedule, tuple(effort.left_out))
+    return _plan(core, budget, kind, chosen.schedule, tuple(effort.left_out))
 
 
 def planned(
-    network: QuantizedNetwork, schedule: Schedule, budget: Budget, core: CoreKind = "hls"
+    network: QuantizedNetwork,
+    schedule: Schedule,
+    budget: Budget,
+    core: CoreKind = "hls",
+    profile: FrameProfile | None = None,
 ) -> BoardPlan:
     """The plan with a schedule that somebody chose."""
-    found = core_to_tune(network, budget, core, None, schedule.loadable, schedule.frames)
+    about = (schedule.loadable, schedule.frames, profile)
+    found = core_to_tune(network, budget, core, None, *about)
     design = design_engine(network, budget.bytes_per_clock, schedule.fibres)
     return _plan(replace(found, design=design), budget, core, schedule)
 
@@ -150,6 +153,7 @@ def tuned(
     engine: Assumptions | None = None,
     loadable: bool = False,
     frames: str = "dense",
+    profile: FrameProfile | None = None,
     effort: Effort | None = None,
 ) -> Tuning:
     """What else there would be: the front around the design that `plan` takes.
@@ -158,18 +162,17 @@ def tuned(
         ConfigError: no design keeps what is asked for; says what would fit. Or the model of the
             core does not know what is asked for.
     """
-    if core == "rtl" and latency is not None:
+    if core == "rtl" and latency is not None and profile is None:
         raise ConfigError(
             "is not known of the core in RTL before it is simulated",
             field="latency",
             value=latency,
-            remedy="use --core hls, or count it with fdht cosim",
+            remedy="use --core hls, or count it with fdht cosim; of sparse frames --clips tells it",
         )
     if frames == "raw":
         check_feature(network, budget.bytes_per_clock)
-    found = core_to_tune(network, budget, core, engine, loadable, frames)
-    tuning = tune(found, budget, frames_per_second, latency, effort=effort)
-    return tuning.with_frames(frames)
+    found = core_to_tune(network, budget, core, engine, loadable, frames, profile)
+    return tune(found, budget, frames_per_second, latency, effort=effort)
 
 
 def what_would_fit(network: QuantizedNetwork, core: CoreKind = "hls", *, not_on: str = "") -> str:

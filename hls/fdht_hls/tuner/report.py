@@ -8,6 +8,7 @@ from rich.table import Table
 
 from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.search import Design
+from fdht_hls.tuner.sparse_core import SparseCoreModel
 from fdht_hls.tuner.tune import Tuning
 
 #: Designs of the front that are shown; all of them are in front.json.
@@ -83,6 +84,32 @@ def design_table(tuning: Tuning) -> Table:
     return table
 
 
+def frames_table(tuning: Tuning) -> Table | None:
+    """What the chosen design takes for the frames that it was tuned for; None: for any."""
+    core = tuning.core
+    if not isinstance(core, SparseCoreModel):
+        return None
+    count = len(core.timing.profile.words)
+    table = Table(
+        title=f"Clocks of the chosen design for {count:,} frames of training clips (estimated)",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("process")
+    for column in ("mean", "median", "95th\npercentile", "worst", "full\nframe", "limits"):
+        table.add_column(column, justify="right")
+    for name, own in core.figures(tuning.chosen.schedule).items():
+        spread = own.spread
+        table.add_row(
+            name,
+            *(f"{value:,.0f}" for value in (spread.mean, spread.median, spread.p95, spread.worst)),
+            f"{own.full:,}",
+            "" if own.limits is None else f"{own.limits:.0%} of frames",
+        )
+    return table
+
+
 def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[str]:
     """What stands above the tables."""
     budget, core = tuning.budget, tuning.core
@@ -96,5 +123,7 @@ def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[
         yield f"assumed, and not what today's kernels do: {text}"
     if budget.bytes_per_clock != 8:
         yield "assumed, and not what today's kernels do: they read one port of 8 bytes a clock"
+    if core.frames == "sparse" and not isinstance(core, SparseCoreModel):
+        yield "of sparse frames, each counts as full; --core rtl --clips measures what they hold"
     for text in tuning.left_out:
         yield f"not considered: {text}"

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
 from fdht_hls.estimate import CoreModel, Resources
-from fdht_hls.estimate.timing import Times, stage_times
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import (
     ALL_RESOURCES,
@@ -254,11 +254,13 @@ class _Search:
         """Objectives (latency, DSP, LUT, ..) of designs, for each combination of paces of W_x x."""
         clocks = recurrences.costs[:, CYCLES]
         cache: dict[int, Alternatives] = {}
-        for times, input_stages in self._walk(0, self.core.arrivals, None):
-            latency = self.core.behind(times)["write result"] - self.core.last_word
+        for known, input_stages in self._walk(0, self.core.before(), None):
+            room = self.core.recurrent_room(self.limits.cycles, known)
+            if not len(clocks) or room < clocks[0]:
+                continue
+            latency = self.core.latency(known)
             if self.limits.latency is not None and latency > self.limits.latency:
                 continue
-            room = self.limits.cycles - self.core.cell_cycles(0, times)
             count = int(np.searchsorted(clocks, room, side="right"))
             if count not in cache:
                 cache[count] = self._kept(recurrences.only(np.arange(count)), self.columns)
@@ -268,13 +270,13 @@ class _Search:
                 yield np.insert(costs, 0, latency, axis=1), kept
 
     def _walk(
-        self, stage: int, times: Times, before: Alternatives | None
-    ) -> Iterator[tuple[Times, Alternatives]]:
+        self, stage: int, known: Any, before: Alternatives | None
+    ) -> Iterator[tuple[Any, Alternatives]]:
         if stage == len(self.input):
             assert before is not None
-            yield times, before
+            yield known, before
             return
-        shape, options = self.core.design.input[stage].shape, self.input[stage]
+        options = self.input[stage]
         for pace in np.unique(options.paces, axis=0):
             own = options.with_pace(pace)
             kept = (
@@ -284,7 +286,7 @@ class _Search:
             )
             if len(kept):
                 beats, vectors = map(int, pace)
-                after = stage_times(times, shape, beats, self.core.model, vectors)
+                after = self.core.after(known, stage, beats, vectors)
                 yield from self._walk(stage + 1, after, kept)
 
     def _design(self, picks: Points, costs: Points) -> Design:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fdht_hls.estimate import CoreModel, Estimate
 from fdht_hls.estimate.hls_parts import why_no_adders
-from fdht_hls.schedule import Schedule, choices
+from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.alternatives import nondominated
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.quick import hopeless, quick_design, smallest
@@ -44,14 +44,6 @@ class Tuning:
     front: tuple[Design, ...]
     chosen: Design
     left_out: tuple[str, ...] = ()
-
-    def with_frames(self, frames: str) -> Tuning:
-        """The same designs for cores that read that kind of frames."""
-        front, chosen = (
-            [replace(one, schedule=one.schedule.with_frames(frames)) for one in designs]
-            for designs in (self.front, (self.chosen,))
-        )
-        return replace(self, front=tuple(front), chosen=chosen[0])
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -188,7 +180,7 @@ def possible_paces(core: CoreModel) -> list[int]:
     least = max(core.fixed_cycles().values())
     paces = {least}
     for design in core.design.stages:
-        cycles = {core.stage_cycles(design, one) for one in choices(design.shape)}
+        cycles = {core.stage_cycles(design, one) for one in core.choices(design)}
         least = max(least, min(cycles))
         paces |= cycles
     slow = max(paces)
@@ -259,7 +251,7 @@ def _refusal(
 
 def _too_slow(core: CoreModel, cycles: int) -> tuple[str, int] | None:
     least = core.fixed_cycles() | {
-        design.name: min(core.stage_cycles(design, one) for one in choices(design.shape))
+        design.name: min(core.stage_cycles(design, one) for one in core.choices(design))
         for design in core.design.stages
     }
     name = max(least, key=lambda key: least[key])
@@ -290,8 +282,9 @@ def _beyond(
 ) -> ConfigError:
     """No design, however large, keeps pace and latency: with all multipliers the cell is late."""
     quick = Schedule(
-        tuple(choices(design.shape)[-1] for design in core.design.input),
-        tuple(choices(design.shape)[-1] for design in core.design.hidden),
+        tuple(core.choices(design)[-1] for design in core.design.input),
+        tuple(core.choices(design)[-1] for design in core.design.hidden),
+        core.frames,
     )
     found = core.estimate(quick)
     if found.cycles_per_frame > limits.cycles:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fdht_hls.tuner.cores import CoreKind, model_of
+from fdht_hls.tuner.sparse_core import SparseCoreModel
 from fdht_hls.tuner.tune import Tuning
 from fdht_models.artifacts import digest_of, write_json
 from fdht_models.directories import (
@@ -16,6 +17,7 @@ from fdht_models.directories import (
     FRONT,
     NETWORK,
     PLOT,
+    PROFILE,
     SCHEDULE,
     ModelDirectory,
     TuningDirectory,
@@ -68,8 +70,23 @@ def result_json(tuning: Tuning, source: str, core: CoreKind = "hls") -> dict[str
         },
         "assumed": [name for name, yes in asdict(tuning.core.engine).items() if yes],
         "left_out": list(tuning.left_out),
+        "clips": clips_json(tuning),
         "chosen": {**tuning.row(tuning.chosen), "latency": dict(tuning.estimate.latency)},
         "front": [tuning.row(design) for design in tuning.front],
+    }
+
+
+def clips_json(tuning: Tuning) -> dict[str, Any] | None:
+    """What the chosen design takes for the frames that it was tuned for; None: for any."""
+    core = tuning.core
+    if not isinstance(core, SparseCoreModel):
+        return None
+    figures = core.figures(tuning.chosen.schedule)
+    return {
+        "kind": "estimated",
+        "frames": len(core.timing.profile.words),
+        "limited_by": tuning.estimate.limited_by,
+        "clocks": {name: asdict(own) for name, own in figures.items()},
     }
 
 
@@ -90,6 +107,8 @@ def write_tuning(directory: TuningDirectory, tuning: Tuning, result: Mapping[str
         write_json(temporary / SCHEDULE, tuning.chosen.schedule.to_json())
         write_json(temporary / FRONT, dict(result))
         write_json(temporary / ESTIMATE, tuning.estimate.to_json())
+        if isinstance(tuning.core, SparseCoreModel):
+            write_json(temporary / PROFILE, tuning.core.timing.profile.to_json())
         extra["kind"] = "estimated"
         with suppress(Exception):  # the tuning is worth more than its picture
             picture = plot_front(tuning)

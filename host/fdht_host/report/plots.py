@@ -75,14 +75,19 @@ def _baselines(accuracy: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
 
 def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]:
     accuracy = report["accuracy"]
+    clips = accuracy.get("clips")  # of this run; without, the figure is training's as well
     bars = [
-        ("quantised", accuracy["quantized"], True),
+        (
+            f"quantised, {clips:,} clips of this run" if clips else "quantised",
+            accuracy["quantized"],
+            True,
+        ),
         ("float", accuracy["float"], True),
         *_baselines(accuracy),
     ]
     known = [bar for bar in bars if bar[1] is not None]
     if known:
-        yield "accuracy", lambda: accuracy_plot(known)
+        yield "accuracy", lambda: accuracy_plot(known, "others: in training" if clips else "")
     if accuracy.get("confusion"):
         yield "confusion", partial(confusion_plot, accuracy["confusion"], accuracy["classes"])
     others = [
@@ -107,8 +112,8 @@ def _plots(report: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], str]]]
             yield name, partial(power_plot, energy["trace"], energy["windows"], kind, name)
 
 
-def accuracy_plot(bars: Sequence[tuple[str, float, bool]]) -> str:
-    """Bars of (label, share of 1, ours)."""
+def accuracy_plot(bars: Sequence[tuple[str, float, bool]], note: str = "") -> str:
+    """Bars of (label, share of 1, ours), and what is to be known of them."""
 
     def draw(axes: Axes) -> None:
         names, shares, ours = zip(*bars, strict=True)
@@ -116,7 +121,7 @@ def accuracy_plot(bars: Sequence[tuple[str, float, bool]]) -> str:
         _bars(axes, names, percent, [f"{share:.1f} %" for share in percent], ours)
         axes.set_xlim(0, 118)
         axes.set_xticks(range(0, 101, 20))
-        axes.set_xlabel("clips classified correctly, %")
+        axes.set_xlabel("clips classified correctly, %" + (f" ({note})" if note else ""))
 
     return _svg("accuracy", (4.7, 0.5 + 0.36 * len(bars)), draw, "Accuracy: bars")
 

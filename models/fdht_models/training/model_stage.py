@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fdht_models.directories import (
     experiment_in,
     network_in,
 )
+from fdht_models.errors import ArtifactError
 from fdht_models.experiment import Experiment, checkpoint_path
 from fdht_models.interruption import termination_as_interrupt
 from fdht_models.layers.export import export_network
@@ -116,7 +117,7 @@ def train_stage(
     inputs |= decomposed if baselines else {**decomposed, "baselines": False}
     target, working = BuildDirectory(directory).model, directory / WORKING
     display = Display(quiet or not devices.is_chief)
-    if devices.share(devices.is_chief and target.is_current(inputs)):
+    if devices.share(devices.is_chief and is_trained(target, inputs)):
         display.say(f"{target.path} is up to date")
         return _shared(devices, lambda: load_metrics(target.path / METRICS))
     logs = directory / LOGS if tensorboard else None
@@ -204,6 +205,17 @@ def restore(
     weights = unpack_weights(read_arrays(stage.file(WEIGHTS)), QUANTIZED)
     set_weights(model, weights, str(directory / WEIGHTS))
     return model
+
+
+def is_trained(target: ModelDirectory, inputs: Mapping[str, Any]) -> bool:
+    """Is there nothing to train? What later stages refuse to read is to be made anew."""
+    if not target.is_current(inputs):
+        return False
+    try:
+        experiment_in(target.open())
+    except ArtifactError:
+        return False
+    return True
 
 
 def _shared(devices: Devices, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdht_hls.benchmarks.random_networks import random_network
 from fdht_hls.csimulation import Identity
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import corner_frames
@@ -25,6 +24,7 @@ from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
 from tests.hls.networks import CLASSIFIERS
+from tests.hls.random_networks import random_network
 
 FRAMES = 10
 #: Of a frame's values that are not zero; the first two frames have one.
@@ -96,7 +96,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bench(cache: Path) -> Bench:
-    network = random_network("sparse", SHAPE, classes=3)
+    network = random_network(1, SHAPE)
     plan = sparse_plan(network, weights="loadable")
     verilog = verilog_of(Core(plan, probes=True))
     return Bench(network, plan, build_simulator(verilog, plan.names, cache, quick=True))
@@ -238,7 +238,7 @@ def test_a_write_error_ends_a_call(bench: Bench, settings: RunSettings, bad: int
 @pytest.mark.parametrize("settings", MEMORIES)
 def test_weights_are_loaded_before_sparse_frames(bench: Bench, settings: RunSettings):
     """Another network's; a buffer that cannot be read leaves no weights, and no frame counts."""
-    other = random_network("sparse", SHAPE, classes=3, seed=5)
+    other = random_network(2, SHAPE)
     schedule = bench.plan.schedule
     assert not np.array_equal(ReferenceModel(other).run(bench.frames), bench.logits)
     layout = bench.layout
@@ -303,12 +303,12 @@ def test_cosim_tells_how_results_are_spread(cache: Path):
 @pytest.mark.slow  # other cores
 @pytest.mark.parametrize("port_bytes", [16, 32])
 def test_wider_ports(port_bytes: int, cache: Path):
-    network = random_network("wide", fdht_shape((8, 8, 8), (8, 2, 1), (2, 2), 2, 2), classes=2)
+    network = random_network(3, fdht_shape((8, 8, 8), (8, 2, 1), (2, 2), 2, 2))
     plan = sparse_plan(network, port_bytes)
     frames = frames_of(network, 20)
     for settings in (RunSettings(latency=40), BUSY):
         result = cosim(network, plan, frames, cache, settings, quick=True)
-        assert result.comparison.compared == 20 * 2
+        assert result.comparison.compared == 20 * 3
         assert result.comparison.mismatches == 0
 
 

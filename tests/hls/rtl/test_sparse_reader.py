@@ -14,16 +14,13 @@ FORMS = [
     for bytes_, words in (
         (8, 1),
         (8, 5),
-        (8, 63),
         (8, 64),
         (8, 65),
         (8, 128),
         (8, 150),
-        (16, 1),
         (16, 128),
         (16, 131),
         (32, 7),
-        (32, 256),
         (32, 259),
     )
 ]
@@ -51,7 +48,7 @@ def patterns(form: SparseFormat, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.word_bytes}x{form.frame_words}")
-@pytest.mark.parametrize(("seed", "latency"), [(None, 0), (1, 0), (2, 30)])
+@pytest.mark.parametrize(("seed", "latency"), [(None, 0), (2, 30)])
 def test_frames_of_every_kind(form: SparseFormat, seed: int | None, latency: int):
     frames = patterns(form)
     words = pack(form, frames)
@@ -160,13 +157,13 @@ def test_words_behind_the_frames(count: int):
     assert (after.faults, len(after.items)) == (0, 12)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 def test_words_that_were_changed_at_random(seed: int):
     """Whatever they are, they are read as the format says, and the next call is as any."""
-    form = FORMS[[1, 4, 6][seed % 3]]
+    form = (SMALL, FORMS[0], SEVERAL)[seed % 3]
     generator = np.random.default_rng(seed)
     calls = []
-    for _ in range(6):
+    for _ in range(3):
         words = pack(form, patterns(form, seed))
         for _ in range(int(generator.integers(0, 3))):
             at = int(generator.integers(len(words)))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fdht_hls.flow import remote
+from fdht_hls.flow.build_plan import RESULTS
 from fdht_hls.flow.remote import Host, parse_host, run_remotely
 from fdht_models.errors import ArtifactError, ConfigError, ToolError
 from tests.overlays.vivado.running import needs_tcl
@@ -217,6 +219,17 @@ def test_a_full_disk_there_is_said(tmp_path, server, plan):
         ToolError, match=r"`mkdir` on the other machine: failed: mkdir: cannot create"
     ):
         run_remotely(plan, tmp_path / "work", server.host())
+
+
+def test_refused_results_are_not_left(tmp_path, server, tools, plan, monkeypatch):
+    def refused(*_):
+        assert (tmp_path / "work" / RESULTS).is_file()
+        raise ArtifactError("is damaged", field=RESULTS)
+
+    monkeypatch.setattr(remote, "import_results", refused)
+    with pytest.raises(ArtifactError, match="is damaged"):
+        run_remotely(plan, tmp_path / "work", server.host())
+    assert not (tmp_path / "work" / RESULTS).exists()
 
 
 def test_damaged_results_are_refused(tmp_path, server, tools, plan):

@@ -150,7 +150,7 @@ def cosim(
     Args:
         network: the integers.
         plan: the core of that network.
-        frames: codes [frames, inputs].
+        frames: codes [frames, inputs]; of a core that computes the feature raw frames, one more.
         cache: directory of compiled cores.
         settings: what stands around the core.
         quick: see `build_simulator`.
@@ -162,9 +162,12 @@ def cosim(
         EqualityError: an integer differs.
         ToolError: a tool is missing, fails, or takes too long.
     """
-    if len(frames) < LEAST_FRAMES:
+    before = int(plan.frames == "raw")
+    if len(frames) - before < LEAST_FRAMES:
         raise ConfigError(
-            f"a steady state needs {LEAST_FRAMES} frames or more", field="frames", value=len(frames)
+            f"a steady state needs {LEAST_FRAMES} frames or more",
+            field="frames",
+            value=len(frames) - before,
         )
     simulator = build_simulator(
         verilog_of(Core(plan, probes=True)),
@@ -174,7 +177,7 @@ def cosim(
         traces=settings.trace is not None,
         quick=quick,
     )
-    return run_cosim(simulator, network, plan, frames, _pieces(plan, len(frames)), settings)[0]
+    return run_cosim(simulator, network, plan, frames, _pieces(plan, len(frames) - before), settings)[0]
 
 
 def run_cosim(
@@ -191,7 +194,7 @@ def run_cosim(
         simulator: of the plan's core with probes.
         network: the integers.
         plan: the core of that network.
-        frames: codes [frames, inputs].
+        frames: as `cosim`.
         pieces: frames of each call; the last one is the stream that figures are of. Of sparse
             frames those of the others come alone, and one at least has to.
         settings: what stands around the core.
@@ -202,10 +205,14 @@ def run_cosim(
     Raises:
         As `cosim`.
     """
+    inputs, before = frames, int(plan.frames == "raw")
+    if before and network.preprocessing.picture:
+        inputs = network.preprocessing.picture.features(frames)
     noted = replace(settings, timeline=pieces[-1].stop - pieces[-1].start - 1)
     form = plan.sparse_format if plan.sparse else None
-    logits, outcome = simulate_stream(simulator, network, frames, pieces, noted, form=form)
-    comparison = compare(reference_logits(network, frames[None]), logits[None])
+    given = (simulator, network, frames, pieces, noted)
+    logits, outcome = simulate_stream(*given, form=form, before=before)
+    comparison = compare(reference_logits(network, inputs[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
     return _figures(plan, comparison, outcome, settings), outcome
 
@@ -238,7 +245,7 @@ def _figures(
         cycles_per_frame=cycles,
         io_limit=io_limit,
         last_pixel_to_result=max(int((one.times[:, 2] - one.times[:, 1]).max()) for one in alone),
-        recurrent_latency=None if plan.sparse else recurrent_latency(stages, call.activity),
+        recurrent_latency=None if plan.skips else recurrent_latency(stages, call.activity),
         limited_by=_limit(
             _busy(loads, plan),
             cycles,
@@ -313,7 +320,7 @@ def _busy(loads: Sequence[StageLoad], plan: EnginePlan) -> Busy:
     What a stage of W_x x does in a dense frame is known. Windows would not show it: the reader runs
     ahead, so that they are shorter than frames until it is held up.
     """
-    known = {} if plan.sparse else {stage.name: float(stage.cycles) for stage in plan.input}
+    known = {} if plan.skips else {stage.name: float(stage.cycles) for stage in plan.input}
     return {load.name: load.busy for load in loads} | known
 
 

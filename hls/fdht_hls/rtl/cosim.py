@@ -177,7 +177,8 @@ def cosim(
         traces=settings.trace is not None,
         quick=quick,
     )
-    return run_cosim(simulator, network, plan, frames, _pieces(plan, len(frames) - before), settings)[0]
+    pieces = _pieces(plan, len(frames) - before)
+    return run_cosim(simulator, network, plan, frames, pieces, settings)[0]
 
 
 def run_cosim(

@@ -94,7 +94,7 @@ def tune(
     from fdht_hls.boards import board_of
     from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
-    from fdht_hls.tuner.cores import checked_core, core_to_tune
+    from fdht_hls.tuner.cores import check_profiled, checked_core, core_to_tune
     from fdht_hls.tuner.training_frames import training_profile
     from fdht_hls.tuner.written import network_to_tune
     from fdht_models.errors import ConfigError
@@ -133,6 +133,7 @@ def tune(
     frames, profile = core_frames or frames_of(experiment, build), None
     if clips is not None:
         frames = core_frames or "sparse"
+        check_profiled(kind, frames)
         profile = training_profile(
             core_to_tune(network, device, kind, frames=frames).design,
             experiment_of(experiment, build),

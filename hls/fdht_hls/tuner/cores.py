@@ -48,6 +48,20 @@ def model_of(core: CoreKind, family: str) -> str:
     return "of the core in RTL; confirmed by yosys for the 7 series only"
 
 
+def check_profiled(core: CoreKind, frames: str) -> None:
+    """Refuses a profile of frames for a core whose model cannot use it.
+
+    Raises:
+        ConfigError: the core does not read sparse frames, or is not in RTL.
+    """
+    if frames != "sparse" or core == "hls":
+        raise ConfigError(
+            f"is for sparse frames and the core in RTL, and not for {frames} frames and {core}",
+            field="clips",
+            remedy="use --core rtl --core-frames sparse",
+        )
+
+
 def core_to_tune(
     network: QuantizedNetwork,
     budget: Budget,
@@ -72,12 +86,8 @@ def core_to_tune(
         ConfigError: the family has no model, the engine is not that of the core in RTL, or there
             is a profile for a core that does not read sparse frames, or is not in RTL.
     """
-    if profile is not None and (frames != "sparse" or core == "hls"):
-        raise ConfigError(
-            f"is for sparse frames and the core in RTL, and not for {frames} frames and {core}",
-            field="profile",
-            remedy="use --core rtl --core-frames sparse",
-        )
+    if profile is not None:
+        check_profiled(core, frames)
     engine, width = engine or Assumptions(), budget.bytes_per_clock
     if core == "hls":
         return CoreModel(design_engine(network, width), budget.model, engine, loadable, frames)

@@ -27,6 +27,16 @@ def test_tune_as_json(tmp_path, capsys):
     assert found["chosen"]["cycles_per_frame"] <= 7350
 
 
+def test_tune_for_the_frames_of_training_clips(tmp_path, capsys):
+    arguments = ["tune", "motion", "--build", str(tmp_path), "--core", "rtl", "--clips", "2"]
+    assert fdht.main([*arguments, "--frames-per-second", "13000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["clips"]["frames"] == 14
+    assert found["chosen"]["schedule"]["frames"] == "sparse"
+    assert found["chosen"]["cycles_per_frame"] <= 100e6 / 13000
+    assert (tmp_path / "motion" / "tune" / "pynq-z2" / "profile.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -41,6 +51,8 @@ def test_tune_as_json(tmp_path, capsys):
         (["--core", "rtl", "--latency", "650"], "latency = 650: is not known of the core in RTL"),
         (["--core", "rtl", "--assume", "int8-pairs"], "is nothing that the core in RTL does"),
         (["--core", "rtl", "--explore"], "shapes are explored for the core in C++"),
+        (["--clips", "5"], "clips: is for sparse frames and the core in RTL"),
+        (["--core", "rtl", "--core-frames", "dense", "--clips", "5"], "and not for dense frames"),
         (["--budget", "lut=0.5,lut=0.6"], "budget = 'lut': is given twice"),
     ],
 )

@@ -17,7 +17,7 @@ from fdht_models.data.clip_sets import ClipSet, DataSet, mean_frames
 from fdht_models.data.folders import FolderRequest, folder_digest, load_folder_clips
 from fdht_models.data.folders.folder_clips import list_classes
 from fdht_models.data.folders.sets import OWN
-from fdht_models.data.generated import load_clips
+from fdht_models.data.generated import load_clips, render_clips
 from fdht_models.errors import ConfigError, DataError
 from fdht_models.preprocessing import Preprocessing
 
@@ -148,6 +148,35 @@ class ClipSource:
         """
         raise NotImplementedError
 
+    def raw_streams(
+        self, count: int, frames: int, seed: int, cache: Path | None
+    ) -> NDArray[np.uint8]:
+        """Long test clips of raw frames, for proofs of cores that compute the feature; of video.
+
+        Args:
+            count: clips.
+            frames: network inputs a clip.
+            seed: of generated clips.
+            cache: see `load`.
+
+        Returns:
+            uint8 [count, at least frames + 1, inputs].
+        """
+        raise NotImplementedError
+
+    def load_raw(self, split: str) -> ClipSet:
+        """The clips of `load` as raw frames, `picture.frames_before` more of each than inputs.
+
+        Raises:
+            ConfigError: of these clips only features are kept.
+        """
+        raise ConfigError(
+            "are kept as features, and the core computes these from raw frames",
+            field="test clips",
+            value=self.name,
+            remedy="name the folder of the test clips as --source, or build with --feature host",
+        )
+
 
 @dataclass(frozen=True)
 class GeneratedSource(ClipSource):
@@ -198,6 +227,20 @@ class GeneratedSource(ClipSource):
             steps = self.data_set.steps
             joined = -(-frames // steps)
             return _join(load_clips(self.name, "test", count * joined, seed, steps=steps), joined)
+
+    def raw_streams(
+        self, count: int, frames: int, seed: int, cache: Path | None
+    ) -> NDArray[np.uint8]:
+        """See `ClipSource.raw_streams`."""
+        found, _ = render_clips(self.name, "test", count, seed, steps=frames)
+        return found.reshape(*found.shape[:2], -1)
+
+    def load_raw(self, split: str) -> ClipSet:
+        """See `ClipSource.load_raw`; drawn anew, and kept in memory."""
+        count, seed = self.clips[split], self.seeds[split]
+        frames, labels = render_clips(self.name, split, count, seed, steps=self.steps)
+        flat = frames.reshape(*frames.shape[:2], -1)
+        return ClipSet(flat, labels, self.classes, self.frame_shape)
 
 
 @dataclass(frozen=True)
@@ -280,6 +323,20 @@ class FolderSource(ClipSource):
         joined = -(-frames // self.steps)
         order = np.resize(np.arange(len(found)), count * joined)
         return _join(found.of(order), joined)
+
+    def raw_streams(
+        self, count: int, frames: int, seed: int, cache: Path | None
+    ) -> NDArray[np.uint8]:
+        """See `ClipSource.raw_streams`: clips of pictures, one behind the other."""
+        picture = self.preprocessing.picture
+        assert picture is not None
+        sampling = replace(self.preprocessing.sampling, steps=self.steps + picture.frames_before)
+        pictures = replace(picture, feature=_PIXELS, dead_zone=0)
+        request = replace(self._located(), feature=_PIXELS, dead_zone=0, steps=sampling.steps)
+        source = FolderSource(
+            self.name, Preprocessing(sampling, picture=pictures), request, self.clips
+        )
+        return source.streams(count, frames + picture.frames_before, seed, cache).frames
 
     def _located(self) -> FolderRequest:
         if str(self.request.root) == UNKNOWN_ROOT:

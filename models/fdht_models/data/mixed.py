@@ -19,6 +19,7 @@ from fdht_models.errors import ConfigError
 _STAGE = "mixed-clips"
 
 Labels = NDArray[np.int64]
+Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ class MixedSource(ClipSource):
         least = min(part.frames.shape[1] for part in clips)
         cut = [replace(part, frames=part.frames[:, :least]) for part in clips]
         return self._mix(cut).of(slice(count))
+
+    def raw_streams(self, count: int, frames: int, seed: int, cache: Path | None) -> Frames:
+        """See `ClipSource.raw_streams`; each part gives its share of the clips."""
+        share = -(-count // len(self.parts))
+        clips = [part.raw_streams(share, frames, seed, cache) for part in self.parts]
+        least = min(part.shape[1] for part in clips)
+        return np.concatenate([part[:, :least] for part in clips])[:count]
 
     def _mean_pictures(
         self, split: str, clips: ClipSet, count: int, cache: Path | None

@@ -19,6 +19,7 @@ def read_clip(
     span: Span | None = None,
     *,
     threads: int = 1,
+    raw: bool = False,
 ) -> ClipInputs:
     """Reads a clip as a network was trained on it.
 
@@ -28,15 +29,15 @@ def read_clip(
         preprocessing: of the network.
         span: [first, last) of the clip's part of the file, in seconds; None for all of it.
         threads: of a video's decoder; 0 takes one a processor. The integers are the same.
+        raw: frames of video as they are; see `read_video`.
 
     Raises:
         DataError: the file cannot be read, or holds too little.
         ConfigError: no file holds what this network sees.
     """
     if preprocessing.picture is not None:
-        return read_video(
-            path, key, preprocessing.sampling, preprocessing.picture, span, threads=threads
-        )
+        own = (preprocessing.sampling, preprocessing.picture)
+        return read_video(path, key, *own, span, threads=threads, raw=raw)
     if preprocessing.sound is not None:
         return read_sound_clip(path, preprocessing.sampling, preprocessing.sound, span)
     if preprocessing.values is not None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdht_models.errors import ShapeError
-from fdht_models.features import get_feature
+from fdht_models.features import features_of, get_feature
 from fdht_models.preprocessing.protocols import (
     GENERATED,
     PROTOCOLS,
@@ -87,6 +87,21 @@ class Picture:
     def frames_before(self) -> int:
         """Frames that a clip needs before the first that yields an input."""
         return int(get_feature(self.feature).needs_previous)
+
+    def features(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Network inputs of consecutive frames as they are.
+
+        Args:
+            frames: uint8 [n, H * W * 3], n more than `frames_before`.
+
+        Returns:
+            uint8 [n - frames_before, H * W * 3].
+
+        Raises:
+            ShapeError: they are too few.
+        """
+        pictures = frames.reshape(-1, self.height, self.width, 3)
+        return features_of(self.feature, pictures, self.dead_zone)
 
 
 @dataclass(frozen=True)
@@ -205,7 +220,8 @@ class ClipInputs:
     """A clip as the network sees it.
 
     Attributes:
-        values: uint8 [steps, inputs]; zeros are in front of a clip that is too short.
+        values: uint8 [steps, inputs]; zeros are in front of a clip that is too short. Of raw video
+            see `read_video`.
         frames: frames (of sound, of 10 ms) that the clip was chosen from.
         used: how many of them were taken.
         damage: what was wrong with its file; "" if nothing was.

@@ -95,6 +95,11 @@ def pad_front(values: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:
     return padded
 
 
+def repeat_front(values: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:
+    """Returns uint8 [steps, inputs]: the values last, the first of them again and again before."""
+    return np.concatenate([np.repeat(values[:1], steps - len(values), axis=0), values])
+
+
 def _window(
     frames: int, wanted: int, stride: int, generator: np.random.Generator | None = None
 ) -> list[int]:

@@ -10,11 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from fdht_models.errors import DataError
-from fdht_models.features import features_of
 from fdht_models.media import FrameClock
 from fdht_models.preprocessing.definition import ClipInputs, Picture, Sampling
 from fdht_models.preprocessing.frames import Frames, read_frames, read_pictures
-from fdht_models.preprocessing.protocols import Span, choose_frames, exact_span, outside, pad_front
+from fdht_models.preprocessing.protocols import (
+    Span,
+    choose_frames,
+    exact_span,
+    outside,
+    pad_front,
+    repeat_front,
+)
 
 _OTHER_FILE = "copy the video again"
 
@@ -28,6 +34,7 @@ def read_video(
     *,
     threads: int = 1,
     check_all: bool = False,
+    raw: bool = False,
 ) -> ClipInputs:
     """Reads one clip: a video, a part of it, or a folder of pictures.
 
@@ -47,6 +54,9 @@ def read_video(
         span: [first, last) in seconds; None for the whole file.
         threads: of the decoder; 0 takes one a processor. The integers are the same.
         check_all: decode all frames, so that all damage is seen.
+        raw: give the frames as they are, `picture.frames_before` more than inputs, for a core that
+            computes the feature. The first stands again before a clip that is too short: then
+            nothing moves, and the inputs are zeros as ever.
 
     Raises:
         DataError: the file holds no frame, or too few for the feature; there is no frame in the
@@ -64,9 +74,12 @@ def read_video(
     # Damage behind a part is none of that part.
     damage = found.damage if part.stop == found.clock.count else ""
     _check_enough(path, found, picture.frames_before + 1, len(part), sampling.protocol)
-    features = features_of(picture.feature, np.stack(found.pictures), picture.dead_zone)
+    frames = np.stack(found.pictures).reshape(len(found.pictures), -1)
+    values = (
+        repeat_front(frames, wanted) if raw else pad_front(picture.features(frames), sampling.steps)
+    )
     return ClipInputs(
-        pad_front(features, sampling.steps),
+        values,
         len(part),
         len(found.pictures),
         damage,

@@ -63,7 +63,7 @@ def frames_of(name: str, build: Path) -> str:
     only_built = _is_name(name) and name not in experiment_names() and found.is_there()
     if only_built and not (found.model.path / EXPERIMENT).is_file():
         return "dense"  # a network without a recipe
-    return experiment_of(name, build).core.frames
+    return experiment_of(name, build).core.reads
 
 
 def _load(name: str, build: Path) -> Experiment:

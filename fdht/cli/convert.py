@@ -10,10 +10,12 @@ from fdht.cli.options import (
     AsJson,
     Build,
     ClockPeriod,
+    CoreFeature,
     CoreFrames,
     Name,
     Part,
     TargetBoard,
+    asked_frames,
     schedule_option,
 )
 from fdht.cli.output import tell
@@ -33,15 +35,17 @@ def convert(
         schedule_option("Parallelism of each stage, a file of fdht tune; by default planned."),
     ] = None,
     core_frames: CoreFrames = None,
+    feature: CoreFeature = None,
     as_json: AsJson = False,
 ) -> None:
     """Converts through hls4ml, compiles the C simulation and proves equality."""
     from fdht import pipeline
 
+    asked = asked_frames(core_frames, feature)
     directory = pipeline.experiment_directory(experiment, build)
     planned_for = pipeline.frames_of(experiment, build)
     conversion = pipeline.convert_into(
-        directory, schedule, board, part, clock_period, core_frames, planned_for
+        directory, schedule, board, part, clock_period, asked, planned_for
     )
     tell(conversion.to_json(), as_json, lambda _: conversion_lines(conversion))
 

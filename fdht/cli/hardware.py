@@ -12,11 +12,13 @@ from fdht.cli.options import (
     AsJson,
     Build,
     ClockPeriod,
+    CoreFeature,
     CoreFrames,
     Name,
     Part,
     PortBits,
     Schedule,
+    asked_frames,
     board_option,
     port_bytes_of,
 )
@@ -79,6 +81,7 @@ def cosim(
     schedule: Schedule = None,
     port_bits: PortBits = 64,
     core_frames: CoreFrames = None,
+    feature: CoreFeature = None,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
     gantt: Annotated[
         Path | None, typer.Option(help="Draw here what the stages do in a frame (.svg, .png).")
@@ -102,6 +105,7 @@ def cosim(
 
     if board is not None and schedule is not None:
         raise ConfigError("is planned for by no --schedule", field="board", value=board)
+    core_frames = asked_frames(core_frames, feature)
     planned_for = None if board is None else get_board(board)
     directory = experiment_directory(experiment, build)
     settings = RunSettings(latency, jitter, back_pressure, seed, timeout=timeout, trace=trace)

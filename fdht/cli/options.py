@@ -78,6 +78,30 @@ def _checked_frames(frames: str | None) -> str | None:
     return None if frames is None else text(*FRAMES)(frames, "core-frames")
 
 
+def _checked_feature(feature: str | None) -> str | None:
+    from fdht_models.settings import text
+    from fdht_models.tensor.sparse_frames import FEATURE_MAKERS
+
+    return None if feature is None else text(*FEATURE_MAKERS)(feature, "feature")
+
+
+def asked_frames(core_frames: str | None, feature: str | None) -> str | None:
+    """The kind of frames that `--core-frames` and `--feature` ask for; None: neither is there.
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
+    from fdht_models.tensor import sparse_frames
+
+    try:
+        found = sparse_frames.core_frames(core_frames, feature)
+    except ConfigError as error:
+        raise error.moved(
+            field="core-frames", remedy="leave it out, or take --feature host"
+        ) from None
+    return "dense" if found is None and feature is not None else found
+
+
 def schedule_option(help: str) -> Any:
     """The option `--schedule`, with what it means to a command."""
     return typer.Option("--schedule", help=help)
@@ -138,6 +162,16 @@ CoreFrames = Annotated[
         callback=_checked_frames,
         help="What the core reads of a frame: 'dense': all of it; 'sparse': the words that are not "
         "zero. By default as the schedule, or the experiment, has it.",
+    ),
+]
+#: Likewise after `feature` there.
+CoreFeature = Annotated[
+    str | None,
+    typer.Option(
+        "--feature",
+        callback=_checked_feature,
+        help="Who computes the feature of video: 'host'; 'chip': the core reads raw frames. With "
+        "'host', frames are dense unless --core-frames says otherwise.",
     ),
 ]
 Only = Annotated[list[str] | None, typer.Option("--only", help="One of them; may be repeated.")]

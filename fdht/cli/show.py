@@ -12,12 +12,14 @@ from fdht.cli.options import (
     BUILD,
     AsJson,
     Build,
+    CoreFeature,
     CoreFrames,
     CoreName,
     Name,
     PortBits,
     Schedule,
     TargetBoard,
+    asked_frames,
     port_bytes_of,
 )
 from fdht.cli.output import emit
@@ -35,6 +37,7 @@ def show(
     schedule: Schedule = None,
     port_bits: PortBits = 64,
     core_frames: CoreFrames = None,
+    feature: CoreFeature = None,
     save: Annotated[Path | None, typer.Option(help="Write the plan here (.json).")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="With a plan that was saved; exits with 1 if they differ.")
@@ -49,7 +52,8 @@ def show(
     other = None if compare is None else _saved(compare)
     if save is not None:
         check_place(save)
-    plan, origin = _planned(experiment, build, board, core, schedule, port_bits, core_frames)
+    asked = asked_frames(core_frames, feature)
+    plan, origin = _planned(experiment, build, board, core, schedule, port_bits, asked)
     value = plan_json(plan)
     if save is not None:
         write_json(save, value)

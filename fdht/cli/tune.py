@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, Build, CoreFrames, CoreName, Name, TargetBoard
+from fdht.cli.options import (
+    BUILD,
+    AsJson,
+    Build,
+    CoreFeature,
+    CoreFrames,
+    CoreName,
+    Name,
+    TargetBoard,
+    asked_frames,
+)
 from fdht.cli.output import emit
 from fdht_models.console import output, progress
 
@@ -54,6 +64,7 @@ def tune(
         bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")
     ] = False,
     core_frames: CoreFrames = None,
+    feature: CoreFeature = None,
     clips: Annotated[
         int | None,
         typer.Option(
@@ -95,13 +106,15 @@ def tune(
             raise ConfigError("belongs to --explore", field=name, value=value)
     engine = _engine(assume or [])
     recipe, directory = experiment_or_build(experiment, build)
-    if explore and core_frames is not None:
-        raise ConfigError(
-            "shapes are explored for dense frames",
-            field="core-frames",
-            value=core_frames,
-            remedy="explore first, then tune the experiment with --core-frames",
-        )
+    for name, kind_of in {"core-frames": core_frames, "feature": feature}.items():
+        if explore and kind_of is not None:
+            raise ConfigError(
+                "shapes are explored for dense frames",
+                field=name,
+                value=kind_of,
+                remedy=f"explore first, then tune the experiment with --{name}",
+            )
+    core_frames = asked_frames(core_frames, feature)
     if explore and loadable:
         raise ConfigError(
             "shapes are explored without it",

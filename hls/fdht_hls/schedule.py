@@ -24,15 +24,13 @@ from fdht_models.tensor.quantized import (
     QuantizedRecurrence,
     frame_modes,
 )
-from fdht_models.tensor.sparse_frames import FRAMES
+from fdht_models.tensor.sparse_frames import CORE_FRAMES
 
 #: Of what multipliers are made.
 MULTIPLIERS = ("dsp", "lut")
 #: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
 #: of shifts and adders that was made for them.
 WEIGHTS = ("constant", "loadable", "adders")
-#: What a core reads: also raw frames of video, of which it computes the feature.
-CORE_FRAMES = (*FRAMES, "raw")
 #: Most weights of a stage that is made of adders. They are for small stages: 2,048 weights of 8
 #: bits take 27,000 LUT, half of a Zynq-7020, and da4ml 6 s; twice as many, four times as long.
 MOST_ADDER_WEIGHTS = 2048
@@ -177,11 +175,13 @@ def load_schedule(path: Path, frames: str | None = None) -> Schedule:
     value = read_json_file(path, error=ConfigError, remedy=remedy)
     found = read_record(Schedule, value, source=str(path), path="schedule", remedy=remedy)
     if frames not in (None, found.frames):
+        raw = frames == "raw"
+        field, value = ("feature", "chip") if raw else ("core-frames", frames)
         raise ConfigError(
             f"the schedule {path} is for {found.frames} frames",
-            field="core-frames",
-            value=frames,
-            remedy=f"leave it out, or take a schedule of fdht tune --core-frames {frames}",
+            field=field,
+            value=value,
+            remedy=f"leave it out, or take a schedule of fdht tune --{field} {value}",
         )
     return found
 

@@ -14,7 +14,7 @@ from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, format_from
 from fdht_models.tensor.formats.trees import as_tree
 from fdht_models.tensor.planner import OBJECTIVES
 from fdht_models.tensor.recurrent import GATES, RecurrentShape
-from fdht_models.tensor.sparse_frames import FRAMES
+from fdht_models.tensor.sparse_frames import FEATURE_MAKERS, FRAMES, core_frames
 
 _WIDTH = whole(2, 24)
 
@@ -268,10 +268,23 @@ class CoreSettings:
 
     Attributes:
         frames: "dense": the core reads all of a frame; "sparse": the words that are not zero, and
-            works for these alone. The results are the same integers.
+            works for these alone. The results are the same integers. None: "dense".
+        feature: of video, who computes it: the "host", or the "chip", which then reads raw frames.
+
+    Raises:
+        ConfigError: raw frames are of no kind that can be chosen.
     """
 
-    frames: str = option(text(*FRAMES), "dense")
+    frames: str | None = option(text(*FRAMES))
+    feature: str = option(text(*FEATURE_MAKERS), "host")
+
+    def __post_init__(self) -> None:
+        core_frames(self.frames, self.feature)
+
+    @property
+    def reads(self) -> str:
+        """The kind of frames that the core reads, one of `CORE_FRAMES`."""
+        return core_frames(self.frames, self.feature) or "dense"
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ def test_the_digest_covers_what_changes_a_model_and_nothing_else() -> None:
 
 def test_another_core_is_another_experiment_of_the_same_model(tmp_path: Path) -> None:
     experiment = load_experiment("motion")
-    assert experiment.core.frames == "dense"
+    assert experiment.core.reads == "dense"
     sparse = Experiment.from_json(changed("core", frames="sparse"))
-    assert sparse.core.frames == "sparse" and sparse != experiment
+    assert sparse.core.reads == "sparse" and sparse != experiment
     assert sparse.digest == experiment.digest
     assert recipe_digest(sparse) == recipe_digest(experiment)
     path = tmp_path / "experiment.json"

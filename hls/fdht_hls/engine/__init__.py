@@ -9,6 +9,7 @@ from __future__ import annotations
 from fdht_hls.engine.contractions import StageDesign, StagePlan
 from fdht_hls.engine.engine_plan import CellPlan, EngineDesign, EnginePlan, HeadPlan, PortPlan
 from fdht_hls.engine.lower import (
+    check_feature,
     design_engine,
     lower,
     schedule_engine,
@@ -24,6 +25,7 @@ __all__ = [
     "PortPlan",
     "StageDesign",
     "StagePlan",
+    "check_feature",
     "design_engine",
     "lower",
     "schedule_engine",

@@ -156,13 +156,13 @@ def lower(
     schedule = schedule or default_schedule(recurrence, port_bytes)
     check_schedule(recurrence, schedule)
     if schedule.frames == "raw":
-        _check_feature(network, port_bytes)
+        check_feature(network, port_bytes)
     plan = schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
     verify(plan)
     return plan
 
 
-def _check_feature(network: QuantizedNetwork, port_bytes: int) -> None:
+def check_feature(network: QuantizedNetwork, port_bytes: int) -> None:
     """Refuses a network whose feature a core cannot compute.
 
     Raises:
@@ -173,14 +173,14 @@ def _check_feature(network: QuantizedNetwork, port_bytes: int) -> None:
             "is computed on the host; a core computes motion_energy only",
             field="feature",
             value=network.feature or network.preprocessing.kind,
-            remedy='use frames = "sparse" or "dense"',
+            remedy='take feature = "host" in [core], or --feature host',
         )
     if network.frame_bytes <= port_bytes:
         raise ConversionError(
             "is a single word of the port; a core that computes its feature needs two",
             field="frame",
             value=f"{network.frame_bytes} bytes",
-            remedy='use frames = "sparse" or "dense"',
+            remedy='take feature = "host" in [core], or --feature host',
         )
 
 

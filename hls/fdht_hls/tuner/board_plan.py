@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fdht_hls.boards import board_names, get_board
-from fdht_hls.engine import design_engine
+from fdht_hls.engine import check_feature, design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate
 from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.schedule import Schedule
@@ -111,7 +111,10 @@ def plan(
 
     Raises:
         ConfigError: the time is over.
+        ConversionError: the core cannot compute the network's feature.
     """
+    if frames == "raw":
+        check_feature(network, budget.bytes_per_clock)
     found = core_to_tune(network, budget, core, None, loadable, frames, profile)
     return plan_of(found, budget, core, effort)
 
@@ -166,6 +169,8 @@ def tuned(
             value=latency,
             remedy="use --core hls, or count it with fdht cosim; of sparse frames --clips tells it",
         )
+    if frames == "raw":
+        check_feature(network, budget.bytes_per_clock)
     found = core_to_tune(network, budget, core, engine, loadable, frames, profile)
     return tune(found, budget, frames_per_second, latency, effort=effort)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,14 @@ def untrained_network(experiment: Experiment) -> QuantizedNetwork:
     Raises:
         NumericError: a sum would be wider than an accumulator.
     """
-    return network_of(
+    found = network_of(
         experiment.name,
         experiment.shape,
         experiment.quantization,
         experiment.source.class_names,
     )
+    # Which feature it is of, decides whether a core can compute it.
+    return replace(found, preprocessing=experiment.source.preprocessing)
 
 
 def network_of(

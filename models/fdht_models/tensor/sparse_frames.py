@@ -24,11 +24,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdht_models.errors import ShapeError
+from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.tensor.quantized import WORD_BYTES
 
-#: What a core reads: every word of a frame, or those that are not zero.
+#: What a core reads of frames that the host computes: every word, or those that are not zero.
 FRAMES = ("dense", "sparse")
+#: These, and raw frames of video, of which a core computes the feature itself.
+CORE_FRAMES = (*FRAMES, "raw")
+#: Who computes the feature of video.
+FEATURE_MAKERS = ("host", "chip")
 
 
 class FrameKind(IntEnum):
@@ -51,6 +55,28 @@ class FrameFault(IntFlag):
     SHORT = 8
     #: The call's frames ended before its words did.
     LONG = 16
+
+
+def core_frames(frames: str | None, feature: str | None) -> str | None:
+    """The kind of frames that a core reads, one of `CORE_FRAMES`; None: nobody says.
+
+    Args:
+        frames: one of `FRAMES`; None: not said.
+        feature: who computes the feature, one of `FEATURE_MAKERS`; None: not said.
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
+    if feature != "chip":
+        return frames
+    if frames is not None:
+        raise ConfigError(
+            "is of frames that the host computes, and the chip is to compute them",
+            field="frames",
+            value=frames,
+            remedy='leave it out, or take feature = "host"',
+        )
+    return "raw"
 
 
 #: Bits that are set in each byte.

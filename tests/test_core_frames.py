@@ -10,13 +10,16 @@ import pytest
 
 import fdht
 from fdht import pipeline
+from fdht_hls.boards import get_board
 from fdht_hls.rtl.experiments import load_design
 from fdht_hls.schedule import Schedule, default_schedule, load_schedule
+from fdht_hls.tuner.budget import board_budget
+from fdht_hls.tuner.cores import core_to_tune
 from fdht_hls.tuner.untrained import untrained_network
 from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError
-from fdht_models.experiment import load_experiment
+from fdht_models.experiment import Experiment, load_experiment
 from tests.models.test_experiment import TOML
 
 SPARSE = TOML + '[core]\nframes = "sparse"\n'
@@ -77,6 +80,46 @@ def test_what_contradicts_the_schedule_is_refused(
     error = capsys.readouterr().err
     assert f"core-frames = 'sparse': the schedule {schedule} is for dense frames" in error
     assert "fdht tune --core-frames sparse" in error
+
+
+def test_a_feature_on_the_chip_is_of_raw_frames(capsys, recipe: Path) -> None:
+    """Who asks for both is told so, and who has no video, too."""
+    asked = ["show", str(recipe), "--feature", "chip"]
+    assert fdht.main([*asked, "--core-frames", "sparse"]) == 2
+    error = capsys.readouterr().err
+    assert "core-frames = 'sparse': is of frames that the host computes" in error
+    assert "leave it out, or take --feature host" in error
+    for command in ("show", "tune"):
+        assert fdht.main([command, *asked[1:]]) == 2
+        error = capsys.readouterr().err
+        assert "a core computes motion_energy only" in error and "--feature host" in error
+    recipe.write_text(TOML + '[core]\nframes = "dense"\nfeature = "chip"\n')
+    assert fdht.main(["show", str(recipe)]) == 2
+    error = capsys.readouterr().err
+    assert "core.frames = 'dense': is of frames that the host computes" in error
+    assert 'feature = "host"' in error
+    assert fdht.main(["show", str(recipe), "--feature", "ship"]) == 2
+    assert "feature = 'ship': is not known; did you mean 'chip'" in capsys.readouterr().err
+
+
+def test_a_video_s_feature_on_the_chip(capsys, monkeypatch, tmp_path: Path, schedule: Path) -> None:
+    """`motion` has one that a core can compute; whoever names it, names raw frames."""
+    monkeypatch.chdir(tmp_path)
+    recipe = load_experiment("motion").to_json()
+    assert shown(capsys, Path("motion"), "--feature", "chip") == "raw"
+    assert shown(capsys, Path("motion"), "--feature", "host") == "dense"
+    own = Experiment.from_json({**recipe, "core": {"frames": None, "feature": "chip"}})
+    assert own.core.reads == "raw" and own.digest == load_experiment("motion").digest
+    assert fdht.main(["show", "motion", "--feature", "chip", "--schedule", str(schedule)]) == 2
+    error = capsys.readouterr().err
+    assert "feature = 'chip'" in error and "fdht tune --feature chip" in error
+    network = untrained_network(load_experiment("motion"))
+    for core in ("hls", "rtl"):
+        model, other = (
+            core_to_tune(network, board_budget(get_board("pynq-z2")), core, frames=frames)
+            for frames in ("raw", "dense")
+        )
+        assert model.fixed.bram18 - other.fixed.bram18 == 30  # of 57,600 bytes
 
 
 def test_a_kind_that_there_is_not_is_refused(capsys, recipe: Path) -> None:

@@ -14,6 +14,7 @@ from fdht_hls.engine.engine_plan import EngineDesign, EnginePlan
 from fdht_hls.estimate import hls_parts as parts
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls_parts import stage_resources
+from fdht_hls.estimate.primitives import bram18
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, reader_times, serve, stage_times
 from fdht_hls.schedule import Schedule, StageSchedule, choices, frame_cycles
@@ -104,6 +105,12 @@ def fixed_work(design: EngineDesign) -> dict[str, tuple[int, int]]:
     }
 
 
+def frame_before(design: EngineDesign) -> Resources:
+    """The memory in which a core keeps the raw frame that the next one is compared with."""
+    port = design.port
+    return Resources(bram18=bram18(port.frame_words, 8 * port.word_bytes))
+
+
 def estimate(
     plan: EnginePlan, model: ResourceModel | None = None, engine: Assumptions | None = None
 ) -> Estimate:
@@ -115,7 +122,8 @@ def estimate(
         engine: what the engine does beyond today's kernels; by default nothing.
     """
     loadable = plan.layout is not None
-    core = CoreModel(plan.design, model or ResourceModel(), engine or Assumptions(), loadable)
+    own = (model or ResourceModel(), engine or Assumptions(), loadable, plan.frames)
+    core = CoreModel(plan.design, *own)
     return core.estimate(plan.schedule)
 
 
@@ -211,7 +219,10 @@ class CoreModel:
         design, model = self.design, self.model
         loader = {"load weights": {"port": parts.loader_resources(model)}} if self.loadable else {}
         return {
-            "read frame": parts.reader_resources(design, model),
+            "read frame": {
+                **parts.reader_resources(design, model),
+                **({"frame before": frame_before(design)} if self.frames == "raw" else {}),
+            },
             "cell": parts.cell_resources(design, model),
             "head": parts.head_resources(design.head, model),
             "write result": parts.writer_resources(design.head, model),

@@ -51,7 +51,8 @@ class BatchSimulation:
         """Runs every clip from a state of zero.
 
         Args:
-            clips: codes [clips, frames, inputs], int8 or uint8 as the network's input is signed.
+            clips: codes [clips, frames, inputs], int8 or uint8 as the network's input is signed; of
+                a core that computes the feature raw frames, one more of each.
 
         Returns:
             Logit codes, int64[clips, frames, classes].
@@ -67,7 +68,8 @@ class BatchSimulation:
                 field="clips",
                 value=f"{clips.dtype}{list(clips.shape)}",
             )
-        count, frames = clips.shape[:2]
+        before = self._copies[0].frames_before
+        count, frames = len(clips), max(0, clips.shape[1] - before)
         logits = np.empty((count, frames, len(self._network.classes)), np.int64)
         size = max(1, count // (_CALLS_A_THREAD * len(self._copies)))
         # Each thread takes the next piece when it is done: clips wait for no slow processor.
@@ -82,11 +84,12 @@ class BatchSimulation:
         return logits
 
     def _simulate(self, simulation: CSimulation, clips: npt.NDArray[Any]) -> Codes:
-        network, (count, frames) = self._network, clips.shape[:2]
+        network, count = self._network, len(clips)
+        frames = max(0, clips.shape[1] - simulation.frames_before)
         results = np.empty(count * frames * network.result_bytes, np.uint8)
-        every = clips.reshape(count * frames, network.inputs)
+        every = clips.reshape(-1, network.inputs)
         packed, ends = packed_call(network, every, sparse=simulation.sparse)
-        of_clips = np.append(0, ends)[frames * np.arange(1, count + 1)]
+        of_clips = np.append(0, ends)[frames * np.arange(1, count + 1)]  # looked at if sparse
         simulation.run_clips(packed, results, count, frames, of_clips)
         return unpack_results(network, results).reshape(count, frames, len(network.classes))
 

@@ -208,7 +208,8 @@ def _write(
     core_plan, paced = lower(network, found.schedule), found.estimate.to_json()
     progress("plan", 1, 1)
     loadable = LoadableWeights.of(network, core_plan)
-    streams = proof_streams(model, network)
+    raw = raw_streams(model, network) if core_plan.frames == "raw" else None
+    streams = proof_streams(model, network) if raw is None else inputs_of(network, raw)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
     expected = Expected(network, streams)
 
@@ -219,6 +220,7 @@ def _write(
             known=known,
             keep=done.keep,
             expected=expected,
+            raw=raw,
         )
 
     # Keras needs no library: it is compared while they are compiled.
@@ -305,16 +307,24 @@ def convert_project(
 
     plan = plan or lower(network)
     quietly(lambda: convert(conversion_model(model, plan), str(directory), settings), network.name)
-    write_golden(network, directory / "tb_data", sparse=plan.sparse)
+    write_golden(network, directory / "tb_data", plan.frames)
     if plan.layout:
         write_words(directory / "tb_data" / "weights.hex", pack_weights(plan))
 
 
-def write_golden(network: QuantizedNetwork, directory: Path, *, sparse: bool = False) -> None:
-    """Writes frames and results as the memory holds them, one 64-bit word a line in hexadecimal."""
-    frames = corner_frames(network, _GOLDEN_FRAMES)
-    logits = reference_logits(network, frames[None])[0]
-    results = np.zeros((len(frames), network.result_bytes // LOGIT_BYTES), np.int32)
+def write_golden(network: QuantizedNetwork, directory: Path, kind: str = "dense") -> None:
+    """Writes frames and results as the memory holds them, one 64-bit word a line in hexadecimal.
+
+    Args:
+        network: the integers.
+        directory: to write to.
+        kind: of frames that the core reads; of raw ones there is one more.
+    """
+    raw, sparse = kind == "raw", kind == "sparse"
+    frames = corner_frames(network, _GOLDEN_FRAMES + raw)
+    inputs = inputs_of(network, frames[None]) if raw else frames[None]
+    logits = reference_logits(network, inputs)[0]
+    results = np.zeros((len(logits), network.result_bytes // LOGIT_BYTES), np.int32)
     results[:, : logits.shape[1]] = logits
     directory.mkdir(parents=True, exist_ok=True)
     for name, words in (
@@ -336,13 +346,36 @@ def proof_streams(model: Stage, network: QuantizedNetwork) -> np.ndarray[Any, An
         Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
         clips one after the other; enough for `PROOF_INTEGERS`.
     """
-    source = experiment_in(model).source
-    integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
-    count = max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
+    source, count = experiment_in(model).source, _proof_streams(network)
     cache = BuildDirectory(model.directory.parent).data
     clips = source.streams(count, PROOF_FRAMES, _PROOF_SEED, cache).frames
     corners = corner_frames(network, clips.shape[1])
     return np.concatenate([clips.view(corners.dtype), corners[None]])
+
+
+def _proof_streams(network: QuantizedNetwork) -> int:
+    """Streams of the data set that a proof takes."""
+    integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
+    return max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
+
+
+def raw_streams(model: Stage, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
+    """The same as raw frames of video, one more of each, and corner cases that are raw frames.
+
+    Returns:
+        uint8 [streams, frames + 1, inputs].
+    """
+    source, count = experiment_in(model).source, _proof_streams(network)
+    cache = BuildDirectory(model.directory.parent).data
+    clips = source.raw_streams(count, PROOF_FRAMES, _PROOF_SEED, cache)
+    return np.concatenate([clips, corner_frames(network, clips.shape[1])[None]])
+
+
+def inputs_of(network: QuantizedNetwork, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The feature of streams of raw frames: uint8 [streams, frames + 1, inputs] to one less."""
+    picture = network.preprocessing.picture
+    assert picture is not None
+    return np.stack([picture.features(stream) for stream in raw])
 
 
 def equality_report(

@@ -35,8 +35,12 @@ Build = Literal["exact", "native"]
 
 #: Seconds that g++ may take; a full-size model takes about 10.
 COMPILE_TIMEOUT = 600
-_ENTRY, _CLIPS_ENTRY = "fdht_csim_run", "fdht_csim_run_clips"
-_SPARSE_ENTRY, _SPARSE_CLIPS_ENTRY = "fdht_csim_run_sparse", "fdht_csim_run_sparse_clips"
+#: By the kind of frames that a core reads.
+_ENTRIES = {
+    "dense": "fdht_csim_run",
+    "sparse": "fdht_csim_run_sparse",
+    "raw": "fdht_csim_run_raw",
+}
 _WEIGHT_WORDS, _LOAD_ENTRY = "fdht_csim_weight_words", "fdht_csim_load_weights"
 _OBSERVE_ENTRY, _OBSERVED_ENTRY = "fdht_csim_observe", "fdht_csim_observed"
 #: Both sources as one translation unit: the headers, a second of work, are read once.
@@ -176,9 +180,13 @@ class CSimulation:
                 _refuse_truncated(copy)
                 # The file may go as soon as it is loaded: the mapping keeps it.
                 self._library = ctypes.CDLL(str(copy))
+            kinds = [kind for kind, name in _ENTRIES.items() if hasattr(self._library, name)]
+            self._name = _ENTRIES[kinds[0] if kinds else "dense"]
+            self._function: Any = getattr(self._library, self._name)
             #: Does it read sparse frames?
-            self.sparse = hasattr(self._library, _SPARSE_ENTRY)
-            self._function: Any = getattr(self._library, _SPARSE_ENTRY if self.sparse else _ENTRY)
+            self.sparse = self._name == _ENTRIES["sparse"]
+            #: Frames that a sequence begins with before the first that gives a result.
+            self.frames_before = int(self._name == _ENTRIES["raw"])
         except (OSError, AttributeError) as error:
             self.close()
             raise ArtifactError(
@@ -213,7 +221,8 @@ class CSimulation:
 
         Args:
             frames: uint8[count * frame_bytes], as in memory; of a core that reads sparse frames
-                `words` words of 8 bytes. See `fdht_hls.packing`.
+                `words` words of 8 bytes; of raw ones, where a sequence begins with `reset`, one
+                frame more. See `fdht_hls.packing`.
             results: uint8[count * result_bytes], to be written.
             count: frames.
             reset: start from a zero state.
@@ -307,10 +316,11 @@ class CSimulation:
         """Processes clips of equal length one after the other, each from a state of zero.
 
         Args:
-            frames: uint8[clips * frames_a_clip * frame_bytes], or sparse frames; see `run`.
+            frames: uint8[clips * frames_a_clip * frame_bytes], or sparse frames; see `run`. Of raw
+                frames one more a clip.
             results: uint8[clips * frames_a_clip * result_bytes], to be written.
             clips: how many there are.
-            frames_a_clip: frames of each.
+            frames_a_clip: results of each.
             ends: int64[clips]: words from the start of `frames` to each clip's end; a core that
                 reads sparse frames needs them.
 
@@ -318,7 +328,7 @@ class CSimulation:
             ArtifactError: the library has no such entry point.
             DeviceError: the simulation reports a failure, or is closed.
         """
-        function = self._entry(_SPARSE_CLIPS_ENTRY if self.sparse else _CLIPS_ENTRY)
+        function = self._entry(f"{self._name}_clips")
         places = np.ctypeslib.ndpointer(np.int64, flags="C_CONTIGUOUS")
         function.argtypes = [*self._call_type, *([places] if self.sparse else [])]
         function.restype = ctypes.c_int

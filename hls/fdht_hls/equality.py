@@ -138,6 +138,7 @@ def prove(
     known: Mapping[str, Comparison] = MappingProxyType({}),
     keep: Callable[[Mapping[str, Comparison]], None] | None = None,
     expected: Expected | None = None,
+    raw: Frames | None = None,
 ) -> dict[str, Comparison]:
     """Compares all implementations on the same streams.
 
@@ -150,6 +151,8 @@ def prove(
         known: comparisons of these very streams that are done already, by name.
         keep: given all that are done, after each.
         expected: what the reference says of them, if some of it was computed already.
+        raw: the raw frames [streams, frames + 1, inputs] that they are the feature of, for C
+            simulations of cores that compute it.
 
     Returns:
         "keras_reference", and "reference_<name>" for each library.
@@ -170,8 +173,9 @@ def prove(
             results[name] = known[name]
             continue
         with closing(make_one()) as implementation:
+            given = raw if name != "keras_reference" else None
             results[name] = against_reference(
-                network, implementation, streams, progress, name, label, expected
+                network, implementation, streams, progress, name, label, expected, given
             )
         if keep is not None and not results[name].mismatches:
             keep(results)
@@ -187,6 +191,7 @@ def against_reference(
     name: str,
     label: str,
     expected: Expected | None = None,
+    raw: Frames | None = None,
 ) -> Comparison:
     """Compares an implementation with the reference, window by window.
 
@@ -198,6 +203,7 @@ def against_reference(
         name: of the comparison.
         label: for `progress`.
         expected: see `prove`.
+        raw: see `prove`; of an implementation that takes such.
 
     Raises:
         EqualityError: it does not show what is to be compared.
@@ -207,7 +213,10 @@ def against_reference(
     found: list[Comparison] = []
     progress(label, 0, count * length)
     for window in _windows(network, count, length):
-        part, reset = streams[:, window], window.start == 0
+        reset = window.start == 0
+        part = streams[:, window]
+        if raw is not None:  # at the beginning with the frame before
+            part = raw[:, window.start + 1 - int(reset) : window.stop + 1]
         wanted, shown = expected.of(window), implementation.run(part, reset)
         check_complete(name, network, shown)
         # In the order in which values flow, logits last: what differs first is next to the cause.

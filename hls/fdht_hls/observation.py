@@ -135,13 +135,14 @@ class SimulationRun:
     def _run_stream(self, position: int, stream: Frames, reset: bool) -> tuple[Codes, Codes]:
         network, values = self._network, sum(self._sizes.values())
         inside, logits = [], []
-        for piece in uneven_pieces(len(stream), position):
-            frames = stream[piece]
-            results = np.zeros(len(frames) * network.result_bytes, np.uint8)
-            again = reset and piece.start == 0
-            simulation = self._copies[position]
+        simulation = self._copies[position]
+        before = simulation.frames_before if reset else 0
+        for piece in uneven_pieces(len(stream) - before, position):
+            count, again = piece.stop - piece.start, reset and piece.start == 0
+            frames = stream[0 if again else piece.start + before : piece.stop + before]
+            results = np.zeros(count * network.result_bytes, np.uint8)
             packed, ends = packed_call(network, frames, sparse=simulation.sparse)
-            called = (packed, results, len(frames), again, values, words_of(ends))
+            called = (packed, results, count, again, values, words_of(ends))
             inside.append(simulation.run_observed(*called))
             logits.append(unpack_results(network, results))
         return np.concatenate(inside), np.concatenate(logits)

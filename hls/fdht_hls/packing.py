@@ -20,7 +20,7 @@ def packed_call(
 
     Args:
         network: whose frames.
-        frames: codes [frames, inputs].
+        frames: codes [frames, inputs], or raw frames for a core that computes the feature.
         sparse: does the core read sparse frames?
 
     Returns:

@@ -22,7 +22,7 @@ from fdht_hls.nodes import (
 from fdht_hls.registers import BY_NAME
 from fdht_hls.schedule import Schedule, check_schedule, default_schedule
 from fdht_hls.shapes import rounded_formats
-from fdht_models.errors import ConversionError
+from fdht_models.errors import ConfigError, ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import QuantizedRecurrence
 
@@ -107,13 +107,20 @@ def chosen_schedule(model: ModelGraph, recurrence: QuantizedRecurrence) -> Sched
     """The schedule that the caller of the backend gave, or the default.
 
     Raises:
-        ConfigError: it is of another network.
+        ConfigError: it is of another network, or for raw frames, of whose feature nothing is known.
     """
     given = model.config.get_config_value("Schedule")
     if given is None:
         return default_schedule(recurrence)
     schedule = Schedule.from_json(given)
     check_schedule(recurrence, schedule)
+    if schedule.frames == "raw":
+        raise ConfigError(
+            "the core computes the feature of a network, and a layer alone does not tell which",
+            field="schedule.frames",
+            value=schedule.frames,
+            remedy="use fdht convert --feature chip",
+        )
     return schedule
 
 

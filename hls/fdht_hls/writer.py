@@ -152,7 +152,9 @@ def core_values(
         )
     _, fibres, fibre = frame.shape
     frame_words = -(-fibres * fibre // WORD_BYTES)
-    sparse = any(stage.get_attr("plan").coming is not None for stage in _contractions(model))
+    skips = any(stage.get_attr("plan").coming is not None for stage in _contractions(model))
+    raw = plan is not None and plan.frames == "raw"
+    sparse = skips and not raw
     kinds = {"loadable": bool(tables), "sparse": sparse}
     part = model.config.get_config_value("Part")
     return {
@@ -164,9 +166,12 @@ def core_values(
         "frame_words": frame_words,
         "most_words": frame_words + sparse,  # with a header
         "result_words": -(-result.shape[0] * LOGIT_BYTES // WORD_BYTES),
-        "sparse": _sparse_values(frame_words, fibre) if sparse else None,
-        "streams": list(_streams(model, sparse)),
-        "calls": list(_calls(model, sparse)),
+        "sparse": sparse,
+        "raw": raw,
+        "dead_zone": plan.design.dead_zone if plan else 0,
+        "units": _unit_values(frame_words, fibre) if skips else None,
+        "streams": list(_streams(model, skips)),
+        "calls": list(_calls(model, skips)),
         "abi_version": ABI_VERSION,
         "design_id": plan.design.design_id if plan else 0,
         "registers": BY_NAME,
@@ -193,13 +198,13 @@ def _stages(model: ModelGraph) -> Iterator[tuple[StagePlan, Any]]:
                 yield stage, layer.get_weights(stage.identifier)
 
 
-def _sparse_values(frame_words: int, fibre: int) -> dict[str, int]:
+def _unit_values(frame_words: int, fibre: int) -> dict[str, int]:
     """Words of a unit, which is whole words and whole fibres, and units of a frame."""
     words = math.lcm(fibre, WORD_BYTES) // WORD_BYTES
     return {"unit_words": words, "units": -(-frame_words // words)}
 
 
-def _streams(model: ModelGraph, sparse: bool) -> Iterator[dict[str, str]]:
+def _streams(model: ModelGraph, skips: bool) -> Iterator[dict[str, str]]:
     """Streams between two processes of the core: C++ declarations and pragmas.
 
     Words that come into a stage of W_x x have their places in a stream of their own, if not all do.
@@ -213,7 +218,7 @@ def _streams(model: ModelGraph, sparse: bool) -> Iterator[dict[str, str]]:
             type = variable.type.name
             carried = f"fdht::carried<{type}>::type" if ours else type
             yield _stream(carried, variable.name, depth)
-    for stage in _contractions(model) if sparse else ():
+    for stage in _contractions(model) if skips else ():
         variable = stage.get_input_variable()
         lengths = ", ".join(map(str, stage.get_attr("plan").coming or (1,)))
         yield _stream(f"fdht::place<{lengths}>", places_of(variable), variable.pragma[1])
@@ -231,14 +236,14 @@ def _contractions(model: ModelGraph) -> list[FdhtContraction]:
     return [layer for layer in model.get_layers() if isinstance(layer, FdhtContraction)]
 
 
-def _calls(model: ModelGraph, sparse: bool) -> Iterator[Mapping[str, str | None]]:
+def _calls(model: ModelGraph, skips: bool) -> Iterator[Mapping[str, str | None]]:
     """Processes of the core: C++ calls, and how proofs look at the streams of results."""
     stages = _contractions(model)
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
             yield {"text": cell_call(layer, "reset_state", "frame"), "observed": None}
             continue
-        if sparse and isinstance(layer, FdhtContraction):
+        if skips and isinstance(layer, FdhtContraction):
             yield placed_call(layer, is_last=layer is stages[-1])
             continue
         text = layer.get_attr("function_cpp")

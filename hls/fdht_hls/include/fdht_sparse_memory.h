@@ -282,7 +282,7 @@ Fibres:
 }
 
 // Counts a call's frames up to the first that is damaged, and says which results are to be kept.
-static void judge_frame(hls::stream<faults_t> &verdicts, unsigned frame, hls::stream<bool> &kept, ap_uint<32> &faults,
+static inline void judge_frame(hls::stream<faults_t> &verdicts, unsigned frame, hls::stream<bool> &kept, ap_uint<32> &faults,
                         ap_uint<32> &whole) {
     static faults_t found = 0;
     static ap_uint<32> counted = 0;

@@ -1,0 +1,204 @@
+"""A converted core that computes the feature of video itself: proof, state, clips, lint, bench."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fdht_hls.batch import BatchSimulation
+from fdht_hls.conversion import convert_project, inputs_of
+from fdht_hls.csimulation import CSimulation, compiler, pack_frames, unpack_results
+from fdht_hls.engine import lower
+from fdht_hls.equality import prove, reference_logits
+from fdht_hls.lint import lint_project
+from fdht_hls.registers import ARGUMENT_REGISTERS, IDENTITY_REGISTERS, present
+from fdht_hls.schedule import default_schedule
+from fdht_hls.weights import pack_weights
+from fdht_models.errors import EqualityError
+from fdht_models.features import motion_energy
+from fdht_models.preprocessing.definition import Picture
+from fdht_models.tensor.quantized import QuantizedNetwork
+from tests.hls.conftest import Converted
+from tests.hls.lint.builds import warnings
+from tests.hls.networks import CLASSIFIERS
+from tests.hls.rtl.test_motion import clip_of
+
+RESULTS = 30
+PICTURE = Picture(4, 5, "motion_energy", 6)
+
+
+def convert(directory: Path, weights: str = "constant") -> tuple[Converted, QuantizedNetwork]:
+    project = Converted(CLASSIFIERS["bytes"], directory)
+    own = replace(project.network.preprocessing, values=None, picture=PICTURE)
+    network = replace(project.network, preprocessing=own)
+    schedule = default_schedule(network.recurrence).with_weights(weights).with_frames("raw")
+    plan = lower(network, schedule)
+    convert_project(project.classifier.keras(), network, project.project, {}, plan)
+    return project, network
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Converted, QuantizedNetwork]:
+    return convert(tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="module")
+def core(made: tuple[Converted, QuantizedNetwork]) -> Converted:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def network(made: tuple[Converted, QuantizedNetwork]) -> QuantizedNetwork:
+    return made[1]
+
+
+@pytest.fixture(scope="module")
+def clip(network: QuantizedNetwork) -> np.ndarray:
+    """Raw frames [RESULTS + 1, inputs] in which little, nothing and everything moves."""
+    return clip_of(RESULTS + 1, network.inputs, 3)
+
+
+@pytest.fixture(scope="module")
+def logits(network: QuantizedNetwork, clip: np.ndarray) -> np.ndarray:
+    """Of the feature as the host computes it, two frames at a time."""
+    shape = (PICTURE.height, PICTURE.width, 3)
+    pairs = pairwise(frame.reshape(shape) for frame in clip)
+    found = reference_logits(network, np.array([[motion_energy(*pair, 6) for pair in pairs]]))[0]
+    assert len(np.unique(found, axis=0)) > 10, "the comparison says little"
+    return found
+
+
+@pytest.fixture(params=["native", "exact"])
+def simulation(core: Converted, request: pytest.FixtureRequest) -> Iterator[CSimulation]:
+    found = CSimulation(core.library(request.param))
+    yield found
+    found.close()
+
+
+def run(
+    network: QuantizedNetwork, simulation: CSimulation, frames: np.ndarray, reset: bool
+) -> np.ndarray:
+    count = max(0, len(frames) - reset)
+    results = np.zeros(count * network.result_bytes, np.uint8)
+    # What makes whole words of a frame is noise, and must not show.
+    packed = pack_frames(network, frames).reshape(-1, network.frame_bytes).copy()
+    packed[:, network.inputs :] = np.random.default_rng(len(frames)).integers(
+        0, 256, packed[:, network.inputs :].shape
+    )
+    simulation.run(packed.ravel(), results, count, reset)
+    return unpack_results(network, results)
+
+
+# Equality -----------------------------------------------------------------------------------------
+
+
+def test_all_that_goes_on_inside_is_equal(core, network, clip):
+    raw = np.stack([clip, clip[::-1], clip_of(RESULTS + 1, network.inputs, 8)])
+    streams = inputs_of(network, raw)
+    keras = core.classifier.keras(sequences=True, stateful=True, batch=len(raw))
+    libraries = {build: core.library(build) for build in ("exact", "native")}
+    results = prove(network, keras, libraries, streams, lambda *_: None, raw=raw)
+    assert {one.mismatches for one in results.values()} == {0}
+    assert set(results["reference_native"].quantities) >= {"input.C3", "input.C2", "logits"}
+    other = raw.copy()
+    other[1, 20] ^= 255
+    with pytest.raises(EqualityError, match="stream 1, frame 19"):
+        prove(network, keras, {"native": core.library("native")}, streams, print, raw=other)
+
+
+@pytest.mark.parametrize(
+    "cuts", [[0, RESULTS], [0, 1, 1, 7, 8, RESULTS], [*range(RESULTS + 1)], [0, 29, RESULTS]]
+)
+def test_a_sequence_goes_on_from_call_to_call(network, simulation, clip, logits, cuts):
+    parts = [
+        run(network, simulation, clip[start + (start > 0) : stop + 1], start == 0)
+        for start, stop in pairwise(cuts)
+        if stop > start
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), logits)
+    nothing = np.zeros(0, np.uint8)
+    assert simulation.run(nothing, nothing, 0, False).frames_done == RESULTS
+
+
+def test_a_reset_begins_anew_and_looks_at_nothing_before(network, simulation, clip, logits):
+    run(network, simulation, clip[::-1], True)
+    np.testing.assert_array_equal(run(network, simulation, clip[:9], True), logits[:8])
+    # A call of no results reads no frame, and changes nothing.
+    run(network, simulation, clip[:0], True)
+    run(network, simulation, clip[:0], False)
+    np.testing.assert_array_equal(run(network, simulation, clip[9:], False), logits[8:])
+
+
+def test_clips_on_all_processors_are_equal(core, network, clip):
+    clips = np.stack([np.roll(clip, shift, axis=0)[:6] for shift in range(7)])
+    wanted = reference_logits(network, inputs_of(network, clips))
+    with BatchSimulation(core.library("native"), network, 2) as batch:
+        np.testing.assert_array_equal(batch.run(clips), wanted)
+
+
+def test_other_weights_begin_from_zero_and_keep_the_frame(tmp_path, clip, logits):
+    project, network = convert(tmp_path, "loadable")
+    plan = lower(
+        network,
+        default_schedule(network.recurrence).with_weights("loadable").with_frames("raw"),
+    )
+    simulation = CSimulation(project.library("native"))
+    np.testing.assert_array_equal(run(network, simulation, clip[:9], True), logits[:8])
+    simulation.load_weights(pack_weights(plan))
+    wanted = reference_logits(network, inputs_of(network, clip[None, 8:]))[0]
+    np.testing.assert_array_equal(run(network, simulation, clip[9:], False), wanted)
+    simulation.close()
+
+
+# The project --------------------------------------------------------------------------------------
+
+
+def test_the_core_is_synthesizable(core):
+    assert lint_project(core.project) == []
+
+
+def test_compilers_have_no_warning(core):
+    assert warnings(core.project, "libclang", "c++14", "native") == []
+    assert warnings(core.project, "g++", "c++17", "exact") == []
+
+
+def test_the_registers_are_those_of_dense_frames(core):
+    text = (core.project / "firmware" / "fdht_lstm.cpp").read_text()
+    stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
+    wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS)
+    assert {name: int(offset, 16) for name, offset in stated} == {
+        register.name: register.offset for register in wanted
+    }
+
+
+def test_the_test_bench_passes_and_can_fail(core, tmp_path):
+    program, data = tmp_path / "bench", core.project / "tb_data"
+    subprocess.run(
+        [
+            *(compiler(), "-std=c++14", "-w", "-Ifirmware/ap_types", "-Ifirmware", "-I."),
+            *("fdht_testbench.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
+        ],
+        cwd=core.project,
+        check=True,
+        timeout=300,
+    )
+
+    def bench(directory: Path) -> tuple[int, str]:
+        done = subprocess.run(
+            [program, directory], capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout
+
+    assert bench(data) == (0, "10 frames in calls of 4 and 6, 0 words differ of 20\n")
+    (tmp_path / "results.hex").write_text((data / "results.hex").read_text())
+    lines = (data / "frames.hex").read_text().splitlines()
+    lines[8 * 4] = f"{int(lines[8 * 4], 16) ^ 0xFF00:016x}"
+    (tmp_path / "frames.hex").write_text("\n".join(lines) + "\n")
+    assert bench(tmp_path)[0] == 1

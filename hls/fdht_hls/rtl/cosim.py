@@ -150,7 +150,7 @@ def cosim(
     Args:
         network: the integers.
         plan: the core of that network.
-        frames: codes [frames, inputs].
+        frames: codes [frames, inputs]; of a core that computes the feature raw frames, one more.
         cache: directory of compiled cores.
         settings: what stands around the core.
         quick: see `build_simulator`.
@@ -162,10 +162,15 @@ def cosim(
         EqualityError: an integer differs.
         ToolError: a tool is missing, fails, or takes too long.
     """
-    if len(frames) < LEAST_FRAMES:
+    inputs, before = frames, int(plan.frames == "raw")
+    if len(frames) - before < LEAST_FRAMES:
         raise ConfigError(
-            f"a steady state needs {LEAST_FRAMES} frames or more", field="frames", value=len(frames)
+            f"a steady state needs {LEAST_FRAMES} frames or more",
+            field="frames",
+            value=len(frames) - before,
         )
+    if before and network.preprocessing.picture:
+        inputs = network.preprocessing.picture.features(frames)
     simulator = build_simulator(
         verilog_of(Core(plan, probes=True)),
         plan.names,
@@ -174,11 +179,12 @@ def cosim(
         traces=settings.trace is not None,
         quick=quick,
     )
-    pieces = _pieces(plan, len(frames))
+    pieces = _pieces(plan, len(inputs))
     noted = replace(settings, timeline=pieces[-1].stop - pieces[-1].start - 1)
     form = plan.sparse_format if plan.sparse else None
-    logits, outcome = simulate_stream(simulator, network, frames, pieces, noted, form=form)
-    comparison = compare(reference_logits(network, frames[None]), logits[None])
+    given = (simulator, network, frames, pieces, noted)
+    logits, outcome = simulate_stream(*given, form=form, before=before)
+    comparison = compare(reference_logits(network, inputs[None]), logits[None])
     refuse_mismatches({"reference_rtl": comparison})
     return _figures(plan, comparison, outcome, settings)
 
@@ -211,7 +217,7 @@ def _figures(
         cycles_per_frame=cycles,
         io_limit=io_limit,
         last_pixel_to_result=max(int((one.times[:, 2] - one.times[:, 1]).max()) for one in alone),
-        recurrent_latency=None if plan.sparse else recurrent_latency(stages, call.activity),
+        recurrent_latency=None if plan.skips else recurrent_latency(stages, call.activity),
         limited_by=_limit(
             _busy(loads, plan),
             cycles,
@@ -286,7 +292,7 @@ def _busy(loads: Sequence[StageLoad], plan: EnginePlan) -> Busy:
     What a stage of W_x x does in a dense frame is known. Windows would not show it: the reader runs
     ahead, so that they are shorter than frames until it is held up.
     """
-    known = {} if plan.sparse else {stage.name: float(stage.cycles) for stage in plan.input}
+    known = {} if plan.skips else {stage.name: float(stage.cycles) for stage in plan.input}
     return {load.name: load.busy for load in loads} | known
 
 

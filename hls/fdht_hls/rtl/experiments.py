@@ -58,7 +58,7 @@ def load_design(
         frames = found.frames
     if board is not None or (found is None and port_bytes == WORD_BYTES):
         budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
-        found = plan(network, budget, "rtl").schedule
+        found = plan(network, budget, "rtl", frames=frames or "dense").schedule
     elif found is None or port_bytes != WORD_BYTES:
         found = default_schedule(network.recurrence, port_bytes)
     return network, lower(network, found.with_frames(frames), port_bytes)
@@ -81,18 +81,22 @@ def users_schedule(build: BuildDirectory, network: QuantizedNetwork) -> Schedule
 
 
 def clip_of(
-    build: BuildDirectory, network: QuantizedNetwork, frames: int, seed: int
+    build: BuildDirectory, network: QuantizedNetwork, frames: int, seed: int, *, raw: bool = False
 ) -> npt.NDArray[Any]:
     """Consecutive frames of the experiment's data: codes [frames, inputs].
 
-    Of the data that the conversion was made with, or else the last training.
+    Of the data that the conversion was made with, or else the last training. Raw frames, for a core
+    that computes the feature, are one more.
 
     Raises:
         ArtifactError: the experiment has not been trained, or its file is damaged.
         DataError: its data are missing.
     """
     recipe = build.find_trained(EXPERIMENT) or build.model.path / EXPERIMENT
-    clips = read_experiment(recipe).source.streams(1, frames, seed, build.data).frames
+    source = read_experiment(recipe).source
+    if raw:
+        return source.raw_streams(1, frames, seed, build.data)[0, : frames + 1]
+    clips = source.streams(1, frames, seed, build.data).frames
     return clips[0, :frames].view("int8" if network.input_format.signed else "uint8")
 
 
@@ -120,7 +124,7 @@ def cosim_experiment(
         As `load_design`, `clip_of` and `cosim`.
     """
     network, core = load_design(build, schedule, port_bytes, board, core_frames)
-    clip = clip_of(build, network, frames, settings.seed)
+    clip = clip_of(build, network, frames, settings.seed, raw=core.frames == "raw")
     result = cosim(network, core, clip, build.cosim, settings)
     report = {
         "experiment": network.name,

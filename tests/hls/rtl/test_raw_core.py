@@ -9,10 +9,11 @@ import pytest
 
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.rtl.core import Core, verilog_of
+from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
 from fdht_hls.rtl.simulation.runner import BASE, Call, RunSettings, run_calls
 from fdht_hls.schedule import default_schedule
-from fdht_models.errors import ConversionError
+from fdht_models.errors import ConfigError, ConversionError, EqualityError
 from fdht_models.features import features_of
 from fdht_models.preprocessing.definition import Picture, plain
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -113,10 +114,35 @@ def test_a_frame_that_came_with_an_error_is_not_counted(bench, bad, good):
     np.testing.assert_array_equal(bench.logits(outcome.memory, 3), wanted)
 
 
+@pytest.mark.parametrize("settings", [RunSettings(), replace(BUSY, interrupt=False)])
+def test_a_cosimulation_takes_raw_frames(bench, tmp_path_factory, settings):
+    cache = tmp_path_factory.mktemp("cosim")
+    plan = raw_plan(bench.network)
+    result = cosim(bench.network, plan, bench.clip, cache, settings, quick=True)
+    classes = len(bench.network.classes)
+    assert result.comparison.compared == (len(bench.clip) - 1) * classes
+    assert (result.comparison.mismatches, result.frames) == (0, len(bench.clip) - 1)
+    # It reads all of a frame, and none twice.
+    assert result.io_limit == plan.port.frame_words
+    assert result.last_pixel_to_result > 0 and result.between_results is None
+    with pytest.raises(ConfigError, match="frames = 4"):
+        cosim(bench.network, plan, bench.clip[:5], cache, settings)
+
+
+def test_a_cosimulation_sees_a_wrong_feature(bench, tmp_path):
+    """The same core, held against a network with another dead zone."""
+    own = bench.network.preprocessing
+    other = replace(
+        bench.network, preprocessing=replace(own, picture=replace(PICTURE, dead_zone=90))
+    )
+    with pytest.raises(EqualityError, match="reference_rtl"):
+        cosim(other, raw_plan(bench.network), bench.clip, tmp_path, RunSettings(), quick=True)
+
+
 def test_what_a_core_cannot_compute_is_refused():
     for network in (
         build_network(SHAPES["ht-lstm"]),
         video_network(picture=replace(PICTURE, feature="pixels", dead_zone=0)),
     ):
-        with pytest.raises(ConversionError, match='frames = "sparse"'):
+        with pytest.raises(ConversionError, match='feature = "host"'):
             raw_plan(network)

@@ -147,10 +147,11 @@ class Layout:
 
     Args:
         network: gives their sizes.
-        count: frames.
+        count: results.
         offset: bytes between the start of the memory and the first frame, a multiple of 8.
         form: of sparse frames; None: frames are dense.
         ends: bytes from the first frame's start to each one's end; of sparse frames.
+        before: frames before the first that gives a result: 1 of raw ones.
     """
 
     network: QuantizedNetwork
@@ -158,6 +159,7 @@ class Layout:
     offset: int = 0
     form: SparseFormat | None = None
     ends: tuple[int, ...] = ()
+    before: int = 0
 
     @classmethod
     def of(
@@ -166,9 +168,11 @@ class Layout:
         frames: npt.NDArray[Any],
         offset: int = 0,
         form: SparseFormat | None = None,
+        before: int = 0,
     ) -> Layout:
         """Where these frames [n, inputs] lie."""
-        return cls(network, len(frames), offset, form, _pack(network, frames, form)[1])
+        ends = _pack(network, frames, form)[1]
+        return cls(network, len(frames) - before, offset, form, ends, before)
 
     @property
     def frames(self) -> int:
@@ -181,9 +185,9 @@ class Layout:
         return self.frames + self.end(self.count) + _GAP
 
     def end(self, number: int) -> int:
-        """Bytes that so many frames take, from the first one on."""
+        """Bytes up to the frame of so many results, from the first one on."""
         if self.form is None:
-            return number * self.network.frame_bytes
+            return (number + self.before if number else 0) * self.network.frame_bytes
         return self.ends[number - 1] if number else 0
 
     @property
@@ -223,13 +227,16 @@ class Layout:
             )
 
     def call(self, first: int, count: int, reset: bool) -> Call:
-        """The call for frames `first` to `first + count - 1`."""
+        """The call for results `first` to `first + count - 1`; with a reset from the first on."""
         start = self.end(first)
         call = Call(
             self.frames + start, self.results + first * self.network.result_bytes, count, reset
         )
-        if self.form is None:
+        if self.form is None and not self.before:
             return call
+        if self.form is None:
+            frames = range(first + 1, first + count + 1)
+            return replace(call, ends=tuple(self.end(frame) - start for frame in frames))
         ends = tuple(end - start for end in self.ends[first : first + count])
         words = ends[-1] // self.form.word_bytes if ends else 0
         return replace(call, words=words, ends=ends)
@@ -304,6 +311,7 @@ def simulate_stream(
     settings: RunSettings,
     offset: int = 0,
     form: SparseFormat | None = None,
+    before: int = 0,
 ) -> tuple[Codes, Outcome]:
     """Runs a stream of frames, a call a piece; the first starts from a zero state.
 
@@ -311,15 +319,16 @@ def simulate_stream(
         simulator: the compiled core.
         network: what it computes.
         frames: codes [frames, inputs].
-        pieces: consecutive parts of it.
+        pieces: consecutive parts of the results.
         settings: what stands around the core.
         offset: bytes of the first frame behind a 4 KB boundary, a multiple of 8.
         form: of sparse frames, for a core that reads such; None: frames are dense.
+        before: frames before the first that gives a result: 1 of raw ones.
 
     Returns:
-        (logit codes int64[frames, classes], what was seen).
+        (logit codes int64[frames - before, classes], what was seen).
     """
-    layout = Layout.of(network, frames, offset, form)
+    layout = Layout.of(network, frames, offset, form, before)
     image = layout.image(frames)
     calls = [layout.call(one.start, one.stop - one.start, one.start == 0) for one in pieces]
     outcome = run_calls(simulator, network, image, calls, settings)

@@ -134,23 +134,28 @@ class Accelerator:
         """Processes consecutive frames.
 
         Args:
-            frames: codes, uint8 (int8 if the input format is signed) [n, size]; n may be 0.
+            frames: codes, uint8 (int8 if the input format is signed) [n, size]; n may be 0. Of a
+                core that computes the feature raw frames of video, uint8[n, H * W * 3].
             reset: start from a zero LSTM state; False: continue after the last frame processed.
 
         Returns:
-            Logit codes, int64[n, classes].
+            Logit codes, int64[n, classes]. Where a sequence of raw frames begins, with reset, one
+            less: the first frame is only what the second is compared with.
 
         Raises:
             ConfigError: `reset` is neither True nor False.
-            ShapeError: wrong shape, type or range.
+            ShapeError: wrong shape, type or range; or a sequence begins with too few raw frames.
             DeviceError: the device holds another overlay or other weights by now, the state is to
                 be continued although the call before did not end, or the core fails;
                 DeviceTimeoutError: it does not end.
         """
         reset = flag(reset, "reset")
         frames = self._checked(frames, "frames", 2)
-        batch = self._calls.batch
-        pieces = (frames[start : start + batch] for start in range(0, len(frames), batch))
+        if len(frames):
+            self._check_enough(len(frames), reset)
+        batch, first = self._calls.batch, self._first_batch(reset)
+        starts = (*([0] if len(frames) else []), *range(first, len(frames), batch))
+        pieces = (frames[start : start + batch if start else first] for start in starts)
         logits = list(self._calls.run(pieces, reset))
         return np.concatenate(
             [np.empty((0, len(self.manifest.results.classes)), np.int64), *logits]
@@ -165,15 +170,16 @@ class Accelerator:
         the next call must reset the state.
 
         Args:
-            frames: each uint8 or int8 [size].
+            frames: each uint8 or int8 [size]; raw ones of video as in `infer`.
             reset: as in `infer`.
 
         Yields:
-            Logit codes of each frame, int64[classes].
+            Logit codes of each frame, int64[classes]; of raw frames with reset of each but the
+            first.
 
         Raises:
             ConfigError: `frames` cannot be iterated, or `reset` is neither True nor False.
-            ShapeError: a frame has a wrong shape, type or range.
+            ShapeError: a frame has a wrong shape, type or range; or as in `infer`.
             DeviceError: as in `infer`; DeviceTimeoutError: the core does not end.
         """
         reset = flag(reset, "reset")
@@ -190,7 +196,7 @@ class Accelerator:
     def _stream(
         self, frames: Iterable[Frames], reset: bool, consumer: Sequence[Work]
     ) -> Generator[Logits, None, None]:
-        with closing(self._calls.run(self._batches(frames), reset, consumer[0])) as batches:
+        with closing(self._calls.run(self._batches(frames, reset), reset, consumer[0])) as batches:
             for logits in batches:
                 yield from logits
 
@@ -252,15 +258,33 @@ class Accelerator:
         )
         self._calls.load_weights(self.loadable.pack(network))
 
-    def _batches(self, frames: Iterable[Frames]) -> Iterator[Frames]:
+    def _first_batch(self, reset: bool) -> int:
+        """Frames of the first call at most."""
+        return self.manifest.input.frames_for(self._calls.batch, reset)
+
+    def _check_enough(self, frames: int, reset: bool) -> None:
+        """Refuses a beginning that gives no result: the core would not keep its frame."""
+        layout = self.manifest.input
+        if not layout.results_of(frames, reset):
+            raise ShapeError(
+                f"a sequence begins with {layout.frames_before + 1} raw frames or more, since the "
+                "core compares each with the one before",
+                field="frames",
+                value=frames,
+                remedy="pass more at once",
+            )
+
+    def _batches(self, frames: Iterable[Frames], reset: bool) -> Iterator[Frames]:
         waiting: list[Frames] = []
+        most, begins = self._first_batch(reset), reset
         for frame in frames:
             # Copied: a source may use one array for all its frames.
             waiting.append(self._checked(frame, "frame", 1).copy())
-            if len(waiting) == self._calls.batch:
+            if len(waiting) == most:
                 yield np.stack(waiting)
-                waiting = []
+                waiting, most, begins = [], self._calls.batch, False
         if waiting:
+            self._check_enough(len(waiting), begins)
             yield np.stack(waiting)
 
     def _checked(self, given: object, field: str, dimensions: int) -> Frames:

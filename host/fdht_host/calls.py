@@ -130,7 +130,8 @@ class CallPipeline:
         self._clock = clock_of(driver.device)
         identity = driver.identity(timeout)
         self._frames_done, self._weights_id = identity.frames_done, identity.weights_id
-        self._state = _State.KEPT
+        # Before the first frames of video the core has none to compare them with.
+        self._state = _State.ZERO if manifest.input.frames_before else _State.KEPT
         #: What runs, or waits for its consumer.
         self._work: Work | None = None
         self._claims = 0
@@ -175,7 +176,8 @@ class CallPipeline:
         """Runs batches; each is packed, and the logits before it unpacked, while the core runs.
 
         Args:
-            batches: codes [n, size] that the core takes, n up to `batch`.
+            batches: codes [n, size] that the core takes, of up to `batch` results each. Of a core
+                of raw frames the first has one frame more where a sequence begins with it.
             reset: start from a zero state.
             consumer: the generator that asks for the logits and ends with them; None: whoever
                 does asks for all at once.
@@ -227,6 +229,7 @@ class CallPipeline:
 
     def _run(self, batches: Iterable[Frames], reset: bool) -> Generator[Logits, None, None]:
         claim = self._claims
+        self._refuse_without_beginning(reset)
         former = self._prepare(reset, self._weights_id)
         reset = reset or former is _State.ZERO
         running: _Running | None = None
@@ -234,11 +237,12 @@ class CallPipeline:
             for turn, batch in enumerate(batches):
                 self._refuse_closed()
                 pair = self._pairs[turn % 2]
-                packed = self._pack(pair, batch)
+                begins = reset and turn == 0
+                packed = self._pack(pair, batch, begins)
                 finished, running = running, None
                 if finished is not None:
                     self._finish(finished)
-                running = self._start(pair, packed, reset and turn == 0)
+                running = self._start(pair, packed, begins)
                 if finished is not None:
                     yield self._unpack(finished)
             if running is not None:
@@ -334,6 +338,16 @@ class CallPipeline:
         if self._closed:
             raise DeviceError("is closed", field="accelerator", remedy="open the overlay again")
 
+    def _refuse_without_beginning(self, reset: bool) -> None:
+        # A zero state is no frame that the first one could be compared with.
+        if self._state is _State.ZERO and self._manifest.input.frames_before and not reset:
+            raise DeviceError(
+                "the core computes a feature of two frames, and there is none before the first",
+                field="reset",
+                value=reset,
+                remedy="pass reset=True, and one frame more than results",
+            )
+
     def _allocate_pair(self) -> _Pair:
         manifest = self._manifest
         return _Pair(
@@ -357,9 +371,9 @@ class CallPipeline:
         deadline = self._clock.monotonic() + self._timeout
         self._loaded.use.call = Call(self._driver, self._loaded, buffers, deadline)
 
-    def _pack(self, pair: _Pair, batch: Frames) -> Packed:
+    def _pack(self, pair: _Pair, batch: Frames, reset: bool) -> Packed:
         started = time.perf_counter()
-        packed = self._packing.pack(pair.frames, batch)
+        packed = self._packing.pack(pair.frames, batch, reset)
         self.times.pack += time.perf_counter() - started
         return packed
 
@@ -372,7 +386,8 @@ class CallPipeline:
         self._note_call(pair.frames, pair.results)
         addresses = (pair.frames.device_address, pair.results.device_address)
         self._driver.start(*addresses, count, reset, words=words)
-        due = self._clock.monotonic() + self._manifest.seconds_of_call(count, words)
+        read = self._manifest.input.frames_for(count, reset)
+        due = self._clock.monotonic() + self._manifest.seconds_of_call(read, words)
         return _Running(pair, count, words, due)
 
     def _finish(self, call: _Running) -> None:

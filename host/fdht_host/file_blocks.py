@@ -27,7 +27,7 @@ from fdht_host.readers import (
     Span,
     scored,
 )
-from fdht_host.video import VideoLabels, decode, features, probe, read_labels
+from fdht_host.video import VideoLabels, decode, features, frame_pairs, probe, read_labels
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.media import describe_media, list_pictures, read_picture
 from fdht_models.media.sound import open_sound
@@ -39,6 +39,8 @@ from fdht_models.preprocessing.values import read_all_values
 
 #: Decibels of a full-scale sine's; see `fdht_models.preprocessing.recording`.
 _SILENCE = -80.0
+#: An input; of raw frames the frame before and the frame.
+Item = Frames | tuple[Frames, Frames]
 
 
 def blocks_of(
@@ -98,12 +100,13 @@ def _clip(
             remedy=f"use --protocol {STREAM} or {EVERY}, or take the labels away",
         )
     started = time.perf_counter()
-    clip = read_clip(path, key, scored(reader.preprocessing), span)
+    clip = read_clip(path, key, scored(reader.preprocessing), span, raw=reader.raw)
+    block = InputBlock(clip.values, True, None, raw=reader.raw)
     account.times.read_seconds += time.perf_counter() - started
-    account.times.read_inputs += len(clip.values)
+    account.times.read_inputs += block.results
     account.used, account.there = clip.used, clip.frames
     account.damage, account.time_step = clip.damage, clip.time_step
-    return InputBlock(clip.values, True, None)
+    return block
 
 
 def _stride(reader: Reader, path: Path, rate: float | None) -> int:
@@ -143,10 +146,7 @@ def _video_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
         stride=stride,
         starts=starts,
     )
-    taken = _taken(labels, stride)
-    stream = features(
-        pictures, picture.feature, dead_zone=picture.dead_zone, starts=taken, times=account.times
-    )
+    stream = _inputs(reader, pictures, account, _taken(labels, stride))
     try:
         yield from _cut(stream, _plan(labels, picture.frames_before, stride, reader.block))
     finally:
@@ -177,8 +177,24 @@ def _picture_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
             account.used += 1
             yield frame
 
-    stream = features(read(), picture.feature, dead_zone=picture.dead_zone, times=times)
+    stream = _inputs(reader, read(), account)
     yield from _cut(stream, _plan(None, picture.frames_before, stride, reader.block))
+
+
+def _inputs(
+    reader: Reader,
+    frames: Iterator[Frames],
+    account: FileAccount,
+    starts: frozenset[int] = frozenset(),
+) -> Iterator[Item]:
+    """What a core takes of the frames of a video, in which clips begin at `starts`."""
+    picture = reader.preprocessing.picture
+    assert picture is not None
+    if reader.raw:
+        return frame_pairs(frames, starts)
+    return features(
+        frames, picture.feature, dead_zone=picture.dead_zone, starts=starts, times=account.times
+    )
 
 
 def _taken(labels: VideoLabels | None, stride: int) -> frozenset[int]:
@@ -216,18 +232,22 @@ def _plan(labels: VideoLabels | None, before: int, stride: int, block: int) -> I
             yield _Part(inputs, True, clip.start, False, number, label, before, clip.frames)
 
 
-def _cut(stream: Iterator[Frames], plan: Iterator[_Part]) -> Iterator[InputBlock]:
+def _cut(stream: Iterator[Item], plan: Iterator[_Part]) -> Iterator[InputBlock]:
     """Inputs in the blocks of a plan; what was read before a failure is a block, too."""
     for part in plan:
-        inputs, failure = _take(stream, part.inputs)
-        short = len(inputs) < part.inputs
-        if len(inputs):
+        taken, failure = _take(stream, part.inputs)
+        short = len(taken) < part.inputs
+        if taken:
             # Of a clip of which not all is there the label is not known to be true.
             label = None if short else part.label
             whole = not (short and part.whole_only)
-            used = len(inputs) + part.before
+            used = len(taken) + part.before
+            raw = isinstance(taken[0], tuple)
             yield InputBlock(
-                inputs, part.reset, part.start, whole, part.clip, label, used, part.there
+                *(_joined(taken, part.reset), part.reset, part.start, whole, part.clip, label),
+                used=used,
+                there=part.there,
+                raw=raw,
             )
         if failure is not None:
             raise failure
@@ -235,16 +255,24 @@ def _cut(stream: Iterator[Frames], plan: Iterator[_Part]) -> Iterator[InputBlock
             return
 
 
-def _take(stream: Iterator[Frames], count: int) -> tuple[Frames, FdhtError | None]:
+def _joined(taken: list[Item], reset: bool) -> Frames:
+    """What a block holds: inputs; or raw frames, where it begins anew with the one before them."""
+    pairs = [item for item in taken if isinstance(item, tuple)]
+    before = [previous for previous, _ in pairs[:1] if reset]
+    frames = [frame for _, frame in pairs]
+    return np.stack([*before, *frames, *(item for item in taken if not isinstance(item, tuple))])
+
+
+def _take(stream: Iterator[Item], count: int) -> tuple[list[Item], FdhtError | None]:
     """The next inputs of a stream, at most `count`, and why there are no more if it failed."""
-    inputs: list[Frames] = []
+    inputs: list[Item] = []
     failure: FdhtError | None = None
     try:
         # The counter comes first: `zip` would otherwise take one more, and drop it.
-        inputs.extend(frame.copy() for _, frame in zip(range(count), stream, strict=False))
+        inputs.extend(item for _, item in zip(range(count), stream, strict=False))
     except FdhtError as error:
         failure = error  # what came before it is good
-    return np.stack(inputs) if inputs else np.zeros((0, 0), np.uint8), failure
+    return inputs, failure
 
 
 def _array_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:

@@ -18,7 +18,7 @@ class Packed:
 
     Args:
         part: of the buffer that holds them: what is to be flushed.
-        count: frames.
+        count: results that they give.
         words: that they take, of sparse frames; of dense ones 0, since nobody asks.
     """
 
@@ -32,12 +32,12 @@ class FramePacking:
 
     Args:
         layout: of a frame.
-        batch: frames that a buffer holds.
+        batch: results of a call at most.
     """
 
     def __init__(self, layout: InputLayout, batch: int) -> None:
-        self._size, self._format = layout.size, layout.sparse_format
-        self.shape: tuple[int, ...] = (batch, layout.frame_bytes)
+        self._layout, self._format = layout, layout.sparse_format
+        self.shape: tuple[int, ...] = (layout.frames_for(batch, reset=True), layout.frame_bytes)
         #: Frames with the zeros that make them whole words.
         self._padded: npt.NDArray[np.uint8] | None = None
         if self._format is not None:
@@ -45,19 +45,20 @@ class FramePacking:
             if layout.size != layout.frame_bytes:
                 self._padded = np.zeros((batch, layout.frame_bytes), np.uint8)
 
-    def pack(self, buffer: Any, frames: npt.NDArray[Any]) -> Packed:
-        """Puts frames into a buffer.
+    def pack(self, buffer: Any, frames: npt.NDArray[Any], reset: bool) -> Packed:
+        """Puts the frames of a call into a buffer.
 
         Args:
             buffer: bytes of `shape`.
-            frames: codes [n, size], n up to a batch.
+            frames: codes [n, size], of up to a batch of results.
+            reset: a sequence begins with them.
         """
-        count, codes = len(frames), frames.view(np.uint8)
+        count, codes, size = len(frames), frames.view(np.uint8), self._layout.size
         if self._format is None:
-            buffer[:count, : self._size] = codes
-            return Packed(buffer[:count], count, 0)
+            buffer[:count, :size] = codes
+            return Packed(buffer[:count], self._layout.results_of(count, reset), 0)
         if self._padded is not None:
-            self._padded[:count, : self._size] = codes
+            self._padded[:count, :size] = codes
             codes = self._padded[:count]
         ends = pack_sparse(self._format, np.ascontiguousarray(codes), np.asarray(buffer))
         words = int(ends[-1])

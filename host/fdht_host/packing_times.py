@@ -116,7 +116,7 @@ def _packed(
     words, packed, flushed = 0, 0.0, 0.0
     for turn, batch in enumerate(batches):
         started = time.perf_counter()
-        found = packing.pack(buffers[turn % 2], batch)
+        found = packing.pack(buffers[turn % 2], batch, reset=False)
         between = time.perf_counter()
         part = found.part.reshape(-1)
         memory[: len(part)] = part

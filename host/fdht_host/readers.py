@@ -41,12 +41,14 @@ class Reader:
         block: inputs from one reset of the state to the next, of what is read as a stream; 0 never
             resets.
         resize: videos of another size are resized; False refuses them.
+        raw: give raw frames, for a core that computes the feature.
     """
 
     preprocessing: Preprocessing
     protocol: str
     block: int
     resize: bool = True
+    raw: bool = False
 
     @property
     def clipwise(self) -> bool:
@@ -108,7 +110,7 @@ class InputBlock:
     """Network inputs that go through the core in one call.
 
     Attributes:
-        inputs: uint8 [inputs, values].
+        inputs: uint8 [inputs, values]; of raw frames with `reset` one more.
         reset: whether the state is zero before them.
         start: frame of the file at which they begin; None where they are spread over it.
         whole: False of what is left over at the end, shorter than a clip.
@@ -116,6 +118,7 @@ class InputBlock:
         label: what the labels beside a video say that they show.
         used: frames that were taken for them, where labels say which are there.
         there: frames of the clip, likewise.
+        raw: frames are raw ones.
     """
 
     inputs: Frames
@@ -126,6 +129,12 @@ class InputBlock:
     label: str | None = None
     used: int = 0
     there: int = 0
+    raw: bool = False
+
+    @property
+    def results(self) -> int:
+        """Network inputs: frames that give a result."""
+        return len(self.inputs) - int(self.raw and self.reset)
 
 
 Blocks = Generator[InputBlock, None, None]

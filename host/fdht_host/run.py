@@ -91,10 +91,10 @@ def run_stage(
     board = get_board(manifest.board)
     built = _built(stage, manifest)
     network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
-    reader = _reader(network, settings)
+    reader = replace(_reader(network, settings), raw=manifest.input.frames == "raw")
     recipe = _recipe(stage, settings)
     sources = [
-        _with_clips(source, recipe, network, settings)
+        _with_clips(source, recipe, network, settings, reader.raw)
         for source in look_at(settings.sources, network, reader, recipe)
     ]
     evidence = gather(manifest, f"{network.design_id:016x}")
@@ -275,13 +275,18 @@ def _reader(network: QuantizedNetwork, settings: RunSettings) -> Reader:
 
 
 def _with_clips(
-    source: Source, recipe: Recipe | None, network: QuantizedNetwork, settings: RunSettings
+    source: Source,
+    recipe: Recipe | None,
+    network: QuantizedNetwork,
+    settings: RunSettings,
+    raw: bool,
 ) -> Source:
     """A source; of the test set with its clips."""
     if source.kind != TEST:
         return source
     assert recipe is not None
-    clips = load_test_set(recipe, network, settings.clips, settings.seed, settings.cache)
+    asked = (settings.clips, settings.seed, settings.cache)
+    clips = load_test_set(recipe, network, *asked, raw=raw)
     notes = source.notes
     if settings.clips is not None and len(clips.labels) < settings.clips:
         notes = (*notes, f"--clips {settings.clips}: the test set has {len(clips.labels)}")

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
@@ -116,6 +117,26 @@ class _Step:
     mismatches: int
 
 
+class _Reference:
+    """The integer reference beside the board; of raw frames it computes the feature first."""
+
+    def __init__(self, network: QuantizedNetwork) -> None:
+        self._model, self._picture = ReferenceModel(network), network.preprocessing.picture
+        self._last: NDArray[np.uint8] | None = None
+
+    def run(self, block: InputBlock) -> NDArray[np.int64]:
+        """Logits of a block that goes on from the one before, or begins anew."""
+        inputs = np.asarray(block.inputs)
+        if block.reset:
+            self._model.reset()
+        if block.raw:
+            assert self._picture is not None and (block.reset or self._last is not None)
+            frames = inputs if block.reset else np.concatenate([[self._last], inputs])
+            self._last = frames[-1].copy()
+            inputs = self._picture.features(frames)
+        return self._model.run(inputs)
+
+
 @dataclass(frozen=True, eq=False)
 class Streamer:
     """Runs sources on a board, and in the reference beside it.
@@ -151,9 +172,10 @@ class Streamer:
 
     def _clips(self, run: SourceRun, clips: ClipSet) -> None:
         """Runs the clips of a set, each from a zero state."""
-        reference = ReferenceModel(self.network)
+        reference = _Reference(self.network)
         for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
-            step = self._step(run, reference, InputBlock(frames, True, None))
+            block = InputBlock(frames, True, None, raw=self.reader.raw)
+            step = self._step(run, reference, block)
             self._answer(
                 run,
                 [step],
@@ -188,7 +210,7 @@ class Streamer:
 
     def _file(self, run: SourceRun, file: ClipFile, account: FileAccount) -> None:
         """Runs one file; what of it was run is in `run.answers` also where it fails."""
-        reference = ReferenceModel(self.network)
+        reference = _Reference(self.network)
         done: list[_Step] = []
         failure, started = "", time.perf_counter()
         try:
@@ -224,18 +246,16 @@ class Streamer:
                     damage=account.damage or (failure if last else ""),
                 )
 
-    def _step(self, run: SourceRun, reference: ReferenceModel, block: InputBlock) -> _Step:
+    def _step(self, run: SourceRun, reference: _Reference, block: InputBlock) -> _Step:
         """Runs a block on the board and in the reference, and compares all of their logits."""
         started = time.perf_counter()
         logits = self.accelerator.infer(block.inputs, reset=block.reset)
         run.seconds += time.perf_counter() - started
-        if block.reset:
-            reference.reset()
-        wrong = int(np.count_nonzero(logits != reference.run(np.asarray(block.inputs))))
-        run.inputs += len(block.inputs)
+        wrong = int(np.count_nonzero(logits != reference.run(block)))
+        run.inputs += block.results
         run.compared += logits.size
         run.mismatches += wrong
-        reading = Reading(block.start, len(block.inputs), logits[-1], block.whole)
+        reading = Reading(block.start, block.results, logits[-1], block.whole)
         nothing = np.empty((0, self.network.inputs), np.uint8)
         return _Step(replace(block, inputs=nothing), reading, logits.size, wrong)
 

@@ -22,6 +22,8 @@ def load_test_set(
     clips: int | None,
     seed: int | None,
     cache: Path | None,
+    *,
+    raw: bool = False,
 ) -> ClipSet:
     """Loads the test clips.
 
@@ -31,9 +33,11 @@ def load_test_set(
         clips: how many; None: as many as the experiment evaluates.
         seed: of generated clips; None: the experiment's.
         cache: directory in which clips are kept.
+        raw: as raw frames of video, of each clip one more than inputs.
 
     Raises:
         ConfigError: a seed is given, and clips are not generated.
+        ConfigError: raw frames are asked for, and features alone are kept.
         ConfigError: they have other classes than the network, or are made in another way than it
             was trained on.
         DataError: they cannot be made or read, or lie on another machine.
@@ -50,7 +54,7 @@ def load_test_set(
             remedy="leave it out",
         )
     _check_preprocessing(source.preprocessing, network.preprocessing)
-    found = source.load("test", cache, progress=False)
+    found = source.load_raw("test") if raw else source.load("test", cache, progress=False)
     if tuple(found.classes) != tuple(network.classes):
         raise ConfigError(
             "has other classes, or another order of them, than the network",

@@ -23,8 +23,8 @@ class GoldenVectors:
     """One sequence of frames, from a zero state on, and its results.
 
     Args:
-        frames: codes, uint8 or int8 [frames, size].
-        results: logit codes, int64[frames, classes].
+        frames: codes, uint8 or int8 [frames, size]; of a core of raw frames these.
+        results: logit codes, int64[results, classes]: one a frame, but for a first raw frame.
     """
 
     frames: npt.NDArray[Any]
@@ -86,8 +86,9 @@ def load_golden(directory: Path, manifest: OverlayManifest) -> GoldenVectors:
         raise ArtifactError(
             f"cannot be read ({error})", field=str(path), remedy="run fdht build again"
         ) from error
-    count = len(golden.frames)
-    frames = (manifest.input.dtype, (count, manifest.input.size))
+    layout, given = manifest.input, len(golden.frames)
+    count = layout.results_of(given, reset=True)
+    frames = (layout.dtype, (given, layout.size))
     results = ("int64", (count, len(manifest.results.classes)))
     for name, array, (dtype, shape) in (
         ("frames", golden.frames, frames),

@@ -21,6 +21,8 @@ from fdht_models.tensor.sparse_frames import SparseFormat
 from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
 from fdht_overlays.sparse_pace import SparsePace
 
+#: Of frames that a core takes; see `fdht_models.tensor.sparse_frames.CORE_FRAMES`.
+Kind = Literal["dense", "sparse", "raw"]
 #: 2 has clips, figures, and a digest of the whole directory; 3 says which kind of frames it takes.
 SCHEMA_VERSION = 3
 #: First that has a digest of the whole directory.
@@ -43,6 +45,7 @@ class InputLayout:
         frame_shape: shape of a raw frame, (height, width, 3) for video.
         frames: "dense": all of their words; "sparse": bitmaps and the words that are not zero; see
             `fdht_models.tensor.sparse_frames`. Whoever hands frames to the host need not know.
+            "raw": frames of video as they are, of which the core computes the feature.
     """
 
     size: int
@@ -50,7 +53,7 @@ class InputLayout:
     frame_bytes: int
     feature: str | None
     frame_shape: tuple[int, ...]
-    frames: Literal["dense", "sparse"] = "dense"
+    frames: Kind = "dense"
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -70,6 +73,24 @@ class InputLayout:
     def shape(self) -> tuple[int]:
         """Shape of one frame as the accelerator takes it."""
         return (self.size,)
+
+    @property
+    def frames_before(self) -> int:
+        """Frames that a sequence begins with before the first that gives a result."""
+        return int(self.frames == "raw")
+
+    def results_of(self, frames: int, reset: bool) -> int:
+        """Results of a call with so many frames.
+
+        Args:
+            frames: of the call.
+            reset: a sequence begins with it.
+        """
+        return max(0, frames - self.frames_before) if reset else frames
+
+    def frames_for(self, results: int, reset: bool) -> int:
+        """Frames of a call with so many results; a call of none has none."""
+        return results + self.frames_before if reset and results else results
 
     @property
     def sparse_format(self) -> SparseFormat | None:
@@ -268,7 +289,7 @@ class OverlayManifest:
             )
         if self.clock_mhz <= 0:
             raise ArtifactError("must be positive", field="clock_mhz", value=self.clock_mhz)
-        if (self.sparse_pace is None) != (self.input.frames == "dense"):
+        if (self.sparse_pace is None) != (self.input.frames != "sparse"):
             raise ArtifactError(
                 f"is not that of {self.input.frames} frames",
                 field="sparse_pace",

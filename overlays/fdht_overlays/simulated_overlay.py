@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fdht_hls.boards import Board
 from fdht_hls.estimate import estimate_of_manifest
@@ -37,6 +37,7 @@ from fdht_overlays.manifest import (
     SIMULATION_FLOW,
     CycleCount,
     InputLayout,
+    Kind,
     OverlayManifest,
     ResultLayout,
 )
@@ -134,7 +135,8 @@ def build_simulated_overlay(
     cycles, network = CycleCount(paced.cycles_per_frame, paced.kind), network_in(stage)
     schedule = load_schedule(files[SCHEDULE]) if SCHEDULE in files else None
     pace = sparse_pace(network, schedule, cycles.cycles, paced.recurrent_latency_cycles)
-    design = design_of_network(network, cycles, files, figures, pace)
+    kind = schedule.frames if schedule else "dense"
+    design = design_of_network(network, cycles, files, figures, pace, kind)
     write_simulated_overlay(design, overlay, board, inputs)
     return True
 
@@ -145,6 +147,7 @@ def design_of_network(
     files: Mapping[str, Path],
     figures: Figures = NO_FIGURES,
     sparse_pace: SparsePace | None = None,
+    kind: str = "dense",
 ) -> SimulatedDesign:
     """The overlay's contents for a quantised network; runs the reference for golden vectors.
 
@@ -153,7 +156,8 @@ def design_of_network(
         cycles: clocks of a frame; where frames are sparse, of a full one.
         files: see `SimulatedDesign`.
         figures: of training and conversion.
-        sparse_pace: of a core that takes sparse frames; None: it takes dense ones.
+        sparse_pace: of a core that takes sparse frames; None: it takes others.
+        kind: of frames that the core takes, one of `CORE_FRAMES`.
     """
     layout = InputLayout(
         network.inputs,
@@ -161,7 +165,7 @@ def design_of_network(
         network.frame_bytes,
         network.feature,
         tuple(network.frame_shape),
-        "dense" if sparse_pace is None else "sparse",
+        cast(Kind, kind),
     )
     results = ResultLayout(
         tuple(str(label) for label in network.classes),
@@ -169,7 +173,9 @@ def design_of_network(
         network.result_bytes,
     )
     frames = golden_frames(layout)
-    golden = GoldenVectors(frames, ReferenceModel(network).run(frames))
+    picture = network.preprocessing.picture
+    inputs = picture.features(frames) if layout.frames_before and picture else frames
+    golden = GoldenVectors(frames, ReferenceModel(network).run(inputs))
     what = (network.name, network.design_id, layout, results, cycles, golden, files)
     return SimulatedDesign(*what, clips_of(network), figures, sparse_pace)
 

@@ -26,7 +26,8 @@ class ReferenceComputation:
     Args:
         network: what it computes.
         schedule: of the core, where weights can be loaded.
-        form: of sparse frames; None: it takes dense ones.
+        form: of sparse frames; None: it takes others.
+        raw: it takes raw frames of video, and computes motion_energy.
     """
 
     def __init__(
@@ -34,8 +35,13 @@ class ReferenceComputation:
         network: QuantizedNetwork,
         schedule: Schedule | None = None,
         form: SparseFormat | None = None,
+        raw: bool = False,
     ) -> None:
-        self._built_in, self._form, self.sparse = network, form, form is not None
+        self._built_in, self._form, self._raw = network, form, raw
+        self._before = np.full(network.frame_bytes, 0xA5, np.uint8)  # nobody may look at it
+        #: Frames that each call read.
+        self.read: list[int] = []
+        self.sparse, self.frames_before = form is not None, int(raw)
         self._plan = lower(network, schedule) if schedule and schedule.loadable else None
         self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0
@@ -66,6 +72,9 @@ class ReferenceComputation:
             if self._form is not None:
                 found, _ = read_frames(self._form, frames.tobytes(), count)
                 frames = np.frombuffer(b"".join(found), np.uint8)
+            if self._raw:
+                frames = self._feature(frames.reshape(-1, network.frame_bytes), count, reset)
+            self.read.append(count + (self._raw and reset))
             codes = frames.reshape(count, network.frame_bytes)[:, : network.inputs]
             logits = results.view(np.int32).reshape(count, network.result_bytes // 4)
             logits[:] = 0
@@ -85,6 +94,20 @@ class ReferenceComputation:
             self._weights_id & _WORD,
             self._weights_id >> 32,
         )
+
+    def _feature(self, frames: Bytes, count: int, reset: bool) -> Bytes:
+        """|frame - frame before| of each result's frame."""
+        assert len(frames) == count + reset
+        if reset:
+            self._before, frames = frames[0].copy(), frames[1:]
+        found = np.empty((count, frames.shape[1]), np.uint8)
+        for place, frame in enumerate(frames):
+            found[place] = np.abs(frame.astype(int) - self._before)
+            self._before = frame.copy()
+        picture = self._built_in.preprocessing.picture
+        assert picture is not None
+        found[found <= picture.dead_zone] = 0
+        return found
 
     def close(self) -> None:
         """Nothing to release."""

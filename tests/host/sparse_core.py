@@ -34,6 +34,7 @@ class SparseToy:
 
     weight_words = 0
     sparse = True
+    frames_before = 0
 
     def __init__(self) -> None:
         self.faults = 0

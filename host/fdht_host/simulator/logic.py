@@ -59,10 +59,12 @@ class CoreComputation(Protocol):
     Attributes:
         weight_words: 64-bit words of weights that it can load; 0: it holds them for good.
         sparse: does it read sparse frames?
+        frames_before: frames that a sequence begins with before the first that gives a result.
     """
 
     weight_words: int
     sparse: bool
+    frames_before: int
 
     def run(
         self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
@@ -70,7 +72,8 @@ class CoreComputation(Protocol):
         """Processes `count` frames as the core would; 0 only tells the identity.
 
         Args:
-            frames: uint8[count * frame_bytes], as in memory; sparse ones uint8[8 * words].
+            frames: uint8[count * frame_bytes], as in memory; sparse ones uint8[8 * words]; of raw
+                ones one more where a sequence begins.
             results: uint8[count * result_bytes], to be written.
             count: frames.
             reset: start from a zero state.
@@ -282,7 +285,8 @@ class SimulatedCore:
         reset = bool(self._argument("reset_state"))
         call = _Call(frames, results, count, reset, words, weights, None)
         self.hang_reason = self._obstacle(call)
-        now, cycles = self._clock.monotonic_ns(), self._manifest.call_cycles(count, words)
+        now = self._clock.monotonic_ns()
+        cycles = self._manifest.call_cycles(self._read(count, reset), words)
         duration = round(cycles / (self._mhz() * 1e6) * NANOSECONDS)
         if weights is not None:
             duration += self._computation.weight_words * _WEIGHT_WORD_NS
@@ -296,7 +300,11 @@ class SimulatedCore:
         """Bytes that a call's frames take."""
         if self._computation.sparse:
             return WORD_BYTES * call.words
-        return call.count * self._layout.frame_bytes
+        return self._read(call.count, call.reset) * self._layout.frame_bytes
+
+    def _read(self, count: int, reset: bool) -> int:
+        """Frames that a call of so many results reads."""
+        return count + self._computation.frames_before if reset and count else count
 
     def _obstacle(self, call: _Call) -> str | None:
         """Why a call would never end: an AXI decode error leaves the core waiting."""

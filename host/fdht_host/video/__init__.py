@@ -6,7 +6,7 @@ in Matroska, which returns every RGB value exactly; next to such a file lies
 `<file>.labels.json`, which says where its clips begin and what they show.
 """
 
-from fdht_host.video.decoding import VideoTimes, decode, features, probe
+from fdht_host.video.decoding import VideoTimes, decode, features, frame_pairs, probe
 from fdht_host.video.encoding import encode, encode_clips
 from fdht_host.video.labels import Clip, VideoLabels, read_labels
 from fdht_models.media import VideoInfo
@@ -20,6 +20,7 @@ __all__ = [
     "encode",
     "encode_clips",
     "features",
+    "frame_pairs",
     "probe",
     "read_labels",
 ]

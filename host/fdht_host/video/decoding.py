@@ -138,6 +138,27 @@ def features(
     return _features(frames, found, starts, times or VideoTimes())
 
 
+def frame_pairs(
+    frames: Iterable[Frame], starts: Collection[int] = ()
+) -> Iterator[tuple[Frame, Frame]]:
+    """Frames that have one before them in their clip, each with that one: for a core that computes
+    the feature of the two.
+
+    Args:
+        frames: as those of `features`.
+        starts: likewise.
+
+    Yields:
+        (uint8[inputs] the frame before, uint8[inputs]); nothing is copied.
+    """
+    previous: Frame | None = None
+    for number, frame in enumerate(frames):
+        flat = frame.reshape(-1)
+        if previous is not None and number not in starts:
+            yield previous, flat
+        previous = flat
+
+
 def _checked(video: VideoFile, times: VideoTimes) -> Iterator[tuple[int, Any]]:
     """Yields numbers and frames, timing the decoder alone; raises on damage and without a frame."""
     frames = video.frames()

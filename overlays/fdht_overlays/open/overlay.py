@@ -112,6 +112,7 @@ def collect_open(
         _carried(schedule, weights, origin),
         figures_of(origin, schedule),
         sparse_pace(network, schedule, cycles.cycles, estimate_rtl(core).recurrent_latency_cycles),
+        schedule.frames,
     )
     return write_overlay(plan, network, finished, overlay)
 

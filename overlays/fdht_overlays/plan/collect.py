@@ -10,7 +10,7 @@ from fdht_hls.estimate import estimate_of_manifest
 from fdht_hls.flow.build_plan import BuildPlan
 from fdht_hls.flow.record import recorded_outputs
 from fdht_hls.registers import VLNV
-from fdht_hls.schedule import load_schedule
+from fdht_hls.schedule import Schedule, load_schedule
 from fdht_hls.vitis.cosim_report import read_cosim
 from fdht_hls.vitis.log import bench_runs, version_in
 from fdht_hls.vitis.step_results import REPORTS as CORE_REPORTS
@@ -90,6 +90,7 @@ def collect(
     bitstream, handoff = folder / "fdht.bit", folder / "fdht.hwh"
     _check_bitstream(bitstream, board)
     _check_handoff(handoff)
+    schedule = load_schedule(stage.file(SCHEDULE)) if stage.holds(SCHEDULE) else None
     carried = [EXPERIMENT, SCHEDULE, *([LOADABLE] if plan.facts["weights"] else [])]
     finished = Finished(
         bitstream.read_bytes(),
@@ -100,15 +101,19 @@ def collect(
         {path.name: path.read_bytes() for path in _reports(plan, work)},
         {name: stage.file(name).read_bytes() for name in carried if stage.holds(name)},
         figures_of(stage),
-        _sparse_pace(stage, network, cycles, conversion),
+        _sparse_pace(stage, network, cycles, conversion, schedule),
+        schedule.frames if schedule else "dense",
     )
     return write_overlay(plan, network, finished, overlay)
 
 
 def _sparse_pace(
-    stage: Stage, network: QuantizedNetwork, cycles: CycleCount, conversion: ConversionDirectory
+    stage: Stage,
+    network: QuantizedNetwork,
+    cycles: CycleCount,
+    conversion: ConversionDirectory,
+    schedule: Schedule | None,
 ) -> SparsePace | None:
-    schedule = load_schedule(stage.file(SCHEDULE)) if stage.holds(SCHEDULE) else None
     if schedule is None or not schedule.sparse:
         return None
     estimate = estimate_of_manifest(stage.manifest, conversion.manifest)

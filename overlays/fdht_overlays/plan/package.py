@@ -43,6 +43,7 @@ class Finished:
             the schedule, where they are there.
         figures: of training and conversion.
         sparse_pace: of a core that takes sparse frames.
+        kind: of frames that it takes.
     """
 
     bitstream: bytes = field(repr=False)
@@ -54,6 +55,7 @@ class Finished:
     carried: Mapping[str, bytes] = field(repr=False)
     figures: Figures
     sparse_pace: SparsePace | None = None
+    kind: str = "dense"
 
 
 def write_overlay(
@@ -84,7 +86,8 @@ def write_overlay(
     }
     if directory.is_current(inputs):
         return False
-    design = design_of_network(network, finished.cycles, {}, finished.figures, finished.sparse_pace)
+    own = (finished.figures, finished.sparse_pace, finished.kind)
+    design = design_of_network(network, finished.cycles, {}, *own)
     manifest = design.manifest(
         **{name: plan.facts[name] for name in ("board", "flow", "clock_mhz")},
         weights=LOADABLE if LOADABLE in finished.carried else None,

@@ -34,8 +34,8 @@ PLAN = "EnginePlan"
 #: What the core's top function and its loop call something else: ports and variables. hls4ml names
 #: the first stream as the user named the input layer.
 TAKEN_NAMES = {
-    *(*BY_NAME, "frame", "done", "stale", "weights_id", "frame_memory_words", "faults", "whole"),
-    *("frame_heads", "frame_items", "frame_units", "frame_verdicts", "frame_kept"),
+    *(*BY_NAME, "frame", "done", "begins", "stale", "weights_id", "frame_memory_words", "faults"),
+    *("whole", "frame_heads", "frame_items", "frame_units", "frame_verdicts", "frame_kept"),
 }
 
 

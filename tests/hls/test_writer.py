@@ -110,7 +110,7 @@ def test_the_project_is_hls4ml_s_with_the_core_beside_it(small):
     assert names >= CORE_FILES
     assert names >= {"firmware/fdht_network.cpp", "firmware/parameters.h", "tb_data/frames.hex"}
     kernels = {name for name in names if name.startswith("firmware/nnet_utils/fdht_")}
-    assert len(kernels) == 10
+    assert len(kernels) == 11
     tcl = (small.project / "build_core.tcl").read_text()
     assert "-format ip_catalog -vendor fdht -library hls -ipname fdht_lstm" in tcl
 

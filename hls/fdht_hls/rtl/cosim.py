@@ -169,8 +169,6 @@ def cosim(
             field="frames",
             value=len(frames) - before,
         )
-    if before and network.preprocessing.picture:
-        inputs = network.preprocessing.picture.features(frames)
     simulator = build_simulator(
         verilog_of(Core(plan, probes=True)),
         plan.names,

@@ -248,20 +248,6 @@ class GeneratedSource(ClipSource):
         flat = frames.reshape(*frames.shape[:2], -1)
         return ClipSet(flat, labels, self.classes, self.frame_shape)
 
-    def raw_streams(
-        self, count: int, frames: int, seed: int, cache: Path | None
-    ) -> NDArray[np.uint8]:
-        """See `ClipSource.raw_streams`."""
-        found, _ = render_clips(self.name, "test", count, seed, steps=frames)
-        return found.reshape(*found.shape[:2], -1)
-
-    def load_raw(self, split: str) -> ClipSet:
-        """See `ClipSource.load_raw`; drawn anew, and kept in memory."""
-        count, seed = self.clips[split], self.seeds[split]
-        frames, labels = render_clips(self.name, split, count, seed, steps=self.steps)
-        flat = frames.reshape(*frames.shape[:2], -1)
-        return ClipSet(flat, labels, self.classes, self.frame_shape)
-
 
 @dataclass(frozen=True)
 class FolderSource(ClipSource):

@@ -23,36 +23,10 @@ from fdht_models.features import features_of
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 from tests.models.folders_samples import random_frames, write_video
+from tests.test_own_clips import RECIPE as OWN
 
-RECIPE = """
-[data]
-set = "folders"
-pattern = "/(?P<group>p\\\\d)_"
-steps = 5
-height = 4
-width = 5
-feature = "motion_energy"
-dead_zone = 6
-folds = 2
-
-[model]
-format = "tt"
-input_modes = [3, 4, 5]
-output_modes = [4, 2, 2]
-hidden_box = [2, 2]
-ranks = 2
-
-[quantization]
-calibration_clips = 4
-
-[training]
-float_epochs = 1
-quantized_epochs = 1
-batch = 4
-
-[core]
-feature = "chip"
-"""
+VIDEO = 'steps = 5\nfeature = "motion_energy"\ndead_zone = 6\n'
+RECIPE = OWN.replace("steps = 3\n", VIDEO) + '[core]\nfeature = "chip"\n'
 NAME = "chip"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -14,7 +12,7 @@ import pytest
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.conversion import convert_project, inputs_of
-from fdht_hls.csimulation import CSimulation, compiler, pack_frames, unpack_results
+from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
 from fdht_hls.engine import lower
 from fdht_hls.equality import prove, reference_logits
 from fdht_hls.lint import lint_project
@@ -26,7 +24,7 @@ from fdht_models.features import motion_energy
 from fdht_models.preprocessing.definition import Picture
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.conftest import Converted
-from tests.hls.lint.builds import warnings
+from tests.hls.lint.builds import compiled_bench, stated_registers, warnings
 from tests.hls.networks import CLASSIFIERS
 from tests.hls.rtl.test_motion import clip_of
 
@@ -170,32 +168,12 @@ def test_compilers_have_no_warning(core):
 
 
 def test_the_registers_are_those_of_dense_frames(core):
-    text = (core.project / "firmware" / "fdht_lstm.cpp").read_text()
-    stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
     wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS)
-    assert {name: int(offset, 16) for name, offset in stated} == {
-        register.name: register.offset for register in wanted
-    }
+    assert stated_registers(core.project) == {one.name: one.offset for one in wanted}
 
 
 def test_the_test_bench_passes_and_can_fail(core, tmp_path):
-    program, data = tmp_path / "bench", core.project / "tb_data"
-    subprocess.run(
-        [
-            *(compiler(), "-std=c++14", "-w", "-Ifirmware/ap_types", "-Ifirmware", "-I."),
-            *("fdht_testbench.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
-        ],
-        cwd=core.project,
-        check=True,
-        timeout=300,
-    )
-
-    def bench(directory: Path) -> tuple[int, str]:
-        done = subprocess.run(
-            [program, directory], capture_output=True, text=True, timeout=60, check=False
-        )
-        return done.returncode, done.stdout
-
+    data, bench = core.project / "tb_data", compiled_bench(core.project, tmp_path / "bench")
     assert bench(data) == (0, "10 frames in calls of 4 and 6, 0 words differ of 20\n")
     (tmp_path / "results.hex").write_text((data / "results.hex").read_text())
     lines = (data / "frames.hex").read_text().splitlines()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fdht_hls.batch import BatchSimulation
 from fdht_hls.conversion import convert_project
-from fdht_hls.csimulation import CSimulation, compile_library, compiler, unpack_results
+from fdht_hls.csimulation import CSimulation, compile_library, unpack_results
 from fdht_hls.engine import lower
 from fdht_hls.equality import prove, reference_logits
 from fdht_hls.lint import lint_project
@@ -25,7 +23,14 @@ from fdht_hls.weights import LoadableWeights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
 from tests.hls.conftest import Converted
-from tests.hls.lint.builds import SPARSE_MAIN, run_sanitized, sanitized, warnings
+from tests.hls.lint.builds import (
+    SPARSE_MAIN,
+    compiled_bench,
+    run_sanitized,
+    sanitized,
+    stated_registers,
+    warnings,
+)
 from tests.hls.networks import CLASSIFIERS
 from tests.hls.patterns import sparse_patterns
 from tests.hls.test_weight_kinds import retrained
@@ -226,11 +231,8 @@ def test_compilers_have_no_warning(core):
 
 def test_the_registers_are_those_of_sparse_frames(core):
     text = (core.project / "firmware" / "fdht_lstm.cpp").read_text()
-    stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
     wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, sparse=True)
-    assert {name: int(offset, 16) for name, offset in stated} == {
-        register.name: register.offset for register in wanted
-    }
+    assert stated_registers(core.project) == {one.name: one.offset for one in wanted}
     arguments = re.search(r"void fdht_lstm\(([^)]*)\)", text)
     assert arguments is not None
     names = [argument.split("*")[-1].split()[-1] for argument in arguments[1].split(",")]
@@ -244,23 +246,7 @@ def test_hls4ml_s_own_top_stays_dense(core):
 
 
 def test_the_test_bench_passes_and_can_fail(core, tmp_path):
-    program, data = tmp_path / "bench", core.project / "tb_data"
-    subprocess.run(
-        [
-            *(compiler(), "-std=c++14", "-w", "-Ifirmware/ap_types", "-Ifirmware", "-I."),
-            *("fdht_testbench.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
-        ],
-        cwd=core.project,
-        check=True,
-        timeout=300,
-    )
-
-    def bench(directory: Path) -> tuple[int, str]:
-        done = subprocess.run(
-            [program, directory], capture_output=True, text=True, timeout=60, check=False
-        )
-        return done.returncode, done.stdout
-
+    data, bench = core.project / "tb_data", compiled_bench(core.project, tmp_path / "bench")
     code, shown = bench(data)
     assert (code, ", 0 words differ of 20" in shown) == (0, True), shown
     wrong = tmp_path / "wrong"

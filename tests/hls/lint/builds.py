@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +142,31 @@ def run_sanitized(program: Path, arguments: Sequence[str]) -> tuple[int, str, li
         if ("runtime error" in line and "ap_types/" not in line) or "ERROR: AddressSan" in line
     ]
     return done.returncode, done.stdout, reports
+
+
+def compiled_bench(project: Path, program: Path) -> Callable[[Path], tuple[int, str]]:
+    """Compiles a project's test bench: directory of golden vectors -> exit code, what it says."""
+    subprocess.run(
+        [
+            *("g++", "-std=c++14", "-w", *_INCLUDES),
+            *("fdht_testbench.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
+        ],
+        cwd=project,
+        check=True,
+        timeout=COMPILE_TIMEOUT,
+    )
+
+    def run(directory: Path) -> tuple[int, str]:
+        done = subprocess.run(
+            [program, directory], capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout
+
+    return run
+
+
+def stated_registers(project: Path) -> dict[str, int]:
+    """Offsets of registers, as the core's pragmas state them."""
+    text = (project / "firmware" / "fdht_lstm.cpp").read_text()
+    stated = re.findall(r"s_axilite port=(\w+) bundle=control offset=(0x[0-9a-f]+)", text)
+    return {name: int(offset, 16) for name, offset in stated}

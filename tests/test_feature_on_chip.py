@@ -29,6 +29,9 @@ VIDEO = 'steps = 5\nfeature = "motion_energy"\ndead_zone = 6\n'
 RECIPE = OWN.replace("steps = 3\n", VIDEO) + '[core]\nfeature = "chip"\n'
 NAME = "chip"
 
+#: Two conversions and a simulation of the RTL; the parts have fast tests of their own.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
 
 def command(*arguments: object) -> None:
     assert fdht.main([str(argument) for argument in arguments]) == 0

@@ -97,6 +97,7 @@ def run(
 # Equality -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_all_that_goes_on_inside_is_equal(core, network, clip):
     raw = np.stack([clip, clip[::-1], clip_of(RESULTS + 1, network.inputs, 8)])
     streams = inputs_of(network, raw)
@@ -162,6 +163,7 @@ def test_the_core_is_synthesizable(core):
     assert lint_project(core.project) == []
 
 
+@pytest.mark.slow
 def test_compilers_have_no_warning(core):
     assert warnings(core.project, "libclang", "c++14", "native") == []
     assert warnings(core.project, "g++", "c++17", "exact") == []

@@ -224,6 +224,7 @@ def test_the_core_is_synthesizable(core):
     assert lint_project(core.project) == []
 
 
+@pytest.mark.slow
 def test_compilers_have_no_warning(core):
     assert warnings(core.project, "libclang", "c++14", "native") == []
     assert warnings(core.project, "g++", "c++17", "exact") == []

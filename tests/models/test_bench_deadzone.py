@@ -41,6 +41,7 @@ def clips():
     return load_clips("motion", "test", CLIPS, load_experiment(NAME).data.test_seed, dead_zone=8)
 
 
+@pytest.mark.slow
 def test_shares_are_those_of_clips_made_with_the_dead_zone(swept, clips):
     rows = {row["dead_zone"]: row for row in swept[1]["rows"]}
     assert list(rows) == [0, 8]
@@ -56,6 +57,7 @@ def test_shares_are_those_of_clips_made_with_the_dead_zone(swept, clips):
     assert 0 < rows[8]["words"] < 0.2 < 0.9 < rows[0]["words"]
 
 
+@pytest.mark.slow
 def test_as_trained_is_what_the_integer_reference_gets(swept, clips):
     experiment = load_experiment(NAME)
     kept = load_checkpoint(experiment)
@@ -77,6 +79,7 @@ def test_as_trained_is_what_the_integer_reference_gets(swept, clips):
     assert right >= CLIPS - 5
 
 
+@pytest.mark.slow
 def test_losses_are_against_the_better_of_the_two_without_one(swept):
     _, result = swept
     assert result["kind"] == "measured"
@@ -98,6 +101,7 @@ def test_the_largest_before_the_first_that_loses_too_much_is_chosen(tmp_path, mo
     assert result["chosen"]["dead_zone"] == 4
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_trained_with_one_is_scored_with_it(swept, tmp_path):
     directory, without = swept
     sweep = DeadZoneSweep((8,), steps=0, test_clips=CLIPS)
@@ -116,6 +120,7 @@ def test_a_checkpoint_that_was_trained_with_one_is_scored_with_it(swept, tmp_pat
     write_sweep(result, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_kept(swept, monkeypatch):
     directory, result = swept
     for name in ("continued", "logits_of", "shares_left"):
@@ -137,6 +142,7 @@ def test_a_training_that_diverged_is_a_row_without_result(tmp_path, monkeypatch)
     write_sweep(result, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_row(swept, tmp_path):
     _, result = swept
     write_sweep(result, tmp_path / "out")

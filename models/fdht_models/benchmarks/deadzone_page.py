@@ -150,6 +150,8 @@ def plot(result: Mapping[str, Any]) -> str:
             places = [100 * row["words"] for row in rows]
             axes.plot(places, [100 * row[key] for row in rows], line, label=label)
         for row in result["rows"]:
+            if row["as_trained"] is None:  # its training gave no result
+                continue
             where = (100 * row["words"], 100 * row["as_trained"])
             axes.annotate(str(row["dead_zone"]), where, (0, 6), textcoords="offset points")
         if (found := result["trained_with"]) is not None:

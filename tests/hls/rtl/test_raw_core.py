@@ -114,6 +114,7 @@ def test_a_frame_that_came_with_an_error_is_not_counted(bench, bad, good):
     np.testing.assert_array_equal(bench.logits(outcome.memory, 3), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [RunSettings(), replace(BUSY, interrupt=False)])
 def test_a_cosimulation_takes_raw_frames(bench, tmp_path_factory, settings):
     cache = tmp_path_factory.mktemp("cosim")
@@ -129,6 +130,7 @@ def test_a_cosimulation_takes_raw_frames(bench, tmp_path_factory, settings):
         cosim(bench.network, plan, bench.clip[:5], cache, settings)
 
 
+@pytest.mark.slow
 def test_a_cosimulation_sees_a_wrong_feature(bench, tmp_path):
     """The same core, held against a network with another dead zone."""
     own = bench.network.preprocessing

@@ -275,6 +275,7 @@ def test_registers_tell_what_the_core_is(bench: Bench):
     assert found._replace(weights_id_low=0, weights_id_high=0) == wanted
 
 
+@pytest.mark.slow
 def test_cosim_tells_how_results_are_spread(cache: Path):
     """Frames of a single bitmap: words, each frame's share, and what they cost."""
     network = CLASSIFIERS["bytes"].network

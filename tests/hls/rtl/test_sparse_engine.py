@@ -64,6 +64,7 @@ def test_formats_are_equal(label):
     assert_equal_to_reference(network, frames_of(network), schedule, (1, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_heads_of_any_format_are_equal(name):
     network = HEADS[name]

@@ -90,6 +90,17 @@ def test_a_plan_that_contradicts_itself_is_refused(problem: str):
         verify(plan)
 
 
+@pytest.mark.parametrize("frames", ["sparse", "raw"])
+def test_places_that_are_not_those_of_a_frame_are_refused(frames: str):
+    skipping = lower(NETWORK, SCHEDULE.with_frames("sparse"))
+    plan = replace(skipping, frames=frames)
+    verify(plan)
+    coming = plan.input[0].coming
+    assert coming
+    with pytest.raises(ConversionError, match=r"input\.C3: .*places are not those of a frame"):
+        verify(with_stage(plan, 0, coming=coming[:-1]))
+
+
 def test_a_plan_is_saved_and_compared():
     one = json.loads(json.dumps(plan_json(PLAN)))
     assert one == plan_json(PLAN) == plan_json(lower(NETWORK, SCHEDULE))

@@ -238,11 +238,8 @@ def _problems(plan: EnginePlan) -> Iterator[tuple[str, str]]:
         yield "head", f"reads {head.units} of {cell.units} units"
     if plan.layout and {*plan.tables} != {table.name for table in plan.layout.tables}:
         yield "layout", "does not hold the tables that can be loaded"
-    first = plan.input[0]
-    if (
-        plan.sparse
-        and math.prod(first.coming or ()) * first.design.word_in != port.fibres * port.fibre
-    ):
+    first, values = plan.input[0], port.fibres * port.fibre
+    if plan.skips and math.prod(first.coming or ()) * first.design.word_in != values:
         yield first.name, "gets words whose places are not those of a frame"
     if port.frame_bytes < port.fibres * port.fibre or port.result_bytes < 4 * head.classes:
         yield "port", "moves less than a frame or a result"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import hls4ml
 import numpy as np
 import pytest
 
-from fdht_hls.backend import INCLUDE
-from fdht_hls.csimulation import Build, compiler
+from fdht_hls.csimulation import Build
+from tests.hls.memory_library import compiled
 
 #: (fibres of a frame, bytes of a fibre): shorter than a word, longer, and with every remainder.
 SHAPES = [(5, 1), (7, 3), (1, 7), (4, 8), *((6, length) for length in range(9, 17)), (3, 23)]
@@ -54,28 +52,14 @@ Cut = Callable[[int, np.ndarray], np.ndarray]
 def cutter(ap_types: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Build, str], Cut]:
     """Compiles the gearbox of every shape, for signed or unsigned bytes."""
     directory = tmp_path_factory.mktemp("memory")
-    vivado = Path(hls4ml.__file__).parent / "templates" / "vivado"
 
     @cache
     def build(kind: Build, byte: str) -> Cut:
         name = f"{kind}_{byte}"
         cases = " ".join(f"CUT({at}, {count}, {size})" for at, (count, size) in enumerate(SHAPES))
-        (directory / f"{name}.cpp").write_text(_SOURCE.format(cases=cases))
-        define = ["-DFDHT_NATIVE_INTEGERS"] if kind == "native" else []
-        done = subprocess.run(
-            [
-                *(compiler(), "-std=c++14", "-w", "-fPIC", "-shared", f"-I{INCLUDE}"),
-                *(f"-I{ap_types}", f"-I{vivado}", f"-DBYTE=ap_{byte}<8,8>", *define),
-                *(f"{name}.cpp", "-o", f"{name}.so"),
-            ],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+        library = compiled(
+            directory, name, _SOURCE.format(cases=cases), kind, f"ap_{byte}<8,8>", ap_types
         )
-        assert done.returncode == 0, done.stderr[:2000]
-        library = ctypes.CDLL(str(directory / f"{name}.so"))
 
         def cut(shape: int, memory: np.ndarray) -> np.ndarray:
             fibres, length = SHAPES[shape]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import hls4ml
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fdht_hls.backend import INCLUDE
-from fdht_hls.csimulation import Build, compiler
+from fdht_hls.csimulation import Build
 from fdht_models.tensor.sparse_frames import FrameFault, FrameKind, SparseFormat, pack_sparse
+from tests.hls.memory_library import compiled
 
 Words = npt.NDArray[np.uint64]
 #: (bytes of a fibre, modes, the fastest first): fibres shorter than a word, of words, longer, with
@@ -105,7 +103,6 @@ Reader = Callable[[int, Words, int], Found]
 def reader(ap_types: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Build], Reader]:
     """Compiles the readers of all shapes; bytes are signed in the exact build."""
     directory = tmp_path_factory.mktemp("sparse")
-    vivado = Path(hls4ml.__file__).parent / "templates" / "vivado"
 
     @cache
     def build(kind: Build) -> Reader:
@@ -114,23 +111,9 @@ def reader(ap_types: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
             "(memory, call_words, frames, out, said); break;"
             for at, (length, modes) in enumerate(SHAPES)
         )
-        (directory / f"{kind}.cpp").write_text(_UNIT + _SOURCE.format(cases=cases))
         byte = "ap_fixed<8,8>" if kind == "exact" else "ap_ufixed<8,8>"
-        define = ["-DFDHT_NATIVE_INTEGERS"] if kind == "native" else []
-        done = subprocess.run(
-            [
-                *(compiler(), "-std=c++14", "-O1", "-w", "-fPIC", "-shared", f"-I{INCLUDE}"),
-                *(f"-I{ap_types}", f"-I{vivado}", f"-DBYTE={byte}", *define),
-                *(f"{kind}.cpp", "-o", f"{kind}.so"),
-            ],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[:2000]
-        library = ctypes.CDLL(str(directory / f"{kind}.so"))
+        source = _UNIT + _SOURCE.format(cases=cases)
+        library = compiled(directory, kind, source, kind, byte, ap_types, "-O1")
 
         def read(shape: int, words: Words, frames: int) -> Found:
             length, (first, second) = SHAPES[shape]

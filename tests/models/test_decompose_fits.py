@@ -203,6 +203,24 @@ def test_rank_one_is_recovered(seed, name):
     assert decompose(matrix, forms[name], inputs, outputs).error <= rounding(matrix, 40)
 
 
+@pytest.mark.parametrize("modes", [((1, 1, 1), (3, 4, 1)), ((3, 4, 1), (1, 1, 1))])
+@pytest.mark.parametrize(
+    "form", [BlockTerm(1, 1), BlockTerm(2, 1), KroneckerCp(1, 1), Tucker(1, 1)]
+)
+def test_the_callers_matrix_is_not_changed(form, modes):
+    """Of modes of 1, pairing them moves nothing: what is worked on must be a copy nevertheless."""
+    inputs, outputs = modes
+    matrix = (
+        CanonicalPolyadic(1)
+        .network(inputs, outputs)
+        .dense(random_arrays(CanonicalPolyadic(1).network(inputs, outputs), 233))
+    )
+    before = matrix.copy()
+    found = decompose(matrix, form, inputs, outputs)
+    np.testing.assert_array_equal(matrix, before)
+    assert found.error <= rounding(matrix, 40)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_orthogonal_terms_are_recovered_by_cp(seed):
     """Of orthonormal factors with distinct weights, the singular vectors are the factors."""

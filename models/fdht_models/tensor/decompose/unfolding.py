@@ -45,7 +45,8 @@ def paired_tensor(matrix: Real, input_modes: Sequence[int], output_modes: Sequen
     tensor = mode_tensor(matrix, input_modes, output_modes)
     paired = tensor.transpose([axis for k in range(modes) for axis in (k, modes + k)])
     sizes = [n * m for n, m in zip(input_modes, output_modes, strict=True)]
-    return np.ascontiguousarray(paired).reshape(sizes)
+    # ascontiguousarray would give the matrix itself where all modes of one side are 1.
+    return np.array(paired, order="C").reshape(sizes)
 
 
 def split_pairs(tensor: Real, input_modes: Sequence[int], output_modes: Sequence[int]) -> Real:

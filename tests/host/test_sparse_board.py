@@ -89,8 +89,8 @@ def _spoiled(monkeypatch: pytest.MonkeyPatch, byte: int, value: int, words: int 
     """Changes a byte of every call behind the host's back, or how many words it names."""
     pack = FramePacking.pack
 
-    def spoil(packing: FramePacking, buffer: np.ndarray, frames: np.ndarray) -> Packed:
-        found = pack(packing, buffer, frames)
+    def spoil(packing: FramePacking, buffer: np.ndarray, frames: np.ndarray, reset: bool) -> Packed:
+        found = pack(packing, buffer, frames, reset)
         buffer[byte] ^= value
         return Packed(found.part, found.count, found.words + words)
 

@@ -82,6 +82,7 @@ def test_a_clip_equals_the_reference(network: QuantizedNetwork, cache: Path, tmp
     assert "input.C3" in picture.read_text() or "<path" in picture.read_text()
 
 
+@pytest.mark.slow  # a core of its own to compile; wider ports: `test_wider_ports_for_frames`
 def test_several_fibres_at_once_behind_a_port_of_256_bits(cache: Path):
     """Fibres of 4 bytes, four a clock. (What that does to the pace: `test_study_pace`.)"""
     network = random_network("wide", fdht_shape((4, 4, 4), (8, 2, 1), (2, 2), 2, 2), classes=2)

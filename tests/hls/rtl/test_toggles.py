@@ -94,6 +94,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory):
     return network, frames, tmp_path_factory.mktemp("cores"), verilog
 
 
+@pytest.mark.slow  # two cores to compile
 def test_a_core_toggles_as_its_waveform_does(counted, tmp_path: Path):
     """A waveform names nets more than once and does not say which are one. So those that move alike
     all the time, taken as one, are a lower bound; all names are an upper one."""

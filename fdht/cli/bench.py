@@ -90,7 +90,7 @@ def bench_widths(
 
 @bench.command(name="deadzone")
 def bench_deadzone(
-    experiment: Name = "motion",
+    experiment: Name = "motion-no-dead-zone",
     zone: Annotated[
         list[int] | None,
         typer.Option("--zone", min=0, max=254, help="A dead zone to try; may be repeated."),
@@ -101,8 +101,8 @@ def bench_deadzone(
         float, typer.Option(min=0, help="Accuracy that it may cost, as a share of 1.")
     ] = 0.005,
     trained: Annotated[
-        str | None, typer.Option(help="An experiment whose checkpoint was trained with one.")
-    ] = None,
+        str, typer.Option(help="An experiment whose checkpoint was trained with one.")
+    ] = "motion",
     build: Build = BUILD,
     output: Annotated[
         Path | None, typer.Option(help="Write deadzone.json, deadzone.md and deadzone.svg here.")
@@ -120,7 +120,7 @@ def bench_deadzone(
         build / "deadzone",
         sweep,
         build / "data",
-        trained=None if trained is None else load_experiment(trained),
+        trained=load_experiment(trained),
     )
     tell(result, as_json, deadzone_page.table)
     if output is not None:
@@ -153,7 +153,10 @@ def bench_decode(
 def bench_packing(
     experiment: Name = "motion",
     dead_zone: Annotated[
-        int, typer.Option(min=0, max=254, help="Values up to it are taken for 0.")
+        int,
+        typer.Option(
+            min=0, max=254, help="Values up to it are taken for 0, beyond the experiment's own."
+        ),
     ] = 0,
     batch: Annotated[int, typer.Option(min=1, max=4096, help="Frames a call.")] = 32,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 7,

@@ -24,7 +24,7 @@ from fdht_models.tensor.reference import ReferenceModel
 from fdht_models.training.checkpoint import load_checkpoint
 from fdht_models.training.models import HEAD, LSTM, quantized_classifier, set_weights
 
-NAME = "motion"
+NAME = "motion-no-dead-zone"
 CLIPS = 22
 SWEEP = DeadZoneSweep((8,), steps=1, test_clips=CLIPS)
 
@@ -105,17 +105,17 @@ def test_the_largest_before_the_first_that_loses_too_much_is_chosen(tmp_path, mo
 def test_a_checkpoint_that_was_trained_with_one_is_scored_with_it(swept, tmp_path):
     directory, without = swept
     sweep = DeadZoneSweep((8,), steps=0, test_clips=CLIPS)
-    trained = load_experiment("motion-dead-zone")
+    trained = load_experiment("motion")
     result = sweep_dead_zones(load_experiment(NAME), directory, sweep, trained=trained)
     found = result["trained_with"]
-    assert (found["experiment"], found["dead_zone"]) == ("motion-dead-zone", 6)
+    assert (found["experiment"], found["dead_zone"]) == ("motion", 6)
     assert 0.7 < found["accuracy"] <= 1
     for row, other in zip(result["rows"], without["rows"], strict=True):
         assert row["tuned"] == row["as_trained"] == other["as_trained"]
     page = markdown(result)
-    assert f"with a dead zone of {found['dead_zone']} for longer, reaches" in page
+    assert f"with a dead zone of {found['dead_zone']} from the beginning, reaches" in page
     assert "--steps 0" in page
-    assert "--trained motion-dead-zone" in page
+    assert "--trained motion\n" in page
     assert "After" not in page
     write_sweep(result, tmp_path)
 
@@ -181,6 +181,6 @@ def test_refusals(tmp_path):
     given = load_experiment(NAME).to_json()
     given["data"]["dead_zone"] = 5
     with pytest.raises(
-        ConfigError, match=r"dead_zone = 5: .*trained with one; take .*such as motion"
+        ConfigError, match=r"dead_zone = 5: .*trained with one; take .*such as motion-no-dead-zone"
     ):
         sweep_dead_zones(Experiment.from_json(given), tmp_path)

@@ -61,7 +61,7 @@ def test_the_listing_needs_no_tensorflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["motion", "motion-dead-zone", "watch"])
+@pytest.mark.parametrize("name", ["motion", "motion-no-dead-zone", "watch"])
 def test_shipped_checkpoints_are_of_the_shipped_recipes(name: str) -> None:
     from fdht_models.training import load_checkpoint
     from fdht_models.training.models import quantized_classifier, set_weights

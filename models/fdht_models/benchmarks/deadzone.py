@@ -201,7 +201,7 @@ class _Bench:
                 "its checkpoint was trained with one",
                 field="data.dead_zone",
                 value=experiment.data.dead_zone,
-                remedy="take an experiment without, such as motion",
+                remedy="take an experiment without, such as motion-no-dead-zone",
             )
         self._directory, self._sweep = directory, sweep
         self._cache, self._quiet = cache, quiet

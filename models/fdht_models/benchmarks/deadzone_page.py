@@ -117,8 +117,8 @@ def _trained_with(result: Mapping[str, Any]) -> str:
         return ""
     return (
         f" The checkpoint of `{found['experiment']}`, which was trained with a dead zone of "
-        f"{found['dead_zone']} for longer, reaches {share_of(found['accuracy'])} with it (measured "
-        "on the same clips)."
+        f"{found['dead_zone']} from the beginning, reaches {share_of(found['accuracy'])} with it "
+        "(measured on the same clips)."
     )
 
 

@@ -67,22 +67,19 @@ class Checkpoint:
         float_weights: of the float twin.
         quantized_weights: of the quantised model, before rounding.
         formats: of the quantised model.
-        origin: what it was trained on from; empty: its recipe was followed from scratch.
     """
 
     float_weights: Weights
     quantized_weights: Weights
     formats: dict[str, FixedPoint]
-    origin: str = ""
 
 
 @dataclass(frozen=True)
 class _Note:
-    """What a checkpoint's file says beside the arrays; `origin` is empty of one from scratch."""
+    """What a checkpoint's file says beside the arrays."""
 
     recipe: str
     formats: Mapping[str, FixedPoint]
-    origin: str = ""
 
 
 def recipe_digest(experiment: Experiment) -> str:
@@ -164,15 +161,14 @@ def load_checkpoint(experiment: Experiment) -> Checkpoint:
             remedy="start from scratch, or undo the changes to data, model, quantization, training",
         )
     real, exact = (unpack_weights(arrays, label) for label in (FLOAT, QUANTIZED))
-    return Checkpoint(real, exact, dict(note.formats), note.origin)
+    return Checkpoint(real, exact, dict(note.formats))
 
 
 def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
     """Makes a checkpoint of a model that was trained from scratch; returns the file.
 
     This is how checkpoints that ship are made:
-    `fdht train watch`, then `write_checkpoint(Path("build/watch/model"))`. Where only the clips
-    have changed, `fdht_models.training.adapt` is the short way.
+    `fdht train watch`, then `write_checkpoint(Path("build/watch/model"))`.
 
     Args:
         model_directory: build/<name>/model.
@@ -193,35 +189,14 @@ def write_checkpoint(model_directory: Path, path: Path | None = None) -> Path:
         )
     experiment = experiment_in(stage)
     arrays = read_arrays(stage.file(WEIGHTS))
-    return save_checkpoint(experiment, formats_of(network_in(stage)), arrays, "", path)
-
-
-def save_checkpoint(
-    experiment: Experiment,
-    formats: Mapping[str, FixedPoint],
-    packed: Arrays,
-    origin: str,
-    path: Path | None,
-) -> Path:
-    """Writes a checkpoint's file, and returns it.
-
-    Args:
-        experiment: whose it is.
-        formats: of the quantised model.
-        packed: the weights; see `pack_weights`.
-        origin: see `Checkpoint`.
-        path: where to; None: where checkpoints that ship are.
-
-    Raises:
-        ArtifactError: it cannot be written.
-    """
     note = {
         "recipe": recipe_digest(experiment),
-        "formats": {name: format.to_json() for name, format in formats.items()},
-        **({"origin": origin} if origin else {}),
+        "formats": {
+            name: format.to_json() for name, format in formats_of(network_in(stage)).items()
+        },
     }
     path = path or checkpoint_path(experiment.name)
-    write_arrays(path, {"note": np.array(json.dumps(note)), **packed})
+    write_arrays(path, {"note": np.array(json.dumps(note)), **arrays})
     return path
 
 

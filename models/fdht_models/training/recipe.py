@@ -72,42 +72,11 @@ def from_scratch(
     return Trained(model, quantized, history + rows)
 
 
-def adapted(
-    experiment: Experiment, checkpoint: Checkpoint, clips: ClipSet, around: Surroundings
-) -> Trained:
-    """Trains both models of a checkpoint on, each from its own weights; its formats stay.
-
-    Args:
-        experiment: the recipe; its clips are others than the checkpoint's.
-        checkpoint: what to begin with.
-        clips: to train on.
-        around: where.
-
-    Raises:
-        NumericError: training diverged.
-    """
-    recipe = experiment.training
-    phase = phase_of(experiment, "float", recipe.float_epochs, recipe.rate)
-    real = checkpoint.float_weights
-    model, history = _train(lambda: float_classifier(experiment), real, clips, phase, around)
-    _balance(experiment, model)
-    quantized, rows = _train(
-        lambda: quantized_classifier(experiment, checkpoint.formats, steps=experiment.steps),
-        checkpoint.quantized_weights,
-        clips,
-        phase_of(experiment, "quantized", recipe.quantized_epochs, recipe.quantized_rate),
-        around,
-    )
-    return Trained(model, quantized, history + rows)
-
-
 def from_checkpoint(
     experiment: Experiment, clips: ClipSet, steps: int, around: Surroundings
 ) -> Trained:
     """Trains the quantised model of the checkpoint that ships for some steps; keeps no course."""
     checkpoint = load_checkpoint(experiment)
-    if checkpoint.origin:
-        around.display.say(f"the checkpoint was trained on from that of {checkpoint.origin}")
     model = float_classifier(experiment)
     set_weights(model, checkpoint.float_weights, str(checkpoint_path(experiment.name)))
     rate = experiment.training.quantized_rate * _CHECKPOINT_RATE

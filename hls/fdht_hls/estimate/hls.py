@@ -149,6 +149,11 @@ class CoreModel:
         """Parallelism that a stage may have; see `choices`."""
         return choices(design.shape)
 
+    @property
+    def frames_alike(self) -> bool:
+        """Does each frame take as long as any other, and so as long as one process does?"""
+        return True
+
     def multipliers(self, design: StageDesign, choice: StageSchedule) -> tuple[str, ...]:
         """Of what multipliers of constants from a memory may be made."""
         return PLAIN

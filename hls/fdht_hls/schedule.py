@@ -26,8 +26,11 @@ from fdht_models.tensor.quantized import (
 )
 from fdht_models.tensor.sparse_frames import CORE_FRAMES
 
-#: Of what multipliers are made.
-MULTIPLIERS = ("dsp", "lut")
+#: Multipliers of which two share a DSP slice; see `fdht_hls.engine.pairs`.
+PAIRS = "dsp-pairs"
+#: Of what multipliers are made; the plain ones suit every stage.
+PLAIN = ("dsp", "lut")
+MULTIPLIERS = (*PLAIN, PAIRS)
 #: What a stage's weights are: in the hardware for good, tables that the host can write, or a graph
 #: of shifts and adders that was made for them.
 WEIGHTS = ("constant", "loadable", "adders")
@@ -55,7 +58,8 @@ class StageSchedule:
     Args:
         vector: values of a vector that are multiplied in a clock; divides `vector_length`.
         outputs: outputs that each of them meets in a clock; divides `StageShape.outputs`.
-        multipliers: what they are made of, "dsp" or "lut".
+        multipliers: what they are made of: "dsp", "lut", or, in the core in RTL, "dsp-pairs", of
+            which two share a DSP slice. The core in C++ takes them for "dsp".
         weights: "constant", "loadable" at run time, or "adders": no multipliers, but shifts and
             adders for constants, where every beat has the same weights; see `weight_rows`.
         vectors: vectors of a word of input that are worked on at once, with the same weights; one

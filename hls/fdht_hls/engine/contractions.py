@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fdht_hls.schedule import MOST_ADDER_WEIGHTS, StageSchedule, vector_length, weight_rows
+from fdht_hls.schedule import (
+    MOST_ADDER_WEIGHTS,
+    PAIRS,
+    StageSchedule,
+    vector_length,
+    weight_rows,
+)
 from fdht_hls.shapes import StageShape
 from fdht_hls.weight_tables import WeightTable
 from fdht_models.tensor.arrays import QuantizedArray
@@ -211,6 +217,11 @@ class StagePlan:
     def loadable(self) -> bool:
         """Can its weights be loaded at run time?"""
         return self.schedule.weights == "loadable"
+
+    @property
+    def paired(self) -> bool:
+        """Do two of its products share a DSP slice?"""
+        return self.schedule.multipliers == PAIRS
 
     @property
     def leaving(self) -> tuple[int, ...] | None:

@@ -18,9 +18,10 @@ from fdht_hls.engine.engine_plan import (
     layout_of,
     loadable_tables,
 )
+from fdht_hls.engine.pairs import why_no_pairs
 from fdht_hls.schedule import Schedule, StageSchedule, check_schedule, default_schedule, weight_rows
 from fdht_hls.shapes import coming_modes, loop_order, stage_shape
-from fdht_models.errors import ConversionError
+from fdht_models.errors import ConfigError, ConversionError
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
@@ -148,7 +149,8 @@ def lower(
         port_bytes: bytes that the port for frames moves in a clock.
 
     Raises:
-        ConfigError: the schedule is of another network.
+        ConfigError: the schedule is of another network, or asks for multipliers that a stage cannot
+            have.
         ConversionError: as `design_engine`; or the plan contradicts itself, see `verify`. Or the
             core cannot compute the network's feature.
     """
@@ -158,8 +160,27 @@ def lower(
     if schedule.frames == "raw":
         check_feature(network, port_bytes)
     plan = schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
+    _check_pairs(plan)
     verify(plan)
     return plan
+
+
+def _check_pairs(plan: EnginePlan) -> None:
+    """Refuses stages whose products cannot share DSP slices.
+
+    Raises:
+        ConfigError: names the stage, and why.
+    """
+    for label, stages in (("input", plan.input), ("hidden", plan.hidden)):
+        for at, stage in enumerate(stages):
+            reason = why_no_pairs(stage.design, stage.schedule) if stage.paired else None
+            if reason is not None:
+                raise ConfigError(
+                    reason,
+                    field=f"schedule.{label}[{at}].multipliers",
+                    value=stage.schedule.multipliers,
+                    remedy='use "dsp" or "lut", or tune this network: fdht tune',
+                )
 
 
 def check_feature(network: QuantizedNetwork, port_bytes: int) -> None:

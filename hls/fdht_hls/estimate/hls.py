@@ -17,7 +17,7 @@ from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.primitives import bram18
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, reader_times, serve, stage_times
-from fdht_hls.schedule import Schedule, StageSchedule, choices, frame_cycles
+from fdht_hls.schedule import PLAIN, Schedule, StageSchedule, choices, frame_cycles
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,15 @@ class CoreModel:
     def choices(self, design: StageDesign) -> tuple[StageSchedule, ...]:
         """Parallelism that a stage may have; see `choices`."""
         return choices(design.shape)
+
+    @property
+    def frames_alike(self) -> bool:
+        """Does each frame take as long as any other, and so as long as one process does?"""
+        return True
+
+    def multipliers(self, design: StageDesign, choice: StageSchedule) -> tuple[str, ...]:
+        """Of what multipliers of constants from a memory may be made."""
+        return PLAIN
 
     @property
     def port_cycles(self) -> int:

@@ -61,7 +61,7 @@ def multipliers(
         return adder_resources(design, schedule, model)
     source = design.source.width + int(not design.source.signed)
     parallel, core = schedule.parallel, design.core.format.width
-    if schedule.multipliers == "dsp":
+    if schedule.multipliers != "lut":
         each = dsps_of_product(source, core, model)
         packed = (
             engine.int8_pairs

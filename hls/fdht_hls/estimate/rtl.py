@@ -17,6 +17,7 @@ import numpy as np
 
 from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.engine.engine_plan import CellPlan, EnginePlan, PortPlan
+from fdht_hls.engine.pairs import lane_bits, pair_bits, pair_codes
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls import Estimate, StageEstimate, fixed_work, frame_before
 from fdht_hls.estimate.hls_parts import multipliers
@@ -80,9 +81,18 @@ def port_clocks(port: PortPlan, frames: str) -> int:
 
 def stage_depth(stage: StagePlan) -> int:
     """Clocks from a stage's last beat to the word that it completes."""
-    levels = math.ceil(math.log2(stage.schedule.vector)) if stage.schedule.vector > 1 else 0
+    levels = _levels(stage)
     clocks = _STAGE_CLOCKS + (_WEIGHT_CLOCKS if weights_from_memory(stage) else 0)
     return clocks + levels - int(stage.design.exact)
+
+
+def _levels(stage: StagePlan) -> int:
+    """Of adders behind the products of a vector."""
+    vector = stage.schedule.vector
+    if stage.paired:
+        # Of two slices, and then of these sums and what is given back.
+        return 1 + math.ceil(math.log2(-(-vector // 2) + 1))
+    return math.ceil(math.log2(vector)) if vector > 1 else 0
 
 
 def recurrent_clocks(plan: EnginePlan) -> int:
@@ -226,8 +236,8 @@ def stage_parts(stage: StagePlan, model: RtlModel) -> Resources:
         design.core.format.width,
         ResourceModel(),
     )
-    in_dsp = schedule.multipliers == "dsp" and schedule.weights != "adders"
-    dsp = each * schedule.parallel if in_dsp else 0
+    in_dsp = schedule.multipliers != "lut" and schedule.weights != "adders"
+    dsp = each * schedule.parallel // (2 if stage.paired else 1) if in_dsp else 0
     own = Resources(lut=luts(logic + memory), dsp=dsp)
     return own + _stage_weights(stage, model)
 
@@ -244,7 +254,9 @@ def _stage_weights(stage: StagePlan, model: RtlModel) -> Resources:
     if schedule.weights == "adders":
         return Resources()
     rows, core = len(codes), stage.rows.format.width
-    width = schedule.weights_in_beat * core
+    if stage.paired:
+        codes, core = pair_codes(stage.rows), pair_bits(stage.design)
+    width = codes.shape[1] * core
     if schedule.weights == "loadable":
         return table_parts(rows, width, model)
     return rom_parts(rows, width, model, bits_of(codes, core))
@@ -259,6 +271,8 @@ def _products(stage: StagePlan, model: RtlModel) -> float:
     exact = design.source.width + core
     if schedule.weights == "adders":
         return float(multipliers(design, schedule, ResourceModel(), Assumptions()).lut)
+    if stage.paired:
+        return outputs / 2 * _paired_adders(stage)
     if schedule.multipliers == "dsp":
         # The adder behind two DSP slices is part of one of them.
         pairs = -(-schedule.vector // 2)
@@ -274,6 +288,13 @@ def _products(stage: StagePlan, model: RtlModel) -> float:
         bits = 1 + math.log2(1 + float(np.abs(codes).mean()))
     sums = outputs * _adders(schedule.vector, math.ceil(source - 1 + bits), design.total.width)
     return sums + parallel * max(0.0, digits - 1) * (source + 1) * model.constant_bit
+
+
+def _paired_adders(stage: StagePlan) -> float:
+    """Adders behind the slices that two outputs share, and what takes their lanes apart."""
+    sums, lane, most = -(-stage.schedule.vector // 2), lane_bits(stage.design), stage.design.total
+    apart = sums * (lane / 5 + 1)
+    return apart + _adders(sums, lane + 1, most.width) + _adders(sums + 1, lane + 1, most.width)
 
 
 def _adders(terms: int, width: int, most: int) -> int:

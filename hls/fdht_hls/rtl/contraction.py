@@ -26,6 +26,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fdht_hls.engine.contractions import StagePlan
+from fdht_hls.engine.pairs import pair_bits, pair_codes
 from fdht_hls.rtl.arithmetic import (
     add_constants,
     bounded,
@@ -37,6 +38,7 @@ from fdht_hls.rtl.arithmetic import (
     round_saturate,
     tree_clocks,
 )
+from fdht_hls.rtl.pairs import pair_clocks, pair_sums
 from fdht_hls.rtl.places import place, placed
 from fdht_hls.rtl.walk import Walk
 from fdht_hls.rtl.weight_loader import load_port, row_of
@@ -102,7 +104,9 @@ class ContractionStage(wiring.Component):
         sums = self._multiply(module, walk)
         # Products are a register each; adders have registers of their own.
         adders = self.own.adders
-        behind = adders.clocks if adders else 1 + tree_clocks(self.own.schedule.vector)
+        vector = self.own.schedule.vector
+        plain = pair_clocks(vector) if self.own.paired else 1 + tree_clocks(vector)
+        behind = adders.clocks if adders else plain
         clocks = self._read_clocks + behind
         totals = self._accumulate(module, walk, sums, clocks)
         queue = self._emit(module, walk, totals, clocks + 1, places)
@@ -151,6 +155,13 @@ class ContractionStage(wiring.Component):
             return [
                 total for values in vectors for total in add_constants(module, own.adders, values)
             ]
+        if own.paired:
+            return [
+                total
+                for values in vectors
+                for at in range(outputs // 2)
+                for total in pair_sums(module, own, values, weights[at :: outputs // 2])
+            ]
         return [
             self._dot(module, values, weights[output::outputs])
             for values in vectors
@@ -178,16 +189,19 @@ class ContractionStage(wiring.Component):
         return 1 if constant else 3
 
     def _weights(self, module: Module, walk: Walk) -> list[Any]:
-        """The weights of a beat, `_read_clocks` after it was issued."""
+        """The weights of a beat, or pairs of them, `_read_clocks` after it was issued."""
         own, shape = self.own, code_shape(self.own.rows.format)
-        rows = own.rows.codes
+        rows, width = own.rows.codes, own.rows.format.width
         if len(rows) == 1 and not self.loadable:
             return [Const(int(code), shape) for code in rows[0]]
-        layout = data.ArrayLayout(shape, own.schedule.weights_in_beat)
+        if own.paired:
+            rows, width = pair_codes(own.rows), pair_bits(own.design)
+            shape = unsigned(width)
+        layout = data.ArrayLayout(shape, rows.shape[1])
         module.submodules.weights = memory = Memory(
             shape=unsigned(layout.size),
             depth=max(2, len(rows)),
-            init=packed(rows, own.rows.format.width),
+            init=packed(rows, width),
         )
         if self.loadable:
             write = memory.write_port()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.estimate import CoreModel, Resources
 from fdht_hls.estimate.hls_parts import why_no_adders
-from fdht_hls.schedule import MULTIPLIERS, Schedule, StageSchedule, weight_rows
+from fdht_hls.schedule import PLAIN, Schedule, StageSchedule, weight_rows
 
 Points = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
@@ -125,10 +125,10 @@ def kinds(core: CoreModel, design: StageDesign, choice: StageSchedule) -> list[S
     loaded need multipliers.
     """
     if core.loadable:
-        return [replace(choice, multipliers=kind, weights="loadable") for kind in MULTIPLIERS]
+        return [replace(choice, multipliers=kind, weights="loadable") for kind in PLAIN]
     if weight_rows(design.shape, choice) == 1 and why_no_adders(design) is None:
         return [choice, replace(choice, weights="adders")]
-    return [replace(choice, multipliers=kind) for kind in MULTIPLIERS]
+    return [replace(choice, multipliers=kind) for kind in core.multipliers(design, choice)]
 
 
 @dataclass(frozen=True)

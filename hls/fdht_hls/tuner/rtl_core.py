@@ -9,6 +9,7 @@ from functools import cached_property
 
 from fdht_hls.engine import StageDesign, StagePlan, schedule_engine
 from fdht_hls.engine.contractions import queue_words
+from fdht_hls.engine.pairs import why_no_pairs
 from fdht_hls.estimate import CoreModel, Estimate, Resources
 from fdht_hls.estimate.rtl import (
     estimate_rtl,
@@ -19,7 +20,14 @@ from fdht_hls.estimate.rtl import (
 )
 from fdht_hls.estimate.rtl_memory import RtlModel
 from fdht_hls.estimate.timing import Times
-from fdht_hls.schedule import Schedule, StageSchedule, default_schedule, vector_length
+from fdht_hls.schedule import (
+    PAIRS,
+    PLAIN,
+    Schedule,
+    StageSchedule,
+    default_schedule,
+    vector_length,
+)
 from fdht_hls.shapes import coming_modes
 
 #: Clocks of a stage of the RTL at most, beside its beats and its levels of adders; and from a
@@ -34,6 +42,11 @@ class RtlCoreModel(CoreModel):
     A design's clocks and what it takes are those of `estimate_rtl`. Before it is chosen, a search
     adds up its parts; of the recurrence it knows a bound, for which see `recurrent_overhead`.
     """
+
+    def multipliers(self, design: StageDesign, choice: StageSchedule) -> tuple[str, ...]:
+        """Pairs for sparse frames only: with others the port sets the pace, and slices suffice."""
+        pairs = self.frames == "sparse" and why_no_pairs(design, choice) is None
+        return (*PLAIN, PAIRS) if pairs else PLAIN
 
     def stage_cycles(self, design: StageDesign, schedule: StageSchedule) -> int:
         """Clocks of a stage for a frame."""

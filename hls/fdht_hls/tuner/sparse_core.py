@@ -65,6 +65,11 @@ class SparseCoreModel(RtlCoreModel):
         return {design.name: at for at, design in enumerate(self.design.input)}
 
     @property
+    def frames_alike(self) -> bool:
+        """The slowest process of one frame is not that of another."""
+        return False
+
+    @property
     def port_cycles(self) -> int:
         """Clocks of the port for a frame, on average."""
         return math.ceil(self.timing.profile.port.mean())

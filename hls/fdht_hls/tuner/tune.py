@@ -21,6 +21,10 @@ from fdht_models.errors import ConfigError
 #: Slower paces that the front shows, as multiples of the pace that is asked for.
 PACES = (1, 2)
 
+#: Where frames differ, designs whose clocks a frame are fewer than so many times the fewest are as
+#: fast as the device allows; and how much slower, by a bound, those may seem that are looked at.
+_AS_FAST, _SEEMING = 1.03, (1.05, 1.1, 1.2, 1.3)
+
 #: Paces slower than so many times that of the memory ports are searched only if nothing else fits.
 SLOWEST = 4
 
@@ -132,7 +136,26 @@ def designs_within(
     if not found and cycles > SLOWEST * core.port_cycles:
         found = search(core, limits, effort)
     quick = None if found else quick_design(core, budget, limits)
-    return limits, found if quick is None else [quick]
+    found = found if quick is None else [quick]
+    if found and frames_per_second is None and not core.frames_alike:
+        found = _fastest_of(core, limits, found, effort)
+    return limits, found
+
+
+def _fastest_of(
+    core: CoreModel, limits: Limits, found: list[Design], effort: Effort
+) -> list[Design]:
+    """The fastest where frames differ: of these designs, and of some that seem a little slower.
+
+    A search knows a bound of the recurrence only, in which its stages do not overlap, so that it
+    gives it more multipliers than it needs, and W_x x less. What a design takes is known then.
+    """
+    for factor in _SEEMING:
+        slower = replace(limits, cycles=int(limits.cycles * factor))
+        effort.show(f"looks for designs of seemingly {slower.cycles:,} clocks a frame")
+        found = [*found, *search(core, slower, effort)]
+    most = _AS_FAST * min(design.cycles for design in found)
+    return [design for design in found if design.cycles <= most]
 
 
 def _try_adders(core: CoreModel, effort: Effort) -> None:

@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdht_hls.engine import lower
+from fdht_hls.engine import lower, stage_designs
+from fdht_hls.engine.pairs import why_no_pairs
 from fdht_hls.rtl.engine import Engine
-from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of, vector_counts
+from fdht_hls.schedule import (
+    MULTIPLIERS,
+    PAIRS,
+    Schedule,
+    choices,
+    default_schedule,
+    shapes_of,
+    vector_counts,
+)
 from fdht_hls.shapes import fibre_counts
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.cells.kinds import KINDS
@@ -38,21 +47,25 @@ def random_schedule(recurrence, seed: int) -> Schedule:
     """Any parallelism of each stage, any fibres at once, any multipliers."""
     generator = np.random.default_rng(seed)
 
-    def draw(shape):
-        every = choices(shape)
-        own, counts = every[generator.integers(len(every))], vector_counts(shape)
-        return dataclasses.replace(
-            own,
-            multipliers=("dsp", "lut")[generator.integers(2)],
+    def draw(design):
+        every, counts = choices(design.shape), vector_counts(design.shape)
+        own = dataclasses.replace(
+            every[generator.integers(len(every))],
+            multipliers=MULTIPLIERS[generator.integers(len(MULTIPLIERS))],
             vectors=counts[generator.integers(len(counts))],
         )
+        if own.multipliers == PAIRS and why_no_pairs(design, own) is not None:
+            return dataclasses.replace(own, multipliers="dsp")
+        return own
 
-    def stages(path):
+    def stages(label, path):
         counts = fibre_counts(path)
         fibres = counts[generator.integers(len(counts))]
-        return tuple(draw(shape) for shape in shapes_of(path, fibres))
+        return tuple(draw(design) for design in stage_designs(recurrence, label, fibres))
 
-    return Schedule(stages(recurrence.input_path), stages(recurrence.hidden_path))
+    return Schedule(
+        stages("input", recurrence.input_path), stages("hidden", recurrence.hidden_path)
+    )
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -17,7 +17,8 @@ from fdht_hls.estimate.rtl import recurrent_clocks
 from fdht_hls.estimate.rtl_sparse import profile_of
 from fdht_hls.frame_profile import load_profile
 from fdht_hls.rtl.engine import Engine
-from fdht_hls.schedule import Schedule, choices, default_schedule, shapes_of
+from fdht_hls.schedule import PAIRS, Schedule, choices, default_schedule, shapes_of
+from fdht_hls.tuner import tune as tuning
 from fdht_hls.tuner.alternatives import kinds
 from fdht_hls.tuner.board_plan import planned, tuned
 from fdht_hls.tuner.budget import Budget
@@ -324,3 +325,57 @@ def test_a_profile_of_another_network_is_refused():
     core = core_to_tune(build_network(SMALL), ZYNQ, "rtl", frames="sparse", profile=other)
     with pytest.raises(ConfigError, match="of another network or port"):
         _ = core.fixed_cycles()
+
+
+@pytest.mark.parametrize(
+    ("core", "frames", "offered"),
+    [
+        ("rtl", "sparse", True),
+        ("rtl", "dense", False),
+        ("rtl", "raw", False),
+        ("hls", "sparse", False),
+    ],
+)
+def test_pairs_are_for_the_rtl_and_sparse_frames(core: str, frames: str, offered: bool):
+    """Others have designs whose figures are published, and are limited by their port."""
+    found = core_to_tune(build_network(SMALL), ZYNQ, core, frames=frames)
+    every = [
+        one
+        for design in found.design.stages
+        for choice in found.choices(design)
+        for one in kinds(found, design, choice)
+    ]
+    assert any(one.multipliers == PAIRS for one in every) == offered
+
+
+def test_pairs_take_half_the_slices():
+    core = model_of(build_network(SMALL))
+    seen = 0
+    for design in core.design.stages:
+        for choice in core.choices(design):
+            parts = {
+                one.multipliers: sum(part.dsp for part in core.stage_parts(design, one).values())
+                for one in kinds(core, design, choice)
+            }
+            if PAIRS in parts:
+                assert 2 * parts[PAIRS] == parts["dsp"] == choice.parallel
+                seen += 1
+    assert seen
+
+
+def test_what_seems_slower_may_be_the_fastest(monkeypatch: pytest.MonkeyPatch):
+    """A search knows a bound of the recurrence; what a design takes is known when it is found."""
+    core, search = model_of(build_network(SMALL)), tuning.search
+    limits, found = tuning.designs_within(core, ZYNQ)
+    fewest = min(design.cycles for design in found)
+    assert all(design.cycles <= 1.03 * fewest for design in found)
+    faster = dataclasses.replace(found[0], cycles=fewest // 2)
+
+    def searched(core: Any, own: Limits, effort: Any = None) -> list[Any]:
+        return [faster] if own.cycles > limits.cycles else search(core, own, effort)
+
+    monkeypatch.setattr(tuning, "search", searched)
+    assert tuning.designs_within(core, ZYNQ)[1] == [faster] * 4
+    # A rate that is asked for is enough.
+    asked = ZYNQ.rate_at(limits.cycles)
+    assert faster not in tuning.designs_within(core, ZYNQ, asked)[1]

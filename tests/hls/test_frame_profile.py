@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.engine import design_engine
-from fdht_hls.estimate.rtl_sparse import block_values, profile_of
+from fdht_hls.estimate.sparse_timing import block_values, profile_of
 from fdht_hls.frame_profile import BlockCounts, FrameProfile, Spread, load_profile, measure_profile
 from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.tensor.sparse_frames import SparseFormat, pack_sparse

@@ -91,8 +91,8 @@ class FrameProfile(JsonRecord, ReadsFrames):
     frame_words: int = field(metadata={"check": count})
     words: tuple[int, ...]
     blocks: tuple[BlockCounts, ...]
-    frames: str = "sparse"
-    clips: int | None = None
+    frames: str
+    clips: int | None
 
     def __post_init__(self) -> None:
         if self.frames not in CORE_FRAMES or not self.skips:
@@ -195,7 +195,9 @@ def measure_profile(
         BlockCounts(size, tuple(own.tolist()), tuple(complete.tolist()))
         for size, own, complete in zip(sizes, held, first, strict=True)
     )
-    return FrameProfile(form.word_bytes, form.frame_words, tuple(words.tolist()), counts, kind)
+    return FrameProfile(
+        form.word_bytes, form.frame_words, tuple(words.tolist()), counts, kind, None
+    )
 
 
 def _counted(

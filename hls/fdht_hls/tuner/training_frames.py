@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def frames_at_hand(
             if they can be had.
 
     Raises:
+        ArtifactError: what training left is damaged.
         As `training_profile`, where `clips` are asked for.
     """
     if frames == "dense":
@@ -81,9 +83,9 @@ def frames_at_hand(
     if clips == 0:
         return FramesAtHand(why="no clips are asked for (--clips 0)")
     design = core_to_tune(network, budget, core, frames=frames).design
+    trained = build.model.find_file(EXPERIMENT) or build.hls.find_file(EXPERIMENT)
+    experiment = recipe if trained is None else read_experiment(trained)
     try:
-        trained = build.model.find_file(EXPERIMENT) or build.hls.find_file(EXPERIMENT)
-        experiment = recipe if trained is None else read_experiment(trained)
         if experiment is None:
             raise ConfigError(
                 "is a build without its TOML file, which names the clips",
@@ -143,11 +145,11 @@ def training_profile(
         design: of the core.
         experiment: whose clips.
         clips: how many; all where there are fewer.
-        build: where it is kept; a damaged file is written anew.
+        build: where it is kept, if it can be; a damaged file is written anew.
         frames: that the core reads, "sparse" or "raw".
 
     Raises:
-        ArtifactError: it cannot be kept.
+        ArtifactError: clips that have to be decoded cannot be kept.
         ConfigError: the clips have frames of another size than the network.
         DataError: clips cannot be made or read.
         ShapeError: frames are no whole number of the port's words.
@@ -167,12 +169,11 @@ def training_profile(
     )
     path = build.profiles / f"{key[:24]}.json"
     if path.is_file():
-        try:
+        with suppress(ConfigError):
             return load_profile(path)
-        except ConfigError:
-            pass
     found = _measured(design, experiment, clips, build.data, frames)
-    write_json(path, found.to_json())
+    with suppress(ArtifactError):  # it only saves counting again
+        write_json(path, found.to_json())
     return found
 
 

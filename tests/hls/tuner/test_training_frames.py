@@ -122,6 +122,12 @@ def test_clips_are_taken_for_sparse_frames_unless_dense_ones_are_named(recipe: P
     assert "clips = 3: is for a core that skips zeros, and dense" in capsys.readouterr().err
 
 
+def test_where_nothing_can_be_kept_clips_are_counted_again(recipe: Path) -> None:
+    (recipe.parent / "build").write_text("no directory")
+    found = known(recipe).profile
+    assert found is not None and found == known(recipe).profile
+
+
 def test_generated_clips_are_the_first_ones(recipe: Path) -> None:
     experiment = load_experiment(recipe)
     few, more = (clips_of(experiment, "train", count, recipe.parent) for count in (3, 8))

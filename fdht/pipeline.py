@@ -66,6 +66,32 @@ def frames_of(name: str, build: Path) -> str:
     return experiment_of(name, build).core.reads
 
 
+def frames_to_tune(name: str, build: Path, asked: str | None, clips: int | None) -> str:
+    """The kind of frames that a core is tuned for.
+
+    Args:
+        name: of the experiment.
+        build: where it may have been built.
+        asked: the kind that an option asks for; None: none does.
+        clips: training clips to tune for, of which only a core that skips zeros makes something.
+
+    Raises:
+        ConfigError: such a core is ruled out, but there are to be clips; or there is no such
+            experiment.
+    """
+    found = asked or frames_of(name, build)
+    if not clips or found != "dense":
+        return found
+    if asked is not None or experiment_of(name, build).core.frames is not None:
+        raise ConfigError(
+            "is for a core that skips zeros, and dense frames are asked for",
+            field="clips",
+            value=clips,
+            remedy="leave it out, or use --core-frames sparse or --feature chip",
+        )
+    return "sparse"
+
+
 def _load(name: str, build: Path) -> Experiment:
     """An experiment that ships, or a file; of another name, those are told that are alike."""
     shipped = experiment_names()

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from fdht_hls.boards import BOARDS_DIRECTORY, Board
 from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate import estimate_of_manifest, load_estimate
-from fdht_hls.estimate.rtl_sparse import profile_of
+from fdht_hls.estimate.sparse_timing import profile_of
 from fdht_hls.frame_profile import load_profile
 from fdht_hls.proof import load_proof
 from fdht_hls.rtl.yosys_count import KIND, Resources

@@ -215,11 +215,12 @@ def _open_work(
     directory: BuildDirectory, board: Board, clock: float | None, allow_timing_failure: bool
 ) -> _Work:
     from fdht_hls.rtl.experiments import load_design, users_schedule
+    from fdht_hls.tuner.training_frames import FramesAtHand, frames_at_hand
     from fdht_models.directories import SCHEDULE
     from fdht_overlays.figures import origin_of
     from fdht_overlays.open.flow import CLOCK_MHZ, check_board, open_plan
     from fdht_overlays.open.overlay import collect_open
-    from fdht_overlays.open.parallelism import schedule_of_flow
+    from fdht_overlays.open.parallelism import open_budget, schedule_of_flow
     from fdht_overlays.open.tools import FLOW
 
     check_board(board)
@@ -228,7 +229,11 @@ def _open_work(
     converted = users_schedule(directory, network)
     with progress() as shown:
         shown("chooses a schedule", 0)
-        schedule = schedule_of_flow(network, converted, board, design.frames)
+        known = FramesAtHand()
+        if converted is None:
+            budget = open_budget(board)
+            known = frames_at_hand(network, budget, "rtl", design.frames, directory)
+        schedule = schedule_of_flow(network, converted, board, design.frames, known.profile)
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)
@@ -247,6 +252,7 @@ def _open_work(
 
     note = "experimental (docs/open-flow.md), and not run on hardware"
     whose = "that of the conversion" if schedule == converted else "chosen for this flow"
+    whose += f", {known.line}" if known.line else ""
     told = f"schedule: {whose}; {directory.work(board.name, FLOW) / SCHEDULE}"
     return _Work(plan, directory, board, package, note, told)
 

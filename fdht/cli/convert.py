@@ -67,13 +67,24 @@ def conversion_lines(conversion: Conversion) -> list[str]:
     used = ", ".join(
         f"{part:.0%} {name.upper()}" for name, part in plan["used"].items() if part is not None
     )
+    full = "" if plan["frames"] == "dense" else " of full frames"
     whose = "planned" if plan["chosen_by"] == "planner" else "the given schedule"
     lines.append(
-        f"{whose} for {plan['budget']['board']}: {plan['frames_per_second']:,.0f} frames/s "
+        f"{whose} for {plan['budget']['board']}: {plan['frames_per_second']:,.0f} frames/s{full} "
         f"at {plan['budget']['clock_mhz']:g} MHz, {used}  estimated ({plan['model']})"
     )
+    clips = estimate.get("clips")
+    frame = "frame" if plan["frames"] == "dense" else "full frame"
     lines.append(
-        f"{estimate['cycles_per_frame']} cycles a frame, limited by {estimate['limited_by']}; "
+        f"{estimate['cycles_per_frame']} cycles a {frame}, limited by {estimate['limited_by']}; "
         f"{estimate['fill_latency_cycles']} from the last word to the result  estimated"
     )
+    if plan["planned_for"]:
+        lines.append(plan["planned_for"])
+    if clips:
+        spread = clips["clocks"]["frame"]["spread"]
+        lines.append(
+            f"cycles of such a frame: mean {spread['mean']:,.0f}, median {spread['median']:,.0f}, "
+            f"95th percentile {spread['p95']:,.0f}, limited by {clips['limited_by']}  estimated"
+        )
     return lines

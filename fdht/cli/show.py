@@ -114,6 +114,7 @@ def _planned(
     from fdht_hls.tuner.board_plan import plan
     from fdht_hls.tuner.budget import board_budget
     from fdht_hls.tuner.cores import checked_core
+    from fdht_hls.tuner.training_frames import frames_at_hand
     from fdht_hls.tuner.written import network_to_tune
     from fdht_models.directories import SCHEDULE
     from fdht_models.tensor.quantized import WORD_BYTES
@@ -129,6 +130,10 @@ def _planned(
     device = board_of(board)
     port_bytes = port_bytes_of(port_bits, device)
     kind, budget = checked_core(core or "hls"), board_budget(device, port_bytes=port_bytes)
-    found = plan(network, budget, kind, frames=frames or frames_of(name, build))
+    frames = frames or frames_of(name, build)
+    known = frames_at_hand(network, budget, kind, frames, directory, recipe)
+    found = plan(network, budget, kind, frames=frames, profile=known.profile)
     origin = f"planned for {budget.name} and core {kind} ({source})"
+    if known.line:
+        origin += f"; {known.line}"
     return lower(network, found.schedule, port_bytes), origin

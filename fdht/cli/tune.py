@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fdht_hls.tuner.budget import Budget
     from fdht_hls.tuner.cores import CoreKind
     from fdht_hls.tuner.search import Effort
+    from fdht_hls.tuner.training_frames import FramesAtHand
     from fdht_hls.tuner.tune import Tuning
     from fdht_models.directories import BuildDirectory
     from fdht_models.experiment import Experiment
@@ -68,7 +69,9 @@ def tune(
     clips: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Sparse frames: tune for those of so many training clips, such as 200."
+            min=0,
+            help="Of a core that skips zeros: tune for the frames of so many training clips; by "
+            "default 100 where they can be had. 0: every frame counts as full.",
         ),
     ] = None,
     explore: Annotated[
@@ -90,12 +93,12 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
-    from fdht.pipeline import experiment_of, frames_of
+    from fdht.pipeline import frames_to_tune
     from fdht_hls.boards import board_of
     from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
-    from fdht_hls.tuner.cores import check_profiled, checked_core, core_to_tune
-    from fdht_hls.tuner.training_frames import training_profile
+    from fdht_hls.tuner.cores import checked_core
+    from fdht_hls.tuner.training_frames import frames_at_hand
     from fdht_hls.tuner.written import network_to_tune
     from fdht_models.errors import ConfigError
 
@@ -130,16 +133,8 @@ def tune(
         _explore(recipe, directory, device, engine, asked, time_limit, as_json)
         return
     network, source = network_to_tune(directory.model, recipe)
-    frames, profile = core_frames or frames_of(experiment, build), None
-    if clips is not None:
-        frames = core_frames or "sparse"
-        check_profiled(kind, frames)
-        profile = training_profile(
-            core_to_tune(network, device, kind, frames=frames).design,
-            experiment_of(experiment, build),
-            clips,
-            directory.data,
-        )
+    frames = frames_to_tune(experiment, build, core_frames, clips)
+    known = frames_at_hand(network, device, kind, frames, directory, recipe, clips)
     asked_of = (frames_per_second, latency)
     with _effort(time_limit) as effort:
         found = tuned(
@@ -150,27 +145,32 @@ def tune(
             engine=engine,
             loadable=loadable,
             frames=frames,
-            profile=profile,
+            profile=known.profile,
             effort=effort,
         )
-    _told(found, kind, directory, source, as_json)
+    _told(found, kind, directory, source, known, as_json)
 
 
 def _told(
-    tuning: Tuning, core: CoreKind, directory: BuildDirectory, source: str, as_json: bool
+    tuning: Tuning,
+    core: CoreKind,
+    directory: BuildDirectory,
+    source: str,
+    known: FramesAtHand,
+    as_json: bool,
 ) -> None:
     from fdht_hls.tuner.report import design_table, frames_table, front_table, lines
     from fdht_hls.tuner.written import result_json, write_tuning
     from fdht_models.directories import PLOT
 
-    result = result_json(tuning, source, core)
+    result = result_json(tuning, source, core, known.line)
     written = directory.tuning(tuning.budget.name)
     write_tuning(written, tuning, result)
     if as_json:
         emit({**result, "directory": str(written.path)})
         return
     console = output()
-    for line in lines(tuning, source, core):
+    for line in lines(tuning, source, core, known.line):
         console.print(line)
     console.print(front_table(tuning))
     console.print(design_table(tuning))

@@ -26,12 +26,13 @@ from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import Expected, Progress, corner_frames, prove, reference_logits
 from fdht_hls.estimate import load_estimate
 from fdht_hls.lint import check_synthesizable, parse_project
-from fdht_hls.observation import values_inside
 from fdht_hls.packing import packed_call
 from fdht_hls.proof import Comparison, load_proof
+from fdht_hls.proof_streams import inputs_of, proof_streams, raw_streams
 from fdht_hls.schedule import Schedule, check_schedule
 from fdht_hls.tuner.board_plan import BoardPlan, plan, planned, what_would_fit
 from fdht_hls.tuner.budget import Budget, board_budget
+from fdht_hls.tuner.training_frames import FramesAtHand, frames_at_hand
 from fdht_hls.unfinished import Unfinished, unfinished
 from fdht_hls.weights import LoadableWeights, pack_weights
 from fdht_models.artifacts import (
@@ -53,12 +54,12 @@ from fdht_models.directories import (
     LOADABLE,
     METRICS,
     NETWORK,
+    PROFILE,
     PROJECT,
     SCHEDULE,
     BuildDirectory,
     ConversionDirectory,
     ModelDirectory,
-    experiment_in,
     network_in,
 )
 from fdht_models.errors import EqualityError
@@ -67,12 +68,6 @@ from fdht_models.tensor.cells.kinds import KINDS
 from fdht_models.tensor.quantized import LOGIT_BYTES, QuantizedNetwork
 from fdht_models.versions import package_versions
 
-#: The least number of integers that a proof compares, the least number of streams of the data set
-#: in it, beside the one of corner cases, and the least length of a stream: enough for gates to open
-#: and close. A frame of 57,600 inputs has tens of thousands of integers inside.
-PROOF_INTEGERS, PROOF_STREAMS, PROOF_FRAMES = 10_000, 3, 60
-#: Seed of the clips in a proof; no training or evaluation uses it.
-_PROOF_SEED = 60_000
 #: Frames of the corner cases that go with the project, for csim and cosim.
 _GOLDEN_FRAMES = 10
 
@@ -126,7 +121,8 @@ def convert_stage(
         progress: told how far the comparisons have come.
         schedule: parallelism of the stages; by default what `plan` finds for the budget.
         budget: the board, and what a design may take of it; by default of `DEFAULT_BOARD`.
-        frames: that a core reads whose schedule is planned.
+        frames: that a core reads whose schedule is planned. Of one that skips zeros it is planned
+            for those of training clips; see `frames_at_hand`.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
@@ -137,10 +133,15 @@ def convert_stage(
     """
     model = training.open()
     budget = budget or board_budget(get_board(DEFAULT_BOARD))
+    known = FramesAtHand()
+    if schedule is None:
+        known = frames_at_hand(
+            network_in(model), budget, "hls", frames, BuildDirectory(training.path.parent)
+        )
     inputs = {
         model.name: digest_file(training.manifest),
         "settings": digest_of(dict(settings or {})),
-        "schedule": digest_of(schedule.to_json()) if schedule else f"planned for {frames} frames",
+        "schedule": digest_of(schedule.to_json()) if schedule else _planned_for(frames, known),
         "budget": digest_of(budget.to_json()),
         "source": source_digest(),
         # The libraries are compiled for it.
@@ -166,7 +167,7 @@ def convert_stage(
                     extra,
                     settings or {},
                     progress or silent,
-                    (schedule, budget, frames),
+                    (schedule, budget, frames, known),
                     done,
                 )
             except EqualityError:
@@ -180,6 +181,12 @@ def convert_stage(
         load_estimate(directory.path / ESTIMATE),
         read_manifest(directory.path, directory.stage)["plan"],
     )
+
+
+def _planned_for(frames: str, known: FramesAtHand) -> str:
+    """What a plan depends on beside the budget."""
+    profile = digest_of(known.profile.to_json()) if known.profile else known.why
+    return f"planned for {frames} frames" + (f", {profile}" if profile else "")
 
 
 def source_digest() -> str:
@@ -196,7 +203,7 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
-    asked: tuple[Schedule | None, Budget, str],
+    asked: tuple[Schedule | None, Budget, str, FramesAtHand],
     done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
@@ -208,7 +215,7 @@ def _write(
     core_plan, paced = lower(network, found.schedule), found.estimate.to_json()
     progress("plan", 1, 1)
     loadable = LoadableWeights.of(network, core_plan)
-    raw = raw_streams(model, network) if core_plan.frames == "raw" else None
+    raw = raw_streams(model, network) if core_plan.raw else None
     streams = proof_streams(model, network) if raw is None else inputs_of(network, raw)
     keras = restore(model.directory, return_sequences=True, stateful=True, batch=len(streams))
     expected = Expected(network, streams)
@@ -235,6 +242,8 @@ def _write(
         loadable.save(directory / LOADABLE)
     write_json(directory / EQUALITY, equality_report(results, streams))
     write_json(directory / ESTIMATE, paced)
+    if (profile := asked[-1].profile) is not None:
+        write_json(directory / PROFILE, profile.to_json())
     # An overlay carries them: which clips the network was made for, and what training measured.
     for name in (EXPERIMENT, METRICS):
         if model.holds(name):
@@ -244,16 +253,25 @@ def _write(
 
 
 def _plan(
-    network: QuantizedNetwork, schedule: Schedule | None, budget: Budget, frames: str = "dense"
+    network: QuantizedNetwork,
+    schedule: Schedule | None,
+    budget: Budget,
+    frames: str = "dense",
+    known: FramesAtHand | None = None,
 ) -> tuple[BoardPlan, dict[str, Any]]:
     """The design, and what the manifest tells of it."""
+    known = known or FramesAtHand()
     if schedule is not None:
         check_schedule(network.recurrence, schedule)
         found = planned(network, schedule, budget)
     else:
-        found = plan(network, budget, frames=frames)
+        found = plan(network, budget, frames=frames, profile=known.profile)
     would_fit = None if found.fits else what_would_fit(network, not_on=budget.name)
-    told = {"chosen_by": "planner" if schedule is None else "user", "would_fit": would_fit}
+    told = {
+        "chosen_by": "planner" if schedule is None else "user",
+        "would_fit": would_fit,
+        "planned_for": known.line or None,
+    }
     return found, {**told, **found.to_json()}
 
 
@@ -337,45 +355,6 @@ def write_golden(network: QuantizedNetwork, directory: Path, kind: str = "dense"
 def write_words(path: Path, words: np.ndarray[Any, Any]) -> None:
     """Writes 64-bit words, one a line in hexadecimal."""
     write_text(path, "".join(f"{int(word):016x}\n" for word in words))
-
-
-def proof_streams(model: Stage, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
-    """Streams of the data set's test split and one of corner cases.
-
-    Returns:
-        Codes [streams, frames, inputs]: long clips where the data set has them, otherwise its own
-        clips one after the other; enough for `PROOF_INTEGERS`.
-    """
-    source, count = experiment_in(model).source, _proof_streams(network)
-    cache = BuildDirectory(model.directory.parent).data
-    clips = source.streams(count, PROOF_FRAMES, _PROOF_SEED, cache).frames
-    corners = corner_frames(network, clips.shape[1])
-    return np.concatenate([clips.view(corners.dtype), corners[None]])
-
-
-def _proof_streams(network: QuantizedNetwork) -> int:
-    """Streams of the data set that a proof takes."""
-    integers = PROOF_FRAMES * (sum(values_inside(network).values()) + len(network.classes))
-    return max(PROOF_STREAMS, -(-PROOF_INTEGERS // integers))
-
-
-def raw_streams(model: Stage, network: QuantizedNetwork) -> np.ndarray[Any, Any]:
-    """The same as raw frames of video, one more of each, and corner cases that are raw frames.
-
-    Returns:
-        uint8 [streams, frames + 1, inputs].
-    """
-    source, count = experiment_in(model).source, _proof_streams(network)
-    cache = BuildDirectory(model.directory.parent).data
-    clips = source.raw_streams(count, PROOF_FRAMES, _PROOF_SEED, cache)
-    return np.concatenate([clips, corner_frames(network, clips.shape[1])[None]])
-
-
-def inputs_of(network: QuantizedNetwork, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The feature of streams of raw frames: uint8 [streams, frames + 1, inputs] to one less."""
-    picture = network.preprocessing.picture
-    assert picture is not None
-    return np.stack([picture.features(stream) for stream in raw])
 
 
 def equality_report(

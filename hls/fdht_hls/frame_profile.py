@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fdht_models.arguments import count
 from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.records import JsonRecord, load_record
-from fdht_models.tensor.sparse_frames import SparseFormat
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, ReadsFrames, SparseFormat
 
 Counts = npt.NDArray[np.int64]
 #: Frames that are looked at at once: some 60 MB of those of `motion`.
@@ -70,25 +70,38 @@ class BlockCounts:
 
 
 @dataclass(frozen=True)
-class FrameProfile(JsonRecord):
+class FrameProfile(JsonRecord, ReadsFrames):
     """What a number of frames ask of a core.
 
     Args:
         word_bytes: bytes that the port moves in a clock.
         frame_words: of a frame with all its zeros.
-        words: of each frame in the format of sparse frames, its header among them.
+        words: that the port reads of each frame: of sparse ones those of their format, the header
+            among them; of raw ones all.
         blocks: by ascending number of values.
+        frames: that the core reads, "sparse" or "raw".
+        clips: training clips that all these frames are of; None: they are of others.
 
     Raises:
-        ConfigError: there are no frames, not as many everywhere, or a number is not positive.
+        ConfigError: there are no frames, not as many everywhere, a number is not positive, or
+            frames are dense, of which no profile is needed.
     """
 
     word_bytes: int = field(metadata={"check": count})
     frame_words: int = field(metadata={"check": count})
     words: tuple[int, ...]
     blocks: tuple[BlockCounts, ...]
+    frames: str
+    clips: int | None
 
     def __post_init__(self) -> None:
+        if self.frames not in CORE_FRAMES or not self.skips:
+            raise ConfigError(
+                "is no kind of frames of which words are skipped",
+                field="profile.frames",
+                value=self.frames,
+                remedy=_REMEDY,
+            )
         if not self.words:
             raise ConfigError("has no frames", field="profile.words", remedy=_REMEDY)
         for block in self.blocks:
@@ -150,14 +163,15 @@ def load_profile(path: Path) -> FrameProfile:
 
 
 def measure_profile(
-    form: SparseFormat, frames: npt.NDArray[Any], blocks: Iterable[int]
+    form: SparseFormat, frames: npt.NDArray[Any], blocks: Iterable[int], kind: str = "sparse"
 ) -> FrameProfile:
     """Counts what frames hold.
 
     Args:
-        form: the format in which they are sent.
-        frames: [n, inputs], one byte a value.
+        form: the format in which they are sent, or would be.
+        frames: what the network reads [n, inputs], one byte a value.
         blocks: numbers of values; each divides `inputs`.
+        kind: "sparse"; or "raw": the core computes these frames, and the port reads all words.
 
     Raises:
         ShapeError: a block divides no frame, or frames are longer than the format's.
@@ -170,7 +184,8 @@ def measure_profile(
     if inputs > form.frame_bytes:
         raise ShapeError(f"is more than {form.frame_bytes}", field="inputs", value=inputs)
     parts = [
-        _counted(form, frames[at : at + _AT_ONCE], sizes) for at in range(0, len(frames), _AT_ONCE)
+        _counted(form, frames[at : at + _AT_ONCE], sizes, raw=kind == "raw")
+        for at in range(0, len(frames), _AT_ONCE)
     ]
     none = np.zeros(0, np.int64), *(np.zeros((len(sizes), 0), np.int64) for _ in range(2))
     words, held, first = (
@@ -180,11 +195,13 @@ def measure_profile(
         BlockCounts(size, tuple(own.tolist()), tuple(complete.tolist()))
         for size, own, complete in zip(sizes, held, first, strict=True)
     )
-    return FrameProfile(form.word_bytes, form.frame_words, tuple(words.tolist()), counts)
+    return FrameProfile(
+        form.word_bytes, form.frame_words, tuple(words.tolist()), counts, kind, None
+    )
 
 
 def _counted(
-    form: SparseFormat, frames: npt.NDArray[Any], sizes: list[int]
+    form: SparseFormat, frames: npt.NDArray[Any], sizes: list[int], *, raw: bool
 ) -> tuple[Counts, Counts, Counts]:
     """(words [n], blocks held [sizes, n], words read when the first is complete [sizes, n])."""
     number, inputs = frames.shape
@@ -193,10 +210,12 @@ def _counted(
     used = nonzero.reshape(number, form.frame_words, form.word_bytes).any(axis=2)
     places = np.arange(form.frame_words)
     taken = used.sum(axis=1)
-    dense = form.blocks + taken >= form.frame_words
-    words = 1 + np.where(dense, form.frame_words, form.blocks + taken)
+    # Raw frames have no header, and all of their words are read.
+    dense = (form.blocks + taken >= form.frame_words) | raw
+    header = int(not raw)
+    words = header + np.where(dense, form.frame_words, form.blocks + taken)
     # Words that have been read when a word has: of a sparse frame bitmaps and those that are used.
-    read = 1 + np.where(
+    read = header + np.where(
         dense[:, None],
         places + 1,
         np.cumsum(used, axis=1) + places // form.block_words + 1,

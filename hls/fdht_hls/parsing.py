@@ -114,7 +114,7 @@ def chosen_schedule(model: ModelGraph, recurrence: QuantizedRecurrence) -> Sched
         return default_schedule(recurrence)
     schedule = Schedule.from_json(given)
     check_schedule(recurrence, schedule)
-    if schedule.frames == "raw":
+    if schedule.raw:
         raise ConfigError(
             "the core computes the feature of a network, and a layer alone does not tell which",
             field="schedule.frames",

@@ -24,7 +24,7 @@ from fdht_models.tensor.quantized import (
     QuantizedRecurrence,
     frame_modes,
 )
-from fdht_models.tensor.sparse_frames import CORE_FRAMES
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, ReadsFrames
 
 #: Multipliers of which two share a DSP slice; see `fdht_hls.engine.pairs`.
 PAIRS = "dsp-pairs"
@@ -97,7 +97,7 @@ class StageSchedule:
 
 
 @dataclass(frozen=True)
-class Schedule(JsonRecord):
+class Schedule(JsonRecord, ReadsFrames):
     """The parallelism of all stages, and which of a frame's words they work for.
 
     Args:
@@ -125,16 +125,6 @@ class Schedule(JsonRecord):
     def fibres(self) -> tuple[int, int]:
         """Fibres that come into W_x x, and into W_h h, in a word."""
         return self.input[0].vectors, self.hidden[0].vectors
-
-    @property
-    def sparse(self) -> bool:
-        """Do frames come in the format of sparse ones?"""
-        return self.frames == "sparse"
-
-    @property
-    def skips(self) -> bool:
-        """Do stages work only for words that are not zero?"""
-        return self.frames != "dense"
 
     @property
     def loadable(self) -> bool:

@@ -153,7 +153,7 @@ def core_values(
     _, fibres, fibre = frame.shape
     frame_words = -(-fibres * fibre // WORD_BYTES)
     skips = any(stage.get_attr("plan").coming is not None for stage in _contractions(model))
-    raw = plan is not None and plan.frames == "raw"
+    raw = plan is not None and plan.raw
     sparse = skips and not raw
     kinds = {"loadable": bool(tables), "sparse": sparse}
     part = model.config.get_config_value("Part")

@@ -397,7 +397,7 @@ class CallPipeline:
         self._loaded.use.call = None
         # The call itself wrote these registers: they tell whose results these are.
         check_shown(self._driver, self._manifest.design_number, self._weights_id)
-        if self._manifest.input.frames == "sparse":
+        if self._manifest.input.sparse:
             self._driver.check_frames()
         self._frames_done = self._driver.check_progress(self._frames_done, call.count)
         waited = time.perf_counter()

@@ -355,10 +355,11 @@ def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float =
                 remedy="build the overlay again",
             )
     # Of raw frames a core has the registers of dense ones; the self test tells them apart.
-    takes, said = driver.takes_sparse_frames(), manifest.input.frames
-    if takes != (said == "sparse"):
+    takes = driver.takes_sparse_frames()
+    if takes != manifest.input.sparse:
         raise DeviceError(
-            f"the core takes {'sparse' if takes else 'dense'} frames, the manifest says {said}",
+            f"the core takes {'sparse' if takes else 'dense'} frames, the manifest says "
+            f"{manifest.input.frames}",
             field="frames",
             remedy="build the overlay again",
         )

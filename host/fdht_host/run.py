@@ -91,7 +91,7 @@ def run_stage(
     board = get_board(manifest.board)
     built = _built(stage, manifest)
     network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
-    reader = replace(_reader(network, settings), raw=manifest.input.frames == "raw")
+    reader = replace(_reader(network, settings), raw=manifest.input.raw)
     recipe = _recipe(stage, settings)
     sources = [
         _with_clips(source, recipe, network, settings, reader.raw)

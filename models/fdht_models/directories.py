@@ -182,6 +182,11 @@ class BuildDirectory:
         return self.path / "cosim"
 
     @property
+    def profiles(self) -> Path:
+        """Of what frames of its clips hold, a file for each core that was planned for them."""
+        return self.path / "profiles"
+
+    @property
     def resources(self) -> Path:
         """Of counted cores, a directory each."""
         return self.path / "resources"

@@ -17,7 +17,7 @@ from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
 from fdht_models.tensor.fixedpoint import FixedPoint
-from fdht_models.tensor.sparse_frames import SparseFormat
+from fdht_models.tensor.sparse_frames import ReadsFrames, SparseFormat
 from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
 from fdht_overlays.sparse_pace import SparsePace
 
@@ -34,7 +34,7 @@ SIMULATION_FLOW = "csim"
 
 
 @dataclass(frozen=True)
-class InputLayout:
+class InputLayout(ReadsFrames):
     """A frame in memory.
 
     Args:
@@ -74,11 +74,6 @@ class InputLayout:
         """Shape of one frame as the accelerator takes it."""
         return (self.size,)
 
-    @property
-    def frames_before(self) -> int:
-        """Frames that a sequence begins with before the first that gives a result."""
-        return int(self.frames == "raw")
-
     def results_of(self, frames: int, reset: bool) -> int:
         """Results of a call with so many frames.
 
@@ -95,7 +90,7 @@ class InputLayout:
     @property
     def sparse_format(self) -> SparseFormat | None:
         """The format of sparse frames; None: they are dense."""
-        return SparseFormat(self.frame_bytes) if self.frames == "sparse" else None
+        return SparseFormat(self.frame_bytes) if self.sparse else None
 
 
 @dataclass(frozen=True)
@@ -289,7 +284,7 @@ class OverlayManifest:
             )
         if self.clock_mhz <= 0:
             raise ArtifactError("must be positive", field="clock_mhz", value=self.clock_mhz)
-        if (self.sparse_pace is None) != (self.input.frames != "sparse"):
+        if (self.sparse_pace is None) == self.input.sparse:
             raise ArtifactError(
                 f"is not that of {self.input.frames} frames",
                 field="sparse_pace",

@@ -13,10 +13,12 @@ from pathlib import Path
 from rich.table import Table
 
 from fdht_hls.boards import Board
+from fdht_hls.engine import check_feature
 from fdht_hls.estimate import CoreModel
 from fdht_hls.tuner.board_plan import BoardPlan, plan_of
 from fdht_hls.tuner.budget import Budget, board_budget
 from fdht_hls.tuner.cores import CoreKind, core_to_tune
+from fdht_hls.tuner.training_frames import frames_at_hand
 from fdht_hls.tuner.written import network_to_tune
 from fdht_models.artifacts import check_place, write_bytes
 from fdht_models.directories import BuildDirectory
@@ -24,7 +26,7 @@ from fdht_models.drawing import drawing, plain_logarithms
 from fdht_models.errors import ConfigError, FdhtError, ShapeError, ToolError
 from fdht_models.experiment import load_experiment
 from fdht_models.records import JsonRecord
-from fdht_models.tensor.quantized import QuantizedNetwork
+from fdht_models.tensor.quantized import WORD_BYTES, QuantizedNetwork
 from fdht_models.zoo import rows as zoo_rows
 
 
@@ -39,7 +41,7 @@ class Row(JsonRecord):
         core: "hls" or "rtl".
         fits: within the shares of the device that a design may take.
         frames_per_second: at `clock_mhz`; None if nothing fits or can be built.
-        cycles: clocks a frame.
+        cycles: clocks a frame; of a core that skips zeros a full one.
         limiting: what holds it back: the memory port, a stage, or what the smallest design takes
             too much of, such as "344 of 165 DSP".
         used: part of the device, by resource; None where it is not known.
@@ -99,6 +101,8 @@ def what_if(
         show(recipe.name)
         try:
             network, source = network_to_tune(BuildDirectory(build / recipe.name).model, recipe)
+            if recipe.core.reads == "raw":
+                check_feature(network, WORD_BYTES)
         except FdhtError as error:
             # A linear map has no hardware of ours, and some widths need wider sums.
             reason = "no recurrence" if isinstance(error, ShapeError) else error.problem
@@ -110,7 +114,14 @@ def what_if(
         for board in boards:
             budget = budgets(board)
             budget = replace(budget, clock_mhz=clock_mhz or budget.clock_mhz)
-            own = made.setdefault(board.family, core_to_tune(network, budget, core))
+            frames = recipe.core.reads
+            if board.family not in made:
+                directory = BuildDirectory(build / recipe.name)
+                known = frames_at_hand(network, budget, core, frames, directory, recipe)
+                made[board.family] = core_to_tune(
+                    network, budget, core, frames=frames, profile=known.profile
+                )
+            own = made[board.family]
             found = plan_of(own, budget, core)
             rows.append(replace(_row(source, found, network, board), experiment=recipe.name))
     return rows

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fdht_hls.engine import design_engine
-from fdht_hls.estimate.rtl_sparse import block_values, profile_of
+from fdht_hls.estimate.sparse_timing import block_values, profile_of
 from fdht_hls.frame_profile import BlockCounts, FrameProfile, Spread, load_profile, measure_profile
 from fdht_models.errors import ConfigError, ShapeError
 from fdht_models.tensor.sparse_frames import SparseFormat, pack_sparse
@@ -120,9 +120,9 @@ def test_profiles_that_contradict_themselves_are_refused():
     with pytest.raises(ConfigError, match="has no frames"):
         measure_profile(SparseFormat(96), frames_of(96)[:0], [4])
     with pytest.raises(ConfigError, match="is not of 2 frames"):
-        FrameProfile(8, 12, (3, 4), (BlockCounts(4, (1,), (2, 3)),))
+        FrameProfile(8, 12, (3, 4), (BlockCounts(4, (1,), (2, 3)),), "sparse", None)
     with pytest.raises(ConfigError, match="profile = 0: must be at least 1"):
-        FrameProfile(8, 12, (3, 4), (BlockCounts(4, (1, 0), (2, 3)),))
+        FrameProfile(8, 12, (3, 4), (BlockCounts(4, (1, 0), (2, 3)),), "sparse", None)
     found = measure_profile(SparseFormat(96), frames_of(96), [4])
     with pytest.raises(ConfigError, match=r"of another network or port.*--clips"):
         found.held(24)

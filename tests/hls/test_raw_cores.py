@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from fdht_hls.batch import BatchSimulation
-from fdht_hls.conversion import convert_project, inputs_of
+from fdht_hls.conversion import convert_project
 from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
 from fdht_hls.engine import lower
 from fdht_hls.equality import prove, reference_logits
 from fdht_hls.lint import lint_project
+from fdht_hls.proof_streams import inputs_of
 from fdht_hls.registers import ARGUMENT_REGISTERS, IDENTITY_REGISTERS, present
 from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import pack_weights

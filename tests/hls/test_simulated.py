@@ -10,6 +10,7 @@ import pytest
 from fdht_hls.simulated import simulated_core
 from fdht_models.artifacts import write_json
 from fdht_models.directories import BuildDirectory
+from fdht_overlays.plan.package import simulated_cycles
 from tests.overlays.sample_network import sample_network
 
 REPORT = {"verilog": "a" * 64, "mismatches": 0, "cycles_per_frame": 7260.5}
@@ -28,12 +29,25 @@ def test_the_report_of_the_same_verilog_is_found(tmp_path):
         {**REPORT, "mismatches": 1},
         {key: value for key, value in REPORT.items() if key != "verilog"},
         {**REPORT, "cycles_per_frame": None},
+        {**REPORT, "schedule": {"frames": "sparse"}},
+        {**REPORT, "schedule": {"frames": "raw"}, "full_frame": {"cycles_per_frame": True}},
         [],
     ],
 )
 def test_any_other_report_is_not(tmp_path, report):
     write_json(tmp_path / "cosim" / "report.json", report)
     assert simulated_core(tmp_path / "cosim", "a" * 64) is None
+
+
+@pytest.mark.parametrize("frames", ["dense", "sparse", "raw"])
+def test_what_a_build_takes_is_the_slowest_frame(tmp_path, frames):
+    """Issue: a clip's clocks were handed over as if they were those of every frame."""
+    full = {"cycles_per_frame": 7260.5, "last_pixel_to_result": 205}
+    clip = {**REPORT, "cycles_per_frame": 511.2, "full_frame": full}
+    report = {**(REPORT if frames == "dense" else clip), "schedule": {"frames": frames}}
+    write_json(tmp_path / "cosim" / "report.json", report)
+    found = simulated_cycles(tmp_path / "cosim", "a" * 64)
+    assert found is not None and (found.cycles, found.kind) == (7260, "simulated")
 
 
 def test_a_damaged_report_is_none(tmp_path):

@@ -12,27 +12,29 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fdht.cli.convert import conversion_lines
 from fdht.pipeline import too_large_line
 from fdht_hls import conversion as stage
 from fdht_hls.boards import DEFAULT_BOARD, get_board
 from fdht_hls.conversion import (
-    PROOF_STREAMS,
     Conversion,
     convert_project,
     convert_stage,
     equality_report,
-    proof_streams,
     write_golden,
 )
 from fdht_hls.conversion_model import conversion_model
 from fdht_hls.csimulation import CSimulation
 from fdht_hls.engine import lower
 from fdht_hls.equality import corner_frames, reference_logits
-from fdht_hls.estimate import estimate
+from fdht_hls.estimate import estimate, estimate_of_manifest, load_estimate
+from fdht_hls.frame_profile import load_profile
 from fdht_hls.observation import values_inside
 from fdht_hls.proof import Comparison
+from fdht_hls.proof_streams import PROOF_STREAMS, proof_streams
 from fdht_hls.schedule import Schedule, StageSchedule, default_schedule
-from fdht_hls.tuner.board_plan import plan
+from fdht_hls.tuner import training_frames
+from fdht_hls.tuner.board_plan import plan, planned, tuned
 from fdht_hls.tuner.budget import board_budget, parse_shares
 from fdht_hls.unfinished import unfinished
 from fdht_models.artifacts import read_json, read_manifest
@@ -263,11 +265,29 @@ def test_other_frames_convert_anew(hls, trained, no_compiler):
         convert(trained, hls, frames="sparse")
 
 
-def test_a_core_of_sparse_frames_is_proved_equal(conversion, trained, tmp_path):
+def test_a_core_of_sparse_frames_is_planned_for_its_clips_and_proved_equal(
+    conversion, trained, tmp_path, monkeypatch
+):
+    """Of 40 training clips all; the tuner takes the same design, and what was counted is kept."""
     found = convert(trained, tmp_path / "hls", frames="sparse")
-    dense = Schedule.from_json(read_json(conversion[0].directory.path / "schedule.json"))
-    sparse = Schedule.from_json(read_json(found.directory.path / "schedule.json"))
-    assert sparse == dense.with_frames("sparse") != dense
+    network = QuantizedNetwork.load(trained / "network.json")
+    budget, build = board_budget(get_board("pynq-z2")), BuildDirectory(trained.parent)
+    monkeypatch.setattr(training_frames, "clips_of", None)  # nobody looks at clips again
+    known = training_frames.frames_at_hand(network, budget, "hls", "sparse", build)
+    profile = load_profile(found.directory.path / "profile.json")
+    assert profile == known.profile and profile.clips == 40
+    chosen = tuned(network, budget, "hls", frames="sparse", profile=profile).chosen.schedule
+    assert Schedule.from_json(read_json(found.directory.path / "schedule.json")) == chosen
+    assert not convert(trained, tmp_path / "hls", frames="sparse").fresh
+    full = planned(network, chosen, budget).estimate
+    estimate = load_estimate(found.directory.path / "estimate.json")
+    assert estimate["cycles_per_frame"] == found.plan["cycles_per_frame"] == full.cycles_per_frame
+    frame = estimate["clips"]["clocks"]["frame"]
+    assert frame["full"] == full.cycles_per_frame >= frame["spread"]["worst"]
+    text = "\n".join(conversion_lines(found))
+    assert f"{full.cycles_per_frame} cycles a full frame" in text and known.line in text
+    assert "for frames like those of 40 training clips" in text and "95th percentile" in text
+    assert estimate_of_manifest(read_manifest(found.directory.path, "hls"), tmp_path).clips
     for name in ("reference_csim", "reference_csim_exact"):
         assert found.equality[name]["mismatches"] == 0
         assert found.equality[name]["compared"] == conversion[0].equality[name]["compared"]

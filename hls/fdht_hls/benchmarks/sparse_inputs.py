@@ -14,12 +14,13 @@ from fdht_hls.benchmarks.engine import QUICK, Design, named_network
 from fdht_hls.benchmarks.random_networks import random_frames
 from fdht_hls.benchmarks.sparse import DENSE, SPARSE, Clips
 from fdht_hls.engine import lower
-from fdht_hls.estimate.rtl_sparse import profile_of
+from fdht_hls.estimate.sparse_timing import profile_of
 from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.tuner.board_plan import plan, tuned
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.cores import core_to_tune
 from fdht_hls.tuner.training_frames import clips_of, training_profile
+from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ConfigError
 from fdht_models.experiment import Experiment, load_experiment
 from fdht_models.preprocessing import Picture, Sampling
@@ -95,7 +96,8 @@ class Asked:
         if videos and (self.videos or experiment.source.feature == _FEATURE):
             shown.append(video_clips(experiment, videos, self.video_frames, self.video_dead_zone))
         design = core_to_tune(network, budget, "rtl", frames=SPARSE).design
-        profile = training_profile(design, own[0], self.tune_clips, cache)
+        directory = BuildDirectory(build / experiment.name)
+        profile = training_profile(design, own[0], self.tune_clips, directory)
         setting = {
             "experiment": experiment.name,
             "weights": weights,

@@ -25,7 +25,7 @@ from fdht_models.tensor.cells import Cell
 from fdht_models.tensor.cells.program import CellProgram
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
-from fdht_models.tensor.sparse_frames import SparseFormat
+from fdht_models.tensor.sparse_frames import ReadsFrames, SparseFormat
 
 #: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
 #: much as one, two or four ports of a Zynq-7000 deliver.
@@ -238,7 +238,7 @@ class EngineDesign:
 
 
 @dataclass(frozen=True, eq=False)
-class EnginePlan:
+class EnginePlan(ReadsFrames):
     """Everything that is built.
 
     Args:
@@ -288,16 +288,6 @@ class EnginePlan:
             tuple(stage.schedule for stage in self.hidden),
             self.frames,
         )
-
-    @property
-    def sparse(self) -> bool:
-        """Does it read sparse frames?"""
-        return self.schedule.sparse
-
-    @property
-    def skips(self) -> bool:
-        """Do stages work only for words that are not zero?"""
-        return self.schedule.skips
 
     @property
     def sparse_format(self) -> SparseFormat:

@@ -157,7 +157,7 @@ def lower(
     recurrence = network.recurrence
     schedule = schedule or default_schedule(recurrence, port_bytes)
     check_schedule(recurrence, schedule)
-    if schedule.frames == "raw":
+    if schedule.raw:
         check_feature(network, port_bytes)
     plan = schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
     _check_pairs(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,12 +13,18 @@ import numpy as np
 from fdht_hls.engine.contractions import StageDesign
 from fdht_hls.engine.engine_plan import EngineDesign, EnginePlan
 from fdht_hls.estimate import hls_parts as parts
+from fdht_hls.estimate.clip_clocks import ClipClocks
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
 from fdht_hls.estimate.hls_parts import stage_resources
 from fdht_hls.estimate.primitives import bram18
 from fdht_hls.estimate.resources import Resources, total
 from fdht_hls.estimate.timing import Times, reader_times, serve, stage_times
 from fdht_hls.schedule import PLAIN, Schedule, StageSchedule, choices, frame_cycles
+from fdht_models.tensor.sparse_frames import ReadsFrames
+
+#: Processes between the reader and the first stage of a core that skips zeros: one follows the
+#: bitmaps, one collects words of a fibre, one gives it its place.
+_PLACING = 3
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,15 @@ class Estimate:
     """The core's pace and size.
 
     Args:
-        cycles_per_frame: clocks between results in steady state.
+        cycles_per_frame: clocks between results in steady state; of a core that skips zeros those
+            of full frames, which are the most.
         limited_by: the process that sets that pace.
-        fill_latency_cycles: clocks from the last word of a frame to its result; None if unknown.
+        fill_latency_cycles: clocks from the last word of such a frame to its result; None if
+            unknown.
         recurrent_latency_cycles: clocks from one hidden state to W_h h of the next frame.
         latency: what each process adds to `fill_latency_cycles`, in the order of the data.
         stages: the processes.
+        clips: what frames of clips take, where a core that skips zeros is planned for some.
         kind: always "estimated".
     """
 
@@ -75,6 +85,7 @@ class Estimate:
     recurrent_latency_cycles: int
     latency: Mapping[str, int]
     stages: tuple[StageEstimate, ...]
+    clips: ClipClocks | None = None
     kind: str = "estimated"
 
     @property
@@ -82,8 +93,18 @@ class Estimate:
         """What the whole core takes."""
         return total(stage.resources for stage in self.stages)
 
+    @property
+    def pace(self) -> tuple[int, str]:
+        """The clocks a frame by which designs are chosen, and the process that sets them.
+
+        The mean over the frames of clips where they are known, else those of every frame.
+        """
+        if self.clips is None:
+            return self.cycles_per_frame, self.limited_by
+        return math.ceil(self.clips.frame.spread.mean), self.clips.limited_by
+
     def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
+        """A JSON object; `clips` only where there are some."""
         return {
             "kind": self.kind,
             "cycles_per_frame": self.cycles_per_frame,
@@ -92,6 +113,7 @@ class Estimate:
             "recurrent_latency_cycles": self.recurrent_latency_cycles,
             "latency": dict(self.latency),
             "resources": self.resources.to_json(),
+            **({"clips": self.clips.to_json()} if self.clips else {}),
             "stages": [stage.to_json() for stage in self.stages],
         }
 
@@ -128,7 +150,7 @@ def estimate(
 
 
 @dataclass(frozen=True, eq=False)
-class CoreModel:
+class CoreModel(ReadsFrames):
     """A design as processes, before the parallelism of its stages is chosen.
 
     Args:
@@ -160,20 +182,39 @@ class CoreModel:
 
     @property
     def port_cycles(self) -> int:
-        """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least."""
+        """Clocks in which the memory ports deliver a frame; a word of fibres takes one at least.
+
+        Of a core that skips zeros those of a full frame: its reader deals in words, and a sparse
+        frame has a header.
+        """
         design = self.design
+        if self.skips:
+            return design.port.frame_words + int(self.sparse)
         return frame_cycles(design.cell.recurrence, design.port.word_bytes, design.fibres[0])
+
+    @property
+    def reading(self) -> int:
+        """Clocks of the reader for a frame beside its words: only the header of a sparse frame
+        tells how many to ask for, so that memory is waited for twice.
+        """
+        return self.model.memory_latency * (2 if self.sparse else 1)
+
+    @property
+    def placing(self) -> int:
+        """Clocks from the reader to the first stage: words that are not zero are given places."""
+        return _PLACING * self.model.pipeline_depth if self.skips else 0
 
     @cached_property
     def arrivals(self) -> Times:
-        """When each fibre of a frame, or so many that come in a word, has been read."""
+        """When each fibre of a frame, or so many as come in a word, is at the first stage."""
         fibres = self.design.port.fibres // self.design.fibres[0]
-        return reader_times(fibres, self.port_cycles, self.model)
+        read = reader_times(fibres, self.port_cycles, self.model)
+        return read + self.reading - self.model.memory_latency + self.placing
 
     @property
     def last_word(self) -> int:
         """When the last word of a frame has been read."""
-        return int(self.arrivals[-1])
+        return int(self.arrivals[-1]) - self.placing
 
     def stage_cycles(self, design: StageDesign, schedule: StageSchedule) -> int:
         """Clocks of a stage for a frame, from its first read to its end."""
@@ -230,7 +271,7 @@ class CoreModel:
         return {
             "read frame": {
                 **parts.reader_resources(design, model),
-                **({"frame before": frame_before(design)} if self.frames == "raw" else {}),
+                **({"frame before": frame_before(design)} if self.raw else {}),
             },
             "cell": parts.cell_resources(design, model),
             "head": parts.head_resources(design.head, model),
@@ -276,6 +317,10 @@ class CoreModel:
         cell = self.cell_cycles(self.recurrent_cycles(schedule.hidden), times)
         slowest = max(cell, *self.fixed_cycles().values(), *(self.stage_cycles(*s) for s in stages))
         return slowest, self.latency(times)
+
+    def latency_parts(self, schedule: Schedule) -> dict[str, int]:
+        """What each process adds to the latency that designs are chosen by."""
+        return dict(self.estimate(schedule).latency)
 
     def estimate(self, schedule: Schedule) -> Estimate:
         """The estimate with a schedule."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from fdht_hls.estimate.clip_clocks import ClipClocks
 from fdht_models.artifacts import AGAIN
 from fdht_models.documents import read_json_file
 from fdht_models.errors import ArtifactError
@@ -56,6 +57,7 @@ class EstimateSummary:
     recurrent_latency_cycles: int
     latency: Mapping[str, int]
     resources: ResourceFigures
+    clips: ClipClocks | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _refuse_negative(self)

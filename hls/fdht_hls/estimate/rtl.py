@@ -37,6 +37,7 @@ from fdht_hls.estimate.timing import Times, serve, stage_times
 from fdht_models.tensor.arrays import QuantizedArray
 from fdht_models.tensor.cells.operations import Round, Sum
 from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
+from fdht_models.tensor.sparse_frames import ReadsFrames
 
 #: Clocks behind a beat until the next stage has its sums, beside the levels of adders; and those
 #: of the registers around the memory of its weights.
@@ -69,14 +70,14 @@ def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> Estimate:
 
 def rtl_clocks(plan: EnginePlan) -> dict[str, int]:
     """Clocks a frame of what may set the pace: "memory port", the stages and "recurrence"."""
-    clocks = {"memory port": port_clocks(plan.port, plan.frames)}
+    clocks = {"memory port": port_clocks(plan.port, plan)}
     clocks |= {stage.name: stage.cycles for stage in plan.stages}
     return clocks | {"recurrence": recurrent_clocks(plan)}
 
 
-def port_clocks(port: PortPlan, frames: str) -> int:
+def port_clocks(port: PortPlan, reads: ReadsFrames) -> int:
     """Clocks of the port for a frame at most; a sparse one has a header."""
-    return port.frame_words + (frames == "sparse")
+    return port.frame_words + int(reads.sparse)
 
 
 def stage_depth(stage: StagePlan) -> int:
@@ -123,7 +124,7 @@ def fixed_parts(plan: EnginePlan, model: RtlModel) -> dict[str, Resources]:
         "head": _head(plan, model),
         "writer": Resources(lut=model.writer + 8 * WORD_BYTES * port.result_words),
     }
-    if plan.frames == "raw":
+    if plan.raw:
         # Of each byte a difference, its size, and what the dead zone leaves of it.
         bits = 8 * port.word_bytes
         found["feature"] = Resources(lut=3 * bits) + frame_before(plan.design)

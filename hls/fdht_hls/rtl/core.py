@@ -116,7 +116,7 @@ class Core(wiring.Component):
 
     def _reader(self) -> Reader:
         plan, port = self._plan, self._plan.port
-        if plan.frames == "raw":
+        if plan.raw:
             return RawReader(port.frame_words, port.word_bytes, plan.design.dead_zone)
         if plan.sparse:
             return SparseReader(plan.sparse_format, port.signed)

@@ -30,7 +30,7 @@ KIND = "simulated"
 LEAST_FRAMES = 5
 #: Frames of the first call, which the second goes on from.
 _FIRST_CALL = 2
-#: One in so many sparse frames comes alone.
+#: One in so many frames comes alone where the core skips zeros.
 _ALONE = 4
 #: What takes this share of the time sets the pace.
 _SETS_PACE = 0.9
@@ -61,6 +61,19 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class FullFrame:
+    """What frames without any zero take, which are the slowest of a core that skips zeros.
+
+    Args:
+        cycles_per_frame: between two results of a stream of them.
+        last_pixel_to_result: see `Cosim`; of one that comes alone.
+    """
+
+    cycles_per_frame: float
+    last_pixel_to_result: int
+
+
+@dataclass(frozen=True)
 class Timeline:
     """What each stage did while a frame went through; see `Outcome`.
 
@@ -85,12 +98,13 @@ class Cosim:
         bytes_per_clock: that the port for frames moves.
         latency, jitter, back_pressure, seed: of the memory.
         clocks: simulated in all.
-        cycles_per_frame: between two results in the steady state.
+        cycles_per_frame: between two results of the clip in the steady state. Of a core that skips
+            zeros it depends on the clip; see `full_frame`.
         io_limit: clocks in which the port delivers a frame, a word a clock; of sparse frames the
             mean of those that `cycles_per_frame` is of.
         last_pixel_to_result: clocks from the read of a frame's last word to the last word of its
-            result on the port, at most. Of sparse frames only of those that come alone: in a
-            stream they are read several frames ahead.
+            result on the port, at most. Where the core skips zeros only of frames that come
+            alone: in a stream they are read several frames ahead.
         recurrent_latency: clocks from a complete h to the next, if W_x x waits: W_h h, then the
             cell. None where frames are so short that they overlap with it, or sparse.
         limited_by: what sets the pace: a stage, "memory port" or "recurrence".
@@ -98,6 +112,8 @@ class Cosim:
         timeline: of one frame in the steady state.
         between_results: how clocks between two results are spread; None if frames are dense, which
             all take the same.
+        full_frame: the same of frames without any zero; None of a core for which all are full, or
+            where nobody asked.
     """
 
     comparison: Comparison
@@ -116,13 +132,15 @@ class Cosim:
     stages: tuple[StageLoad, ...]
     timeline: Timeline
     between_results: Distribution | None = None
+    full_frame: FullFrame | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object, without the timeline; `between_results` only where there are any."""
+        """A JSON object, without the timeline; what is None at the end is left out."""
         value = asdict(replace(self, timeline=Timeline((), (), 0)))
         del value["timeline"]
-        if self.between_results is None:
-            del value["between_results"]
+        for name in ("between_results", "full_frame"):
+            if value[name] is None:
+                del value[name]
         comparison = value.pop("comparison")
         return {
             "kind": KIND,
@@ -144,8 +162,8 @@ def cosim(
 ) -> Cosim:
     """Simulates a clip in several calls and compares it with the reference.
 
-    Dense frames in two calls. Of sparse frames the first ones come alone, as they do from a camera,
-    and the others in a stream.
+    Dense frames in two calls. Where the core skips zeros, the first ones come alone, as they do
+    from a camera, and the others in a stream; and full frames are simulated as well.
 
     Args:
         network: the integers.
@@ -162,7 +180,7 @@ def cosim(
         EqualityError: an integer differs.
         ToolError: a tool is missing, fails, or takes too long.
     """
-    before = int(plan.frames == "raw")
+    before = plan.frames_before
     if len(frames) - before < LEAST_FRAMES:
         raise ConfigError(
             f"a steady state needs {LEAST_FRAMES} frames or more",
@@ -178,7 +196,29 @@ def cosim(
         quick=quick,
     )
     pieces = _pieces(plan, len(frames) - before)
-    return run_cosim(simulator, network, plan, frames, pieces, settings)[0]
+    found = run_cosim(simulator, network, plan, frames, pieces, settings)[0]
+    if not plan.skips:
+        return found
+    # The waveforms are of the clip.
+    full, given = full_frames(network, plan), replace(settings, trace=None)
+    slowest, _ = run_cosim(simulator, network, plan, full, _pieces(plan, LEAST_FRAMES), given)
+    return replace(
+        found, full_frame=FullFrame(slowest.cycles_per_frame, slowest.last_pixel_to_result)
+    )
+
+
+def full_frames(network: QuantizedNetwork, plan: EnginePlan) -> npt.NDArray[Any]:
+    """Frames of which nothing can be skipped, as many as a steady state needs, and as `cosim` takes
+    them: codes [frames, inputs].
+    """
+    count = LEAST_FRAMES + plan.frames_before
+    form = network.input_format
+    kind = np.dtype("int8" if form.signed else "uint8")
+    if plan.raw:  # black and white in turns
+        frames = np.zeros((count, network.inputs), kind)
+        frames[1::2] = np.iinfo(kind).max
+        return frames
+    return np.full((count, network.inputs), form.maximum, kind)
 
 
 def run_cosim(
@@ -196,8 +236,8 @@ def run_cosim(
         network: the integers.
         plan: the core of that network.
         frames: as `cosim`.
-        pieces: frames of each call; the last one is the stream that figures are of. Of sparse
-            frames those of the others come alone, and one at least has to.
+        pieces: frames of each call; the last one is the stream that figures are of. Where the core
+            skips zeros, those of the others come alone, and one at least has to.
         settings: what stands around the core.
 
     Returns:
@@ -206,7 +246,7 @@ def run_cosim(
     Raises:
         As `cosim`.
     """
-    inputs, before = frames, int(plan.frames == "raw")
+    inputs, before = frames, plan.frames_before
     if before and network.preprocessing.picture:
         inputs = network.preprocessing.picture.features(frames)
     noted = replace(settings, timeline=pieces[-1].stop - pieces[-1].start - 1)
@@ -220,7 +260,7 @@ def run_cosim(
 
 def _pieces(plan: EnginePlan, frames: int) -> list[slice]:
     """The frames of each call, the stream last."""
-    if not plan.sparse:
+    if not plan.skips:
         return [slice(0, _FIRST_CALL), slice(_FIRST_CALL, frames)]
     alone = max(_FIRST_CALL, frames // _ALONE)
     return [*(slice(at, at + 1) for at in range(alone)), slice(alone, frames)]
@@ -233,7 +273,7 @@ def _figures(
     results = call.times[:, 2]
     cycles = float(results[-1] - results[0]) / (len(results) - 1)
     loads = _loads(stages, call)
-    alone = outcome.calls[:-1] if plan.sparse else outcome.calls[-1:]
+    alone = outcome.calls[:-1] if plan.skips else outcome.calls[-1:]
     return Cosim(
         comparison=comparison,
         frames=sum(len(one.times) for one in outcome.calls),
@@ -252,13 +292,13 @@ def _figures(
             cycles,
             io_limit,
             settings,
-            float(np.diff(results).min()) if plan.sparse else 0,
+            float(np.diff(results).min()) if plan.skips else 0,
         ),
         stages=loads,
         timeline=Timeline(
             stages, outcome.timeline, int(call.times[-1, 1]) - outcome.timeline_start
         ),
-        between_results=_distribution(np.diff(results)) if plan.sparse else None,
+        between_results=_distribution(np.diff(results)) if plan.skips else None,
     )
 
 
@@ -328,7 +368,7 @@ def _busy(loads: Sequence[StageLoad], plan: EnginePlan) -> Busy:
 def _limit(
     busy: Busy, cycles: float, io_limit: float, settings: RunSettings, least: float = 0
 ) -> str:
-    """What sets the pace; `least`: clocks between two results of sparse frames."""
+    """What sets the pace; `least`: clocks between two results, where they differ."""
     if io_limit >= _SETS_PACE * cycles:
         return "memory port"
     busiest = max(busy, key=lambda name: busy[name])
@@ -360,6 +400,12 @@ def report_lines(result: Cosim) -> list[str]:
             3,
             f"between results:      median {spread.median:.0f}, 95th percentile "
             f"{spread.percentile95:.0f}, worst {spread.worst} cycles ({KIND})",
+        )
+    if full := result.full_frame:
+        lines.insert(
+            -1,
+            f"a full frame:         {full.cycles_per_frame:.1f} cycles, last pixel to result "
+            f"{full.last_pixel_to_result} ({KIND})",
         )
     lines += [
         f"{load.name:18}{load.busy:10.1f}{load.starved:10.1f}{load.blocked:10.1f}"

@@ -18,6 +18,7 @@ from fdht_hls.schedule import Schedule, default_schedule, load_schedule
 from fdht_hls.simulated import DIGEST
 from fdht_hls.tuner.board_plan import plan
 from fdht_hls.tuner.budget import board_budget
+from fdht_hls.tuner.training_frames import frames_at_hand
 from fdht_models.artifacts import write_json
 from fdht_models.directories import EXPERIMENT, NETWORK, REPORT, SCHEDULE, BuildDirectory
 from fdht_models.errors import ToolError
@@ -58,7 +59,9 @@ def load_design(
         frames = found.frames
     if board is not None or (found is None and port_bytes == WORD_BYTES):
         budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
-        found = plan(network, budget, "rtl", frames=frames or "dense").schedule
+        kind = frames or "dense"
+        known = frames_at_hand(network, budget, "rtl", kind, build)
+        found = plan(network, budget, "rtl", frames=kind, profile=known.profile).schedule
     elif found is None or port_bytes != WORD_BYTES:
         found = default_schedule(network.recurrence, port_bytes)
     return network, lower(network, found.with_frames(frames), port_bytes)
@@ -124,7 +127,7 @@ def cosim_experiment(
         As `load_design`, `clip_of` and `cosim`.
     """
     network, core = load_design(build, schedule, port_bytes, board, core_frames)
-    clip = clip_of(build, network, frames, settings.seed, raw=core.frames == "raw")
+    clip = clip_of(build, network, frames, settings.seed, raw=core.raw)
     result = cosim(network, core, clip, build.cosim, settings)
     report = {
         "experiment": network.name,

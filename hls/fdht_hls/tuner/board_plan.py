@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fdht_hls.boards import board_names, get_board
-from fdht_hls.engine import check_feature, design_engine
+from fdht_hls.engine import design_engine
 from fdht_hls.estimate import Assumptions, CoreModel, Estimate
 from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.schedule import Schedule
@@ -59,7 +59,7 @@ class BoardPlan:
 
     @property
     def frames_per_second(self) -> float:
-        """At the budget's clock."""
+        """At the budget's clock; of full frames."""
         return self.budget.rate_at(self.estimate.cycles_per_frame)
 
     @property
@@ -68,7 +68,7 @@ class BoardPlan:
         return model_of(self.core, self.budget.family)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; what is not known is null."""
+        """A JSON object; what is not known is null, and `clips` only where there are some."""
         return {
             "kind": "estimated",
             "core": self.core,
@@ -80,6 +80,8 @@ class BoardPlan:
             "frames_per_second": self.frames_per_second,
             "fill_latency_cycles": self.estimate.fill_latency_cycles,
             "limited_by": self.estimate.limited_by,
+            "frames": self.schedule.frames,
+            **({"clips": self.estimate.clips.to_json()} if self.estimate.clips else {}),
             "resources": self.estimate.resources.to_json(),
             "used": self.budget.used_json(self.estimate.resources),
             "left_out": list(self.left_out),
@@ -106,15 +108,14 @@ def plan(
         core: that is to be built.
         loadable: weights can be loaded at run time.
         frames: that it reads; see `Schedule`.
-        profile: of the sparse frames that it is planned for; None: frames count as full.
+        profile: of the frames that a core which skips zeros is planned for; None: they count as
+            full. See `fdht_hls.tuner.training_frames.frames_at_hand`.
         effort: what this may take; None: any time. The same is found, or none, whatever it is.
 
     Raises:
         ConfigError: the time is over.
         ConversionError: the core cannot compute the network's feature.
     """
-    if frames == "raw":
-        check_feature(network, budget.bytes_per_clock)
     found = core_to_tune(network, budget, core, None, loadable, frames, profile)
     return plan_of(found, budget, core, effort)
 
@@ -167,10 +168,9 @@ def tuned(
             "is not known of the core in RTL before it is simulated",
             field="latency",
             value=latency,
-            remedy="use --core hls, or count it with fdht cosim; of sparse frames --clips tells it",
+            remedy="use --core hls, or count it with fdht cosim; of a core that skips zeros "
+            "--clips tells it",
         )
-    if frames == "raw":
-        check_feature(network, budget.bytes_per_clock)
     found = core_to_tune(network, budget, core, engine, loadable, frames, profile)
     return tune(found, budget, frames_per_second, latency, effort=effort)
 

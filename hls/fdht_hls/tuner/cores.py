@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, get_args
 
-from fdht_hls.engine import design_engine
+from fdht_hls.engine import check_feature, design_engine
 from fdht_hls.estimate import Assumptions, CoreModel
 from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.schedule import fibres_for
 from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.rtl_core import STAGE_CLOCKS, RtlCoreModel
-from fdht_hls.tuner.sparse_core import SparseCoreModel
+from fdht_hls.tuner.sparse_core import SparseHlsModel, SparseRtlModel
 from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 
@@ -48,17 +48,17 @@ def model_of(core: CoreKind, family: str) -> str:
     return "of the core in RTL; confirmed by yosys for the 7 series only"
 
 
-def check_profiled(core: CoreKind, frames: str) -> None:
-    """Refuses a profile of frames for a core whose model cannot use it.
+def check_profile(profile: FrameProfile, frames: str) -> None:
+    """Refuses a profile for a core that does not read such frames.
 
     Raises:
-        ConfigError: the core does not read sparse frames, or is not in RTL.
+        ConfigError: it is of another kind of frames.
     """
-    if frames != "sparse" or core == "hls":
+    if profile.frames != frames:
         raise ConfigError(
-            f"is for sparse frames and the core in RTL, and not for {frames} frames and {core}",
-            field="clips",
-            remedy="use --core rtl --core-frames sparse",
+            f"is of {profile.frames} frames, and the core reads {frames} ones",
+            field="profile",
+            remedy="measure it again: fdht tune EXPERIMENT --clips",
         )
 
 
@@ -80,17 +80,23 @@ def core_to_tune(
         engine: what it does beyond today's kernels.
         loadable: weights can be loaded at run time.
         frames: that it reads; see `Schedule`.
-        profile: of the sparse frames that it is tuned for; None: frames count as full.
+        profile: of the frames that a core which skips zeros is tuned for; None: frames count as
+            full.
 
     Raises:
-        ConfigError: the family has no model, the engine is not that of the core in RTL, or there
-            is a profile for a core that does not read sparse frames, or is not in RTL.
+        ConfigError: the family has no model, the engine is not that of the core in RTL, or the
+            profile is of other frames.
+        ConversionError: the core is to compute the network's feature, and cannot.
     """
     if profile is not None:
-        check_profiled(core, frames)
+        check_profile(profile, frames)
     engine, width = engine or Assumptions(), budget.bytes_per_clock
+    if frames == "raw":
+        check_feature(network, width)
     if core == "hls":
-        return CoreModel(design_engine(network, width), budget.model, engine, loadable, frames)
+        design = design_engine(network, width)
+        own = design, budget.model, engine, loadable, frames
+        return CoreModel(*own) if profile is None else SparseHlsModel(*own, profile)
     if engine != Assumptions():
         raise ConfigError(
             "is nothing that the core in RTL does", field="assume", remedy="use --core hls"
@@ -99,4 +105,4 @@ def core_to_tune(
     model = replace(budget.model, pipeline_depth=STAGE_CLOCKS, memory_latency=0)
     fibres = (fibres_for(network.recurrence, width), 1)
     parts = design_engine(network, width, fibres), model, engine, loadable, frames
-    return RtlCoreModel(*parts) if profile is None else SparseCoreModel(*parts, profile)
+    return RtlCoreModel(*parts) if profile is None else SparseRtlModel(*parts, profile)

@@ -8,7 +8,6 @@ from rich.table import Table
 
 from fdht_hls.tuner.cores import CoreKind, model_of
 from fdht_hls.tuner.search import Design
-from fdht_hls.tuner.sparse_core import SparseCoreModel
 from fdht_hls.tuner.tune import Tuning
 
 #: Designs of the front that are shown; all of them are in front.json.
@@ -59,7 +58,8 @@ def design_table(tuning: Tuning) -> Table:
         title="Chosen design (estimated)", title_justify="left", box=None, padding=(0, 1, 0, 0)
     )
     table.add_column("process")
-    for column in ("clocks", "MACs", "vector x\noutputs", "of", "LUT", "FF", "DSP", "BRAM36"):
+    clocks = "clocks,\nfull frame" if found.clips else "clocks"
+    for column in (clocks, "MACs", "vector x\noutputs", "of", "LUT", "FF", "DSP", "BRAM36"):
         table.add_column(column, justify="right")
     table.add_column("adds to\nlatency", justify="right")
     names = [design.name for design in tuning.core.design.stages]
@@ -86,12 +86,11 @@ def design_table(tuning: Tuning) -> Table:
 
 def frames_table(tuning: Tuning) -> Table | None:
     """What the chosen design takes for the frames that it was tuned for; None: for any."""
-    core = tuning.core
-    if not isinstance(core, SparseCoreModel):
+    clips = tuning.estimate.clips
+    if clips is None:
         return None
-    count = len(core.timing.profile.words)
     table = Table(
-        title=f"Clocks of the chosen design for {count:,} frames of training clips (estimated)",
+        title=f"Clocks of the chosen design for {clips.whose} (estimated)",
         title_justify="left",
         box=None,
         padding=(0, 1, 0, 0),
@@ -99,7 +98,7 @@ def frames_table(tuning: Tuning) -> Table | None:
     table.add_column("process")
     for column in ("mean", "median", "95th\npercentile", "worst", "full\nframe", "limits"):
         table.add_column(column, justify="right")
-    for name, own in core.figures(tuning.chosen.schedule).items():
+    for name, own in clips.clocks.items():
         spread = own.spread
         table.add_row(
             name,
@@ -110,8 +109,13 @@ def frames_table(tuning: Tuning) -> Table | None:
     return table
 
 
-def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[str]:
-    """What stands above the tables."""
+def lines(
+    tuning: Tuning,
+    source: str,
+    core_kind: CoreKind = "hls",
+    planned_for: str = "",
+) -> Iterator[str]:
+    """What stands above the tables; `planned_for`: see `FramesAtHand.line`."""
     budget, core = tuning.budget, tuning.core
     yield (
         f"{core.design.name} ({source}) on {budget.name}: {budget.clock_mhz:g} MHz, "
@@ -123,7 +127,7 @@ def lines(tuning: Tuning, source: str, core_kind: CoreKind = "hls") -> Iterator[
         yield f"assumed, and not what today's kernels do: {text}"
     if budget.bytes_per_clock != 8:
         yield "assumed, and not what today's kernels do: they read one port of 8 bytes a clock"
-    if core.frames == "sparse" and not isinstance(core, SparseCoreModel):
-        yield "of sparse frames, each counts as full; --core rtl --clips measures what they hold"
+    if planned_for:
+        yield planned_for
     for text in tuning.left_out:
         yield f"not considered: {text}"

@@ -55,7 +55,7 @@ class RtlCoreModel(CoreModel):
     @cached_property
     def _coming(self) -> Mapping[str, tuple[int, ...]]:
         """See `StagePlan.coming`."""
-        if self.frames == "dense":
+        if not self.skips:
             return {}
         coming = coming_modes([design.shape for design in self.design.input])
         names = (design.name for design in self.design.input)
@@ -80,7 +80,7 @@ class RtlCoreModel(CoreModel):
 
     def fixed_cycles(self) -> dict[str, int]:
         """Clocks a frame of the memory port."""
-        return {"memory port": port_clocks(self.design.port, self.frames)}
+        return {"memory port": port_clocks(self.design.port, self)}
 
     @cached_property
     def recurrent_overhead(self) -> int:

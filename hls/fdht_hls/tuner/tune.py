@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -263,7 +263,7 @@ def _refusal(
     if limits.latency is not None:
         free = search(core, replace(limits, latency=None), effort)
         if free:
-            least_late = core.estimate(free[0].schedule)
+            least_late = core.latency_parts(free[0].schedule)
             whose, other = "a design within the budget", "a larger --budget"
             return _latency_refusal(least_late, whose, limits.latency, other)
     least = smallest(core, budget, limits.cycles)
@@ -284,13 +284,15 @@ def _too_slow(core: CoreModel, cycles: int) -> tuple[str, int] | None:
 def _remedy(core: CoreModel, name: str) -> str:
     if name != "read frame":
         return "another order or factorisation (--explore)"
-    if core.port_cycles > core.design.port.frame_words:
+    if not core.skips and core.port_cycles > core.design.port.frame_words:
         return "a longer last input mode: a fibre takes a clock at least"
     return "more or wider memory ports"
 
 
-def _latency_refusal(found: Estimate, whose: str, latency: int | None, other: str) -> ConfigError:
-    added, least = found.latency, found.fill_latency_cycles
+def _latency_refusal(
+    added: Mapping[str, int], whose: str, latency: int | None, other: str
+) -> ConfigError:
+    least = sum(added.values())
     most = max(added, key=lambda name: added[name])
     return ConfigError(
         f"the least that {whose} has is {least:,} clocks, of which {most} takes {added[most]:,}",
@@ -309,17 +311,17 @@ def _beyond(
         tuple(core.choices(design)[-1] for design in core.design.hidden),
         core.frames,
     )
-    found = core.estimate(quick)
-    if found.cycles_per_frame > limits.cycles:
+    cycles, slowest = core.estimate(quick).pace
+    if cycles > limits.cycles:
         return ConfigError(
-            f"allows {limits.cycles:,} clocks a frame; {found.limited_by} takes "
-            f"{found.cycles_per_frame:,} with all multipliers that it can use",
+            f"allows {limits.cycles:,} clocks a frame; {slowest} takes "
+            f"{cycles:,} with all multipliers that it can use",
             field=asked,
             value=value,
-            remedy=f"{budget.told_rate(found.cycles_per_frame)} would fit",
+            remedy=f"{budget.told_rate(cycles)} would fit",
         )
     other = "choose other modes (--explore)"
-    return _latency_refusal(found, "any design", limits.latency, other)
+    return _latency_refusal(core.latency_parts(quick), "any design", limits.latency, other)
 
 
 def _resource_refusal(

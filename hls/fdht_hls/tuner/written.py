@@ -55,8 +55,11 @@ def network_to_tune(
     return untrained_network(experiment), DECLARED
 
 
-def result_json(tuning: Tuning, source: str, core: CoreKind = "hls") -> dict[str, Any]:
-    """What `front.json` holds."""
+def result_json(
+    tuning: Tuning, source: str, core: CoreKind = "hls", planned_for: str = ""
+) -> dict[str, Any]:
+    """What `front.json` holds; `planned_for`: see `FramesAtHand.line`."""
+    clips = tuning.estimate.clips
     return {
         "kind": "estimated",
         "core": core,
@@ -64,29 +67,18 @@ def result_json(tuning: Tuning, source: str, core: CoreKind = "hls") -> dict[str
         "experiment": tuning.core.design.name,
         "source": source,
         "budget": tuning.budget.to_json(),
+        # Of a design; `clips` has those of a full frame beside it.
+        "planned_for": planned_for or None,
+        "cycles_of": "mean of the clips" if clips else "every frame",
         "asked": {
             "cycles_per_frame": tuning.limits.cycles,
             "fill_latency_cycles": tuning.limits.latency,
         },
         "assumed": [name for name, yes in asdict(tuning.core.engine).items() if yes],
         "left_out": list(tuning.left_out),
-        "clips": clips_json(tuning),
+        "clips": clips.to_json() if clips else None,
         "chosen": {**tuning.row(tuning.chosen), "latency": dict(tuning.estimate.latency)},
         "front": [tuning.row(design) for design in tuning.front],
-    }
-
-
-def clips_json(tuning: Tuning) -> dict[str, Any] | None:
-    """What the chosen design takes for the frames that it was tuned for; None: for any."""
-    core = tuning.core
-    if not isinstance(core, SparseCoreModel):
-        return None
-    figures = core.figures(tuning.chosen.schedule)
-    return {
-        "kind": "estimated",
-        "frames": len(core.timing.profile.words),
-        "limited_by": tuning.estimate.limited_by,
-        "clocks": {name: asdict(own) for name, own in figures.items()},
     }
 
 

@@ -35,6 +35,33 @@ CORE_FRAMES = (*FRAMES, "raw")
 FEATURE_MAKERS = ("host", "chip")
 
 
+class ReadsFrames:
+    """What follows from the kind of frames that something reads; for whatever has `frames`."""
+
+    #: One of `CORE_FRAMES`.
+    frames: str
+
+    @property
+    def sparse(self) -> bool:
+        """Do frames come in the format of sparse ones?"""
+        return self.frames == "sparse"
+
+    @property
+    def raw(self) -> bool:
+        """Are they raw frames of video, of which the core computes the feature?"""
+        return self.frames == "raw"
+
+    @property
+    def skips(self) -> bool:
+        """Do stages work only for words that are not zero?"""
+        return self.frames != "dense"
+
+    @property
+    def frames_before(self) -> int:
+        """Frames that a sequence begins with before the first that gives a result."""
+        return int(self.raw)
+
+
 class FrameKind(IntEnum):
     """How the words behind a header are to be read. 0 is no kind, so that no frame is of zeros."""
 

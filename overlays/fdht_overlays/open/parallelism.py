@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fdht_hls.boards import Board
+from fdht_hls.frame_profile import FrameProfile
 from fdht_hls.schedule import Schedule
 from fdht_hls.tuner.board_plan import tuned
 from fdht_hls.tuner.budget import SHARES, Budget, board_budget
@@ -26,7 +27,12 @@ def open_budget(board: Board) -> Budget:
 
 
 def choose_schedule(
-    network: QuantizedNetwork, board: Board, *, dsp: bool = False, frames: str = "dense"
+    network: QuantizedNetwork,
+    board: Board,
+    *,
+    dsp: bool = False,
+    frames: str = "dense",
+    profile: FrameProfile | None = None,
 ) -> Tuning:
     """The fastest design within `open_budget`, by the estimator.
 
@@ -36,11 +42,13 @@ def choose_schedule(
         dsp: the flow is told to use DSP slices. Without them every stage gets this project's own
             multipliers of LUTs, which are smaller than what yosys makes of a product.
         frames: that the core reads.
+        profile: of the frames that a core which skips zeros is planned for; None: they count as
+            full.
 
     Raises:
         ConfigError: none fits; says what would.
     """
-    tuning = tuned(network, open_budget(board), "rtl", frames=frames)
+    tuning = tuned(network, open_budget(board), "rtl", frames=frames, profile=profile)
     if dsp:
         return tuning
     own = [design for design in tuning.front if _without_slices(design.schedule)]
@@ -55,7 +63,11 @@ def choose_schedule(
 
 
 def schedule_of_flow(
-    network: QuantizedNetwork, chosen: Schedule | None, board: Board, frames: str = "dense"
+    network: QuantizedNetwork,
+    chosen: Schedule | None,
+    board: Board,
+    frames: str = "dense",
+    profile: FrameProfile | None = None,
 ) -> Schedule:
     """The schedule that an overlay gets: one that somebody chose, or else the flow's own choice.
 
@@ -67,13 +79,14 @@ def schedule_of_flow(
         chosen: with which a user had it converted; see `fdht_hls.rtl.experiments.users_schedule`.
         board: PYNQ-Z1 or PYNQ-Z2.
         frames: that the core reads, unless somebody chose.
+        profile: see `choose_schedule`.
 
     Raises:
         ConfigError: as `choose_schedule`.
     """
     if chosen is not None:
         return chosen
-    return choose_schedule(network, board, frames=frames).chosen.schedule
+    return choose_schedule(network, board, frames=frames, profile=profile).chosen.schedule
 
 
 def _without_slices(schedule: Schedule) -> bool:

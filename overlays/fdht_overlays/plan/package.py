@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fdht_hls.flow.build_plan import BuildPlan
-from fdht_hls.simulated import simulated_core
+from fdht_hls.simulated import simulated_core, slowest_cycles
 from fdht_models.artifacts import OVERLAY, digest_of
 from fdht_models.directories import LOADABLE, NETWORK, OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -113,14 +113,16 @@ def array_facts(network: QuantizedNetwork) -> dict[str, ArrayFacts]:
 
 
 def simulated_cycles(cosim: Path, digest: str) -> CycleCount | None:
-    """Clocks of a frame that `fdht cosim` counted on this very Verilog, if it did.
+    """Clocks of a frame that `fdht cosim` counted on this very Verilog, if it did; of a core that
+    skips zeros those of a full one.
 
     Args:
         cosim: its directory.
         digest: SHA-256 of the core's Verilog.
     """
     report = simulated_core(cosim, digest)
-    return None if report is None else CycleCount(round(report["cycles_per_frame"]), "simulated")
+    cycles = None if report is None else slowest_cycles(report)
+    return None if cycles is None else CycleCount(round(cycles), "simulated")
 
 
 def _files(name: str, finished: Finished) -> dict[str, bytes]:

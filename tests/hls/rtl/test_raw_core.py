@@ -7,12 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from fdht_hls.engine import EnginePlan, lower
+from fdht_hls.boards import get_board
+from fdht_hls.engine import EnginePlan, design_engine, lower
+from fdht_hls.estimate.clip_clocks import FRAME, LATENCY
+from fdht_hls.estimate.rtl import estimate_rtl
+from fdht_hls.estimate.sparse_timing import profile_of
 from fdht_hls.rtl.core import Core, verilog_of
 from fdht_hls.rtl.cosim import cosim
 from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
 from fdht_hls.rtl.simulation.runner import BASE, Call, RunSettings, run_calls
 from fdht_hls.schedule import default_schedule
+from fdht_hls.tuner.budget import board_budget
+from fdht_hls.tuner.cores import core_to_tune
+from fdht_hls.tuner.sparse_core import SparseCoreModel
 from fdht_models.errors import ConfigError, ConversionError, EqualityError
 from fdht_models.features import features_of
 from fdht_models.preprocessing.definition import Picture, plain
@@ -114,6 +121,17 @@ def test_a_frame_that_came_with_an_error_is_not_counted(bench, bad, good):
     np.testing.assert_array_equal(bench.logits(outcome.memory, 3), wanted)
 
 
+def model_of_clip(bench: Bench) -> SparseCoreModel:
+    """The core as the tuner sees it, for the frames of the clip."""
+    picture = bench.network.preprocessing.picture
+    assert picture is not None
+    profile = profile_of(design_engine(bench.network), picture.features(bench.clip), "raw")
+    budget = board_budget(get_board("pynq-z2"))
+    core = core_to_tune(bench.network, budget, "rtl", frames="raw", profile=profile)
+    assert isinstance(core, SparseCoreModel)
+    return core
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [RunSettings(), replace(BUSY, interrupt=False)])
 def test_a_cosimulation_takes_raw_frames(bench, tmp_path_factory, settings):
@@ -125,7 +143,18 @@ def test_a_cosimulation_takes_raw_frames(bench, tmp_path_factory, settings):
     assert (result.comparison.mismatches, result.frames) == (0, len(bench.clip) - 1)
     # It reads all of a frame, and none twice.
     assert result.io_limit == plan.port.frame_words
-    assert result.last_pixel_to_result > 0 and result.between_results is None
+    assert result.last_pixel_to_result > 0 and result.between_results is not None
+    full = result.full_frame
+    assert full is not None and full.cycles_per_frame >= result.io_limit
+    if not settings.latency:  # nothing but the core takes time
+        slowest = estimate_rtl(plan).cycles_per_frame
+        assert slowest <= full.cycles_per_frame <= slowest + 2
+        assert full.cycles_per_frame >= result.cycles_per_frame
+        told = model_of_clip(bench).clip_clocks(plan.schedule).clocks
+        mean = told[FRAME].spread.mean
+        assert result.cycles_per_frame == pytest.approx(mean, rel=0.05, abs=1)
+        late = full.last_pixel_to_result
+        assert abs(late - told[LATENCY].full) <= 6 + 0.1 * late
     with pytest.raises(ConfigError, match="frames = 4"):
         cosim(bench.network, plan, bench.clip[:5], cache, settings)
 

@@ -13,6 +13,7 @@ import pytest
 from fdht_hls.csimulation import Identity
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import corner_frames
+from fdht_hls.estimate.rtl import estimate_rtl
 from fdht_hls.rtl.core import Core, verilog_of
 from fdht_hls.rtl.cosim import cosim, report_lines
 from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
@@ -295,6 +296,14 @@ def test_cosim_tells_how_results_are_spread(cache: Path):
         assert spread.median <= spread.percentile95 <= spread.worst
         assert result.to_json()["between_results"]["worst"] == spread.worst
         assert any("95th percentile" in line for line in report_lines(result))
+        full = result.full_frame
+        assert full is not None and full.cycles_per_frame >= form.most_words
+        assert result.to_json()["full_frame"]["cycles_per_frame"] == full.cycles_per_frame
+        assert any(line.startswith("a full frame: ") for line in report_lines(result))
+        if settings == RunSettings():
+            slowest = estimate_rtl(plan).cycles_per_frame
+            assert slowest <= full.cycles_per_frame <= slowest + 2
+            assert full.cycles_per_frame > result.cycles_per_frame
         assert result.recurrent_latency is None
         # The windows of all results hold all that stages did: the cell a clock a unit.
         cell = next(stage for stage in result.stages if stage.name == "cell")

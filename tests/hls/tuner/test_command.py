@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
 import fdht
+from fdht_models.experiment import ZOO
 
 
 def test_tune_prints_and_writes(tmp_path, capsys):
@@ -34,7 +36,24 @@ def test_tune_for_the_frames_of_training_clips(tmp_path, capsys):
     assert found["clips"]["frames"] == 14
     assert found["chosen"]["schedule"]["frames"] == "sparse"
     assert found["chosen"]["cycles_per_frame"] <= 100e6 / 13000
+    frame = found["clips"]["clocks"]["frame"]
+    assert found["chosen"]["cycles_per_frame"] == math.ceil(frame["spread"]["mean"])
+    assert found["cycles_of"] == "mean of the clips" and found["clips"]["clips"] == 2
+    assert found["planned_for"].startswith("for frames like those of 2 training clips: 14 frames")
     assert (tmp_path / "motion" / "tune" / "pynq-z2" / "profile.json").is_file()
+
+
+def test_a_core_that_computes_the_feature_is_tuned_for_clips_too(tmp_path, capsys):
+    """Issue: --clips silently tuned for sparse frames where the experiment names the chip."""
+    recipe = tmp_path / "chip.toml"
+    recipe.write_text((ZOO / "motion.toml").read_text() + '\n[core]\nfeature = "chip"\n')
+    arguments = ["tune", str(recipe), "--build", str(tmp_path / "build"), "--json"]
+    assert fdht.main([*arguments, "--frames-per-second", "13000", "--clips", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["chosen"]["schedule"]["frames"] == "raw"
+    assert found["clips"]["frames"] == 14 and found["clips"]["mean_words"] == 7200
+    frame = found["clips"]["clocks"]["frame"]
+    assert frame["spread"]["mean"] >= found["clips"]["clocks"]["read frame"]["full"]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +70,8 @@ def test_tune_for_the_frames_of_training_clips(tmp_path, capsys):
         (["--core", "rtl", "--latency", "650"], "latency = 650: is not known of the core in RTL"),
         (["--core", "rtl", "--assume", "int8-pairs"], "is nothing that the core in RTL does"),
         (["--core", "rtl", "--explore"], "shapes are explored for the core in C++"),
-        (["--clips", "5"], "clips: is for sparse frames and the core in RTL"),
-        (["--core", "rtl", "--core-frames", "dense", "--clips", "5"], "and not for dense frames"),
+        (["--core-frames", "dense", "--clips", "5"], "clips = 5: is for a core that skips zeros"),
+        (["--feature", "host", "--clips", "5"], "use --core-frames sparse or --feature chip"),
         (["--budget", "lut=0.5,lut=0.6"], "budget = 'lut': is given twice"),
     ],
 )

@@ -14,7 +14,7 @@ from amaranth.sim import Simulator
 
 from fdht_hls.engine import design_engine, lower
 from fdht_hls.estimate.rtl import recurrent_clocks
-from fdht_hls.estimate.rtl_sparse import profile_of
+from fdht_hls.estimate.sparse_timing import profile_of
 from fdht_hls.frame_profile import load_profile
 from fdht_hls.rtl.engine import Engine
 from fdht_hls.schedule import PAIRS, Schedule, choices, default_schedule, shapes_of
@@ -22,7 +22,7 @@ from fdht_hls.tuner import tune as tuning
 from fdht_hls.tuner.alternatives import kinds
 from fdht_hls.tuner.board_plan import planned, tuned
 from fdht_hls.tuner.budget import Budget
-from fdht_hls.tuner.cores import core_to_tune
+from fdht_hls.tuner.cores import CORES, CoreKind, core_to_tune
 from fdht_hls.tuner.report import frames_table, lines
 from fdht_hls.tuner.search import Limits, search
 from fdht_hls.tuner.sparse_core import FRAME, FULL_FRAME, LATENCY, SparseCoreModel
@@ -32,6 +32,7 @@ from fdht_models.errors import ConfigError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 from tests.hls.rtl.simulation import Taken, collect, feed, frame_items
+from tests.hls.rtl.test_raw_core import video_network
 from tests.hls.tuner.test_search import every_schedule
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network, random_frames
@@ -54,12 +55,16 @@ def sparse_frames(network: QuantizedNetwork, count: int, seed: int = 0) -> np.nd
 
 
 def model_of(
-    network: QuantizedNetwork, frames: np.ndarray | None = None, seed: int = 0
+    network: QuantizedNetwork,
+    frames: np.ndarray | None = None,
+    seed: int = 0,
+    core_kind: CoreKind = "rtl",
+    kind: str = "sparse",
 ) -> SparseCoreModel:
     """The network's core for these frames."""
     found = sparse_frames(network, 40, seed) if frames is None else frames
-    profile = profile_of(design_engine(network), found.astype(np.uint8))
-    core = core_to_tune(network, ZYNQ, "rtl", frames="sparse", profile=profile)
+    profile = profile_of(design_engine(network), found.astype(np.uint8), kind)
+    core = core_to_tune(network, ZYNQ, core_kind, frames=kind, profile=profile)
     assert isinstance(core, SparseCoreModel)
     return core
 
@@ -182,13 +187,61 @@ def test_clocks_of_a_stage_are_those_of_what_arrives():
     assert full == 1 + core.design.port.frame_words
 
 
-def test_a_full_frame_costs_what_a_dense_one_does():
+@pytest.mark.parametrize("core_kind", CORES)
+def test_a_full_frame_costs_what_a_dense_one_does(core_kind: CoreKind):
     network = build_network(SMALL)
     frames = np.ones((3, network.inputs), np.int64)
-    core, schedule = model_of(network, frames), slow_input(network)
+    core, schedule = model_of(network, frames, core_kind=core_kind), slow_input(network)
     for name, own in core.figures(schedule).items():
         if own.limits is not None:
             assert own.spread.mean == own.full, name
+    found = core.estimate(schedule)
+    assert found.pace == (found.cycles_per_frame, found.limited_by)
+
+
+@pytest.mark.parametrize("core_kind", CORES)
+@pytest.mark.parametrize("slow", [False, True])
+def test_an_estimate_is_of_full_frames_and_names_those_of_clips(core_kind: CoreKind, slow: bool):
+    network = build_network(SMALL)
+    core = model_of(network, core_kind=core_kind)
+    usual = dataclasses.replace(default_schedule(network.recurrence), frames="sparse")
+    schedule = slow_input(network) if slow else usual
+    plain = core_to_tune(network, ZYNQ, core_kind, frames="sparse").estimate(schedule)
+    found = core.estimate(schedule)
+    clips = found.clips
+    assert clips is not None and (clips.clips, clips.frames) == (None, 40)
+    assert clips.mean_words == np.mean(core.timing.profile.words)
+    assert clips.frame.full == found.cycles_per_frame == plain.cycles_per_frame
+    assert clips.frame.spread.worst <= found.cycles_per_frame
+    for name, own in clips.clocks.items():
+        assert name == LATENCY or own.spread.worst <= own.full, name
+    assert found.pace == (math.ceil(clips.frame.spread.mean), clips.limited_by)
+    assert dataclasses.replace(found, clips=None, latency={}, fill_latency_cycles=None) == (
+        dataclasses.replace(plain, latency={}, fill_latency_cycles=None)
+    )
+    if core_kind == "rtl":
+        assert plain.fill_latency_cycles is None
+        assert found.fill_latency_cycles == clips.clocks[LATENCY].full
+    else:
+        assert found.fill_latency_cycles == plain.fill_latency_cycles
+
+
+def test_of_raw_frames_the_port_reads_all_and_stages_what_is_not_zero():
+    network, rate = video_network(), []
+    frames = sparse_frames(network, 40)
+    raw, sparse = (
+        model_of(network, frames, kind=kind) for kind in ("raw", "sparse")
+    )  # fmt: skip
+    assert set(raw.timing.profile.words) == {raw.design.port.frame_words}
+    for own, other in zip(raw.timing.arrivals, sparse.timing.arrivals, strict=True):
+        np.testing.assert_array_equal(own, other)
+    for core in (raw, sparse):
+        schedule = dataclasses.replace(slow_input(network), frames=core.frames)
+        figures = core.figures(schedule)
+        rate.append(figures[FRAME].spread.mean)
+        for design, own in zip(core.design.input, schedule.input, strict=True):
+            assert core.stage_cycles(design, own) < own.cycles(design.shape)
+    assert rate[0] >= rate[1]
 
 
 def test_room_for_the_recurrence_is_all_that_there_is():
@@ -205,8 +258,9 @@ def test_room_for_the_recurrence_is_all_that_there_is():
 # Against all designs -----------------------------------------------------------------------------
 
 
-def test_what_a_search_finds_keeps_its_limits_and_is_what_is_estimated():
-    core = model_of(build_network(TINY))
+@pytest.mark.parametrize("core_kind", CORES)
+def test_what_a_search_finds_keeps_its_limits_and_is_what_is_estimated(core_kind: CoreKind):
+    core = model_of(build_network(TINY), core_kind=core_kind)
     every = [dataclasses.replace(one, frames="sparse") for one in every_schedule(core)]
     for pick in (0, len(every) // 2, -1):
         cycles, latency = core.pace(every[pick])
@@ -216,8 +270,9 @@ def test_what_a_search_finds_keeps_its_limits_and_is_what_is_estimated():
         for design in found:
             estimate = core.estimate(design.schedule)
             assert design.schedule.frames == "sparse"
-            assert design.cycles == estimate.cycles_per_frame <= limits.cycles
-            assert design.latency == estimate.fill_latency_cycles <= limits.latency
+            assert design.cycles == estimate.pace[0] <= limits.cycles
+            latency = sum(core.latency_parts(design.schedule).values())
+            assert design.latency == latency <= limits.latency
             assert design.resources == estimate.resources
 
 
@@ -299,8 +354,9 @@ def test_without_clips_every_frame_counts_as_full():
     network = build_network(SMALL)
     sparse, dense = (tuned(network, ZYNQ, "rtl", frames=kind) for kind in ("sparse", "dense"))
     assert frames_table(sparse) is None and result_json(sparse, "", "rtl")["clips"] is None
-    assert any("each counts as full" in line for line in lines(sparse, "", "rtl"))
-    assert not any("each counts as full" in line for line in lines(dense, "", "rtl"))
+    assert "counts as full: why" in list(lines(sparse, "", "rtl", "counts as full: why"))
+    assert result_json(sparse, "", "rtl", "why")["planned_for"] == "why"
+    assert result_json(sparse, "", "rtl")["cycles_of"] == "every frame"
     assert sparse.chosen.schedule.sparse and not dense.chosen.schedule.sparse
     assert sparse.estimate.cycles_per_frame >= dense.estimate.cycles_per_frame
 
@@ -313,11 +369,19 @@ def test_a_given_schedule_is_told_by_the_same_model():
     assert found.estimate == tuning.estimate
 
 
-@pytest.mark.parametrize(("core", "frames"), [("hls", "sparse"), ("rtl", "dense"), ("rtl", "raw")])
-def test_profiles_are_for_sparse_frames_in_rtl(core, frames):
-    network = build_network(SMALL)
-    with pytest.raises(ConfigError, match=f"and not for {frames} frames and {core}"):
-        core_to_tune(network, ZYNQ, core, frames=frames, profile=model_of(network).profile)
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(
+    ("kind", "frames"), [("sparse", "dense"), ("sparse", "raw"), ("raw", "sparse")]
+)
+def test_profiles_are_of_the_frames_that_the_core_reads(core, kind, frames):
+    network = video_network()
+    profile = model_of(network, kind=kind).profile
+    with pytest.raises(ConfigError, match=f"is of {kind} frames, and the core reads {frames} ones"):
+        core_to_tune(network, ZYNQ, core, frames=frames, profile=profile)
+    with pytest.raises(
+        ConfigError, match=r"profile\.frames = 'dense': is no kind of frames of which"
+    ):
+        dataclasses.replace(profile, frames="dense")
 
 
 def test_a_profile_of_another_network_is_refused():

@@ -1,4 +1,4 @@
-"""The clocks of the core in RTL for sparse frames: of each stage, for each frame of a profile.
+"""The clocks of a core that skips zeros: of each stage, for each frame of a profile.
 
 A stage works a fixed number of clocks for what arrives of one coordinate, whatever the frame holds,
 and is slower than the port in some frames only. So a design is told by its frames: each takes as
@@ -41,18 +41,21 @@ def block_values(design: EngineDesign) -> tuple[int, ...]:
     return tuple(inputs // math.prod(modes) for modes in coming)
 
 
-def profile_of(design: EngineDesign, frames: npt.NDArray[Any]) -> FrameProfile:
+def profile_of(
+    design: EngineDesign, frames: npt.NDArray[Any], kind: str = "sparse"
+) -> FrameProfile:
     """What frames ask of a core.
 
     Args:
         design: of the core.
-        frames: bytes [n, inputs].
+        frames: what the network reads, bytes [n, inputs].
+        kind: see `measure_profile`.
 
     Raises:
         ShapeError: frames are no whole number of the port's words.
     """
     form = SparseFormat(design.port.frame_bytes, design.port.word_bytes)
-    return measure_profile(form, frames, block_values(design))
+    return measure_profile(form, frames, block_values(design), kind)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class SparseTiming:
     Args:
         design: of the core.
         profile: of the frames.
+        reading: clocks of the port for a frame beside its words.
+        draining: clocks of a stage for a frame beside its work.
 
     Raises:
         ConfigError: the profile is of another network or port.
@@ -85,10 +90,17 @@ class SparseTiming:
 
     design: EngineDesign
     profile: FrameProfile
+    reading: int = 0
+    draining: int = 0
 
     def __post_init__(self) -> None:
         for values in block_values(self.design):
             self.profile.held(values)
+
+    @cached_property
+    def port(self) -> Counts:
+        """Clocks of the port in each frame."""
+        return self.profile.port + self.reading
 
     @cached_property
     def arrivals(self) -> tuple[Counts, ...]:
@@ -124,17 +136,28 @@ class SparseTiming:
             arrivals, leaving = self.arrivals[position], self.arrivals[position + (not shape.fibre)]
             each = self.arrival_clocks(position, beats, vectors)
             given = shape.words_out // shape.words_joined // shape.outer
-            clocks = np.maximum(arrivals * each, leaving * given)
+            clocks = np.maximum(arrivals * each, leaving * given) + self.draining
             backlog = self.first[position] + (arrivals - 1) * each - self.profile.port
             self._made[key] = clocks, np.maximum(0, backlog)
         return self._made[key]
 
-    def before(self) -> Known:
-        """Before the first stage."""
+    @property
+    def placing(self) -> int:
+        """Clocks of the RTL from the read of a frame's last word to its last fibre's arrival at
+        the first stage.
+        """
         coordinates = len(coming_modes([stage.shape for stage in self.design.input])[0])
-        arrives = _PLACER_CLOCKS + _COORDINATE_CLOCKS * max(0, coordinates - 1)
-        port = self.profile.port
-        return Known(port, np.zeros_like(port), np.array([arrives], np.int64))
+        return _PLACER_CLOCKS + _COORDINATE_CLOCKS * max(0, coordinates - 1)
+
+    def before(self, placing: int, least: int = 0) -> Known:
+        """Before the first stage.
+
+        Args:
+            placing: clocks until the last fibre arrives there.
+            least: clocks that every frame takes.
+        """
+        clocks = np.maximum(self.port, least)
+        return Known(clocks, np.zeros_like(clocks), np.array([placing], np.int64))
 
     def after(self, known: Known, position: int, beats: int, vectors: int, depth: int) -> Known:
         """Behind a stage whose words leave so many clocks after their last beat."""
@@ -145,8 +168,8 @@ class SparseTiming:
         return Known(np.maximum(known.clocks, clocks), np.maximum(known.backlog, backlog), times)
 
     def last_word_to_result(self, known: Known) -> int:
-        """Clocks from a frame's last word to its result if stages have nothing left to catch up
-        with, as behind a full frame.
+        """Clocks of the RTL from a frame's last word to its result if stages have nothing left to
+        catch up with, as behind a full frame.
         """
         cell = self.design.cell
         taken = int(cell.arrival.shape[1]) // (1 if cell.collects else cell.gates)

@@ -171,3 +171,31 @@ def test_a_core_that_computes_no_feature_fails_the_self_test(overlay: Path) -> N
     )
     with pytest.raises(DeviceError, match="self test"):
         Accelerator.open(overlay, device=device)
+
+
+# Copies -------------------------------------------------------------------------------------------
+
+
+def test_a_frame_is_copied_once(opening: Opening, copies: list[np.ndarray]) -> None:
+    """From the caller's array into the core's buffer, and nowhere on the way."""
+    accelerator, _ = opening(batch=8)
+    for run in (
+        lambda: accelerator.infer(CLIP, reset=True),
+        lambda: list(accelerator.stream(iter(CLIP))),
+    ):
+        copies.clear()
+        np.testing.assert_array_equal(run(), logits_of(CLIP))
+        assert len(copies) == len(CLIP)
+        assert all(np.shares_memory(*pair) for pair in zip(copies, CLIP, strict=True))
+
+
+def test_a_source_may_use_one_array_for_all_its_frames(opening: Opening) -> None:
+    accelerator, _ = opening(batch=8)
+    one = np.empty(NETWORK.inputs, np.uint8)
+
+    def frames() -> Iterator[np.ndarray]:
+        for frame in CLIP:
+            one[:] = frame
+            yield one
+
+    np.testing.assert_array_equal(list(accelerator.stream(frames())), logits_of(CLIP))

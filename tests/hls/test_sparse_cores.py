@@ -143,19 +143,32 @@ def test_a_fault_is_told_and_what_follows_is_not_written(core, stream, logits, b
     end = whole * network.result_bytes
     np.testing.assert_array_equal(unpack_results(network, results[:end]), logits[:whole])
     assert (results[end:] == 0xEE).all()
-    # A call behind damage starts from zero, although it does not ask for it.
-    start = 8 if whole == 8 else 0
-    found = run(core, simulation, stream[start:], False)
-    np.testing.assert_array_equal(found, logits[start:])
+    if whole == 8:
+        np.testing.assert_array_equal(run(core, simulation, stream[8:], False), logits[8:])
+    np.testing.assert_array_equal(run(core, simulation, stream, True), logits)
     simulation.close()
 
 
-def test_a_call_without_frames_keeps_what_damage_left(core, simulation, stream, logits):
+def test_behind_damage_a_call_goes_on_unless_it_resets(core, simulation, stream, logits):
+    """As the RTL does: what damage leaves is no zero state."""
     words, _ = damaged(core, stream, FrameFault.HEADER)
     nothing = np.zeros(8 * core.network.result_bytes, np.uint8)
     simulation.run(words.view(np.uint8), nothing, 8, True, len(words))
     assert simulation.run(nothing, nothing, 0, False).frame_faults == 0
-    np.testing.assert_array_equal(run(core, simulation, stream, False), logits)
+    assert (run(core, simulation, stream[:1], False) != logits[:1]).any()
+    np.testing.assert_array_equal(run(core, simulation, stream, True), logits)
+
+
+def test_words_of_a_call_without_frames_are_too_many(core, simulation, stream, logits):
+    packed, ends = packed_call(core.network, stream[:2], sparse=True)
+    first = run(core, simulation, stream[:8], True)
+    results = np.full(8, 0xEE, np.uint8)
+    identity = simulation.run(packed, results, 0, False, words_of(ends))
+    assert (identity.frame_faults, identity.frames_done) == (FrameFault.LONG, 8)
+    assert (results == 0xEE).all()
+    # They harm nothing.
+    rest = run(core, simulation, stream[8:], False)
+    np.testing.assert_array_equal(np.concatenate([first, rest]), logits)
 
 
 def test_damaged_clips_are_an_error(core, simulation, stream):
@@ -195,7 +208,7 @@ def test_no_damage_is_read_beyond_the_call(core, stream, tmp_path, build):
 
 
 def test_weights_are_loaded(core, stream, logits, tmp_path):
-    """Both kinds of arguments and registers; damage and other weights leave no state."""
+    """Both kinds of arguments and registers; other weights leave no state."""
     network, other = core.network, retrained(core.network)
     schedule = replace(default_schedule(network.recurrence), frames="sparse")
     plan = lower(network, schedule.with_weights("loadable"))
@@ -213,7 +226,7 @@ def test_weights_are_loaded(core, stream, logits, tmp_path):
     assert (identity.frame_faults, identity.frames_done) == (FrameFault.COUNT, 2 * FRAMES + whole)
     assert identity.weights_layout == plan.layout.digest
     assert identity.weights_id_low == other.design_id & 0xFFFFFFFF
-    np.testing.assert_array_equal(run(core, simulation, stream, False), wanted)
+    np.testing.assert_array_equal(run(core, simulation, stream, True), wanted)
     simulation.close()
 
 

@@ -176,6 +176,17 @@ def test_damage_ends_a_call(bench: Bench, settings: RunSettings, name: str, bad:
     _check_before(bench, image, outcome.memory, bad)
 
 
+@pytest.mark.parametrize("reset", [False, True])
+def test_behind_damage_a_call_goes_on_unless_it_resets(bench: Bench, reset: bool):
+    """As the core in C++ does: what damage leaves is no zero state."""
+    image = bench.layout.image(bench.frames)
+    image[bench.word(5, 0) : bench.word(5, 0) + 8] = 0
+    calls = [bench.layout.call(0, FRAMES, True), bench.layout.call(0, 1, reset)]
+    outcome = run_calls(bench.simulator, bench.network, image, calls, RunSettings())
+    found = bench.layout.logits(outcome.memory)[0]
+    assert np.array_equal(found, bench.logits[0]) is reset
+
+
 def _check_before(bench: Bench, before: np.ndarray, after: np.ndarray, bad: int) -> None:
     """Results of the frames before `bad` are right, and nothing else was written."""
     layout = bench.layout

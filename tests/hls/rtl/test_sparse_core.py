@@ -22,7 +22,7 @@ from fdht_hls.weights import pack_weights
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, FrameFault, FrameKind
 from tests.hls.networks import CLASSIFIERS
 from tests.hls.random_networks import random_network
 
@@ -185,6 +185,7 @@ def test_behind_damage_a_call_goes_on_unless_it_resets(bench: Bench, reset: bool
     outcome = run_calls(bench.simulator, bench.network, image, calls, RunSettings())
     found = bench.layout.logits(outcome.memory)[0]
     assert np.array_equal(found, bench.logits[0]) is reset
+    assert outcome.calls[0].identity.core_frames == CORE_FRAMES.index("sparse")
 
 
 def _check_before(bench: Bench, before: np.ndarray, after: np.ndarray, bad: int) -> None:

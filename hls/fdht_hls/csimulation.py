@@ -64,8 +64,8 @@ _BUILD_FLAGS: dict[Build, tuple[str, ...]] = {
 class Identity(NamedTuple):
     """What the core writes into its identity registers, in their order; 32 bits each.
 
-    A core without loadable weights lacks those of weights, and one of dense frames the last; they
-    then read 0.
+    A core without loadable weights lacks those of weights, and one of dense frames the last two;
+    they then read 0.
     """
 
     abi_version: int
@@ -78,6 +78,7 @@ class Identity(NamedTuple):
     weights_id_low: int = 0
     weights_id_high: int = 0
     frame_faults: int = 0
+    core_frames: int = 0
 
 
 def compiler() -> str:

@@ -39,8 +39,8 @@ class Register:
         width: in bits; 64 takes two words.
         description: for people.
         fields: its parts.
-        only: in cores with weights that can be loaded, or that read sparse frames. In others it
-            reads 0, and a write does nothing. None: in all.
+        only: of which cores: with weights that can be loaded, of sparse frames, of raw ones. In
+            others it reads 0, and a write does nothing. Empty: of all.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Register:
     width: Literal[32, 64]
     description: str
     fields: tuple[Field, ...] = ()
-    only: Literal["loadable", "sparse"] | None = None
+    only: tuple[Literal["loadable", "sparse", "raw"], ...] = ()
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -99,7 +99,12 @@ ARGUMENT_REGISTERS = (
     Register("frame_count", 0x28, "read-write", 32, "Frames to process; 0 only sets the identity"),
     Register("reset_state", 0x30, "read-write", 32, "1: start from a zero LSTM state"),
     Register(
-        "weights", 0x98, "read-write", 64, "Address of weights, a multiple of 8", only="loadable"
+        "weights",
+        0x98,
+        "read-write",
+        64,
+        "Address of weights, a multiple of 8",
+        only=("loadable",),
     ),
     Register(
         "load_weights",
@@ -107,10 +112,10 @@ ARGUMENT_REGISTERS = (
         "read-write",
         32,
         "1: load them before the first frame",
-        only="loadable",
+        only=("loadable",),
     ),
     Register(
-        "call_words", 0xDC, "read-write", 32, "Words that a call's frames take", only="sparse"
+        "call_words", 0xDC, "read-write", 32, "Words that a call's frames take", only=("sparse",)
     ),
 )
 
@@ -125,7 +130,12 @@ IDENTITY_REGISTERS = (
         "frames_done", 0x88, "read-only", 32, "Frames processed since the bitstream was loaded"
     ),
     Register(
-        "weights_layout", 0xAC, "read-only", 32, "Digest of the weights' layout", only="loadable"
+        "weights_layout",
+        0xAC,
+        "read-only",
+        32,
+        "Digest of the weights' layout",
+        only=("loadable",),
     ),
     Register(
         "weights_id_low",
@@ -133,11 +143,27 @@ IDENTITY_REGISTERS = (
         "read-only",
         32,
         "Bits 31..0 of whose weights it holds",
-        only="loadable",
+        only=("loadable",),
     ),
-    Register("weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", only="loadable"),
     Register(
-        "frame_faults", 0xE4, "read-only", 32, "What is wrong with a call's frames", only="sparse"
+        "weights_id_high", 0xCC, "read-only", 32, "Bits 63..32 of the same", only=("loadable",)
+    ),
+    Register(
+        "frame_faults",
+        0xE4,
+        "read-only",
+        32,
+        "What is wrong with a call's frames",
+        only=("sparse",),
+    ),
+    # 0 is of dense ones, so that their cores need no such register.
+    Register(
+        "core_frames",
+        0xF4,
+        "read-only",
+        32,
+        "Which frames the core takes: their place in CORE_FRAMES",
+        only=("sparse", "raw"),
     ),
 )
 
@@ -146,14 +172,16 @@ BY_NAME = {register.name: register for register in REGISTERS}
 
 
 def present(
-    registers: Iterable[Register], *, loadable: bool = False, sparse: bool = False
+    registers: Iterable[Register], *, loadable: bool = False, frames: str = "dense"
 ) -> tuple[Register, ...]:
     """Those that a core has.
 
     Args:
         registers: to choose from.
         loadable: its weights can be loaded.
-        sparse: it reads sparse frames.
+        frames: which it reads; see `fdht_models.tensor.sparse_frames.CORE_FRAMES`.
     """
-    kinds = {None: True, "loadable": loadable, "sparse": sparse}
-    return tuple(register for register in registers if kinds[register.only])
+    kinds = {frames, *(["loadable"] if loadable else [])}
+    return tuple(
+        register for register in registers if not register.only or kinds.intersection(register.only)
+    )

@@ -29,6 +29,7 @@ from fdht_hls.weight_tables import WeightLayout, WeightTable
 from fdht_models.artifacts import write_text
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.quantized import LOGIT_BYTES, WORD_BYTES
+from fdht_models.tensor.sparse_frames import CORE_FRAMES
 
 if TYPE_CHECKING:  # hls4ml loads this plug-in while its own graph is half imported
     from hls4ml.model.graph import ModelGraph
@@ -155,7 +156,10 @@ def core_values(
     skips = any(stage.get_attr("plan").coming is not None for stage in _contractions(model))
     raw = plan is not None and plan.raw
     sparse = skips and not raw
-    kinds = {"loadable": bool(tables), "sparse": sparse}
+    kinds: dict[str, Any] = {
+        "loadable": bool(tables),
+        "frames": "raw" if raw else "sparse" if sparse else "dense",
+    }
     part = model.config.get_config_value("Part")
     return {
         "project": model.config.get_project_name(),
@@ -168,6 +172,7 @@ def core_values(
         "result_words": -(-result.shape[0] * LOGIT_BYTES // WORD_BYTES),
         "sparse": sparse,
         "raw": raw,
+        "core_frames": CORE_FRAMES.index(kinds["frames"]),
         "dead_zone": plan.design.dead_zone if plan else 0,
         "units": _unit_values(frame_words, fibre) if skips else None,
         "streams": list(_streams(model, skips)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 
 from fdht_hls.boards import get_board
 from fdht_hls.weights import LoadableWeights
-from fdht_host.calls import CallPipeline, Frames, Logits, PhaseTimes, Work
+from fdht_host.calls import CallPipeline, Frames, Logits, Work
 from fdht_host.driver import FdhtLstm, check_identity, load_core
+from fdht_host.frame_packing import check_beginning
 from fdht_host.loaded import Loaded
+from fdht_host.phase_times import PhaseTimes
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.arguments import count, flag, path, seconds
 from fdht_models.errors import ConfigError, DeviceError, ShapeError
@@ -152,7 +155,7 @@ class Accelerator:
         reset = flag(reset, "reset")
         frames = self._checked(frames, "frames", 2)
         if len(frames):
-            self._check_enough(len(frames), reset)
+            check_beginning(self.manifest.input, len(frames), reset)
         batch, first = self._calls.batch, self._first_batch(reset)
         starts = (*([0] if len(frames) else []), *range(first, len(frames), batch))
         pieces = (frames[start : start + batch if start else first] for start in starts)
@@ -170,7 +173,9 @@ class Accelerator:
         the next call must reset the state.
 
         Args:
-            frames: each uint8 or int8 [size]; raw ones of video as in `infer`.
+            frames: each uint8 or int8 [size]; raw ones of video as in `infer`. Each is copied once,
+                into the core's buffer, before the next is asked for: a source may use one array
+                for all.
             reset: as in `infer`.
 
         Yields:
@@ -262,30 +267,12 @@ class Accelerator:
         """Frames of the first call at most."""
         return self.manifest.input.frames_for(self._calls.batch, reset)
 
-    def _check_enough(self, frames: int, reset: bool) -> None:
-        """Refuses a beginning that gives no result: the core would not keep its frame."""
-        layout = self.manifest.input
-        if not layout.results_of(frames, reset):
-            raise ShapeError(
-                f"a sequence begins with {layout.frames_before + 1} raw frames or more, since the "
-                "core compares each with the one before",
-                field="frames",
-                value=frames,
-                remedy="pass more at once",
-            )
-
-    def _batches(self, frames: Iterable[Frames], reset: bool) -> Iterator[Frames]:
-        waiting: list[Frames] = []
-        most, begins = self._first_batch(reset), reset
-        for frame in frames:
-            # Copied: a source may use one array for all its frames.
-            waiting.append(self._checked(frame, "frame", 1).copy())
-            if len(waiting) == most:
-                yield np.stack(waiting)
-                waiting, most, begins = [], self._calls.batch, False
-        if waiting:
-            self._check_enough(len(waiting), begins)
-            yield np.stack(waiting)
+    def _batches(self, frames: Iterable[Frames], reset: bool) -> Iterator[Iterator[Frames]]:
+        """The frames of each call, for ever; behind the last frame calls have none."""
+        checked = (self._checked(frame, "frame", 1) for frame in frames)
+        yield islice(checked, self._first_batch(reset))
+        while True:
+            yield islice(checked, self._calls.batch)
 
     def _checked(self, given: object, field: str, dimensions: int) -> Frames:
         """Frames that the core can take, [n, size], or one of them, [size]."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import time
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -22,61 +22,29 @@ import numpy.typing as npt
 
 from fdht_hls.weights import Words
 from fdht_host import pynq_calls
+from fdht_host.call_buffers import CallBuffers, Pair
 from fdht_host.clocks import clock_of
 from fdht_host.driver import FdhtLstm
-from fdht_host.frame_packing import FramePacking, Packed
+from fdht_host.frame_packing import FramePacking, Packed, check_beginning
 from fdht_host.loaded import Call, Loaded, check_shown
+from fdht_host.phase_times import PhaseTimes
 from fdht_models.errors import DeviceError, DeviceTimeoutError
 from fdht_overlays.manifest import OverlayManifest
 
 Frames = npt.NDArray[Any]
 Logits = npt.NDArray[np.int64]
+#: Frames of a call: codes [n, size]; or one by one, each [size], of whatever makes them meanwhile.
+Batch = Frames | Iterator[Frames]
 
 #: A generator; weak, since its frame refers to what refers to it.
 Work = weakref.ref[Generator[Any, None, None]]
-
-#: Logits are int32 in memory.
-_LOGIT_BYTES = 4
-
-
-@dataclass
-class PhaseTimes:
-    """Where the host's time went, in seconds of the machine's clock.
-
-    Phases overlap the core's work where they can, so their sum may exceed the time that passed.
-
-    Args:
-        pack: copying frames into buffers.
-        transfer: flushing and invalidating caches.
-        compute: waiting for the core.
-        unpack: copying logits out of buffers.
-        frames: frames processed.
-        calls: calls of the core.
-        words: that their sparse frames took; of a core of dense frames 0.
-    """
-
-    pack: float = 0.0
-    transfer: float = 0.0
-    compute: float = 0.0
-    unpack: float = 0.0
-    frames: int = 0
-    calls: int = 0
-    words: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """A buffer for frames, uint8 as `FramePacking` has it; one for results, int32[batch, words]."""
-
-    frames: Any
-    results: Any
 
 
 @dataclass(frozen=True)
 class _Running:
     """A call on its way."""
 
-    pair: _Pair
+    pair: Pair
     count: int
     words: int
     #: When it should end, by the device's clock.
@@ -136,10 +104,9 @@ class CallPipeline:
         self._work: Work | None = None
         self._claims = 0
         self._closed = False
-        self._buffers: list[Any] = []
-        self._pairs: tuple[_Pair, ...] = ()
+        self._buffers = CallBuffers(driver.device)
         try:
-            self._pairs = tuple(self._allocate_pair() for _ in range(2))
+            self._buffers.allocate_pairs(manifest, self._packing.shape, batch)
         except BaseException:
             self.close()
             raise
@@ -157,27 +124,21 @@ class CallPipeline:
                 self._settle()
             call = self._loaded.use.call
             kept = call.buffers if call else ()
-        while self._buffers:
-            if any(self._buffers[-1] is buffer for buffer in kept):
-                self._loaded.use.orphans.append(self._buffers[-1])
-            else:
-                with pynq_calls.FREED:
-                    self._buffers[-1].freebuffer()
-            self._buffers.pop()
-        self._pairs = ()
+        self._buffers.free(self._loaded.use, kept)
 
     def restart_state(self) -> None:
         """Lets the next frame start from a zero state, whatever its call says."""
         self._state = _State.ZERO
 
     def run(
-        self, batches: Iterable[Frames], reset: bool, consumer: Work | None = None
+        self, batches: Iterable[Batch], reset: bool, consumer: Work | None = None
     ) -> Generator[Logits, None, None]:
         """Runs batches; each is packed, and the logits before it unpacked, while the core runs.
 
         Args:
-            batches: codes [n, size] that the core takes, of up to `batch` results each. Of a core
-                of raw frames the first has one frame more where a sequence begins with it.
+            batches: codes that the core takes, of up to `batch` results each. Of a core of raw
+                frames the first has one frame more where a sequence begins with it. One without
+                frames is behind the last.
             reset: start from a zero state.
             consumer: the generator that asks for the logits and ends with them; None: whoever
                 does asks for all at once.
@@ -186,6 +147,7 @@ class CallPipeline:
             Logit codes of each batch, int64[n, classes].
 
         Raises:
+            ShapeError: a sequence begins with too few raw frames.
             DeviceError: it is closed or running, the device holds something else by now, the state
                 to continue is not known, or the core fails; DeviceTimeoutError: it does not end.
         """
@@ -227,7 +189,7 @@ class CallPipeline:
         self._work = work
         self._claims += 1
 
-    def _run(self, batches: Iterable[Frames], reset: bool) -> Generator[Logits, None, None]:
+    def _run(self, batches: Iterable[Batch], reset: bool) -> Generator[Logits, None, None]:
         claim = self._claims
         self._refuse_without_beginning(reset)
         former = self._prepare(reset, self._weights_id)
@@ -236,9 +198,11 @@ class CallPipeline:
         try:
             for turn, batch in enumerate(batches):
                 self._refuse_closed()
-                pair = self._pairs[turn % 2]
+                pair = self._buffers.pairs[turn % 2]
                 begins = reset and turn == 0
                 packed = self._pack(pair, batch, begins)
+                if packed is None:
+                    break
                 finished, running = running, None
                 if finished is not None:
                     self._finish(finished)
@@ -260,7 +224,7 @@ class CallPipeline:
 
     def _load(self, words: Words) -> Generator[Logits, None, None]:
         self._prepare(reset=True, weights_id=0)
-        buffer = self._allocate(words.shape, np.uint64)
+        buffer = self._buffers.allocate(words.shape, np.uint64)
         try:
             buffer[:] = words
             self._note_call(buffer)
@@ -271,7 +235,7 @@ class CallPipeline:
             raise
         self._weights_id = int(words[0])
         self._state = _State.ZERO
-        self._free_beside_pairs()
+        self._buffers.free_beside_pairs()
         yield from ()
 
     def _prepare(self, reset: bool, weights_id: int) -> _State:
@@ -300,7 +264,7 @@ class CallPipeline:
                 field="accelerator",
                 remedy="close it and open it again, which loads the overlay anew",
             ) from error
-        self._free_beside_pairs()
+        self._buffers.free_beside_pairs()
         if former is _State.UNKNOWN:
             # The registers tell of the last call that ended: have them written anew.
             self._note_call()
@@ -348,36 +312,40 @@ class CallPipeline:
                 remedy="pass reset=True, and one frame more than results",
             )
 
-    def _allocate_pair(self) -> _Pair:
-        manifest = self._manifest
-        return _Pair(
-            self._allocate(self._packing.shape, np.uint8),
-            self._allocate((self.batch, manifest.results.result_bytes // _LOGIT_BYTES), np.int32),
-        )
-
-    def _allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        self._buffers.append(pynq_calls.allocate(shape, dtype, self._driver.device))
-        return self._buffers[-1]
-
-    def _free_beside_pairs(self) -> None:
-        """Frees buffers of weights."""
-        while len(self._buffers) > 2 * len(self._pairs):
-            with pynq_calls.FREED:
-                self._buffers[-1].freebuffer()
-            self._buffers.pop()
-
     def _note_call(self, *buffers: Any) -> None:
         """Notes a call that is about to be started."""
         deadline = self._clock.monotonic() + self._timeout
         self._loaded.use.call = Call(self._driver, self._loaded, buffers, deadline)
 
-    def _pack(self, pair: _Pair, batch: Frames, reset: bool) -> Packed:
-        started = time.perf_counter()
-        packed = self._packing.pack(pair.frames, batch, reset)
+    def _pack(self, pair: Pair, batch: Batch, reset: bool) -> Packed | None:
+        """Puts the frames of a call into their buffer; None: there are none."""
+        if isinstance(batch, np.ndarray):
+            started = time.perf_counter()
+            packed = self._packing.pack(pair.frames, batch, reset)
+        else:
+            count = self._place(pair, batch)
+            if not count:
+                return None
+            check_beginning(self._manifest.input, count, reset)
+            started = time.perf_counter()
+            packed = self._packing.pack_placed(pair.frames, count, reset)
         self.times.pack += time.perf_counter() - started
         return packed
 
-    def _start(self, pair: _Pair, packed: Packed, reset: bool) -> _Running:
+    def _place(self, pair: Pair, batch: Iterator[Frames]) -> int:
+        """Puts frames where they belong, each as soon as it is made; returns how many there are."""
+        count = 0
+        for frame in batch:
+            # Whoever makes frames may have closed this meanwhile.
+            self._refuse_closed()
+            started = time.perf_counter()
+            self._packing.place(pair.frames, count, frame)
+            self.times.pack += time.perf_counter() - started
+            count += 1
+        self._refuse_closed()
+        return count
+
+    def _start(self, pair: Pair, packed: Packed, reset: bool) -> _Running:
         started, count, words = time.perf_counter(), packed.count, packed.words
         with pynq_calls.SYNCHRONISED:
             packed.part.flush()

@@ -18,7 +18,7 @@ from fdht_host.clocks import clock_of
 from fdht_host.loaded import Loaded, use_of
 from fdht_models.arguments import seconds
 from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError
-from fdht_models.tensor.sparse_frames import FrameFault
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, FrameFault
 from fdht_overlays.manifest import OverlayManifest
 
 #: Seconds between two looks at a running core.
@@ -49,6 +49,7 @@ class CoreIdentity:
         weights_layout: digest of the layout of weights that can be loaded; 0: none can.
         weights_id: digest of the network whose weights it holds, where they can be loaded; 0 if
             loading them failed.
+        core_frames: which frames it takes: their place in `CORE_FRAMES`.
     """
 
     abi_version: int
@@ -58,6 +59,7 @@ class CoreIdentity:
     frames_done: int
     weights_layout: int = 0
     weights_id: int = 0
+    core_frames: int = 0
 
 
 class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
@@ -240,7 +242,8 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
     def takes_sparse_frames(self) -> bool:
         """Does the core have the register that only a core of sparse frames has?
 
-        Of such it is written by every call, so that nobody misses what it held.
+        That is how one of a former version is told; others say it in `core_frames`. Of such it is
+        written by every call, so that nobody misses what it held.
         """
         self.write_register("call_words", 1)
         found = self.read_register("call_words")
@@ -354,12 +357,23 @@ def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float =
                 value=shown,
                 remedy="build the overlay again",
             )
-    # Of raw frames a core has the registers of dense ones; the self test tells them apart.
-    takes = driver.takes_sparse_frames()
-    if takes != manifest.input.sparse:
+    takes, said = _frames_of(driver, found, manifest), manifest.input.frames
+    if takes != said:
         raise DeviceError(
-            f"the core takes {'sparse' if takes else 'dense'} frames, the manifest says "
-            f"{manifest.input.frames}",
+            f"the core takes {takes} frames, the manifest says {said}",
             field="frames",
-            remedy="build the overlay again",
+            remedy="convert the experiment and build the overlay again",
         )
+
+
+def _frames_of(driver: FdhtLstm, found: CoreIdentity, manifest: OverlayManifest) -> str:
+    """Which frames a core takes, in words."""
+    if found.core_frames:
+        known = found.core_frames < len(CORE_FRAMES)
+        return CORE_FRAMES[found.core_frames] if known else f"unknown ({found.core_frames})"
+    if manifest.input.frames_shown:
+        return "dense"
+    if driver.takes_sparse_frames():
+        return "sparse"
+    # Of a former version the self test tells dense and raw ones apart.
+    return "dense" if manifest.input.frames == "sparse" else manifest.input.frames

@@ -255,12 +255,14 @@ def _cut(stream: Iterator[Item], plan: Iterator[_Part]) -> Iterator[InputBlock]:
             return
 
 
-def _joined(taken: list[Item], reset: bool) -> Frames:
-    """What a block holds: inputs; or raw frames, where it begins anew with the one before them."""
+def _joined(taken: list[Item], reset: bool) -> Frames | list[Frames]:
+    """What a block holds: inputs; or raw frames as they are, where it begins anew with the one
+    before them.
+    """
     pairs = [item for item in taken if isinstance(item, tuple)]
-    before = [previous for previous, _ in pairs[:1] if reset]
-    frames = [frame for _, frame in pairs]
-    return np.stack([*before, *frames, *(item for item in taken if not isinstance(item, tuple))])
+    if not pairs:
+        return np.stack([item for item in taken if not isinstance(item, tuple)])
+    return [*(previous for previous, _ in pairs[:1] if reset), *(frame for _, frame in pairs)]
 
 
 def _take(stream: Iterator[Item], count: int) -> tuple[list[Item], FdhtError | None]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fdht_host.calls import PhaseTimes
 from fdht_host.energy.evaluation import EnergyResult
+from fdht_host.phase_times import PhaseTimes
 from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
 from fdht_host.streamer import SourceRun

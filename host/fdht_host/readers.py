@@ -9,7 +9,7 @@ blocks of the trained length. `every` takes all of them. A network of clips that
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,7 +110,8 @@ class InputBlock:
     """Network inputs that go through the core in one call.
 
     Attributes:
-        inputs: uint8 [inputs, values]; of raw frames with `reset` one more.
+        inputs: uint8 [inputs, values]; of raw frames with `reset` one more. Raw frames of a stream
+            are apart, each [values], since they are copied into the core's buffer and nowhere else.
         reset: whether the state is zero before them.
         start: frame of the file at which they begin; None where they are spread over it.
         whole: False of what is left over at the end, shorter than a clip.
@@ -121,7 +122,7 @@ class InputBlock:
         raw: frames are raw ones.
     """
 
-    inputs: Frames
+    inputs: Frames | Sequence[Frames]
     reset: bool
     start: int | None
     whole: bool = True

@@ -249,7 +249,10 @@ class Streamer:
     def _step(self, run: SourceRun, reference: _Reference, block: InputBlock) -> _Step:
         """Runs a block on the board and in the reference, and compares all of their logits."""
         started = time.perf_counter()
-        logits = self.accelerator.infer(block.inputs, reset=block.reset)
+        if isinstance(block.inputs, np.ndarray):
+            logits = self.accelerator.infer(block.inputs, reset=block.reset)
+        else:
+            logits = np.array(list(self.accelerator.stream(block.inputs, reset=block.reset)))
         run.seconds += time.perf_counter() - started
         wrong = int(np.count_nonzero(logits != reference.run(block)))
         run.inputs += block.results

@@ -23,8 +23,9 @@ from fdht_overlays.sparse_pace import SparsePace
 
 #: Of frames that a core takes; see `fdht_models.tensor.sparse_frames.CORE_FRAMES`.
 Kind = Literal["dense", "sparse", "raw"]
-#: 2 has clips, figures, and a digest of the whole directory; 3 says which kind of frames it takes.
-SCHEMA_VERSION = 3
+#: 2 has clips, figures, and a digest of the whole directory; 3 says which kind of frames it takes;
+#: from 4 on the core says it as well.
+SCHEMA_VERSION = 4
 #: First that has a digest of the whole directory.
 _SEALED = 2
 #: How a vendor's figures of a design are known.
@@ -46,6 +47,7 @@ class InputLayout(ReadsFrames):
         frames: "dense": all of their words; "sparse": bitmaps and the words that are not zero; see
             `fdht_models.tensor.sparse_frames`. Whoever hands frames to the host need not know.
             "raw": frames of video as they are, of which the core computes the feature.
+        frames_shown: the core says so itself; False of one that a former version built.
     """
 
     size: int
@@ -54,6 +56,7 @@ class InputLayout(ReadsFrames):
     feature: str | None
     frame_shape: tuple[int, ...]
     frames: Kind = "dense"
+    frames_shown: bool = True
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -386,7 +389,11 @@ def _of_this_version(value: object) -> object:
     added = isinstance(layout, Mapping) and "frames" not in layout and "sparse_pace" not in value
     if value["schema_version"] == 2 and isinstance(layout, Mapping) and added:
         layout = {**layout, "frames": "dense"}
-        value = {**value, "input": layout, "sparse_pace": None, "schema_version": SCHEMA_VERSION}
+        value = {**value, "input": layout, "sparse_pace": None, "schema_version": 3}
+    added = isinstance(layout, Mapping) and "frames_shown" not in layout
+    if value["schema_version"] == 3 and isinstance(layout, Mapping) and added:
+        layout = {**layout, "frames_shown": False}
+        value = {**value, "input": layout, "schema_version": SCHEMA_VERSION}
     return value
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,18 @@ from fdht_hls.csimulation import (
     pack_frames,
     unpack_results,
 )
+from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.equality import corner_frames, reference_logits
+from fdht_hls.schedule import default_schedule
+from fdht_models.preprocessing.definition import Picture
 from fdht_models.tensor.fixedpoint import Codes
 from fdht_models.tensor.quantized import QuantizedNetwork
 from tests.hls.networks import CLASSIFIERS, Classifier, streams_of
 
 #: Frames in a stream.
 FRAMES = 60
+#: What the raw frames show, and the feature of them.
+PICTURE = Picture(4, 5, "motion_energy", 6)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,42 @@ class Converted:
         return reference_logits(self.network, self.streams)
 
 
+@dataclass(frozen=True)
+class SkippingCore(Converted):
+    """A classifier, its HLS project, and the C simulations that were asked for so far.
+
+    Args:
+        plan: of the core.
+        own: what it computes.
+    """
+
+    plan: EnginePlan
+    own: QuantizedNetwork
+
+    @property
+    def network(self) -> QuantizedNetwork:
+        return self.own
+
+
+def convert_skipping(directory: Path, frames: str, weights: str = "constant") -> SkippingCore:
+    """Converts the classifier of 60 inputs.
+
+    Args:
+        directory: of the project.
+        frames: "sparse" or "raw".
+        weights: their kind, in all stages.
+    """
+    classifier = CLASSIFIERS["bytes"]
+    network = classifier.network
+    if frames == "raw":
+        definition = replace(network.preprocessing, values=None, picture=PICTURE)
+        network = replace(network, preprocessing=definition)
+    schedule = default_schedule(network.recurrence).with_weights(weights).with_frames(frames)
+    core = SkippingCore(classifier, directory, lower(network, schedule), network)
+    convert_project(classifier.keras(), network, core.project, {}, core.plan)
+    return core
+
+
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Converted]:
     """Converts a classifier of `CLASSIFIERS` by name, once."""
@@ -83,6 +124,12 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Conve
 def small(converted: Callable[[str], Converted]) -> Converted:
     """60 inputs (64 bytes a frame), 8 units, 3 classes (16 bytes a result)."""
     return converted("bytes")
+
+
+@pytest.fixture(scope="session")
+def skipping(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SkippingCore]:
+    """The small classifier in a core for "sparse" or "raw" frames, converted once."""
+    return cache(lambda frames: convert_skipping(tmp_path_factory.mktemp(frames), frames))
 
 
 @pytest.fixture(scope="session")

@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fdht_hls.batch import BatchSimulation
-from fdht_hls.conversion import convert_project
 from fdht_hls.csimulation import CSimulation, pack_frames, unpack_results
-from fdht_hls.engine import lower
 from fdht_hls.equality import prove, reference_logits
-from fdht_hls.lint import lint_project
 from fdht_hls.proof_streams import inputs_of
-from fdht_hls.registers import ARGUMENT_REGISTERS, IDENTITY_REGISTERS, present
-from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import pack_weights
 from fdht_models.errors import EqualityError
 from fdht_models.features import motion_energy
-from fdht_models.preprocessing.definition import Picture
 from fdht_models.tensor.quantized import QuantizedNetwork
-from tests.hls.conftest import Converted
-from tests.hls.lint.builds import compiled_bench, stated_registers, warnings
-from tests.hls.networks import CLASSIFIERS
+from tests.hls.conftest import PICTURE, SkippingCore, convert_skipping
+from tests.hls.lint.builds import compiled_bench, run_sanitized, run_stream, sanitized
 from tests.hls.rtl.test_motion import clip_of
 
 RESULTS = 30
-PICTURE = Picture(4, 5, "motion_energy", 6)
-
-
-def convert(directory: Path, weights: str = "constant") -> tuple[Converted, QuantizedNetwork]:
-    project = Converted(CLASSIFIERS["bytes"], directory)
-    own = replace(project.network.preprocessing, values=None, picture=PICTURE)
-    network = replace(project.network, preprocessing=own)
-    schedule = default_schedule(network.recurrence).with_weights(weights).with_frames("raw")
-    plan = lower(network, schedule)
-    convert_project(project.classifier.keras(), network, project.project, {}, plan)
-    return project, network
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Converted, QuantizedNetwork]:
-    return convert(tmp_path_factory.mktemp("raw"))
+def core(skipping) -> SkippingCore:
+    return skipping("raw")
 
 
 @pytest.fixture(scope="module")
-def core(made: tuple[Converted, QuantizedNetwork]) -> Converted:
-    return made[0]
-
-
-@pytest.fixture(scope="module")
-def network(made: tuple[Converted, QuantizedNetwork]) -> QuantizedNetwork:
-    return made[1]
+def network(core: SkippingCore) -> QuantizedNetwork:
+    return core.network
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +50,7 @@ def logits(network: QuantizedNetwork, clip: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(params=["native", "exact"])
-def simulation(core: Converted, request: pytest.FixtureRequest) -> Iterator[CSimulation]:
+def simulation(core: SkippingCore, request: pytest.FixtureRequest) -> Iterator[CSimulation]:
     found = CSimulation(core.library(request.param))
     yield found
     found.close()
@@ -144,14 +119,11 @@ def test_clips_on_all_processors_are_equal(core, network, clip):
 
 
 def test_other_weights_begin_from_zero_and_keep_the_frame(tmp_path, clip, logits):
-    project, network = convert(tmp_path, "loadable")
-    plan = lower(
-        network,
-        default_schedule(network.recurrence).with_weights("loadable").with_frames("raw"),
-    )
+    project = convert_skipping(tmp_path, "raw", "loadable")
+    network = project.network
     simulation = CSimulation(project.library("native"))
     np.testing.assert_array_equal(run(network, simulation, clip[:9], True), logits[:8])
-    simulation.load_weights(pack_weights(plan))
+    simulation.load_weights(pack_weights(project.plan))
     wanted = reference_logits(network, inputs_of(network, clip[None, 8:]))[0]
     np.testing.assert_array_equal(run(network, simulation, clip[9:], False), wanted)
     simulation.close()
@@ -160,19 +132,18 @@ def test_other_weights_begin_from_zero_and_keep_the_frame(tmp_path, clip, logits
 # The project --------------------------------------------------------------------------------------
 
 
-def test_the_core_is_synthesizable(core):
-    assert lint_project(core.project) == []
-
-
-@pytest.mark.slow
-def test_compilers_have_no_warning(core):
-    assert warnings(core.project, "libclang", "c++14", "native") == []
-    assert warnings(core.project, "g++", "c++17", "exact") == []
-
-
-def test_the_registers_are_those_of_dense_frames(core):
-    wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS)
-    assert stated_registers(core.project) == {one.name: one.offset for one in wanted}
+@pytest.mark.parametrize("build", ["native", pytest.param("exact", marks=pytest.mark.slow)])
+def test_nothing_is_read_beyond_the_frames_of_a_call(core, network, clip, logits, tmp_path, build):
+    """With the sanitizers for addresses and undefined behaviour, on memory of exactly its size."""
+    sanitized(core.project, tmp_path / "program", build, raw=True)
+    code, shown, reports = run_stream(tmp_path / "program", network, clip, logits, tmp_path)
+    assert (code, reports) == (0, [])
+    assert shown == f"{RESULTS} frames, 0 words differ of {2 * RESULTS}\n"
+    # Frames of half the length: the core reads more than there is.
+    files = [str(tmp_path / f"{name}.hex") for name in ("frames", "results")]
+    half = str(network.frame_bytes // 16)
+    code, _, reports = run_sanitized(tmp_path / "program", [*files, half, "2"])
+    assert code not in (0, 2) and "heap-buffer-overflow" in reports[0]
 
 
 def test_the_test_bench_passes_and_can_fail(core, tmp_path):

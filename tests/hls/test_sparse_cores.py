@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from fdht_hls.batch import BatchSimulation
-from fdht_hls.conversion import convert_project
-from fdht_hls.csimulation import CSimulation, compile_library, unpack_results
-from fdht_hls.engine import lower
+from fdht_hls.csimulation import CSimulation, unpack_results
 from fdht_hls.equality import prove, reference_logits
-from fdht_hls.lint import lint_project
 from fdht_hls.packing import packed_call, words_of
-from fdht_hls.registers import ARGUMENT_REGISTERS, IDENTITY_REGISTERS, present
-from fdht_hls.schedule import default_schedule
 from fdht_hls.weights import LoadableWeights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
-from tests.hls.conftest import Converted
+from tests.hls.conftest import Converted, convert_skipping
 from tests.hls.lint.builds import (
     SPARSE_MAIN,
     compiled_bench,
     run_sanitized,
     sanitized,
-    stated_registers,
-    warnings,
 )
-from tests.hls.networks import CLASSIFIERS
 from tests.hls.patterns import sparse_patterns
 from tests.hls.test_weight_kinds import retrained
 
@@ -39,14 +29,8 @@ FRAMES = 30
 
 
 @pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """The small classifier in a core that reads sparse frames."""
-    project = Converted(CLASSIFIERS["bytes"], tmp_path_factory.mktemp("sparse"))
-    network = project.network
-    schedule = replace(default_schedule(network.recurrence), frames="sparse")
-    plan = lower(network, schedule)
-    convert_project(project.classifier.keras(), network, project.project, {}, plan)
-    return project
+def core(skipping) -> Converted:
+    return skipping("sparse")
 
 
 @pytest.fixture(scope="module")
@@ -143,19 +127,32 @@ def test_a_fault_is_told_and_what_follows_is_not_written(core, stream, logits, b
     end = whole * network.result_bytes
     np.testing.assert_array_equal(unpack_results(network, results[:end]), logits[:whole])
     assert (results[end:] == 0xEE).all()
-    # A call behind damage starts from zero, although it does not ask for it.
-    start = 8 if whole == 8 else 0
-    found = run(core, simulation, stream[start:], False)
-    np.testing.assert_array_equal(found, logits[start:])
+    if whole == 8:
+        np.testing.assert_array_equal(run(core, simulation, stream[8:], False), logits[8:])
+    np.testing.assert_array_equal(run(core, simulation, stream, True), logits)
     simulation.close()
 
 
-def test_a_call_without_frames_keeps_what_damage_left(core, simulation, stream, logits):
+def test_behind_damage_a_call_goes_on_unless_it_resets(core, simulation, stream, logits):
+    """As the RTL does: what damage leaves is no zero state."""
     words, _ = damaged(core, stream, FrameFault.HEADER)
     nothing = np.zeros(8 * core.network.result_bytes, np.uint8)
     simulation.run(words.view(np.uint8), nothing, 8, True, len(words))
     assert simulation.run(nothing, nothing, 0, False).frame_faults == 0
-    np.testing.assert_array_equal(run(core, simulation, stream, False), logits)
+    assert (run(core, simulation, stream[:1], False) != logits[:1]).any()
+    np.testing.assert_array_equal(run(core, simulation, stream, True), logits)
+
+
+def test_words_of_a_call_without_frames_are_too_many(core, simulation, stream, logits):
+    packed, ends = packed_call(core.network, stream[:2], sparse=True)
+    first = run(core, simulation, stream[:8], True)
+    results = np.full(8, 0xEE, np.uint8)
+    identity = simulation.run(packed, results, 0, False, words_of(ends))
+    assert (identity.frame_faults, identity.frames_done) == (FrameFault.LONG, 8)
+    assert (results == 0xEE).all()
+    # They harm nothing.
+    rest = run(core, simulation, stream[8:], False)
+    np.testing.assert_array_equal(np.concatenate([first, rest]), logits)
 
 
 def test_damaged_clips_are_an_error(core, simulation, stream):
@@ -195,13 +192,11 @@ def test_no_damage_is_read_beyond_the_call(core, stream, tmp_path, build):
 
 
 def test_weights_are_loaded(core, stream, logits, tmp_path):
-    """Both kinds of arguments and registers; damage and other weights leave no state."""
+    """Both kinds of arguments and registers; other weights leave no state."""
     network, other = core.network, retrained(core.network)
-    schedule = replace(default_schedule(network.recurrence), frames="sparse")
-    plan = lower(network, schedule.with_weights("loadable"))
-    convert_project(core.classifier.keras(), network, tmp_path, {}, plan)
-    compile_library(tmp_path, tmp_path / "core.so", "native")
-    simulation, words = CSimulation(tmp_path / "core.so"), LoadableWeights.of(network, plan)
+    loadable = convert_skipping(tmp_path, "sparse", "loadable")
+    plan, simulation = loadable.plan, CSimulation(loadable.library("native"))
+    words = LoadableWeights.of(network, plan)
     assert words is not None and plan.layout is not None
     np.testing.assert_array_equal(run(core, simulation, stream, False), logits)
     simulation.load_weights(words.pack(other))
@@ -213,32 +208,11 @@ def test_weights_are_loaded(core, stream, logits, tmp_path):
     assert (identity.frame_faults, identity.frames_done) == (FrameFault.COUNT, 2 * FRAMES + whole)
     assert identity.weights_layout == plan.layout.digest
     assert identity.weights_id_low == other.design_id & 0xFFFFFFFF
-    np.testing.assert_array_equal(run(core, simulation, stream, False), wanted)
+    np.testing.assert_array_equal(run(core, simulation, stream, True), wanted)
     simulation.close()
 
 
 # The project --------------------------------------------------------------------------------------
-
-
-def test_the_core_is_synthesizable(core):
-    assert lint_project(core.project) == []
-
-
-@pytest.mark.slow
-def test_compilers_have_no_warning(core):
-    assert warnings(core.project, "libclang", "c++14", "native") == []
-    assert warnings(core.project, "g++", "c++17", "exact") == []
-
-
-def test_the_registers_are_those_of_sparse_frames(core):
-    text = (core.project / "firmware" / "fdht_lstm.cpp").read_text()
-    wanted = present(ARGUMENT_REGISTERS + IDENTITY_REGISTERS, sparse=True)
-    assert stated_registers(core.project) == {one.name: one.offset for one in wanted}
-    arguments = re.search(r"void fdht_lstm\(([^)]*)\)", text)
-    assert arguments is not None
-    names = [argument.split("*")[-1].split()[-1] for argument in arguments[1].split(",")]
-    assert names == [register.name for register in wanted]
-    assert {"call_words", "frame_faults"} <= {*names}
 
 
 def test_hls4ml_s_own_top_stays_dense(core):

@@ -13,7 +13,7 @@ from fdht_hls.weights import unpack_weights
 from fdht_models.errors import DeviceError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_models.tensor.sparse_frames import SparseFormat
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, SparseFormat
 from tests.models.sparse_reader import read_frames
 
 Bytes = npt.NDArray[np.uint8]
@@ -42,6 +42,8 @@ class ReferenceComputation:
         #: Frames that each call read.
         self.read: list[int] = []
         self.sparse, self.frames_before = form is not None, int(raw)
+        #: Which it says that it takes.
+        self.frames = "raw" if raw else "sparse" if self.sparse else "dense"
         self._plan = lower(network, schedule) if schedule and schedule.loadable else None
         self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0
@@ -93,6 +95,7 @@ class ReferenceComputation:
             self._layout.digest if self._layout else 0,
             self._weights_id & _WORD,
             self._weights_id >> 32,
+            core_frames=CORE_FRAMES.index(self.frames),
         )
 
     def _feature(self, frames: Bytes, count: int, reset: bool) -> Bytes:

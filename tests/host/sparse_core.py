@@ -14,7 +14,7 @@ from fdht_hls.registers import ABI_VERSION
 from fdht_host.accelerator import Accelerator
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import OverlayDirectory
-from fdht_models.tensor.sparse_frames import SparseFormat
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, SparseFormat
 from fdht_overlays.simulated_overlay import write_simulated_overlay
 from fdht_overlays.sparse_pace import SparsePace
 from tests.host import toy_core
@@ -38,6 +38,7 @@ class SparseToy:
 
     def __init__(self) -> None:
         self.faults = 0
+        self.core_frames = CORE_FRAMES.index("sparse")
         self.calls: list[bytes] = []
         self._sums = np.zeros(toy_core.CLASSES, np.int64)
         self._done = 0
@@ -62,7 +63,8 @@ class SparseToy:
         low, high = toy_core.DESIGN_ID & 0xFFFF_FFFF, toy_core.DESIGN_ID >> 32
         sizes_of = (toy_core.FRAME_BYTES, toy_core.RESULT_BYTES)
         faults = self.faults if count else 0
-        return Identity(ABI_VERSION, low, high, *sizes_of, self._done, frame_faults=faults)
+        said = {"frame_faults": faults, "core_frames": self.core_frames}
+        return Identity(ABI_VERSION, low, high, *sizes_of, self._done, **said)
 
     def _next(self, frame: np.ndarray) -> np.ndarray:
         i, k = np.arange(toy_core.INPUTS)[:, None], np.arange(toy_core.CLASSES)[None]

@@ -9,7 +9,7 @@ import pytest
 
 from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
-from fdht_host.calls import PhaseTimes
+from fdht_host.phase_times import PhaseTimes
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
 from fdht_models.errors import (

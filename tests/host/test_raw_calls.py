@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fdht_hls.schedule import default_schedule
 from fdht_host.accelerator import Accelerator
+from fdht_host.driver import check_identity
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import DeviceError, DeviceTimeoutError, ShapeError
@@ -20,6 +23,7 @@ from fdht_models.preprocessing import Picture
 from fdht_models.tensor.reference import ReferenceModel
 from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import load_manifest
+from tests import stage_files
 from tests.hls.rtl.test_motion import clip_of
 from tests.host import builds
 from tests.host.reference_computation import ReferenceComputation
@@ -160,14 +164,77 @@ def test_a_buffer_that_lacks_the_frame_before_hangs_as_on_a_board(opening: Openi
     assert "no buffer holds 4160 bytes" in accelerator.device.core.hang_reason
 
 
-def test_a_core_that_computes_no_feature_fails_the_self_test(overlay: Path) -> None:
-    """Its registers do not tell it from one of dense frames; its results do."""
-    dense = ReferenceComputation(NETWORK)
-    device = SimulatedDevice(computation=lambda *_: dense)
-    dense.run = (
-        lambda frames, results, count, reset, words=0: ReferenceComputation.run(  # type: ignore[method-assign]
-            dense, frames[: count * NETWORK.frame_bytes], results, count, reset
-        )
-    )
-    with pytest.raises(DeviceError, match="self test"):
+class Dense(ReferenceComputation):
+    """A core of dense frames that takes a frame too many for one of its own."""
+
+    def run(self, frames, results, count, reset, words=0):
+        return super().run(frames[: count * NETWORK.frame_bytes], results, count, reset, words)
+
+
+def test_a_core_that_computes_no_feature_is_refused(overlay: Path) -> None:
+    device = SimulatedDevice(computation=lambda *_: Dense(NETWORK))
+    with pytest.raises(DeviceError, match="takes dense frames, the manifest says raw"):
         Accelerator.open(overlay, device=device)
+
+
+def test_a_core_that_computes_a_feature_is_none_of_dense_frames(opening: Opening) -> None:
+    accelerator, _ = opening()
+    for shown in (True, False):
+        layout = replace(accelerator.manifest.input, frames="dense", frames_shown=shown)
+        with pytest.raises(DeviceError, match="takes raw frames, the manifest says dense"):
+            check_identity(accelerator.driver, replace(accelerator.manifest, input=layout))
+
+
+def of_a_former_version(overlay: Path, directory: Path) -> Path:
+    """The same overlay, whose core does not say which frames it takes."""
+
+    def former(manifest: dict[str, Any]) -> None:
+        del manifest["overlay"]["input"]["frames_shown"]
+        manifest["overlay"]["schema_version"] = 3
+
+    shutil.copytree(overlay, directory)
+    stage_files.reseal(directory, former)
+    return directory
+
+
+def test_an_overlay_of_a_former_version_runs(overlay: Path, tmp_path: Path) -> None:
+    """Of such the registers do not tell raw frames from dense ones; its results do."""
+    former = of_a_former_version(overlay, tmp_path / "former")
+    for core in (ReferenceComputation(NETWORK, raw=True), Dense(NETWORK)):
+        core.frames = "dense"
+        device = SimulatedDevice(computation=lambda *_, core=core: core)
+        if isinstance(core, Dense):
+            with pytest.raises(DeviceError, match="self test"):
+                Accelerator.open(former, device=device)
+        else:
+            with Accelerator.open(former, device=device) as accelerator:
+                found = accelerator.infer(CLIP, reset=True)
+            np.testing.assert_array_equal(found, logits_of(CLIP))
+
+
+# Copies -------------------------------------------------------------------------------------------
+
+
+def test_a_frame_is_copied_once(opening: Opening, copies: list[np.ndarray]) -> None:
+    """From the caller's array into the core's buffer, and nowhere on the way."""
+    accelerator, _ = opening(batch=8)
+    for run in (
+        lambda: accelerator.infer(CLIP, reset=True),
+        lambda: list(accelerator.stream(iter(CLIP))),
+    ):
+        copies.clear()
+        np.testing.assert_array_equal(run(), logits_of(CLIP))
+        assert len(copies) == len(CLIP)
+        assert all(np.shares_memory(*pair) for pair in zip(copies, CLIP, strict=True))
+
+
+def test_a_source_may_use_one_array_for_all_its_frames(opening: Opening) -> None:
+    accelerator, _ = opening(batch=8)
+    one = np.empty(NETWORK.inputs, np.uint8)
+
+    def frames() -> Iterator[np.ndarray]:
+        for frame in CLIP:
+            one[:] = frame
+            yield one
+
+    np.testing.assert_array_equal(list(accelerator.stream(frames())), logits_of(CLIP))

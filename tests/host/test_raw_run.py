@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fdht_hls.schedule import default_schedule
-from fdht_host import video
+from fdht_host import file_blocks, video
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy import windows
 from fdht_host.energy.evaluation import EnergyResult
@@ -71,6 +72,28 @@ def test_a_video_as_a_stream(tmp_path, monkeypatch, clip_frames):
     phases = [report["throughput"]["feature"] for report in (host, chip)]
     assert phases[0]["seconds"] > 0
     assert phases[1] == {**phases[1], "seconds": 0}
+
+
+def test_no_frame_is_copied_on_its_way_to_the_core(tmp_path, monkeypatch, copies):
+    """What was decoded is what is put into the core's buffer."""
+    decoded: list[np.ndarray] = []
+    decode = file_blocks.decode
+
+    def noted(*args: Any, **options: Any) -> Iterator[np.ndarray]:
+        for frame in decode(*args, **options):
+            decoded.append(frame)
+            yield frame
+
+    monkeypatch.setattr(file_blocks, "decode", noted)
+    network = network_of("generated")
+    builds.reference_as_core(monkeypatch, network)
+    schedule = default_schedule(network.recurrence).with_frames("raw")
+    path = builds.write_video(tmp_path / "v.mkv", 45)
+    directory = builds.write_build(tmp_path / "build", network, schedule=schedule)
+    builds.run_built(directory, RunSettings([str(path)], clip_frames=0, energy=False))
+    assert len(decoded) == 45
+    taken = copies[-45:]  # behind those of the self test
+    assert all(np.shares_memory(*pair) for pair in zip(taken, decoded, strict=True))
 
 
 def test_clips_of_a_labelled_video_begin_anew(tmp_path, monkeypatch):

@@ -135,6 +135,32 @@ def test_a_core_of_the_other_kind_is_refused(opened: Opened, tmp_path) -> None:
             check_identity(other.driver, changed)
 
 
+def test_a_core_of_unknown_frames_is_refused(opened: Opened) -> None:
+    accelerator, core = opened
+    core.core_frames = 7
+    with pytest.raises(DeviceError, match=r"takes unknown \(7\) frames, the manifest says sparse"):
+        check_identity(accelerator.driver, accelerator.manifest)
+
+
+def test_a_core_of_a_former_version_is_told_by_its_registers(opened: Opened, tmp_path) -> None:
+    accelerator, core = opened
+    core.core_frames = 0
+    with pytest.raises(DeviceError, match="takes dense frames, the manifest says sparse"):
+        check_identity(accelerator.driver, accelerator.manifest)
+    layout = dataclasses.replace(accelerator.manifest.input, frames_shown=False)
+    former = dataclasses.replace(accelerator.manifest, input=layout)
+    check_identity(accelerator.driver, former)
+    # As it takes raw or dense frames, the manifest would lie.
+    layout = dataclasses.replace(layout, frames="dense")
+    with pytest.raises(DeviceError, match="takes sparse frames, the manifest says dense"):
+        check_identity(
+            accelerator.driver, dataclasses.replace(former, input=layout, sparse_pace=None)
+        )
+    refused = pytest.raises(DeviceError, match="takes dense frames, the manifest says sparse")
+    with toy_core.open_toy(tmp_path / "dense") as dense, refused:
+        check_identity(dense.driver, former)
+
+
 def test_words_beyond_the_buffer_hang_as_on_a_board(opened: Opened) -> None:
     accelerator, _ = opened
     buffer = accelerator.device.allocate((4096,), "u1")

@@ -12,10 +12,10 @@ import pytest
 from fdht.cli.run import report_lines
 from fdht_hls.schedule import default_schedule
 from fdht_host.accelerator import Accelerator
-from fdht_host.calls import PhaseTimes
 from fdht_host.energy import windows
 from fdht_host.energy.evaluation import EnergyResult
 from fdht_host.outcome import sparse_frames
+from fdht_host.phase_times import PhaseTimes
 from fdht_host.run import RunSettings
 from fdht_models.directories import BuildDirectory
 from fdht_overlays.manifest import load_manifest

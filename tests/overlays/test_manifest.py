@@ -87,8 +87,8 @@ def test_derived_values():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 4, r"overlay\.schema_version = 4: expected 3; build the overlay"),
-        ("schema_version", None, r"overlay\.schema_version: expected 3"),
+        ("schema_version", 5, r"overlay\.schema_version = 5: expected 4; build the overlay"),
+        ("schema_version", None, r"overlay\.schema_version: expected 4"),
         ("desing_id", "", r"overlay\.desing_id: there is no such key; did you mean 'design_id'"),
         ("design_id", "FF", r"overlay\.design_id = 'FF': must be 16 hexadecimal digits"),
         ("design_id", 255, r"overlay\.design_id = 255: must be a text"),
@@ -119,7 +119,7 @@ def test_a_bad_value_is_refused_with_its_dotted_path(path, value, message):
 
 @pytest.mark.parametrize("table", [None, [], {}])
 def test_what_is_no_manifest_is_refused(table):
-    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 3"):
+    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 4"):
         manifest_from_json(table)
 
 
@@ -170,18 +170,30 @@ def test_a_changed_manifest_is_refused(directory, change, message):
         load_manifest(directory)
 
 
+def _without_frames(overlay):
+    for key in ("frames", "frames_shown"):
+        del overlay["input"][key]
+    del overlay["sparse_pace"]
+
+
+def _not_shown(manifest):
+    """The same of a core that does not say which frames it takes."""
+    layout = dataclasses.replace(manifest.input, frames_shown=False)
+    return dataclasses.replace(manifest, input=layout)
+
+
 def test_an_overlay_of_the_first_version_is_read(directory):
     """It has no digest, and nothing of training and conversion."""
 
     def former(manifest):
         overlay = manifest["overlay"]
         del overlay["clips"], overlay["figures"], manifest["digest"]
-        del overlay["input"]["frames"], overlay["sparse_pace"]
+        _without_frames(overlay)
         overlay["schema_version"] = 1
 
     reseal(directory, former)
     manifest = load_manifest(directory)
-    assert manifest == dataclasses.replace(WHOLE, figures=NO_FIGURES)
+    assert manifest == dataclasses.replace(_not_shown(WHOLE), figures=NO_FIGURES)
     assert "former fdht" in manifest.figures.left_out["training"]
     (directory / "a-b.hwh").write_text("other")
     with pytest.raises(ArtifactError, match=r"a-b\.hwh: differs from its digest.*copy it again"):
@@ -189,15 +201,14 @@ def test_an_overlay_of_the_first_version_is_read(directory):
 
 
 def _of_the_second(manifest):
-    overlay = manifest["overlay"]
-    del overlay["input"]["frames"], overlay["sparse_pace"]
-    overlay["schema_version"] = 2
+    _without_frames(manifest["overlay"])
+    manifest["overlay"]["schema_version"] = 2
 
 
 def test_an_overlay_of_the_second_version_takes_dense_frames(directory):
     reseal(directory, _of_the_second)
     manifest = load_manifest(directory)
-    assert manifest == WHOLE
+    assert manifest == _not_shown(WHOLE)
     assert manifest.input.frames == "dense"
     assert manifest.input.sparse_format is None
 
@@ -221,6 +232,20 @@ def test_sparse_frames_are_read_back():
     found = manifest_from_json(json.loads(json.dumps(SPARSE.to_json())))
     assert found == SPARSE
     assert found.input.sparse_format == SparseFormat(57600, 8)
+
+
+@pytest.mark.parametrize("frames", ["sparse", "raw"])
+def test_of_the_third_version_no_core_says_which_frames_it_takes(frames):
+    layout = dataclasses.replace(WHOLE.input, frames=frames)
+    pace = SPARSE.sparse_pace if frames == "sparse" else None
+    whole = dataclasses.replace(WHOLE, input=layout, sparse_pace=pace)
+    table = json.loads(json.dumps(whole.to_json()))
+    assert whole.input.frames_shown
+    del table["input"]["frames_shown"]
+    with pytest.raises(ArtifactError, match=r"input\.frames_shown: is missing"):
+        manifest_from_json(table)
+    table["schema_version"] = 3
+    assert manifest_from_json(table) == _not_shown(whole)
 
 
 @pytest.mark.parametrize(

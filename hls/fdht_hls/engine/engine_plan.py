@@ -25,7 +25,7 @@ from fdht_models.tensor.cells import Cell
 from fdht_models.tensor.cells.program import CellProgram
 from fdht_models.tensor.fixedpoint import Codes, FixedPoint
 from fdht_models.tensor.quantized import WORD_BYTES, QuantizedRecurrence
-from fdht_models.tensor.sparse_frames import ReadsFrames, SparseFormat
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, ReadsFrames, SparseFormat
 
 #: Bytes that the port which reads frames may move in a clock: 64, 128 or 256 bits, which are as
 #: much as one, two or four ports of a Zynq-7000 deliver.
@@ -307,7 +307,7 @@ class EnginePlan(ReadsFrames):
     def arguments(self) -> tuple[Register, ...]:
         """Registers that a call sets."""
         loadable = self.layout is not None
-        return present(ARGUMENT_REGISTERS, loadable=loadable, sparse=self.sparse)
+        return present(ARGUMENT_REGISTERS, loadable=loadable, frames=self.frames)
 
     @property
     def identity(self) -> Mapping[str, int]:
@@ -319,7 +319,9 @@ class EnginePlan(ReadsFrames):
             "frame_bytes": self.port.frame_bytes,
             "result_bytes": self.port.result_bytes,
         }
-        return known | ({"weights_layout": self.layout.digest} if self.layout else {})
+        if self.layout:
+            known["weights_layout"] = self.layout.digest
+        return known | ({"core_frames": CORE_FRAMES.index(self.frames)} if self.skips else {})
 
 
 def loadable_tables(

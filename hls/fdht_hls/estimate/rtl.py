@@ -19,7 +19,7 @@ from fdht_hls.engine.contractions import StagePlan
 from fdht_hls.engine.engine_plan import CellPlan, EnginePlan, PortPlan
 from fdht_hls.engine.pairs import lane_bits, pair_bits, pair_codes
 from fdht_hls.estimate.coefficients import Assumptions, ResourceModel
-from fdht_hls.estimate.hls import Estimate, StageEstimate, fixed_work, frame_before
+from fdht_hls.estimate.hls import Estimate, StageEstimate, fixed_work
 from fdht_hls.estimate.hls_parts import multipliers
 from fdht_hls.estimate.primitives import dsps_of_product
 from fdht_hls.estimate.resources import Resources, luts
@@ -125,13 +125,20 @@ def fixed_parts(plan: EnginePlan, model: RtlModel) -> dict[str, Resources]:
         "writer": Resources(lut=model.writer + 8 * WORD_BYTES * port.result_words),
     }
     if plan.raw:
-        # Of each byte a difference, its size, and what the dead zone leaves of it.
-        bits = 8 * port.word_bytes
-        found["feature"] = Resources(lut=3 * bits) + frame_before(plan.design)
+        found["feature"] = feature_parts(port.frame_words, port.word_bytes, model)
     if layout:
         tables = Resources(lut=model.loader + len(layout.tables) * model.loaded_table)
         found["loader"] = _reader(WORD_BYTES, model) + tables
     return found
+
+
+def feature_parts(frame_words: int, word_bytes: int, model: RtlModel) -> Resources:
+    """The feature of raw frames: of each byte a difference, its size, and what the dead zone leaves
+    of it; and the frame before.
+    """
+    bits = 8 * word_bytes
+    logic = Resources(lut=luts(model.feature + model.difference_bit * bits))
+    return logic + table_parts(frame_words, bits, model)
 
 
 def _gearbox(plan: EnginePlan) -> Resources:

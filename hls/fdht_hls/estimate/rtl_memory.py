@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fdht_hls.estimate.primitives import bram18
+from fdht_hls.estimate.primitives import BRAM18_SHAPES
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_models.tensor.fixedpoint import Codes
 
@@ -26,6 +26,8 @@ class RtlModel:
         block: what yosys weighs a RAMB18 with, where a memory of LUTs counts for `logic_bit` a bit
             of constants, or for `lut_memory` four LUTs of a RAM32M or RAM64M (its libraries
             brams_xc4v.txt and lutrams_xc5v.txt, and `synth_xilinx`).
+        selected_bit: what it weighs a bit with that is selected from two blocks, one below the
+            other (its `memory_libmap`).
         logic_bit: see there; the number of readers does not count.
         lut_memory: see there.
         constant_bit: for a bit of an adder of a product with a constant. Far below 1, because
@@ -43,11 +45,14 @@ class RtlModel:
         block_bit: of such a reader, for a bit of a bitmap's number.
         unit_bit: where zeros are skipped, for a bit of what words are collected in.
         division: likewise, for a division by what is no power of two.
+        feature: of raw frames, beside what a bit takes.
+        difference_bit: likewise, for a bit of a word.
         argument_bit: for a bit of a sum of three in the cell: rows of full adders take two, and
             the carry chain behind them one; the bias is shorter.
     """
 
     block: float = 129.0
+    selected_bit: float = 0.5
     logic_bit: float = 1 / 64
     lut_memory: float = 8.0
     constant_bit: float = 0.4
@@ -64,6 +69,8 @@ class RtlModel:
     block_bit: float = 9.0
     unit_bit: float = 2.2
     division: float = 135.0
+    feature: float = 50.0
+    difference_bit: float = 3.2
     argument_bit: float = 2.5
 
 
@@ -74,6 +81,25 @@ def bits_of(codes: Codes | None, width: int) -> Codes | None:
     places = codes[:, :, None] >> np.arange(width)
     found: Codes = (places & 1).reshape(len(codes), -1)
     return found
+
+
+def block_parts(rows: int, width: int, model: RtlModel) -> Resources:
+    """A memory of block RAM, in the shape that yosys finds best.
+
+    Few deep blocks side by side may cost one more than shallow ones below each other, but spare
+    what selects from these: 7,200 rows of 64 bits are 16 blocks of 36 Kbit, and not 15.
+    """
+
+    def weight(depth: int, bits: int, halves: int) -> tuple[float, int, int]:
+        below, beside = -(-rows // depth), -(-width // bits)
+        blocks = halves * below * beside
+        return model.block * blocks + model.selected_bit * width * (below - 1), blocks, below
+
+    # A RAMB36 is twice as deep, or twice as wide, as a RAMB18.
+    shapes = [(depth, bits, 1) for depth, bits in BRAM18_SHAPES]
+    shapes += [(2 * depth, bits, 2) for depth, bits in BRAM18_SHAPES]
+    _, blocks, below = min(weight(*shape) for shape in shapes)
+    return Resources(bram18=blocks, lut=luts(select(below, width)))
 
 
 def rom_parts(
@@ -90,9 +116,10 @@ def rom_parts(
     """
     if rows <= 1:
         return Resources()
-    blocks = -(-readers // 2) * bram18(rows, width)
+    found = block_parts(rows, width, model)
+    blocks = -(-readers // 2) * found.bram18
     if rows * width * model.logic_bit > model.block * blocks:
-        return Resources(bram18=blocks)
+        return Resources(bram18=blocks, lut=readers * found.lut)
     return Resources(lut=readers * _rom_luts(rows, width, bits))
 
 
@@ -119,9 +146,9 @@ def table_parts(rows: int, width: int, model: RtlModel) -> Resources:
     """A memory with a port for reading and one for writing, each a row a clock."""
     # A single row has a second one, so that there is an address.
     rows = max(2, rows)
-    lut, blocks = queue(rows, width), bram18(rows, width)
-    if lut / 4 * model.lut_memory > model.block * blocks:
-        return Resources(bram18=blocks)
+    lut, found = queue(rows, width), block_parts(rows, width, model)
+    if lut / 4 * model.lut_memory > model.block * found.bram18:
+        return found
     return Resources(lut=lut)
 
 

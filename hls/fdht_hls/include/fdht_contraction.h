@@ -40,6 +40,16 @@ struct contraction_config {
     static const bool adders = false; // shifts and adders for constants, in `constants`, multiply
 };
 
+// Weights that one beat needs, in a row; and all rows of a stage. For each value of the mode and each bank
+// a later stage has as many of them as a fibre's stage has in all.
+template <typename CONFIG_T>
+using row_weights = typename CONFIG_T::weight_t[CONFIG_T::vector_parallel * CONFIG_T::output_parallel];
+template <typename CONFIG_T>
+using fibre_weights = row_weights<CONFIG_T>[CONFIG_T::vector_pieces * CONFIG_T::output_pieces];
+template <typename CONFIG_T>
+using mode_weights =
+    row_weights<CONFIG_T>[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces];
+
 // What a stage emits: rounded to a code of the result's width, or, in the last stage, exact.
 template <typename CONFIG_T, bool EXACT> struct emit;
 
@@ -103,7 +113,7 @@ template <typename CONFIG_T> struct beat<CONFIG_T, true> {
 // One beat of a fibre: adds its products to the sums of its turn, and puts these into the word of output.
 template <typename CONFIG_T, class data_T, class sum_T, class res_T>
 void fibre_beat(const data_T &word, unsigned piece, unsigned part,
-                const typename CONFIG_T::weight_t weights[][CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+                const row_weights<CONFIG_T> weights[],
                 sum_T sums[][CONFIG_T::output_parallel], res_T &out) {
     #pragma HLS INLINE
     typedef typename res_T::value_type result_t;
@@ -126,9 +136,7 @@ void fibre_beat(const data_T &word, unsigned piece, unsigned part,
 // `weights` has a row for each beat of a turn.
 template <typename CONFIG_T, class data_T, class res_T>
 void contract_fibre(hls::stream<data_T> &data, hls::stream<res_T> &result,
-                    const typename CONFIG_T::weight_t
-                        weights[CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                               [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
+                    const fibre_weights<CONFIG_T> weights) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
     data_T word;
     res_T out;
@@ -202,7 +210,7 @@ struct beat_place {
 // that leaves.
 template <typename CONFIG_T, class data_T, class sum_T, class res_T>
 bool mode_beat(const data_T &word, const beat_place &at, unsigned i, bool first_of_mode, bool last_of_mode,
-               const typename CONFIG_T::weight_t weights[][CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+               const row_weights<CONFIG_T> weights[],
                sum_T turn[][CONFIG_T::vectors][CONFIG_T::output_parallel],
                sum_T sums[][CONFIG_T::vectors][CONFIG_T::output_parallel], res_T &out) {
     #pragma HLS INLINE
@@ -238,9 +246,7 @@ bool mode_beat(const data_T &word, const beat_place &at, unsigned i, bool first_
 // of the mode and each bank.
 template <typename CONFIG_T, class data_T, class res_T>
 void contract_mode(hls::stream<data_T> &data, hls::stream<res_T> &result,
-                   const typename CONFIG_T::weight_t
-                       weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                              [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
+                   const mode_weights<CONFIG_T> weights) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
     static const unsigned turns = CONFIG_T::inner * CONFIG_T::lanes / CONFIG_T::vectors;
     static const unsigned rows = CONFIG_T::groups * turns * CONFIG_T::output_pieces;
@@ -326,9 +332,7 @@ Words:
 // wait in a FIFO while the next sums are added up, and leave a word a clock.
 template <typename CONFIG_T, class data_T, class res_T>
 void contract_mode_groups(hls::stream<data_T> &data, hls::stream<res_T> &result,
-                          const typename CONFIG_T::weight_t
-                              weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                                     [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
+                          const mode_weights<CONFIG_T> weights) {
     #pragma HLS DATAFLOW
     hls::stream<typename several<res_T, CONFIG_T::words_at_once>::type> several_words("several_words");
     #pragma HLS STREAM variable=several_words depth=16

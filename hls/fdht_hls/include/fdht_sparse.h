@@ -132,9 +132,7 @@ template <class place_T, class rest_T> void hand_on(const place_T &place, hls::s
 // words in `result`: one stream, or none.
 template <typename CONFIG_T, class data_T, class place_T, class res_T, class... rest_T>
 void contract_placed_fibre(hls::stream<data_T> &data, hls::stream<place_T> &places, hls::stream<res_T> &result,
-                           const typename CONFIG_T::weight_t
-                               weights[CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                                      [CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+                           const fibre_weights<CONFIG_T> weights,
                            hls::stream<rest_T> &...leaving) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
     static const unsigned most = CONFIG_T::outer * CONFIG_T::vector_pieces * CONFIG_T::output_pieces;
@@ -185,9 +183,7 @@ template <typename CONFIG_T> bool step(beat_place &at) {
 // `contract_mode` of what arrives. All words of one value of the mode have the same place.
 template <typename CONFIG_T, class data_T, class place_T, class res_T, class... rest_T>
 void contract_placed_mode(hls::stream<data_T> &data, hls::stream<place_T> &places, hls::stream<res_T> &result,
-                          const typename CONFIG_T::weight_t
-                              weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                                     [CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+                          const mode_weights<CONFIG_T> weights,
                           hls::stream<rest_T> &...leaving) {
     typedef typename integer<CONFIG_T::accumulator_width>::type sum_t;
     static const unsigned turns = CONFIG_T::inner * CONFIG_T::lanes / CONFIG_T::vectors;
@@ -259,9 +255,7 @@ Words:
 // `contract_mode_groups` of what arrives.
 template <typename CONFIG_T, class data_T, class place_T, class res_T, class rest_T>
 void contract_placed_mode_groups(hls::stream<data_T> &data, hls::stream<place_T> &places, hls::stream<res_T> &result,
-                                 const typename CONFIG_T::weight_t
-                                     weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                                            [CONFIG_T::vector_parallel * CONFIG_T::output_parallel],
+                                 const mode_weights<CONFIG_T> weights,
                                  hls::stream<rest_T> &leaving) {
     #pragma HLS DATAFLOW
     hls::stream<typename several<res_T, CONFIG_T::words_at_once>::type> several_words("several_words");
@@ -275,9 +269,7 @@ void contract_placed_mode_groups(hls::stream<data_T> &data, hls::stream<place_T>
 // The same of a path's last stage, which emits all its words, once a frame.
 template <typename CONFIG_T, class data_T, class place_T, class res_T>
 void contract_placed_mode_groups(hls::stream<data_T> &data, hls::stream<place_T> &places, hls::stream<res_T> &result,
-                                 const typename CONFIG_T::weight_t
-                                     weights[CONFIG_T::mode * CONFIG_T::banks * CONFIG_T::vector_pieces * CONFIG_T::output_pieces]
-                                            [CONFIG_T::vector_parallel * CONFIG_T::output_parallel]) {
+                                 const mode_weights<CONFIG_T> weights) {
     #pragma HLS DATAFLOW
     hls::stream<typename several<res_T, CONFIG_T::words_at_once>::type> several_words("several_words");
     #pragma HLS STREAM variable=several_words depth=16

@@ -41,7 +41,7 @@ class Control(wiring.Component):
     Args:
         identity: what the identity registers other than `frames_done` show after the first call.
         loading: with the registers of cores whose weights can be loaded.
-        sparse: with those of cores that read sparse frames.
+        frames: which the core reads: with the registers that come with them.
 
     Attributes:
         bus: the AXI4-Lite port.
@@ -58,11 +58,11 @@ class Control(wiring.Component):
     """
 
     def __init__(
-        self, identity: Mapping[str, int], *, loading: bool = False, sparse: bool = False
+        self, identity: Mapping[str, int], *, loading: bool = False, frames: str = "dense"
     ) -> None:
         self._identity = dict(identity)
-        self._arguments = present(ARGUMENT_REGISTERS, loadable=loading, sparse=sparse)
-        self._shown = present(IDENTITY_REGISTERS, loadable=loading, sparse=sparse)
+        self._arguments = present(ARGUMENT_REGISTERS, loadable=loading, frames=frames)
+        self._shown = present(IDENTITY_REGISTERS, loadable=loading, frames=frames)
         super().__init__(
             {
                 "bus": In(Lite(ADDRESS_BITS)),
@@ -73,7 +73,7 @@ class Control(wiring.Component):
                 COUNTER: In(32),
                 **{register.name: Out(register.width) for register in self._arguments},
                 **({"weights_id": In(64)} if loading else {}),
-                **({FAULTS: In(32)} if sparse else {}),
+                **({FAULTS: In(32)} if BY_NAME[FAULTS] in self._shown else {}),
             }
         )
 

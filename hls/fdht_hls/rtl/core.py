@@ -83,7 +83,7 @@ class Core(wiring.Component):
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.ap_clk), ResetSignal().eq(~self.ap_rst_n)]
         m.submodules.control = control = Control(
-            plan.identity, loading=plan.layout is not None, sparse=plan.sparse
+            plan.identity, loading=plan.layout is not None, frames=plan.frames
         )
         m.submodules.reader = reader = self._reader()
         result_words = plan.port.result_words

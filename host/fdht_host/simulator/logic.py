@@ -206,7 +206,7 @@ class SimulatedCore:
             for register in present(
                 ARGUMENT_REGISTERS,
                 loadable=bool(computation.weight_words),
-                sparse=computation.sparse,
+                frames="sparse" if computation.sparse else "dense",
             )
             for offset in register.words
         }

@@ -134,7 +134,7 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
         board,
         options.core,
         loadable=stage.holds(LOADABLE),
-        sparse=stage.holds(SCHEDULE) and load_schedule(stage.file(SCHEDULE)).sparse,
+        frames=load_schedule(stage.file(SCHEDULE)).frames if stage.holds(SCHEDULE) else "dense",
         clock_mhz=options.clock_mhz,
     )
     core = _core_files(stage, network, design, options)

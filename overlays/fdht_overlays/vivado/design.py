@@ -216,7 +216,7 @@ class BlockDesign:
         loadable: its weights can be loaded, by a master and registers of their own.
         clock_mhz: asked of the processing system.
         paths: to memory.
-        sparse: it takes sparse frames, with registers of their own.
+        frames: which it takes; they may come with registers of their own.
     """
 
     board: Board
@@ -224,7 +224,7 @@ class BlockDesign:
     loadable: bool
     clock_mhz: float
     paths: tuple[MemoryPath, ...]
-    sparse: bool = False
+    frames: str = "dense"
 
     @property
     def system(self) -> SystemNames:
@@ -261,7 +261,7 @@ def block_design(
     core: str,
     *,
     loadable: bool = False,
-    sparse: bool = False,
+    frames: str = "dense",
     clock_mhz: float | None = None,
 ) -> BlockDesign:
     """Places the core's masters at the board's memory ports.
@@ -270,7 +270,7 @@ def block_design(
         board: a real board.
         core: "hls" or "rtl".
         loadable: the core has weights that can be loaded.
-        sparse: it takes sparse frames.
+        frames: which it takes, "dense", "sparse" or "raw".
         clock_mhz: other than the board's.
 
     Raises:
@@ -284,7 +284,7 @@ def block_design(
             remedy="name a real board, or leave out --flow",
         )
     paths = _paths(board, master_names(loadable))
-    return BlockDesign(board, core, loadable, clock_mhz or board.clock_mhz, paths, sparse)
+    return BlockDesign(board, core, loadable, clock_mhz or board.clock_mhz, paths, frames)
 
 
 def _paths(board: Board, masters: tuple[str, ...]) -> tuple[MemoryPath, ...]:

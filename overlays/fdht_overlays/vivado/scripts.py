@@ -89,7 +89,7 @@ def vivado_scripts(
         "ip_version": version,
         "registers": [
             word
-            for register in present(REGISTERS, loadable=design.loadable, sparse=design.sparse)
+            for register in present(REGISTERS, loadable=design.loadable, frames=design.frames)
             for word in words_of(register)
         ],
         "repository": REPOSITORIES[design.core],

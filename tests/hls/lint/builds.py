@@ -84,12 +84,22 @@ SPARSE_MAIN = Path(__file__).with_name("sanitized_sparse.cpp")
 _ENVIRONMENT = {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "color=never"}
 
 
-def sanitized(project: Path, program: Path, build: Build, main: Path = _MAIN) -> None:
-    """Compiles the C simulation with the sanitizers for addresses and undefined behaviour."""
-    native = [_NATIVE] if build == "native" else []
+def sanitized(
+    project: Path, program: Path, build: Build, main: Path = _MAIN, *, raw: bool = False
+) -> None:
+    """Compiles the C simulation with the sanitizers for addresses and undefined behaviour.
+
+    Args:
+        project: the HLS project.
+        program: to write.
+        build: which integers to use.
+        main: what calls the core.
+        raw: the core reads raw frames.
+    """
+    defined = [*([_NATIVE] if build == "native" else []), *(["-DRUN_RAW"] if raw else [])]
     done = subprocess.run(
         [
-            *("g++", *_SANITIZERS, *native, *_INCLUDES, str(main)),
+            *("g++", *_SANITIZERS, *defined, *_INCLUDES, str(main)),
             *("fdht_csim.cpp", "firmware/fdht_lstm.cpp", "-o", str(program)),
         ],
         cwd=project,
@@ -109,11 +119,11 @@ def run_stream(
     Args:
         program: what `sanitized` compiled.
         network: the integers.
-        frames: codes [frames, inputs].
-        logits: what they should give, int64[frames, classes].
+        frames: codes [frames, inputs]; of a core that reads raw frames one more than results.
+        logits: what they should give, int64[results, classes].
         directory: for files.
     """
-    results = np.zeros((len(frames), network.result_bytes // LOGIT_BYTES), np.int32)
+    results = np.zeros((len(logits), network.result_bytes // LOGIT_BYTES), np.int32)
     results[:, : logits.shape[1]] = logits
     words = {
         "frames": pack_frames(network, np.ascontiguousarray(frames)).view("<u8"),

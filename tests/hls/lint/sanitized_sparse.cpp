@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
         frames.shrink_to_fit();
         const unsigned count = std::atoi(argv[argument + 1]);
         std::vector<uint64_t> results(size_t(count) * std::atoi(argv[1]), untouched);
-        uint32_t identity[10];
+        uint32_t identity[16];
         if (fdht_csim_run_sparse(frames.data(), results.data(), count, 0, frames.size(), identity)) {
             return 2;
         }

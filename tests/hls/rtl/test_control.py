@@ -22,6 +22,7 @@ from fdht_hls.registers import (
     present,
 )
 from fdht_hls.rtl.control import COUNTER, FAULTS, Control
+from fdht_models.tensor.sparse_frames import CORE_FRAMES
 
 IDENTITY = {
     "abi_version": 2,
@@ -116,9 +117,11 @@ class Host:
 Scenario = Callable[[Host], Awaitable[None]]
 
 
-def run(scenario: Scenario, *, loading: bool = False, sparse: bool = False) -> None:
-    layout = {"weights_layout": LOADING["weights_layout"]} if loading else {}
-    part = Control({**IDENTITY, **layout}, loading=loading, sparse=sparse)
+def run(scenario: Scenario, *, loading: bool = False, frames: str = "dense") -> None:
+    kind = {"weights_layout": LOADING["weights_layout"]} if loading else {}
+    if frames != "dense":
+        kind["core_frames"] = CORE_FRAMES.index(frames)
+    part = Control({**IDENTITY, **kind}, loading=loading, frames=frames)
     simulator = Simulator(part)
     simulator.add_clock(1e-8)
     ended = []
@@ -176,13 +179,15 @@ def test_an_end_in_the_clock_of_a_read_is_not_lost():
     run(scenario)
 
 
-@pytest.mark.parametrize(("loading", "sparse"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    ("loading", "frames"), [(False, "dense"), (True, "dense"), (True, "sparse"), (False, "raw")]
+)
 @pytest.mark.parametrize("order", ["AW", "WA"])
 @pytest.mark.parametrize("wait", [0, 3])
-def test_arguments_read_back(order: str, wait: int, loading: bool, sparse: bool):
+def test_arguments_read_back(order: str, wait: int, loading: bool, frames: str):
     async def scenario(host: Host) -> None:
         values = {}
-        arguments = present(ARGUMENT_REGISTERS, loadable=loading, sparse=sparse)
+        arguments = present(ARGUMENT_REGISTERS, loadable=loading, frames=frames)
         for number, register in enumerate(arguments):
             value = 0xFEDC_BA98_7654_3210 >> 4 * number & (1 << register.width) - 1
             values[register.name] = value
@@ -193,7 +198,7 @@ def test_arguments_read_back(order: str, wait: int, loading: bool, sparse: bool)
         for name, value in values.items():
             assert host.context.get(getattr(host.part, name)) == value
 
-    run(scenario, loading=loading, sparse=sparse)
+    run(scenario, loading=loading, frames=frames)
 
 
 def test_byte_strobes():
@@ -210,9 +215,13 @@ def test_byte_strobes():
     run(scenario)
 
 
-@pytest.mark.parametrize(("loading", "sparse"), [(False, False), (True, False), (False, True)])
-def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, sparse: bool):
+@pytest.mark.parametrize(
+    ("loading", "frames"), [(False, "dense"), (True, "dense"), (False, "sparse"), (True, "raw")]
+)
+def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, frames: str):
     wanted = {**IDENTITY, **(LOADING if loading else dict.fromkeys(LOADING, 0))}
+    wanted["core_frames"] = CORE_FRAMES.index(frames)
+    sparse = frames == "sparse"
 
     async def scenario(host: Host) -> None:
         if loading:
@@ -220,19 +229,19 @@ def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, sparse: bo
         offsets = {register.name: register.offset for register in IDENTITY_REGISTERS}
         for offset in offsets.values():
             assert await host.read(offset) == 0
-        for frames, total in ((0, 0), (7, 7), (0xFFFF_FFFF, 6)):
+        for done, total in ((0, 0), (7, 7), (0xFFFF_FFFF, 6)):
             await host.write(CTRL, AP_START)
             host.begin()
             if sparse:  # as the reader tells them until the next call begins
-                host.context.set(host.part.frame_faults, frames % 32)
-            await host.end(frames)
+                host.context.set(host.part.frame_faults, done % 32)
+            await host.end(done)
             if sparse:
                 host.context.set(host.part.frame_faults, 0)
             found = {name: await host.read(offset) for name, offset in offsets.items()}
-            faults = frames % 32 if sparse else 0
+            faults = done % 32 if sparse else 0
             assert found == {**wanted, COUNTER: total, FAULTS: faults}
 
-    run(scenario, loading=loading, sparse=sparse)
+    run(scenario, loading=loading, frames=frames)
 
 
 def test_interrupts():
@@ -278,7 +287,7 @@ def test_no_register_reads_as_zero_and_ignores_writes():
         await host.write(CTRL, AP_START)
         host.begin()
         await host.end(3)
-        holes = [offset for offset in range(0, 0xE0, 4) if offset not in known]
+        holes = [offset for offset in range(0, 0x100, 4) if offset not in known]
         for offset in [*holes, 0x110, WINDOW - 4]:  # 0x110: a copy of `frames` if bits are ignored
             await host.write(offset, 0xFFFF_FFFF)
             assert await host.read(offset) == 0

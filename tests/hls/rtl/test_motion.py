@@ -6,7 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fdht_hls.estimate.rtl import feature_parts
+from fdht_hls.estimate.rtl_memory import RtlModel
+from fdht_hls.rtl.core import verilog_of
 from fdht_hls.rtl.motion import MotionEnergy
+from fdht_hls.rtl.yosys_count import count_resources
 from fdht_models.features import motion_energy
 from tests.hls.rtl.simulation import run_stream, words_of
 
@@ -69,3 +73,31 @@ def test_a_word_goes_in_every_clock():
     part = MotionEnergy(words, 8, 0)
     taken = run_stream(part, words_of(clip, 8, 8), 4 * words, result="items")
     assert taken.clocks[-1] - taken.clocks[0] == 4 * words - 1
+
+
+#: Words of a frame, bytes of a word, and what yosys counts: LUT, and block RAM of 36 Kbit.
+COUNTED = {
+    "LUTs hold it": (16, 8, 274, 0),
+    "a block": (100, 8, 244, 1),
+    "two blocks": (600, 8, 241, 2),
+    "blocks below each other": (4500, 8, 457, 9),
+    "motion": (7200, 8, 253, 16),
+    "motion, 128 bits": (3600, 16, 459, 15),
+    "motion, 256 bits": (1800, 32, 860, 14.5),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_estimate_is_what_yosys_counted(name):
+    words, word_bytes, lut, bram36 = COUNTED[name]
+    found = feature_parts(words, word_bytes, RtlModel())
+    assert found.bram36 == bram36
+    assert found.lut == pytest.approx(lut, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["LUTs hold it", "two blocks", "motion"])
+def test_yosys_counts_so_much(name):
+    words, word_bytes, lut, bram36 = COUNTED[name]
+    found = count_resources(verilog_of(MotionEnergy(words, word_bytes, dead_zone=6)))
+    assert (found.lut + found.lutram, found.bram36) == (lut, bram36)

@@ -25,6 +25,7 @@ from fdht_models.features import features_of
 from fdht_models.preprocessing.definition import Picture, plain
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.tensor.sparse_frames import CORE_FRAMES
 from tests.hls.rtl.test_motion import clip_of
 from tests.models.format_cases import SHAPES
 from tests.models.strategies import build_network
@@ -106,6 +107,7 @@ def test_it_goes_on_from_call_to_call_and_restarts_at_a_reset(bench, settings):
     assert len(np.unique(wanted, axis=0)) > 6, "the comparison says little"
     np.testing.assert_array_equal(bench.logits(outcome.memory, 10), wanted)
     assert [one.identity.frames_done for one in outcome.calls] == [3, 4, 4, 6, 10]
+    assert {CORE_FRAMES[one.identity.core_frames] for one in outcome.calls} == {"raw"}
 
 
 @pytest.mark.parametrize(("bad", "good"), [(0, 0), (1, 0), (2, 1), (4, 3)])

@@ -23,7 +23,7 @@ from fdht_hls.weights import pack_weights
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.recurrent import fdht_shape
 from fdht_models.tensor.reference import ReferenceModel
-from fdht_models.tensor.sparse_frames import FrameFault, FrameKind
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, FrameFault, FrameKind
 from tests.hls.networks import CLASSIFIERS
 from tests.hls.random_networks import random_network
 
@@ -175,6 +175,18 @@ def test_damage_ends_a_call(bench: Bench, settings: RunSettings, name: str, bad:
     assert [one.frames_done for one in identities] == [bad, 2 * bad]
     assert [one.frame_faults for one in identities] == [fault, 0]
     _check_before(bench, image, outcome.memory, bad)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_behind_damage_a_call_goes_on_unless_it_resets(bench: Bench, reset: bool):
+    """As the core in C++ does: what damage leaves is no zero state."""
+    image = bench.layout.image(bench.frames)
+    image[bench.word(5, 0) : bench.word(5, 0) + 8] = 0
+    calls = [bench.layout.call(0, FRAMES, True), bench.layout.call(0, 1, reset)]
+    outcome = run_calls(bench.simulator, bench.network, image, calls, RunSettings())
+    found = bench.layout.logits(outcome.memory)[0]
+    assert np.array_equal(found, bench.logits[0]) is reset
+    assert outcome.calls[0].identity.core_frames == CORE_FRAMES.index("sparse")
 
 
 def _check_before(bench: Bench, before: np.ndarray, after: np.ndarray, bad: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fdht_hls.boards import get_board
 from fdht_hls.registers import WINDOW
+from fdht_hls.schedule import Schedule
 from fdht_host.simulator.device import SimulatedDevice
 from fdht_models.directories import OverlayDirectory
 from fdht_models.tensor.quantized import QuantizedNetwork
@@ -15,15 +16,17 @@ from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.manifest import CycleCount
 from fdht_overlays.open.axi3 import OKAY
 from fdht_overlays.simulated_overlay import design_of_network, write_simulated_overlay
+from fdht_overlays.sparse_pace import sparse_pace
 from tests.overlays.open.simulation import SimulatedSystem
 
 #: Nanoseconds of a clock of FCLK0 in the open flow.
 CLOCK_NS = 20
 
 
-def write_overlay(directory: Path, network: QuantizedNetwork) -> Path:
+def write_overlay(directory: Path, network: QuantizedNetwork, schedule: Schedule) -> Path:
     """An overlay without a program to simulate, since the shell is what runs."""
-    design = design_of_network(network, CycleCount(1000, "estimated"), {})
+    cycles, pace = CycleCount(1000, "estimated"), sparse_pace(network, schedule, 1000, 100)
+    design = design_of_network(network, cycles, {}, sparse_pace=pace, kind=schedule.frames)
     write_simulated_overlay(design, OverlayDirectory(directory), get_board("sim"), {})
     return directory
 

@@ -21,7 +21,7 @@ from fdht_hls.flow.running import run_plan
 from fdht_hls.rtl.core import emit_verilog
 from fdht_hls.schedule import default_schedule
 from fdht_models.artifacts import write_json
-from fdht_models.directories import BuildDirectory, ConversionDirectory, OverlayDirectory
+from fdht_models.directories import SCHEDULE, BuildDirectory, ConversionDirectory, OverlayDirectory
 from fdht_models.errors import ArtifactError, ToolError
 from fdht_overlays.bitfile import read_bitfile
 from fdht_overlays.design import CORE
@@ -30,6 +30,7 @@ from fdht_overlays.golden import load_golden
 from fdht_overlays.manifest import OverlayManifest, load_manifest
 from fdht_overlays.open.flow import open_plan
 from fdht_overlays.open.overlay import collect_open
+from fdht_overlays.open.shell import TOP
 from fdht_overlays.plan.summary import summary_json
 from tests import stage_files
 from tests.overlays.open.tools import (
@@ -309,6 +310,24 @@ def test_a_missed_clock_is_packaged_only_if_that_is_allowed(
     # What was packaged as missed is not taken for met.
     with pytest.raises(ToolError, match="does not meet its timing"):
         packaged(plan, tmp_path)
+
+
+@pytest.mark.parametrize("frames", ["sparse", "raw"])
+def test_a_core_of_other_frames_becomes_an_overlay(
+    plan: BuildPlan, tools: OpenTools, tmp_path: Path, frames: str
+):
+    """Its Verilog is its own, and the overlay says what it takes; steps and shell are the same."""
+    dense, schedule = plan, default_schedule(NETWORK.recurrence).with_frames(frames)
+    plan = open_plan(NETWORK, schedule, BOARD)
+    changed = {name for name in plan.files if plan.files[name] != dense.files.get(name)}
+    assert changed == {f"{TOP}.v", SCHEDULE} and plan.files.keys() == dense.files.keys()
+    run_plan(plan, tmp_path / "work")
+    manifest, fresh = packaged(plan, tmp_path)
+    assert fresh and not packaged(plan, tmp_path)[1]
+    assert (manifest.input.frames, manifest.input.frames_shown) == (frames, True)
+    assert (manifest.sparse_pace is None) == (frames == "raw")
+    golden = load_golden(tmp_path / "overlay", manifest)
+    assert len(golden.frames) - len(golden.results) == manifest.input.frames_before
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ from fdht_hls.rtl.core import Core
 from fdht_hls.schedule import Schedule, default_schedule
 from fdht_hls.weights import pack_weights
 from fdht_host.accelerator import Accelerator
-from fdht_models.errors import ConfigError, DeviceTimeoutError, ToolError
+from fdht_models.errors import ConfigError, DeviceError, DeviceTimeoutError, ToolError
 from fdht_models.tensor.reference import ReferenceModel
+from fdht_models.tensor.sparse_frames import CORE_FRAMES, FrameFault
 from fdht_overlays.design import CORE_ADDRESS
 from fdht_overlays.open.axi3 import DECERR, FIXED, OKAY, SLVERR
+from tests.hls.patterns import sparse_patterns
+from tests.hls.rtl.test_motion import clip_of
 from tests.overlays.open.board import ShellDevice, write_overlay
 from tests.overlays.open.simulation import (
     SimulatedSystem,
@@ -38,9 +41,14 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def program(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    core = Core(lower(network))
-    return build_shell_simulator(core, tmp_path_factory.mktemp("shells"), quick=True)
+def shells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled programs are."""
+    return tmp_path_factory.mktemp("shells")
+
+
+@pytest.fixture(scope="module")
+def program(network, shells: Path) -> Path:
+    return build_shell_simulator(Core(lower(network)), shells, quick=True)
 
 
 @pytest.fixture(params=[CALM, BUSY], ids=["calm", "busy"])
@@ -82,7 +90,7 @@ def logits(system: SimulatedSystem, network, count: int, address: int) -> np.nda
 
 def test_the_driver_runs_frames_through_the_shell(program: Path, network, tmp_path: Path):
     """pynq's Overlay, our driver, registers over AXI3, memory over AXI3: equal to the reference."""
-    overlay = write_overlay(tmp_path / "overlay", network)
+    overlay = write_overlay(tmp_path / "overlay", network, default_schedule(network.recurrence))
     frames = frames_of(network, 7)
     wanted = ReferenceModel(network).run(frames)
     with SimulatedSystem(program, replace(BUSY, size=1 << 18)) as system:
@@ -91,6 +99,58 @@ def test_the_driver_runs_frames_through_the_shell(program: Path, network, tmp_pa
             identity = accelerator.driver.identity()
         assert identity.design_id == network.design_id
         assert identity.frames_done >= len(frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sparse", "raw"])
+def test_the_driver_runs_frames_of_every_kind(network, shells: Path, tmp_path: Path, kind: str):
+    """The same of cores that skip zeros: their registers, reads of their length, their state."""
+    frames = inputs = sparse_patterns(network, 13, 4).astype(np.uint8)
+    if kind == "raw":
+        picture = replace(network.preprocessing.picture, dead_zone=6)
+        network = replace(network, preprocessing=replace(network.preprocessing, picture=picture))
+        frames = clip_of(14, network.inputs, 4)
+        inputs = picture.features(frames)
+    schedule = default_schedule(network.recurrence).with_frames(kind)
+    wanted = ReferenceModel(network).run(inputs)
+    assert len(np.unique(wanted, axis=0)) > 6, "the comparison says little"
+    program = build_shell_simulator(Core(lower(network, schedule)), shells, quick=True)
+    overlay = write_overlay(tmp_path / "overlay", network, schedule)
+    with SimulatedSystem(program, replace(BUSY, size=1 << 18)) as system:
+        with Accelerator.open(overlay, device=ShellDevice(system), batch=3) as accelerator:
+            first = accelerator.infer(frames[:8], reset=True)
+            rest = accelerator.infer(frames[8:], reset=False)
+            identity = accelerator.driver.identity()
+        assert CORE_FRAMES[identity.core_frames] == kind
+        assert identity.frames_done >= len(wanted)
+    np.testing.assert_array_equal(np.concatenate([first, rest]), wanted)
+
+
+@pytest.mark.slow
+def test_damaged_frames_are_told_through_the_shell(network, shells: Path, tmp_path: Path):
+    schedule = default_schedule(network.recurrence).with_frames("sparse")
+    program = build_shell_simulator(Core(lower(network, schedule)), shells, quick=True)
+    overlay = write_overlay(tmp_path / "overlay", network, schedule)
+    frames = sparse_patterns(network, 4, 4).astype(np.uint8)
+    with (
+        SimulatedSystem(program, replace(BUSY, size=1 << 18)) as system,
+        Accelerator.open(overlay, device=ShellDevice(system)) as accelerator,
+    ):
+        driver = accelerator.driver
+        buffer = accelerator.device.allocate((4096,), "u1")
+        buffer[:] = 0
+        buffer.flush()
+        driver.start(buffer.device_address, buffer.device_address + 2048, 2, True, words=3)
+        driver.wait(1.0)
+        assert FrameFault(driver.read_register("frame_faults")) == FrameFault.HEADER
+        with pytest.raises(DeviceError, match="frame_faults = 1: a frame's header is of no kind"):
+            driver.check_frames()
+        # Words without frames are too many.
+        driver.start(buffer.device_address, buffer.device_address + 2048, 0, True, words=3)
+        driver.wait(1.0)
+        assert FrameFault(driver.read_register("frame_faults")) == FrameFault.LONG
+        wanted = ReferenceModel(network).run(frames)
+        np.testing.assert_array_equal(accelerator.infer(frames, reset=True), wanted)
 
 
 def test_frames_and_interrupt(system: SimulatedSystem, network):

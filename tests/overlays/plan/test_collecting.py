@@ -24,7 +24,7 @@ from fdht_overlays.manifest import load_manifest
 from fdht_overlays.plan.collect import _cycles, collect
 from fdht_overlays.plan.summary import summary_json
 from tests.hls.vitis.standin import csynth_xml
-from tests.overlays.plan.tools import STEPS, bitstream, plan_of
+from tests.overlays.plan.tools import STEPS, bitstream, plan_of, write_conversion
 from tests.overlays.vivado.packager import component_xml
 from tests.overlays.vivado.running import needs_tcl, rtl_core
 
@@ -73,6 +73,20 @@ def test_an_overlay_has_all_that_the_host_needs(tmp_path, experiment, finished, 
     assert {path.name for path in (overlay / "reports").iterdir()} >= {
         "timing_summary.rpt", "utilization.rpt", "power.rpt", "csynth.xml"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("frames", ["sparse", "raw"])
+def test_an_overlay_says_which_frames_its_core_takes(tmp_path, tools, frames):
+    experiment = write_conversion(tmp_path / "tiny", frames=frames)
+    plan = plan_of(experiment, cosim=False)
+    run_plan(plan, tmp_path / "work")
+    overlay, fresh = gather(tmp_path, experiment, plan)
+    assert fresh and not gather(tmp_path, experiment, plan)[1]
+    manifest = load_manifest(overlay)
+    assert (manifest.input.frames, manifest.input.frames_shown) == (frames, True)
+    assert (manifest.sparse_pace is None) == (frames == "raw")
+    golden = load_golden(overlay, manifest)
+    assert len(golden.frames) - len(golden.results) == manifest.input.frames_before
 
 
 def test_with_co_simulation_the_clocks_are_simulated(tmp_path, tools, experiment):

@@ -66,6 +66,20 @@ def test_the_core_in_rtl_takes_the_place_of_vitis(converted, monkeypatch):
     assert plan.step("design").after == ("package",)
 
 
+@pytest.mark.parametrize("frames", ["dense", "sparse", "raw"])
+def test_the_core_in_rtl_takes_the_frames_that_were_converted_for(tmp_path, monkeypatch, frames):
+    """Verilog and registers are its own; the block design and its addresses are the same."""
+    monkeypatch.setattr("fdht_hls.rtl.core.emit_verilog", lambda plan: f"// {plan.frames}")
+    converted = write_conversion(tmp_path / "tiny", frames=frames)
+    plan = plan_of(converted, core="rtl")
+    assert plan.files["core/fdht_lstm.v"] == f"// {frames}".encode()
+    assert (b"core_frames" in plan.files["vivado/package.tcl"]) is (frames != "dense")
+    assert (b"call_words" in plan.files["vivado/package.tcl"]) is (frames == "sparse")
+    dense = plan_of(write_conversion(tmp_path / "dense"), core="rtl")
+    for step in ("design", "synthesis", "implementation", "bitstream"):
+        assert plan.files[f"vivado/{step}.tcl"] == dense.files[f"vivado/{step}.tcl"]
+
+
 def test_without_co_simulation_it_has_no_such_step(converted):
     plan = plan_of(converted, cosim=False)
     assert "cosim" not in [step.name for step in plan.steps]

@@ -32,14 +32,17 @@ ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "overlays" / "vivado" / "samples"
 
 
-def write_conversion(directory: Path, name: str = "tiny-net", seed: int = 5) -> Path:
+def write_conversion(
+    directory: Path, name: str = "tiny-net", seed: int = 5, frames: str = "dense"
+) -> Path:
     """What `fdht convert` leaves, with sources that nobody compiles."""
     hls = directory / "hls"
     with new_stage(hls, "hls", {}) as (temporary, extra):
         extra["estimate"] = ESTIMATE
         network = sample_network(name, seed)
         network.save(temporary / "network.json")
-        write_json(temporary / "schedule.json", default_schedule(network.recurrence).to_json())
+        schedule = default_schedule(network.recurrence).with_frames(frames)
+        write_json(temporary / "schedule.json", schedule.to_json())
         project = temporary / "project"
         for folder in ("firmware", "tb_data"):
             (project / folder).mkdir(parents=True)

@@ -217,13 +217,24 @@ def test_the_packaged_core_has_the_drivers_name_and_its_registers(tmp_path, load
     assert VLNV == "fdht:hls:fdht_lstm:1.0"
 
 
-def test_a_core_of_sparse_frames_has_registers_of_its_own(tmp_path):
-    design = replace(design_of("zcu102", "rtl", False), sparse=True)
-    code, output, vivado = run_step(write_plan(tmp_path, design), "package", effects())
-    assert code == 0, output
-    added = {call.split()[1] for call in vivado.calls if call.startswith("ipx::add_register")}
-    assert {"call_words", "frame_faults"} <= added
-    assert "load_weights" not in added
+@pytest.mark.parametrize(
+    ("frames", "own"),
+    [("sparse", {"call_words", "frame_faults", "core_frames"}), ("raw", {"core_frames"})],
+)
+def test_a_core_of_other_frames_has_registers_of_its_own(tmp_path, frames, own):
+    """The rest is as for dense frames: address map, masters, clocks."""
+    found = {}
+    for kind in ("dense", frames):
+        design = replace(design_of("pynq-z2", "rtl", False), frames=kind)
+        directory = write_plan(tmp_path / kind, design)
+        code, output, vivado = run_step(directory, "package", effects())
+        assert code == 0, output
+        added = {call.split()[1] for call in vivado.calls if call.startswith("ipx::add_register")}
+        calls = diagram(directory, design).calls
+        found[kind] = added, [call.replace(str(directory), "") for call in calls]
+    assert found[frames][0] - found["dense"][0] == own
+    assert found[frames][1] == found["dense"][1]
+    assert any(call.startswith("assign_bd_address") for call in found[frames][1])
 
 
 def test_a_core_without_an_axi_port_is_refused(tmp_path):

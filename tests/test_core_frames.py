@@ -114,12 +114,13 @@ def test_a_video_s_feature_on_the_chip(capsys, monkeypatch, tmp_path: Path, sche
     error = capsys.readouterr().err
     assert "feature = 'chip'" in error and "fdht tune --feature chip" in error
     network = untrained_network(load_experiment("motion"))
-    for core in ("hls", "rtl"):
+    # For 57,600 bytes; of the Verilog yosys makes more, see `test_motion.py`.
+    for core, blocks in (("hls", 30), ("rtl", 32)):
         model, other = (
             core_to_tune(network, board_budget(get_board("pynq-z2")), core, frames=frames)
             for frames in ("raw", "dense")
         )
-        assert model.fixed.bram18 - other.fixed.bram18 == 30  # of 57,600 bytes
+        assert model.fixed.bram18 - other.fixed.bram18 == blocks
 
 
 def test_a_kind_that_there_is_not_is_refused(capsys, recipe: Path) -> None:

@@ -115,10 +115,16 @@ def _trained_with(result: Mapping[str, Any]) -> str:
     found = result["trained_with"]
     if found is None:
         return ""
+    whole = result["rows"][0]["as_trained"]
+    told = f"{share_of(found['accuracy'])} with it"
+    if found["accuracy"] is not None and whole is not None:
+        more = found["accuracy"] - whole
+        told += f", {100 * abs(more):.1f} points {'less' if more < 0 else 'more'} than"
+        told += f" `{result['setting']['experiment']}` without"
     return (
-        f" The checkpoint of `{found['experiment']}`, which was trained with a dead zone of "
-        f"{found['dead_zone']} from the beginning, reaches {share_of(found['accuracy'])} with it "
-        "(measured on the same clips)."
+        " That is of so short a training, which costs a little by itself, and of none. The "
+        f"checkpoint of `{found['experiment']}`, which was trained with a dead zone of "
+        f"{found['dead_zone']} from the beginning, reaches {told} (measured on the same clips)."
     )
 
 

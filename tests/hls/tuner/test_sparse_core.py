@@ -402,7 +402,8 @@ def test_a_profile_of_another_network_is_refused():
 )
 def test_pairs_are_for_the_rtl_and_sparse_frames(core: str, frames: str, offered: bool):
     """Others have designs whose figures are published, and are limited by their port."""
-    found = core_to_tune(build_network(SMALL), ZYNQ, core, frames=frames)
+    network = video_network() if frames == "raw" else build_network(SMALL)
+    found = core_to_tune(network, ZYNQ, core, frames=frames)
     every = [
         one
         for design in found.design.stages

@@ -169,7 +169,7 @@ def test_a_trace_of_days_is_refused() -> None:
 # Clocks that do not run steadily ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("jump", [0.6, -0.8, 3.0])
+@pytest.mark.parametrize("jump", [0.6, -0.8, -2.0, 3.0])
 def test_a_clock_that_jumps_is_refused(jump: float) -> None:
     load = sample_load(4, 1.0)
     trace, _ = sample_trace(load, 10, jump=jump)

@@ -40,7 +40,7 @@ import numpy.typing as npt
 from fdht_host.clocks import NANOSECONDS
 from fdht_host.energy.evaluation import student_quantile
 from fdht_host.energy.load_pattern import LoadRecord
-from fdht_host.energy.pattern_search import PatternFound
+from fdht_host.energy.pattern_search import MOST_RATE, PatternFound
 from fdht_host.power.meter import PowerTrace
 from fdht_models.errors import MeasurementError
 
@@ -325,21 +325,40 @@ def _hats(moments: _Array, spacing: float) -> _Array:
 def _require_steady(
     fit: _Fit, clock: float, ratio: float, width: float, record: LoadRecord
 ) -> None:
-    """Refuses a trace some chips of which have a delay of their own.
+    """Refuses a trace some chips of which have a delay of their own, or are not there.
 
     The delay of a group is the least-squares one along the slope of a wide w, which sees shifts of
-    up to half a stretch; its noise is taken from the scatter over all groups' residuals.
+    up to half a stretch; its noise is that of most readings.
     """
-    step, _, residual = fit.model(clock, ratio, width)
+    if abs(1 / ratio - 1) > 1.5 * MOST_RATE:
+        raise ClockError(
+            f"is off by {(1 / ratio - 1) * 1e6:+.0f} ppm, or it jumped",
+            field="clock of the meter",
+            remedy=f"measure again; up to {MOST_RATE * 1e6:.0f} ppm are looked for",
+        )
+    step, jacobian, residual = fit.model(clock, ratio, width)
     wide = fit.slope_without_baseline(clock, ratio, max(width, record.stretch_seconds))
     narrow = fit.slope_without_baseline(clock, ratio, width)
     allowed = record.settle_ns / NANOSECONDS / 4
     _, member = np.unique(fit.groups(_CHIPS_OF_A_KNOT), return_inverse=True)
     seen = np.bincount(member, step * wide * narrow)
     delays = np.bincount(member, residual * wide) / np.where(seen > 0, seen, np.inf)
-    # Of each group from its own halves would be too few: all readings have about one noise.
-    noise = float(np.std(residual)) * np.sqrt(np.bincount(member, wide**2))
+    # By the median, in which the edges that are off do not count.
+    noise = float(np.median(np.abs(residual))) * 1.4826 * np.sqrt(np.bincount(member, wide**2))
     spread = noise / np.where(seen > 0, seen, np.inf) * math.sqrt(width / fit.interval + 1)
+    # How much of the step is missing: all of it on one side of a jump by more than a stretch.
+    share = jacobian[:, 0]
+    power = np.bincount(member, share**2)
+    missing = -np.bincount(member, share * residual) / np.where(power > 0, power, np.inf)
+    noise_of_step = float(np.median(np.abs(residual))) * 1.4826 / np.sqrt(np.maximum(power, 1e-12))
+    unseen = missing > np.maximum(step / 2, _BEYOND_NOISE * noise_of_step)
+    if np.any(unseen):
+        begin = float(np.min(fit.passed[unseen[member]]) - fit.passed[0])
+        raise ClockError(
+            f"does not show the run's pattern {begin:.1f} s behind its start, as it does elsewhere",
+            field="clock of the meter",
+            remedy="measure again: its clock jumped, or it was not connected all the time",
+        )
     wrong = (np.abs(delays) > allowed) & (np.abs(delays) > _BEYOND_NOISE * spread)
     if np.any(wrong):
         at = int(np.argmax(np.abs(delays) * wrong))

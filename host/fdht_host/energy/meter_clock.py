@@ -21,7 +21,9 @@ is (J'J)^-1 [sum over groups (J_g' e_g)(J_g' e_g)'] (J'J)^-1 times G / (G - 1) (
 G groups, n readings and k unknowns: the sandwich form for noise that may be correlated within a
 group of two chips' length and of any size in each (Liang and Zeger 1986), which covers averaging
 meters, coarse steps, drift that is no broken line, and readings at edges between two samples.
-Expanded to about 95 % by Student's t of G - 2 degrees of freedom.
+Expanded by Student's t of G - 2 degrees of freedom to a nominal 95 %. In seeded trials it covered
+the truth in 93 to 96 %, but of meters that read the moment, and of steps as faint as the noise, in
+about 90 %. The settling about a window is some hundred times longer than these uncertainties.
 
 A clock that jumps, or a load that was not as recorded, is not of this model. So the residuals of
 every eight chips are asked for a delay of their own; if one is larger than a quarter of the

@@ -33,6 +33,7 @@ LEFT_OUT = (
 MAY_BE_SKIPPED = (
     "tclsh",
     "asyncssh",
+    "pyserial",
     "amaranth",
     "pynq 4",
     "pynqmetadata ships no",

@@ -170,6 +170,7 @@ FILES = {
     *("manifest.json", "network.json", "experiment.json", "metrics.json", "history.json"),
     *("weights.npz", "schedule.json", "estimate.json", "equality.json", "csim.so", "csim_exact.so"),
     *("weights.json", "golden.npz", "front.json", "front.svg", "report.json"),
+    "pattern.json",
 }
 STAGES = {"model", "hls", "tune", "explore", "overlay", "run", "decomposed"}
 BESIDE = {"cosim", "resources", "synthesis"}

@@ -15,7 +15,7 @@ from tests.test_imports import ROOT, sources
 
 #: The one module that parses JSON and TOML, and the one that parses CSV.
 JSON_AND_TOML = "models/fdht_models/documents.py"
-CSV = "models/fdht_models/data/folders/own/clip_table.py"
+CSV = "models/fdht_models/csv_lines.py"
 PARSERS = {
     "json.load": JSON_AND_TOML,
     "json.loads": JSON_AND_TOML,

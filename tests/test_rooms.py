@@ -17,6 +17,7 @@ ROOMS = {
     ("jinja2", ""): {"models/fdht_models/rendering.py"},
     ("subprocess", ""): {"models/fdht_models/process.py"},
     ("multiprocessing", ""): set(),
+    ("serial", ""): {"host/fdht_host/power/outside/line_port.py"},
     ("asyncssh", ""): {"hls/fdht_hls/flow/remote.py"},
 }
 #: What starts a program without the module above.

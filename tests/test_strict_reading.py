@@ -33,6 +33,7 @@ from fdht_hls.schedule import StageSchedule, check_schedule, default_schedule, l
 from fdht_hls.vitis.core_steps import default_target
 from fdht_hls.weights import LoadableWeights
 from fdht_host.answers import read_predictions
+from fdht_host.energy.load_pattern import read_load
 from fdht_host.video import labels
 from fdht_models.artifacts import read_json, read_manifest, seal_of
 from fdht_models.documents import read_toml_file
@@ -47,6 +48,7 @@ from fdht_overlays.figures import ClipFacts, Figure, Figures
 from fdht_overlays.manifest import load_manifest
 from tests import stage_files
 from tests.host.sample_answers import answer
+from tests.host.sample_loads import sample_load
 from tests.models.strategies import build_network
 from tests.overlays.test_manifest import WHOLE
 
@@ -197,6 +199,11 @@ KINDS: dict[str, Kind] = {
     "overlay manifest": ("manifest.json", _whole_overlay, _overlay),
     "weights": ("weights.json", _weights, lambda path: LoadableWeights.load(path).to_json()),
     "labels": ("v.mkv.labels.json", _side_file, _labels),
+    "load": (
+        "pattern.json",
+        lambda: json.loads(json.dumps(sample_load(0, 1.0).to_json())),
+        lambda path: read_load(path).to_json(),
+    ),
     "predictions": ("predictions.jsonl", _prediction, _predictions),
     "resources": (
         "report.json",

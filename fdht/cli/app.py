@@ -50,6 +50,7 @@ PANELS = {
         "demo": ("demo:demo", "All of it once, on the default experiment"),
     },
     "Measure": {
+        "align": ("align:align", "Energy per frame of a run from an outside meter's log"),
         "cosim": ("hardware:cosim", "Simulate the core's Verilog clock by clock"),
         "resources": ("hardware:resources", "Count what the core takes of a device"),
         "bench": ("bench:bench", "Speed, size and accuracy, side by side with others"),

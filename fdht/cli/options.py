@@ -174,4 +174,13 @@ CoreFeature = Annotated[
         "'host', frames are dense unless --core-frames says otherwise.",
     ),
 ]
+#: Of an outside meter.
+MeterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meter-set",
+        metavar="KEY=VALUE",
+        help="An option of the meter, as interval=0.1; may be repeated; docs/meters.md has all.",
+    ),
+]
 Only = Annotated[list[str] | None, typer.Option("--only", help="One of them; may be repeated.")]

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fdht.cli.options import BUILD, AsJson, Build, board_option, complete_experiment
+from fdht.cli.options import (
+    BUILD,
+    AsJson,
+    Build,
+    MeterOption,
+    board_option,
+    complete_experiment,
+)
 from fdht.cli.output import tell
 from fdht_models.artifacts import command_on
 from fdht_models.console import progress
-from fdht_models.errors import ArtifactError
+from fdht_models.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
+    from fdht_host.power.outside.naming import OutsideMeter
     from fdht_host.run import RunSettings
     from fdht_models.directories import OverlayDirectory
 
@@ -98,6 +106,16 @@ def run(
     energy: Annotated[
         bool, typer.Option(rich_help_panel=_WHERE, help="Measure energy per frame.")
     ] = True,
+    meter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND[:PLACE]",
+            rich_help_panel=_WHERE,
+            help="An outside meter: csv (its log comes later; fdht align), csv:FILE, "
+            "scpi:HOST[:PORT], scpi:/dev/.., serial:/dev/.. or xadc:CHANNEL.",
+        ),
+    ] = None,
+    meter_set: MeterOption = None,
     build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
@@ -115,11 +133,20 @@ def run(
         build / "data",
         weights=None if weights is None else weights_file(weights, build),
         protocol=protocol,
+        meter=_named_meter(meter, meter_set),
     )
     written, report = run_in(*_place(experiment, build, board, overlay), settings)
     tell(report, as_json, lambda told: report_lines(written, told))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
+
+
+def _named_meter(name: str | None, settings: list[str] | None) -> OutsideMeter | None:
+    from fdht_host.power.outside.naming import outside_meter
+
+    if name is None and settings:
+        raise ConfigError("is of no meter", field="meter-set", remedy="name one: --meter")
+    return None if name is None else outside_meter(name, settings or [])
 
 
 def weights_file(name: str, build_directory: Path) -> Path:
@@ -336,12 +363,15 @@ def _share(value: float | None) -> str:
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
-    """What the user should know of the sources, each sentence once."""
+    """What the user should know of the sources and of a meter of his, each sentence once."""
     found = [
         f"{_short(source['source'])}: {note}"
         for source in report["sources"]
         for note in source["notes"]
     ]
+    energy = report["energy"]
+    if report["provenance"].get("meter") and energy["value_mj_per_frame"] is None:
+        found.append(f"board energy: {energy['explanation']}")
     return list(dict.fromkeys(found))
 
 

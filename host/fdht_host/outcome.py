@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fdht_host.energy.evaluation import EnergyResult
+from fdht_host.energy.metered_load import MeteredLoad
 from fdht_host.phase_times import PhaseTimes
 from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
@@ -25,6 +26,7 @@ class Outcome:
         runs: the sources, as far as they were run.
         energy: of the board.
         cpu_energy: of the host's CPU.
+        load: that ran while a meter recorded which the user named.
         failures: (what failed, why), in order of time.
         ended: the board, or the user, wants no more.
     """
@@ -32,6 +34,7 @@ class Outcome:
     runs: list[SourceRun] = field(default_factory=list)
     energy: EnergyResult | None = None
     cpu_energy: EnergyResult | None = None
+    load: MeteredLoad | None = None
     failures: list[tuple[str, BaseException]] = field(default_factory=list)
     ended: bool = False
 

@@ -12,15 +12,20 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fdht_hls.boards import get_board
+from fdht_hls.boards import Board, get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
+from fdht_host.energy.evaluation import EnergyResult
+from fdht_host.energy.metered_load import run_load
 from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
 from fdht_host.outcome import Outcome, reason, sparse_frames, tell, throughput
+from fdht_host.power.meter import PowerMeter
+from fdht_host.power.outside.naming import OutsideMeter, require_real
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
@@ -52,6 +57,7 @@ class RunSettings:
         resize: resize videos of another size; False refuses them.
         protocol: how files are read, one of `fdht_host.readers.PROTOCOLS`; None: as in training.
         energy: measure energy.
+        meter: that the user named, in place of the board's own.
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None
             takes those that it was built with.
@@ -66,6 +72,7 @@ class RunSettings:
     cache: Path | None = None
     weights: Path | None = None
     protocol: str | None = None
+    meter: OutsideMeter | None = None
 
 
 def run_stage(
@@ -89,6 +96,7 @@ def run_stage(
     """
     manifest, stage = load_manifest(overlay.path), overlay.open()
     board = get_board(manifest.board)
+    live = _answering(settings, board)
     built = _built(stage, manifest)
     network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
     reader = replace(_reader(network, settings), raw=manifest.input.raw)
@@ -110,9 +118,8 @@ def run_stage(
         rates = throughput(accelerator.times, done)
         frames, sparse = accelerator.times.frames, sparse_frames(manifest, accelerator.times)
         if settings.energy:
-            done.energy = done.optional(
-                "energy", lambda: board_energy(accelerator, board, network, progress)
-            )
+            work = partial(_energy, accelerator, board, network, live, settings, done, progress)
+            done.energy = done.optional("energy", work)
             done.cpu_energy = done.optional("cpu_energy", lambda: cpu_energy(network, progress))
         provenance = {
             "started": started.isoformat(timespec="seconds"),
@@ -136,10 +143,40 @@ def run_stage(
             provenance=provenance,
             **_sections(evidence, network, done, sparse),
         )
-        directory = _write(runs, started, manifest.design_id, report)
+        directory = _write(runs, started, manifest.design_id, report, done)
     if done.failures:
         tell(done.failures[0][1], directory)
     return directory, report
+
+
+def _answering(settings: RunSettings, board: Board) -> PowerMeter | None:
+    """The meter that the user named, if it is read from here, once it has answered.
+
+    Raises:
+        ConfigError, MeasurementError: it cannot be used.
+    """
+    if settings.meter is None:
+        return None
+    if not settings.energy:
+        raise ConfigError("is of no use without energy", field="meter", remedy="leave one out")
+    require_real(settings.meter, board.simulated)
+    return settings.meter.live()
+
+
+def _energy(
+    accelerator: Accelerator,
+    board: Board,
+    network: QuantizedNetwork,
+    live: PowerMeter | None,
+    settings: RunSettings,
+    done: Outcome,
+    progress: Show,
+) -> EnergyResult:
+    """Energy by the board's own sensor, or by the meter that the user named."""
+    if settings.meter is None:
+        return board_energy(accelerator, board, network, progress)
+    done.load = run_load(accelerator, board, network, settings.meter, live, progress)
+    return done.load.energy(settings.meter)
 
 
 def _require_answers(done: Outcome) -> None:
@@ -222,12 +259,15 @@ def _provenance(
         "python": platform.python_version(),
         "versions": package_versions("fdht", "pynq", "numpy", "av"),
         "sources": list(settings.sources),
+        "meter": None if settings.meter is None else settings.meter.to_json(),
         "protocol": settings.protocol or TRAINED,
         "preprocessing": network.preprocessing.to_json(),
     }
 
 
-def _write(runs: Path, started: datetime, identity: str, report: Mapping[str, Any]) -> Path:
+def _write(
+    runs: Path, started: datetime, identity: str, report: Mapping[str, Any], done: Outcome
+) -> Path:
     """Writes the report into a directory that no other run has."""
     name = started.strftime("%Y%m%dT%H%M%SZ")
     with (
@@ -237,6 +277,8 @@ def _write(runs: Path, started: datetime, identity: str, report: Mapping[str, An
     ):
         write_report(temporary, report)
         write_predictions(temporary, report["clips"])
+        if done.load is not None:
+            done.load.write(temporary)
         extra["experiment"] = report["experiment"]
     return directory
 

@@ -39,6 +39,8 @@ FRONT, PLOT = "front.json", "front.svg"
 PROFILE = "profile.json"
 #: Figures of a simulation, a count, a step of synthesis, or a run.
 REPORT = "report.json"
+#: When the core ran while a meter recorded that has a clock of its own.
+LOAD = "pattern.json"
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,12 @@ class ExplorationDirectory(StageDirectory):
     """What `fdht tune --explore` writes."""
 
     stage = artifacts.EXPLORATION
+
+
+class RunDirectory(StageDirectory):
+    """What `fdht run` writes."""
+
+    stage = artifacts.RUN
 
 
 class OverlayDirectory(StageDirectory):

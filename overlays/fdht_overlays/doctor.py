@@ -71,6 +71,7 @@ PARTS = (
     ),
     Part("flow vitis: bitstream", "overlay", (Need("vivado", "program", _VITIS),)),
     Part("build over SSH", "fdht build --host", _packages("remote", "asyncssh")),
+    Part("serial meters", "fdht run --meter serial:..", _packages("meters", "pyserial")),
     Part(
         "flow open",
         "overlay for PYNQ-Z1 and PYNQ-Z2, experimental",

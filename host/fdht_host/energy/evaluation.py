@@ -129,6 +129,7 @@ class EnergyResult:
         seconds_per_frame: in the active windows.
         components_mj: standard uncertainties of the net value by cause, in millijoules.
         windows: in order of time.
+        alignment: how the clock of a meter that has its own was found; see `meter_clock`.
         trace: the readings.
     """
 
@@ -146,6 +147,7 @@ class EnergyResult:
     seconds_per_frame: float | None = None
     components_mj: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
+    alignment: Mapping[str, float] = field(default_factory=dict)
     trace: PowerTrace | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -156,6 +158,7 @@ class EnergyResult:
             "sensor_details": None if self.trace is None else self.trace.sensor.to_json(),
             "rails": list(self.rails),
             "components_mj": dict(self.components_mj),
+            "alignment": dict(self.alignment),
             "windows": [_window_json(window, origin) for window in self.windows],
             "trace": None if self.trace is None else _trace_json(self.trace),
         }

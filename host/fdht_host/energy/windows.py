@@ -26,6 +26,7 @@ from fdht_host.energy.evaluation import (
     WithinNoiseError,
     evaluate,
 )
+from fdht_host.energy.workload import Workload
 from fdht_host.power.finding import find_meter
 from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
 from fdht_host.power.rapl import POWERCAP, rapl_meter
@@ -38,13 +39,8 @@ if TYPE_CHECKING:
     from fdht_hls.boards import Board
     from fdht_host.accelerator import Accelerator
 
-# A trial run counts once it is so long that the clock's and the call's own grain do not matter.
-_TRIAL_SHARE = 0.1
-_TRIAL_RUNS = 24
 #: Frames that a window of a board runs again and again; bounded by its memory.
 _ENERGY_BLOCK = 32
-#: At which the core's counter of frames wraps round.
-_COUNTER = 2**32
 
 
 class StalledError(MeasurementError):
@@ -56,12 +52,20 @@ def board_energy(
 ) -> EnergyResult:
     """Energy per frame of a board, which runs a block of frames that stays in memory.
 
-    A core of sparse frames gets such with as many words as it has run so far, on average.
-
     Raises:
         MeasurementError: no sensor can be read, or the core did not run what it was asked to.
     """
     meter = find_meter(board, accelerator.device)
+    load = board_workload(accelerator, network, progress)
+    found = measure(load.run_frames, load.frames_done, meter, load.clock)
+    return replace(found, explanation=f"{found.explanation} {load.note}".strip())
+
+
+def board_workload(accelerator: Accelerator, network: QuantizedNetwork, progress: Show) -> Workload:
+    """A block of frames that stays in memory, to be run again and again.
+
+    A core of sparse frames gets such with as many words as it has run so far, on average.
+    """
     words, block = _energy_block(accelerator, network)
     run = 0
     if accelerator.manifest.input.frames_before:  # there may be no frame to go on from
@@ -77,11 +81,9 @@ def board_energy(
     def frames_done() -> int:
         return accelerator.driver.identity().frames_done
 
-    found = measure(run_frames, frames_done, meter, clock_of(accelerator.device))
-    if words is None:
-        return found
-    told = f" Frames of {words} words that are not zero, as many as those that were run."
-    return replace(found, explanation=found.explanation + told)
+    note = f"Frames of {words} words that are not zero, as many as those that were run."
+    clock = clock_of(accelerator.device)
+    return Workload(run_frames, frames_done, clock, "" if words is None else note)
 
 
 def _energy_block(
@@ -141,12 +143,13 @@ def measure(
     Raises:
         MeasurementError: the core did not run the frames it was asked to run.
     """
-    run = _Run(run_frames, frames_done, clock, meter.sensor, settings or EnergySettings())
+    load = Workload(run_frames, frames_done, clock)
+    run = _Run(load, meter.sensor, settings or EnergySettings())
     plan = run.calibrate()
     try:
         meter.start()
     except MeasurementError as error:
-        return _without_value("unmeasured", error, meter.sensor)
+        return without_value("unmeasured", error, meter.sensor)
     try:
         markers = run.windows(plan)
     except BaseException:
@@ -156,12 +159,12 @@ def measure(
     try:
         trace = meter.stop()
     except MeasurementError as error:
-        return _without_value("unmeasured", error, meter.sensor)
+        return without_value("unmeasured", error, meter.sensor)
     try:
-        windows = tuple(_window(trace, *marker) for marker in markers)
+        windows = tuple(window_of(trace, *marker) for marker in markers)
     except StalledError as error:
-        return _without_value("refused", error, meter.sensor)
-    return _result(windows, trace, run.settings)
+        return without_value("refused", error, meter.sensor)
+    return result_of(windows, trace, run.settings.repeats)
 
 
 def measure_cpu(
@@ -210,9 +213,7 @@ _Marker = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class _Run:
-    run_frames: Callable[[int], None]
-    frames_done: Callable[[], int]
-    clock: Clock
+    load: Workload
     sensor: Sensor
     settings: EnergySettings
 
@@ -221,65 +222,34 @@ class _Run:
         settings, interval = self.settings, self.sensor.update_interval_seconds
         seconds = max(settings.minimum_updates * interval, settings.minimum_seconds)
         settle = settings.settle_updates * interval
-        per_frame = self._seconds_per_frame(seconds)
+        per_frame = self.load.seconds_per_frame(seconds, settings.calibration_frames)
         frames = max(1, math.ceil(seconds / per_frame))
         settle_frames = max(1, math.ceil(settle / per_frame))
         return _Plan(seconds, settle, frames, settle_frames)
-
-    def _seconds_per_frame(self, window_seconds: float) -> float:
-        frames = self.settings.calibration_frames
-        for _ in range(_TRIAL_RUNS):
-            start, end = self._active(frames)
-            elapsed = (end - start) / NANOSECONDS
-            if elapsed >= _TRIAL_SHARE * window_seconds:
-                return elapsed / frames
-            frames *= 2
-        raise MeasurementError(
-            f"took {elapsed:g} s, so the time a frame takes cannot be told",
-            field="energy calibration",
-            value=f"{frames // 2} frames",
-            remedy="check that the meter and the accelerator share one clock",
-        )
 
     def windows(self, plan: _Plan) -> list[_Marker]:
         """Runs all windows in random order; returns (start_ns, end_ns, frames) of each."""
         order = [True, False] * self.settings.repeats
         random.Random(self.settings.seed).shuffle(order)
         # The trace must begin before the first window and end after the last.
-        self.clock.sleep(plan.settle_seconds)
+        self.load.clock.sleep(plan.settle_seconds)
         markers: list[_Marker] = []
         for active in order:
             if active:
                 # In the state to be measured before the marker: the first readings after it still
                 # tell of the time before it.
-                self._active(plan.settle_frames)
-                markers.append((*self._active(plan.frames), plan.frames))
+                self.load.run(plan.settle_frames)
+                markers.append((*self.load.run(plan.frames), plan.frames))
             else:
-                self.clock.sleep(plan.settle_seconds)
-                start = self.clock.monotonic_ns()
-                self.clock.sleep(plan.seconds)
-                markers.append((start, self.clock.monotonic_ns(), 0))
-        self.clock.sleep(plan.settle_seconds)
+                self.load.clock.sleep(plan.settle_seconds)
+                start = self.load.clock.monotonic_ns()
+                self.load.clock.sleep(plan.seconds)
+                markers.append((start, self.load.clock.monotonic_ns(), 0))
+        self.load.clock.sleep(plan.settle_seconds)
         return markers
 
-    def _active(self, frames: int) -> tuple[int, int]:
-        """Runs frames between two markers and has the core's counter confirm them."""
-        before = self.frames_done()
-        start = self.clock.monotonic_ns()
-        self.run_frames(frames)
-        end = self.clock.monotonic_ns()
-        counted = (self.frames_done() - before) % _COUNTER
-        if counted != frames:
-            raise MeasurementError(
-                f"the core counted {counted} frames",
-                field="frames asked for",
-                value=frames,
-                remedy="energy per frame cannot be told; check that nothing else uses the core",
-            )
-        return start, end
 
-
-def _window(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Window:
+def window_of(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Window:
     """A window's energy, unless readings are missing for more than a quarter of it or at its end.
 
     Shorter gaps are bridged by a straight line, as any two readings are.
@@ -297,13 +267,13 @@ def _window(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Windo
     return Window(start_ns, end_ns, frames, trace.energy(start_ns, end_ns))
 
 
-def _without_value(kind: Kind, reason: MeasurementError, sensor: Sensor) -> EnergyResult:
+def without_value(kind: Kind, reason: MeasurementError, sensor: Sensor) -> EnergyResult:
+    """A result that says why there is no figure."""
     return EnergyResult(kind, str(reason), sensor=sensor.name, rails=sensor.rails)
 
 
-def _result(
-    windows: tuple[Window, ...], trace: PowerTrace, settings: EnergySettings
-) -> EnergyResult:
+def result_of(windows: tuple[Window, ...], trace: PowerTrace, repeats: int) -> EnergyResult:
+    """Energy per frame of windows; "refused" where the difference is within the noise."""
     sensor = trace.sensor
     try:
         found = evaluate(windows, sensor)
@@ -313,7 +283,7 @@ def _result(
             str(error),
             sensor=sensor.name,
             rails=sensor.rails,
-            repeats=settings.repeats,
+            repeats=repeats,
             windows=windows,
             trace=trace,
         )
@@ -322,7 +292,7 @@ def _result(
         kind=sensor.kind,
         explanation=(
             f"Readings of {sensor.name} ({source}) over the rails {', '.join(sensor.rails)}; "
-            f"{settings.repeats} idle and {settings.repeats} active windows in random order; "
+            f"{repeats} idle and {repeats} active windows in random order; "
             "uncertainties at about 95 % coverage."
             + (f" {trace.missed} readings failed and are bridged." if trace.missed else "")
         ),
@@ -332,7 +302,7 @@ def _result(
         net_uncertainty_mj=found.net_uncertainty * 1e3,
         sensor=sensor.name,
         rails=sensor.rails,
-        repeats=settings.repeats,
+        repeats=repeats,
         idle_watts=found.idle_watts,
         active_watts=found.active_watts,
         seconds_per_frame=found.seconds_per_frame,

@@ -35,6 +35,8 @@ class SamplingMeter:
         to_trace: makes the trace of the readings; by default they are watts.
         poll_seconds: time between two readings; by default a quarter of the update interval, so
             that a new value is seen soon after it is there.
+        at_arrival: `read` waits for a reading that the sensor sends by itself: its moment is when
+            it came, and not the middle of the call.
         timeout_seconds: how long a single reading may take, and how long the sensor may go on
             failing before it counts as dead.
     """
@@ -46,6 +48,7 @@ class SamplingMeter:
         *,
         to_trace: ToTrace | None = None,
         poll_seconds: float | None = None,
+        at_arrival: bool = False,
         timeout_seconds: float = 5.0,
     ) -> None:
         self.sensor = sensor
@@ -55,6 +58,7 @@ class SamplingMeter:
             poll_seconds = sensor.update_interval_seconds / 4
         self._poll = arguments.seconds(poll_seconds, "poll_seconds")
         self._timeout = arguments.seconds(timeout_seconds, "timeout_seconds")
+        self._at_arrival = at_arrival
         self._thread: threading.Thread | None = None
         self._recording = _Recording()
 
@@ -111,7 +115,8 @@ class SamplingMeter:
                     return
             else:
                 # The moment of a reading: the middle of the call that fetched it.
-                recording.times.append((before + time.monotonic_ns()) // 2)
+                after = time.monotonic_ns()
+                recording.times.append(after if self._at_arrival else (before + after) // 2)
                 recording.values.append(value)
                 recording.first.set()
             # From due time to due time, so that the pace does not depend on the reading.

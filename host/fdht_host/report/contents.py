@@ -164,6 +164,23 @@ def build_report(
     return report
 
 
+def with_energy(report: Mapping[str, Any], energy: Mapping[str, Any]) -> dict[str, Any]:
+    """A report with the board's energy in place of what it said of that.
+
+    Args:
+        report: the content of a report.json.
+        energy: `EnergyResult.to_json()`.
+
+    Raises:
+        ArtifactError: the report lacks a key, or holds a value that cannot be true.
+    """
+    left_out = {name: why for name, why in report["left_out"].items() if name != "energy"}
+    section = _sound_section("energy", energy, left_out)
+    found = {**report, "energy": section, "left_out": left_out}
+    validate(found)
+    return found
+
+
 def validate(report: Mapping[str, Any]) -> None:
     """Checks that a report holds every required key, with values that can be true.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fdht_models.csv_lines import csv_lines
 from fdht_models.data.folders.listing import Span
 from fdht_models.errors import DataError, near_matches
 from fdht_models.files import read_text_file
@@ -73,24 +72,18 @@ def read_table(file: Path) -> ClipTable:
         DataError: it is no such table, or a line cannot be meant as it stands.
     """
     text = read_text_file(file, remedy="check its permissions, and save it as UTF-8")
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: tuple[str, ...] = ()
     rows: list[ClipRow] = []
-    try:
-        for fields in lines:
-            if not any(field.strip() for field in fields):
-                continue
-            if not columns:
-                columns = _columns(file, lines.line_num, fields)
-                continue
-            if len(fields) != len(columns):
-                raise _refusal(
-                    file, lines.line_num, f"has {len(fields)} fields, the header {len(columns)}",
-                    ",".join(fields), 'put quotes about a field with a comma in it: "a, b"',
-                )  # fmt: skip
-            rows.append(_row(file, lines.line_num, dict(zip(columns, fields, strict=True))))
-    except csv.Error as error:
-        raise _refusal(file, lines.line_num, f"is not readable as CSV ({error})") from error
+    for line, fields in csv_lines(text, str(file)):
+        if not columns:
+            columns = _columns(file, line, fields)
+            continue
+        if len(fields) != len(columns):
+            raise _refusal(
+                file, line, f"has {len(fields)} fields, the header {len(columns)}",
+                ",".join(fields), 'put quotes about a field with a comma in it: "a, b"',
+            )  # fmt: skip
+        rows.append(_row(file, line, dict(zip(columns, fields, strict=True))))
     if not columns:
         raise DataError("is empty", field=str(file), remedy="write a header: path,class,group")
     if not rows:

@@ -48,14 +48,22 @@ class Outcome:
         self.failures.append((part, error))
         self.ended = self.ended or not isinstance(error, ConfigError | DataError)
 
-    def optional(self, part: str, work: Callable[[], EnergyResult]) -> EnergyResult | None:
-        """A part without which the report is worth having: it may fail in any way."""
+    def optional(
+        self, part: str, work: Callable[[], EnergyResult], asked: bool = False
+    ) -> EnergyResult | None:
+        """A part without which the report is worth having: it may fail in any way.
+
+        Args:
+            part: its name.
+            work: what does it.
+            asked: the user asked for it by name, so that the run has failed without it.
+        """
         if self.ended:
             return None
         try:
             return work()
         except (Exception, KeyboardInterrupt) as error:
-            if isinstance(error, KeyboardInterrupt):
+            if asked or isinstance(error, KeyboardInterrupt):
                 self.failed(part, error)
             return EnergyResult("unmeasured", reason(error))
 

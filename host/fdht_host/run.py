@@ -119,7 +119,7 @@ def run_stage(
         frames, sparse = accelerator.times.frames, sparse_frames(manifest, accelerator.times)
         if settings.energy:
             work = partial(_energy, accelerator, board, network, live, settings, done, progress)
-            done.energy = done.optional("energy", work)
+            done.energy = done.optional("energy", work, asked=settings.meter is not None)
             done.cpu_energy = done.optional("cpu_energy", lambda: cpu_energy(network, progress))
         provenance = {
             "started": started.isoformat(timespec="seconds"),

@@ -14,11 +14,12 @@ from fdht_hls.boards import get_board
 from fdht_host.accelerator import Accelerator
 from fdht_host.clocks import clock_of
 from fdht_host.energy.aligned import aligned_energy
-from fdht_host.energy.evaluation import EnergySettings
+from fdht_host.energy.evaluation import EnergyResult, EnergySettings
 from fdht_host.energy.load_driver import LoadIdentity, drive
 from fdht_host.energy.load_pattern import PatternSettings
 from fdht_host.energy.metered_load import MODELLED_LOG
 from fdht_host.energy.workload import Workload
+from fdht_host.outcome import Outcome
 from fdht_host.power.meter import Sensor
 from fdht_host.power.modelled import SimulatedMeter
 from fdht_host.power.outside.csv_log import LOG_COLUMNS, CsvOptions, read_log
@@ -169,3 +170,17 @@ def test_a_trace_on_another_scale_of_time_is_refused(build: Path) -> None:
     options = CsvOptions(**COLUMNS, time_format="milliseconds")
     with pytest.raises(MeasurementError, match="pattern is not in it"):
         align_run(run, run / MODELLED_LOG, options)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_energy_that_was_asked_of_a_meter_is_missed(asked: bool) -> None:
+    """A board without a sensor has a report all the same; a meter that was named must measure."""
+
+    def refuse() -> EnergyResult:
+        raise MeasurementError("has no pattern", field="log", value="usb.csv", remedy="look again")
+
+    done = Outcome()
+    result = done.optional("energy", refuse, asked=asked)
+    assert result is not None and result.kind == "unmeasured"
+    assert "has no pattern" in result.explanation
+    assert [part for part, _ in done.failures] == (["energy"] if asked else [])

@@ -117,6 +117,13 @@ def _toggles(result: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     }
 
 
+def _weights(setting: Mapping[str, Any]) -> str:
+    """Whose weights they are, and what makes them."""
+    if setting["weights"] != "trained":
+        return str(setting["weights"])
+    return f"trained (`fdht train {setting['experiment']}` before it, with the same `--build`)"
+
+
 def markdown(result: Mapping[str, Any]) -> str:
     """The result as a page that says how it came about."""
     setting, toggling = result["setting"], result["toggling"]
@@ -135,7 +142,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             "and the one before, of clips one behind the other; mean, median, 95th percentile and "
             "worst. A frame without zeros is noise; the worst of some is told. From last word to "
             "result is the most of frames that come alone, as from a camera. Mismatches are logits "
-            f"that differ from the integer reference. Weights are {setting['weights']}; the sparse "
+            f"that differ from the integer reference. Weights are {_weights(setting)}; the sparse "
             f"core is tuned for {setting['tuned_for']}.",
             "",
             *_markdown_table(_cores(result)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fdht_host.energy.aligned import aligned_energy
 from fdht_host.energy.evaluation import EnergySettings
@@ -40,14 +41,19 @@ def stretch_of(rate: float) -> float:
     return PatternSettings().stretch_seconds(1 / rate, FRAME)
 
 
-def covers(name: str, trials: int, first: int = 0) -> tuple[float, float, float]:
-    """Shares of trials in which offset, rate, and a moment at the trace's end are as stated."""
+def covers(name: str, trials: int, first: int = 0) -> tuple[NDArray[np.float64], int]:
+    """Trials in which offset, rate, and a moment at the trace's end are as stated; and those that
+    were refused, which give no figure."""
     rate, changes = METERS[name]
-    hits = np.zeros(3)
+    hits, refused = np.zeros(3), 0
     for seed in range(first, first + trials):
         load = sample_load(seed, stretch_of(rate))
         trace, truth = sample_trace(load, rate, seed=seed, **changes)
-        clock = fit_clock(load, trace, find_pattern(load, trace))
+        try:
+            clock = fit_clock(load, trace, find_pattern(load, trace))
+        except ClockError:
+            refused += 1
+            continue
         end = int(trace.timestamps_ns[-1])
         errors = [
             abs(clock.host_ns / SECOND - truth(clock.origin_ns)),
@@ -60,22 +66,26 @@ def covers(name: str, trials: int, first: int = 0) -> tuple[float, float, float]
             clock.uncertainty_seconds(end),
         ]
         hits += np.array(errors) <= np.array(stated)
-    return tuple(hits / trials)
+    return hits, refused
 
 
 @pytest.mark.parametrize("name", METERS)
 def test_a_clock_that_is_off_by_3_s_and_200_ppm_is_found(name: str) -> None:
     """Six trials: of 18 figures at 93 % coverage each, fewer than 13 come once in 1,000."""
-    assert sum(covers(name, 6)) * 6 >= 13
+    hits, refused = covers(name, 6)
+    assert not refused and hits.sum() >= 13
 
 
 @pytest.mark.slow  # 150 trials a meter; some minutes
 @pytest.mark.parametrize("name", METERS)
 def test_the_stated_uncertainty_of_the_clock_covers_the_truth(name: str) -> None:
     # 95 % are nominal, and 90 % known of meters of the moment and of faint steps. 150 trials tell
-    # shares to 2.5 % (one standard deviation).
+    # shares to 2.5 % (one standard deviation). One trial of the drifting meter is refused: noise
+    # may look like a clock that jumped. That costs a measurement, and tells nothing wrong.
     least = 0.82 if name in ("of the moment", "faint") else 0.88
-    assert min(covers(name, 150, first=1000)) >= least
+    hits, refused = covers(name, 150, first=1000)
+    assert refused <= 3
+    assert min(hits) >= least * (150 - refused)
 
 
 def test_a_thousand_readings_a_second() -> None:

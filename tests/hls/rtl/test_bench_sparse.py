@@ -151,7 +151,7 @@ def test_clips_that_have_no_distribution():
 
 def test_test_clips_have_the_dead_zone_that_is_asked_for(tmp_path: Path):
     """The same clips; differences up to it are gone, the others as they were."""
-    experiment = load_experiment("motion")
+    experiment = load_experiment("motion-no-dead-zone")
     plain, zoned = (
         sparse_inputs.experiment_clips(
             sparse_inputs.with_dead_zone(experiment, zone), 2, 5, tmp_path
@@ -172,7 +172,7 @@ def test_real_clips_are_consecutive_frames(tmp_path: Path):
     shown = pictures(12)
     for name, count in (("long", 12), ("short", 5)):
         video.encode(tmp_path / f"{name}.mkv", shown[:count], 25)
-    experiment = load_experiment("motion")
+    experiment = load_experiment("motion-no-dead-zone")
     videos = [tmp_path / "long.mkv", tmp_path / "short.mkv"]
     clips = sparse_inputs.video_clips(experiment, videos, 6, 8)
     assert clips.clips == 2

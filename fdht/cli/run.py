@@ -98,6 +98,19 @@ def run(
     energy: Annotated[
         bool, typer.Option(rich_help_panel=_WHERE, help="Measure energy per frame.")
     ] = True,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|none|SHARE",
+            rich_help_panel=_WHERE,
+            help="Results that the integer reference computes, too, and that are compared. By "
+            "default all on a simulated board, none on a real one or an ARM.",
+        ),
+    ] = None,
+    verify_seed: Annotated[
+        int | None,
+        typer.Option(min=0, rich_help_panel=_WHERE, help="Of that share: which are drawn."),
+    ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
@@ -115,6 +128,8 @@ def run(
         build / "data",
         weights=None if weights is None else weights_file(weights, build),
         protocol=protocol,
+        verify=verify,
+        verify_seed=verify_seed,
     )
     written, report = run_in(*_place(experiment, build, board, overlay), settings)
     tell(report, as_json, lambda told: report_lines(written, told))
@@ -214,6 +229,8 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
             f"{'reference = board':<30}{board['compared']} integers, "
             f"{board['mismatches']} mismatches  counted"
         )
+    if (verification := report["equality"]["verification"])["asked"] != "all":
+        lines.append(verification["statement"])
     if report["provenance"]["weights"]["file"] is not None:
         lines.append(f"{'weights loaded from':<30}{report['provenance']['weights']['file']}")
     overall = report["throughput"]["overall"]

@@ -1,4 +1,4 @@
-"""Streams clips and files through a board and holds every logit against the reference."""
+"""Streams clips and files through a board, and holds logits against the reference beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fdht_host.accelerator import Accelerator
 from fdht_host.answers import ClipAnswer, Reading, accuracy_of, vote
@@ -19,13 +18,13 @@ from fdht_host.frame_notes import notes_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
 from fdht_host.run_sources import FILE, Source
+from fdht_host.verification import Reference, Verification
 from fdht_host.video import VideoTimes
 from fdht_models.console import Show
 from fdht_models.data import ClipSet
 from fdht_models.data.folders import Problem
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.tensor.reference import ReferenceModel
 
 
 @dataclass(eq=False)
@@ -39,6 +38,7 @@ class SourceRun:
         compared: logits compared with the reference.
         mismatches: how many of them differ.
         inputs: network inputs that were run.
+        sequences: how often the state was reset.
         seconds: on the host's clock, the comparison left out.
         times: of reading, by phase.
         account: of the first file; None before it and of the test set.
@@ -50,6 +50,7 @@ class SourceRun:
     compared: int = 0
     mismatches: int = 0
     inputs: int = 0
+    sequences: int = 0
     seconds: float = 0.0
     times: VideoTimes = field(default_factory=VideoTimes)
     account: FileAccount | None = None
@@ -117,26 +118,6 @@ class _Step:
     mismatches: int
 
 
-class _Reference:
-    """The integer reference beside the board; of raw frames it computes the feature first."""
-
-    def __init__(self, network: QuantizedNetwork) -> None:
-        self._model, self._picture = ReferenceModel(network), network.preprocessing.picture
-        self._last: NDArray[np.uint8] | None = None
-
-    def run(self, block: InputBlock) -> NDArray[np.int64]:
-        """Logits of a block that goes on from the one before, or begins anew."""
-        inputs = np.asarray(block.inputs)
-        if block.reset:
-            self._model.reset()
-        if block.raw:
-            assert self._picture is not None and (block.reset or self._last is not None)
-            frames = inputs if block.reset else np.concatenate([[self._last], inputs])
-            self._last = frames[-1].copy()
-            inputs = self._picture.features(frames)
-        return self._model.run(inputs)
-
-
 @dataclass(frozen=True, eq=False)
 class Streamer:
     """Runs sources on a board, and in the reference beside it.
@@ -145,12 +126,14 @@ class Streamer:
         accelerator: the board.
         network: what it runs.
         reader: how files become blocks.
+        verification: what of it the reference computes, too.
         progress: told after each clip or file, of a single file after each block.
     """
 
     accelerator: Accelerator
     network: QuantizedNetwork
     reader: Reader
+    verification: Verification
     progress: Show
 
     def stream(self, run: SourceRun) -> None:
@@ -172,7 +155,7 @@ class Streamer:
 
     def _clips(self, run: SourceRun, clips: ClipSet) -> None:
         """Runs the clips of a set, each from a zero state."""
-        reference = _Reference(self.network)
+        reference = Reference(self.network)
         for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
             block = InputBlock(frames, True, None, raw=self.reader.raw)
             step = self._step(run, reference, block)
@@ -210,7 +193,7 @@ class Streamer:
 
     def _file(self, run: SourceRun, file: ClipFile, account: FileAccount) -> None:
         """Runs one file; what of it was run is in `run.answers` also where it fails."""
-        reference = _Reference(self.network)
+        reference = Reference(self.network)
         done: list[_Step] = []
         failure, started = "", time.perf_counter()
         try:
@@ -246,21 +229,25 @@ class Streamer:
                     damage=account.damage or (failure if last else ""),
                 )
 
-    def _step(self, run: SourceRun, reference: _Reference, block: InputBlock) -> _Step:
-        """Runs a block on the board and in the reference, and compares all of their logits."""
+    def _step(self, run: SourceRun, reference: Reference, block: InputBlock) -> _Step:
+        """Runs a block on the board, and in the reference where its sequence is verified."""
         started = time.perf_counter()
         if isinstance(block.inputs, np.ndarray):
             logits = self.accelerator.infer(block.inputs, reset=block.reset)
         else:
             logits = np.array(list(self.accelerator.stream(block.inputs, reset=block.reset)))
         run.seconds += time.perf_counter() - started
-        wrong = int(np.count_nonzero(logits != reference.run(block)))
+        # Of one that goes on, the reference must know the beginning.
+        run.sequences += block.reset
+        verified = self.verification.takes(run.source.name, run.sequences - 1)
+        compared = logits.size if verified else 0
+        wrong = int(np.count_nonzero(logits != reference.run(block))) if verified else 0
         run.inputs += block.results
-        run.compared += logits.size
+        run.compared += compared
         run.mismatches += wrong
-        reading = Reading(block.start, block.results, logits[-1], block.whole)
+        reading = Reading(block.start, block.results, logits[-1], block.whole, verified)
         nothing = np.empty((0, self.network.inputs), np.uint8)
-        return _Step(replace(block, inputs=nothing), reading, logits.size, wrong)
+        return _Step(replace(block, inputs=nothing), reading, compared, wrong)
 
     def _answer(self, run: SourceRun, steps: Sequence[_Step], **facts: Any) -> None:
         """Notes what the network says of a clip, whose blocks these are."""

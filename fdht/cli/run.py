@@ -239,6 +239,12 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
             f"{'host path':<30}{overall['frames_per_second']:.0f} frames/s  {overall['kind']} "
             f"{overall['note']}".rstrip()
         )
+    overlap = report["throughput"].get("overlap")
+    if overlap is not None:
+        lines.append(
+            f"{'phases overlap':<30}the whole took {overlap['ratio']:.2f} x the slowest of them "
+            f"({overlap['slowest']})  measured"
+        )
     sparse = report["latency"].get("sparse")
     if sparse is not None:
         lines.append(

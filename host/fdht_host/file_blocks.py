@@ -148,7 +148,9 @@ def _video_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
     )
     stream = _inputs(reader, pictures, account, _taken(labels, stride))
     try:
-        yield from _cut(stream, _plan(labels, picture.frames_before, stride, reader.block))
+        for block in _cut(stream, _plan(labels, picture.frames_before, stride, reader.block)):
+            account.used, account.there = account.times.resized, account.times.frames
+            yield block
     finally:
         account.used, account.there = account.times.resized, account.times.frames
 

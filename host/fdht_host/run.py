@@ -25,7 +25,8 @@ from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streamer import SourceRun, Streamer
+from fdht_host.source_run import SourceRun
+from fdht_host.streamer import Streamer
 from fdht_host.testset import load_test_set
 from fdht_host.verification import Verification, verification_of
 from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage

@@ -13,14 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fdht_host.answers import ClipAnswer
-from fdht_host.readers import InputBlock
 from fdht_models.errors import ConfigError
-from fdht_models.tensor.quantized import QuantizedNetwork
-from fdht_models.tensor.reference import ReferenceModel
 
 ALL, NONE = "all", "none"
 #: How Linux calls the processors of the boards.
@@ -139,30 +133,3 @@ def _share(given: str) -> float:
             remedy="use --verify all, none, or for example 0.1",
         )
     return share
-
-
-class Reference:
-    """The integer reference beside the board; of raw frames it computes the feature first.
-
-    Args:
-        network: that runs.
-    """
-
-    def __init__(self, network: QuantizedNetwork) -> None:
-        self._network, self._picture = network, network.preprocessing.picture
-        self._model: ReferenceModel | None = None
-        self._last: NDArray[np.uint8] | None = None
-
-    def run(self, block: InputBlock) -> NDArray[np.int64]:
-        """Logits of a block that goes on from the one before, or begins anew."""
-        inputs = np.asarray(block.inputs)
-        if self._model is None:
-            self._model = ReferenceModel(self._network)
-        if block.reset:
-            self._model.reset()
-        if block.raw:
-            assert self._picture is not None and (block.reset or self._last is not None)
-            frames = inputs if block.reset else np.concatenate([[self._last], inputs])
-            self._last = frames[-1].copy()
-            inputs = self._picture.features(frames)
-        return self._model.run(inputs)

@@ -16,7 +16,8 @@ from fdht.cli.app import INTERRUPTED
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.streamer import SourceRun, Streamer
+from fdht_host.source_run import SourceRun
+from fdht_host.streamer import Streamer
 from fdht_host.verification import Verification
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel

@@ -16,7 +16,8 @@ from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
 from fdht_host.simulator.device import SimulatedDevice
-from fdht_host.streamer import SourceRun, Streamer
+from fdht_host.source_run import SourceRun
+from fdht_host.streamer import Streamer
 from fdht_host.verification import Verification
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file

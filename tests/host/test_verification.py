@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fdht
+import fdht_host.comparisons
 import fdht_host.verification
 from fdht_host.answers import PREDICTIONS, read_predictions
 from fdht_host.run import RunSettings
@@ -76,7 +77,7 @@ def test_a_difference_is_seen_where_it_is_looked_for_alone(directory, monkeypatc
         def run(self, inputs: np.ndarray) -> np.ndarray:
             return super().run(inputs) + 1
 
-    monkeypatch.setattr(fdht_host.verification, "ReferenceModel", Wrong)
+    monkeypatch.setattr(fdht_host.comparisons, "ReferenceModel", Wrong)
     for share in ("all", "0.3"):
         found = run(directory, verify=share)["equality"]["reference_board"]
         assert found["compared"] == found["mismatches"] > 0
@@ -88,7 +89,7 @@ def test_without_it_the_reference_is_not_even_made(directory, monkeypatch, capsy
     def made(*_: Any) -> None:
         raise AssertionError("the host computed what the core does")
 
-    monkeypatch.setattr(fdht_host.verification, "ReferenceModel", made)
+    monkeypatch.setattr(fdht_host.comparisons, "ReferenceModel", made)
     monkeypatch.setattr(fdht_host.verification.platform, "machine", lambda: "armv7l")
     path = write_video(directory.parent / "v.mkv", 20)
     options = ["--build", str(directory.parent), "--no-energy", "--source", str(path)]

@@ -120,6 +120,7 @@ def features(
     dead_zone: int = 0,
     starts: Collection[int] = (),
     times: VideoTimes | None = None,
+    rows: Iterator[Frame] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Turns frames into what the core reads: uint8[inputs] a step.
 
@@ -130,12 +131,13 @@ def features(
         starts: frame numbers at which a new clip begins: a feature that compares two frames never
             compares frames of two clips. Frame 0 always begins one.
         times: where to add up the seconds.
+        rows: uint8[inputs] each: where the next step is written to; None: arrays of their own.
 
     Raises:
         ConfigError: an unknown feature.
     """
-    found = None if feature is None else get_feature(feature, dead_zone)
-    return _features(frames, found, starts, times or VideoTimes())
+    found = get_feature(feature or "pixels", dead_zone)
+    return _features(frames, found, starts, times or VideoTimes(), rows or itertools.repeat(None))
 
 
 def frame_pairs(
@@ -210,20 +212,21 @@ def _decode(
 
 
 def _features(
-    frames: Iterable[Frame], feature: Feature | None, starts: Collection[int], times: VideoTimes
+    frames: Iterable[Frame],
+    feature: Feature,
+    starts: Collection[int],
+    times: VideoTimes,
+    rows: Iterator[Frame | None],
 ) -> Iterator[npt.NDArray[np.uint8]]:
     previous: Frame | None = None
     for number, frame in enumerate(frames):
         if number in starts:
             previous = None
         begin = time.perf_counter()
-        if feature is None:
-            value = frame.reshape(-1)
-        elif previous is None and feature.needs_previous:
+        if previous is None and feature.needs_previous:
             previous = frame
             continue
-        else:
-            value = feature.function(frame if previous is None else previous, frame)
+        value = feature.function(frame if previous is None else previous, frame, out=next(rows))
         times.feature_seconds += time.perf_counter() - begin
         times.features += 1
         previous = frame

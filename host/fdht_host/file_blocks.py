@@ -146,6 +146,7 @@ def _video_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
         times=account.times,
         stride=stride,
         starts=starts,
+        overlapped=reader.overlapped,
     )
     rows = Rows(picture.height * picture.width * 3)
     stream = _inputs(reader, pictures, account, rows, _taken(labels, stride))

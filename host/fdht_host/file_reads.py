@@ -6,12 +6,13 @@ was there: what was read further, and is given up in the end, is nowhere counted
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fdht_host.ahead import Ahead
 from fdht_host.file_blocks import blocks_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import FileAccount, InputBlock, Reader
@@ -56,6 +57,22 @@ def read_files(
         except Exception as error:  # told where the file is run
             failure = error
         yield FileRead(place, _as_it_is(account), failure=failure), 0
+
+
+def reads_of(
+    reader: Reader, files: Sequence[ClipFile]
+) -> AbstractContextManager[Iterator[FileRead]]:
+    """What `read_files` yields, in a thread ahead of whoever takes it, or one by one."""
+    reads = read_files(reader, files)
+    return Ahead(reads) if reader.overlapped else closing(_one_by_one(reads))
+
+
+def _one_by_one(
+    reads: Generator[tuple[FileRead, int], None, None],
+) -> Generator[FileRead, None, None]:
+    with closing(reads):
+        for read, _ in reads:
+            yield read
 
 
 def _as_it_is(account: FileAccount) -> FileAccount:

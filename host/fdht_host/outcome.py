@@ -119,18 +119,13 @@ def _overlap(times: PhaseTimes, reading: VideoTimes, done: Outcome) -> dict[str,
     """Seconds of what goes on at the same time, and how the whole compares with the slowest of it.
 
     Returns:
-        `reading` of files, `board` (packing and transfers among it), `reference`; `slowest`: which;
-        `whole`; `ratio`: whole / slowest. None: nothing was run.
+        `decoding` of streams, `reading` (all else that is done to files), `board` (packing and
+        transfers among it), `reference`; `slowest`: which; `whole`; `ratio`: whole / slowest.
+        None: nothing was run.
     """
     stages = {
-        "reading": sum(
-            (
-                reading.read_seconds,
-                reading.decode_seconds,
-                reading.resize_seconds,
-                reading.feature_seconds,
-            )
-        ),
+        "decoding": reading.decode_seconds,
+        "reading": reading.read_seconds + reading.resize_seconds + reading.feature_seconds,
         "board": times.pack + times.transfer + times.compute + times.unpack,
         "reference": sum(run.reference_seconds for run in done.runs),
     }

@@ -7,8 +7,7 @@ computes in another. The board is driven from the caller's thread alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from fdht_host.accelerator import Accelerator
-from fdht_host.ahead import Ahead
 from fdht_host.answers import ClipAnswer, Reading, vote
 from fdht_host.comparisons import Comparison, Comparisons
-from fdht_host.file_reads import FileRead, read_files
+from fdht_host.file_reads import FileRead, reads_of
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, FileAccount, InputBlock, Reader
 from fdht_host.run_sources import FILE
@@ -45,7 +43,6 @@ class Streamer:
         reader: how files become blocks.
         verification: what of it the reference computes, too.
         progress: told after each clip or file, of a single file after each block.
-        overlapped: read ahead of the board; False reads each block when the one before was run.
     """
 
     accelerator: Accelerator
@@ -53,7 +50,6 @@ class Streamer:
     reader: Reader
     verification: Verification
     progress: Show
-    overlapped: bool = True
 
     def stream(self, run: SourceRun) -> None:
         """Runs a source: the clips of the test set, or files, each of which is read and dropped.
@@ -80,19 +76,6 @@ class Streamer:
                     work.settle(0)
                 finally:
                     run.seconds += time.perf_counter() - started
-
-    def reads(self, files: Sequence[ClipFile]) -> AbstractContextManager[Iterator[FileRead]]:
-        """The blocks of files, ahead of whoever takes them or one by one."""
-        reads = read_files(self.reader, files)
-        return Ahead(reads) if self.overlapped else closing(_one_by_one(reads))
-
-
-def _one_by_one(
-    reads: Generator[tuple[FileRead, int], None, None],
-) -> Generator[FileRead, None, None]:
-    with closing(reads):
-        for read, _ in reads:
-            yield read
 
 
 def _of_file(reads: Iterator[FileRead], place: int) -> Iterator[FileRead]:
@@ -162,7 +145,7 @@ class _Work:
         """Runs files; a bad one among several is counted and named."""
         run, files = self.run, self.run.source.files
         alone = run.source.kind == FILE
-        with self.by.reads(files) as reads:
+        with reads_of(self.by.reader, files) as reads:
             for number, file in enumerate(files):
                 account = FileAccount()
                 run.account = run.account or account

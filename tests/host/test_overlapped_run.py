@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def streamed(
     kind = FILE if len(paths) == 1 else FOLDER
     files = tuple(ClipFile(path, path.name, path.name) for path in paths)
     run = SourceRun(Source(str(paths[0]), kind, files=files))
-    how = (reader(), Verification(share), progress, overlapped)
+    how = (replace(reader(), overlapped=overlapped), Verification(share), progress)
     Streamer(core or Core(), NETWORK, *how).stream(run)
     return run
 
@@ -137,7 +138,7 @@ def test_what_was_read_ahead_of_a_failure_is_not_counted(tmp_path):
         path = write_video(tmp_path / "v.mkv", 101)
         files = (ClipFile(path, path.name, path.name),)
         run = SourceRun(Source(str(path), FILE, files=files))
-        how = (reader(), Verification(1.0), lambda *_: None, overlapped)
+        how = (replace(reader(), overlapped=overlapped), Verification(1.0), lambda *_: None)
         with pytest.raises(DeviceError):
             Streamer(Core(before), NETWORK, *how).stream(run)  # type: ignore[arg-type]
         runs.append(run)
@@ -180,7 +181,7 @@ def test_ctrl_c_at_any_line_keeps_what_was_run_and_leaves_no_thread(tmp_path):
         Streamer(Core(), NETWORK, *how).stream(runs[-1])  # type: ignore[arg-type]
 
     places = kept = 0
-    for _, error in interruptions(work, step=23):
+    for _, error in interruptions(work, step=67):
         places += 1
         error.with_traceback(None)
         error.__context__ = None
@@ -194,7 +195,7 @@ def test_ctrl_c_at_any_line_keeps_what_was_run_and_leaves_no_thread(tmp_path):
             assert logits == [block.logits for block in whole.blocks][: len(logits)]
             assert answer.mismatches == 0
             kept += len(logits)
-    assert places > 15 and kept > places
+    assert places > 4 and kept > places
 
 
 def test_the_report_says_how_much_overlaps(tmp_path, monkeypatch):
@@ -205,7 +206,7 @@ def test_the_report_says_how_much_overlaps(tmp_path, monkeypatch):
     path = write_video(tmp_path / "v.mkv", 60)
     report = run_built(directory, RunSettings([str(path)], clip_frames=5, energy=False))
     found = report["throughput"]["overlap"]
-    stages = {name: found[name] for name in ("reading", "board", "reference")}
+    stages = {name: found[name] for name in ("decoding", "reading", "board", "reference")}
     assert min(stages.values()) > 0 and found["slowest"] == max(stages, key=stages.__getitem__)
     assert found["ratio"] == pytest.approx(found["whole"] / stages[found["slowest"]])
     assert found["whole"] == report["sources"][0]["seconds"]

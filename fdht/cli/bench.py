@@ -171,6 +171,20 @@ def bench_packing(
     tell(time_packing(frames, batch, rounds), as_json, packing_lines)
 
 
+@bench.command(name="host")
+def bench_host(
+    frames: Annotated[int, typer.Option(min=2, help="Frames of the video.")] = 600,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 5,
+    build: Build = BUILD,
+    as_json: AsJson = False,
+) -> None:
+    """The host's path without a core: overlapped, one after the other, and FFmpeg alone."""
+    from fdht_host import host_times
+
+    result = host_times.bench_host(build / "host", frames, rounds)
+    tell(result, as_json, host_times.host_lines)
+
+
 @bench.command(name="emulation")
 def bench_emulation(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 5,

@@ -33,6 +33,7 @@ def demo(
     # From a shipped checkpoint; every figure shown is made here and now.
     from fdht_host.run import RunSettings
     from fdht_host.run_sources import TEST_SET
+    from fdht_host.verification import ALL
     from fdht_models.training.comparison import accuracy_lines
 
     directory = BuildDirectory(build / DEMO_NAME)
@@ -48,7 +49,7 @@ def demo(
     _print([str(overlay.path)])
     _title("4. Run and measure", "test set and a video file through the real pynq package")
     video = encode_demo_video(experiment, build)
-    settings = RunSettings([TEST_SET, str(video)], clips, cache=directory.data)
+    settings = RunSettings([TEST_SET, str(video)], clips, cache=directory.data, verify=ALL)
     run_directory, report = run_in(overlay, directory.runs, settings)
     _print(report_lines(run_directory, report))
 

@@ -116,6 +116,19 @@ def run(
         ),
     ] = None,
     meter_set: MeterOption = None,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|none|SHARE",
+            rich_help_panel=_WHERE,
+            help="Results that the integer reference computes, too, and that are compared. By "
+            "default all on a simulated board, none on a real one or an ARM.",
+        ),
+    ] = None,
+    verify_seed: Annotated[
+        int | None,
+        typer.Option(min=0, rich_help_panel=_WHERE, help="Of that share: which are drawn."),
+    ] = None,
     build: Build = BUILD,
     as_json: AsJson = False,
 ) -> None:
@@ -134,6 +147,8 @@ def run(
         weights=None if weights is None else weights_file(weights, build),
         protocol=protocol,
         meter=_named_meter(meter, meter_set),
+        verify=verify,
+        verify_seed=verify_seed,
     )
     written, report = run_in(*_place(experiment, build, board, overlay), settings)
     tell(report, as_json, lambda told: report_lines(written, told))
@@ -241,6 +256,8 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
             f"{'reference = board':<30}{board['compared']} integers, "
             f"{board['mismatches']} mismatches  counted"
         )
+    if (verification := report["equality"]["verification"])["asked"] != "all":
+        lines.append(verification["statement"])
     if report["provenance"]["weights"]["file"] is not None:
         lines.append(f"{'weights loaded from':<30}{report['provenance']['weights']['file']}")
     overall = report["throughput"]["overall"]
@@ -248,6 +265,12 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{'host path':<30}{overall['frames_per_second']:.0f} frames/s  {overall['kind']} "
             f"{overall['note']}".rstrip()
+        )
+    overlap = report["throughput"].get("overlap")
+    if overlap is not None:
+        lines.append(
+            f"{'phases overlap':<30}the whole took {overlap['ratio']:.2f} x the slowest of them "
+            f"({overlap['slowest']})  measured"
         )
     sparse = report["latency"].get("sparse")
     if sparse is not None:

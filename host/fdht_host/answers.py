@@ -57,6 +57,7 @@ class Block:
         predicted: name of the class with the largest.
         probability: of that class, from 0 to 1.
         votes: False of a last block that is shorter than the others, where there are others.
+        verified: all of its logits were compared with the reference, right or wrong.
     """
 
     start: int | None
@@ -65,6 +66,7 @@ class Block:
     predicted: str
     probability: float = field(metadata={"check": _share})
     votes: bool
+    verified: bool
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class Reading:
     inputs: int
     logits: Integers
     whole: bool = True
+    verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,7 @@ def vote(readings: Sequence[Reading], classes: Sequence[str], form: FixedPoint) 
             classes[int(own[place])],
             float(shares[place, own[place]]),
             bool(votes[place]),
+            reading.verified,
         )
         for place, reading in enumerate(readings)
     )

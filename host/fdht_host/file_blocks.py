@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fdht_host.input_rows import Rows
 from fdht_host.readers import (
     EVERY,
     STREAM,
@@ -145,10 +146,15 @@ def _video_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
         times=account.times,
         stride=stride,
         starts=starts,
+        overlapped=reader.overlapped,
     )
-    stream = _inputs(reader, pictures, account, _taken(labels, stride))
+    rows = Rows(picture.height * picture.width * 3)
+    stream = _inputs(reader, pictures, account, rows, _taken(labels, stride))
+    plan = _plan(labels, picture.frames_before, stride, reader.block)
     try:
-        yield from _cut(stream, _plan(labels, picture.frames_before, stride, reader.block))
+        for block in _cut(stream, plan, rows):
+            account.used, account.there = account.times.resized, account.times.frames
+            yield block
     finally:
         account.used, account.there = account.times.resized, account.times.frames
 
@@ -177,23 +183,33 @@ def _picture_blocks(reader: Reader, path: Path, account: FileAccount) -> Blocks:
             account.used += 1
             yield frame
 
-    stream = _inputs(reader, read(), account)
-    yield from _cut(stream, _plan(None, picture.frames_before, stride, reader.block))
+    rows = Rows(picture.height * picture.width * 3)
+    stream = _inputs(reader, read(), account, rows)
+    yield from _cut(stream, _plan(None, picture.frames_before, stride, reader.block), rows)
 
 
 def _inputs(
     reader: Reader,
     frames: Iterator[Frames],
     account: FileAccount,
+    rows: Rows,
     starts: frozenset[int] = frozenset(),
 ) -> Iterator[Item]:
-    """What a core takes of the frames of a video, in which clips begin at `starts`."""
+    """What a core takes of the frames of a video, in which clips begin at `starts`.
+
+    Features are in `rows`, raw frames where they are.
+    """
     picture = reader.preprocessing.picture
     assert picture is not None
     if reader.raw:
         return frame_pairs(frames, starts)
     return features(
-        frames, picture.feature, dead_zone=picture.dead_zone, starts=starts, times=account.times
+        frames,
+        picture.feature,
+        dead_zone=picture.dead_zone,
+        starts=starts,
+        times=account.times,
+        rows=rows,
     )
 
 
@@ -232,9 +248,19 @@ def _plan(labels: VideoLabels | None, before: int, stride: int, block: int) -> I
             yield _Part(inputs, True, clip.start, False, number, label, before, clip.frames)
 
 
-def _cut(stream: Iterator[Item], plan: Iterator[_Part]) -> Iterator[InputBlock]:
-    """Inputs in the blocks of a plan; what was read before a failure is a block, too."""
+def _cut(
+    stream: Iterator[Item], plan: Iterator[_Part], rows: Rows | None = None
+) -> Iterator[InputBlock]:
+    """Inputs in the blocks of a plan; what was read before a failure is a block, too.
+
+    Args:
+        stream: inputs.
+        plan: blocks.
+        rows: where inputs are written to that are no raw frames; None: arrays of their own.
+    """
     for part in plan:
+        if rows is not None:
+            rows.begin(part.inputs)
         taken, failure = _take(stream, part.inputs)
         short = len(taken) < part.inputs
         if taken:
@@ -244,7 +270,8 @@ def _cut(stream: Iterator[Item], plan: Iterator[_Part]) -> Iterator[InputBlock]:
             used = len(taken) + part.before
             raw = isinstance(taken[0], tuple)
             yield InputBlock(
-                *(_joined(taken, part.reset), part.reset, part.start, whole, part.clip, label),
+                *(_joined(taken, part.reset, rows), part.reset, part.start),
+                *(whole, part.clip, label),
                 used=used,
                 there=part.there,
                 raw=raw,
@@ -255,11 +282,13 @@ def _cut(stream: Iterator[Item], plan: Iterator[_Part]) -> Iterator[InputBlock]:
             return
 
 
-def _joined(taken: list[Item], reset: bool) -> Frames | list[Frames]:
+def _joined(taken: list[Item], reset: bool, rows: Rows | None) -> Frames | list[Frames]:
     """What a block holds: inputs; or raw frames as they are, where it begins anew with the one
     before them.
     """
     pairs = [item for item in taken if isinstance(item, tuple)]
+    if not pairs and rows is not None:
+        return rows.written(len(taken))
     if not pairs:
         return np.stack([item for item in taken if not isinstance(item, tuple)])
     return [*(previous for previous, _ in pairs[:1] if reset), *(frame for _, frame in pairs)]

@@ -12,7 +12,7 @@ from fdht_host.energy.metered_load import MeteredLoad
 from fdht_host.phase_times import PhaseTimes
 from fdht_host.report.contents import Phase, throughput_section
 from fdht_host.run_sources import TEST
-from fdht_host.streamer import SourceRun
+from fdht_host.source_run import SourceRun
 from fdht_host.video import VideoTimes
 from fdht_models.errors import ConfigError, DataError, FdhtError
 from fdht_overlays.manifest import OverlayManifest
@@ -117,5 +117,30 @@ def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
     phases["decode"] = Phase(reading.decode_seconds, reading.frames)
     phases["resize"] = Phase(reading.resize_seconds, reading.resized)
     phases["feature"] = Phase(reading.feature_seconds, reading.features)
-    overall = Phase(sum(run.seconds for run in done.runs), sum(run.inputs for run in done.runs))
-    return throughput_section(phases, overall)
+    compared = any(run.compared for run in done.runs)
+    overall = Phase(
+        sum(run.seconds for run in done.runs),
+        sum(run.inputs for run in done.runs),
+        note="with the integer reference beside it" if compared else "",
+    )
+    return {**throughput_section(phases, overall), "overlap": _overlap(times, reading, done)}
+
+
+def _overlap(times: PhaseTimes, reading: VideoTimes, done: Outcome) -> dict[str, Any] | None:
+    """Seconds of what goes on at the same time, and how the whole compares with the slowest of it.
+
+    Returns:
+        `decoding` of streams, `reading` (all else that is done to files), `board` (packing and
+        transfers among it), `reference`; `slowest`: which; `whole`; `ratio`: whole / slowest.
+        None: nothing was run.
+    """
+    stages = {
+        "decoding": reading.decode_seconds,
+        "reading": reading.read_seconds + reading.resize_seconds + reading.feature_seconds,
+        "board": times.pack + times.transfer + times.compute + times.unpack,
+        "reference": sum(run.reference_seconds for run in done.runs),
+    }
+    slowest, whole = max(stages, key=stages.__getitem__), sum(run.seconds for run in done.runs)
+    if not stages[slowest]:
+        return None
+    return {**stages, "whole": whole, "slowest": slowest, "ratio": whole / stages[slowest]}

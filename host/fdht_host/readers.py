@@ -42,6 +42,8 @@ class Reader:
             resets.
         resize: videos of another size are resized; False refuses them.
         raw: give raw frames, for a core that computes the feature.
+        overlapped: read in threads, ahead of whoever takes the blocks; False reads each block when
+            it is asked for.
     """
 
     preprocessing: Preprocessing
@@ -49,6 +51,7 @@ class Reader:
     block: int
     resize: bool = True
     raw: bool = False
+    overlapped: bool = True
 
     @property
     def clipwise(self) -> bool:

@@ -1,9 +1,9 @@
 """The stage `run`: build/<name>/overlay/... -> build/<name>/run/<time>/report.{json,html}.
 
-Streams clips and videos through a board, compares every logit with the integer reference, measures
-energy and writes the report. What a board lacks - a test set, the training stage's directory - is
-"not run" in the report. All sources are looked at before anything runs; whatever fails afterwards
-takes nothing away from what was done until then.
+Streams clips and videos through a board, compares logits with the integer reference as `--verify`
+says, measures energy and writes the report. What a board lacks - a test set, the training stage's
+directory - is "not run" in the report. All sources are looked at before anything runs; whatever
+fails afterwards takes nothing away from what was done until then.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
 from fdht_host.report.html import write_report
 from fdht_host.run_sources import TEST, TEST_SET, Source, check_names, look_at
-from fdht_host.streamer import SourceRun, Streamer
+from fdht_host.source_run import SourceRun
+from fdht_host.streamer import Streamer
 from fdht_host.testset import load_test_set
+from fdht_host.verification import Verification, verification_of
 from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
 from fdht_models.console import Show
 from fdht_models.directories import REPORT, OverlayDirectory, network_in
@@ -61,6 +63,9 @@ class RunSettings:
         cache: directory for generated clips.
         weights: `network.json` of a network whose weights are loaded into the core first; None
             takes those that it was built with.
+        verify: what is compared with the reference: "all", "none", or a share of the sequences;
+            None: see `fdht_host.verification.verification_of`.
+        verify_seed: of that share.
     """
 
     sources: Sequence[str]
@@ -73,6 +78,8 @@ class RunSettings:
     weights: Path | None = None
     protocol: str | None = None
     meter: OutsideMeter | None = None
+    verify: str | None = None
+    verify_seed: int | None = None
 
 
 def run_stage(
@@ -97,6 +104,8 @@ def run_stage(
     manifest, stage = load_manifest(overlay.path), overlay.open()
     board = get_board(manifest.board)
     live = _answering(settings, board)
+    asked = (settings.verify, settings.verify_seed)
+    verification = verification_of(*asked, simulated=board.simulated)
     built = _built(stage, manifest)
     network = built if settings.weights is None else QuantizedNetwork.load(settings.weights)
     reader = replace(_reader(network, settings), raw=manifest.input.raw)
@@ -112,7 +121,7 @@ def run_stage(
     with Accelerator.open(overlay.path) as accelerator:
         if settings.weights is not None:
             accelerator.load_weights(network)
-        _stream(Streamer(accelerator, network, reader, progress), sources, done)
+        _stream(Streamer(accelerator, network, reader, verification, progress), sources, done)
         _require_answers(done)
         # Before the energy windows, whose frames lie in memory already, add to the phases' times.
         rates = throughput(accelerator.times, done)
@@ -141,7 +150,7 @@ def run_stage(
             failures=[{"part": part, "reason": reason(error)} for part, error in done.failures],
             throughput=rates,
             provenance=provenance,
-            **_sections(evidence, network, done, sparse),
+            **_sections(evidence, network, done, sparse, verification),
         )
         directory = _write(runs, started, manifest.design_id, report, done)
     if done.failures:
@@ -218,11 +227,14 @@ def _sections(
     network: QuantizedNetwork,
     done: Outcome,
     sparse: Mapping[str, Any] | None,
+    verification: Verification,
 ) -> dict[str, Mapping[str, Any] | None]:
     accuracy, equality = dict(evidence.accuracy), dict(evidence.equality)
     found = None if done.tests is None else accuracy_of(done.tests.answers, network.classes)
     if found is not None:
         accuracy |= {"quantized": found.pop("accuracy"), **found}
+    answers = [answer for run in done.runs for answer in run.answers]
+    equality["verification"] = verification.to_json(answers)
     if any(run.compared for run in done.runs):
         equality["reference_board"] = {
             "compared": sum(run.compared for run in done.runs),

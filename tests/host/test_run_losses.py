@@ -16,7 +16,9 @@ from fdht.cli.app import INTERRUPTED
 from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
-from fdht_host.streamer import SourceRun, Streamer
+from fdht_host.source_run import SourceRun
+from fdht_host.streamer import Streamer
+from fdht_host.verification import Verification
 from fdht_models.errors import DataError, DeviceError
 from fdht_models.tensor.reference import ReferenceModel
 from tests.host.builds import (
@@ -120,7 +122,8 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
         reader = reader_of(network.preprocessing, TRAINED, 0, True)
         with pytest.raises(DataError, match="breaks off"):
             accelerator: Any = SimpleNamespace(infer=infer)
-            Streamer(accelerator, network, reader, lambda *_: None).stream(found)
+            everything = Verification(1.0)
+            Streamer(accelerator, network, reader, everything, lambda *_: None).stream(found)
     assert accelerated == [(9, True), (9, True), (4, True)]
     assert [answer.label is None for answer in found.answers] == [False, False, True]
     assert [answer.damage for answer in found.answers] == ["", "", "breaks off"]

@@ -16,7 +16,9 @@ from fdht_host.own_clips import ClipFile
 from fdht_host.readers import TRAINED, reader_of
 from fdht_host.run_sources import FILE, Source
 from fdht_host.simulator.device import SimulatedDevice
-from fdht_host.streamer import SourceRun, Streamer
+from fdht_host.source_run import SourceRun
+from fdht_host.streamer import Streamer
+from fdht_host.verification import Verification
 from fdht_host.video.labels import write_labels
 from fdht_models.artifacts import digest_file
 from fdht_models.directories import ConversionDirectory, OverlayDirectory
@@ -57,7 +59,7 @@ def _label(path: Path, clips: list[tuple[int, int, int]], frames: int) -> None:
 def _run(accelerator: Accelerator, path: Path, clip_frames: int = 8) -> SourceRun:
     reader = reader_of(NETWORK.preprocessing, TRAINED, clip_frames, True)
     source = Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),))
-    streamer = Streamer(accelerator, NETWORK, reader, lambda *_: None)
+    streamer = Streamer(accelerator, NETWORK, reader, Verification(1.0), lambda *_: None)
     run = SourceRun(source)
     streamer.stream(run)
     return run

@@ -104,3 +104,30 @@ def test_the_board_can_import_the_features() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("dead_zone", [0, 17])
+def test_a_feature_is_written_where_it_is_wanted(name: str, dead_zone: int) -> None:
+    """Also between others, and from frames that are parts of larger ones; the frames stay."""
+    feature = get_feature(name, dead_zone if name == "motion_energy" else 0)
+    larger = _frames(2, (6, 16, 3))
+    before = larger.copy()
+    previous, frame = larger[:, :, ::2]
+    expected = feature.function(np.ascontiguousarray(previous), np.ascontiguousarray(frame))
+    room = np.full((3, 2 * frame.size), 0xA5, np.uint8)
+    for row in (room[1, : frame.size], room[2, ::2]):
+        assert feature.function(previous, frame, out=row) is row
+        np.testing.assert_array_equal(row, expected)
+    assert (room[0] == 0xA5).all() and (room[1, frame.size :] == 0xA5).all()
+    assert (room[2, 1::2] == 0xA5).all()
+    np.testing.assert_array_equal(larger, before)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize(
+    "out", [np.zeros(143, np.uint8), np.zeros((6, 24), np.uint8), np.zeros(144, np.int8)]
+)
+def test_a_place_of_another_size_is_refused(name: str, out: np.ndarray) -> None:
+    with pytest.raises(ShapeError, match="out"):
+        get_feature(name).function(*_frames(2), out=out)

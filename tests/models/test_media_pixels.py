@@ -15,7 +15,8 @@ import pytest
 from fdht_host import video
 from fdht_models.data.folders import Clip, FolderRequest
 from fdht_models.errors import DataError
-from fdht_models.media.orientation import UPRIGHT, read_matrix
+from fdht_models.media import pixels
+from fdht_models.media.orientation import UPRIGHT, Orientation, read_matrix
 from tests.models.folders_samples import read_of
 from tests.models.media_samples import HEIGHT, QUARTER_TURN, WIDTH, moving, turn, write
 
@@ -246,3 +247,34 @@ def test_pixels_are_the_same_with_and_without_vector_code(tmp_path: Path) -> Non
     # The switch works: a careless conversion of a frame that keeps its size differs.
     careless = "libx264-yuv420p.mp4 careless"
     assert vector[careless] != plain_code[careless]
+
+
+# Nothing to convert -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_rgb_frame_of_the_right_size_passes_no_filter(
+    turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And comes out as the filter gives it; rows of 13 pixels lie further apart in FFmpeg."""
+    picture = np.random.default_rng(3).integers(0, 256, (10, 13, 3)).astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+    filtered = pixels._scaler("rgb24", 10, 13, 10, 13, 2, "bt601", "full")
+    frame.pts = None
+    filtered.push(frame)
+    np.testing.assert_array_equal(filtered.pull().to_ndarray(), picture)
+
+    def filters(*_: object) -> None:
+        raise AssertionError("a filter was made")
+
+    monkeypatch.setattr(pixels, "_scaler", filters)
+    orientation = Orientation(transposed=True) if turned else UPRIGHT
+    monkeypatch.setattr(pixels, "orientation_of", lambda _: orientation)
+    size = (13, 10) if turned else (10, 13)
+    found = pixels.PixelConverter(Path("x"), *size).convert(frame, 0)
+    expected = picture.swapaxes(0, 1) if turned else picture
+    np.testing.assert_array_equal(found, expected)
+    assert found.flags.c_contiguous and found.flags.owndata
+    # Another size or format does: the filter is asked for.
+    with pytest.raises(DataError, match="a filter was made"):
+        pixels.PixelConverter(Path("x"), 5, 13).convert(frame, 0)

@@ -240,7 +240,8 @@ def _name_the_simulation(throughput: Mapping[str, Any]) -> None:
     }
     for name, note in notes.items():
         if throughput[name]["kind"] != "not run":
-            throughput[name]["note"] = throughput[name].get("note") or note
+            told = (throughput[name].get("note"), note)
+            throughput[name]["note"] = ", ".join(part for part in told if part)
 
 
 def _rate(phase: Phase) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdht_host.ahead import Ahead
 from fdht_models.arguments import count
+from fdht_models.errors import FdhtError
 from fdht_models.features import Feature, get_feature
 from fdht_models.media import PixelConverter, VideoFile, VideoInfo, shown_size
 from fdht_models.media.messages import damaged, empty, other_size
 
 Frame = npt.NDArray[np.uint8]
+#: Numbers of frames, and PyAV's frames.
+Numbered = Generator[tuple[int, Any], None, None]
 _ALL_PROCESSORS = 0
+#: Frames that are handed over at once, and bytes of them beyond which fewer are.
+_FEW, _FEW_BYTES = 8, 2 << 20
 #: Pixels; more than any frame that a network here could read.
 _LONGEST_SIDE = 16_384
 
@@ -72,7 +79,8 @@ def decode(
     times: VideoTimes | None = None,
     stride: int = 1,
     starts: Collection[int] = (0,),
-) -> Iterator[Frame]:
+    overlapped: bool = True,
+) -> Generator[Frame, None, None]:
     """Decodes a video frame by frame as RGB, each frame resized to `width` x `height`.
 
     The picture is turned as the file says, and stretched to the shape that the model was trained
@@ -89,6 +97,7 @@ def decode(
         times: where to add up the seconds of decoding and of resizing.
         stride: give out every so many frames only; the others are decoded and nothing more.
         starts: frame numbers from which frames are counted anew: the first of a clip is given out.
+        overlapped: decode in a thread of its own, a few frames ahead; not done with `limit`.
 
     Returns:
         Iterator over uint8[height, width, 3], row-major, C-contiguous.
@@ -106,11 +115,18 @@ def decode(
     stride = count(stride, "stride")
     video = VideoFile(path, _ALL_PROCESSORS)
     pictures = _decode(
-        video, (height, width), limit, strict_size, times or VideoTimes(), stride, frozenset(starts)
+        _in_a_thread if overlapped and limit is None else _as_asked,
+        video,
+        (height, width),
+        limit,
+        strict_size,
+        times or VideoTimes(),
+        stride,
+        frozenset(starts),
     )
     if not strict_size:
         return pictures
-    return itertools.chain([*itertools.islice(pictures, 1)], pictures)
+    return _from(list(itertools.islice(pictures, 1)), pictures)
 
 
 def features(
@@ -120,6 +136,7 @@ def features(
     dead_zone: int = 0,
     starts: Collection[int] = (),
     times: VideoTimes | None = None,
+    rows: Iterator[Frame] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Turns frames into what the core reads: uint8[inputs] a step.
 
@@ -130,12 +147,13 @@ def features(
         starts: frame numbers at which a new clip begins: a feature that compares two frames never
             compares frames of two clips. Frame 0 always begins one.
         times: where to add up the seconds.
+        rows: uint8[inputs] each: where the next step is written to; None: arrays of their own.
 
     Raises:
         ConfigError: an unknown feature.
     """
-    found = None if feature is None else get_feature(feature, dead_zone)
-    return _features(frames, found, starts, times or VideoTimes())
+    found = get_feature(feature or "pixels", dead_zone)
+    return _features(frames, found, starts, times or VideoTimes(), rows or itertools.repeat(None))
 
 
 def frame_pairs(
@@ -177,7 +195,54 @@ def _checked(video: VideoFile, times: VideoTimes) -> Iterator[tuple[int, Any]]:
         raise empty(video.path)
 
 
+def _from(first: list[Frame], others: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+    with closing(others):
+        yield from first
+        yield from others
+
+
+def _as_asked(video: VideoFile, times: VideoTimes) -> Numbered:
+    """Yields what `_checked` does, each when it is asked for, and closes the file."""
+    with video:
+        yield from _checked(video, times)
+
+
+def _in_a_thread(video: VideoFile, times: VideoTimes) -> Numbered:
+    """Yields what `_checked` does, decoded in a thread some frames ahead, which closes the file."""
+    with Ahead(_few_at_a_time(video)) as parts:
+        for few, seconds in parts:
+            times.decode_seconds += seconds
+            yield from few
+
+
+def _few_at_a_time(
+    video: VideoFile,
+) -> Generator[tuple[tuple[list[tuple[int, Any]], float], int], None, None]:
+    """Yields frames, and the seconds of the decoder, with their bytes.
+
+    Several at once: to hand over single ones would take as long as to decode small ones.
+    """
+    times, told = VideoTimes(), 0.0
+    few: list[tuple[int, Any]] = []
+    size, failure = 0, None
+    with video:
+        frames = _checked(video, times)
+        while failure is None:
+            try:
+                few.append(next(frames))
+            except (StopIteration, FdhtError) as error:
+                failure = error  # what came before it is good
+            else:
+                size += sum(plane.buffer_size for plane in few[-1][1].planes)
+            if few and (failure is not None or len(few) == _FEW or size >= _FEW_BYTES):
+                yield (few, times.decode_seconds - told), size
+                few, size, told = [], 0, times.decode_seconds
+    if isinstance(failure, FdhtError):
+        raise failure
+
+
 def _decode(
+    frames_of: Callable[[VideoFile, VideoTimes], Numbered],
     video: VideoFile,
     size: tuple[int, int],
     limit: int | None,
@@ -185,13 +250,14 @@ def _decode(
     times: VideoTimes,
     stride: int,
     starts: Collection[int],
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     converter = PixelConverter(video.path, *size)
     first = 0  # of the clip
-    with video:
-        if limit is not None and limit <= 0:
-            return
-        for number, frame in _checked(video, times):
+    if limit is not None and limit <= 0:
+        video.close()
+        return
+    with closing(frames_of(video, times)) as frames:
+        for number, frame in frames:
             first = number if number in starts else first
             begin = time.perf_counter()
             if strict_size:
@@ -210,20 +276,21 @@ def _decode(
 
 
 def _features(
-    frames: Iterable[Frame], feature: Feature | None, starts: Collection[int], times: VideoTimes
+    frames: Iterable[Frame],
+    feature: Feature,
+    starts: Collection[int],
+    times: VideoTimes,
+    rows: Iterator[Frame | None],
 ) -> Iterator[npt.NDArray[np.uint8]]:
     previous: Frame | None = None
     for number, frame in enumerate(frames):
         if number in starts:
             previous = None
         begin = time.perf_counter()
-        if feature is None:
-            value = frame.reshape(-1)
-        elif previous is None and feature.needs_previous:
+        if previous is None and feature.needs_previous:
             previous = frame
             continue
-        else:
-            value = feature.function(frame if previous is None else previous, frame)
+        value = feature.function(frame if previous is None else previous, frame, out=next(rows))
         times.feature_seconds += time.perf_counter() - begin
         times.features += 1
         previous = frame

@@ -31,6 +31,8 @@ _MATRICES = {
     7: "smpte240m",
     9: "bt2020",
 }
+#: Pixels as pictures have them: of such a frame nothing is to be converted.
+_RGB = "rgb24"
 _UNSPECIFIED, _FULL = 2, 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_RANGE_JPEG
 
 
@@ -70,6 +72,8 @@ class PixelConverter:
 
     def _convert(self, frame: Any, orientation: Orientation) -> Picture:
         height, width = orientation.size(self._height, self._width)
+        if (frame.format.name, frame.height, frame.width) == (_RGB, height, width):
+            return np.ascontiguousarray(orientation.apply(frame.to_ndarray()))
         settings = (frame.format.name, frame.height, frame.width, height, width, *_colours(frame))
         if settings != self._settings:
             self._graph, self._settings = _scaler(*settings), settings
@@ -125,7 +129,7 @@ def _scaler(
     graph.link_nodes(
         graph.add("buffer", source),
         graph.add("scale", scale),
-        graph.add("format", "pix_fmts=rgb24"),
+        graph.add("format", f"pix_fmts={_RGB}"),
         graph.add("buffersink"),
     )
     graph.configure()

@@ -146,13 +146,13 @@ class Schedule(JsonRecord, ReadsFrames):
             hidden=tuple(replace(stage, weights=weights) for stage in self.hidden),
         )
 
-    def with_frames(self, frames: str | None) -> Schedule:
-        """The same parallelism for another kind of frames; None: for its own."""
-        return self if frames is None else replace(self, frames=frames)
-
-    def with_contexts(self, contexts: int | None) -> Schedule:
-        """The same parallelism with another number of contexts; None: with its own."""
-        return self if contexts is None else replace(self, contexts=contexts)
+    def with_frames(self, frames: str | None, contexts: int | None = None) -> Schedule:
+        """The same parallelism for other frames and contexts; None: for its own."""
+        return replace(
+            self,
+            frames=self.frames if frames is None else frames,
+            contexts=self.contexts if contexts is None else contexts,
+        )
 
     @classmethod
     def from_json(cls, value: object) -> Schedule:

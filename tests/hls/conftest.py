@@ -107,8 +107,9 @@ def convert_skipping(
     if frames == "raw":
         definition = replace(network.preprocessing, values=None, picture=PICTURE)
         network = replace(network, preprocessing=definition)
-    schedule = default_schedule(network.recurrence).with_weights(weights).with_frames(frames)
-    schedule = schedule.with_contexts(contexts)
+    schedule = (
+        default_schedule(network.recurrence).with_weights(weights).with_frames(frames, contexts)
+    )
     core = SkippingCore(classifier, directory, lower(network, schedule), network)
     convert_project(classifier.keras(), network, core.project, {}, core.plan)
     return core

@@ -187,6 +187,6 @@ def test_numbers_of_contexts_that_no_core_has(small, count):
 def test_raw_frames_have_one_context(small):
     schedule = default_schedule(small.network.recurrence).with_frames("raw")
     with pytest.raises(ConfigError, match="frame of video") as refused:
-        schedule.with_contexts(CONTEXTS[1])
+        schedule.with_frames(None, CONTEXTS[1])
     assert (refused.value.field, refused.value.value) == ("contexts", 2)
     assert "host" in refused.value.remedy

@@ -35,7 +35,7 @@ def plan_json(plan: EnginePlan) -> dict[str, Any]:
             "gates": list(cell.cell.gates),
             "sums": {"input": str(cell.projected), "hidden": str(cell.recurrent)},
             "collects": cell.collects,
-            "contexts": cell.contexts,
+            **({"contexts": cell.contexts} if cell.contexts > 1 else {}),
             "order": _digest(cell.order),
             "bias": _array(cell.bias),
         },

@@ -161,17 +161,29 @@ def _cell(plan: EnginePlan, model: RtlModel) -> Resources:
         dsps_of_product(first.signed_width, second.signed_width, ResourceModel())
         for first, second in program.products
     )
-    # The states that an update reads, and h in words for W_h h.
-    kept = sum(queue(own.units, form.width) for form in program.former.values())
-    fibre = plan.hidden[0].design.word_in
-    kept += fibre * queue(own.units // fibre, own.hidden.width)
-    found = Resources(lut=luts(_front(own) + kept + model.front), dsp=dsp)
+    found = Resources(lut=luts(_front(own) + model.front), dsp=dsp)
+    found += _states(plan, model)
     found += _update(own, model)
     found += _unit_rows(own.bias, model, plan.layout is not None)
     for name, readers in program.readers.items():
         table, argument = cell.tables[name], cell.arguments[name]
         bits = bits_of(table.codes[:, None], table.format.width)
         found += rom_parts(1 << argument.width, table.format.width, model, bits, readers)
+    return found
+
+
+def _states(plan: EnginePlan, model: RtlModel) -> Resources:
+    """The states that an update reads, and h in words for W_h h; of each context."""
+    own, fibre = plan.cell, plan.hidden[0].design.word_in
+    words, forms = own.units // fibre, own.program.former.values()
+    if own.contexts == 1:
+        kept = sum(queue(own.units, form.width) for form in forms)
+        return Resources(lut=luts(kept + fibre * queue(words, own.hidden.width)))
+    # Contexts begin at powers of two. h is read in the clock of its address, as no block is.
+    rows, words = (own.contexts << (count - 1).bit_length() for count in (own.units, words))
+    found = Resources(lut=luts(fibre * queue(words, own.hidden.width)))
+    for form in forms:
+        found += table_parts(rows, form.width, model)
     return found
 
 

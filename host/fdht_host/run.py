@@ -9,9 +9,11 @@ takes nothing away from what was done until then.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from fdht_host.accelerator import Accelerator
 from fdht_host.answers import accuracy_of, write_predictions
 from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
+from fdht_host.interleaving import in_turns
 from fdht_host.outcome import Outcome, reason, sparse_frames, tell, throughput
 from fdht_host.readers import TRAINED, Reader, reader_of
 from fdht_host.report.contents import build_report
@@ -306,14 +309,28 @@ def _recipe(overlay: Stage, settings: RunSettings) -> Recipe | None:
 
 
 def _stream(streamer: Streamer, sources: Sequence[Source], done: Outcome) -> None:
-    """Runs the sources; what of one was run stays in `done` where it fails in the middle."""
-    for source in sources:
+    """Runs the sources, in turns as far as the core has contexts for them.
+
+    What of one was run stays in `done` where it fails in the middle.
+    """
+    runs = [SourceRun(source) for source in sources]
+
+    def steps(run: SourceRun, context: int) -> Generator[None, None, None]:
         if done.ended:
             return
-        run = SourceRun(source)
+        run.context = context
         try:
-            streamer.stream(run)
+            yield from streamer.steps(run)
+        except GeneratorExit:  # another source ended the run
+            raise
         except BaseException as error:
-            done.failed(source.name, error)
-        if run.answers or run.problems:
-            done.runs.append(run)
+            done.failed(run.source.name, error)
+
+    try:
+        streams = [partial(steps, run) for run in runs]
+        with closing(in_turns(streams, streamer.accelerator.contexts)) as turns:
+            while not done.ended and next(turns, None) is not None:
+                pass
+    except BaseException as error:  # between two steps
+        done.failed("source", error)
+    done.runs += [run for run in runs if run.answers or run.problems]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -34,6 +34,7 @@ class SourceRun:
 
     Attributes:
         source: what was asked for.
+        context: of the core, in which it runs.
         answers: of its clips, in order.
         problems: clips that could not be read, and why.
         compared: logits compared with the reference.
@@ -45,6 +46,7 @@ class SourceRun:
     """
 
     source: Source
+    context: int = 0
     answers: list[ClipAnswer] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     compared: int = 0
@@ -153,7 +155,7 @@ class Streamer:
     reader: Reader
     progress: Show
 
-    def stream(self, run: SourceRun) -> None:
+    def steps(self, run: SourceRun) -> Generator[None, None, None]:
         """Runs a source: the clips of the test set, or files, each of which is read and dropped.
 
         Of a folder, files that cannot be read are counted and named; what came before damage is
@@ -162,15 +164,18 @@ class Streamer:
         Args:
             run: filled clip by clip, so that something is left where one fails.
 
+        Yields:
+            After each call of the core: others may use it then, in another context.
+
         Raises:
             DataError, ConfigError: a file that was named itself cannot be read to its end.
         """
         if run.source.clips is None:
-            self._files(run)
+            yield from self._files(run)
         else:
-            self._clips(run, run.source.clips)
+            yield from self._clips(run, run.source.clips)
 
-    def _clips(self, run: SourceRun, clips: ClipSet) -> None:
+    def _clips(self, run: SourceRun, clips: ClipSet) -> Generator[None, None, None]:
         """Runs the clips of a set, each from a zero state."""
         reference = _Reference(self.network)
         for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
@@ -190,15 +195,16 @@ class Streamer:
                 damage="",
             )
             self.progress("test clips", number + 1, len(clips.labels))
+            yield
 
-    def _files(self, run: SourceRun) -> None:
+    def _files(self, run: SourceRun) -> Generator[None, None, None]:
         files, alone = run.source.files, run.source.kind == FILE
         for number, file in enumerate(files):
             account = FileAccount()
             run.account = run.account or account
             before = len(run.answers)
             try:
-                self._file(run, file, account)
+                yield from self._file(run, file, account)
             except (DataError, ConfigError) as error:
                 if alone:
                     raise
@@ -208,7 +214,9 @@ class Streamer:
             if not alone:
                 self.progress(run.source.name, number + 1, len(files))
 
-    def _file(self, run: SourceRun, file: ClipFile, account: FileAccount) -> None:
+    def _file(
+        self, run: SourceRun, file: ClipFile, account: FileAccount
+    ) -> Generator[None, None, None]:
         """Runs one file; what of it was run is in `run.answers` also where it fails."""
         reference = _Reference(self.network)
         done: list[_Step] = []
@@ -222,6 +230,7 @@ class Streamer:
                         inputs = sum(step.reading.inputs for step in done)
                         declared = account.info.get("frames_declared") or 0
                         self.progress(file.path.name, inputs, declared)
+                    yield
                     started = time.perf_counter()
         except BaseException as error:
             failure = error.problem if isinstance(error, FdhtError) else "was not read to its end"
@@ -250,9 +259,10 @@ class Streamer:
         """Runs a block on the board and in the reference, and compares all of their logits."""
         started = time.perf_counter()
         if isinstance(block.inputs, np.ndarray):
-            logits = self.accelerator.infer(block.inputs, reset=block.reset)
+            logits = self.accelerator.infer(block.inputs, reset=block.reset, context=run.context)
         else:
-            logits = np.array(list(self.accelerator.stream(block.inputs, reset=block.reset)))
+            frames = self.accelerator.stream(block.inputs, reset=block.reset, context=run.context)
+            logits = np.array(list(frames))
         run.seconds += time.perf_counter() - started
         wrong = int(np.count_nonzero(logits != reference.run(block)))
         run.inputs += block.results

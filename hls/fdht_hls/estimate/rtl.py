@@ -44,6 +44,9 @@ from fdht_models.tensor.sparse_frames import ReadsFrames
 _STAGE_CLOCKS, _WEIGHT_CLOCKS = 4, 2
 #: Clocks between a frame's last unit and the first word of h.
 _STATE_CLOCKS = 2
+#: Rows of the deepest memory of LUTs (RAM64M); of deeper ones a row is selected. And LUTs of what
+#: switches between contexts: as yosys counts it (12 of 8 contexts).
+_DEEPEST, _SWITCH = 64, 12
 
 
 def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> Estimate:
@@ -181,7 +184,9 @@ def _states(plan: EnginePlan, model: RtlModel) -> Resources:
         return Resources(lut=luts(kept + fibre * queue(words, own.hidden.width)))
     # Contexts begin at powers of two. h is read in the clock of its address, as no block is.
     rows, words = (own.contexts << (count - 1).bit_length() for count in (own.units, words))
-    found = Resources(lut=luts(fibre * queue(words, own.hidden.width)))
+    deep = select(-(-words // _DEEPEST), fibre * own.hidden.width)
+    kept = fibre * queue(words, own.hidden.width) + deep + _SWITCH
+    found = Resources(lut=luts(kept))
     for form in forms:
         found += table_parts(rows, form.width, model)
     return found

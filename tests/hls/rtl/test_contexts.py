@@ -13,6 +13,8 @@ import pytest
 from fdht_hls.engine import EnginePlan, lower
 from fdht_hls.packing import packed_call, words_of
 from fdht_hls.rtl.core import Core, emit_verilog, verilog_of
+from fdht_hls.rtl.cosim_contexts import compare_contexts
+from fdht_hls.rtl.simulation import runner
 from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
 from fdht_hls.rtl.simulation.runner import BASE, Call, Outcome, RunSettings, run_calls
 from fdht_hls.schedule import default_schedule
@@ -22,6 +24,7 @@ from fdht_models.tensor.reference import ReferenceModel
 from tests.hls.random_networks import random_network
 from tests.models.format_cases import SHAPES
 
+_PLAN = runner._plan
 BUSY = RunSettings(latency=3, jitter=30, back_pressure=0.4, timeout_clocks=60_000)
 #: Shape, contexts, frames: sums that come unit by unit, and sums that are collected.
 CASES = {
@@ -211,3 +214,20 @@ def test_a_single_context_is_no_hardware():
     verilog = emit_verilog(lower(network))
     assert "context" not in verilog
     assert "context" in emit_verilog(context_plan(network, 2))
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_cosim_deals_a_clip_out_to_the_contexts(bench_of, name: str, tmp_path: Path):
+    bench = bench_of(name)
+    frames = stream_of(bench.network, 12, np.random.default_rng(7))
+    once = compare_contexts(bench.simulator, bench.network, bench.plan, frames, BUSY)
+    assert (once.compared, once.mismatches) == (12 * len(bench.network.classes), 0)
+    # In a single one each goes on from another's state.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("fdht_hls.rtl.simulation.runner._plan", _in_one_context)
+        wrong = compare_contexts(bench.simulator, bench.network, bench.plan, frames, BUSY)
+    assert wrong.mismatches and wrong.first is not None
+
+
+def _in_one_context(network, calls, *others):
+    return _PLAN(network, [replace(call, context=0) for call in calls], *others)

@@ -19,6 +19,7 @@ from fdht_models.experiment import (
     without_roots,
 )
 from fdht_models.records import first_difference
+from fdht_models.sections import CoreSettings
 
 if TYPE_CHECKING:
     from fdht_hls.conversion import Conversion
@@ -51,8 +52,8 @@ def experiment_of(name: str, build: Path) -> Experiment:
     return _load(name, build)
 
 
-def frames_of(name: str, build: Path) -> str:
-    """The kind of frames that an experiment's core is to read: what its section `[core]` says now.
+def core_of(name: str, build: Path) -> CoreSettings:
+    """What is to be built of an experiment: what its section `[core]` says now.
 
     Of one that is only there as a build, what it said when it was trained.
 
@@ -62,8 +63,13 @@ def frames_of(name: str, build: Path) -> str:
     found = BuildDirectory(build / name)
     only_built = _is_name(name) and name not in experiment_names() and found.is_there()
     if only_built and not (found.model.path / EXPERIMENT).is_file():
-        return "dense"  # a network without a recipe
-    return experiment_of(name, build).core.reads
+        return CoreSettings()  # a network without a recipe
+    return experiment_of(name, build).core
+
+
+def frames_of(name: str, build: Path) -> str:
+    """The kind of frames that an experiment's core is to read; see `core_of`."""
+    return core_of(name, build).reads
 
 
 def frames_to_tune(name: str, build: Path, asked: str | None, clips: int | None) -> str:
@@ -167,7 +173,8 @@ def convert_into(
     part: str | None = None,
     clock_period: float | None = None,
     frames: str | None = None,
-    planned_for: str = "dense",
+    contexts: int | None = None,
+    planned_for: CoreSettings | None = None,
 ) -> Conversion:
     """Converts what was trained, and warns of what does not fit its board.
 
@@ -178,18 +185,25 @@ def convert_into(
         part: in place of the board's.
         clock_period: in place of the board's, in nanoseconds.
         frames: that the core is to read; None: as the schedule has it, or else `planned_for`.
-        planned_for: kind of frames that the experiment names.
+        contexts: that it is to keep; None: likewise.
+        planned_for: what the experiment says of its core; None: nothing.
     """
     from fdht_hls.boards import board_of
     from fdht_hls.schedule import load_schedule
     from fdht_hls.tuner.budget import board_budget
     from fdht_models.training.options import check_output
 
-    chosen = None if schedule is None else load_schedule(schedule, frames)
-    if chosen is not None and chosen.frames != planned_for and frames is None:
+    said = planned_for or CoreSettings()
+    chosen = None if schedule is None else load_schedule(schedule, frames, contexts)
+    if chosen is not None and chosen.frames != said.reads and frames is None:
         say(
-            f"note: the experiment names {planned_for} frames, and {schedule} is for "
+            f"note: the experiment names {said.reads} frames, and {schedule} is for "
             f"{chosen.frames} ones, which are taken"
+        )
+    if chosen is not None and chosen.contexts != said.contexts and contexts is None:
+        say(
+            f"note: the experiment names contexts = {said.contexts}, and {schedule} has "
+            f"{chosen.contexts}, which are taken"
         )
     check_output(directory.hls.path)
     from fdht_hls.conversion import convert_stage
@@ -200,7 +214,9 @@ def convert_into(
     budget = replace(board_budget(found), clock_mhz=1000 / period)
     with progress() as show:
         conversion = convert_stage(
-            directory.model, directory.hls, settings, show, chosen, budget, frames or planned_for
+            *(directory.model, directory.hls, settings, show, chosen, budget),
+            frames or said.reads,
+            contexts or said.contexts,
         )
     if not conversion.plan["fits"]:
         say(too_large_line(directory.name, conversion.plan))

@@ -348,7 +348,8 @@ def _with_defaults(name: str, value: Any) -> Any:
     defaults = StageSchedule(1, 1)
     more = {key: getattr(defaults, key) for key in ("multipliers", "weights", "vectors")}
     stages = {key: [{**more, **stage} for stage in value[key]] for key in ("input", "hidden")}
-    return {"frames": SCHEDULE.frames, **value, **stages}
+    own = {"frames": SCHEDULE.frames, "contexts": SCHEDULE.contexts}
+    return {**own, **value, **stages}
 
 
 @pytest.mark.parametrize("name", KINDS)

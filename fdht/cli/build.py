@@ -233,7 +233,9 @@ def _open_work(
         if converted is None:
             budget = open_budget(board)
             known = frames_at_hand(network, budget, "rtl", design.frames, directory)
-        schedule = schedule_of_flow(network, converted, board, design.frames, known.profile)
+        schedule = schedule_of_flow(
+            network, converted, board, design.frames, design.contexts, known.profile
+        )
     plan = open_plan(network, schedule, board, clock_mhz=clock or CLOCK_MHZ)
 
     origin = origin_of(f"{network.design_id:016x}", directory.hls, directory.model)

@@ -10,6 +10,7 @@ from fdht.cli.options import (
     AsJson,
     Build,
     ClockPeriod,
+    CoreContexts,
     CoreFeature,
     CoreFrames,
     Name,
@@ -36,6 +37,7 @@ def convert(
     ] = None,
     core_frames: CoreFrames = None,
     feature: CoreFeature = None,
+    contexts: CoreContexts = None,
     as_json: AsJson = False,
 ) -> None:
     """Converts through hls4ml, compiles the C simulation and proves equality."""
@@ -43,9 +45,9 @@ def convert(
 
     asked = asked_frames(core_frames, feature)
     directory = pipeline.experiment_directory(experiment, build)
-    planned_for = pipeline.frames_of(experiment, build)
+    planned_for = pipeline.core_of(experiment, build)
     conversion = pipeline.convert_into(
-        directory, schedule, board, part, clock_period, asked, planned_for
+        directory, schedule, board, part, clock_period, asked, contexts, planned_for
     )
     tell(conversion.to_json(), as_json, lambda _: conversion_lines(conversion))
 

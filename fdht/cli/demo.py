@@ -42,7 +42,7 @@ def demo(
     metrics = pipeline.train(experiment, directory.path, start="checkpoint", steps=steps)
     _print(accuracy_lines(metrics["accuracy"]))
     _title("2. Convert", "through hls4ml to HLS C++; C simulation; proof of equality")
-    conversion = pipeline.convert_into(directory, planned_for=experiment.core.reads)
+    conversion = pipeline.convert_into(directory, planned_for=experiment.core)
     _print(conversion_lines(conversion))
     _title("3. Build", "the overlay of a simulated PYNQ-Z2")
     overlay, _ = pipeline.build_into(directory, "sim")

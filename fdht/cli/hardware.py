@@ -12,6 +12,7 @@ from fdht.cli.options import (
     AsJson,
     Build,
     ClockPeriod,
+    CoreContexts,
     CoreFeature,
     CoreFrames,
     Name,
@@ -82,6 +83,7 @@ def cosim(
     port_bits: PortBits = 64,
     core_frames: CoreFrames = None,
     feature: CoreFeature = None,
+    contexts: CoreContexts = None,
     trace: Annotated[Path | None, typer.Option(help="Write waveforms here (.fst).")] = None,
     gantt: Annotated[
         Path | None, typer.Option(help="Draw here what the stages do in a frame (.svg, .png).")
@@ -94,7 +96,7 @@ def cosim(
     as_json: AsJson = False,
 ) -> None:
     """Simulates the core's Verilog clock by clock on a clip and compares it with the reference."""
-    from fdht.pipeline import experiment_directory, frames_of
+    from fdht.pipeline import core_of, experiment_directory
     from fdht_hls.boards import get_board
     from fdht_hls.rtl.cosim import report_lines
     from fdht_hls.rtl.experiments import cosim_experiment, count_experiment
@@ -115,10 +117,11 @@ def cosim(
         if file is not None:
             check_place(file)
     port_bytes = port_bytes_of(port_bits, planned_for)
-    if core_frames is None and schedule is None and directory.hls.find_file(SCHEDULE) is None:
-        core_frames = frames_of(experiment, build)
+    if schedule is None and directory.hls.find_file(SCHEDULE) is None:
+        said = core_of(experiment, build)
+        core_frames, contexts = core_frames or said.reads, contexts or said.contexts
     result = cosim_experiment(
-        directory, frames, schedule, settings, port_bytes, planned_for, core_frames
+        directory, frames, schedule, settings, port_bytes, planned_for, core_frames, contexts
     )
     told = {"experiment": directory.name, **result.to_json()}
     if not as_json:
@@ -133,6 +136,7 @@ def cosim(
                 port_bytes=port_bytes,
                 board=planned_for,
                 frames=core_frames,
+                contexts=contexts,
             )
             told["resources"] = counted.to_json()
             if not as_json:

@@ -78,6 +78,12 @@ def _checked_frames(frames: str | None) -> str | None:
     return None if frames is None else text(*FRAMES)(frames, "core-frames")
 
 
+def _checked_contexts(contexts: int | None) -> int | None:
+    from fdht_models.tensor.contexts import context_count
+
+    return None if contexts is None else context_count(contexts, "contexts")
+
+
 def _checked_feature(feature: str | None) -> str | None:
     from fdht_models.settings import text
     from fdht_models.tensor.sparse_frames import FEATURE_MAKERS
@@ -172,6 +178,16 @@ CoreFeature = Annotated[
         callback=_checked_feature,
         help="Who computes the feature of video: 'host'; 'chip': the core reads raw frames. With "
         "'host', frames are dense unless --core-frames says otherwise.",
+    ),
+]
+#: And after `contexts`.
+CoreContexts = Annotated[
+    int | None,
+    typer.Option(
+        "--contexts",
+        callback=_checked_contexts,
+        help="States that the core keeps, each of a stream of its own: 1, 2, 4 .. 64. By default "
+        "as the schedule, or the experiment, has it.",
     ),
 ]
 #: Of an outside meter.

@@ -12,6 +12,7 @@ from fdht.cli.options import (
     BUILD,
     AsJson,
     Build,
+    CoreContexts,
     CoreFeature,
     CoreFrames,
     CoreName,
@@ -38,6 +39,7 @@ def show(
     port_bits: PortBits = 64,
     core_frames: CoreFrames = None,
     feature: CoreFeature = None,
+    contexts: CoreContexts = None,
     save: Annotated[Path | None, typer.Option(help="Write the plan here (.json).")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="With a plan that was saved; exits with 1 if they differ.")
@@ -53,7 +55,7 @@ def show(
     if save is not None:
         check_place(save)
     asked = asked_frames(core_frames, feature)
-    plan, origin = _planned(experiment, build, board, core, schedule, port_bits, asked)
+    plan, origin = _planned(experiment, build, board, core, schedule, port_bits, asked, contexts)
     value = plan_json(plan)
     if save is not None:
         write_json(save, value)
@@ -104,10 +106,11 @@ def _planned(
     schedule: Path | None,
     port_bits: int,
     frames: str | None,
+    contexts: int | None,
 ) -> tuple[EnginePlan, str]:
     """The plan of an experiment's engine, and where its schedule comes from."""
     from fdht.cli.tune import experiment_or_build
-    from fdht.pipeline import frames_of
+    from fdht.pipeline import core_of
     from fdht_hls.boards import board_of
     from fdht_hls.engine import lower
     from fdht_hls.schedule import load_schedule
@@ -125,14 +128,16 @@ def _planned(
     if chosen is None and board is None and core is None and port_bits == 8 * WORD_BYTES:
         chosen = directory.hls.find_file(SCHEDULE)
     if chosen is not None:  # and no board's width bounds it
-        own = load_schedule(chosen, None if schedule is None else frames).with_frames(frames)
+        asked = (None, None) if schedule is None else (frames, contexts)
+        own = load_schedule(chosen, *asked).with_frames(frames, contexts)
         return lower(network, own, port_bytes_of(port_bits, None)), f"{chosen} ({source})"
     device = board_of(board)
     port_bytes = port_bytes_of(port_bits, device)
     kind, budget = checked_core(core or "hls"), board_budget(device, port_bytes=port_bytes)
-    frames = frames or frames_of(name, build)
+    said = core_of(name, build)
+    frames, contexts = frames or said.reads, contexts or said.contexts
     known = frames_at_hand(network, budget, kind, frames, directory, recipe)
-    found = plan(network, budget, kind, frames=frames, profile=known.profile)
+    found = plan(network, budget, kind, frames=frames, contexts=contexts, profile=known.profile)
     origin = f"planned for {budget.name} and core {kind} ({source})"
     if known.line:
         origin += f"; {known.line}"

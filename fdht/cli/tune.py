@@ -13,6 +13,7 @@ from fdht.cli.options import (
     BUILD,
     AsJson,
     Build,
+    CoreContexts,
     CoreFeature,
     CoreFrames,
     CoreName,
@@ -65,6 +66,7 @@ def tune(
         bool, typer.Option("--loadable", help="Weights that can be loaded at run time.")
     ] = False,
     core_frames: CoreFrames = None,
+    contexts: CoreContexts = None,
     feature: CoreFeature = None,
     clips: Annotated[
         int | None,
@@ -93,7 +95,7 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Chooses the parallelism of each stage for a board; prints the Pareto front (estimated)."""
-    from fdht.pipeline import frames_to_tune
+    from fdht.pipeline import core_of, frames_to_tune
     from fdht_hls.boards import board_of
     from fdht_hls.tuner.board_plan import tuned
     from fdht_hls.tuner.budget import board_budget
@@ -109,6 +111,13 @@ def tune(
             raise ConfigError("belongs to --explore", field=name, value=value)
     engine = _engine(assume or [])
     recipe, directory = experiment_or_build(experiment, build)
+    if explore and contexts is not None:
+        raise ConfigError(
+            "shapes are explored for one",
+            field="contexts",
+            value=contexts,
+            remedy="explore first, then tune the experiment with --contexts",
+        )
     for name, kind_of in {"core-frames": core_frames, "feature": feature}.items():
         if explore and kind_of is not None:
             raise ConfigError(
@@ -145,6 +154,7 @@ def tune(
             engine=engine,
             loadable=loadable,
             frames=frames,
+            contexts=contexts or core_of(experiment, build).contexts,
             profile=known.profile,
             effort=effort,
         )

@@ -109,6 +109,7 @@ def convert_stage(
     schedule: Schedule | None = None,
     budget: Budget | None = None,
     frames: str = "dense",
+    contexts: int = 1,
 ) -> Conversion:
     """Converts a trained experiment, unless its output is current.
 
@@ -123,6 +124,7 @@ def convert_stage(
         budget: the board, and what a design may take of it; by default of `DEFAULT_BOARD`.
         frames: that a core reads whose schedule is planned. Of one that skips zeros it is planned
             for those of training clips; see `frames_at_hand`.
+        contexts: states that such a core keeps.
 
     Raises:
         ArtifactError: the model is missing or damaged, or the output cannot be written.
@@ -141,7 +143,9 @@ def convert_stage(
     inputs = {
         model.name: digest_file(training.manifest),
         "settings": digest_of(dict(settings or {})),
-        "schedule": digest_of(schedule.to_json()) if schedule else _planned_for(frames, known),
+        "schedule": digest_of(schedule.to_json())
+        if schedule
+        else _planned_for(frames, contexts, known),
         "budget": digest_of(budget.to_json()),
         "source": source_digest(),
         # The libraries are compiled for it.
@@ -167,7 +171,7 @@ def convert_stage(
                     extra,
                     settings or {},
                     progress or silent,
-                    (schedule, budget, frames, known),
+                    (schedule, budget, frames, contexts, known),
                     done,
                 )
             except EqualityError:
@@ -183,10 +187,11 @@ def convert_stage(
     )
 
 
-def _planned_for(frames: str, known: FramesAtHand) -> str:
+def _planned_for(frames: str, contexts: int, known: FramesAtHand) -> str:
     """What a plan depends on beside the budget."""
     profile = digest_of(known.profile.to_json()) if known.profile else known.why
-    return f"planned for {frames} frames" + (f", {profile}" if profile else "")
+    several = f" of {contexts} contexts" if contexts > 1 else ""
+    return f"planned for {frames} frames{several}" + (f", {profile}" if profile else "")
 
 
 def source_digest() -> str:
@@ -203,7 +208,7 @@ def _write(
     extra: dict[str, Any],
     settings: Mapping[str, Any],
     progress: Progress,
-    asked: tuple[Schedule | None, Budget, str, FramesAtHand],
+    asked: tuple[Schedule | None, Budget, str, int, FramesAtHand],
     done: Unfinished,
 ) -> None:
     from fdht_models.training import restore
@@ -257,6 +262,7 @@ def _plan(
     schedule: Schedule | None,
     budget: Budget,
     frames: str = "dense",
+    contexts: int = 1,
     known: FramesAtHand | None = None,
 ) -> tuple[BoardPlan, dict[str, Any]]:
     """The design, and what the manifest tells of it."""
@@ -265,7 +271,7 @@ def _plan(
         check_schedule(network.recurrence, schedule)
         found = planned(network, schedule, budget)
     else:
-        found = plan(network, budget, frames=frames, profile=known.profile)
+        found = plan(network, budget, frames=frames, contexts=contexts, profile=known.profile)
     would_fit = None if found.fits else what_would_fit(network, not_on=budget.name)
     told = {
         "chosen_by": "planner" if schedule is None else "user",

@@ -47,6 +47,7 @@ def cell_values(plan: CellPlan, fibre: int) -> dict[str, Any]:
         "rows": plan.arrival.size,
         "fibre": fibre,
         "hidden_width": plan.hidden.width,
+        "contexts": plan.contexts,
     }
 
 
@@ -62,7 +63,7 @@ def update_lines(node: FdhtCell) -> list[dict[str, Any]]:
             case Source() as source:
                 value = f"sums.{type(source).__name__.lower()}[{gates.index(source.gate)}]"
             case Former(state):
-                value = f"state.{state}[unit]"
+                value = f"state.{state}[place]"
             case Sum():
                 shifts = (step.format.fraction - part.format.fraction for part in parts)
                 aligned = (
@@ -182,7 +183,9 @@ def cell_config(node: FdhtCell) -> str:
     )
 
 
-def cell_call(node: FdhtCell, reset_state: str = "false", frame: str = "0") -> str:
+def cell_call(
+    node: FdhtCell, reset_state: str = "false", frame: str = "0", context: str = "0"
+) -> str:
     """The call of a cell; in hls4ml's own top function nothing resets the state.
 
     Weights of W_h h that can be loaded are arguments, too.
@@ -191,6 +194,7 @@ def cell_call(node: FdhtCell, reset_state: str = "false", frame: str = "0") -> s
         node: the cell.
         reset_state: its argument of this name.
         frame: the number of the frame in the call.
+        context: whose state it goes on from.
     """
     plan: CellPlan = node.get_attr("plan")
     collected = "_collected" if plan.collects else ""
@@ -198,7 +202,7 @@ def cell_call(node: FdhtCell, reset_state: str = "false", frame: str = "0") -> s
     arrays = _names(node, [*node.ARRAYS, *loadable])
     return (
         f"fdht::cell{collected}<config{node.index}>"
-        f"({_streams(node)}, {reset_state}, {frame}, {arrays});"
+        f"({_streams(node)}, {reset_state}, {frame}, {context}, {arrays});"
     )
 
 

@@ -42,6 +42,7 @@ _ENTRIES = {
     "raw": "fdht_csim_run_raw",
 }
 _WEIGHT_WORDS, _LOAD_ENTRY = "fdht_csim_weight_words", "fdht_csim_load_weights"
+_CONTEXTS, _CHOOSE_ENTRY = "fdht_csim_contexts", "fdht_csim_choose_context"
 _OBSERVE_ENTRY, _OBSERVED_ENTRY = "fdht_csim_observe", "fdht_csim_observed"
 #: Both sources as one translation unit: the headers, a second of work, are read once.
 _SOURCES = ("-include", "firmware/fdht_lstm.cpp", "fdht_csim.cpp")
@@ -64,8 +65,8 @@ _BUILD_FLAGS: dict[Build, tuple[str, ...]] = {
 class Identity(NamedTuple):
     """What the core writes into its identity registers, in their order; 32 bits each.
 
-    A core without loadable weights lacks those of weights, and one of dense frames the last two;
-    they then read 0.
+    A core without loadable weights lacks those of weights, one of dense frames those of frames, and
+    one with a single context the last; they then read 0.
     """
 
     abi_version: int
@@ -79,6 +80,7 @@ class Identity(NamedTuple):
     weights_id_high: int = 0
     frame_faults: int = 0
     core_frames: int = 0
+    contexts: int = 0
 
 
 def compiler() -> str:
@@ -206,6 +208,9 @@ class CSimulation:
         words = getattr(self._library, _WEIGHT_WORDS, None)
         #: 64-bit words of weights that the core can load; 0 if it holds them for good.
         self.weight_words = int(words()) if words else 0
+        contexts = getattr(self._library, _CONTEXTS, None)
+        #: States that it keeps.
+        self.contexts = int(contexts()) if contexts else 1
         nothing = np.zeros(8, np.uint8)
         if self.run(nothing, nothing, 0, False).frames_done:
             self.close()
@@ -216,7 +221,13 @@ class CSimulation:
             )
 
     def run(
-        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+        self,
+        frames: Bytes,
+        results: Bytes,
+        count: int,
+        reset: bool,
+        words: int = 0,
+        context: int = 0,
     ) -> Identity:
         """Processes `count` frames as the core would; 0 only tells the identity.
 
@@ -228,12 +239,16 @@ class CSimulation:
             count: frames.
             reset: start from a zero state.
             words: that sparse frames take.
+            context: what the register holds: whose state the frames go on from, where there are
+                several.
 
         Raises:
             DeviceError: the simulation reports a failure, or is closed.
         """
         if self._library is None:
             raise DeviceError("is closed", field="C simulation")
+        if self.contexts > 1:
+            self._entry(_CHOOSE_ENTRY)(ctypes.c_uint32(context))
         identity = self._identity_type()
         called = (frames, results, count, int(reset), *([words] if self.sparse else []))
         code = self._function(*called, ctypes.byref(identity))
@@ -249,6 +264,7 @@ class CSimulation:
         reset: bool,
         values: int,
         words: int = 0,
+        context: int = 0,
     ) -> Codes:
         """Processes frames as `run` does, and returns what went on inside.
 
@@ -259,6 +275,7 @@ class CSimulation:
             reset: see `run`.
             values: that each frame gives; see `fdht_hls.observation`.
             words: see `run`.
+            context: see `run`.
 
         Returns:
             int64[count, values]: what processes handed on and the cell kept, as it came.
@@ -273,7 +290,7 @@ class CSimulation:
         seen = np.empty((count, values), np.int64)
         observe(seen.ctypes.data, seen.size)
         try:
-            self.run(frames, results, count, reset, words)
+            self.run(frames, results, count, reset, words, context)
             found = observed()
         finally:
             observe(None, 0)

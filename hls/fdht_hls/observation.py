@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_hls.csimulation import copies_of, unpack_results
+from fdht_hls.csimulation import CSimulation, copies_of, unpack_results
 from fdht_hls.engine import stage_designs
 from fdht_hls.packing import packed_call, words_of
 from fdht_hls.shapes import rounded_formats
@@ -96,6 +96,9 @@ class ReferenceRun:
 class SimulationRun:
     """A build of the C simulation: a copy a stream, on all processors, in uneven pieces.
 
+    Where the core has several contexts, so many streams share a copy: their pieces come in turns,
+    each stream in a context of its own.
+
     Args:
         network: which it simulates.
         library: what `compile_library` wrote.
@@ -110,14 +113,22 @@ class SimulationRun:
         self, network: QuantizedNetwork, library: Path, streams: int, threads: int
     ) -> None:
         self._network, self._sizes = network, values_inside(network)
-        self._copies = copies_of(library, streams)
+        copies = copies_of(library, streams)
+        self._contexts = copies[0].contexts
+        used = -(-streams // self._contexts)
+        self._copies = copies[:used]
+        for copy in copies[used:]:
+            copy.close()
         self._pool = ThreadPoolExecutor(threads)
 
     def run(self, frames: Frames, reset: bool) -> Observed:
         """See `Implementation.run`."""
-        streams = list(
-            self._pool.map(self._run_stream, range(len(frames)), frames, [reset] * len(frames))
+        shared = self._contexts
+        parts = [frames[at : at + shared] for at in range(0, len(frames), shared)]
+        groups = self._pool.map(
+            self._run_streams, self._copies, range(len(parts)), parts, [reset] * len(parts)
         )
+        streams = [stream for group in groups for stream in group]
         inside = np.stack([seen for seen, _ in streams])
         ends = np.cumsum(list(self._sizes.values()))[:-1]
         parts = np.split(inside, ends, axis=2)
@@ -132,20 +143,35 @@ class SimulationRun:
         for copy in self._copies:
             copy.close()
 
-    def _run_stream(self, position: int, stream: Frames, reset: bool) -> tuple[Codes, Codes]:
-        network, values = self._network, sum(self._sizes.values())
-        inside, logits = [], []
-        simulation = self._copies[position]
+    def _run_streams(
+        self, simulation: CSimulation, position: int, streams: Frames, reset: bool
+    ) -> list[tuple[Codes, Codes]]:
+        """What goes on inside, and the logits, of streams that share a copy."""
+        shown: list[tuple[list[Codes], list[Codes]]] = [([], []) for _ in streams]
         before = simulation.frames_before if reset else 0
-        for piece in uneven_pieces(len(stream) - before, position):
-            count, again = piece.stop - piece.start, reset and piece.start == 0
-            frames = stream[0 if again else piece.start + before : piece.stop + before]
-            results = np.zeros(count * network.result_bytes, np.uint8)
-            packed, ends = packed_call(network, frames, sparse=simulation.sparse)
-            called = (packed, results, count, again, values, words_of(ends))
-            inside.append(simulation.run_observed(*called))
-            logits.append(unpack_results(network, results))
-        return np.concatenate(inside), np.concatenate(logits)
+        length, first = streams.shape[1] - before, position * self._contexts
+        pieces = [uneven_pieces(length, first + at) for at in range(len(streams))]
+        for turn in zip_longest(*pieces):
+            for context, piece in enumerate(turn):
+                if piece is not None:
+                    again = reset and piece.start == 0
+                    part = streams[context][
+                        0 if again else piece.start + before : piece.stop + before
+                    ]
+                    count = piece.stop - piece.start
+                    found = self._run_piece(simulation, part, count, again, context)
+                    for kept, codes in zip(shown[context], found, strict=True):
+                        kept.append(codes)
+        return [(np.concatenate(inside), np.concatenate(logits)) for inside, logits in shown]
+
+    def _run_piece(
+        self, simulation: CSimulation, frames: Frames, count: int, reset: bool, context: int
+    ) -> tuple[Codes, Codes]:
+        network, values = self._network, sum(self._sizes.values())
+        results = np.zeros(count * network.result_bytes, np.uint8)
+        packed, ends = packed_call(network, frames, sparse=simulation.sparse)
+        called = (packed, results, count, reset, values, words_of(ends), context)
+        return simulation.run_observed(*called), unpack_results(network, results)
 
 
 class KerasRun:

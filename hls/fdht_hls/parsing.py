@@ -35,7 +35,16 @@ PLAN = "EnginePlan"
 #: the first stream as the user named the input layer.
 TAKEN_NAMES = {
     *(*BY_NAME, "frame", "done", "begins", "stale", "weights_id", "frame_memory_words", "faults"),
-    *("whole", "frame_heads", "frame_items", "frame_units", "frame_verdicts", "frame_kept"),
+    *(
+        "whole",
+        "chosen",
+        "i",
+        "frame_heads",
+        "frame_items",
+        "frame_units",
+        "frame_verdicts",
+        "frame_kept",
+    ),
 }
 
 

@@ -39,8 +39,8 @@ class Register:
         width: in bits; 64 takes two words.
         description: for people.
         fields: its parts.
-        only: of which cores: with weights that can be loaded, of sparse frames, of raw ones. In
-            others it reads 0, and a write does nothing. Empty: of all.
+        only: of which cores: with weights that can be loaded, of sparse frames, of raw ones, with
+            several contexts. In others it reads 0, and a write does nothing. Empty: of all.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Register:
     width: Literal[32, 64]
     description: str
     fields: tuple[Field, ...] = ()
-    only: tuple[Literal["loadable", "sparse", "raw"], ...] = ()
+    only: tuple[Literal["loadable", "sparse", "raw", "contexts"], ...] = ()
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -117,6 +117,14 @@ ARGUMENT_REGISTERS = (
     Register(
         "call_words", 0xDC, "read-write", 32, "Words that a call's frames take", only=("sparse",)
     ),
+    Register(
+        "context",
+        0x104,
+        "read-write",
+        32,
+        "Whose state a call goes on from; its low bits count",
+        only=("contexts",),
+    ),
 )
 
 #: Written by the core in every call, also in one of zero frames.
@@ -165,6 +173,8 @@ IDENTITY_REGISTERS = (
         "Which frames the core takes: their place in CORE_FRAMES",
         only=("sparse", "raw"),
     ),
+    # Likewise, 0 is of cores with a single one.
+    Register("contexts", 0x10C, "read-only", 32, "States that the core keeps", only=("contexts",)),
 )
 
 REGISTERS = CONTROL_REGISTERS + ARGUMENT_REGISTERS + IDENTITY_REGISTERS
@@ -172,7 +182,11 @@ BY_NAME = {register.name: register for register in REGISTERS}
 
 
 def present(
-    registers: Iterable[Register], *, loadable: bool = False, frames: str = "dense"
+    registers: Iterable[Register],
+    *,
+    loadable: bool = False,
+    frames: str = "dense",
+    contexts: int = 1,
 ) -> tuple[Register, ...]:
     """Those that a core has.
 
@@ -180,8 +194,9 @@ def present(
         registers: to choose from.
         loadable: its weights can be loaded.
         frames: which it reads; see `fdht_models.tensor.sparse_frames.CORE_FRAMES`.
+        contexts: states that it keeps.
     """
-    kinds = {frames, *(["loadable"] if loadable else [])}
+    kinds = {frames, *(["loadable"] if loadable else []), *(["contexts"] if contexts > 1 else [])}
     return tuple(
         register for register in registers if not register.only or kinds.intersection(register.only)
     )

@@ -18,6 +18,7 @@ from fdht_models.arguments import count
 from fdht_models.documents import read_json_file
 from fdht_models.errors import ConfigError
 from fdht_models.records import JsonRecord, read_record
+from fdht_models.tensor.contexts import check_contexts, context_count
 from fdht_models.tensor.quantized import (
     WORD_BYTES,
     ContractionPath,
@@ -98,23 +99,29 @@ class StageSchedule:
 
 @dataclass(frozen=True)
 class Schedule(JsonRecord, ReadsFrames):
-    """The parallelism of all stages, and which of a frame's words they work for.
+    """The parallelism of all stages, which of a frame's words they work for, and for whom.
 
     Args:
         input: stages of W_x x, in the order of their plan.
         hidden: those of W_h h.
         frames: "dense": all words; "sparse" and "raw": those that are not zero, and what follows
             from them.
+        contexts: states that the core keeps.
+
+    Raises:
+        ConfigError: a path has no stage, or such a core keeps one state only.
     """
 
     input: tuple[StageSchedule, ...]
     hidden: tuple[StageSchedule, ...]
     frames: str = field(default="dense", metadata={"check": _one_of("frames", CORE_FRAMES)})
+    contexts: int = field(default=1, metadata={"check": context_count})
 
     def __post_init__(self) -> None:
         for name in ("input", "hidden"):
             if not getattr(self, name):
                 raise ConfigError("names no stage", field=name, remedy="write it with fdht tune")
+        check_contexts(self.contexts, self.frames)
 
     @property
     def stages(self) -> tuple[StageSchedule, ...]:
@@ -139,9 +146,13 @@ class Schedule(JsonRecord, ReadsFrames):
             hidden=tuple(replace(stage, weights=weights) for stage in self.hidden),
         )
 
-    def with_frames(self, frames: str | None) -> Schedule:
-        """The same parallelism for another kind of frames; None: for its own."""
-        return self if frames is None else replace(self, frames=frames)
+    def with_frames(self, frames: str | None, contexts: int | None = None) -> Schedule:
+        """The same parallelism for other frames and contexts; None: for its own."""
+        return replace(
+            self,
+            frames=self.frames if frames is None else frames,
+            contexts=self.contexts if contexts is None else contexts,
+        )
 
     @classmethod
     def from_json(cls, value: object) -> Schedule:
@@ -155,15 +166,16 @@ class Schedule(JsonRecord, ReadsFrames):
         return read_record(cls, value, path="schedule", remedy="write it with fdht tune")
 
 
-def load_schedule(path: Path, frames: str | None = None) -> Schedule:
+def load_schedule(path: Path, frames: str | None = None, contexts: int | None = None) -> Schedule:
     """Reads a file that `fdht tune` or a conversion wrote.
 
     Args:
-        path: the file, which decides on the kind of frames, too.
+        path: the file, which decides on the kind of frames and the number of contexts, too.
         frames: that somebody asks for beside it; None: nobody does.
+        contexts: likewise.
 
     Raises:
-        ConfigError: it cannot be read, is no schedule, or is for other frames.
+        ConfigError: it cannot be read, is no schedule, or is for other frames or contexts.
     """
     remedy = "name a schedule.json of fdht tune"
     value = read_json_file(path, error=ConfigError, remedy=remedy)
@@ -176,6 +188,13 @@ def load_schedule(path: Path, frames: str | None = None) -> Schedule:
             field=field,
             value=value,
             remedy=f"leave it out, or take a schedule of fdht tune --{field} {value}",
+        )
+    if contexts not in (None, found.contexts):
+        raise ConfigError(
+            f"the schedule {path} is for {found.contexts}",
+            field="contexts",
+            value=contexts,
+            remedy=f"leave it out, or take a schedule of fdht tune --contexts {contexts}",
         )
     return found
 

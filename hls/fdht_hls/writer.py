@@ -159,6 +159,7 @@ def core_values(
     kinds: dict[str, Any] = {
         "loadable": bool(tables),
         "frames": "raw" if raw else "sparse" if sparse else "dense",
+        "contexts": plan.contexts if plan else 1,
     }
     part = model.config.get_config_value("Part")
     return {
@@ -173,10 +174,11 @@ def core_values(
         "sparse": sparse,
         "raw": raw,
         "core_frames": CORE_FRAMES.index(kinds["frames"]),
+        "contexts": kinds["contexts"],
         "dead_zone": plan.design.dead_zone if plan else 0,
         "units": _unit_values(frame_words, fibre) if skips else None,
         "streams": list(_streams(model, skips)),
-        "calls": list(_calls(model, skips)),
+        "calls": list(_calls(model, skips, "context" if kinds["contexts"] > 1 else "0")),
         "abi_version": ABI_VERSION,
         "design_id": plan.design.design_id if plan else 0,
         "registers": BY_NAME,
@@ -241,12 +243,12 @@ def _contractions(model: ModelGraph) -> list[FdhtContraction]:
     return [layer for layer in model.get_layers() if isinstance(layer, FdhtContraction)]
 
 
-def _calls(model: ModelGraph, skips: bool) -> Iterator[Mapping[str, str | None]]:
+def _calls(model: ModelGraph, skips: bool, context: str) -> Iterator[Mapping[str, str | None]]:
     """Processes of the core: C++ calls, and how proofs look at the streams of results."""
     stages = _contractions(model)
     for layer in model.get_layers():
         if isinstance(layer, FdhtCell):
-            yield {"text": cell_call(layer, "reset_state", "frame"), "observed": None}
+            yield {"text": cell_call(layer, "reset_state", "frame", context), "observed": None}
             continue
         if skips and isinstance(layer, FdhtContraction):
             yield placed_call(layer, is_last=layer is stages[-1])

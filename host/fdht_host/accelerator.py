@@ -133,80 +133,92 @@ class Accelerator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def infer(self, frames: Frames, *, reset: bool) -> Logits:
-        """Processes consecutive frames.
+    @property
+    def contexts(self) -> int:
+        """States that the core keeps, each of a stream of its own."""
+        return self.manifest.contexts
+
+    def infer(self, frames: Frames, *, reset: bool, context: int = 0) -> Logits:
+        """Processes consecutive frames of a stream.
 
         Args:
             frames: codes, uint8 (int8 if the input format is signed) [n, size]; n may be 0. Of a
                 core that computes the feature raw frames of video, uint8[n, H * W * 3].
             reset: start from a zero LSTM state; False: continue after the last frame processed.
+            context: whose state that is, from 0 to `contexts` - 1; others stay as they are.
 
         Returns:
             Logit codes, int64[n, classes]. Where a sequence of raw frames begins, with reset, one
             less: the first frame is only what the second is compared with.
 
         Raises:
-            ConfigError: `reset` is neither True nor False.
+            ConfigError: `reset` is neither True nor False, or there is no such context.
             ShapeError: wrong shape, type or range; or a sequence begins with too few raw frames.
             DeviceError: the device holds another overlay or other weights by now, the state is to
                 be continued although the call before did not end, or the core fails;
                 DeviceTimeoutError: it does not end.
         """
-        reset = flag(reset, "reset")
+        reset, context = flag(reset, "reset"), self._checked_context(context)
         frames = self._checked(frames, "frames", 2)
         if len(frames):
             check_beginning(self.manifest.input, len(frames), reset)
         batch, first = self._calls.batch, self._first_batch(reset)
         starts = (*([0] if len(frames) else []), *range(first, len(frames), batch))
         pieces = (frames[start : start + batch if start else first] for start in starts)
-        logits = list(self._calls.run(pieces, reset))
+        logits = list(self._calls.run(pieces, reset, context=context))
         return np.concatenate(
             [np.empty((0, len(self.manifest.results.classes)), np.int64), *logits]
         )
 
     def stream(
-        self, frames: Iterable[Frames], *, reset: bool = True
+        self, frames: Iterable[Frames], *, reset: bool = True, context: int = 0
     ) -> Generator[Logits, None, None]:
         """Processes frames as they come; the core works while the next ones are made and packed.
 
         A generator that is given up early has processed up to two batches more than it yielded, so
-        the next call must reset the state.
+        the next call in its context must reset the state. While one is under way, nothing else
+        runs, in no context; streams in turns are calls of `infer`, as `interleaving` makes them.
 
         Args:
             frames: each uint8 or int8 [size]; raw ones of video as in `infer`. Each is copied once,
                 into the core's buffer, before the next is asked for: a source may use one array
                 for all.
             reset: as in `infer`.
+            context: as in `infer`.
 
         Yields:
             Logit codes of each frame, int64[classes]; of raw frames with reset of each but the
             first.
 
         Raises:
-            ConfigError: `frames` cannot be iterated, or `reset` is neither True nor False.
+            ConfigError: `frames` cannot be iterated, or as in `infer`.
             ShapeError: a frame has a wrong shape, type or range; or as in `infer`.
             DeviceError: as in `infer`; DeviceTimeoutError: the core does not end.
         """
-        reset = flag(reset, "reset")
+        reset, context = flag(reset, "reset"), self._checked_context(context)
         if not isinstance(frames, Iterable):
             raise ConfigError(
                 "must be an iterable of frames", field="frames", value=type(frames).__name__
             )
         # The generator must be known to the calls: as long as it is under way, they are.
         consumer: list[Work] = []
-        stream = self._stream(frames, reset, consumer)
+        stream = self._stream(frames, reset, consumer, context)
         consumer.append(weakref.ref(stream))
         return stream
 
     def _stream(
-        self, frames: Iterable[Frames], reset: bool, consumer: Sequence[Work]
+        self, frames: Iterable[Frames], reset: bool, consumer: Sequence[Work], context: int
     ) -> Generator[Logits, None, None]:
-        with closing(self._calls.run(self._batches(frames, reset), reset, consumer[0])) as batches:
+        work = self._calls.run(self._batches(frames, reset), reset, consumer[0], context)
+        with closing(work) as batches:
             for logits in batches:
                 yield from logits
 
     def self_test(self, overlay_directory: Path) -> int:
         """Runs the golden vectors; the next frame starts from a zero state.
+
+        Where there are several contexts, in the first and the last of them, in turns; of the others
+        nothing changes.
 
         They are of the weights that the core was built with: after `load_weights`, load those
         first.
@@ -218,20 +230,32 @@ class Accelerator:
             ArtifactError: there are no golden vectors.
             DeviceError: a value differs from the reference's.
         """
-        golden = load_golden(overlay_directory, self.manifest)
-        logits = self.infer(golden.frames, reset=True)
-        wrong = np.argwhere(logits != golden.results)
+        golden, last = load_golden(overlay_directory, self.manifest), self.contexts - 1
+        if last:
+            half = len(golden.frames) // 2
+            begun = self.infer(golden.frames[:half], reset=True)
+            other = self.infer(golden.frames, reset=True, context=last)
+            rest = self.infer(golden.frames[half:], reset=False)
+            found = [np.concatenate([begun, rest]), other]
+        else:
+            found = [self.infer(golden.frames, reset=True)]
+        for logits in found:
+            self._compare(logits, golden.results)
+        self._calls.times = PhaseTimes()
+        for context in {0, last}:
+            self._calls.restart_state(context)
+        return sum(int(logits.size) for logits in found)
+
+    def _compare(self, logits: Logits, results: Logits) -> None:
+        wrong = np.argwhere(logits != results)
         if len(wrong):
             frame, index = (int(value) for value in wrong[0])
             raise DeviceError(
                 f"{len(wrong)} of {logits.size} values differ, first frame {frame}, class {index}: "
-                f"{logits[frame, index]} instead of {golden.results[frame, index]}",
+                f"{logits[frame, index]} instead of {results[frame, index]}",
                 field="self test",
                 remedy="do not use this board's results; build and load the overlay again",
             )
-        self._calls.times = PhaseTimes()
-        self._calls.restart_state()
-        return int(logits.size)
 
     def load_weights(self, source: QuantizedNetwork | Path) -> None:
         """Loads the weights of another network of the same shapes and formats.
@@ -262,6 +286,20 @@ class Accelerator:
             else QuantizedNetwork.load(path(source, "source"))
         )
         self._calls.load_weights(self.loadable.pack(network))
+
+    def _checked_context(self, context: object) -> int:
+        """One of those that the core keeps.
+
+        Raises:
+            ConfigError: it keeps no such.
+        """
+        try:
+            return count(context, "context", 0, self.contexts - 1)
+        except ConfigError as error:
+            raise error.moved(
+                remedy=f"the core keeps {self.contexts}; convert and build it again with "
+                "--contexts for more"
+            ) from None
 
     def _first_batch(self, reset: bool) -> int:
         """Frames of the first call at most."""

@@ -4,6 +4,9 @@ Ctrl-C, or a failure of pynq, may come at any line. So nothing that a later call
 to be put right on the way out: what could be wrong is noted *before* it becomes so - a call before
 it is started, the state as unknown before the first frame of a sequence - and the next call looks
 at the notes and at the core before it touches a buffer.
+
+Each context of the core has a note of its own: a call that was interrupted leaves the state of its
+context unknown, and no other. Who else used the core may have done so in any context.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ Batch = Frames | Iterator[Frames]
 
 #: A generator; weak, since its frame refers to what refers to it.
 Work = weakref.ref[Generator[Any, None, None]]
+
+#: The core counts frames modulo this.
+_COUNTS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,11 @@ class CallPipeline:
         identity = driver.identity(timeout)
         self._frames_done, self._weights_id = identity.frames_done, identity.weights_id
         # Before the first frames of video the core has none to compare them with.
-        self._state = _State.ZERO if manifest.input.frames_before else _State.KEPT
+        first = _State.ZERO if manifest.input.frames_before else _State.KEPT
+        #: Of each context.
+        self._states = [first] * manifest.contexts
+        #: Frames of a call that the core may have processed and nobody counted; None: work ended.
+        self._uncounted: int | None = None
         #: What runs, or waits for its consumer.
         self._work: Work | None = None
         self._claims = 0
@@ -126,12 +136,16 @@ class CallPipeline:
             kept = call.buffers if call else ()
         self._buffers.free(self._loaded.use, kept)
 
-    def restart_state(self) -> None:
-        """Lets the next frame start from a zero state, whatever its call says."""
-        self._state = _State.ZERO
+    def restart_state(self, context: int = 0) -> None:
+        """Lets a context's next frame start from a zero state, whatever its call says."""
+        self._states[context] = _State.ZERO
 
     def run(
-        self, batches: Iterable[Batch], reset: bool, consumer: Work | None = None
+        self,
+        batches: Iterable[Batch],
+        reset: bool,
+        consumer: Work | None = None,
+        context: int = 0,
     ) -> Generator[Logits, None, None]:
         """Runs batches; each is packed, and the logits before it unpacked, while the core runs.
 
@@ -142,6 +156,7 @@ class CallPipeline:
             reset: start from a zero state.
             consumer: the generator that asks for the logits and ends with them; None: whoever
                 does asks for all at once.
+            context: whose state they go on from, from 0 to those that the core keeps less 1.
 
         Yields:
             Logit codes of each batch, int64[n, classes].
@@ -151,7 +166,7 @@ class CallPipeline:
             DeviceError: it is closed or running, the device holds something else by now, the state
                 to continue is not known, or the core fails; DeviceTimeoutError: it does not end.
         """
-        work = self._run(batches, reset)
+        work = self._run(batches, reset, context)
         self._claim(consumer or weakref.ref(work))
         return work
 
@@ -189,10 +204,12 @@ class CallPipeline:
         self._work = work
         self._claims += 1
 
-    def _run(self, batches: Iterable[Batch], reset: bool) -> Generator[Logits, None, None]:
+    def _run(
+        self, batches: Iterable[Batch], reset: bool, context: int
+    ) -> Generator[Logits, None, None]:
         claim = self._claims
         self._refuse_without_beginning(reset)
-        former = self._prepare(reset, self._weights_id)
+        former = self._prepare(reset, self._weights_id, context)
         reset = reset or former is _State.ZERO
         running: _Running | None = None
         try:
@@ -206,7 +223,7 @@ class CallPipeline:
                 finished, running = running, None
                 if finished is not None:
                     self._finish(finished)
-                running = self._start(pair, packed, begins)
+                running = self._start(pair, packed, begins, context)
                 if finished is not None:
                     yield self._unpack(finished)
             if running is not None:
@@ -220,10 +237,12 @@ class CallPipeline:
                 self._leave()
             raise
         started = running is not None
-        self._state = _State.KEPT if started else _State.ZERO if reset else former
+        self._uncounted = None
+        self._states[context] = _State.KEPT if started else _State.ZERO if reset else former
 
     def _load(self, words: Words) -> Generator[Logits, None, None]:
         self._prepare(reset=True, weights_id=0)
+        self._states = [_State.UNKNOWN] * len(self._states)
         buffer = self._buffers.allocate(words.shape, np.uint64)
         try:
             buffer[:] = words
@@ -234,11 +253,12 @@ class CallPipeline:
             self._leave()
             raise
         self._weights_id = int(words[0])
-        self._state = _State.ZERO
+        self._uncounted = None
+        self._states = [_State.ZERO] * len(self._states)
         self._buffers.free_beside_pairs()
         yield from ()
 
-    def _prepare(self, reset: bool, weights_id: int) -> _State:
+    def _prepare(self, reset: bool, weights_id: int, context: int = 0) -> _State:
         """Brings the core and the notes about it in order; returns what the next frame continues.
 
         From here on until the work has ended that is unknown.
@@ -246,9 +266,10 @@ class CallPipeline:
         Args:
             reset: the next frame starts from a zero state.
             weights_id: weights that the core should hold; 0: any, others are to be loaded.
+            context: whose frame that is.
         """
         self._loaded.check()
-        former = self._state
+        former = self._states[context]
         if former is _State.UNKNOWN and not reset:
             raise DeviceError(
                 "the call before did not end, so the state to continue is not known",
@@ -265,11 +286,13 @@ class CallPipeline:
                 remedy="close it and open it again, which loads the overlay anew",
             ) from error
         self._buffers.free_beside_pairs()
-        if former is _State.UNKNOWN:
+        if self._uncounted is not None:
             # The registers tell of the last call that ended: have them written anew.
             self._note_call()
-            self._frames_done = self._driver.identity(self._timeout).frames_done
+            found = self._driver.identity(self._timeout).frames_done
             self._loaded.use.call = None
+            if (found - self._frames_done) % _COUNTS <= self._uncounted:
+                self._frames_done = found
         check_shown(self._driver, self._manifest.design_number, weights_id)
         shown = self._driver.read_register("frames_done")
         if shown != self._frames_done and not reset:
@@ -280,8 +303,12 @@ class CallPipeline:
                 value=reset,
                 remedy="pass reset=True, and let one program at a time use the core",
             )
-        self._frames_done = shown
-        self._state = _State.UNKNOWN
+        self._uncounted = 0
+        self._states[context] = _State.UNKNOWN
+        if shown != self._frames_done:
+            # Whose frames they were nobody knows.
+            self._states = [_State.UNKNOWN] * len(self._states)
+            self._frames_done = shown
         return former
 
     def _settle(self) -> None:
@@ -303,8 +330,9 @@ class CallPipeline:
             raise DeviceError("is closed", field="accelerator", remedy="open the overlay again")
 
     def _refuse_without_beginning(self, reset: bool) -> None:
-        # A zero state is no frame that the first one could be compared with.
-        if self._state is _State.ZERO and self._manifest.input.frames_before and not reset:
+        # A zero state is no frame that the first one could be compared with. Cores of raw frames
+        # have one context.
+        if self._states[0] is _State.ZERO and self._manifest.input.frames_before and not reset:
             raise DeviceError(
                 "the core computes a feature of two frames, and there is none before the first",
                 field="reset",
@@ -345,7 +373,7 @@ class CallPipeline:
         self._refuse_closed()
         return count
 
-    def _start(self, pair: Pair, packed: Packed, reset: bool) -> _Running:
+    def _start(self, pair: Pair, packed: Packed, reset: bool, context: int) -> _Running:
         started, count, words = time.perf_counter(), packed.count, packed.words
         with pynq_calls.SYNCHRONISED:
             packed.part.flush()
@@ -353,7 +381,9 @@ class CallPipeline:
         self._loaded.check()
         self._note_call(pair.frames, pair.results)
         addresses = (pair.frames.device_address, pair.results.device_address)
-        self._driver.start(*addresses, count, reset, words=words)
+        self._uncounted = count
+        several = context if len(self._states) > 1 else None
+        self._driver.start(*addresses, count, reset, words=words, context=several)
         read = self._manifest.input.frames_for(count, reset)
         due = self._clock.monotonic() + self._manifest.seconds_of_call(read, words)
         return _Running(pair, count, words, due)

@@ -50,6 +50,7 @@ class CoreIdentity:
         weights_id: digest of the network whose weights it holds, where they can be loaded; 0 if
             loading them failed.
         core_frames: which frames it takes: their place in `CORE_FRAMES`.
+        contexts: states that it keeps; 0: one.
     """
 
     abi_version: int
@@ -60,6 +61,7 @@ class CoreIdentity:
     weights_layout: int = 0
     weights_id: int = 0
     core_frames: int = 0
+    contexts: int = 0
 
 
 class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
@@ -101,6 +103,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         reset: bool,
         weights: int | None = None,
         words: int = 0,
+        context: int | None = None,
     ) -> None:
         """Starts a call and returns at once.
 
@@ -111,6 +114,7 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
             reset: start from a zero LSTM state.
             weights: physical address of weights to load before the first frame; None: none.
             words: that the frames take, where the core takes sparse ones.
+            context: whose state they go on from, where the core keeps several; None: it keeps one.
 
         Raises:
             DeviceError: the core is running, an address is misaligned, or a count does not fit.
@@ -124,7 +128,11 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
                     value=hex(address),
                     remedy="pass whole frames of a buffer from pynq.allocate",
                 )
-        for name, value in (("frame_count", count), ("call_words", words)):
+        for name, value in (
+            ("frame_count", count),
+            ("call_words", words),
+            ("context", context or 0),
+        ):
             if not 0 <= value <= _LARGEST_COUNT:
                 raise DeviceError(
                     "must fit 32 bits", field=name, value=value, remedy="use smaller batches"
@@ -145,6 +153,8 @@ class FdhtLstm(DefaultIP):  # type: ignore[misc, unused-ignore]
         self.write_register("load_weights", int(weights is not None))
         if weights is not None:
             self.write_register("weights", weights)
+        if context is not None:
+            self.write_register("context", context)
         self.write_register("CTRL", AP_START)
 
     def wait(self, timeout: float, expected: float = 0.0) -> None:
@@ -357,6 +367,13 @@ def check_identity(driver: FdhtLstm, manifest: OverlayManifest, timeout: float =
                 value=shown,
                 remedy="build the overlay again",
             )
+    if max(1, found.contexts) != manifest.contexts:
+        raise DeviceError(
+            f"the manifest says {manifest.contexts}",
+            field="contexts",
+            value=max(1, found.contexts),
+            remedy="convert the experiment and build the overlay again",
+        )
     takes, said = _frames_of(driver, found, manifest), manifest.input.frames
     if takes != said:
         raise DeviceError(

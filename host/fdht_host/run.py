@@ -9,7 +9,8 @@ fails afterwards takes nothing away from what was done until then.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -23,6 +24,7 @@ from fdht_host.energy.evaluation import EnergyResult
 from fdht_host.energy.metered_load import run_load
 from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.evidence import Evidence, Recipe, find_recipe, gather, recipe_of
+from fdht_host.interleaving import in_turns
 from fdht_host.outcome import Outcome, reason, sparse_frames, tell, throughput
 from fdht_host.power.meter import PowerMeter
 from fdht_host.power.outside.naming import OutsideMeter, require_real
@@ -360,14 +362,28 @@ def _recipe(overlay: Stage, settings: RunSettings) -> Recipe | None:
 
 
 def _stream(streamer: Streamer, sources: Sequence[Source], done: Outcome) -> None:
-    """Runs the sources; what of one was run stays in `done` where it fails in the middle."""
-    for source in sources:
+    """Runs the sources, in turns as far as the core has contexts for them.
+
+    What of one was run stays in `done` where it fails in the middle.
+    """
+    runs = [SourceRun(source) for source in sources]
+
+    def steps(run: SourceRun, context: int) -> Generator[None, None, None]:
         if done.ended:
             return
-        run = SourceRun(source)
+        run.context = context
         try:
-            streamer.stream(run)
+            yield from streamer.steps(run)
+        except GeneratorExit:  # another source ended the run
+            raise
         except BaseException as error:
-            done.failed(source.name, error)
-        if run.answers or run.problems:
-            done.runs.append(run)
+            done.failed(run.source.name, error)
+
+    try:
+        streams = [partial(steps, run) for run in runs]
+        with closing(in_turns(streams, streamer.accelerator.contexts)) as turns:
+            while not done.ended and next(turns, None) is not None:
+                pass
+    except BaseException as error:  # between two steps
+        done.failed("source", error)
+    done.runs += [run for run in runs if run.answers or run.problems]

@@ -21,6 +21,7 @@ class SourceRun:
 
     Attributes:
         source: what was asked for.
+        context: of the core, in which it runs.
         answers: of its clips, in order.
         problems: clips that could not be read, and why.
         inputs: network inputs that were run.
@@ -33,6 +34,7 @@ class SourceRun:
     """
 
     source: Source
+    context: int = 0
     answers: list[ClipAnswer] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     inputs: int = 0

@@ -7,7 +7,8 @@ computes in another. The board is driven from the caller's thread alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -51,7 +52,7 @@ class Streamer:
     verification: Verification
     progress: Show
 
-    def stream(self, run: SourceRun) -> None:
+    def steps(self, run: SourceRun) -> Generator[None, None, None]:
         """Runs a source: the clips of the test set, or files, each of which is read and dropped.
 
         Of a folder, files that cannot be read are counted and named; what came before damage is
@@ -60,17 +61,24 @@ class Streamer:
         Args:
             run: filled clip by clip, so that something is left where one fails.
 
+        Yields:
+            After each call of the core: others may use it then, in another context. Their time is
+            no part of the run's.
+
         Raises:
             DataError, ConfigError: a file that was named itself cannot be read to its end.
         """
-        started = time.perf_counter()
+        started, clips = time.perf_counter(), run.source.clips
         with Comparisons(self.network) as comparisons:
             work = _Work(self, run, comparisons)
             try:
-                if run.source.clips is None:
-                    work.run_files()
-                else:
-                    work.run_clips(run.source.clips)
+                with closing(work.run_files() if clips is None else work.run_clips(clips)) as calls:
+                    for _ in calls:
+                        run.seconds += time.perf_counter() - started
+                        try:
+                            yield
+                        finally:
+                            started = time.perf_counter()
             finally:
                 try:
                     work.settle(0)
@@ -123,8 +131,8 @@ class _Work:
     pending: dict[int, _Pending] = field(default_factory=dict)
     ran: int = 0
 
-    def run_clips(self, clips: ClipSet) -> None:
-        """Runs the clips of a set, each from a zero state."""
+    def run_clips(self, clips: ClipSet) -> Generator[None, None, None]:
+        """Runs the clips of a set, each from a zero state; yields after each call."""
         for number, (frames, label) in enumerate(zip(clips.frames, clips.labels, strict=True)):
             step = self._step(InputBlock(frames, True, None, raw=self.by.reader.raw))
             self._answer(
@@ -140,9 +148,10 @@ class _Work:
                 damage="",
             )
             self.by.progress("test clips", number + 1, len(clips.labels))
+            yield
 
-    def run_files(self) -> None:
-        """Runs files; a bad one among several is counted and named."""
+    def run_files(self) -> Generator[None, None, None]:
+        """Runs files, and yields after each call; a bad one among several is counted and named."""
         run, files = self.run, self.run.source.files
         alone = run.source.kind == FILE
         with reads_of(self.by.reader, files) as reads:
@@ -151,7 +160,7 @@ class _Work:
                 run.account = run.account or account
                 done: list[_Step] = []
                 try:
-                    self._file(file, _of_file(reads, number), account, done)
+                    yield from self._file(file, _of_file(reads, number), account, done)
                 except (DataError, ConfigError) as error:
                     if alone:
                         raise
@@ -163,7 +172,7 @@ class _Work:
 
     def _file(
         self, file: ClipFile, reads: Iterator[FileRead], account: FileAccount, done: list[_Step]
-    ) -> None:
+    ) -> Generator[None, None, None]:
         """Runs one file; what of it was run is in `run.answers` also where it fails."""
         failure = ""
         try:
@@ -178,6 +187,7 @@ class _Work:
                     inputs = sum(step.reading.inputs for step in done)
                     declared = account.info.get("frames_declared") or 0
                     self.by.progress(file.path.name, inputs, declared)
+                yield
         except BaseException as error:
             failure = error.problem if isinstance(error, FdhtError) else "was not read to its end"
             raise
@@ -204,9 +214,10 @@ class _Work:
         """Runs a block on the board, and lets the reference compare it where it is verified."""
         run, accelerator = self.run, self.by.accelerator
         if isinstance(block.inputs, np.ndarray):
-            logits = accelerator.infer(block.inputs, reset=block.reset)
+            logits = accelerator.infer(block.inputs, reset=block.reset, context=run.context)
         else:
-            logits = np.array(list(accelerator.stream(block.inputs, reset=block.reset)))
+            frames = accelerator.stream(block.inputs, reset=block.reset, context=run.context)
+            logits = np.array(list(frames))
         # Of one that goes on, the reference must know the beginning.
         run.sequences += block.reset
         verified = self.by.verification.takes(run.source.name, run.sequences - 1)

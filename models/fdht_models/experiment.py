@@ -85,13 +85,15 @@ class Experiment(JsonRecord):
     core: CoreSettings = field(default_factory=CoreSettings)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object; without a section `core` where it says nothing.
+        """A JSON object; without a section `core`, or its key `contexts`, where it says nothing.
 
-        Files of trained models that were written before there was one stay as they are.
+        Files of trained models that were written before there was such stay as they are.
         """
         value = super().to_json()
         if self.core == CoreSettings():
             del value["core"]
+        elif self.core.contexts == 1:
+            del value["core"]["contexts"]
         return value
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import Any
 from fdht_models.data.folders.request import FolderOptions
 from fdht_models.errors import ConfigError, FdhtError
 from fdht_models.settings import number, option, read_section, text, up_to, whole, whole_list
+from fdht_models.tensor.contexts import check_contexts, context_count
 from fdht_models.tensor.formats import FORMATS, MULTIPLICATIONS, format_from
 from fdht_models.tensor.formats.trees import as_tree
 from fdht_models.tensor.planner import OBJECTIVES
@@ -270,16 +271,18 @@ class CoreSettings:
         frames: "dense": the core reads all of a frame; "sparse": the words that are not zero, and
             works for these alone. The results are the same integers. None: "dense".
         feature: of video, who computes it: the "host", or the "chip", which then reads raw frames.
+        contexts: states that the core keeps, each of a stream of its own.
 
     Raises:
-        ConfigError: raw frames are of no kind that can be chosen.
+        ConfigError: raw frames are of no kind that can be chosen, and have one context.
     """
 
     frames: str | None = option(text(*FRAMES))
     feature: str = option(text(*FEATURE_MAKERS), "host")
+    contexts: int = option(context_count, 1)
 
     def __post_init__(self) -> None:
-        core_frames(self.frames, self.feature)
+        check_contexts(self.contexts, core_frames(self.frames, self.feature))
 
     @property
     def reads(self) -> str:

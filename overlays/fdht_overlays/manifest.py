@@ -16,6 +16,7 @@ from fdht_models.artifacts import MANIFEST, OVERLAY, SEAL, again_of
 from fdht_models.directories import OverlayDirectory
 from fdht_models.errors import ArtifactError
 from fdht_models.records import first_difference, read_record
+from fdht_models.tensor.contexts import CONTEXTS
 from fdht_models.tensor.fixedpoint import FixedPoint
 from fdht_models.tensor.sparse_frames import ReadsFrames, SparseFormat
 from fdht_overlays.figures import NO_FIGURES, ClipFacts, Figures
@@ -24,8 +25,8 @@ from fdht_overlays.sparse_pace import SparsePace
 #: Of frames that a core takes; see `fdht_models.tensor.sparse_frames.CORE_FRAMES`.
 Kind = Literal["dense", "sparse", "raw"]
 #: 2 has clips, figures, and a digest of the whole directory; 3 says which kind of frames it takes;
-#: from 4 on the core says it as well.
-SCHEMA_VERSION = 4
+#: from 4 on the core says it as well; 5 says how many contexts there are.
+SCHEMA_VERSION = 5
 #: First that has a digest of the whole directory.
 _SEALED = 2
 #: How a vendor's figures of a design are known.
@@ -254,6 +255,7 @@ class OverlayManifest:
         clips: what the network was trained on; None: an overlay of a former version.
         figures: of training and conversion.
         sparse_pace: clocks of a call of sparse frames; None: they are dense.
+        contexts: states that the core keeps, each of a stream of its own.
         schema_version: version of this description.
 
     Raises:
@@ -278,6 +280,7 @@ class OverlayManifest:
     clips: ClipFacts | None = None
     figures: Figures = field(default_factory=Figures)
     sparse_pace: SparsePace | None = None
+    contexts: int = 1
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -293,6 +296,8 @@ class OverlayManifest:
                 field="sparse_pace",
                 remedy=again_of(OVERLAY),
             )
+        if self.contexts not in CONTEXTS:
+            raise ArtifactError("is no number of contexts", field="contexts", value=self.contexts)
         if len(self.vlnv.split(":")) != 4:
             raise ArtifactError("must have four parts", field="vlnv", value=self.vlnv)
         suffixes = {"bitstream": ".bit", "handoff": ".hwh", "golden": ".npz", "weights": ".json"}
@@ -393,7 +398,9 @@ def _of_this_version(value: object) -> object:
     added = isinstance(layout, Mapping) and "frames_shown" not in layout
     if value["schema_version"] == 3 and isinstance(layout, Mapping) and added:
         layout = {**layout, "frames_shown": False}
-        value = {**value, "input": layout, "schema_version": SCHEMA_VERSION}
+        value = {**value, "input": layout, "schema_version": 4}
+    if value["schema_version"] == 4 and "contexts" not in value:
+        value = {**value, "contexts": 1, "schema_version": SCHEMA_VERSION}
     return value
 
 

@@ -62,6 +62,7 @@ class SimulatedDesign:
         clips: what the network was trained on; None: nobody knows.
         figures: of training and conversion.
         sparse_pace: of a core that takes sparse frames.
+        contexts: states that the core keeps.
     """
 
     experiment: str
@@ -74,6 +75,7 @@ class SimulatedDesign:
     clips: ClipFacts | None = None
     figures: Figures = NO_FIGURES
     sparse_pace: SparsePace | None = None
+    contexts: int = 1
 
     def manifest(self, **facts: Any) -> OverlayManifest:
         """The description of its overlay.
@@ -94,6 +96,7 @@ class SimulatedDesign:
             clips=self.clips,
             figures=self.figures,
             sparse_pace=self.sparse_pace,
+            contexts=self.contexts,
             **facts,
         )
 
@@ -136,7 +139,8 @@ def build_simulated_overlay(
     schedule = load_schedule(files[SCHEDULE]) if SCHEDULE in files else None
     pace = sparse_pace(network, schedule, cycles.cycles, paced.recurrent_latency_cycles)
     kind = schedule.frames if schedule else "dense"
-    design = design_of_network(network, cycles, files, figures, pace, kind)
+    contexts = schedule.contexts if schedule else 1
+    design = design_of_network(network, cycles, files, figures, pace, kind, contexts)
     write_simulated_overlay(design, overlay, board, inputs)
     return True
 
@@ -148,6 +152,7 @@ def design_of_network(
     figures: Figures = NO_FIGURES,
     sparse_pace: SparsePace | None = None,
     kind: str = "dense",
+    contexts: int = 1,
 ) -> SimulatedDesign:
     """The overlay's contents for a quantised network; runs the reference for golden vectors.
 
@@ -158,6 +163,7 @@ def design_of_network(
         figures: of training and conversion.
         sparse_pace: of a core that takes sparse frames; None: it takes others.
         kind: of frames that the core takes, one of `CORE_FRAMES`.
+        contexts: states that it keeps.
     """
     layout = InputLayout(
         network.inputs,
@@ -177,7 +183,7 @@ def design_of_network(
     inputs = picture.features(frames) if layout.frames_before and picture else frames
     golden = GoldenVectors(frames, ReferenceModel(network).run(inputs))
     what = (network.name, network.design_id, layout, results, cycles, golden, files)
-    return SimulatedDesign(*what, clips_of(network), figures, sparse_pace)
+    return SimulatedDesign(*what, clips_of(network), figures, sparse_pace, contexts)
 
 
 def write_simulated_overlay(

@@ -119,7 +119,12 @@ def what_if(
                 directory = BuildDirectory(build / recipe.name)
                 known = frames_at_hand(network, budget, core, frames, directory, recipe)
                 made[board.family] = core_to_tune(
-                    network, budget, core, frames=frames, profile=known.profile
+                    network,
+                    budget,
+                    core,
+                    frames=frames,
+                    profile=known.profile,
+                    contexts=recipe.core.contexts,
                 )
             own = made[board.family]
             found = plan_of(own, budget, core)

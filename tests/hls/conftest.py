@@ -86,20 +86,30 @@ class SkippingCore(Converted):
         return self.own
 
 
-def convert_skipping(directory: Path, frames: str, weights: str = "constant") -> SkippingCore:
-    """Converts the classifier of 60 inputs.
+def convert_skipping(
+    directory: Path,
+    frames: str,
+    weights: str = "constant",
+    *,
+    contexts: int = 1,
+    classifier: Classifier = CLASSIFIERS["bytes"],
+) -> SkippingCore:
+    """Converts a classifier, by default the one of 60 inputs.
 
     Args:
         directory: of the project.
-        frames: "sparse" or "raw".
+        frames: "sparse" or "raw", or "dense".
         weights: their kind, in all stages.
+        contexts: states that the core keeps.
+        classifier: which.
     """
-    classifier = CLASSIFIERS["bytes"]
     network = classifier.network
     if frames == "raw":
         definition = replace(network.preprocessing, values=None, picture=PICTURE)
         network = replace(network, preprocessing=definition)
-    schedule = default_schedule(network.recurrence).with_weights(weights).with_frames(frames)
+    schedule = (
+        default_schedule(network.recurrence).with_weights(weights).with_frames(frames, contexts)
+    )
     core = SkippingCore(classifier, directory, lower(network, schedule), network)
     convert_project(classifier.keras(), network, core.project, {}, core.plan)
     return core

@@ -95,7 +95,10 @@ def run_built(
 def reference_as_core(monkeypatch: pytest.MonkeyPatch, network: QuantizedNetwork = NETWORK) -> None:
     """Simulated boards run the integer reference of a network."""
     computation = lambda _, manifest: ReferenceComputation(  # noqa: E731
-        network, form=manifest.input.sparse_format, raw=manifest.input.frames == "raw"
+        network,
+        form=manifest.input.sparse_format,
+        raw=manifest.input.frames == "raw",
+        contexts=manifest.contexts,
     )
     device = lambda board: SimulatedDevice(board, computation=computation)  # noqa: E731
     monkeypatch.setattr(fdht_host.accelerator, "SimulatedDevice", device)

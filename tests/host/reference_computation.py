@@ -28,6 +28,7 @@ class ReferenceComputation:
         schedule: of the core, where weights can be loaded.
         form: of sparse frames; None: it takes others.
         raw: it takes raw frames of video, and computes motion_energy.
+        contexts: states that it keeps.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ReferenceComputation:
         schedule: Schedule | None = None,
         form: SparseFormat | None = None,
         raw: bool = False,
+        contexts: int = 1,
     ) -> None:
         self._built_in, self._form, self._raw = network, form, raw
         self._before = np.full(network.frame_bytes, 0xA5, np.uint8)  # nobody may look at it
@@ -48,7 +50,7 @@ class ReferenceComputation:
         self._layout = self._plan.layout if self._plan else None
         self.weight_words = self._layout.words if self._layout else 0
         self._weights_id = network.design_id if self._layout else 0
-        self._model = ReferenceModel(network)
+        self._models = [ReferenceModel(network) for _ in range(contexts)]
         self._frames_done = 0
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
@@ -60,16 +62,22 @@ class ReferenceComputation:
         if self._plan is None:
             raise DeviceError("holds its weights for good", field="reference")
         loaded = unpack_weights(self._built_in, self._plan, words)
-        self._model = ReferenceModel(loaded)  # with a zero state
+        self._models = [ReferenceModel(loaded) for _ in self._models]  # with a zero state
         self._weights_id = int(words[0])
 
     def run(
-        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+        self,
+        frames: Bytes,
+        results: Bytes,
+        count: int,
+        reset: bool,
+        words: int = 0,
+        context: int = 0,
     ) -> Identity:
         """See `CoreComputation.run`."""
-        network = self._built_in
+        network, model = self._built_in, self._models[context % len(self._models)]
         if reset:
-            self._model.reset()
+            model.reset()
         if count:
             if self._form is not None:
                 found, _ = read_frames(self._form, frames.tobytes(), count)
@@ -80,7 +88,7 @@ class ReferenceComputation:
             codes = frames.reshape(count, network.frame_bytes)[:, : network.inputs]
             logits = results.view(np.int32).reshape(count, network.result_bytes // 4)
             logits[:] = 0
-            logits[:, : len(network.classes)] = self._model.run(
+            logits[:, : len(network.classes)] = model.run(
                 codes.view(np.int8) if network.input_format.signed else codes
             )
             self._frames_done = (self._frames_done + count) & _WORD
@@ -96,6 +104,7 @@ class ReferenceComputation:
             self._weights_id & _WORD,
             self._weights_id >> 32,
             core_frames=CORE_FRAMES.index(self.frames),
+            contexts=len(self._models) if len(self._models) > 1 else 0,
         )
 
     def _feature(self, frames: Bytes, count: int, reset: bool) -> Bytes:

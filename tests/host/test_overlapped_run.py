@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ class Core:
     def __init__(self, before: Callable[[int], object] = lambda _: None) -> None:
         self._model, self._before, self.calls = ReferenceModel(NETWORK), before, 0
 
-    def infer(self, frames: np.ndarray, reset: bool) -> np.ndarray:
+    def infer(self, frames: np.ndarray, reset: bool, context: int) -> np.ndarray:
+        assert context == 0
         self._before(self.calls)
         self.calls += 1
         if reset:
@@ -60,8 +62,14 @@ def streamed(
     files = tuple(ClipFile(path, path.name, path.name) for path in paths)
     run = SourceRun(Source(str(paths[0]), kind, files=files))
     how = (replace(reader(), overlapped=overlapped), Verification(share), progress)
-    Streamer(core or Core(), NETWORK, *how).stream(run)
+    finish(Streamer(core or Core(), NETWORK, *how), run)
     return run
+
+
+def finish(streamer: Streamer, run: SourceRun) -> None:
+    with closing(streamer.steps(run)) as steps:
+        for _ in steps:
+            pass
 
 
 def facts(run: SourceRun) -> dict[str, Any]:
@@ -140,7 +148,7 @@ def test_what_was_read_ahead_of_a_failure_is_not_counted(tmp_path):
         run = SourceRun(Source(str(path), FILE, files=files))
         how = (replace(reader(), overlapped=overlapped), Verification(1.0), lambda *_: None)
         with pytest.raises(DeviceError):
-            Streamer(Core(before), NETWORK, *how).stream(run)  # type: ignore[arg-type]
+            finish(Streamer(Core(before), NETWORK, *how), run)  # type: ignore[arg-type]
         runs.append(run)
     assert facts(runs[0]) == facts(runs[1])
     (answer,) = runs[0].answers
@@ -178,7 +186,7 @@ def test_ctrl_c_at_any_line_keeps_what_was_run_and_leaves_no_thread(tmp_path):
         files = (ClipFile(path, path.name, path.name),)
         runs.append(SourceRun(Source(str(path), FILE, files=files)))
         how = (reader(), Verification(1.0), lambda *_: None)
-        Streamer(Core(), NETWORK, *how).stream(runs[-1])  # type: ignore[arg-type]
+        finish(Streamer(Core(), NETWORK, *how), runs[-1])  # type: ignore[arg-type]
 
     places = kept = 0
     for _, error in interruptions(work, step=67):

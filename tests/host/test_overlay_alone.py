@@ -155,7 +155,7 @@ def test_an_overlay_of_the_first_version_runs_and_says_what_it_lacks(place, caps
     def former(manifest: dict[str, Any]) -> None:
         del manifest["digest"], manifest["overlay"]["clips"], manifest["overlay"]["figures"]
         del manifest["overlay"]["input"]["frames"], manifest["overlay"]["sparse_pace"]
-        del manifest["overlay"]["input"]["frames_shown"]
+        del manifest["overlay"]["input"]["frames_shown"], manifest["overlay"]["contexts"]
         manifest["overlay"]["schema_version"] = 1
 
     stage_files.reseal(place / "sim" / "csim", former)

@@ -189,7 +189,7 @@ def of_a_former_version(overlay: Path, directory: Path) -> Path:
     """The same overlay, whose core does not say which frames it takes."""
 
     def former(manifest: dict[str, Any]) -> None:
-        del manifest["overlay"]["input"]["frames_shown"]
+        del manifest["overlay"]["input"]["frames_shown"], manifest["overlay"]["contexts"]
         manifest["overlay"]["schema_version"] = 3
 
     shutil.copytree(overlay, directory)

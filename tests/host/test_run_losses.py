@@ -105,7 +105,7 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
     found = SourceRun(Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),)))
     accelerated, network = [], NETWORK
 
-    def infer(block: Any, reset: bool) -> Any:
+    def infer(block: Any, reset: bool, context: int) -> Any:
         accelerated.append((len(block), reset))
         return ReferenceModel(network).run(block)
 
@@ -123,7 +123,10 @@ def test_a_clip_that_breaks_off_has_a_result_and_no_label(directory, tmp_path):
         with pytest.raises(DataError, match="breaks off"):
             accelerator: Any = SimpleNamespace(infer=infer)
             everything = Verification(1.0)
-            Streamer(accelerator, network, reader, everything, lambda *_: None).stream(found)
+            for _ in Streamer(accelerator, network, reader, everything, lambda *_: None).steps(
+                found
+            ):
+                pass
     assert accelerated == [(9, True), (9, True), (4, True)]
     assert [answer.label is None for answer in found.answers] == [False, False, True]
     assert [answer.damage for answer in found.answers] == ["", "", "breaks off"]

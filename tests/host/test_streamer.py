@@ -61,7 +61,8 @@ def _run(accelerator: Accelerator, path: Path, clip_frames: int = 8) -> SourceRu
     source = Source(str(path), FILE, files=(ClipFile(path, path.name, path.name),))
     streamer = Streamer(accelerator, NETWORK, reader, Verification(1.0), lambda *_: None)
     run = SourceRun(source)
-    streamer.stream(run)
+    for _ in streamer.steps(run):
+        assert run.context == 0
     return run
 
 

@@ -33,13 +33,25 @@ SOURCE = r"""
 #ifndef OFFSET
 #define OFFSET 0
 #endif
+#ifndef CONTEXTS
+#define CONTEXTS 1
+#endif
 namespace {
-int64_t sums[CLASSES];
-uint32_t frames_done;
+int64_t states[CONTEXTS][CLASSES];
+uint32_t frames_done, context;
 }
+#if CONTEXTS > 1
+extern "C" uint32_t fdht_csim_contexts() { return CONTEXTS; }
+extern "C" void fdht_csim_choose_context(uint32_t chosen) {
+#ifndef ONE_STATE
+    context = chosen % CONTEXTS;
+#endif
+}
+#endif
 inline uint32_t& shared() { static uint32_t value; return value; }
 extern "C" int fdht_csim_run(const uint64_t* frames, uint64_t* results, uint32_t frame_count,
-                             uint32_t reset_state, uint32_t identity[9]) {
+                             uint32_t reset_state, uint32_t identity[12]) {
+    int64_t (&sums)[CLASSES] = states[context];
 #ifdef FAIL
     if (frame_count) return 7;
 #endif
@@ -61,6 +73,7 @@ extern "C" int fdht_csim_run(const uint64_t* frames, uint64_t* results, uint32_t
     identity[2] = uint32_t(DESIGN_ID >> 32);
     identity[3] = FRAME_BYTES;
     identity[4] = RESULT_BYTES;
+    identity[11] = CONTEXTS > 1 ? CONTEXTS : 0;
 #ifdef SHARED
     identity[5] = shared();
 #else

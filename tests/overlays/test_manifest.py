@@ -87,8 +87,10 @@ def test_derived_values():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 5, r"overlay\.schema_version = 5: expected 4; build the overlay"),
-        ("schema_version", None, r"overlay\.schema_version: expected 4"),
+        ("schema_version", 6, r"overlay\.schema_version = 6: expected 5; build the overlay"),
+        ("schema_version", None, r"overlay\.schema_version: expected 5"),
+        ("contexts", 3, r"overlay\.contexts = 3: is no number of contexts"),
+        ("contexts", "2", r"overlay\.contexts = '2': must be a whole number"),
         ("desing_id", "", r"overlay\.desing_id: there is no such key; did you mean 'design_id'"),
         ("design_id", "FF", r"overlay\.design_id = 'FF': must be 16 hexadecimal digits"),
         ("design_id", 255, r"overlay\.design_id = 255: must be a text"),
@@ -119,7 +121,7 @@ def test_a_bad_value_is_refused_with_its_dotted_path(path, value, message):
 
 @pytest.mark.parametrize("table", [None, [], {}])
 def test_what_is_no_manifest_is_refused(table):
-    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 4"):
+    with pytest.raises(ArtifactError, match=r"overlay\.schema_version: expected 5"):
         manifest_from_json(table)
 
 
@@ -173,7 +175,7 @@ def test_a_changed_manifest_is_refused(directory, change, message):
 def _without_frames(overlay):
     for key in ("frames", "frames_shown"):
         del overlay["input"][key]
-    del overlay["sparse_pace"]
+    del overlay["sparse_pace"], overlay["contexts"]
 
 
 def _not_shown(manifest):
@@ -234,6 +236,17 @@ def test_sparse_frames_are_read_back():
     assert found.input.sparse_format == SparseFormat(57600, 8)
 
 
+def test_an_overlay_of_the_fourth_version_has_one_context():
+    whole = dataclasses.replace(WHOLE, contexts=4)
+    table = json.loads(json.dumps(whole.to_json()))
+    assert manifest_from_json(table) == whole
+    del table["contexts"]
+    with pytest.raises(ArtifactError, match=r"overlay\.contexts: is missing"):
+        manifest_from_json(table)
+    table["schema_version"] = 4
+    assert manifest_from_json(table) == WHOLE
+
+
 @pytest.mark.parametrize("frames", ["sparse", "raw"])
 def test_of_the_third_version_no_core_says_which_frames_it_takes(frames):
     layout = dataclasses.replace(WHOLE.input, frames=frames)
@@ -244,6 +257,7 @@ def test_of_the_third_version_no_core_says_which_frames_it_takes(frames):
     del table["input"]["frames_shown"]
     with pytest.raises(ArtifactError, match=r"input\.frames_shown: is missing"):
         manifest_from_json(table)
+    del table["contexts"]
     table["schema_version"] = 3
     assert manifest_from_json(table) == _not_shown(whole)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +41,14 @@ class CellPlan:
 
     Args:
         recurrence: the layer.
+        contexts: states that it keeps, one of `fdht_models.tensor.contexts.CONTEXTS`.
 
     Raises:
         ConversionError: its two paths emit their sums in different orders.
     """
 
     recurrence: QuantizedRecurrence
+    contexts: int = 1
 
     def __post_init__(self) -> None:
         other = emission_order(self.recurrence.hidden_path)
@@ -276,6 +279,11 @@ class EnginePlan(ReadsFrames):
         return (*self.input, *self.hidden)
 
     @property
+    def contexts(self) -> int:
+        """States that it keeps, each of a stream of its own."""
+        return self.cell.contexts
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Everything that works in a frame, in the order of the data."""
         return (*(stage.name for stage in self.stages), "cell", "head")
@@ -287,6 +295,7 @@ class EnginePlan(ReadsFrames):
             tuple(stage.schedule for stage in self.input),
             tuple(stage.schedule for stage in self.hidden),
             self.frames,
+            self.contexts,
         )
 
     @property
@@ -306,8 +315,13 @@ class EnginePlan(ReadsFrames):
     @property
     def arguments(self) -> tuple[Register, ...]:
         """Registers that a call sets."""
+        return present(ARGUMENT_REGISTERS, **self.register_kinds)
+
+    @property
+    def register_kinds(self) -> dict[str, Any]:
+        """What says which registers it has; see `present`."""
         loadable = self.layout is not None
-        return present(ARGUMENT_REGISTERS, loadable=loadable, frames=self.frames)
+        return {"loadable": loadable, "frames": self.frames, "contexts": self.contexts}
 
     @property
     def identity(self) -> Mapping[str, int]:
@@ -321,7 +335,9 @@ class EnginePlan(ReadsFrames):
         }
         if self.layout:
             known["weights_layout"] = self.layout.digest
-        return known | ({"core_frames": CORE_FRAMES.index(self.frames)} if self.skips else {})
+        if self.skips:
+            known["core_frames"] = CORE_FRAMES.index(self.frames)
+        return known | ({"contexts": self.contexts} if self.contexts > 1 else {})
 
 
 def loadable_tables(

@@ -35,6 +35,7 @@ def plan_json(plan: EnginePlan) -> dict[str, Any]:
             "gates": list(cell.cell.gates),
             "sums": {"input": str(cell.projected), "hidden": str(cell.recurrent)},
             "collects": cell.collects,
+            **({"contexts": cell.contexts} if cell.contexts > 1 else {}),
             "order": _digest(cell.order),
             "bias": _array(cell.bias),
         },
@@ -130,6 +131,8 @@ def plan_lines(plan: EnginePlan) -> list[str]:
         f"head: {head.units} x {head.classes} of {head.weights.format}, logits {head.logits}",
         f"registers: {', '.join(register.name for register in plan.arguments)}",
     ]
+    if plan.contexts > 1:
+        lines.append(f"contexts: {plan.contexts} states, each of a stream of its own")
     if plan.layout:
         lines.append(
             f"loadable weights: {plan.layout.words:,} words of 64 bits in "

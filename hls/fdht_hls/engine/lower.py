@@ -99,7 +99,10 @@ def _scheduled_input(designs: tuple[StageDesign, ...], schedule: Schedule) -> tu
 
 
 def design_engine(
-    network: QuantizedNetwork, port_bytes: int = WORD_BYTES, fibres: tuple[int, int] = (1, 1)
+    network: QuantizedNetwork,
+    port_bytes: int = WORD_BYTES,
+    fibres: tuple[int, int] = (1, 1),
+    contexts: int = 1,
 ) -> EngineDesign:
     """What is built of a network, before the parallelism of its stages is chosen.
 
@@ -107,6 +110,7 @@ def design_engine(
         network: what the engine computes.
         port_bytes: bytes that the port for frames moves in a clock.
         fibres: that come into W_x x, and into W_h h, in a word.
+        contexts: states that the core keeps.
 
     Raises:
         ConversionError: there is no hardware for the network's cell, or data do not arrive in an
@@ -119,7 +123,7 @@ def design_engine(
         network.design_id,
         stage_designs(recurrence, "input", fibres[0]),
         stage_designs(recurrence, "hidden", fibres[1]),
-        CellPlan(recurrence),
+        CellPlan(recurrence, contexts),
         HeadPlan(
             head.weights,
             QuantizedArray(head.bias.format, head.bias.codes[None]),
@@ -159,7 +163,8 @@ def lower(
     check_schedule(recurrence, schedule)
     if schedule.raw:
         check_feature(network, port_bytes)
-    plan = schedule_engine(design_engine(network, port_bytes, schedule.fibres), schedule)
+    design = design_engine(network, port_bytes, schedule.fibres, schedule.contexts)
+    plan = schedule_engine(design, schedule)
     _check_pairs(plan)
     verify(plan)
     return plan

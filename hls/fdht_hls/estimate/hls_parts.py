@@ -26,7 +26,6 @@ from fdht_hls.estimate.primitives import (
 from fdht_hls.estimate.resources import Resources, luts
 from fdht_hls.schedule import MOST_ADDER_WEIGHTS, StageSchedule, vector_length, weight_rows
 from fdht_models.errors import ToolError
-from fdht_models.tensor.cells import Cell
 from fdht_models.tensor.cells.operations import Round
 from fdht_models.tensor.quantized import WORD_BYTES
 
@@ -172,7 +171,7 @@ def cell_resources(design: EngineDesign, model: ResourceModel) -> dict[str, Reso
     return {
         "tables": tables(own, model),
         "bias": _bias(own, model),
-        "state": _state(cell, model),
+        "state": _state(own, model),
         "fifo": fifo(QUEUE_WORDS, cell.hidden.width, model),
         "sums": _sums(own, model),
         "products": _products(own, model),
@@ -201,11 +200,11 @@ def _bias(own: CellPlan, model: ResourceModel) -> Resources:
     )
 
 
-def _state(cell: Cell, model: ResourceModel) -> Resources:
-    """The states; W_h h has read h before the first unit is updated."""
-    kept = Resources()
+def _state(own: CellPlan, model: ResourceModel) -> Resources:
+    """The states of all contexts; W_h h has read h before the first unit is updated."""
+    kept, cell = Resources(), own.cell
     for name in cell.described.states:
-        kept += memory(cell.units, cell.formats[name].width, model)
+        kept += memory(own.contexts * own.units, cell.formats[name].width, model)
     return kept
 
 

@@ -44,6 +44,9 @@ from fdht_models.tensor.sparse_frames import ReadsFrames
 _STAGE_CLOCKS, _WEIGHT_CLOCKS = 4, 2
 #: Clocks between a frame's last unit and the first word of h.
 _STATE_CLOCKS = 2
+#: Rows of the deepest memory of LUTs (RAM64M); of deeper ones a row is selected. And LUTs of what
+#: switches between contexts: as yosys counts it (12 of 8 contexts).
+_DEEPEST, _SWITCH = 64, 12
 
 
 def estimate_rtl(plan: EnginePlan, model: RtlModel | None = None) -> Estimate:
@@ -161,17 +164,31 @@ def _cell(plan: EnginePlan, model: RtlModel) -> Resources:
         dsps_of_product(first.signed_width, second.signed_width, ResourceModel())
         for first, second in program.products
     )
-    # The states that an update reads, and h in words for W_h h.
-    kept = sum(queue(own.units, form.width) for form in program.former.values())
-    fibre = plan.hidden[0].design.word_in
-    kept += fibre * queue(own.units // fibre, own.hidden.width)
-    found = Resources(lut=luts(_front(own) + kept + model.front), dsp=dsp)
+    found = Resources(lut=luts(_front(own) + model.front), dsp=dsp)
+    found += _states(plan, model)
     found += _update(own, model)
     found += _unit_rows(own.bias, model, plan.layout is not None)
     for name, readers in program.readers.items():
         table, argument = cell.tables[name], cell.arguments[name]
         bits = bits_of(table.codes[:, None], table.format.width)
         found += rom_parts(1 << argument.width, table.format.width, model, bits, readers)
+    return found
+
+
+def _states(plan: EnginePlan, model: RtlModel) -> Resources:
+    """The states that an update reads, and h in words for W_h h; of each context."""
+    own, fibre = plan.cell, plan.hidden[0].design.word_in
+    words, forms = own.units // fibre, own.program.former.values()
+    if own.contexts == 1:
+        kept: float = sum(queue(own.units, form.width) for form in forms)
+        return Resources(lut=luts(kept + fibre * queue(words, own.hidden.width)))
+    # Contexts begin at powers of two. h is read in the clock of its address, as no block is.
+    rows, words = (own.contexts << (count - 1).bit_length() for count in (own.units, words))
+    deep = select(-(-words // _DEEPEST), fibre * own.hidden.width)
+    kept = fibre * queue(words, own.hidden.width) + deep + _SWITCH
+    found = Resources(lut=luts(kept))
+    for form in forms:
+        found += table_parts(rows, form.width, model)
     return found
 
 

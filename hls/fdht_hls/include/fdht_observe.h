@@ -46,7 +46,7 @@ template <class word_T> void observe(hls::stream<word_T> &stream) {
 }
 
 // A state, by units.
-template <class code_T, unsigned UNITS> void observe(const code_T (&state)[UNITS]) {
+template <unsigned UNITS, class code_T> void observe_state(const code_T *state) {
     for (unsigned unit = 0; observing().values && unit < UNITS; unit++) {
         observing().take(state[unit]);
     }

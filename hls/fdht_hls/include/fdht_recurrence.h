@@ -37,11 +37,11 @@ template <typename CONFIG_T, class res_T> void give_word(unsigned step, const re
     }
 }
 
-// Sends the hidden state through the contraction of W_h. `weights` are those of its stages that can
-// be loaded.
+// Sends the hidden state that begins at `first` through the contraction of W_h. `weights` are those of
+// its stages that can be loaded.
 template <typename CONFIG_T, class... weights_T>
-void start_recurrence(const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
-                      hls::stream<typename CONFIG_T::recurrent_word_t> &recurrent, const weights_T &...weights) {
+void start_recurrence(const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::contexts * CONFIG_T::units],
+                      unsigned first, hls::stream<typename CONFIG_T::recurrent_word_t> &recurrent, const weights_T &...weights) {
     typedef typename CONFIG_T::hidden_word_t hidden_word_t;
     hls::stream<hidden_word_t> fibres("hidden_fibres");
     #pragma HLS STREAM variable=fibres depth=CONFIG_T::units / CONFIG_T::fibre
@@ -50,7 +50,7 @@ Fibres:
         hidden_word_t word;
         for (unsigned k = 0; k < CONFIG_T::fibre; k++) {
             #pragma HLS PIPELINE II=1
-            word[k] = from_code<typename hidden_word_t::value_type>(hidden[start + k]);
+            word[k] = from_code<typename hidden_word_t::value_type>(hidden[first + start + k]);
         }
         fibres.write(word);
     }
@@ -75,14 +75,14 @@ Words:
 // One frame's sums of both paths, by row of W.
 template <typename CONFIG_T, class data_T, class... weights_T>
 void collect_frame(hls::stream<data_T> &projected,
-                   const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::units],
-                   const typename CONFIG_T::position_t row[CONFIG_T::rows],
+                   const typename integer<CONFIG_T::hidden_width>::type hidden[CONFIG_T::contexts * CONFIG_T::units],
+                   unsigned first, const typename CONFIG_T::position_t row[CONFIG_T::rows],
                    typename CONFIG_T::projected_t from_input[CONFIG_T::rows],
                    typename CONFIG_T::recurrent_t from_hidden[CONFIG_T::rows], const weights_T &...weights) {
     typedef typename CONFIG_T::recurrent_word_t recurrent_word_t;
     hls::stream<recurrent_word_t> recurrent("recurrent_sums");
     #pragma HLS STREAM variable=recurrent depth=CONFIG_T::rows / recurrent_word_t::size
-    start_recurrence<CONFIG_T>(hidden, recurrent, weights...);
+    start_recurrence<CONFIG_T>(hidden, first, recurrent, weights...);
     collect<CONFIG_T::rows, recurrent_word_t::size>(recurrent, from_hidden, row);
     collect<CONFIG_T::rows, data_T::size>(projected, from_input, row);
 }

@@ -51,6 +51,12 @@ def unit_code(cell: CellPlan) -> wiring.Signature:
     )
 
 
+def context_port(cell: CellPlan, flow: Any) -> dict[str, Any]:
+    """The port `context` of a part that has one where there are several; `flow`: In or Out."""
+    bits = (cell.contexts - 1).bit_length()
+    return {"context": flow(unsigned(bits))} if bits else {}
+
+
 def sum_words(cell: CellPlan) -> dict[str, data.ArrayLayout]:
     """Words of sums of both paths."""
     lengths = {"projected": int(cell.arrival.shape[1]), "recurrent": cell.recurrent_word}

@@ -9,6 +9,7 @@ data may come in any order. Where there is no register, reads give 0 and writes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -42,6 +43,7 @@ class Control(wiring.Component):
         identity: what the identity registers other than `frames_done` show after the first call.
         loading: with the registers of cores whose weights can be loaded.
         frames: which the core reads: with the registers that come with them.
+        contexts: states that it keeps; several: likewise.
 
     Attributes:
         bus: the AXI4-Lite port.
@@ -54,15 +56,22 @@ class Control(wiring.Component):
         weights, load_weights: further arguments of a core whose weights can be loaded.
         weights_id: whose weights such a core holds.
         call_words: a further argument of a core that reads sparse frames.
+        context: a further argument of a core with several contexts.
         frame_faults: what such a core found wrong, in the clock of `done`.
     """
 
     def __init__(
-        self, identity: Mapping[str, int], *, loading: bool = False, frames: str = "dense"
+        self,
+        identity: Mapping[str, int],
+        *,
+        loading: bool = False,
+        frames: str = "dense",
+        contexts: int = 1,
     ) -> None:
         self._identity = dict(identity)
-        self._arguments = present(ARGUMENT_REGISTERS, loadable=loading, frames=frames)
-        self._shown = present(IDENTITY_REGISTERS, loadable=loading, frames=frames)
+        kinds: dict[str, Any] = {"loadable": loading, "frames": frames, "contexts": contexts}
+        self._arguments = present(ARGUMENT_REGISTERS, **kinds)
+        self._shown = present(IDENTITY_REGISTERS, **kinds)
         super().__init__(
             {
                 "bus": In(Lite(ADDRESS_BITS)),

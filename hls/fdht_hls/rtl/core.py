@@ -13,6 +13,10 @@ call with `reset_state`. The same holds where sparse frames are not what their f
 Where weights can be loaded, a call that asks for it loads them before its first frame, which then
 starts from a zero state: W_h h of the state that is there was computed with other weights. When the
 memory answers with an error, no frame is processed until weights were loaded without one.
+
+With several contexts a call goes on from the state that the register `context` names, of which the
+low bits count. The first frame of each starts from a zero state, after a reset of the core and
+after weights were loaded. What is said above of a state is said of the call's context alone.
 """
 
 from __future__ import annotations
@@ -83,7 +87,10 @@ class Core(wiring.Component):
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.ap_clk), ResetSignal().eq(~self.ap_rst_n)]
         m.submodules.control = control = Control(
-            plan.identity, loading=plan.layout is not None, frames=plan.frames
+            plan.identity,
+            loading=plan.layout is not None,
+            frames=plan.frames,
+            contexts=plan.contexts,
         )
         m.submodules.reader = reader = self._reader()
         result_words = plan.port.result_words
@@ -150,8 +157,10 @@ class Core(wiring.Component):
         resets = Signal()
         inside = Signal(32)  # frames that the engine has begun and not given a result of
         taken = Signal(32)  # results of this call
-        stale: Value = Const(0)  # the state is that of other weights
-        if loader:
+        stale: Value = Const(0)  # the state is none to go on from
+        if self._plan.contexts > 1:
+            stale = self._choose_context(m, control, loader, begins, reader.entered)
+        elif loader:
             stale = self._start_loading(m, control, loader, begins, reader.entered)
         m.d.comb += [
             begins.eq(control.start & ~control.running),
@@ -189,6 +198,31 @@ class Core(wiring.Component):
         with m.Elif(entered):
             m.d.sync += stale.eq(0)
         return stale
+
+    def _choose_context(
+        self,
+        m: Module,
+        control: Control,
+        loader: WeightLoader | None,
+        begins: Value,
+        entered: Value,
+    ) -> Value:
+        """Keeps a call's context; returns whether its state is none to go on from.
+
+        That is one that no frame had yet, since the reset of the core or since weights were loaded.
+        """
+        context = Signal.like(self._engine.context)
+        stale = Signal(self._plan.contexts, init=-1)
+        m.d.comb += self._engine.context.eq(context)
+        with m.If(begins):
+            m.d.sync += context.eq(control.context)
+        with m.If(entered):
+            m.d.sync += stale.bit_select(context, 1).eq(0)
+        if loader:
+            m.d.comb += loader.start.eq(begins & control.load_weights[0])
+            with m.If(loader.start):
+                m.d.sync += stale.eq(-1)
+        return stale.bit_select(context, 1)
 
 
 def check_port(port: PortPlan) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_hls.engine.engine_plan import EnginePlan
-from fdht_hls.equality import compare, reference_logits, refuse_mismatches
+from fdht_hls.equality import compare, reference_logits, refuse_mismatches, together
 from fdht_hls.proof import Comparison
 from fdht_hls.rtl.core import Core, verilog_of
+from fdht_hls.rtl.cosim_contexts import compare_contexts
 from fdht_hls.rtl.simulation.compiling import Simulator, build_simulator
 from fdht_hls.rtl.simulation.runner import CallOutcome, Outcome, RunSettings, simulate_stream
 from fdht_models.errors import ConfigError
@@ -163,7 +164,8 @@ def cosim(
     """Simulates a clip in several calls and compares it with the reference.
 
     Dense frames in two calls. Where the core skips zeros, the first ones come alone, as they do
-    from a camera, and the others in a stream; and full frames are simulated as well.
+    from a camera, and the others in a stream; and full frames are simulated as well. Where there
+    are several contexts, the clip's frames are also dealt out to them, and compared.
 
     Args:
         network: the integers.
@@ -197,10 +199,14 @@ def cosim(
     )
     pieces = _pieces(plan, len(frames) - before)
     found = run_cosim(simulator, network, plan, frames, pieces, settings)[0]
+    given = replace(settings, trace=None)  # the waveforms are of the clip
+    if plan.contexts > 1:
+        turns = compare_contexts(simulator, network, plan, frames, given)
+        refuse_mismatches({"reference_rtl": turns})
+        found = replace(found, comparison=together([found.comparison, turns]))
     if not plan.skips:
         return found
-    # The waveforms are of the clip.
-    full, given = full_frames(network, plan), replace(settings, trace=None)
+    full = full_frames(network, plan)
     slowest, _ = run_cosim(simulator, network, plan, full, _pieces(plan, LEAST_FRAMES), given)
     return replace(
         found, full_frame=FullFrame(slowest.cycles_per_frame, slowest.last_pixel_to_result)

@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, Out
 from fdht_hls.engine.engine_plan import EnginePlan
 from fdht_hls.rtl.arithmetic import code_shape
 from fdht_hls.rtl.cell import RecurrentCell
+from fdht_hls.rtl.cell_ports import context_port
 from fdht_hls.rtl.contraction import PathEngine
 from fdht_hls.rtl.head import DenseHead, logits_layout
 from fdht_hls.rtl.placer import Placer
@@ -38,6 +39,8 @@ class Engine(wiring.Component):
             frames it is a stream of `frame_item`.
         reset_state: input, sampled with a frame's first word: it starts from a zero state. The
             first frame after a reset of the core does in any case.
+        context: input, where the plan has several: whose state frames go on from. It changes only
+            while no frame is under way. The first frame of each needs `reset_state`.
         logits: stream of results, a word a frame.
         names: of the stages that the flags tell of.
         busy: a bit a stage: it works in this clock.
@@ -56,6 +59,7 @@ class Engine(wiring.Component):
             {
                 "words": In(stream.Signature(words)),
                 "reset_state": In(1),
+                **context_port(plan.cell, In),
                 "logits": Out(stream.Signature(logits_layout(plan.head))),
                 **activity(len(self.names)),
                 **load_port(plan.layout),
@@ -73,6 +77,8 @@ class Engine(wiring.Component):
         self._start(module, words, cell)
         wiring.connect(module, fibres, path.words)
         wiring.connect(module, path.result, cell.projected)
+        if plan.contexts > 1:
+            module.d.comb += cell.context.eq(self.context)
         wiring.connect(module, cell.unit, head.unit)
         wiring.connect(module, head.logits, wiring.flipped(self.logits))
         for part in (path, cell, head) if plan.layout else ():

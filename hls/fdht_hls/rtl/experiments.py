@@ -33,6 +33,7 @@ def load_design(
     port_bytes: int = WORD_BYTES,
     board: Board | None = None,
     frames: str | None = None,
+    contexts: int | None = None,
 ) -> tuple[QuantizedNetwork, EnginePlan]:
     """The network of an experiment, and the plan of its core.
 
@@ -44,6 +45,7 @@ def load_design(
         board: to plan for, whatever the conversion has; None: only what is not converted, for
             `DEFAULT_BOARD`.
         frames: that the core reads; None: as `schedule` has it, or else the conversion.
+        contexts: that it keeps; None: likewise.
 
     Raises:
         ArtifactError: the network or the schedule is missing or damaged.
@@ -52,19 +54,23 @@ def load_design(
     # Of neither, the absence of the model's is told.
     network = QuantizedNetwork.load(build.find_trained(NETWORK) or build.model.path / NETWORK)
     if schedule is not None:
-        return network, lower(network, load_schedule(schedule, frames), port_bytes)
+        return network, lower(network, load_schedule(schedule, frames, contexts), port_bytes)
     file = build.hls.find_file(SCHEDULE)
     found = None if file is None else load_schedule(file)
     if frames is None and found is not None:
         frames = found.frames
+    if contexts is None and found is not None:
+        contexts = found.contexts
     if board is not None or (found is None and port_bytes == WORD_BYTES):
         budget = board_budget(board or get_board(DEFAULT_BOARD), port_bytes=port_bytes)
         kind = frames or "dense"
         known = frames_at_hand(network, budget, "rtl", kind, build)
-        found = plan(network, budget, "rtl", frames=kind, profile=known.profile).schedule
+        found = plan(
+            network, budget, "rtl", frames=kind, contexts=contexts or 1, profile=known.profile
+        ).schedule
     elif found is None or port_bytes != WORD_BYTES:
         found = default_schedule(network.recurrence, port_bytes)
-    return network, lower(network, found.with_frames(frames), port_bytes)
+    return network, lower(network, found.with_frames(frames, contexts), port_bytes)
 
 
 def users_schedule(build: BuildDirectory, network: QuantizedNetwork) -> Schedule | None:
@@ -111,6 +117,7 @@ def cosim_experiment(
     port_bytes: int = WORD_BYTES,
     board: Board | None = None,
     core_frames: str | None = None,
+    contexts: int | None = None,
 ) -> Cosim:
     """Simulates a clip of a trained experiment; writes cosim/report.json.
 
@@ -122,11 +129,12 @@ def cosim_experiment(
         port_bytes: see `load_design`.
         board: see `load_design`.
         core_frames: the kind of frames that the core reads; see `load_design`.
+        contexts: that it keeps; see `load_design`.
 
     Raises:
         As `load_design`, `clip_of` and `cosim`.
     """
-    network, core = load_design(build, schedule, port_bytes, board, core_frames)
+    network, core = load_design(build, schedule, port_bytes, board, core_frames, contexts)
     clip = clip_of(build, network, frames, settings.seed, raw=core.raw)
     result = cosim(network, core, clip, build.cosim, settings)
     report = {
@@ -147,13 +155,14 @@ def count_experiment(
     port_bytes: int = WORD_BYTES,
     board: Board | None = None,
     frames: str | None = None,
+    contexts: int | None = None,
 ) -> Resources:
     """Resources of an experiment's core; counted once for the same Verilog.
 
     Raises:
         As `load_design`, `emit_verilog` and `count_resources`.
     """
-    _, core = load_design(build, schedule, port_bytes, board, frames)
+    _, core = load_design(build, schedule, port_bytes, board, frames, contexts)
     return count_once(emit_verilog(core), build.resources, timeout)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -24,7 +24,7 @@ from fdht_hls.rtl.arithmetic import (
     registered,
     round_saturate,
 )
-from fdht_hls.rtl.cell_ports import seen_as, unit_code, unit_sums
+from fdht_hls.rtl.cell_ports import context_port, seen_as, unit_code, unit_sums
 from fdht_hls.rtl.weight_loader import load_port, row_of, unit_rows
 from fdht_models.errors import ConversionError
 from fdht_models.tensor.cells.operations import (
@@ -51,6 +51,8 @@ class UnitUpdate(wiring.Component):
     Attributes:
         sums: what arrives.
         unit: what leaves, a fixed number of clocks later.
+        context: input, where there are several: whose state is updated. It changes only while no
+            unit is on its way.
     """
 
     def __init__(self, own: EnginePlan) -> None:
@@ -59,6 +61,7 @@ class UnitUpdate(wiring.Component):
             {
                 "sums": In(unit_sums(own.cell)),
                 "unit": Out(unit_code(own.cell)),
+                **context_port(own.cell, In),
                 **load_port(own.layout),
             }
         )
@@ -90,6 +93,7 @@ class Values:
         self.pipeline, self.program = pipeline, pipeline.program
         self.times = pipeline.times
         self.bias = bias_of(module, update)
+        self._context = update.context if self.own.contexts > 1 else None
         #: Each value at its time, and the same values later.
         self.values: dict[str, Any] = {}
         self._held: dict[str, list[Any]] = {}
@@ -105,7 +109,7 @@ class Values:
         name = self.program.states[state]
         write, time = self._memories[state].write_port(), self.times[name]
         self.module.d.comb += [
-            write.addr.eq(delay(self.module, self.sums.number, time)),
+            write.addr.eq(self._place(delay(self.module, self.sums.number, time))),
             write.en.eq(delay(self.module, self.sums.valid, time, init=0)),
             write.data.eq(self.values[name]),
         ]
@@ -179,10 +183,17 @@ class Values:
     def _former(self, state: str, step: Step) -> Signal:
         """A state before this frame; its memory is written by `keep`."""
         time = self.times[step.name]
-        read = self._memory(state, step.format, self.own.cell.units, []).read_port()
+        rows = self.own.cell.units
+        if self.own.contexts > 1:
+            rows = self.own.contexts << len(self.sums.number)
+        read = self._memory(state, step.format, rows, []).read_port()
         address = delay(self.module, self.sums.number, time - STATE_CLOCKS)
-        self.module.d.comb += read.addr.eq(address)
+        self.module.d.comb += read.addr.eq(self._place(address))
         return self._unless_zero(seen_as(code_shape(step.format), read.data), time, step.name)
+
+    def _place(self, number: Any) -> Any:
+        """Where a unit's states lie: those of a context side by side."""
+        return number if self.own.contexts == 1 else Cat(number, self._context)
 
     def _looked_up(self, name: str, address: Any, step: Step) -> Any:
         codes = self.own.cell.cell.tables[name].codes

@@ -91,7 +91,9 @@ def schedule_of(core: CoreModel, every: Sequence[StageOptions], picks: Iterable[
     """The schedule that takes an option of each stage."""
     chosen = [options.schedules[pick] for options, pick in zip(every, picks, strict=True)]
     stages = len(core.design.input)
-    return Schedule(tuple(chosen[:stages]), tuple(chosen[stages:]), core.frames)
+    return Schedule(
+        tuple(chosen[:stages]), tuple(chosen[stages:]), core.frames, core.design.cell.contexts
+    )
 
 
 def _all_options(core: CoreModel, design: StageDesign) -> StageOptions:

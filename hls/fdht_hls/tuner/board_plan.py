@@ -95,6 +95,7 @@ def plan(
     *,
     loadable: bool = False,
     frames: str = "dense",
+    contexts: int = 1,
     profile: FrameProfile | None = None,
     effort: Effort | None = None,
 ) -> BoardPlan:
@@ -108,6 +109,7 @@ def plan(
         core: that is to be built.
         loadable: weights can be loaded at run time.
         frames: that it reads; see `Schedule`.
+        contexts: states that it keeps.
         profile: of the frames that a core which skips zeros is planned for; None: they count as
             full. See `fdht_hls.tuner.training_frames.frames_at_hand`.
         effort: what this may take; None: any time. The same is found, or none, whatever it is.
@@ -116,7 +118,7 @@ def plan(
         ConfigError: the time is over.
         ConversionError: the core cannot compute the network's feature.
     """
-    found = core_to_tune(network, budget, core, None, loadable, frames, profile)
+    found = core_to_tune(network, budget, core, None, loadable, frames, profile, contexts)
     return plan_of(found, budget, core, effort)
 
 
@@ -138,9 +140,9 @@ def planned(
     profile: FrameProfile | None = None,
 ) -> BoardPlan:
     """The plan with a schedule that somebody chose."""
-    about = (schedule.loadable, schedule.frames, profile)
+    about = (schedule.loadable, schedule.frames, profile, schedule.contexts)
     found = core_to_tune(network, budget, core, None, *about)
-    design = design_engine(network, budget.bytes_per_clock, schedule.fibres)
+    design = design_engine(network, budget.bytes_per_clock, schedule.fibres, schedule.contexts)
     return _plan(replace(found, design=design), budget, core, schedule)
 
 
@@ -154,6 +156,7 @@ def tuned(
     engine: Assumptions | None = None,
     loadable: bool = False,
     frames: str = "dense",
+    contexts: int = 1,
     profile: FrameProfile | None = None,
     effort: Effort | None = None,
 ) -> Tuning:
@@ -171,7 +174,7 @@ def tuned(
             remedy="use --core hls, or count it with fdht cosim; of a core that skips zeros "
             "--clips tells it",
         )
-    found = core_to_tune(network, budget, core, engine, loadable, frames, profile)
+    found = core_to_tune(network, budget, core, engine, loadable, frames, profile, contexts)
     return tune(found, budget, frames_per_second, latency, effort=effort)
 
 

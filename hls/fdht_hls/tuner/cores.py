@@ -18,6 +18,7 @@ from fdht_hls.tuner.budget import Budget
 from fdht_hls.tuner.rtl_core import STAGE_CLOCKS, RtlCoreModel
 from fdht_hls.tuner.sparse_core import SparseHlsModel, SparseRtlModel
 from fdht_models.errors import ConfigError
+from fdht_models.tensor.contexts import check_contexts
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 #: As `fdht build --core` names them.
@@ -70,6 +71,7 @@ def core_to_tune(
     loadable: bool = False,
     frames: str = "dense",
     profile: FrameProfile | None = None,
+    contexts: int = 1,
 ) -> CoreModel:
     """A network as processes, with the costs of the core that is built.
 
@@ -82,19 +84,21 @@ def core_to_tune(
         frames: that it reads; see `Schedule`.
         profile: of the frames that a core which skips zeros is tuned for; None: frames count as
             full.
+        contexts: states that it keeps.
 
     Raises:
         ConfigError: the family has no model, the engine is not that of the core in RTL, or the
             profile is of other frames.
         ConversionError: the core is to compute the network's feature, and cannot.
     """
+    check_contexts(contexts, frames)
     if profile is not None:
         check_profile(profile, frames)
     engine, width = engine or Assumptions(), budget.bytes_per_clock
     if frames == "raw":
         check_feature(network, width)
     if core == "hls":
-        design = design_engine(network, width)
+        design = design_engine(network, width, contexts=contexts)
         own = design, budget.model, engine, loadable, frames
         return CoreModel(*own) if profile is None else SparseHlsModel(*own, profile)
     if engine != Assumptions():
@@ -104,5 +108,5 @@ def core_to_tune(
     # The RTL's clocks are its own: a memory that answers at once, as in its simulation.
     model = replace(budget.model, pipeline_depth=STAGE_CLOCKS, memory_latency=0)
     fibres = (fibres_for(network.recurrence, width), 1)
-    parts = design_engine(network, width, fibres), model, engine, loadable, frames
+    parts = design_engine(network, width, fibres, contexts), model, engine, loadable, frames
     return RtlCoreModel(*parts) if profile is None else SparseRtlModel(*parts, profile)

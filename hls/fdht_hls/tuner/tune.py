@@ -310,6 +310,7 @@ def _beyond(
         tuple(core.choices(design)[-1] for design in core.design.input),
         tuple(core.choices(design)[-1] for design in core.design.hidden),
         core.frames,
+        core.design.cell.contexts,
     )
     cycles, slowest = core.estimate(quick).pace
     if cycles > limits.cycles:

@@ -67,7 +67,13 @@ class CoreComputation(Protocol):
     frames_before: int
 
     def run(
-        self, frames: Bytes, results: Bytes, count: int, reset: bool, words: int = 0
+        self,
+        frames: Bytes,
+        results: Bytes,
+        count: int,
+        reset: bool,
+        words: int = 0,
+        context: int = 0,
     ) -> Identity:
         """Processes `count` frames as the core would; 0 only tells the identity.
 
@@ -78,6 +84,7 @@ class CoreComputation(Protocol):
             count: frames.
             reset: start from a zero state.
             words: that sparse frames take.
+            context: what the register holds; given to those alone that say they have several.
         """
 
     def load_weights(self, words: npt.NDArray[np.uint64]) -> None:
@@ -160,6 +167,8 @@ class _Call:
     reset: bool
     #: Words that sparse frames take; of a core of dense ones 0.
     words: int
+    #: What the register holds; of a core with a single context 0.
+    context: int
     #: Address of weights to load; None: none.
     weights: int | None
     #: Virtual time at which it ends; None: it hangs.
@@ -207,6 +216,7 @@ class SimulatedCore:
                 ARGUMENT_REGISTERS,
                 loadable=bool(computation.weight_words),
                 frames="sparse" if computation.sparse else "dense",
+                contexts=self._layout.contexts,
             )
             for offset in register.words
         }
@@ -280,10 +290,10 @@ class SimulatedCore:
                     field=f"register {name}",
                     value=hex(address),
                 )
-        # A core of dense frames has no such register: it then reads 0.
-        words = self._argument("call_words")
+        # A core without such a register reads 0 there.
+        words, context = self._argument("call_words"), self._argument("context")
         reset = bool(self._argument("reset_state"))
-        call = _Call(frames, results, count, reset, words, weights, None)
+        call = _Call(frames, results, count, reset, words, context, weights, None)
         self.hang_reason = self._obstacle(call)
         now = self._clock.monotonic_ns()
         cycles = self._manifest.call_cycles(self._read(count, reset), words)
@@ -347,7 +357,10 @@ class SimulatedCore:
         result_bytes, size = self._layout.result_bytes, self._frame_bytes(call)
         results = np.zeros(call.count * result_bytes, np.uint8)
         frames = self._memory.view(call.frames, size) if size else np.zeros(0, np.uint8)
-        identity = self._computation.run(frames, results, call.count, call.reset, call.words)
+        chosen = [call.context] if self._layout.contexts else []
+        identity = self._computation.run(
+            frames, results, call.count, call.reset, call.words, *chosen
+        )
         if self._faults.flipped_bit is not None and call.count:
             results[self._faults.flipped_bit // 8] ^= 1 << (self._faults.flipped_bit % 8)
         dropped = min(self._faults.dropped_results, call.count)

@@ -113,6 +113,7 @@ def collect_open(
         figures_of(origin, schedule),
         sparse_pace(network, schedule, cycles.cycles, estimate_rtl(core).recurrent_latency_cycles),
         schedule.frames,
+        schedule.contexts,
     )
     return write_overlay(plan, network, finished, overlay)
 

@@ -32,6 +32,7 @@ def choose_schedule(
     *,
     dsp: bool = False,
     frames: str = "dense",
+    contexts: int = 1,
     profile: FrameProfile | None = None,
 ) -> Tuning:
     """The fastest design within `open_budget`, by the estimator.
@@ -42,13 +43,16 @@ def choose_schedule(
         dsp: the flow is told to use DSP slices. Without them every stage gets this project's own
             multipliers of LUTs, which are smaller than what yosys makes of a product.
         frames: that the core reads.
+        contexts: states that it keeps.
         profile: of the frames that a core which skips zeros is planned for; None: they count as
             full.
 
     Raises:
         ConfigError: none fits; says what would.
     """
-    tuning = tuned(network, open_budget(board), "rtl", frames=frames, profile=profile)
+    tuning = tuned(
+        network, open_budget(board), "rtl", frames=frames, contexts=contexts, profile=profile
+    )
     if dsp:
         return tuning
     own = [design for design in tuning.front if _without_slices(design.schedule)]
@@ -67,6 +71,7 @@ def schedule_of_flow(
     chosen: Schedule | None,
     board: Board,
     frames: str = "dense",
+    contexts: int = 1,
     profile: FrameProfile | None = None,
 ) -> Schedule:
     """The schedule that an overlay gets: one that somebody chose, or else the flow's own choice.
@@ -79,6 +84,7 @@ def schedule_of_flow(
         chosen: with which a user had it converted; see `fdht_hls.rtl.experiments.users_schedule`.
         board: PYNQ-Z1 or PYNQ-Z2.
         frames: that the core reads, unless somebody chose.
+        contexts: likewise, states that it keeps.
         profile: see `choose_schedule`.
 
     Raises:
@@ -86,7 +92,9 @@ def schedule_of_flow(
     """
     if chosen is not None:
         return chosen
-    return choose_schedule(network, board, frames=frames, profile=profile).chosen.schedule
+    return choose_schedule(
+        network, board, frames=frames, contexts=contexts, profile=profile
+    ).chosen.schedule
 
 
 def _without_slices(schedule: Schedule) -> bool:

@@ -104,6 +104,7 @@ def collect(
         figures_of(stage),
         _sparse_pace(stage, network, cycles, conversion, schedule),
         schedule.frames if schedule else "dense",
+        schedule.contexts if schedule else 1,
     )
     return write_overlay(plan, network, finished, overlay)
 

@@ -44,6 +44,7 @@ class Finished:
         figures: of training and conversion.
         sparse_pace: of a core that takes sparse frames.
         kind: of frames that it takes.
+        contexts: states that it keeps.
     """
 
     bitstream: bytes = field(repr=False)
@@ -56,6 +57,7 @@ class Finished:
     figures: Figures
     sparse_pace: SparsePace | None = None
     kind: str = "dense"
+    contexts: int = 1
 
 
 def write_overlay(
@@ -86,7 +88,7 @@ def write_overlay(
     }
     if directory.is_current(inputs):
         return False
-    own = (finished.figures, finished.sparse_pace, finished.kind)
+    own = (finished.figures, finished.sparse_pace, finished.kind, finished.contexts)
     design = design_of_network(network, finished.cycles, {}, *own)
     manifest = design.manifest(
         **{name: plan.facts[name] for name in ("board", "flow", "clock_mhz")},

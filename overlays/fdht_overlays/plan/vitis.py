@@ -130,11 +130,13 @@ def vitis_plan(conversion: ConversionDirectory, board: Board, options: Options) 
     """
     stage = conversion.open()
     network = network_in(stage)
+    schedule = load_schedule(stage.file(SCHEDULE)) if stage.holds(SCHEDULE) else None
     design = block_design(
         board,
         options.core,
         loadable=stage.holds(LOADABLE),
-        frames=load_schedule(stage.file(SCHEDULE)).frames if stage.holds(SCHEDULE) else "dense",
+        frames=schedule.frames if schedule else "dense",
+        contexts=schedule.contexts if schedule else 1,
         clock_mhz=options.clock_mhz,
     )
     core = _core_files(stage, network, design, options)

@@ -217,6 +217,7 @@ class BlockDesign:
         clock_mhz: asked of the processing system.
         paths: to memory.
         frames: which it takes; they may come with registers of their own.
+        contexts: states that it keeps; several: likewise.
     """
 
     board: Board
@@ -225,6 +226,7 @@ class BlockDesign:
     clock_mhz: float
     paths: tuple[MemoryPath, ...]
     frames: str = "dense"
+    contexts: int = 1
 
     @property
     def system(self) -> SystemNames:
@@ -262,6 +264,7 @@ def block_design(
     *,
     loadable: bool = False,
     frames: str = "dense",
+    contexts: int = 1,
     clock_mhz: float | None = None,
 ) -> BlockDesign:
     """Places the core's masters at the board's memory ports.
@@ -271,6 +274,7 @@ def block_design(
         core: "hls" or "rtl".
         loadable: the core has weights that can be loaded.
         frames: which it takes, "dense", "sparse" or "raw".
+        contexts: states that it keeps.
         clock_mhz: other than the board's.
 
     Raises:
@@ -284,7 +288,8 @@ def block_design(
             remedy="name a real board, or leave out --flow",
         )
     paths = _paths(board, master_names(loadable))
-    return BlockDesign(board, core, loadable, clock_mhz or board.clock_mhz, paths, frames)
+    clock = clock_mhz or board.clock_mhz
+    return BlockDesign(board, core, loadable, clock, paths, frames, contexts)
 
 
 def _paths(board: Board, masters: tuple[str, ...]) -> tuple[MemoryPath, ...]:

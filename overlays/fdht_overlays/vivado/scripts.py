@@ -89,7 +89,12 @@ def vivado_scripts(
         "ip_version": version,
         "registers": [
             word
-            for register in present(REGISTERS, loadable=design.loadable, frames=design.frames)
+            for register in present(
+                REGISTERS,
+                loadable=design.loadable,
+                frames=design.frames,
+                contexts=design.contexts,
+            )
             for word in words_of(register)
         ],
         "repository": REPOSITORIES[design.core],

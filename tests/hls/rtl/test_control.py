@@ -117,11 +117,14 @@ class Host:
 Scenario = Callable[[Host], Awaitable[None]]
 
 
-def run(scenario: Scenario, *, loading: bool = False, frames: str = "dense") -> None:
+def run(
+    scenario: Scenario, *, loading: bool = False, frames: str = "dense", contexts: int = 1
+) -> None:
     kind = {"weights_layout": LOADING["weights_layout"]} if loading else {}
     if frames != "dense":
         kind["core_frames"] = CORE_FRAMES.index(frames)
-    part = Control({**IDENTITY, **kind}, loading=loading, frames=frames)
+    kind["contexts"] = contexts
+    part = Control({**IDENTITY, **kind}, loading=loading, frames=frames, contexts=contexts)
     simulator = Simulator(part)
     simulator.add_clock(1e-8)
     ended = []
@@ -180,14 +183,15 @@ def test_an_end_in_the_clock_of_a_read_is_not_lost():
 
 
 @pytest.mark.parametrize(
-    ("loading", "frames"), [(False, "dense"), (True, "dense"), (True, "sparse"), (False, "raw")]
+    ("loading", "frames", "contexts"),
+    [(False, "dense", 1), (True, "dense", 4), (True, "sparse", 1), (False, "raw", 1)],
 )
 @pytest.mark.parametrize("order", ["AW", "WA"])
 @pytest.mark.parametrize("wait", [0, 3])
-def test_arguments_read_back(order: str, wait: int, loading: bool, frames: str):
+def test_arguments_read_back(order: str, wait: int, loading: bool, frames: str, contexts: int):
     async def scenario(host: Host) -> None:
         values = {}
-        arguments = present(ARGUMENT_REGISTERS, loadable=loading, frames=frames)
+        arguments = present(ARGUMENT_REGISTERS, loadable=loading, frames=frames, contexts=contexts)
         for number, register in enumerate(arguments):
             value = 0xFEDC_BA98_7654_3210 >> 4 * number & (1 << register.width) - 1
             values[register.name] = value
@@ -198,7 +202,7 @@ def test_arguments_read_back(order: str, wait: int, loading: bool, frames: str):
         for name, value in values.items():
             assert host.context.get(getattr(host.part, name)) == value
 
-    run(scenario, loading=loading, frames=frames)
+    run(scenario, loading=loading, frames=frames, contexts=contexts)
 
 
 def test_byte_strobes():
@@ -216,11 +220,13 @@ def test_byte_strobes():
 
 
 @pytest.mark.parametrize(
-    ("loading", "frames"), [(False, "dense"), (True, "dense"), (False, "sparse"), (True, "raw")]
+    ("loading", "frames", "contexts"),
+    [(False, "dense", 1), (True, "dense", 8), (False, "sparse", 2), (True, "raw", 1)],
 )
-def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, frames: str):
+def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, frames: str, contexts: int):
     wanted = {**IDENTITY, **(LOADING if loading else dict.fromkeys(LOADING, 0))}
     wanted["core_frames"] = CORE_FRAMES.index(frames)
+    wanted["contexts"] = contexts if contexts > 1 else 0
     sparse = frames == "sparse"
 
     async def scenario(host: Host) -> None:
@@ -241,7 +247,7 @@ def test_identity_shows_after_a_call_and_frames_add_up(loading: bool, frames: st
             faults = done % 32 if sparse else 0
             assert found == {**wanted, COUNTER: total, FAULTS: faults}
 
-    run(scenario, loading=loading, frames=frames)
+    run(scenario, loading=loading, frames=frames, contexts=contexts)
 
 
 def test_interrupts():

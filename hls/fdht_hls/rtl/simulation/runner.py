@@ -87,6 +87,7 @@ class Call:
         weights: address of weights to load first; None: none.
         words: of the port that sparse frames take; None: frames are dense.
         ends: bytes from the start to each frame's end, where frames do not lie at equal distances.
+        context: whose state it goes on from; what is written to the register.
     """
 
     frames: int
@@ -96,6 +97,7 @@ class Call:
     weights: int | None = None
     words: int | None = None
     ends: tuple[int, ...] = ()
+    context: int = 0
 
 
 @dataclass(frozen=True)
@@ -376,7 +378,7 @@ def _plan(
                 "call",
                 f"{call.frames} {call.results} {call.count} {int(call.reset)} "
                 f"{int(call.weights is not None)} {call.weights or 0} "
-                f"{int(call.words is not None)} {call.words or 0} "
+                f"{int(call.words is not None)} {call.words or 0} {call.context} "
                 + " ".join(map(str, _ends(network, call))),
             )
             for call in calls

@@ -125,9 +125,7 @@ class SamplingMeter:
             due = max(due + self._poll, time.monotonic())
             recording.end.wait(due - time.monotonic())
 
-    def _of_watts(
-        self, times: npt.NDArray[np.int64], watts: npt.NDArray[np.float64]
-    ) -> PowerTrace:
+    def _of_watts(self, times: npt.NDArray[np.int64], watts: npt.NDArray[np.float64]) -> PowerTrace:
         if watts.ndim < 2:
             return PowerTrace(times, watts, self.sensor)
         return PowerTrace(times, watts.sum(axis=1), self.sensor, by_rail=watts)

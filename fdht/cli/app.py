@@ -50,6 +50,7 @@ PANELS = {
         "demo": ("demo:demo", "All of it once, on the default experiment"),
     },
     "Measure": {
+        "energy": ("energy:energy", "Energy per frame, with an interval of 95 %"),
         "align": ("align:align", "Energy per frame of a run from an outside meter's log"),
         "cosim": ("hardware:cosim", "Simulate the core's Verilog clock by clock"),
         "resources": ("hardware:resources", "Count what the core takes of a device"),

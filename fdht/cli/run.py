@@ -146,17 +146,22 @@ def run(
         build / "data",
         weights=None if weights is None else weights_file(weights, build),
         protocol=protocol,
-        meter=_named_meter(meter, meter_set),
         verify=verify,
         verify_seed=verify_seed,
+        meter=named_meter(meter, meter_set),
     )
-    written, report = run_in(*_place(experiment, build, board, overlay), settings)
+    written, report = run_in(*place_of(experiment, build, board, overlay), settings)
     tell(report, as_json, lambda told: report_lines(written, told))
     for note in _notes(report):
         print(f"fdht: note: {note}", file=sys.stderr)
 
 
-def _named_meter(name: str | None, settings: list[str] | None) -> OutsideMeter | None:
+def named_meter(name: str | None, settings: list[str] | None) -> OutsideMeter | None:
+    """The outside meter of `--meter` and `--meter-set`.
+
+    Raises:
+        ConfigError: there is no such meter or option.
+    """
     from fdht_host.power.outside.naming import outside_meter
 
     if name is None and settings:
@@ -194,7 +199,7 @@ def weights_file(name: str, build_directory: Path) -> Path:
     return path
 
 
-def _place(
+def place_of(
     name: str, build: Path, board: str | None, wanted: str | None
 ) -> tuple[OverlayDirectory, Path]:
     """The overlay to run, and where its reports go."""
@@ -404,5 +409,6 @@ def _energy_line(name: str, energy: Mapping[str, Any]) -> str:
         return f"{label:<30}{energy['kind']}"
     return (
         f"{label:<30}{energy['value_mj_per_frame']:.4f} mJ "
-        f"+- {energy['uncertainty_mj']:.4f}  {energy['kind']}"
+        f"+- {energy['uncertainty_mj']:.4f} (95 %), and +- {energy['gain_mj']:.4f} at most by the "
+        f"sensor's gain  {energy['kind']}"
     )

@@ -35,7 +35,7 @@ MANIFEST = "manifest.json"
 FORMER = ".former"
 #: Names of the stages, in their manifests and of their directories.
 MODEL, CONVERSION, TUNING, EXPLORATION = "model", "hls", "tune", "explore"
-OVERLAY, RUN, DECOMPOSITION = "overlay", "run", "decomposed"
+OVERLAY, RUN, DECOMPOSITION, ENERGY = "overlay", "run", "decomposed", "energy"
 #: Key of a manifest that holds the digest of all the rest of it, and so of the whole directory: of
 #: a stage whose directory is copied to where none of the others is.
 SEAL = "digest"
@@ -48,6 +48,7 @@ STAGE_KEYS: Mapping[str, Mapping[str, Any]] = {
     EXPLORATION: {"kind": str},
     OVERLAY: {OVERLAY: Mapping[str, Any], SEAL: str},
     RUN: {"experiment": str},
+    ENERGY: {"experiment": str},
 }
 #: Remedy for a file of a stage that cannot be used.
 AGAIN = "delete it and run its stage again"
@@ -59,6 +60,7 @@ _COMMANDS = {
     TUNING: "tune",
     EXPLORATION: "tune --explore",
     RUN: "run",
+    ENERGY: "energy",
 }
 #: Where everything is built unless `--build` says otherwise.
 BUILD = Path("build")

@@ -1,6 +1,6 @@
 """The directories of a build and the files in them: their names stand here, and nowhere else.
 
-    build/<name>/model/ -> hls/ -> overlay/<board>/<variant>/ -> run/<time>/
+    build/<name>/model/ -> hls/ -> overlay/<board>/<variant>/ -> run/<time>/, energy/<time>/
 
 beside them tune/<board>/, explore/<board>/, cosim/, resources/, synthesis/<part>/ and
 work/<board>/<variant>/.
@@ -41,6 +41,8 @@ PROFILE = "profile.json"
 REPORT = "report.json"
 #: When the core ran while a meter recorded that has a clock of its own.
 LOAD = "pattern.json"
+#: Of a measurement of energy: the result, all readings, and the windows.
+ENERGY, SAMPLES, WINDOWS = "energy.json", "samples.csv", "windows.csv"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,12 @@ class RunDirectory(StageDirectory):
     stage = artifacts.RUN
 
 
+class EnergyDirectory(StageDirectory):
+    """What `fdht energy` writes."""
+
+    stage = artifacts.ENERGY
+
+
 class OverlayDirectory(StageDirectory):
     """What `fdht build` writes for a board: all that a board needs."""
 
@@ -224,6 +232,11 @@ class BuildDirectory:
     def runs(self) -> Path:
         """Of all reports."""
         return self.path / artifacts.RUN
+
+    @property
+    def energies(self) -> Path:
+        """Of all measurements of energy."""
+        return self.path / artifacts.ENERGY
 
     def is_there(self) -> bool:
         """Is there a trained network, or an overlay?"""

@@ -14,6 +14,7 @@ from fdht_host.energy.load_pattern import (
     PatternSettings,
     draw_chips,
 )
+from fdht_host.energy.order import draw_order
 from fdht_host.power.meter import PowerTrace, Sensor
 
 SECOND = 1_000_000_000
@@ -38,9 +39,7 @@ def sample_load(seed: int, stretch: float, *, repeats: int = 5, **changes: Any) 
             moment = end
 
     run(planned[: len(planned) // 2])
-    order = np.repeat([True, False], repeats)
-    np.random.default_rng(seed).shuffle(order)
-    for active in order:
+    for active in draw_order(repeats, seed):
         start, end = moment + settle, moment + settle + 2 * round(stretch * SECOND)
         frames = round((end - start) / SECOND / FRAME)
         windows.append(LoadWindow(start, end, frames if active else 0))

@@ -231,7 +231,9 @@ def test_energy_a_frame_comes_back(name: str) -> None:
             continue
         assert result.kind == "measured", result.explanation
         net = abs(result.net_mj_per_frame - step) <= result.net_uncertainty_mj
-        total = abs(result.value_mj_per_frame - IDLE - step) <= result.uncertainty_mj
+        # The total is that of the time of the run, whose mean drift is its amplitude at most.
+        drift = changes.get("drift", 0.02)
+        total = abs(result.value_mj_per_frame - IDLE - step) <= result.uncertainty_mj + drift
         hits += int(net) + int(total)
     # 95 % each, total and net: five of eight or fewer come once in 200.
     assert hits >= 6

@@ -107,7 +107,7 @@ def test_the_driver_waits_for_no_time_that_is_none(accelerator, timeout):
         ("minimum_seconds", math.nan),
         ("minimum_seconds", -1.0),
         ("minimum_seconds", math.inf),
-        ("settle_updates", True),
+        ("assumed_updates", True),
         ("calibration_frames", 0),
         ("seed", None),
     ],

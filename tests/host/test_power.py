@@ -450,9 +450,11 @@ def rails() -> dict[str, SimpleNamespace]:
     }
 
 
-def test_pmbus_sums_its_rails() -> None:
+def test_pmbus_sums_its_rails_and_keeps_them_apart() -> None:
     meter = pmbus_meter(PowerSensor("pmbus", "pynq.pmbus", ("12V", "INT"), 0.01, 0.001), rails())
-    np.testing.assert_allclose(record(meter).watts, 14.0)
+    found = record(meter)
+    np.testing.assert_allclose(found.watts, 14.0)
+    np.testing.assert_allclose(found.by_rail, np.tile([11.5, 2.5], (len(found.watts), 1)))
     assert meter.sensor.name == "pmbus 12V+INT"
 
 

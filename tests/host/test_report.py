@@ -63,7 +63,8 @@ def energy(kind: str = "modelled") -> dict[str, Any]:
         "sensor_details": {"kind": kind},
         "idle_watts": 2.0,
         "active_watts": 2.4,
-        "components_mj": {"repeat": 0.003, "edge": 0.008},
+        "step_mj": 0.003,
+        "net_gain_mj": 0.008,
         "windows": windows,
         "trace": {"seconds": list(np.arange(0, 10, 0.1)), "watts": [2.2] * 100},
     }

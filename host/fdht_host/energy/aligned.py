@@ -1,7 +1,7 @@
 """Energy per frame from a load and the trace of a meter that has a clock of its own.
 
 The trace is put on the host's clock by `meter_clock`, and each energy window is integrated there,
-by the rules and with the uncertainties of `fdht_host.energy.evaluation`. An error of the alignment
+by the rules and with the uncertainties of `fdht_host.energy.estimating`. An error of the alignment
 moves the ends of a window within the settling time around it, in which the state is the same, so
 that it does not change a window's mean power; the trace is refused where its uncertainty, with half
 of what the meter averages over and half an interval, would reach beyond. A rate that is off by as
@@ -17,10 +17,10 @@ import numpy as np
 
 from fdht_host.clocks import NANOSECONDS
 from fdht_host.energy.evaluation import EnergyResult
+from fdht_host.energy.integration import result_of, windows_of, without_value
 from fdht_host.energy.load_pattern import LoadRecord
 from fdht_host.energy.meter_clock import ClockError, MeterClock, fit_clock
 from fdht_host.energy.pattern_search import find_pattern
-from fdht_host.energy.windows import result_of, window_of, without_value
 from fdht_host.power.meter import PowerTrace
 from fdht_models.errors import MeasurementError
 
@@ -42,11 +42,8 @@ def aligned_energy(record: LoadRecord, trace: PowerTrace) -> EnergyResult:
         clock = fit_clock(record, trace, find_pattern(record, trace))
         _require_within_settling(record, trace, clock)
         on_host = replace(trace, timestamps_ns=_rising(clock.host_times(trace.timestamps_ns)))
-        windows = tuple(
-            window_of(on_host, one.start_ns, one.end_ns, one.frames) for one in record.windows
-        )
-        repeats = sum(one.frames > 0 for one in windows)
-        found = result_of(windows, on_host, repeats)
+        markers = [(one.start_ns, one.end_ns, one.frames) for one in record.windows]
+        found = result_of(windows_of(on_host, markers), on_host)
     except MeasurementError as error:
         refused = without_value("refused", error, trace.sensor)
         return replace(refused, alignment=clock.to_json() if clock else {})
@@ -56,7 +53,7 @@ def aligned_energy(record: LoadRecord, trace: PowerTrace) -> EnergyResult:
         f"{clock.rate_ppm:+.4g} ppm, uncertain by {clock.rate_uncertainty_ppm:.2g} ppm. "
         f"{record.note}"
     )
-    return replace(found, explanation=told.strip(), alignment=clock.to_json())
+    return replace(found, explanation=told.strip(), seed=record.seed, alignment=clock.to_json())
 
 
 def _require_within_settling(record: LoadRecord, trace: PowerTrace, clock: MeterClock) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ from fdht_host.energy.load_pattern import (
     PlannedChip,
     draw_chips,
 )
+from fdht_host.energy.order import draw_order
 from fdht_host.energy.workload import Workload
 
 
@@ -39,7 +39,7 @@ def drive(
     pattern: PatternSettings,
     settings: EnergySettings,
 ) -> LoadRecord:
-    """Runs half of the chips, the energy windows in random order, and the other half.
+    """Runs half of the chips, the energy windows in a drawn order, and the other half.
 
     Before and after each window its state lasts for one stretch of a chip, so that neither what a
     meter averages over nor an uncertain clock lets a window tell of its neighbours.
@@ -113,12 +113,10 @@ class _Driver:
             start = end
 
     def run_windows(self, settings: EnergySettings, seconds: float, settle: float) -> None:
-        """Runs idle and active windows in the order of the seed."""
-        order = [True, False] * settings.repeats
-        random.Random(settings.seed).shuffle(order)
+        """Runs idle and busy windows in the order of the seed."""
         frames = max(1, math.ceil(seconds / self.per_frame))
         settle_frames = max(1, math.ceil(settle / self.per_frame))
-        for active in order:
+        for active in draw_order(settings.repeats, settings.seed):
             if active:
                 first = self._run(settle_frames)[0]
                 start, end = self._run(frames)

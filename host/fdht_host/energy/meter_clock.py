@@ -40,9 +40,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fdht_host.clocks import NANOSECONDS
-from fdht_host.energy.evaluation import student_quantile
 from fdht_host.energy.load_pattern import LoadRecord
 from fdht_host.energy.pattern_search import MOST_RATE, PatternFound
+from fdht_host.energy.student import student_quantile
 from fdht_host.power.meter import PowerTrace
 from fdht_models.errors import MeasurementError
 

@@ -93,6 +93,7 @@ def run_load(
     meter: OutsideMeter,
     live: PowerMeter | None,
     progress: Show,
+    settings: EnergySettings | None = None,
 ) -> MeteredLoad:
     """Runs a load while a meter records.
 
@@ -103,6 +104,7 @@ def run_load(
         meter: as the user named it.
         live: the meter, where it is read from here.
         progress: told how far it has come.
+        settings: of the windows; None: five of each state, of a second or more on hardware.
 
     Raises:
         MeasurementError: the meter or the core failed.
@@ -115,7 +117,8 @@ def run_load(
     # The coins must not be foreseen; of a simulated board, a run can be had again.
     seed = 0 if simulated else secrets.randbits(31)
     pattern = PatternSettings(minimum_seconds=0.0 if simulated else _STRETCH_SECONDS, seed=seed)
-    settings = EnergySettings(minimum_seconds=0.0 if simulated else _WINDOW_SECONDS, seed=seed)
+    if settings is None:
+        settings = EnergySettings(minimum_seconds=0.0 if simulated else _WINDOW_SECONDS, seed=seed)
     recording = _modelled(accelerator, board, interval) if simulated else live
     if recording is not None:
         recording.start()

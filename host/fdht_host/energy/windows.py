@@ -1,37 +1,34 @@
-"""Runs idle and active windows in random order while a meter records.
-
-A run measures the board and, beside it, this host's CPU.
-"""
+"""Energy per frame of a board, and of this host's CPU beside it, by windows of each state."""
 
 from __future__ import annotations
 
-import contextlib
-import math
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fdht_host.clocks import NANOSECONDS, Clock, clock_of
-from fdht_host.energy.evaluation import (
-    EnergyResult,
-    EnergySettings,
-    Kind,
-    Window,
-    WithinNoiseError,
-    evaluate,
+from fdht_host.clocks import Clock, clock_of
+from fdht_host.energy.evaluation import EnergyResult, EnergySettings
+from fdht_host.energy.integration import StalledError, result_of, windows_of, without_value
+from fdht_host.energy.pacing import Pace
+from fdht_host.energy.protocol import (
+    Plan,
+    SensorFailedError,
+    measure_response,
+    plan_of,
+    recorded,
+    run_windows,
 )
+from fdht_host.energy.step_response import StepResponse
 from fdht_host.energy.workload import Workload
 from fdht_host.power.finding import find_meter
-from fdht_host.power.meter import PowerMeter, PowerTrace, Sensor
+from fdht_host.power.meter import PowerMeter
 from fdht_host.power.rapl import POWERCAP, rapl_meter
 from fdht_models.console import Show
-from fdht_models.errors import MeasurementError
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.tensor.reference import ReferenceModel
 
@@ -41,23 +38,40 @@ if TYPE_CHECKING:
 
 #: Frames that a window of a board runs again and again; bounded by its memory.
 _ENERGY_BLOCK = 32
-
-
-class StalledError(MeasurementError):
-    """The sensor left out so much of a window that its energy is not known."""
+#: Of a window on hardware, at least.
+_WINDOW_SECONDS = 1.0
+#: Frames of a window at a rate, at least.
+_PACED_FRAMES = 10
 
 
 def board_energy(
-    accelerator: Accelerator, board: Board, network: QuantizedNetwork, progress: Show
+    accelerator: Accelerator,
+    board: Board,
+    network: QuantizedNetwork,
+    progress: Show,
+    settings: EnergySettings | None = None,
+    rate: float | None = None,
 ) -> EnergyResult:
     """Energy per frame of a board, which runs a block of frames that stays in memory.
+
+    Args:
+        accelerator: that is measured.
+        board: that it is on.
+        network: that it runs.
+        progress: told how far it has come.
+        settings: how to measure; None: of a real board five windows of each state of a second or
+            more; of a simulated one, as long as its sensor needs, in the same order each time.
+        rate: see `measure`.
 
     Raises:
         MeasurementError: no sensor can be read, or the core did not run what it was asked to.
     """
     meter = find_meter(board, accelerator.device)
     load = board_workload(accelerator, network, progress)
-    found = measure(load.run_frames, load.frames_done, meter, load.clock)
+    if settings is None:
+        simulated = EnergySettings(seed=0)
+        settings = simulated if board.simulated else EnergySettings(minimum_seconds=_WINDOW_SECONDS)
+    found = measure(load.run_frames, load.frames_done, meter, load.clock, settings, rate)
     return replace(found, explanation=f"{found.explanation} {load.note}".strip())
 
 
@@ -126,8 +140,9 @@ def measure(
     meter: PowerMeter,
     clock: Clock,
     settings: EnergySettings | None = None,
+    rate: float | None = None,
 ) -> EnergyResult:
-    """Measures energy per frame; see `fdht_host.energy.evaluation` for the formulas.
+    """Measures energy per frame; see `protocol` for the course, `estimating` for the formulas.
 
     Args:
         run_frames: runs that many frames on the accelerator and returns when they are done.
@@ -135,36 +150,58 @@ def measure(
         meter: of the power.
         clock: the meter's clock - `time`, or the simulated board's.
         settings: how to measure.
+        rate: frames a second in the busy windows; None: as fast as they run.
 
     Returns:
-        The result; "refused" where active and idle power differ by no more than the noise, or
+        The result; "refused" where busy and idle power differ by no more than the noise, or
         where the sensor left gaps; "unmeasured" where the sensor failed for good.
 
     Raises:
         MeasurementError: the core did not run the frames it was asked to run.
+        ConfigError: it cannot run so many frames a second.
     """
-    load = Workload(run_frames, frames_done, clock)
-    run = _Run(load, meter.sensor, settings or EnergySettings())
-    plan = run.calibrate()
+    settings = settings or EnergySettings()
+    load, sensor = Workload(run_frames, frames_done, clock), meter.sensor
+    trial = max(settings.minimum_updates * sensor.update_interval_seconds, settings.minimum_seconds)
+    per_frame = load.seconds_per_frame(trial, settings.calibration_frames)
+    pace = None if rate is None else Pace(load, rate, per_frame)
     try:
-        meter.start()
-    except MeasurementError as error:
-        return without_value("unmeasured", error, meter.sensor)
+        response, steps = measure_response(load, meter, per_frame, settings)
+        plan = plan_of(response, sensor, settings)
+        if pace is not None:
+            plan = replace(plan, seconds=max(plan.seconds, _PACED_FRAMES / pace.rate))
+        windows_load, seconds = (load, per_frame) if pace is None else (pace.load, 1 / pace.rate)
+        markers, trace = recorded(meter, lambda: run_windows(windows_load, plan, seconds, settings))
+    except SensorFailedError as error:
+        return without_value("unmeasured", error, sensor)
     try:
-        markers = run.windows(plan)
-    except BaseException:
-        with contextlib.suppress(MeasurementError):  # the first error is the one to tell
-            meter.stop()
-        raise
-    try:
-        trace = meter.stop()
-    except MeasurementError as error:
-        return without_value("unmeasured", error, meter.sensor)
-    try:
-        windows = tuple(window_of(trace, *marker) for marker in markers)
-    except StalledError as error:
-        return without_value("refused", error, meter.sensor)
-    return result_of(windows, trace, run.settings.repeats)
+        found = result_of(windows_of(trace, markers), trace, total_only=pace is not None)
+    except StalledError as error:  # the readings tell what was wrong
+        found = replace(without_value("refused", error, sensor), trace=trace)
+    return replace(
+        found,
+        explanation=f"{found.explanation} {_told(response, plan)}",
+        seed=settings.seed,
+        response={**response.to_json(), **vars(plan)},
+        pace={} if pace is None else pace.to_json(found),
+        step_trace=steps,
+    )
+
+
+def _told(response: StepResponse, plan: Plan) -> str:
+    """What the sensor's step response means for the measurement, for people."""
+    if not response.seen:
+        return (
+            f"The sensor's step response was not seen in stretches of "
+            f"{response.stretch_seconds:.3g} s; that it settles in {plan.settle_seconds:.3g} s is "
+            "an assumption."
+        )
+    filtered = "averages over" if response.shape == "mean" else "has a time constant of"
+    return (
+        f"By its step response the sensor {filtered} {response.averaging_seconds:.3g} s and is "
+        f"{response.latency_seconds:.3g} s late; so each window has {plan.settle_seconds:.3g} s of "
+        f"its state before it and lasts {plan.seconds:.3g} s."
+    )
 
 
 def measure_cpu(
@@ -196,117 +233,3 @@ def measure_cpu(
 
     settings = settings or EnergySettings(minimum_seconds=1.0, calibration_frames=1)
     return measure(counted, lambda: done, meter, time, settings)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Frames and seconds of a window, and of the settling before it."""
-
-    seconds: float
-    settle_seconds: float
-    frames: int
-    settle_frames: int
-
-
-_Marker = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class _Run:
-    load: Workload
-    sensor: Sensor
-    settings: EnergySettings
-
-    def calibrate(self) -> _Plan:
-        """Learns how fast frames run and sizes the windows from the sensor's update interval."""
-        settings, interval = self.settings, self.sensor.update_interval_seconds
-        seconds = max(settings.minimum_updates * interval, settings.minimum_seconds)
-        settle = settings.settle_updates * interval
-        per_frame = self.load.seconds_per_frame(seconds, settings.calibration_frames)
-        frames = max(1, math.ceil(seconds / per_frame))
-        settle_frames = max(1, math.ceil(settle / per_frame))
-        return _Plan(seconds, settle, frames, settle_frames)
-
-    def windows(self, plan: _Plan) -> list[_Marker]:
-        """Runs all windows in random order; returns (start_ns, end_ns, frames) of each."""
-        order = [True, False] * self.settings.repeats
-        random.Random(self.settings.seed).shuffle(order)
-        # The trace must begin before the first window and end after the last.
-        self.load.clock.sleep(plan.settle_seconds)
-        markers: list[_Marker] = []
-        for active in order:
-            if active:
-                # In the state to be measured before the marker: the first readings after it still
-                # tell of the time before it.
-                self.load.run(plan.settle_frames)
-                markers.append((*self.load.run(plan.frames), plan.frames))
-            else:
-                self.load.clock.sleep(plan.settle_seconds)
-                start = self.load.clock.monotonic_ns()
-                self.load.clock.sleep(plan.seconds)
-                markers.append((start, self.load.clock.monotonic_ns(), 0))
-        self.load.clock.sleep(plan.settle_seconds)
-        return markers
-
-
-def window_of(trace: PowerTrace, start_ns: int, end_ns: int, frames: int) -> Window:
-    """A window's energy, unless readings are missing for more than a quarter of it or at its end.
-
-    Shorter gaps are bridged by a straight line, as any two readings are.
-    """
-    times = trace.timestamps_ns
-    gap = trace.longest_gap_ns(start_ns, end_ns)
-    if gap > (end_ns - start_ns) / 4 or not times[0] <= start_ns < end_ns <= times[-1]:
-        missed = f", {trace.missed} readings having failed," if trace.missed else ""
-        raise StalledError(
-            f"gave no reading for {gap / NANOSECONDS:.3g} s{missed} of a window of "
-            f"{(end_ns - start_ns) / NANOSECONDS:.3g} s",
-            field=f"sensor {trace.sensor.name}",
-            remedy="measure with longer windows, or stop what keeps the processor busy",
-        )
-    return Window(start_ns, end_ns, frames, trace.energy(start_ns, end_ns))
-
-
-def without_value(kind: Kind, reason: MeasurementError, sensor: Sensor) -> EnergyResult:
-    """A result that says why there is no figure."""
-    return EnergyResult(kind, str(reason), sensor=sensor.name, rails=sensor.rails)
-
-
-def result_of(windows: tuple[Window, ...], trace: PowerTrace, repeats: int) -> EnergyResult:
-    """Energy per frame of windows; "refused" where the difference is within the noise."""
-    sensor = trace.sensor
-    try:
-        found = evaluate(windows, sensor)
-    except WithinNoiseError as error:
-        return EnergyResult(
-            "refused",
-            str(error),
-            sensor=sensor.name,
-            rails=sensor.rails,
-            repeats=repeats,
-            windows=windows,
-            trace=trace,
-        )
-    source = "a power model, not hardware" if sensor.kind == "modelled" else "a sensor"
-    return EnergyResult(
-        kind=sensor.kind,
-        explanation=(
-            f"Readings of {sensor.name} ({source}) over the rails {', '.join(sensor.rails)}; "
-            f"{repeats} idle and {repeats} active windows in random order; "
-            "uncertainties at about 95 % coverage."
-            + (f" {trace.missed} readings failed and are bridged." if trace.missed else "")
-        ),
-        value_mj_per_frame=found.total * 1e3,
-        net_mj_per_frame=found.net * 1e3,
-        uncertainty_mj=found.total_uncertainty * 1e3,
-        net_uncertainty_mj=found.net_uncertainty * 1e3,
-        sensor=sensor.name,
-        rails=sensor.rails,
-        repeats=repeats,
-        idle_watts=found.idle_watts,
-        active_watts=found.active_watts,
-        seconds_per_frame=found.seconds_per_frame,
-        components_mj={name: value * 1e3 for name, value in found.components.items()},
-        windows=windows,
-        trace=trace,
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fdht_host.power.meter import Sensor
-from fdht_host.power.sampling import SamplingMeter, characterise
+from fdht_host.power.sampling import Reading, SamplingMeter, characterise
 from fdht_models.errors import FdhtError, MeasurementError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def number_in(path: Path) -> int:
 
 
 def metered(
-    board_sensor: PowerSensor, name: str, read: Callable[[], float], gain_error: float
+    board_sensor: PowerSensor, name: str, read: Callable[[], Reading], gain_error: float
 ) -> SamplingMeter:
     """Makes a meter of a function that returns watts; unknown properties are found by polling.
 
@@ -90,7 +90,8 @@ def metered(
     """
 
     def finite() -> float:
-        watts = float(read())
+        found = read()
+        watts = math.fsum(found) if isinstance(found, tuple) else float(found)
         if not math.isfinite(watts):
             raise ValueError(f"reading is {watts}")
         return watts

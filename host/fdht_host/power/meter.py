@@ -58,6 +58,8 @@ class PowerTrace:
         joules: float64[n], the energy since the first reading, where the sensor counts energy
             itself (RAPL); `watts[k]` is then the mean between readings k - 1 and k.
         missed: readings that failed and are not among the n.
+        by_rail: float64[n, rails] in the order of the sensor's rails, where it reads them apart;
+            `watts` is their sum.
 
     Raises:
         MeasurementError: fewer than two readings, or times that do not rise.
@@ -68,6 +70,7 @@ class PowerTrace:
     sensor: Sensor
     joules: npt.NDArray[np.float64] | None = None
     missed: int = 0
+    by_rail: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.timestamps_ns) < 2 or len(self.timestamps_ns) != len(self.watts):

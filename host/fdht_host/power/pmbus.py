@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fdht_host.power.hwmon import metered
-from fdht_host.power.sampling import SamplingMeter
+from fdht_host.power.sampling import Reading, SamplingMeter
 from fdht_models.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _fresh(sensor: Any) -> float:
 def pmbus_meter(
     board_sensor: PowerSensor, available: Mapping[str, Any] | None = None
 ) -> SamplingMeter:
-    """Returns the meter of the sum of a sensor's rails.
+    """Returns the meter of a sensor's rails, which are added up and kept apart as well.
 
     Args:
         board_sensor: none of its rails may feed another, or energy would count twice; what is not
@@ -88,7 +88,8 @@ def pmbus_meter(
             )
     sensors = [_power_sensor(available[name]) for name in rails]
 
-    def read() -> float:
-        return math.fsum(_fresh(sensor) for sensor in sensors)
+    def read() -> Reading:
+        found = tuple(_fresh(sensor) for sensor in sensors)
+        return found if len(found) > 1 else found[0]
 
     return metered(board_sensor, "pmbus " + "+".join(rails), read, _GAIN_ERROR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,9 @@ from fdht_host.power.meter import PowerTrace, Sensor
 from fdht_models import arguments
 from fdht_models.errors import MeasurementError
 
-#: Turns time stamps (int64[n], ns) and readings (float64[n]) into a trace.
+#: A reading: a number, or one of each rail.
+Reading = float | tuple[float, ...]
+#: Turns time stamps (int64[n], ns) and readings (float64[n] or [n, rails]) into a trace.
 ToTrace = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], PowerTrace]
 #: Attempts at the very first reading.
 _FIRST_ATTEMPTS = 3
@@ -32,7 +33,8 @@ class SamplingMeter:
     Args:
         sensor: what is read.
         read: returns one reading; called in a thread of its own.
-        to_trace: makes the trace of the readings; by default they are watts.
+        to_trace: makes the trace of the readings; by default they are watts, of several rails added
+            up and kept apart as well.
         poll_seconds: time between two readings; by default a quarter of the update interval, so
             that a new value is seen soon after it is there.
         at_arrival: `read` waits for a reading that the sensor sends by itself: its moment is when
@@ -44,7 +46,7 @@ class SamplingMeter:
     def __init__(
         self,
         sensor: Sensor,
-        read: Callable[[], float],
+        read: Callable[[], Reading],
         *,
         to_trace: ToTrace | None = None,
         poll_seconds: float | None = None,
@@ -53,7 +55,7 @@ class SamplingMeter:
     ) -> None:
         self.sensor = sensor
         self._read = read
-        self._to_trace = to_trace or (lambda times, watts: PowerTrace(times, watts, sensor))
+        self._to_trace = to_trace or self._of_watts
         if poll_seconds is None:
             poll_seconds = sensor.update_interval_seconds / 4
         self._poll = arguments.seconds(poll_seconds, "poll_seconds")
@@ -103,8 +105,8 @@ class SamplingMeter:
         while not recording.end.is_set():
             before = time.monotonic_ns()
             try:
-                value = float(self._read())
-                if not math.isfinite(value):
+                value = np.asarray(self._read(), np.float64)
+                if not np.all(np.isfinite(value)):
                     raise ValueError(f"reading is {value}")
             except Exception as error:  # whatever a sensor raises
                 recording.missed += 1
@@ -123,6 +125,11 @@ class SamplingMeter:
             due = max(due + self._poll, time.monotonic())
             recording.end.wait(due - time.monotonic())
 
+    def _of_watts(self, times: npt.NDArray[np.int64], watts: npt.NDArray[np.float64]) -> PowerTrace:
+        if watts.ndim < 2:
+            return PowerTrace(times, watts, self.sensor)
+        return PowerTrace(times, watts.sum(axis=1), self.sensor, by_rail=watts)
+
     def _is_dead(self, recording: _Recording) -> bool:
         if not recording.times:
             return recording.missed >= _FIRST_ATTEMPTS
@@ -135,7 +142,7 @@ class SamplingMeter:
 class _Recording:
     def __init__(self) -> None:
         self.times: list[int] = []
-        self.values: list[float] = []
+        self.values: list[npt.NDArray[np.float64]] = []
         self.first = threading.Event()
         self.end = threading.Event()
         self.error: Exception | None = None

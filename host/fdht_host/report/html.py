@@ -166,6 +166,8 @@ def _energy_figure(energy: Mapping[str, Any]) -> Figure:
         else "of it for the frames alone "
         + with_uncertainty(net, energy.get("net_uncertainty_mj"), "mJ")
     )
+    if energy.get("gain_mj"):
+        detail += f"; the sensor's gain changes all by {number(energy['gain_mj'], 'mJ')} at most"
     kind = energy["kind"]
     return Figure("Energy a frame", kind if value is None else text, kind, detail)
 
@@ -256,14 +258,15 @@ def _latency_rows(latency: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _components(energy: Mapping[str, Any]) -> list[tuple[str, str]]:
     titles = {
-        "repeat": "spread of the repeats",
-        "idle": "idle power and its drift",
-        "gain": "gain of the sensor",
-        "step": "step of the sensor",
-        "edge": "edges of the windows",
+        "net_uncertainty_mj": "95 % interval of the net energy, its larger half",
+        "step_mj": "of it by the steps of the sensor",
+        "net_gain_mj": "beside it, by the gain of the sensor, at most",
     }
-    components = energy.get("components_mj") or {}
-    return [(titles.get(name, name), number(value, "mJ")) for name, value in components.items()]
+    return [
+        (title, number(energy[name], "mJ"))
+        for name, title in titles.items()
+        if energy.get(name) is not None
+    ]
 
 
 def _answers(report: Mapping[str, Any]) -> dict[str, Any]:

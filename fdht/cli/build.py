@@ -301,8 +301,9 @@ def _bring_up_to_date(
 ) -> None:
     """Takes the results of a build elsewhere, or runs what of the plan has not been run."""
     from fdht_hls.flow.archive import import_results
-    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.remote import run_remotely
     from fdht_hls.flow.running import run_plan
+    from fdht_hls.flow.ssh import parse_host
 
     if results is not None:
         import_results(work.plan, results, place)

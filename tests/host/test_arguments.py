@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fdht_hls.flow.build_plan import BuildPlan, Step
-from fdht_hls.flow.remote import parse_host, run_remotely
+from fdht_hls.flow.remote import run_remotely
 from fdht_hls.flow.running import run_plan
+from fdht_hls.flow.ssh import parse_host
 from fdht_hls.vitis.synthesis import synthesize
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy.evaluation import EnergySettings

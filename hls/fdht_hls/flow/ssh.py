@@ -11,7 +11,7 @@ import errno
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fdht_models.errors import ConfigError, ToolError, first_line
@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 #: Seconds to reach the other machine, and for a command that does not say how long it may take.
 CONNECT_SECONDS, COMMAND_SECONDS = 30.0, 600.0
 _HOST = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d+))?")
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _UNREACHABLE = {
     errno.ENETUNREACH: "there is no route to it",
     errno.EHOSTUNREACH: "there is no route to it",
@@ -40,12 +41,14 @@ class Host:
         user: to log in as; by default that of the settings.
         port: of its SSH server; by default that of the settings.
         options: more for `asyncssh.connect`, as `known_hosts` and `client_keys`.
+        accepted: fingerprint of a host key that is accepted though it is not in known_hosts.
     """
 
     name: str
     user: str | None = None
     port: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    accepted: str | None = None
 
 
 def parse_host(text: str) -> Host:
@@ -59,6 +62,22 @@ def parse_host(text: str) -> Host:
         raise ConfigError("must be [user@]host[:port]", field="host", value=text)
     port = int(found["port"]) if found["port"] else None
     return Host(found["host"].strip("[]"), found["user"], port)
+
+
+def accepting(host: Host, fingerprint: str | None) -> Host:
+    """The same machine, whose host key is accepted if it has this fingerprint (`SHA256:..`).
+
+    Raises:
+        ConfigError: that is no fingerprint.
+    """
+    if fingerprint is not None and not _FINGERPRINT.fullmatch(fingerprint):
+        raise ConfigError(
+            "is no fingerprint",
+            field="accept-host-key",
+            value=fingerprint,
+            remedy="run `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there: SHA256:..",
+        )
+    return replace(host, accepted=fingerprint)
 
 
 def over_ssh(host: Host, work: Callable[[], Coroutine[Any, Any, Result]], again: str) -> Result:
@@ -81,12 +100,6 @@ def over_ssh(host: Host, work: Callable[[], Coroutine[Any, Any, Result]], again:
         ) from error
     try:
         return asyncio.run(work())
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise ToolError(
-            f"cannot be reached: its host key is not that in known_hosts ({error.reason})",
-            field=host.name,
-            remedy="compare its key's fingerprint, then `ssh` to it once by hand",
-        ) from error
     except asyncssh.PermissionDenied as error:
         raise ToolError(
             "cannot be reached: it accepts none of our keys",
@@ -123,18 +136,45 @@ async def connected(
     """A connection whose data are bytes; see `over_ssh` for what goes wrong."""
     import asyncssh
 
+    shown: list[str] = []
+
+    class Client(asyncssh.SSHClient):
+        """Is asked about host keys that are not in known_hosts."""
+
+        def validate_host_public_key(
+            self, host_name: str, addr: str, port: int, key: asyncssh.SSHKey
+        ) -> bool:
+            """Is it the key that the user named?"""
+            shown.append(key.get_fingerprint())
+            return shown[-1] == host.accepted
+
     optional = {"username": host.user, "port": host.port}
     given = {key: value for key, value in optional.items() if value is not None}
-    async with asyncssh.connect(
-        host.name,
-        connect_timeout=seconds,
-        login_timeout=seconds,
-        keepalive_interval=30,
-        encoding=None,
-        **given,
-        **host.options,
-    ) as connection:
+    try:
+        connection = await asyncssh.connect(
+            host.name,
+            client_factory=Client,
+            connect_timeout=seconds,
+            login_timeout=seconds,
+            keepalive_interval=30,
+            encoding=None,
+            **given,
+            **host.options,
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise _unknown_key(host, shown) from error
+    async with connection:
         yield connection
+
+
+def _unknown_key(host: Host, shown: list[str]) -> ToolError:
+    fingerprint = shown[-1] if shown else "none that can be shown"
+    return ToolError(
+        f"cannot be reached: its host key is not that in known_hosts ({fingerprint})",
+        field=host.name,
+        remedy="compare that with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then "
+        "`ssh` to it once by hand, or name it as the key to accept",
+    )
 
 
 @dataclass(frozen=True)

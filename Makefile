@@ -38,7 +38,7 @@ BOARD_PYTHON ?= python3.10
 lowest: $(LOWEST)/.ready
 	PYTHONPATH=.:models:hls:overlays:host $(LOWEST)/bin/python .ci/lowest.py test -p no:cacheprovider
 
-$(LOWEST)/.ready: pyproject.toml constraints.txt .ci/lowest.py
+$(LOWEST)/.ready: pyproject.toml .ci/lowest.py
 	$(BOARD_PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) .ci/lowest.py requirements > $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary av,numpy,matplotlib --requirement $(LOWEST)/requirements.txt

@@ -4,8 +4,9 @@
     python .ci/lowest.py test                    in that environment
 
 What the command line and a board install - `dependencies` and the extra `board` - takes its lower
-bound as its version; the tools of the tests take theirs from `constraints.txt`. Tests that need
-more are named here, with the reason; whatever else does not run fails the command.
+bound as its version. The tools of the tests are those of the extra `dev`, in versions that this
+Python has: what `constraints.txt` pins may ask for a newer one than a board's. Tests that need more
+are named here, with the reason; whatever else does not run fails the command.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _REQUIREMENT = re.compile(
 )
 
 
-def requirements(project: dict[str, object], constraints: str) -> list[str]:
+def requirements(project: dict[str, object]) -> list[str]:
     """Lines for pip.
 
     Raises:
@@ -57,8 +58,8 @@ def requirements(project: dict[str, object], constraints: str) -> list[str]:
     """
     extras = project["optional-dependencies"]
     lines = [lowest(text) for text in (*project["dependencies"], *extras["board"])]
-    pinned = {line.partition("==")[0].lower(): line for line in constraints.splitlines()}
-    return lines + [pinned[name] for name in TOOLS]
+    tools = {_REQUIREMENT.fullmatch(text)["name"].lower(): text for text in extras["dev"]}
+    return lines + [tools[name] for name in TOOLS]
 
 
 def lowest(requirement: str) -> str:
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    print("\n".join(requirements(project, (ROOT / "constraints.txt").read_text())))
+    print("\n".join(requirements(project)))
     return 0
 
 

@@ -330,7 +330,7 @@ def _package(work: _Work, place: Path, as_json: bool) -> None:
     print(_place_line(overlay, fresh))
     if work.schedule is not None:
         print(work.schedule)
-    print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
+    print(f"{work.note}: `fdht deploy` brings it to the board, see docs/board-user.md")
 
 
 def _note_left_out(manifest: OverlayManifest) -> None:

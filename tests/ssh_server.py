@@ -19,7 +19,8 @@ class SshServer:
     """An SSH server whose home is a directory; each command is a real process of this machine."""
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.home, self._environment = home, environment
+        self.home = home
+        self.environment = None if environment is None else dict(environment)
         self.key, self.client = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         self.port = 0
         self.commands: list[str] = []
@@ -77,7 +78,7 @@ class SshServer:
         child = await asyncio.create_subprocess_shell(
             process.command,
             cwd=self.home,
-            env=self._environment,
+            env=self.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -18,13 +18,12 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fdht_hls.boards import get_board
-from fdht_hls.flow.ssh import accepting
+from fdht_hls.flow.ssh import accepting, over_ssh
 from fdht_host.deploy import deploying, on_board
 from fdht_host.deploy.board_image import BoardImage
 from fdht_host.deploy.deploying import DeploySettings, deploy
@@ -322,12 +321,38 @@ def test_the_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None:
     assert not any("__pycache__" in name for name in names)
 
 
-def test_on_a_real_board_the_logic_is_root_s() -> None:
-    host = SimpleNamespace(name="pynq")
-    place = on_board.Place(host, "/home/xilinx/fdht", "a", "python3", True, "/home/x/nb", 9)
-    assert on_board._limited(place, place.sudo).startswith("sudo -n sh -c ")
-    assert "sudo -n kill" in on_board._undo(place)
-    assert "ln -sfn /home/xilinx/fdht/current/notebooks /home/x/nb/fdht" in on_board._switch(place)
+@pytest.mark.parametrize("allowed", [True, False])
+def test_on_a_real_board_the_logic_is_root_s(
+    server: SshServer, tmp_path: Path, allowed: bool
+) -> None:
+    """The steps alone, with a Python and a sudo that only note how they were called."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    refusal = "echo sudo: a password is required >&2; exit 1"
+    run = f'printf "%s " "$@" >> {tmp_path}/sudo.log; shift; exec "$@"'
+    texts = {"sudo": run if allowed else refusal, "python": 'test "$2" = pip || echo "{}"'}
+    for name, text in texts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    server.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+    notebooks = tmp_path / "jupyter"
+    notebooks.mkdir()
+    (tmp_path / "any.whl").write_bytes(b"")
+    archive = deploying._packed(notebooks, [tmp_path / "any.whl"], "python")
+    root = server.home / "a place"
+    place = on_board.Place(server.host(), str(root), "first", "python", True, str(notebooks), 20)
+    work = lambda: on_board.install(place, archive, False, silent)  # noqa: E731
+    if not allowed:
+        with pytest.raises(ToolError, match=r"self-test on .*password is required; deploy as root"):
+            over_ssh(place.host, work, "")
+        assert list((root / "releases").iterdir()) == []
+        return
+    assert json.loads(over_ssh(place.host, work, "")) == {}
+    said = (tmp_path / "sudo.log").read_text()
+    assert said.startswith("-n sh -c ") and "/fdht self-test " in said and "--no-energy" in said
+    assert (root / "current").resolve() == root / "releases" / "first"
+    assert not (root / "current" / "pid").exists()
+    assert (notebooks / "fdht" / "board.ipynb").is_file()
 
 
 def test_the_command(

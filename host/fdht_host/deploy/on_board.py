@@ -110,17 +110,14 @@ async def install(place: Place, archive: bytes, energy: bool, show: Show) -> byt
         unpack = f"mkdir -p {new} && {old} -exec rm -rf {{}} + && tar -xzf - -C {new}"
         await _step(connection, place, "copying", unpack, data=archive)
         show("installs", 2, 4)
-        pip = (
-            f"cd {new} && PIP_CONFIG_FILE=/dev/null {_limited(place)} {python} -m pip install "
-            f"{quiet} {only} --target {_LIBRARY} {WHEELS}/*.whl && rm -rf {WHEELS}"
-        )
-        await _step(connection, place, "installing", pip)
+        pip = f"{python} -m pip install {quiet} {only} --target {_LIBRARY} {WHEELS}/*.whl"
+        settings = f"cd {new} && export PIP_CONFIG_FILE=/dev/null"
+        installed = f"{settings} && {{ {_limited(place, pip)}; }} && rm -rf {WHEELS}"
+        await _step(connection, place, "installing", installed)
         show("self-test", 3, 4)
         options = "--json" if energy else "--json --no-energy"
         test = f"bash {new}/{LAUNCHER} self-test {new}/{OVERLAY_THERE} {options}"
-        tested = await _step(
-            connection, place, "self-test", f"{_limited(place, place.sudo)} {test}"
-        )
+        tested = await _step(connection, place, "self-test", _limited(place, test, place.sudo))
         show("puts it in use", 4, 4)
         await _step(connection, place, "putting it in use", _switch(place))
     return tested.output
@@ -146,14 +143,14 @@ def _undo(place: Place) -> str:
     return f"{end} 2>/dev/null; rm -rf {new} {shlex.quote(place.root)}/.current-{place.release}"
 
 
-def _limited(place: Place, sudo: bool = False) -> str:
-    """What ends a command there after its time, also where nobody is connected any more."""
-    own = "sudo -n " if sudo else ""
+def _limited(place: Place, command: str, sudo: bool = False) -> str:
+    """A command that is ended there after its time, also where nobody is connected any more."""
+    own, new = "sudo -n " if sudo else "", shlex.quote(place.new)
     text = 'echo $$ > "$0"/pid; exec "$@"'
-    return (
-        f"{own}sh -c {shlex.quote(text)} {shlex.quote(place.new)} "
-        f"timeout -k {_GRACE} {place.seconds:g}"
-    )
+    limit = f"timeout -k {_GRACE} {place.seconds:g}"
+    # Its number is taken away with it: another process may get the same one.
+    end = f"code=$?; rm -f {new}/pid; test $code = 0 || exit $code"
+    return f"{own}sh -c {shlex.quote(text)} {new} {limit} {command}; {end}"
 
 
 def _switch(place: Place) -> str:
@@ -164,8 +161,8 @@ def _switch(place: Place) -> str:
         shown = shlex.quote(place.notebooks)
         link = f"if test -w {shown}; then ln -sfn {root}/current/{NOTEBOOKS} {shown}/fdht; fi"
     return (
-        f"cd {root} && rm -f releases/.new-{name}/pid && "
-        f"former=$(readlink current || true) && mv releases/.new-{name} releases/{name} && "
+        f"cd {root} && former=$(readlink current || true) && "
+        f"mv releases/.new-{name} releases/{name} && "
         f"ln -s releases/{name} .current-{name} && mv -T .current-{name} current && {link} && "
         f'for one in releases/*; do case $one in releases/{name}|"$former") ;; '
         '*) rm -rf "$one" ;; esac; done'
@@ -179,12 +176,10 @@ async def _step(
     command: str,
     data: bytes = b"",
 ) -> Ended:
-    import asyncssh
-
     failed = f"{name} on {place.host.name}"
     try:
         done = await run_command(connection, command, data, place.seconds + 2 * _GRACE)
-    except (asyncio.TimeoutError, asyncssh.TimeoutError) as error:
+    except asyncio.TimeoutError as error:
         raise _too_slow(failed, place) from error
     if done.code in (124, 137):  # of `timeout`
         raise _too_slow(failed, place)

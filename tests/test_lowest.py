@@ -56,7 +56,7 @@ def test_all_that_a_board_installs_has_a_lower_bound(lowest: ModuleType):
     assert {"numpy", "rich", "typer", "pynq", "pynqmetadata", "pycparser", "av"} < named
     assert len(lines) == len(own["dependencies"]) + len(
         own["optional-dependencies"]["board"]
-    ) + len(lowest.TOOLS)
+    ) + len(lowest.TOOLS) + len(lowest.IMAGE)
 
 
 def test_the_versions_that_are_pinned_are_allowed():

@@ -18,7 +18,7 @@ ROOMS = {
     ("subprocess", ""): {"models/fdht_models/process.py"},
     ("multiprocessing", ""): set(),
     ("serial", ""): {"host/fdht_host/power/outside/line_port.py"},
-    ("asyncssh", ""): {"hls/fdht_hls/flow/remote.py"},
+    ("asyncssh", ""): {"hls/fdht_hls/flow/ssh.py"},
 }
 #: What starts a program without the module above.
 _STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp"}

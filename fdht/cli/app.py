@@ -46,7 +46,9 @@ PANELS = {
         "build": ("build:build", "Build an overlay, or estimate what fits a board"),
     },
     "Run": {
+        "deploy": ("deploy:deploy", "Install an overlay on a board over SSH, and test it"),
         "run": ("run:run", "Send clips through a board, classify and measure"),
+        "self-test": ("deploy:self_test", "Identity, golden vectors and energy of an overlay"),
         "demo": ("demo:demo", "All of it once, on the default experiment"),
     },
     "Measure": {

@@ -303,8 +303,9 @@ def _bring_up_to_date(
 ) -> None:
     """Takes the results of a build elsewhere, or runs what of the plan has not been run."""
     from fdht_hls.flow.archive import import_results
-    from fdht_hls.flow.remote import parse_host, run_remotely
+    from fdht_hls.flow.remote import run_remotely
     from fdht_hls.flow.running import run_plan
+    from fdht_hls.flow.ssh import parse_host
 
     if results is not None:
         import_results(work.plan, results, place)
@@ -331,7 +332,7 @@ def _package(work: _Work, place: Path, as_json: bool) -> None:
     print(_place_line(overlay, fresh))
     if work.schedule is not None:
         print(work.schedule)
-    print(f"{work.note}: copy that directory to the board, see docs/board-user.md")
+    print(f"{work.note}: `fdht deploy` brings it to the board, see docs/board-user.md")
 
 
 def _note_left_out(manifest: OverlayManifest) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 #: Names of classes, experiments and boards are shown as they are: without this, matplotlib reads
 #: what stands between two dollar signs as mathematics, and fails where it is none.
-_STYLE = {"text.parse_math": False, "text.usetex": False, "axes.formatter.use_mathtext": False}
+_STYLE = {"text.usetex": False, "axes.formatter.use_mathtext": False}
+#: Since matplotlib 3.6; before, see `plain_text`.
+_NO_MATHEMATICS = "text.parse_math"
 
 
 @contextmanager
@@ -23,8 +25,23 @@ def drawing(**style: Any) -> Iterator[None]:
     """
     import matplotlib
 
-    with matplotlib.rc_context({**_STYLE, **style}):
+    plain = {_NO_MATHEMATICS: False} if _NO_MATHEMATICS in matplotlib.rcParams else {}
+    with matplotlib.rc_context({**_STYLE, **plain, **style}):
         yield
+
+
+def plain_text(text: str) -> str:
+    """A name of the user's as matplotlib shows it unchanged.
+
+    Before 3.6, which PYNQ's images have, it takes dollar signs for mathematics unless they are
+    escaped; from then on `drawing` says that there is none.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    import matplotlib
+
+    return text if _NO_MATHEMATICS in matplotlib.rcParams else text.replace("$", r"\$")
 
 
 def plain_logarithms(axis: Any) -> None:

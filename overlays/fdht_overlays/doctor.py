@@ -70,7 +70,11 @@ PARTS = (
         any_of=True,
     ),
     Part("flow vitis: bitstream", "overlay", (Need("vivado", "program", _VITIS),)),
-    Part("build over SSH", "fdht build --host", _packages("remote", "asyncssh")),
+    Part(
+        "other machines over SSH",
+        "fdht build --host, fdht deploy",
+        _packages("remote", "asyncssh", "packaging"),
+    ),
     Part("serial meters", "fdht run --meter serial:..", _packages("meters", "pyserial")),
     Part(
         "flow open",

@@ -174,7 +174,7 @@ def test_test_clips_that_are_files_elsewhere_are_refused(tmp_path, asked):
     """On a board, the folder of the machine that trained is not there."""
     directory = write_build(tmp_path)
     overlay = directory / "overlay" / "sim" / "csim"
-    data = {**DATA, "set": "folders", "root": "/on/another/machine", "dead_zone": None}
+    data = {**DATA, "set": "folders", "root": "/on/another/machine", "dead_zone": 0}
     doctor(overlay / "experiment.json", data=data)
     digest = digest_file(overlay / "experiment.json")
     stage_files.reseal(overlay, lambda value: value["files"].update({"experiment.json": digest}))

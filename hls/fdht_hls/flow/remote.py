@@ -1,69 +1,32 @@
 """Runs a plan on another machine over SSH: unpack, run build.sh, bring the results back.
 
 The other machine needs the tools and a POSIX shell, nothing of ours. The directory there keeps
-finished steps under the plan's digest, so that a broken connection costs no work. Keys, aliases and
-jump hosts are those of the user's OpenSSH settings, which asyncssh reads. An unknown host key is
-refused.
+finished steps under the plan's digest, so that a broken connection costs no work.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fdht_hls.flow.archive import archive_bytes, import_results
 from fdht_hls.flow.build_plan import RESULTS, BuildPlan
 from fdht_hls.flow.failure import decisive_line
 from fdht_hls.flow.running import Phases
+from fdht_hls.flow.ssh import COMMAND_SECONDS, Host, connected, over_ssh, run_command
 from fdht_models.arguments import seconds
 from fdht_models.artifacts import write_bytes
 from fdht_models.console import Show, silent
-from fdht_models.errors import ConfigError, ToolError
+from fdht_models.errors import ToolError
 
 if TYPE_CHECKING:
     import asyncssh
 
 #: Directory below the user's home on the other machine.
 _HOME = "fdht-build"
-#: Seconds to reach the other machine, and for a command that is not the build.
-_CONNECT, _SHORT = 30.0, 600.0
-_HOST = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d+))?")
 _MARK = "FDHT: step "
-
-
-@dataclass(frozen=True)
-class Host:
-    """Another machine.
-
-    Args:
-        name: or address, or an alias of the user's OpenSSH settings.
-        user: to log in as; by default that of the settings.
-        port: of its SSH server; by default that of the settings.
-        options: more for `asyncssh.connect`, as `known_hosts` and `client_keys`.
-    """
-
-    name: str
-    user: str | None = None
-    port: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def parse_host(text: str) -> Host:
-    """Reads `[user@]host[:port]`.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    found = _HOST.fullmatch(text)
-    if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
-        raise ConfigError("must be [user@]host[:port]", field="host", value=text)
-    port = int(found["port"]) if found["port"] else None
-    return Host(found["host"].strip("[]"), found["user"], port)
 
 
 def run_remotely(
@@ -91,20 +54,8 @@ def run_remotely(
     if timeout is None:
         timeout = sum(step.timeout for step in plan.steps)
     limit = seconds(timeout, "timeout")
-    try:
-        import asyncssh
-    except ImportError as error:
-        raise ToolError(
-            "is not installed", field="asyncssh", remedy="pip install 'fdht[remote]'"
-        ) from error
-    try:
-        results = asyncio.run(_run(plan, host, show or silent, limit))
-    except (OSError, asyncssh.Error) as error:
-        raise ToolError(
-            f"cannot be reached, or was lost ({_reason(error)})",
-            field=host.name,
-            remedy="try `ssh` to it by hand; the same command goes on where it stopped",
-        ) from error
+    again = "the same command goes on where it stopped"
+    results = over_ssh(host, lambda: _run(plan, host, show or silent, limit), again)
     archive = directory / RESULTS
     try:
         write_bytes(archive, results)
@@ -114,24 +65,8 @@ def run_remotely(
         raise
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", "") or getattr(error, "strerror", "") or error)
-
-
 async def _run(plan: BuildPlan, host: Host, show: Show, limit: float) -> bytes:
-    import asyncssh
-
-    optional = {"username": host.user, "port": host.port}
-    given = {key: value for key, value in optional.items() if value is not None}
-    async with asyncssh.connect(
-        host.name,
-        connect_timeout=_CONNECT,
-        login_timeout=_CONNECT,
-        keepalive_interval=30,
-        encoding=None,
-        **given,
-        **host.options,
-    ) as connection:
+    async with connected(host) as connection:
         place = f"{_HOME}/{plan.name}-{plan.digest[:12]}"
         quoted = shlex.quote(place)
         await _command(
@@ -187,23 +122,17 @@ async def _stop(connection: asyncssh.SSHClientConnection, place: str) -> None:
         f"cd {place} && {{ test ! -f step.pid || kill -TERM $(cat step.pid); "
         "test ! -f build.pid || kill -TERM -- -$(cat build.pid); }"
     )
-    await connection.run(command, check=False, timeout=_SHORT)
+    await connection.run(command, check=False, timeout=COMMAND_SECONDS)
 
 
 async def _command(
     connection: asyncssh.SSHClientConnection, command: str, data: bytes = b""
 ) -> bytes:
-    done = await connection.run(command, input=data, check=False, encoding=None, timeout=_SHORT)
-    if done.exit_status:
-        said = _bytes(done.stderr).decode(errors="replace").strip().splitlines()
+    done = await run_command(connection, command, data)
+    if done.code:
         raise ToolError(
-            f"failed: {said[-1] if said else f'exit code {done.exit_status}'}",
+            f"failed: {done.problem}",
             field=f"`{command.split()[0]}` on the other machine",
             remedy="is its disk full, or tar missing?",
         )
-    return _bytes(done.stdout)
-
-
-def _bytes(data: Any) -> bytes:
-    # Without an encoding, asyncssh gives bytes; its types allow for text.
-    return data if isinstance(data, bytes) else b""
+    return done.output

@@ -1,7 +1,8 @@
 """The plots of the report, as SVG to be put into the page: each drawn, or why it could not be.
 
 They are drawn in one sentinel colour that becomes `currentColor`, so that they follow the page's
-light or dark colours. Drawn with matplotlib's object interface: no state outside a call.
+light or dark colours. Drawn with matplotlib's object interface: no state outside a call. It is
+imported where something is drawn, for a board can do without it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from fdht_host.report.contents import PHASES
-from fdht_models.drawing import drawing
+from fdht_models.drawing import drawing, plain_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _INK = "#010203"  # becomes currentColor
 _ACCENT = "#3b82f6"
@@ -56,6 +57,9 @@ def drawn_plots(report: Mapping[str, Any]) -> dict[str, Markup]:
 def _drawn(name: str, draw: Callable[[], str]) -> Markup:
     try:
         return Markup(draw())
+    except ModuleNotFoundError as error:  # a board's image may have no matplotlib
+        package = str(error.name).partition(".")[0]
+        return _UNDRAWN.format(name, f"{package} is not installed")
     except Exception as error:  # whatever it is, the page is worth more than a figure of it
         return _UNDRAWN.format(name, f"{type(error).__name__}: {error}")
 
@@ -132,10 +136,12 @@ def confusion_plot(
     """The confusion matrix: rows truth, columns prediction, shaded by share of the row."""
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = len(classes)
+    size, names = len(classes), [plain_text(name) for name in classes]
     side = min(2.2 + 0.22 * size, 9.0)
 
     def draw(axes: Axes) -> None:
+        from matplotlib.patches import Rectangle
+
         for row, column in zip(*np.nonzero(counts), strict=True):
             share = float(shares[row, column])
             color = _ACCENT if row == column else "#f97316"
@@ -157,8 +163,8 @@ def confusion_plot(
         axes.set_xlim(-0.5, size - 0.5)
         axes.set_ylim(size - 0.5, -0.5)
         axes.set_aspect("equal")
-        axes.set_xticks(range(size), classes, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(size), classes)
+        axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(size), names)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.tick_params(length=0)
@@ -204,9 +210,7 @@ def power_plot(
         axes.margins(x=0.01)
         axes.set_xlabel("seconds")
         axes.set_ylabel(f"watts ({kind})")
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, borderpad=0.1
-        )
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncol=3, frameon=False, borderpad=0.1)
 
     return _svg(name, (8.6, 2.9), draw, f"Power over time, {kind}, with its windows")
 
@@ -221,13 +225,15 @@ def _bars(
     colors = [_ACCENT if accent else _QUIET for accent in accents]
     drawn = axes.barh(range(len(names)), lengths, color=colors, height=0.62)
     axes.bar_label(drawn, labels, padding=4)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [plain_text(name) for name in names])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 
 
 def _svg(name: str, size: tuple[float, float], draw: Any, label: str) -> str:
+    from matplotlib.figure import Figure
+
     stream = io.StringIO()
     with drawing(**_STYLE, **{"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained", facecolor="none")

@@ -431,10 +431,10 @@ def test_a_log_that_ends_half_way_is_refused_on_import(
 def test_another_machine_builds_it(plan: BuildPlan, tools: OpenTools, tmp_path: Path):
     pytest.importorskip("asyncssh", reason="NOT TESTED: builds over SSH; pip install asyncssh")
     from fdht_hls.flow.remote import run_remotely
-    from tests.overlays.plan.test_remote import Server
+    from tests.ssh_server import SshServer
 
     (tmp_path / "home").mkdir()
-    server = Server(tmp_path / "home")
+    server = SshServer(tmp_path / "home")
     seen: list[tuple[str, int, int, str]] = []
     try:
         run_remotely(plan, tmp_path / "work", server.host(), lambda *told: seen.append(told))

@@ -1,0 +1,1 @@
+"""An overlay and this package onto a board, by SSH: see `deploying`."""

@@ -33,10 +33,17 @@ pynq4: .venv-pynq4/.ready
 # The lowest versions of what a board has, in an environment of their own, and the host's tests. With
 # the Python of PYNQ's images: for a later one there are no wheels of their numpy and matplotlib.
 LOWEST := .venv-lowest
-BOARD_PYTHON ?= python3.10
+# Where pyenv has one, but does not use it, its own is taken.
+BOARD_PYTHON ?= $(shell for one in python3.10 "$$(pyenv prefix 3.10 2>/dev/null)/bin/python"; do \
+	"$$one" -c '' 2>/dev/null && echo "$$one" && break; done)
 
+ifeq ($(BOARD_PYTHON),)
+lowest:
+	@echo 'NOT TESTED: the lowest versions need Python 3.10; install it, or name it with BOARD_PYTHON=' >&2
+else
 lowest: $(LOWEST)/.ready
 	PYTHONPATH=.:models:hls:overlays:host $(LOWEST)/bin/python .ci/lowest.py test -p no:cacheprovider
+endif
 
 $(LOWEST)/.ready: pyproject.toml .ci/lowest.py
 	$(BOARD_PYTHON) -m venv --clear $(LOWEST)

@@ -18,7 +18,7 @@ def align(
     as_json: AsJson = False,
 ) -> None:
     """Energy per frame from a meter that has a clock of its own; writes the report anew."""
-    from fdht.cli.run import report_lines
+    from fdht.cli.run_lines import report_lines
     from fdht_host.power.outside.csv_log import CsvOptions
     from fdht_host.power.outside.naming import outside_meter
     from fdht_host.run_alignment import align_run

@@ -10,7 +10,8 @@ import typer
 from fdht import pipeline
 from fdht.cli.convert import conversion_lines
 from fdht.cli.options import BUILD, Build
-from fdht.cli.run import MOST_CLIPS, report_lines, run_in
+from fdht.cli.run import MOST_CLIPS, run_in
+from fdht.cli.run_lines import report_lines
 from fdht_models.console import notes
 from fdht_models.directories import BuildDirectory
 from fdht_models.errors import ArtifactError

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from fdht.cli import run as run_command
+from fdht.cli import run_lines
 from fdht_host.frame_notes import notes_of
 from fdht_host.readers import TRAINED, Reader
 from fdht_models.preprocessing import Picture, Preprocessing, Sampling
@@ -38,7 +38,7 @@ def test_a_file_of_another_rate_is_told(protocol: str, step: float | None, told:
 def test_a_single_stream_shows_its_blocks_and_several_do_not() -> None:
     stream = answer("long.mp4", None, *[(200, 1)] * 2, (1, 200), *[(200, 1)] * 30)
     report = {"sources": [source_of([stream])], "clips": [asdict(stream)]}
-    lines = list(run_command._answer_lines(report))
+    lines = list(run_lines._answer_lines(report))
     assert lines[0].split() == ["long.mp4", "left", *lines[0].split()[2:]]
     assert [line.split()[:4] for line in lines[1:4]] == [
         ["from", "frame", "0", "left"],
@@ -48,4 +48,4 @@ def test_a_single_stream_shows_its_blocks_and_several_do_not() -> None:
     assert lines[-1] == "  ... and 13 more blocks in predictions.jsonl"
     other = answer("short.mp4", None, (200, 1))
     report = {"sources": [source_of([stream, other])], "clips": [asdict(stream), asdict(other)]}
-    assert len(list(run_command._answer_lines(report))) == 2
+    assert len(list(run_lines._answer_lines(report))) == 2

@@ -15,6 +15,7 @@ import fdht
 import fdht_host.accelerator
 import fdht_host.testset
 from fdht.cli import run as run_command
+from fdht.cli import run_lines
 from fdht_hls.boards import get_board
 from fdht_hls.engine import lower
 from fdht_hls.schedule import default_schedule
@@ -109,7 +110,7 @@ def test_weights_of_an_experiment_or_a_file(build, capsys, tmp_path, kind):
     assert report["provenance"]["weights"] == found
     # What training measured is of other weights.
     assert report["accuracy"]["float"] is None
-    lines = run_command.report_lines(build, report)
+    lines = run_lines.report_lines(build, report)
     assert f"weights loaded from           {path}" in lines
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fdht.cli.run import report_lines
+from fdht.cli.run_lines import report_lines
 from fdht_hls.schedule import default_schedule
 from fdht_host.accelerator import Accelerator
 from fdht_host.energy import windows

@@ -5,6 +5,7 @@ Files and processes are real, pip is, and so is the self-test there, on a simula
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
@@ -319,6 +320,25 @@ def test_the_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None:
     assert len(record) == 1 and "fdht_hls/boards/pynq-z2.toml" in names
     assert {"fdht/cli/deploy.py", "fdht_host/notebooks/board.ipynb"} <= names
     assert not any("__pycache__" in name for name in names)
+
+
+@pytest.mark.parametrize("name", ["PKG-INFO", "METADATA", None])
+def test_the_wheel_s_metadata_are_those_of_an_installation_in_place_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    """Beside a checkout lies an .egg-info, which is found first where one works in it."""
+    directory = tmp_path / ("fdht.egg-info" if name == "PKG-INFO" else "fdht-7.dist-info")
+    directory.mkdir()
+    metadata = "Metadata-Version: 2.1\nName: fdht\nVersion: 7\n"
+    (directory / (name or "METADATA")).write_text(metadata if name else "")
+    found = importlib.metadata.PathDistribution(directory)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda _: found)
+    if name is None:
+        with pytest.raises(ToolError, match=r"fdht: has no metadata"):
+            write_own_wheel(tmp_path)
+        return
+    with zipfile.ZipFile(write_own_wheel(tmp_path)) as archive:
+        assert archive.read("fdht-7.dist-info/METADATA").decode() == metadata
 
 
 @pytest.mark.parametrize("allowed", [True, False])

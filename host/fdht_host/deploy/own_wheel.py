@@ -27,15 +27,19 @@ def write_own_wheel(directory: Path) -> Path:
     """Writes the wheel into a directory; returns its path.
 
     Raises:
-        ToolError: this package is not installed, so that nobody knows what it needs.
+        ToolError: this package is not installed as pip does it, so that nobody knows what it needs.
     """
     try:
         own = importlib.metadata.distribution("fdht")
     except importlib.metadata.PackageNotFoundError as error:
         raise ToolError("is not installed", field="fdht", remedy="pip install fdht") from error
     information = f"fdht-{own.version}.dist-info"
+    # Beside a checkout that was installed as it is lies an .egg-info, which calls it otherwise.
+    metadata = own.read_text("METADATA") or own.read_text("PKG-INFO")
+    if not metadata:
+        raise ToolError("has no metadata", field="fdht", remedy="pip install fdht again")
     texts = {
-        f"{information}/METADATA": own.read_text("METADATA") or "",
+        f"{information}/METADATA": metadata,
         f"{information}/WHEEL": _WHEEL,
         f"{information}/entry_points.txt": own.read_text("entry_points.txt") or "",
     }

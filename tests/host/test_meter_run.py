@@ -82,7 +82,9 @@ def test_the_model_comes_back_from_the_log_of_a_usb_meter(tmp_path: Path) -> Non
     assert abs(result.alignment["rate_ppm"] - 200) <= result.alignment["rate_uncertainty_ppm"] * 2
     per_frame = toy_core.CYCLES / (board.clock_mhz * 1e6)
     net = (model.active_watts - model.idle_watts) * per_frame * 1e3
-    assert abs(result.net_mj_per_frame - net) <= result.net_uncertainty_mj
+    # The moments of the run are the machine's own, so that no seed settles this: an interval of
+    # 95 % misses once in 20 runs, and one three times as wide (six standard deviations) never.
+    assert abs(result.net_mj_per_frame - net) <= 3 * result.net_uncertainty_mj
     assert result.net_uncertainty_mj < 0.2 * net
 
 

@@ -117,7 +117,7 @@ class Ahead(Generic[Item]):
             target=_make, args=(items, self._made), name=NAME, daemon=True
         )
         # Ctrl-C may come before `__exit__` has done a thing.
-        weakref.finalize(self, self._made.stop)
+        self._forgotten = weakref.finalize(self, self._made.stop)
 
     def __enter__(self) -> Ahead[Item]:
         try:
@@ -132,6 +132,7 @@ class Ahead(Generic[Item]):
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         self._made.stop()
+        self._forgotten.detach()  # a Ctrl-C that came within it would be lost
         # One that reads from a disk that does not answer is left behind; it holds no more than its
         # own file.
         if self._thread.is_alive():

@@ -51,7 +51,7 @@ class Reader:
     block: int
     resize: bool = True
     raw: bool = False
-    overlapped: bool = True
+    overlapped: bool = False
 
     @property
     def clipwise(self) -> bool:

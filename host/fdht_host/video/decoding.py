@@ -79,7 +79,7 @@ def decode(
     times: VideoTimes | None = None,
     stride: int = 1,
     starts: Collection[int] = (0,),
-    overlapped: bool = True,
+    overlapped: bool = False,
 ) -> Generator[Frame, None, None]:
     """Decodes a video frame by frame as RGB, each frame resized to `width` x `height`.
 

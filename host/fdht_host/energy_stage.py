@@ -24,13 +24,17 @@ from fdht_host.energy.published import beside
 from fdht_host.energy.windows import board_energy, cpu_energy
 from fdht_host.power.meter import PowerMeter, PowerTrace
 from fdht_host.power.outside.naming import OutsideMeter, require_real
-from fdht_models.artifacts import ENERGY as STAGE
-from fdht_models.artifacts import OVERLAY, check_place, new_stage, write_json
+from fdht_models.artifacts import OVERLAY, check_place, write_json
 from fdht_models.console import Show
-from fdht_models.directories import ENERGY, SAMPLES, WINDOWS, OverlayDirectory, network_in
+from fdht_models.directories import (
+    ENERGY,
+    SAMPLES,
+    WINDOWS,
+    EnergyDirectory,
+    OverlayDirectory,
+    network_in,
+)
 from fdht_models.errors import ConfigError, MeasurementError
-from fdht_models.interruption import interrupts_held_back
-from fdht_models.stages import new_directory
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
 from fdht_overlays.manifest import load_manifest
@@ -94,12 +98,8 @@ def energy_stage(
         "meter": None if request.meter is None else request.meter.to_json(),
         "versions": package_versions("fdht", "pynq", "numpy"),
     }
-    name = started.strftime("%Y%m%dT%H%M%SZ")
-    with (
-        interrupts_held_back(),
-        new_directory(place, name) as directory,
-        new_stage(directory, STAGE, {OVERLAY: manifest.design_id}) as (temporary, extra),
-    ):
+    inputs = {OVERLAY: manifest.design_id}
+    with EnergyDirectory.write_dated(place, started, inputs) as (directory, temporary, extra):
         write_json(temporary / ENERGY, report)
         _write_rows(temporary / SAMPLES, _samples(found))
         _write_rows(temporary / WINDOWS, _windows(found))

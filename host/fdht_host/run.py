@@ -36,12 +36,11 @@ from fdht_host.source_run import SourceRun
 from fdht_host.streamer import Streamer
 from fdht_host.testset import load_test_set
 from fdht_host.verification import Verification, verification_of
-from fdht_models.artifacts import OVERLAY, RUN, check_place, digest_of, new_stage
+from fdht_models.artifacts import OVERLAY, check_place, digest_of
 from fdht_models.console import Show
-from fdht_models.directories import REPORT, OverlayDirectory, network_in
+from fdht_models.directories import REPORT, OverlayDirectory, RunDirectory, network_in
 from fdht_models.errors import ArtifactError, ConfigError, DataError
-from fdht_models.interruption import interrupts_held_back
-from fdht_models.stages import Stage, new_directory
+from fdht_models.stages import Stage
 from fdht_models.tensor.quantized import QuantizedNetwork
 from fdht_models.versions import package_versions
 from fdht_overlays.figures import clips_of
@@ -283,12 +282,8 @@ def _write(
     runs: Path, started: datetime, identity: str, report: Mapping[str, Any], done: Outcome
 ) -> Path:
     """Writes the report into a directory that no other run has."""
-    name = started.strftime("%Y%m%dT%H%M%SZ")
-    with (
-        interrupts_held_back(),
-        new_directory(runs, name) as directory,
-        new_stage(directory, RUN, {OVERLAY: identity}) as (temporary, extra),
-    ):
+    inputs = {OVERLAY: identity}
+    with RunDirectory.write_dated(runs, started, inputs) as (directory, temporary, extra):
         write_report(temporary, report)
         write_predictions(temporary, report["clips"])
         if done.load is not None:

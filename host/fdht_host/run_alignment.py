@@ -13,10 +13,9 @@ from fdht_host.energy.metered_load import log_energy
 from fdht_host.power.outside.csv_log import CsvOptions
 from fdht_host.report.contents import with_energy
 from fdht_host.report.html import write_report
-from fdht_models.artifacts import RUN, new_stage, read_json
+from fdht_models.artifacts import read_json
 from fdht_models.directories import LOAD, REPORT, RunDirectory
 from fdht_models.errors import ArtifactError, MeasurementError
-from fdht_models.stages import new_directory
 
 
 def align_run(run: Path, log: Path, options: CsvOptions) -> tuple[Path, dict[str, Any]]:
@@ -46,12 +45,9 @@ def align_run(run: Path, log: Path, options: CsvOptions) -> tuple[Path, dict[str
     if found.value_mj_per_frame is None:
         raise MeasurementError(found.explanation)
     whole = with_energy(report, found.to_json())
-    name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     inputs = {**stage.manifest["inputs"], "aligned": run.absolute().name}
-    with (
-        new_directory(run.absolute().parent, name) as directory,
-        new_stage(directory, RUN, inputs) as (temporary, extra),
-    ):
+    where = (run.absolute().parent, datetime.now(timezone.utc), inputs)
+    with RunDirectory.write_dated(*where) as (directory, temporary, extra):
         write_report(temporary, whole)
         for one in stage.files:
             if not (temporary / one).exists():

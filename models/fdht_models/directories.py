@@ -10,14 +10,16 @@ what was loaded from there. `BuildDirectory` is for whoever puts stages together
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fdht_models import artifacts
-from fdht_models.stages import Stage, stages_in
+from fdht_models.interruption import interrupts_held_back
+from fdht_models.stages import Stage, new_directory, stages_in
 from fdht_models.tensor.quantized import QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -94,6 +96,30 @@ class StageDirectory:
     ) -> AbstractContextManager[tuple[Path, dict[str, Any]]]:
         """Writes it anew, whole or not at all; see `artifacts.new_stage`."""
         return artifacts.new_stage(self.path, self.stage, inputs, tools)
+
+    @classmethod
+    @contextmanager
+    def write_dated(
+        cls, parent: Path, moment: datetime, inputs: Mapping[str, Any]
+    ) -> Iterator[tuple[Path, Path, dict[str, Any]]]:
+        """Writes one that is called after a moment, and that nobody else has.
+
+        Ctrl-C waits until it is there: what is written was waited for.
+
+        Args:
+            parent: where.
+            moment: in UTC.
+            inputs: see `artifacts.new_stage`.
+
+        Yields:
+            (The directory, and what `write` yields: where to write, and what to fill.)
+        """
+        with (
+            interrupts_held_back(),
+            new_directory(parent, moment.strftime("%Y%m%dT%H%M%SZ")) as directory,
+            cls(directory).write(inputs) as (temporary, extra),
+        ):
+            yield directory, temporary, extra
 
 
 class ModelDirectory(StageDirectory):

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from fdht_host.clocks import NANOSECONDS
-from fdht_host.power.meter import PowerTrace, Sensor
+from fdht_host.power.meter import PowerTrace
 from fdht_host.power.outside.quantities import (
     Decimal,
     MeterOptions,
@@ -161,14 +161,7 @@ def read_log(path: Path, options: CsvOptions) -> tuple[PowerTrace, LogNotes]:
     gaps = int(np.count_nonzero(apart > _GAP * interval))
     if np.any(apart <= 0):
         raise DataError("times are too close together", field=str(path), remedy="check time_format")
-    sensor = Sensor(
-        name=path.name,
-        kind="measured",
-        rails=(options.covers,),
-        resolution_watts=options.resolution or max(float(np.median(steps)), 1e-9),
-        gain_error=options.gain_error,
-        update_interval_seconds=interval,
-    )
+    sensor = options.sensor(path.name, float(np.median(steps)), interval)
     trace = PowerTrace(stamps, np.array(watts), sensor, missed=missing + repeated + negative)
     return trace, LogNotes(missing, repeated, negative, gaps)
 

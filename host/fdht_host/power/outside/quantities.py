@@ -7,12 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from fdht_host.power.meter import Sensor
 from fdht_models.arguments import positive
 from fdht_models.errors import ConfigError
 
 #: What an outside meter covers, unless the user says otherwise.
 WHOLE_BOARD = "whole board, through its supply"
 _PACE = 0.1
+#: One step of a reading in watts where nothing says it, and the least of one.
+_RESOLUTION, _LEAST_RESOLUTION = 0.001, 1e-9
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e-3, "u": 1e-6}
 Decimal = Literal["point", "comma"]
@@ -51,6 +54,25 @@ class MeterOptions:
     def pace(self) -> float:
         """Seconds between two readings of a real meter."""
         return self.interval or _PACE
+
+    def sensor(
+        self, name: str, resolution: float = _RESOLUTION, interval: float | None = None
+    ) -> Sensor:
+        """The meter that the options are of.
+
+        Args:
+            name: of the meter.
+            resolution: one step of a reading in watts, where the options state none.
+            interval: seconds between two readings; None: `pace`.
+        """
+        return Sensor(
+            name=name,
+            kind="measured",
+            rails=(self.covers,),
+            resolution_watts=self.resolution or max(resolution, _LEAST_RESOLUTION),
+            gain_error=self.gain_error,
+            update_interval_seconds=self.pace if interval is None else interval,
+        )
 
 
 def scale(unit: Unit) -> float:

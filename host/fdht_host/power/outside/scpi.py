@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fdht_host.power.meter import Sensor
 from fdht_host.power.outside.line_port import LinePort, open_port
 from fdht_host.power.outside.port_meter import PortMeter
 from fdht_host.power.outside.quantities import MeterOptions, number_of, require_power
@@ -22,7 +21,6 @@ from fdht_models.records import read_record
 
 DIALECTS = Path(__file__).with_name("dialects.toml")
 #: Where a resolution is not stated: what supplies of this kind show.
-_RESOLUTION = 0.001
 _CONNECTION_SECONDS = 3.0
 
 
@@ -107,14 +105,7 @@ def dialects(path: Path = DIALECTS) -> dict[str, Dialect]:
 
 def scpi_meter(place: str, options: ScpiOptions) -> PortMeter:
     """A meter at HOST[:PORT] or at a serial line, asked every `interval`."""
-    sensor = Sensor(
-        name=f"scpi {place}",
-        kind="measured",
-        rails=(options.covers,),
-        resolution_watts=options.resolution or _RESOLUTION,
-        gain_error=options.gain_error,
-        update_interval_seconds=options.pace,
-    )
+    sensor = options.sensor(f"scpi {place}")
 
     def read(port: LinePort) -> float:
         watts = 1.0

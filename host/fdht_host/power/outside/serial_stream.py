@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fdht_host.power.meter import Sensor
 from fdht_host.power.outside.line_port import LinePort, open_port
 from fdht_host.power.outside.port_meter import PortMeter
 from fdht_host.power.outside.quantities import (
@@ -20,7 +19,6 @@ from fdht_models.arguments import count
 from fdht_models.errors import ConfigError, MeasurementError
 
 _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": None}
-_RESOLUTION = 0.001
 #: Seconds between the end of a line and waiting for the next.
 _POLL_SECONDS = 1e-4
 _LINE_SECONDS = 3.0
@@ -70,14 +68,7 @@ class SerialOptions(MeterOptions):
 
 def serial_meter(place: str, options: SerialOptions) -> PortMeter:
     """A meter at a serial line; a line that holds no such numbers is a reading that failed."""
-    sensor = Sensor(
-        name=f"serial {place}",
-        kind="measured",
-        rails=(options.covers,),
-        resolution_watts=options.resolution or _RESOLUTION,
-        gain_error=options.gain_error,
-        update_interval_seconds=options.pace,
-    )
+    sensor = options.sensor(f"serial {place}")
 
     def connect() -> LinePort:
         port = open_port(place, options.baud, _LINE_SECONDS)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdht_host.power.hwmon import folders_in, number_in
-from fdht_host.power.meter import Sensor
 from fdht_host.power.outside.quantities import MeterOptions, number_of
 from fdht_host.power.sampling import SamplingMeter
 from fdht_models.arguments import positive
@@ -79,16 +78,10 @@ def xadc_meter(channel: str, options: XadcOptions, root: Path = IIO) -> Sampling
         resolution = options.resolution or step * to_amperes * abs(supply())
     except (OSError, ValueError) as error:
         raise MeasurementError(f"cannot be read ({error})", field=str(device)) from error
-    sensor = Sensor(
-        name=f"xadc {channel}",
-        kind="measured",
-        rails=(options.covers,),
-        resolution_watts=max(resolution, 1e-9),
-        gain_error=options.gain_error,
-        update_interval_seconds=options.pace,
-    )
     return SamplingMeter(
-        sensor, lambda: current() * to_amperes * supply(), poll_seconds=options.pace
+        options.sensor(f"xadc {channel}", resolution),
+        lambda: current() * to_amperes * supply(),
+        poll_seconds=options.pace,
     )
 
 

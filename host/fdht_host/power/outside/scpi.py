@@ -20,7 +20,6 @@ from fdht_models.errors import ConfigError, MeasurementError, require_known
 from fdht_models.records import read_record
 
 DIALECTS = Path(__file__).with_name("dialects.toml")
-#: Where a resolution is not stated: what supplies of this kind show.
 _CONNECTION_SECONDS = 3.0
 
 

@@ -393,4 +393,4 @@ def _frames_of(driver: FdhtLstm, found: CoreIdentity, manifest: OverlayManifest)
     if driver.takes_sparse_frames():
         return "sparse"
     # Of a former version the self test tells dense and raw ones apart.
-    return "dense" if manifest.input.frames == "sparse" else manifest.input.frames
+    return "dense" if manifest.input.sparse else manifest.input.frames

@@ -45,7 +45,7 @@ class RtlCoreModel(CoreModel):
 
     def multipliers(self, design: StageDesign, choice: StageSchedule) -> tuple[str, ...]:
         """Pairs for sparse frames only: with others the port sets the pace, and slices suffice."""
-        pairs = self.frames == "sparse" and why_no_pairs(design, choice) is None
+        pairs = self.sparse and why_no_pairs(design, choice) is None
         return (*PLAIN, PAIRS) if pairs else PLAIN
 
     def stage_cycles(self, design: StageDesign, schedule: StageSchedule) -> int:

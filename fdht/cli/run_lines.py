@@ -36,8 +36,7 @@ def report_lines(directory: Path, report: Mapping[str, Any]) -> list[str]:
     overlap = report["throughput"].get("overlap")
     if overlap is not None:
         lines.append(
-            f"{'phases overlap':<30}the whole took {overlap['ratio']:.2f} x the slowest of them "
-            f"({overlap['slowest']})  measured"
+            f"{'whole / slowest phase':<30}{overlap['ratio']:.2f} ({overlap['slowest']})  measured"
         )
     sparse = report["latency"].get("sparse")
     if sparse is not None:

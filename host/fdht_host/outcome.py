@@ -127,7 +127,7 @@ def throughput(times: PhaseTimes, done: Outcome) -> dict[str, Any]:
 
 
 def _overlap(times: PhaseTimes, reading: VideoTimes, done: Outcome) -> dict[str, Any] | None:
-    """Seconds of what goes on at the same time, and how the whole compares with the slowest of it.
+    """Seconds of what may go on side by side, and how the whole compares with the slowest of it.
 
     Returns:
         `decoding` of streams, `reading` (all else that is done to files), `board` (packing and
